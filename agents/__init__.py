@@ -1,0 +1,1 @@
+"""From words to results: request, plan, check, approval, run, answer."""

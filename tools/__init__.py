@@ -1,0 +1,63 @@
+"""What can be done: values, tools and the weights behind them.
+
+Names are loaded when first used, so that `import tools` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tools.base import Batch as Batch
+    from tools.base import Tool as Tool
+    from tools.base import tool as tool
+    from tools.errors import MediaError as MediaError
+    from tools.errors import SuperlinkError as SuperlinkError
+    from tools.errors import ToolError as ToolError
+    from tools.errors import ValueInvalid as ValueInvalid
+    from tools.errors import WeightsMissing as WeightsMissing
+    from tools.resident import resident as resident
+    from tools.settings import settings as settings
+    from tools.store import Ref as Ref
+    from tools.store import Store as Store
+    from tools.values import KINDS as KINDS
+    from tools.values import Audio as Audio
+    from tools.values import Detection as Detection
+    from tools.values import Detections as Detections
+    from tools.values import Image as Image
+    from tools.values import Number as Number
+    from tools.values import Poses as Poses
+    from tools.values import Segment as Segment
+    from tools.values import Text as Text
+    from tools.values import Transcript as Transcript
+    from tools.values import Value as Value
+    from tools.values import Video as Video
+    from tools.values.convert import open_file as open_file
+
+_HOMES = {
+    "tools.base": ("Batch", "Tool", "tool"),
+    "tools.errors": ("MediaError", "SuperlinkError", "ToolError", "ValueInvalid", "WeightsMissing"),
+    "tools.resident": ("resident",),
+    "tools.settings": ("settings",),
+    "tools.store": ("Ref", "Store"),
+    "tools.values": ("KINDS", "Audio", "Detection", "Detections", "Image", "Number", "Poses", "Segment", "Text",
+                     "Transcript", "Value", "Video"),
+    "tools.values.convert": ("open_file",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tools' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the lazy names with the others."""
+    return sorted({*globals(), *_HOME_OF})

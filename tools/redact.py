@@ -1,0 +1,68 @@
+"""Making things in a picture unrecognisable."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.base import tool
+from tools.regions import check_regions, region_pixels
+from tools.values import Detections, Image
+
+# What is left of a region: its average colour in so many cells along its longer side. A digit can still be
+# read from 3x5 cells, a face be guessed from 8x8.
+_CELLS = 4
+# Cells are not smaller than this, or small writing would survive in small regions.
+_CELL_PIXELS = 8
+_SMOOTHED_AT = 256
+
+
+@tool(examples=["blur every face", "hide the license plates"])
+def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "fill"] = "blur") -> Image:
+    """Make regions of an image unrecognisable.
+
+    A region is its mask where it has one, otherwise every pixel that its box touches. Only those pixels
+    change. Whatever the size of a region, blur and pixelate keep no more of it than its average colours in
+    4 cells along its longer side; fill makes it black and keeps nothing, which is the choice where someone
+    may try hard to guess what was there.
+
+    Args:
+        image: The picture.
+        regions: What to hide.
+        how: blur (smooth), pixelate (squares) or fill (black).
+
+    Returns:
+        A new picture without the file's metadata, which may hold a preview; the same one when there are no regions.
+
+    Raises:
+        ValueInvalid: when the regions belong to another picture.
+    """
+    check_regions(image, regions)
+    pixels = np.array(image.pixels)
+    hidden = False
+    # Each region starts from what the ones before it left, so that overlaps never show more than one of them.
+    for rows, columns, mask in region_pixels(regions):
+        area = pixels[rows, columns]
+        area[mask] = 0 if how == "fill" else _coarse(area, smooth=how == "blur")[mask]
+        hidden = True
+    return Image.from_numpy(pixels) if hidden else image
+
+
+def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[Any]:
+    """Return pixels (H, W, 3) of the same shape that depend on nothing but the average colours of a few cells."""
+    import cv2
+
+    height, width = area.shape[:2]
+    cell = max(max(height, width) / _CELLS, _CELL_PIXELS)
+    cells = max(1, round(width / cell)), max(1, round(height / cell))
+    small = cv2.resize(area, cells, interpolation=cv2.INTER_AREA)
+    if not smooth:
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    # Smoothed at a size that is always quick: boxes of thousands of pixels would also overflow OpenCV's sums.
+    shrink = min(1, _SMOOTHED_AT / max(height, width))
+    middle = cv2.resize(small, (max(1, round(width * shrink)), max(1, round(height * shrink))),
+                        interpolation=cv2.INTER_LINEAR)
+    reach = round(cell * shrink / 2) * 2 + 1
+    for _ in range(2):  # hides the creases of linear interpolation
+        middle = cv2.blur(middle, (reach, reach), borderType=cv2.BORDER_REPLICATE)
+    return cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR)

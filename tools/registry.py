@@ -1,0 +1,117 @@
+"""Which tools there are: the built-in ones, those of installed packages, and those of files named by the user."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from importlib import import_module, util
+from importlib.metadata import entry_points as installed_entry_points
+from pathlib import Path
+from typing import Any
+
+from tools.base import Tool
+from tools.errors import DeclarationInvalid, SuperlinkError
+from tools.settings import settings
+
+AnyTool = Tool[..., Any]
+
+BUILTIN = (
+    "tools.detect:detect",
+    "tools.segment:segment",
+    "tools.pose:pose",
+    "tools.track:track",
+    "tools.count:count",
+    "tools.pick:pick",
+    "tools.crop:crop",
+    "tools.redact:redact",
+    "tools.remove:remove",
+    "tools.edit:edit",
+    "tools.generate:generate",
+    "tools.read_text:read_text",
+    "tools.caption:caption",
+    "tools.ask:ask",
+    "tools.transcribe:transcribe",
+    "tools.speak:speak",
+)
+"""Every built-in tool, in the order of the catalogue."""
+
+GROUP = "superlink.tools"
+"""Entry point group in which installed packages name their tools."""
+
+
+def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> dict[str, AnyTool]:
+    """All tools by name: built-in, from installed packages, from the settings' files, from ``files``.
+
+    Args:
+        files: Python files; every tool defined in one is taken.
+        entry_points: whether installed packages may add tools; by default as the settings say.
+
+    Raises:
+        DeclarationInvalid: a file or package cannot be loaded, or two tools have one name; says which.
+    """
+    found: dict[str, AnyTool] = {}
+    origin: dict[str, str] = {}
+
+    def take(tool: AnyTool, where: str) -> None:
+        if tool.name in found and found[tool.name] is not tool:
+            raise DeclarationInvalid(
+                f"tool {tool.name} of {where} has the name of a tool of {origin[tool.name]}", "Rename one of them"
+            )
+        found[tool.name], origin[tool.name] = tool, where
+
+    for spec in BUILTIN:
+        take(_member(spec), "superlink")
+    if settings().entry_points if entry_points is None else entry_points:
+        for point in installed_entry_points(group=GROUP):
+            where = f"package {point.dist.name if point.dist else '?'}"
+            try:
+                loaded = point.load()
+            except SuperlinkError:
+                raise
+            except Exception as error:
+                raise DeclarationInvalid(
+                    f"{where}: its tool {point.value} cannot be loaded: {error!r}", "Mend or uninstall the package"
+                ) from error
+            if not isinstance(loaded, Tool):
+                raise DeclarationInvalid(f"{where}: {point.value} is not a tool", "Decorate the function with @tool")
+            take(loaded, where)
+    for file in dict.fromkeys(Path(name) for name in (*settings().tools, *files)):
+        for tool in file_tools(file):
+            take(tool, str(file))
+    return found
+
+
+def file_tools(file: Path) -> list[AnyTool]:
+    """The tools that a Python file defines, in its order.
+
+    Raises:
+        DeclarationInvalid: there is no such file, it fails, or it defines no tool.
+    """
+    file = file.expanduser().absolute()
+    if not file.is_file():
+        raise DeclarationInvalid(f"there is no tools file {file}")
+    name = f"superlink_tools_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    module = sys.modules.get(name)
+    if module is None:
+        spec = util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise DeclarationInvalid(f"{file} is not a Python file", "Its name must end in .py")
+        module = util.module_from_spec(spec)
+        sys.modules[name] = module  # before it runs, so that its types can be resolved
+        try:
+            spec.loader.exec_module(module)
+        except SuperlinkError:
+            del sys.modules[name]
+            raise
+        except Exception as error:
+            del sys.modules[name]
+            raise DeclarationInvalid(f"{file} cannot be loaded: {error!r}") from error
+    tools = [value for value in vars(module).values() if isinstance(value, Tool) and value.fn.__module__ == name]
+    if not tools:
+        raise DeclarationInvalid(f"{file} defines no tool", "Decorate a typed function with @tool")
+    return tools
+
+
+def _member(spec: str) -> AnyTool:
+    module, _, name = spec.partition(":")
+    tool: AnyTool = getattr(import_module(module), name)
+    return tool

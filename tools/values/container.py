@@ -1,0 +1,74 @@
+"""Opening sound and video containers with PyAV, without the formats that make FFmpeg read other files."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.errors import MediaError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+# Play lists (HLS, DASH, concat) are left out: a file of that kind, whatever its name, can name other files
+# and addresses, and FFmpeg would open them.
+_FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf",
+            "ogg", "wav", "w64", "flac", "mp3", "aac", "ac3", "aiff", "amr", "caf", "gif")
+
+
+def open_container(source: bytes | Path, name: str) -> "InputContainer":
+    """Open a container for reading.
+
+    Raises:
+        MediaError: when it is missing, empty, or no sound or video file.
+    """
+    import av
+
+    if isinstance(source, Path):
+        try:
+            size = source.stat().st_size
+        except OSError as error:
+            raise MediaError(f"{name} cannot be read: {error.strerror or error}", "Check the path") from error
+    else:
+        size = len(source)
+    if not size:
+        raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
+    try:
+        file = str(source) if isinstance(source, Path) else io.BytesIO(source)
+        return av.open(file, "r", options={"format_whitelist": ",".join(_FORMATS)})
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(f"{name} is not a sound or video file that can be read, or it is damaged: {error}",
+                         "Use wav, flac, mp3, m4a, ogg, mp4, mov, webm, mkv or avi") from error
+
+
+def media_type(container: "InputContainer") -> tuple[str, str]:
+    """Return the MIME type and the file name ending of an opened container."""
+    names = set(container.format.name.split(","))
+    video = any(not cover(stream) for stream in container.streams.video)
+    for format_name, suffix in (("webm", ".webm"), ("mp4", ".mp4"), ("avi", ".avi"), ("mpegts", ".ts"),
+                                ("ogg", ".ogg"), ("wav", ".wav"), ("flac", ".flac"), ("mp3", ".mp3"),
+                                ("aac", ".aac"), ("gif", ".gif"), ("aiff", ".aiff")):
+        if format_name in names:
+            if format_name == "webm":  # FFmpeg has one reader for Matroska and its subset
+                return ("video/webm", ".webm") if _webm(container) else ("video/x-matroska", ".mkv")
+            if format_name == "mp4" and not video:
+                return "audio/mp4", ".m4a"
+            return _TYPES[suffix], suffix
+    return ("video/" if video else "audio/") + f"x-{sorted(names)[0]}", f".{sorted(names)[0]}"
+
+
+def cover(stream: object) -> bool:
+    """Whether a video stream is only the cover picture of a sound file."""
+    import av
+
+    return bool(getattr(stream, "disposition", 0) & av.stream.Disposition.attached_pic)
+
+
+_TYPES = {".mp4": "video/mp4", ".avi": "video/x-msvideo", ".ts": "video/mp2t", ".ogg": "audio/ogg",
+          ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".aac": "audio/aac",
+          ".gif": "image/gif", ".aiff": "audio/aiff"}
+
+
+def _webm(container: "InputContainer") -> bool:
+    allowed = {"vp8", "vp9", "av1", "libdav1d", "opus", "vorbis"}
+    return all(stream.codec_context is not None and stream.codec_context.name in allowed
+               for stream in container.streams if stream.type in ("video", "audio"))

@@ -1,0 +1,316 @@
+"""Boxes, with labels, scores and optionally masks, track ids and frame numbers."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tools.errors import ValueInvalid
+from tools.values.base import (
+    JSON_TYPE,
+    Value,
+    box_array,
+    canonical_json,
+    frozen,
+    image_size,
+    plain_floats,
+    read_json,
+    score_array,
+)
+
+if TYPE_CHECKING:
+    import supervision
+
+
+class RLE(TypedDict):
+    """A mask as COCO writes it: size [height, width] and compressed run lengths."""
+
+    size: list[int]
+    counts: str
+
+
+class Detection(NamedTuple):
+    """One row of `Detections`."""
+
+    box: tuple[float, float, float, float]
+    label: str
+    score: float
+    id: int | None
+    frame: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Detections(Value):
+    """What was found where in one picture, or in the frames of one video.
+
+    Attributes:
+        xyxy: Boxes (N, 4), float32 pixels, clipped to the picture.
+        labels: N names.
+        scores: (N,) float32 between 0 and 1.
+        size: (height, width) of the picture that the boxes belong to.
+        masks: N masks in COCO's run-length form, or None.
+        ids: (N,) numbers that follow one thing through a video, or None.
+        frames: (N,) frame numbers from 0, or None for a still picture.
+    """
+
+    xyxy: NDArray[np.float32]
+    labels: tuple[str, ...]
+    scores: NDArray[np.float32]
+    size: tuple[int, int]
+    masks: tuple[RLE, ...] | None = None
+    ids: NDArray[np.int64] | None = None
+    frames: NDArray[np.int64] | None = None
+    kind: ClassVar[str] = "Detections"
+
+    def __post_init__(self) -> None:
+        """Check shapes and ranges, clip the boxes, make arrays read-only."""
+        size = image_size(self.size)
+        xyxy = box_array(self.xyxy, size, "Detections")
+        count = len(xyxy)
+        labels = tuple(self.labels)
+        if isinstance(self.labels, str) or not all(isinstance(label, str) for label in labels):
+            raise ValueInvalid("Labels must be a sequence of str")
+        masks = None if self.masks is None else tuple(_checked_rle(mask, size) for mask in self.masks)
+        for what, length in (("labels", len(labels)), ("masks", count if masks is None else len(masks))):
+            if length != count:
+                raise ValueInvalid(f"{count} boxes came with {length} {what}")
+        fields = {"size": size, "xyxy": xyxy, "labels": labels, "masks": masks,
+                  "scores": score_array(self.scores, count, "Scores"),
+                  "ids": _int_array(self.ids, count, "ids"),
+                  "frames": _int_array(self.frames, count, "frames")}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> Self:
+        """Nothing found in a picture of (height, width)."""
+        return cls(np.zeros((0, 4), np.float32), (), np.zeros(0, np.float32), size)
+
+    @classmethod
+    def from_masks(cls, masks: NDArray[np.bool_], labels: Sequence[str], scores: ArrayLike) -> Self:
+        """Take masks (N, H, W); boxes are drawn around them, and a mask without a pixel is left out."""
+        array = np.asarray(masks)
+        if array.ndim != 3 or array.shape[1] < 1 or array.shape[2] < 1:
+            raise ValueInvalid(f"Masks must have the shape (N, H, W), not {array.shape}")
+        array = array.astype(bool)
+        if not len(array) == len(labels) == len(np.asarray(scores)):
+            raise ValueInvalid(f"{len(array)} masks came with {len(labels)} labels "
+                               f"and {len(np.asarray(scores))} scores")
+        keep = [i for i, mask in enumerate(array) if mask.any()]
+        boxes = [_box_around(array[i]) for i in keep]
+        return cls(np.array(boxes, np.float32).reshape(-1, 4), tuple(labels[i] for i in keep),
+                   np.asarray(scores, np.float32)[keep], (array.shape[1], array.shape[2]),
+                   tuple(encode_mask(array[i]) for i in keep))
+
+    @classmethod
+    def from_ultralytics(cls, result: Any) -> Self:
+        """Take one `ultralytics` result: boxes, and masks and track ids when it has them."""
+        size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
+        boxes = result.boxes
+        if boxes is None or len(boxes) == 0:
+            return cls.empty(size)
+        labels = tuple(str(result.names[int(c)]) for c in boxes.cls.tolist())
+        masks = None
+        if result.masks is not None:
+            masks = tuple(encode_mask(mask) for mask in _full_size_masks(result.masks.data, size))
+        ids = None if boxes.id is None else boxes.id.int().cpu().numpy()
+        return cls(boxes.xyxy.float().cpu().numpy(), labels, boxes.conf.float().cpu().numpy(), size, masks, ids)
+
+    @classmethod
+    def from_supervision(cls, found: "supervision.Detections", size: tuple[int, int]) -> Self:
+        """Take `supervision.Detections` of a picture of (height, width); names come from data["class_name"]."""
+        count = len(found)
+        if "class_name" in found.data:
+            labels = tuple(str(name) for name in found.data["class_name"])
+        elif found.class_id is not None:
+            labels = tuple(str(c) for c in found.class_id)
+        else:
+            labels = ("object",) * count
+        scores = np.ones(count, np.float32) if found.confidence is None else found.confidence
+        masks = None if found.mask is None else tuple(encode_mask(mask) for mask in np.asarray(found.mask))
+        return cls(found.xyxy.astype(np.float32), labels, scores, size, masks, found.tracker_id)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """Return `supervision.Detections`; class ids number the labels in alphabetical order."""
+        import supervision as sv
+
+        number = {label: i for i, label in enumerate(sorted(set(self.labels)))}
+        masks = None
+        if self.masks is not None:
+            masks = np.array([self.mask_array(i) for i in range(len(self))]).reshape(len(self), *self.size)
+        return sv.Detections(
+            xyxy=np.array(self.xyxy), mask=masks, confidence=np.array(self.scores),
+            class_id=np.array([number[label] for label in self.labels], dtype=int),
+            tracker_id=None if self.ids is None else np.array(self.ids),
+            data={"class_name": np.array(self.labels, dtype=str)},
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence["Detections"]) -> "Detections":
+        """Join detections of the same picture or video; masks, ids and frames stay only when all parts have them.
+
+        Raises:
+            ValueInvalid: when there are no parts, or their sizes differ.
+        """
+        if len({part.size for part in parts}) != 1:
+            raise ValueInvalid("Only detections of one picture can be joined, not of sizes "
+                               f"{sorted({part.size for part in parts})}")
+        full = [part for part in parts if len(part)] or list(parts[:1])
+
+        def joined(name: str) -> NDArray[Any] | None:
+            columns = [getattr(part, name) for part in full]
+            return None if any(c is None for c in columns) else np.concatenate(columns)
+
+        masks = [part.masks for part in full]
+        return cls(np.concatenate([p.xyxy for p in full]), tuple(label for p in full for label in p.labels),
+                   np.concatenate([p.scores for p in full]), parts[0].size,
+                   None if any(m is None for m in masks) else tuple(m for ms in masks for m in ms or ()),
+                   joined("ids"), joined("frames"))
+
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> "Detections":
+        """Return the rows with these numbers, or where a bool array is true, in that order."""
+        chosen = np.asarray(indices)
+        if chosen.dtype == bool:
+            chosen = np.flatnonzero(chosen)
+        rows = [int(i) for i in chosen]
+        return Detections(self.xyxy[rows], tuple(self.labels[i] for i in rows), self.scores[rows], self.size,
+                          None if self.masks is None else tuple(self.masks[i] for i in rows),
+                          None if self.ids is None else self.ids[rows],
+                          None if self.frames is None else self.frames[rows])
+
+    def mask_array(self, index: int) -> NDArray[np.bool_]:
+        """Return one mask as bool (H, W).
+
+        Raises:
+            ValueInvalid: when these detections have no masks.
+        """
+        if self.masks is None:
+            raise ValueInvalid("These detections have boxes only, no masks", "Use segment instead of detect")
+        import pycocotools.mask
+
+        decoded: NDArray[np.bool_] = pycocotools.mask.decode(self.masks[index]).astype(bool)
+        return decoded
+
+    def __len__(self) -> int:
+        """Return the number of boxes."""
+        return len(self.xyxy)
+
+    def __iter__(self) -> Iterator[Detection]:
+        """Walk over the rows."""
+        for i, (box, label, score) in enumerate(zip(self.xyxy, self.labels, self.scores, strict=True)):
+            x0, y0, x1, y1 = (float(v) for v in box)
+            yield Detection((x0, y0, x1, y1), label, float(score),
+                            None if self.ids is None else int(self.ids[i]),
+                            None if self.frames is None else int(self.frames[i]))
+
+    @property
+    def media_type(self) -> str:
+        """Always JSON."""
+        return JSON_TYPE
+
+    @property
+    def suffix(self) -> str:
+        """Always .json."""
+        return ".json"
+
+    def to_bytes(self) -> bytes:
+        """Return canonical JSON."""
+        return canonical_json({
+            "xyxy": plain_floats(self.xyxy), "labels": self.labels, "scores": plain_floats(self.scores),
+            "size": self.size, "masks": self.masks,
+            "ids": None if self.ids is None else self.ids.tolist(),
+            "frames": None if self.frames is None else self.frames.tolist(),
+        })
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
+        """Read the JSON of `to_bytes`."""
+        fields = read_json(data, cls.kind)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
+
+    def summary(self) -> dict[str, Any]:
+        """Return how many there are, in all and of each label, the picture's size, and the ids followed."""
+        facts: dict[str, Any] = {"count": len(self), "labels": dict(Counter(self.labels).most_common()),
+                                 "size": list(self.size), "masks": self.masks is not None}
+        if self.ids is not None:
+            facts["tracks"] = len(set(self.ids.tolist()))
+        return facts
+
+
+def encode_mask(mask: NDArray[Any]) -> RLE:
+    """Return a bool mask (H, W) in COCO's compressed run-length form."""
+    import pycocotools.mask
+
+    encoded = pycocotools.mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def _checked_rle(mask: Any, size: tuple[int, int]) -> RLE:
+    try:
+        height, width = mask["size"]
+        counts = mask["counts"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueInvalid(f"A mask must be a COCO run-length dict, not {type(mask).__name__}") from error
+    if (height, width) != size:
+        raise ValueInvalid(f"A mask is {width}x{height}, its picture is {size[1]}x{size[0]}")
+    if isinstance(counts, bytes):
+        counts = counts.decode("ascii")
+    if not isinstance(counts, str):
+        raise ValueInvalid("A mask's counts must be COCO's compressed string")
+    if _run_length(counts) != height * width:
+        # The C decoder would write past its buffer for runs that are longer than the picture.
+        raise ValueInvalid("A mask's run lengths do not add up to its picture's pixels")
+    return {"size": [int(height), int(width)], "counts": counts}
+
+
+def _run_length(counts: str) -> int:
+    """Add up a compressed run-length string: 5 bits per character, each run from the third on a difference."""
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        code = ord(character) - 48
+        if not 0 <= code < 64:
+            return -1
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        if code & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        if runs[-1] < 0:
+            return -1
+        value = shift = 0
+    return -1 if shift else sum(runs)
+
+
+def _int_array(data: Any, count: int, what: str) -> NDArray[np.int64] | None:
+    if data is None:
+        return None
+    array = np.asarray(data)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
+        raise ValueInvalid(f"{count} boxes need {count} whole numbers as {what}, not {array.dtype} {array.shape}")
+    return frozen(array.astype(np.int64))
+
+
+def _box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _full_size_masks(data: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Undo the letterbox of a model's masks (N, h, w); a no-op when they were predicted with retina_masks."""
+    if tuple(data.shape[1:]) != size:
+        from ultralytics.utils import ops
+
+        data = ops.scale_masks(data[None].float(), size)[0]
+    masks: NDArray[np.bool_] = (data > 0.5).cpu().numpy()
+    return masks

@@ -1,0 +1,116 @@
+"""People's poses: COCO's seventeen keypoints."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.errors import ValueInvalid
+from tools.values.base import (
+    JSON_TYPE,
+    Value,
+    box_array,
+    canonical_json,
+    float_array,
+    image_size,
+    plain_floats,
+    read_json,
+    score_array,
+)
+
+if TYPE_CHECKING:
+    import supervision
+
+COCO17 = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+          "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+          "left_knee", "right_knee", "left_ankle", "right_ankle")
+
+# Pairs of keypoint numbers that are joined by a line, as COCO draws them.
+SKELETON = ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
+            (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))
+
+
+@dataclass(frozen=True, eq=False)
+class Poses(Value):
+    """The poses of the people in one picture.
+
+    Attributes:
+        keypoints: (N, 17, 3) float32: x and y in pixels and a score between 0 and 1, in the order of `COCO17`.
+        scores: (N,) float32 between 0 and 1, of each person.
+        xyxy: (N, 4) float32 box of each person in pixels, clipped to the picture.
+        size: (height, width) of the picture.
+    """
+
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    xyxy: NDArray[np.float32]
+    size: tuple[int, int]
+    kind: ClassVar[str] = "Poses"
+
+    def __post_init__(self) -> None:
+        """Check shapes and ranges, make arrays read-only."""
+        size = image_size(self.size)
+        keypoints = float_array(self.keypoints, (None, len(COCO17), 3), "Keypoints")
+        xyxy = box_array(self.xyxy, size, "Poses")
+        if len(xyxy) != len(keypoints):
+            raise ValueInvalid(f"{len(keypoints)} poses came with {len(xyxy)} boxes")
+        score_array(keypoints[:, :, 2].reshape(-1), keypoints.shape[0] * len(COCO17), "Keypoint scores")
+        fields = {"keypoints": keypoints, "xyxy": xyxy, "size": size,
+                  "scores": score_array(self.scores, len(keypoints), "Pose scores")}
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> Self:
+        """Nobody in a picture of (height, width)."""
+        return cls(np.zeros((0, 17, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32), size)
+
+    @classmethod
+    def from_ultralytics(cls, result: Any) -> Self:
+        """Take one `ultralytics` pose result."""
+        size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
+        if result.boxes is None or len(result.boxes) == 0 or result.keypoints is None:
+            return cls.empty(size)
+        return cls(result.keypoints.data.float().cpu().numpy(), result.boxes.conf.float().cpu().numpy(),
+                   result.boxes.xyxy.float().cpu().numpy(), size)
+
+    def to_supervision(self) -> "supervision.KeyPoints":
+        """Return `supervision.KeyPoints`."""
+        import supervision as sv
+
+        return sv.KeyPoints(xy=np.array(self.keypoints[:, :, :2]), class_id=np.zeros(len(self), dtype=int),
+                            keypoint_confidence=np.array(self.keypoints[:, :, 2]),
+                            detection_confidence=np.array(self.scores))
+
+    def __len__(self) -> int:
+        """Return the number of people."""
+        return len(self.keypoints)
+
+    @property
+    def media_type(self) -> str:
+        """Always JSON."""
+        return JSON_TYPE
+
+    @property
+    def suffix(self) -> str:
+        """Always .json."""
+        return ".json"
+
+    def to_bytes(self) -> bytes:
+        """Return canonical JSON."""
+        return canonical_json({"keypoints": plain_floats(self.keypoints), "scores": plain_floats(self.scores),
+                               "xyxy": plain_floats(self.xyxy), "size": self.size})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
+        """Read the JSON of `to_bytes`."""
+        fields = read_json(data, cls.kind)
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
+
+    def summary(self) -> dict[str, Any]:
+        """Return the number of people and the picture's size."""
+        return {"count": len(self), "size": list(self.size)}

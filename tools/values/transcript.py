@@ -1,0 +1,157 @@
+"""Text in pieces that know when they were said or where they stand in a picture."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+from tools.errors import ValueInvalid
+from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One line of a transcript.
+
+    Attributes:
+        text: The words.
+        start: Seconds from the beginning of the recording, or None.
+        end: Seconds, not before `start`, or None.
+        box: x0, y0, x1, y1 in pixels of the picture, or None.
+        score: Confidence between 0 and 1, or None.
+    """
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    box: tuple[float, float, float, float] | None = None
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check text, times, box and score."""
+        if not isinstance(self.text, str):
+            raise ValueInvalid(f"The text of a segment must be a str, not {type(self.text).__name__}")
+        for name in ("start", "end", "score"):
+            object.__setattr__(self, name, _number(getattr(self, name), f"{name} of the segment {self.text!r}"))
+        if (self.start is None) != (self.end is None):
+            raise ValueInvalid(f"The segment {self.text!r} needs both start and end, or neither")
+        if self.start is not None and self.end is not None and not 0 <= self.start <= self.end:
+            raise ValueInvalid(f"The segment {self.text!r} runs from {self.start} s to {self.end} s",
+                               "Times are seconds with 0 <= start <= end")
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueInvalid(f"The score of the segment {self.text!r} is {self.score}, not between 0 and 1")
+        if self.box is not None:
+            object.__setattr__(self, "box", _box(self.box, self.text))
+
+
+@dataclass(frozen=True, eq=False)
+class Transcript(Value):
+    """Segments in reading or speaking order, with the language when it is known (such as "en")."""
+
+    segments: tuple[Segment, ...]
+    language: str | None = None
+    kind: ClassVar[str] = "Transcript"
+
+    def __post_init__(self) -> None:
+        """Take any iterable of segments."""
+        segments = tuple(self.segments)
+        if not all(isinstance(s, Segment) for s in segments):
+            raise ValueInvalid("A transcript is made of Segment objects")
+        object.__setattr__(self, "segments", segments)
+
+    @property
+    def text(self) -> str:
+        """All words: one line for each piece found in a picture, one paragraph for speech."""
+        separator = "\n" if any(s.box for s in self.segments) else " "
+        return separator.join(s.text.strip() for s in self.segments if s.text.strip())
+
+    @property
+    def media_type(self) -> str:
+        """Always JSON."""
+        return JSON_TYPE
+
+    @property
+    def suffix(self) -> str:
+        """Always .json."""
+        return ".json"
+
+    def to_bytes(self) -> bytes:
+        """Return canonical JSON."""
+        return canonical_json({"language": self.language, "segments": [asdict(s) for s in self.segments]})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
+        """Read the JSON of `to_bytes`."""
+        fields = read_json(data, cls.kind)
+        try:
+            segments = tuple(Segment(**segment) for segment in fields["segments"])
+        except (KeyError, TypeError) as error:
+            raise ValueInvalid(f"This is not a stored Transcript: {error}") from error
+        return cls(segments, fields.get("language"))
+
+    def to_srt(self) -> str:
+        """Return SubRip subtitles.
+
+        Raises:
+            ValueInvalid: when a segment has no times.
+        """
+        return "\n".join(f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
+                         for n, (start, end, text) in enumerate(self._timed(), 1))
+
+    def to_vtt(self) -> str:
+        """Return WebVTT subtitles.
+
+        Raises:
+            ValueInvalid: when a segment has no times.
+        """
+        # WebVTT reads markup: a bare "<" or "&" would swallow the words after it.
+        cues = (f"{_clock(start, '.')} --> {_clock(end, '.')}\n"
+                f"{text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
+                for start, end, text in self._timed())
+        return "\n".join(["WEBVTT\n", *cues])
+
+    def summary(self) -> dict[str, Any]:
+        """Return the number of segments, the language and the first words."""
+        return {"segments": len(self.segments), "language": self.language, "start": self.text[:80]}
+
+    def __str__(self) -> str:
+        """Return all words."""
+        return self.text
+
+    def _timed(self) -> Iterable[tuple[float, float, str]]:
+        for segment in self.segments:
+            if segment.start is None or segment.end is None:
+                raise ValueInvalid(f"The segment {segment.text!r} has no times, so it cannot become a subtitle",
+                                   "Subtitles come from transcribed speech, not from text read in a picture")
+            # A blank line would end the subtitle early.
+            yield segment.start, segment.end, "\n".join(segment.text.strip().split("\n\n")).strip()
+
+
+def _number(value: Any, what: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueInvalid(f"The {what} must be a number, not {value!r}") from error
+    if not math.isfinite(number):
+        raise ValueInvalid(f"The {what} must be finite, not {number}")
+    return number
+
+
+def _box(box: Any, text: str) -> tuple[float, float, float, float]:
+    what = f"box of the segment {text!r}"
+    try:
+        x0, y0, x1, y1 = (float(v) for v in box)
+    except (TypeError, ValueError) as error:
+        raise ValueInvalid(f"The {what} must be four numbers, not {box!r}") from error
+    if not all(math.isfinite(v) for v in (x0, y0, x1, y1)) or x1 < x0 or y1 < y0:
+        raise ValueInvalid(f"The {what} is not a box: {box!r}", "Boxes are x0, y0, x1, y1 in pixels")
+    return x0, y0, x1, y1
+
+
+def _clock(seconds: float, comma: str) -> str:
+    milliseconds = round(seconds * 1000)
+    hours, rest = divmod(milliseconds, 3_600_000)
+    minutes, rest = divmod(rest, 60_000)
+    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{comma}{rest % 1000:03}"

@@ -1,0 +1,208 @@
+"""Moving pictures."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.errors import MediaError, ValueInvalid
+from tools.settings import settings
+from tools.values.audio import Audio
+from tools.values.base import Value
+from tools.values.container import cover, media_type, open_container
+
+
+@dataclass(frozen=True, eq=False)
+class Video(Value):
+    """A video, kept as its container file; frames are decoded when they are asked for.
+
+    Attributes:
+        source: The container: a path that is read when needed, or bytes.
+        width: Pixels, as the video is seen (rotation applied).
+        height: Pixels.
+        fps: Frames per second, on average.
+        seconds: Length.
+        frame_count: Number of frames.
+    """
+
+    source: bytes | Path
+    width: int
+    height: int
+    fps: float
+    seconds: float
+    frame_count: int
+    _type: tuple[str, str] = ("video/mp4", ".mp4")
+    _name: str = "the video"
+    kind: ClassVar[str] = "Video"
+
+    @classmethod
+    def open(cls, source: str | Path | bytes, name: str | None = None) -> Self:
+        """Read a video file's facts and decode its first frame; a path is not loaded into memory.
+
+        Raises:
+            MediaError: when it is missing, empty, damaged, or has no pictures in it.
+        """
+        label = name or (str(source) if not isinstance(source, bytes) else "the video")
+        place = source if isinstance(source, bytes) else Path(source)
+        import av
+
+        try:
+            with open_container(place, label) as container:
+                streams = [s for s in container.streams.video if not cover(s)]
+                if not streams:
+                    raise MediaError(f"{label} has no moving pictures", "Use it as sound, or choose another file")
+                stream = streams[0]
+                limit = settings().max_pixels
+                if (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > limit:
+                    raise MediaError(f"{label} is too large: its frames have more than {limit} pixels",
+                                     "Make it smaller, or raise max_pixels in settings.toml")
+                first = next(iter(container.decode(stream)), None)
+                if first is None:
+                    raise MediaError(f"{label} has no frames", "Copy or download the file again")
+                height, width = _upright(first).shape[:2]
+                kind = media_type(container)
+            count, seconds, fps = _count_frames(place, label)
+        except av.error.FFmpegError as error:
+            raise MediaError(f"{label} is damaged or cut short: {error}", "Copy or download the file again") from error
+        return cls(place, width, height, fps, seconds, count, kind, label)
+
+    @classmethod
+    def from_frames(cls, frames: Iterable[NDArray[np.uint8]], fps: float, audio: Audio | None = None) -> Self:
+        """Encode RGB frames (H, W, 3), all of one size, as H.264 in MP4, with the sound in one channel.
+
+        H.264 wants even sides: an odd side gets its last row or column of pixels twice.
+
+        Raises:
+            ValueInvalid: without frames, for frames of different sizes, or for an unusable `fps`.
+        """
+        import av
+        from fractions import Fraction
+
+        if not 0 < fps <= 1000:
+            raise ValueInvalid(f"fps must be above 0 and at most 1000, not {fps}")
+        buffer = io.BytesIO()
+        shape: tuple[int, ...] | None = None
+        with av.open(buffer, "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"crf": "18", "preset": "veryfast"}
+            sound = None if audio is None else container.add_stream("aac", rate=audio.rate, layout="mono")
+            for frame in frames:
+                if shape is None:
+                    shape = frame.shape
+                    stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
+                if frame.shape != shape or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+                    raise ValueInvalid(f"Frames must be uint8 of the shape {shape}, not {frame.dtype} {frame.shape}")
+                even = np.pad(frame, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            if shape is None:
+                raise ValueInvalid("A video needs at least one frame")
+            container.mux(stream.encode(None))
+            if audio is not None and sound is not None:
+                track = av.AudioFrame.from_ndarray(np.ascontiguousarray(audio.mono(audio.rate)[None]), "fltp", "mono")
+                track.sample_rate = audio.rate
+                container.mux(sound.encode(track))
+                container.mux(sound.encode(None))
+        return cls.open(buffer.getvalue())
+
+    def frames(self, stride: int = 1) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+        """Decode every `stride`-th frame.
+
+        Yields:
+            The frame's number from 0, its time in seconds, and RGB pixels (H, W, 3).
+
+        Raises:
+            MediaError: when the file turns out damaged on the way.
+        """
+        import av
+
+        if stride < 1:
+            raise ValueInvalid(f"stride must be at least 1, not {stride}")
+        with open_container(self.source, self._name) as container:
+            stream = next(s for s in container.streams.video if not cover(s))
+            stream.thread_type = "AUTO"
+            try:
+                for index, frame in enumerate(container.decode(stream)):
+                    if index % stride == 0:
+                        time = frame.time if frame.time is not None else index / self.fps
+                        yield index, float(time), _upright(frame)
+            except av.error.FFmpegError as error:
+                raise MediaError(f"{self._name} is damaged or cut short: {error}",
+                                 "Copy or download the file again") from error
+
+    def audio(self) -> Audio:
+        """Return the sound track.
+
+        Raises:
+            MediaError: when there is none.
+        """
+        return Audio.open(self.source, self._name)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), as `Detections.size` has it."""
+        return self.height, self.width
+
+    @property
+    def media_type(self) -> str:
+        """The container's type."""
+        return self._type[0]
+
+    @property
+    def suffix(self) -> str:
+        """The ending that suits `media_type`."""
+        return self._type[1]
+
+    def to_bytes(self) -> bytes:
+        """Return the whole container file."""
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
+
+    def stream(self) -> BinaryIO:
+        """Open the container file for reading."""
+        return io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source.open("rb")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, media_type: str = "video/mp4") -> Self:
+        """Read a container from memory."""
+        return cls.open(data, "the stored video")
+
+    @classmethod
+    def from_file(cls, path: Path, media_type: str) -> Self:
+        """Read a container from disk, where it stays."""
+        return cls.open(path)
+
+    def summary(self) -> dict[str, Any]:
+        """Return size, length, frames per second and number of frames."""
+        return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3),
+                "fps": round(self.fps, 3), "frames": self.frame_count}
+
+    def __hash__(self) -> int:
+        """Hash the container without loading it whole."""
+        with self.stream() as file:
+            return hash(hashlib.file_digest(file, "sha256").digest())
+
+
+def _upright(frame: Any) -> NDArray[np.uint8]:
+    """Return RGB pixels, turned as the container's display matrix says (phones film sideways)."""
+    pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    quarters = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
+
+
+def _count_frames(source: bytes | Path, name: str) -> tuple[int, float, float]:
+    """Return number of frames, seconds and frames per second; packets are counted, as headers often lie."""
+    with open_container(source, name) as container:
+        stream = next(s for s in container.streams.video if not cover(s))
+        times = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.size]
+        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
+    known = [(pts, duration) for pts, duration in times if pts is not None]
+    seconds = 0.0
+    if known and base:
+        seconds = float((max(pts + duration for pts, duration in known) - min(pts for pts, _ in known)) * base)
+    fps = float(rate) if rate else len(times) / seconds if seconds else 25.0
+    return len(times), seconds or len(times) / fps, fps
