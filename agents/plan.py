@@ -47,18 +47,17 @@ class Plan(BaseModel):
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
         # NaN, infinity and half characters have no JSON, and so no hash.
-        _ = self.canonical
+        self.dumps()
         return self
 
-    @property
-    def canonical(self) -> str:
+    def dumps(self) -> str:
         """The plan as JSON with sorted keys and no spaces: equal plans have equal text."""
         return canonical_json(self.model_dump(mode="json")).decode()
 
     @property
     def hash(self) -> str:
-        """The sha256 of `canonical`, in hexadecimal."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        """The sha256 of `dumps`, in hexadecimal."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()
 
     @classmethod
     def load(cls, source: Path | str | bytes | Mapping[str, Any]) -> "Plan":
@@ -80,13 +79,12 @@ class Plan(BaseModel):
         except (ValidationError, RecursionError) as error:
             raise PlanInvalid(
                 f"{where} is not a plan: {_faults(error)}",
-                'A plan is {"request": "…", "steps": [{"id": "s1", "tool": "…", "args": {…}}], '
-                '"outputs": ["$s1"]}',
+                'A plan is {"request": "…", "steps": [{"id": "s1", "tool": "…", "args": {…}}], "outputs": ["$s1"]}',
             ) from error
 
     def dump(self, path: Path) -> None:
-        """Write `canonical` to a file."""
-        path.write_text(self.canonical + "\n", encoding="utf-8")
+        """Write `dumps` to a file."""
+        path.write_text(self.dumps() + "\n", encoding="utf-8")
 
     def tree(self) -> str:
         """The plan for a terminal: one line for each step, with its wiring and its plain arguments."""

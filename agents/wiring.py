@@ -71,12 +71,8 @@ class _Filling:
         self.problems: list[Problem] = []
         inputs = card["inputs"]
         # Chat models write null for what they leave out.
-        self.args = {name: value for name, value in step.args.items() if value is not None}
-        asked = {
-            name
-            for name, given in inputs.items()
-            if self.args.get(name) == ABOVE and not given.get("literal")
-        }
+        self.args: dict[str, JsonValue] = {n: value for n, value in step.args.items() if value is not None}
+        asked = {name for name, given in inputs.items() if self.args.get(name) == ABOVE and not given.get("literal")}
         missing = {name for name, given in inputs.items() if name not in self.args and not given["optional"]}
         self.open = [name for name in inputs if name in asked | missing]
         self.group_of = list(newest_first(at_hand))
@@ -89,7 +85,9 @@ class _Filling:
             group = self._newest(name, frame) or self._newest(name, None)
             if group:
                 self._take(name, group)
-        return Step(id=self.step.id, tool=self.step.tool, args=self.args)
+        order = [*self.card["inputs"], *self.args]
+        args = {name: self.args[name] for name in order if name in self.args}
+        return Step(id=self.step.id, tool=self.step.tool, args=args)
 
     def _take(self, name: str, group: list[str]) -> None:
         given = self.card["inputs"][name]
@@ -116,8 +114,7 @@ class _Filling:
             fitting = [
                 n
                 for n in group
-                if self._fits(name, n)
-                and (frame is None or not self._placed(n) or self.at_hand[n].frame == frame)
+                if self._fits(name, n) and (frame is None or not self._placed(n) or self.at_hand[n].frame == frame)
             ]
             if fitting:
                 return fitting

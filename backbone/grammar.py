@@ -71,7 +71,9 @@ def _utf8(raw: bytes) -> str:
         decoder.decode(raw)
     except UnicodeDecodeError:
         return "broken"
-    return "open" if decoder.getstate()[0] else "whole"
+    tail = decoder.getstate()[0]
+    # The decoder still waits after the start of a surrogate, which no byte can complete.
+    return "broken" if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0" else "open" if tail else "whole"
 
 
 def _byte_alphabet() -> dict[int, str]:
@@ -189,15 +191,16 @@ class Walk:
         return all(self.have & set(i["kinds"]) for i in inputs)
 
     def _begin(self, name: str) -> None:
+        self._close_call()
         self.calls.append({"tool": name, "args": {}})
         self._next_parameter = 0
         self._offer(self._arguments())
 
     def _finish(self) -> None:
-        self._close_call()
         self.done = True
 
     def _close_call(self) -> None:
+        """What the last call gives is at hand for the next."""
         if self.calls:
             self.have.add(self.grammar.cards[self.calls[-1]["tool"]]["returns"]["kind"])
 

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from tools.errors import ArgumentsInvalid, DeclarationInvalid
 from tools.values import KINDS
 from tools.values.base import Value
-from tools.values.convert import accepts
+from tools.values.convert import STAND_INS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,7 +46,7 @@ class Input:
     """A parameter that takes values.
 
     Attributes:
-        kinds: The kinds it takes, such as ("Audio", "Video").
+        kinds: The kinds it declares, such as ("Audio", "Video").
         many: Whether it takes a list as a whole (`list[Image]`).
         optional: Whether it may be left out for good.
         batch: Whether the function takes many items at once (`Batch[Image]`); a plan still gives it single items.
@@ -59,19 +59,20 @@ class Input:
     batch: bool = False
     doc: str = ""
 
-    def accepts(self, kind: str) -> bool:
-        """Whether a value of this kind can be given (a Transcript is taken where Text is asked for)."""
-        return accepts(self.kinds, kind)
-
     @property
-    def taken(self) -> list[str]:
-        """Every kind that can be given: those declared, then those that stand in for one."""
-        return [*self.kinds, *(kind for kind in KINDS if kind not in self.kinds and self.accepts(kind))]
+    def accepted(self) -> tuple[str, ...]:
+        """The declared kinds, then those that can stand in for them (a Transcript where Text is asked for)."""
+        stand_ins = (other for kind in self.kinds for other in STAND_INS.get(kind, ()))
+        return tuple(dict.fromkeys([*self.kinds, *stand_ins]))
 
     @property
     def literal(self) -> bool:
-        """Whether it may be written out in a plan instead of referring to a value."""
+        """Whether the words themselves can be given instead of a value."""
         return "Text" in self.kinds and not self.many
+
+    def accepts(self, kind: str) -> bool:
+        """Whether a value of this kind can be given."""
+        return kind in self.accepted
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Tool(Generic[P, R]):
         returns: What comes out.
         batch: Whether it takes many items at once.
         examples: How people ask for it.
-        one_of: Names of parameters of which exactly one is to be given.
+        one_of: Names of parameters of which at least one is to be given.
         version: Changes when results change; part of every cache key.
         read_only: Whether it only looks: makes no picture, sound or video.
     """
@@ -135,26 +136,26 @@ class Tool(Generic[P, R]):
         """Whether the input of this name takes a value of this kind."""
         return name in self.inputs and self.inputs[name].accepts(kind)
 
-    def check_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def arguments(self, plain: Mapping[str, Any]) -> dict[str, Any]:
         """Return the plain parameters, converted and with their defaults.
 
         Raises:
-            ArgumentsInvalid: with one sentence for each fault.
+            ArgumentsInvalid: with one "name: what is wrong" for each fault.
         """
         try:
-            model = self.params.model_validate(dict(params))
+            model = self.params.model_validate(dict(plain))
         except ValidationError as error:
             raise ArgumentsInvalid(self.name, [self._sentence(e) for e in error.errors()]) from error
         return {name: getattr(model, name) for name in self.params.model_fields}
 
     def check_one_of(self, given: Sequence[str]) -> None:
-        """Check that exactly one of the `one_of` parameters is among the names given.
+        """Check that one of the `one_of` parameters is among the names given.
 
         Raises:
-            ArgumentsInvalid: when none is, or more than one.
+            ArgumentsInvalid: when none is.
         """
-        if self.one_of and sum(name in given for name in self.one_of) != 1:
-            raise ArgumentsInvalid(self.name, [f"give exactly one of {', '.join(self.one_of)}"])
+        if self.one_of and not any(name in given for name in self.one_of):
+            raise ArgumentsInvalid(self.name, [f"give one of {', '.join(self.one_of)}"])
 
     def card(self) -> dict[str, Any]:
         """Return the declaration as plain data, for planners and pages."""
@@ -162,7 +163,7 @@ class Tool(Generic[P, R]):
         return {
             "name": self.name,
             "doc": self.doc,
-            "inputs": {name: {"kinds": i.taken, "many": i.many, "optional": i.optional, "literal": i.literal}
+            "inputs": {name: {"kinds": list(i.accepted), "many": i.many, "optional": i.optional, "literal": i.literal}
                        for name, i in self.inputs.items()},
             "params": schema["properties"],
             "required": schema["required"],
@@ -173,14 +174,19 @@ class Tool(Generic[P, R]):
         }
 
     def json_schema(self) -> dict[str, Any]:
-        """Return the JSON schema of a call's arguments; inputs are references such as "$image" or "$s1"."""
+        """Return the JSON schema of a call's arguments; inputs are references such as "$image" or "$s1".
+
+        Inputs are never required: what is left out is filled in by kind. Text may be written out instead.
+        """
         schema = self._params_schema()
         properties: dict[str, Any] = {}
         for name, given in self.inputs.items():
-            reference: dict[str, Any] = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]+$"}
+            reference: dict[str, Any] = {"type": "string"}
+            if not given.literal:
+                reference["pattern"] = r"^\$[A-Za-z0-9_]+$"
             if given.many:
                 reference = {"anyOf": [reference, {"type": "array", "items": reference}]}
-            what = f"Reference to {' or '.join(given.kinds)}{' (many)' if given.many else ''}"
+            what = f"{'The words, or a reference' if given.literal else 'Reference'} to {' or '.join(given.accepted)}"
             properties[name] = {**reference, "description": f"{what}. {given.doc}".removesuffix(". ")}
         return {"type": "object", "properties": properties | schema["properties"],
                 "required": schema["required"], "additionalProperties": False}
@@ -194,10 +200,10 @@ class Tool(Generic[P, R]):
         place = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             known = [*self.inputs, *self.params.model_fields]
-            return f"there is no parameter {place!r} (parameters are {', '.join(known)})"
+            return f"{place}: there is no such parameter (parameters are {', '.join(known)})"
         if error["type"] == "missing":
-            return f"{place} is missing"
-        return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, not {error['input']!r}"
+            return f"{place}: is missing"
+        return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
     def _check_declaration(self, returns_batch: bool) -> None:
         if self.batch != returns_batch:
@@ -230,7 +236,7 @@ def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), o
     Args:
         fn: The function, when used as plain `@tool`.
         examples: How people ask for it, in a few words each; they teach the planner and are tested.
-        one_of: Parameters of which exactly one is to be given; each needs the default None.
+        one_of: Parameters of which at least one is to be given; each needs the default None.
         version: Raise it when results change, so that cached ones are not used again.
         read_only: Whether approval may be skipped; by default when no picture, sound or video is made.
 
@@ -311,7 +317,8 @@ def _plain_field(fn: Callable[..., Any], name: str, annotation: Any, default: An
     if not _is_plain(annotation):
         raise _wrong(fn, f"has the parameter {name!r} of type {annotation}, which neither a value nor plain JSON is",
                      f"Values are {', '.join(KINDS)}; plain are str, int, float, bool, Literal[…] and lists of these")
-    if default is None and type(None) not in get_args(annotation):
+    bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if default is None and type(None) not in get_args(bare):
         raise _wrong(fn, f"has the parameter {name!r} with the default None", f"Write {name}: … | None = None")
     if default is inspect.Parameter.empty:
         return (annotation, Field(description=doc))

@@ -18,6 +18,7 @@ from tools.values import Detections, Image, Poses, Transcript
 from tools.values.poses import COCO17, SKELETON
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 Colour = tuple[int, int, int]
@@ -48,14 +49,16 @@ class _Label(NamedTuple):
     box: Box
     colour: Colour
     font: int
+    optional: bool = False
 
 
 def draw(image: Image, *values: Detections | Poses | Transcript) -> Image:
     """Draw boxes, masks, tracks, poses and read text onto a picture.
 
     Every label has its colour, the same in every picture unless two labels of one picture would share it.
-    Keypoints with a score below 0.3 are left out, as are segments of a transcript that have no box. Pictures
-    with a longer side below 384 pixels are enlarged by a whole number, so that the labels can be read.
+    Keypoints with a score below 0.3 are left out, as are segments of a transcript that have no box; what was
+    read is written beside its box where it hides no other line. Pictures with a longer side below 384 pixels
+    are enlarged by a whole number, so that the labels can be read.
 
     Args:
         image: The picture.
@@ -84,7 +87,7 @@ def draw(image: Image, *values: Detections | Poses | Transcript) -> Image:
             labels += _draw_poses(canvas, value, enlarge, line, font, colours[_PERSON])
         else:
             labels += _draw_transcript(canvas, value, enlarge, line, font)
-    return Image.from_numpy(_write_labels(canvas, labels, line))
+    return Image.from_pil(_write_labels(canvas, labels))
 
 
 def contact_sheet(images: Sequence[Image], captions: Sequence[str]) -> Image:
@@ -188,19 +191,174 @@ def _draw_transcript(canvas: Pixels, transcript: Transcript, enlarge: int, line:
         # Lines of text stand close together: labels are smaller than the words that they repeat.
         size = max(9, min(font, round((box[3] - box[1]) * 0.6)))
         score = "" if segment.score is None else f" {segment.score:.2f}"
-        labels.append(_Label(f"{_shortened(segment.text)}{score}", box, _TEXT, size))
+        labels.append(_Label(f"{_shortened(segment.text)}{score}", box, _TEXT, size, optional=True))
     return labels
 
 
 def _draw_box(canvas: Pixels, box: Box, colour: Colour, line: int) -> None:
-    """Draw a frame whose outer edge is the box."""
+    """Draw a frame whose outer edge is the box, with a darker line inside it."""
     height, width = canvas.shape[:2]
-    x0, y0 = (min(round(v), side - 1) for v, side in zip(box[:2], (width, height), strict=True))
-    x1, y1 = max(round(box[2]), x0 + 1), max(round(box[3]), y0 + 1)
-    edge = 1 if line < 4 else line // 3
-    for inset, thickness, paint in ((0, line + edge, _scaled(colour, _SHADE)), (0, line, colour)):
-        for rows, columns in (
-            (slice(y0, y0 + thickness), slice(x0, x1)), (slice(max(y1 - thickness, y0), y1), slice(x0, x1)),
-            (slice(y0, y1), slice(x0, x0 + thickness)), (slice(y0, y1), slice(max(x1 - thickness, x0), x1)),
-        ):
-            canvas[rows, columns] = paint
+    x0, y0 = min(max(round(box[0]), 0), width - 1), min(max(round(box[1]), 0), height - 1)
+    x1, y1 = min(max(round(box[2]), x0 + 1), width), min(max(round(box[3]), y0 + 1), height)
+    for thickness, paint in ((line + max(1, line // 3), _scaled(colour, _SHADE)), (line, colour)):
+        canvas[y0:min(y0 + thickness, y1), x0:x1] = paint
+        canvas[max(y1 - thickness, y0):y1, x0:x1] = paint
+        canvas[y0:y1, x0:min(x0 + thickness, x1)] = paint
+        canvas[y0:y1, max(x1 - thickness, x0):x1] = paint
+
+
+def _draw_mask(canvas: Pixels, mask: NDArray[np.bool_], enlarge: int, colour: Colour, line: int) -> None:
+    """Tint a mask (H, W) and draw its outline."""
+    import cv2
+
+    large = np.repeat(np.repeat(mask, enlarge, axis=0), enlarge, axis=1)
+    tinted = canvas[large] * (1 - _MASK_OPACITY) + np.array(colour) * _MASK_OPACITY
+    canvas[large] = tinted.round().astype(np.uint8)
+    outlines, _ = cv2.findContours(large.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.polylines(canvas, outlines, True, _scaled(colour, _SHADE), line + 2, cv2.LINE_AA)
+    cv2.polylines(canvas, outlines, True, colour, line, cv2.LINE_AA)
+
+
+def _line(canvas: Pixels, start: NDArray[Any], end: NDArray[Any], colour: Colour, thickness: int) -> None:
+    import cv2
+
+    cv2.line(canvas, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _FRACTION)
+
+
+def _dot(canvas: Pixels, centre: NDArray[Any], colour: Colour, radius: float) -> None:
+    import cv2
+
+    cv2.circle(canvas, _fixed(centre), round(radius * 2**_FRACTION), colour, -1, cv2.LINE_AA, _FRACTION)
+
+
+def _write_labels(canvas: Pixels, labels: Sequence[_Label]) -> "PilImage":
+    """Write all labels over everything else, where they cover each other least."""
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    picture = Pil.fromarray(canvas)
+    pen = ImageDraw.Draw(picture)
+    taken: list[Box] = []
+    lines = [label.box for label in labels if label.optional]
+    for label in sorted(labels, key=lambda label: label.optional):
+        font = _font(label.font, label.text)
+        gap = max(3, label.font // 4)
+        text = _fitted(label.text, font, picture.width - 2 * gap)
+        width = math.ceil(font.getlength(text)) + 2 * gap
+        height = round(label.font * 1.4)
+        blocked = taken + lines if label.optional else taken
+        (x, y), covered = _place(label.box, width, height, picture.size, blocked)
+        if label.optional and covered:
+            continue
+        taken.append((x, y, x + width, y + height))
+        pen.rectangle((x, y, x + width - 1, y + height - 1), label.colour)
+        dark = np.dot(label.colour, (0.299, 0.587, 0.114)) < 150
+        pen.text((x + gap, y + height / 2), text, (255, 255, 255) if dark else (20, 20, 24), font, anchor="lm")
+    return picture
+
+
+def _place(box: Box, width: int, height: int, size: tuple[int, int], blocked: Sequence[Box]
+           ) -> tuple[tuple[int, int], float]:  # fmt: skip
+    """Find room for a label: above its box, else where it covers the least of what is there.
+
+    Returns:
+        Left and top, and the number of pixels covered.
+    """
+    x0, y0, x1, y1 = (round(v) for v in box)
+    others = np.array(blocked, np.float64).reshape(-1, 4)
+
+    def covered(x: int, y: int) -> float:
+        across = np.minimum(others[:, 2], x + width) - np.maximum(others[:, 0], x)
+        down = np.minimum(others[:, 3], y + height) - np.maximum(others[:, 1], y)
+        return float((across.clip(0) * down.clip(0)).sum())
+
+    best, least = (0, 0), math.inf
+    for x, y in ((x0, y0 - height), (x1 - width, y0 - height), (x0, y0), (x0, y1), (x1 - width, y1),
+                 (x0, y1 - height), (x1, y0)):  # fmt: skip
+        if y < 0 or y + height > size[1]:
+            continue
+        x = max(0, min(x, size[0] - width))
+        if covered(x, y) < least:
+            best, least = (x, y), covered(x, y)
+    return best, least
+
+
+def _font(size: int, text: str) -> "FreeTypeFont | ImageFont":
+    """Return DejaVu Sans, or a font of the system's for East Asian text, or Pillow's own."""
+    return _loaded_font(size, _EAST_ASIAN.search(text) is not None)
+
+
+@cache
+def _loaded_font(size: int, east_asian: bool) -> "FreeTypeFont | ImageFont":
+    from PIL import ImageFont
+
+    for name in (*(_EAST_ASIAN_FONTS if east_asian else ()), *_dejavu()):
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
+
+
+def _dejavu() -> Iterator[str]:
+    """Find the font that matplotlib carries, which supervision brings along; matplotlib itself is slow to import."""
+    package = find_spec("matplotlib")
+    for folder in (package.submodule_search_locations or []) if package else []:
+        yield str(Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")
+
+
+def _fitted(text: str, font: "FreeTypeFont | ImageFont", width: float) -> str:
+    """Cut a text to a width in pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text.rstrip()}…"
+
+
+def _lines(text: str, font: "FreeTypeFont | ImageFont", width: float) -> list[str]:
+    """Break a text into at most two lines of a width in pixels."""
+    words = text.split()
+    first = ""
+    while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
+        first = f"{first} {words.pop(0)}".strip()
+    if not first and words:
+        return [_fitted(" ".join(words), font, width)]
+    return [first, _fitted(" ".join(words), font, width)] if words else [first]
+
+
+def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
+    """Return a writable copy of this size."""
+    import cv2
+
+    if (height, width) == pixels.shape[:2]:
+        return np.array(pixels)
+    smaller = width < pixels.shape[1]
+    resized: Pixels = cv2.resize(pixels, (width, height),
+                                 interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return resized
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_LABEL else f"{text[:_LONGEST_LABEL - 1].rstrip()}…"
+
+
+def _corners(xyxy: NDArray[Any]) -> Box:
+    x0, y0, x1, y1 = (float(v) for v in xyxy)
+    return x0, y0, x1, y1
+
+
+def _fixed(point: NDArray[Any]) -> tuple[int, int]:
+    """Return x and y in the fixed point form of cv2, from the middle of a pixel."""
+    x, y = (round((float(v) - 0.5) * 2**_FRACTION) for v in point)
+    return x, y
+
+
+def _scaled(colour: Colour, share: float) -> Colour:
+    red, green, blue = (round(v * share) for v in colour)
+    return red, green, blue
+
+
+def _side(keypoint: str) -> Colour:
+    return _LEFT if keypoint.startswith("left") else _RIGHT if keypoint.startswith("right") else _MIDDLE

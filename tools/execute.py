@@ -1,168 +1,255 @@
-"""Runs one tool on stored values and stores what it gives, with where it came from."""
+"""Running one tool on stored values, and storing what it makes with its provenance."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
-from tools.base import Input, Tool, wrap
+from tools.base import Input, Tool
 from tools.errors import ArgumentsInvalid, OutOfMemory, SuperlinkError, ToolError
-from tools.store import Provenance, Ref, Store
+from tools.resident import evict_idle, in_use
+from tools.store import Provenance, Ref, Store, WeightsUsed
 from tools.values import Text, Value
 from tools.values.convert import convert
-from tools.weights import recorded
+from tools.weights import recording
 
-Result = Ref | list[Ref]
 AnyTool = Tool[..., Any]
+Args = Mapping[str, Any]
+Result = Ref | list[Ref]
 
 
-def call(tool: AnyTool, args: Mapping[str, Any], store: Store, step: str = "") -> Result:
+def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
     """Run a tool.
 
+    A list given to an input that takes single values maps the tool over its items (several such lists go together
+    item by item), and the result is a list; what a mapped tool returns as lists is joined to one.
+
     Args:
-        tool: the tool.
-        args: plain arguments as they are; inputs as a `Ref`, a list of these, or, for text, the words themselves.
-        store: where inputs are read and results are written.
-        step: id of the plan step, for provenance and errors.
+        tool: The tool.
+        args: Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves.
+        store: Where inputs are read and results are written.
+        step: Id of the plan step, for provenance and errors.
 
     Returns:
-        The result's reference. A list given to an input for single values maps the tool over its items, and the
-        result is a list; what a mapped tool gives as lists is joined to one list.
+        The reference of the result, or a list of these.
 
     Raises:
-        ArgumentsInvalid: the arguments do not fit the tool.
-        ToolError: the tool failed; names tool, step and item.
+        ArgumentsInvalid: when the arguments do not fit the tool.
+        ToolError: when it fails; names tool, step and item.
     """
-    plain = tool.arguments({name: value for name, value in args.items() if name not in tool.inputs})
-    taken = {name: args[name] for name in tool.inputs if args.get(name) is not None}
-    problems = list(_problems(tool, taken))
-    if problems:
-        raise ArgumentsInvalid(tool.name, problems)
-    mapped = [name for name, value in taken.items() if isinstance(value, list) and not tool.inputs[name].many]
-    count = len(taken[mapped[0]]) if mapped else 1
-    rows = [{name: value[i] if name in mapped else value for name, value in taken.items()} for i in range(count)]
-    results: list[Result] = []
-    for made in _run(tool, rows, plain, store, step):
-        results.append(made)
+    mapped = {name: args[name] for name, given in tool.inputs.items()
+              if not given.many and isinstance(args.get(name), list)}
     if not mapped:
-        return results[0]
+        return _or_raise(call_many(tool, [args], store, step)[0])
+    lengths = {len(items) for items in mapped.values()}
+    if len(lengths) > 1:
+        raise ArgumentsInvalid(tool.name, [f"{' and '.join(mapped)}: lists of {' and '.join(map(str, sorted(lengths)))}"
+                                           " values cannot go together item by item"])
+    rows = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
+    if not rows:  # nothing to run, but a wrong argument is still wrong
+        _checked(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
+    results = [_or_raise(result) for result in call_many(tool, rows, store, step, stop=True)]
     return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
 
 
-def _problems(tool: AnyTool, taken: Mapping[str, Any]) -> Iterator[str]:
-    lengths = set()
-    for name, given in tool.inputs.items():
-        if name not in taken:
-            if not given.optional:
-                yield f"{name}: {' or '.join(given.kinds)} is missing"
-            continue
-        for value in taken[name] if isinstance(taken[name], list) else [taken[name]]:
-            kind = "Text" if isinstance(value, str) else value["kind"]
-            if kind not in given.accepts:
-                yield f"{name}: takes {' or '.join(given.kinds)}, not {kind}"
-        if isinstance(taken[name], list) and not given.many:
-            lengths.add(len(taken[name]))
-    if len(lengths) > 1:
-        yield f"lists of {' and '.join(map(str, sorted(lengths)))} values cannot go together item by item"
+def call_many(tool: AnyTool, rows: Sequence[Args], store: Store, step: str = "", *, batch_size: int = 16,
+              stop: bool = False) -> list[Result | SuperlinkError]:
+    """Run a tool on many independent sets of arguments.
+
+    Tools that take a `Batch` get up to `batch_size` rows with equal parameters at once, and half as many whenever
+    memory runs out.
+
+    Args:
+        tool: The tool.
+        rows: Arguments, each as for `call`, but without mapped lists.
+        store: Where inputs are read and results are written.
+        step: Id of the plan step.
+        batch_size: Most rows at once.
+        stop: End at the first failure; the list is then shorter, with the failure last.
+
+    Returns:
+        For each row its result, or the error that it ended with; one bad row does not touch the others.
+    """
+    outcomes: list[Result | SuperlinkError] = []
+    jobs: list[_Job] = []
+
+    def flush() -> None:
+        outcomes.extend(_run_batch(tool, jobs, store, step))
+        jobs.clear()
+
+    for number, args in enumerate(rows):
+        item = number if len(rows) > 1 else None
+        try:
+            job = _Job(item, *_checked(tool, args))
+        except ArgumentsInvalid as error:
+            flush()
+            outcomes.append(error)
+        else:
+            together = jobs and (job.params, job.refs.keys()) == (jobs[0].params, jobs[0].refs.keys())
+            if not (tool.batch and together and len(jobs) < batch_size):
+                flush()
+            jobs.append(job)
+        if stop and any(isinstance(outcome, SuperlinkError) for outcome in outcomes):
+            return outcomes
+    flush()
+    return outcomes
 
 
-def _run(
-    tool: AnyTool, rows: Sequence[Mapping[str, Any]], plain: Mapping[str, Any], store: Store, step: str
-) -> Iterator[Result]:
-    """Results of a tool on each row of inputs, stored."""
-    if not tool.batched:
-        for number, row in enumerate(rows):
-            item = number if len(rows) > 1 else None
-            began = time.perf_counter()
-            with recorded() as weights:
-                result = _guarded(tool, step, item, lambda row=row: tool.fn(**_values(tool, row, store), **plain))
-            yield _stored(tool, result, row, plain, weights, time.perf_counter() - began, store, step, item)
-        return
-    began = time.perf_counter()
-    with recorded() as weights:
-        columns: dict[str, list[Any]] = {}
-        for row in rows:
-            for name, value in _values(tool, row, store).items():
-                columns.setdefault(name, []).append(value)
-        made = _guarded(tool, step, None, lambda: _split(tool, columns, plain, len(rows)))
-    each = (time.perf_counter() - began) / max(1, len(rows))
-    for number, (row, result) in enumerate(zip(rows, made, strict=True)):
-        yield _stored(tool, result, row, plain, weights, each, store, step, number if len(rows) > 1 else None)
+@dataclass(frozen=True)
+class _Job:
+    item: int | None
+    refs: dict[str, Any]
+    params: dict[str, Any]
 
 
-def _split(tool: AnyTool, columns: Mapping[str, list[Any]], plain: Mapping[str, Any], count: int) -> list[Any]:
-    """A batched tool on all rows at once; halves of them when they do not fit into memory."""
-    if not count:
-        return []
+def _checked(tool: AnyTool, args: Args, absent: Sequence[str] | Mapping[str, Any] = ()) -> tuple[dict[str, Any],
+                                                                                               dict[str, Any]]:
+    """Split arguments into inputs and checked parameters; inputs named in `absent` are not missed."""
+    refs = {name: args[name] for name in tool.inputs if args.get(name) is not None}
+    problems = list(_input_problems(tool, refs, absent))
+    params: dict[str, Any] = {}
     try:
-        results = list(tool.fn(**columns, **plain))
+        tool.check_one_of([name for name in (*args, *absent) if name in absent or args[name] is not None])
+        params = tool.arguments({name: value for name, value in args.items() if name not in tool.inputs})
+    except ArgumentsInvalid as error:
+        problems += error.problems
+    if problems:
+        raise ArgumentsInvalid(tool.name, problems)
+    return refs, params
+
+
+def _input_problems(tool: AnyTool, refs: Mapping[str, Any], absent: Sequence[str] | Mapping[str, Any]) -> Iterator[str]:
+    for name, given in tool.inputs.items():
+        if name not in refs:
+            if not given.optional and name not in absent:
+                yield f"{name}: is missing ({' or '.join(given.kinds)})"
+            continue
+        values = refs[name] if given.many and isinstance(refs[name], list) else [refs[name]]
+        for value in values:
+            if isinstance(value, str):
+                kind = "Text"
+            elif isinstance(value, Mapping) and isinstance(value.get("kind"), str):
+                kind = value["kind"]
+            else:
+                yield f"{name}: takes a reference to a stored value, not {type(value).__name__}"
+                continue
+            if not given.accepts(kind):
+                yield f"{name}: takes {' or '.join(given.kinds)}, not {kind}"
+
+
+def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> list[Result | SuperlinkError]:
+    """Run jobs of equal parameters together, each alone if that fails."""
+    if not jobs:
+        return []
+    began = time.perf_counter()
+    item = jobs[0].item if len(jobs) == 1 else None
+    try:
+        with in_use(), recording() as weights:
+            made = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
+        seconds = (time.perf_counter() - began) / len(jobs)
+        return [_stored(tool, value, job, weights, seconds, store, step) for value, job in zip(made, jobs, strict=True)]
+    except SuperlinkError as error:
+        if len(jobs) == 1:
+            return [error]
+        return [outcome for job in jobs for outcome in _run_batch(tool, [job], store, step)]
+
+
+def _run(tool: AnyTool, jobs: Sequence[_Job], store: Store) -> list[Any]:
+    """Return what the function makes of each job."""
+    inputs = [{name: _value(tool.inputs[name], ref, store) for name, ref in job.refs.items()} for job in jobs]
+    params = jobs[0].params
+    if not tool.batch:
+        return [_with_room(lambda: tool.fn(**inputs[0], **params))]
+    return _halving(tool, inputs, params)
+
+
+def _halving(tool: AnyTool, inputs: Sequence[Mapping[str, Value]], params: Mapping[str, Any]) -> list[Any]:
+    columns = {name: [row[name] for row in inputs] for name in inputs[0]}
+    try:
+        run = cast(Callable[[], Sequence[Any]], lambda: tool.fn(**columns, **params))
+        made = list(_with_room(run) if len(inputs) == 1 else run())
+    except Exception as error:
+        if len(inputs) == 1 or not out_of_memory(error):
+            raise
+        half = len(inputs) // 2
+        return _halving(tool, inputs[:half], params) + _halving(tool, inputs[half:], params)
+    if len(made) != len(inputs):
+        raise ToolError(f"it returned {len(made)} results for {len(inputs)} items",
+                        "A function over a Batch returns one result for each item")
+    return made
+
+
+def _with_room(run: Callable[[], Any]) -> Any:
+    """Run, and once more with all idle models evicted where memory ran out."""
+    try:
+        return run()
     except Exception as error:
         if not out_of_memory(error):
             raise
-        if count == 1:
-            raise OutOfMemory(
-                f"one item alone does not fit into memory: {error}", "Use a smaller picture or a smaller model"
-            ) from error
-        half = count // 2
-        first = {name: values[:half] for name, values in columns.items()}
-        second = {name: values[half:] for name, values in columns.items()}
-        return _split(tool, first, plain, half) + _split(tool, second, plain, count - half)
-    if len(results) != count:
-        raise ToolError(f"it gave {len(results)} results for {count} items", "A batched tool gives one for each")
-    return results
+    evict_idle()
+    try:
+        return run()
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise OutOfMemory(f"memory ran out: {error}",
+                          "Use a smaller picture or recording, a smaller model, or close other programs") from error
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on this machine or on the accelerator."""
-    return isinstance(error, MemoryError | OutOfMemory) or "out of memory" in str(error).lower()
+    """Whether an error says that main or accelerator memory ran out."""
+    if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
 
 
-def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], Any]) -> Any:
-    """What ``run`` gives; whatever it raises becomes an error that says where."""
-    place = f"{step or tool.name}" + (f" ({tool.name})" if step else "") + (f", item {item + 1}" if item is not None else "")
+def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[Any]]) -> list[Any]:
+    """Return what `run` returns; whatever it raises becomes a ToolError that says where."""
+    place = _place(tool, step, item)
     try:
         return run()
     except SuperlinkError as error:
         raise ToolError(f"{place}: {error.message}", error.hint, tool=tool.name, step=step, item=item) from error
     except Exception as error:
-        hint = "Close other programs or use a smaller model" if out_of_memory(error) else ""
-        raise ToolError(
-            f"{place}: {type(error).__name__}: {error}", hint, tool=tool.name, step=step, item=item
-        ) from error
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        hint = f"This looks like a fault of the tool; its code is in {tool.fn.__code__.co_filename}"
+        raise ToolError(f"{place}: {what}", hint, tool=tool.name, step=step, item=item) from error
 
 
-def _values(tool: AnyTool, row: Mapping[str, Any], store: Store) -> dict[str, Any]:
-    return {name: _value(tool.inputs[name], value, store) for name, value in row.items()}
+def _place(tool: AnyTool, step: str, item: int | None) -> str:
+    return (f"{tool.name} (step {step})" if step else tool.name) + (f", item {item + 1}" if item is not None else "")
 
 
-def _value(given: Input, value: Any, store: Store) -> Any:
-    if isinstance(value, list):
-        return [_value(given, item, store) for item in value]
-    return convert(Text(value) if isinstance(value, str) else store.get(value), given.kinds)
+def _value(given: Input, ref: Any, store: Store) -> Any:
+    if isinstance(ref, list):
+        return [_value(given, each, store) for each in ref]
+    value = convert(Text(ref) if isinstance(ref, str) else store.get(ref), given.kinds)
+    return [value] if given.many else value
 
 
-def _stored(
-    tool: AnyTool, result: Any, row: Mapping[str, Any], plain: Mapping[str, Any], weights: list[Any],
-    seconds: float, store: Store, step: str, item: int | None,
-) -> Result:  # fmt: skip
-    """Put a result into the store, each value with its provenance."""
-    result = wrap(result)
-    values = result if tool.returns.many else [result]
-    if not isinstance(values, list) or any(not isinstance(v, Value) or v.kind != tool.returns.kind for v in values):
-        got = type(result).__name__
-        raise ToolError(
-            f"{step or tool.name}: it gave {got} where {'a list of ' * tool.returns.many}{tool.returns.kind} was declared",
-            f"Mend the tool {tool.name}", tool=tool.name, step=step, item=item,
-        )  # fmt: skip
-    inputs = [
-        ref["sha256"] for value in row.values() for ref in (value if isinstance(value, list) else [value])
-        if not isinstance(ref, str)
-    ]  # fmt: skip
-    words = {name: value for name, value in row.items() if isinstance(value, str)}
+def _stored(tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store,
+            step: str) -> Result:
+    """Store what one job made, each value with its provenance."""
+    values = made if tool.returns.many else [made]
+    right = isinstance(values, list | tuple) and all(
+        isinstance(value, Value) and value.kind == tool.returns.kind for value in values)
+    if not right:
+        raise ToolError(f"{_place(tool, step, job.item)}: it returned {type(made).__name__} where "
+                        f"{'a list of ' if tool.returns.many else ''}{tool.returns.kind} was declared",
+                        f"Correct the tool in {tool.fn.__code__.co_filename}", tool=tool.name, step=step, item=job.item)
+    given = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
+    words = {name: value for name, value in job.refs.items() if isinstance(value, str)}
     provenance: Provenance = {
         "step": step, "tool": tool.name, "version": tool.version, "weights": list(weights),
-        "args": {**plain, **words}, "inputs": inputs, "seconds": round(seconds, 4),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
+        "args": {**job.params, **words}, "inputs": [ref["sha256"] for ref in given if not isinstance(ref, str)],
+        "seconds": round(seconds, 4), "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     refs = [store.put(value, provenance) for value in values]
     return refs if tool.returns.many else refs[0]
+
+
+def _or_raise(outcome: Result | SuperlinkError) -> Result:
+    if isinstance(outcome, SuperlinkError):
+        raise outcome
+    return outcome

@@ -1,6 +1,6 @@
 """Making things in a picture unrecognisable."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "
     return Image.from_numpy(pixels) if hidden else image
 
 
-def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[Any]:
+def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[np.uint8]:
     """Return pixels (H, W, 3) of the same shape that depend on nothing but the average colours of a few cells."""
     import cv2
 
@@ -57,7 +57,8 @@ def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[Any]:
     cells = max(1, round(width / cell)), max(1, round(height / cell))
     small = cv2.resize(area, cells, interpolation=cv2.INTER_AREA)
     if not smooth:
-        return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+        squares: NDArray[np.uint8] = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+        return squares
     # Smoothed at a size that is always quick: boxes of thousands of pixels would also overflow OpenCV's sums.
     shrink = min(1, _SMOOTHED_AT / max(height, width))
     middle = cv2.resize(small, (max(1, round(width * shrink)), max(1, round(height * shrink))),
@@ -65,4 +66,5 @@ def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[Any]:
     reach = round(cell * shrink / 2) * 2 + 1
     for _ in range(2):  # hides the creases of linear interpolation
         middle = cv2.blur(middle, (reach, reach), borderType=cv2.BORDER_REPLICATE)
-    return cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR)
+    coarse: NDArray[np.uint8] = cv2.resize(middle, (width, height), interpolation=cv2.INTER_LINEAR)
+    return coarse

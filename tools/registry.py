@@ -39,14 +39,14 @@ GROUP = "superlink.tools"
 
 
 def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> dict[str, AnyTool]:
-    """All tools by name: built-in, from installed packages, from the settings' files, from ``files``.
+    """Return all tools by name: built-in, of installed packages, of the settings' files, of `files`.
 
     Args:
         files: Python files; every tool defined in one is taken.
-        entry_points: whether installed packages may add tools; by default as the settings say.
+        entry_points: Whether installed packages may add tools; by default as the settings say.
 
     Raises:
-        DeclarationInvalid: a file or package cannot be loaded, or two tools have one name; says which.
+        DeclarationInvalid: when a file or package cannot be loaded, or two tools have one name; says which.
     """
     found: dict[str, AnyTool] = {}
     origin: dict[str, str] = {}
@@ -54,7 +54,7 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
     def take(tool: AnyTool, where: str) -> None:
         if tool.name in found and found[tool.name] is not tool:
             raise DeclarationInvalid(
-                f"tool {tool.name} of {where} has the name of a tool of {origin[tool.name]}", "Rename one of them"
+                f"The tool {tool.name!r} of {where} has the name of a tool of {origin[tool.name]}", "Rename one of them"
             )
         found[tool.name], origin[tool.name] = tool, where
 
@@ -69,10 +69,10 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
                 raise
             except Exception as error:
                 raise DeclarationInvalid(
-                    f"{where}: its tool {point.value} cannot be loaded: {error!r}", "Mend or uninstall the package"
+                    f"The {where}: its tool {point.value} cannot be loaded: {error!r}", "Mend or uninstall the package"
                 ) from error
             if not isinstance(loaded, Tool):
-                raise DeclarationInvalid(f"{where}: {point.value} is not a tool", "Decorate the function with @tool")
+                raise DeclarationInvalid(f"The {where}: {point.value} is no tool", "Decorate the function with @tool")
             take(loaded, where)
     for file in dict.fromkeys(Path(name) for name in (*settings().tools, *files)):
         for tool in file_tools(file):
@@ -81,14 +81,14 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
 
 
 def file_tools(file: Path) -> list[AnyTool]:
-    """The tools that a Python file defines, in its order.
+    """Return the tools that a Python file defines, in its order.
 
     Raises:
-        DeclarationInvalid: there is no such file, it fails, or it defines no tool.
+        DeclarationInvalid: when there is no such file, it fails, or it defines no tool.
     """
     file = file.expanduser().absolute()
     if not file.is_file():
-        raise DeclarationInvalid(f"there is no tools file {file}")
+        raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
     name = f"superlink_tools_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     module = sys.modules.get(name)
     if module is None:

@@ -1,7 +1,5 @@
 """Taking things out of a picture."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +12,7 @@ from tools.values import Detections, Image
 _WITHOUT_WEIGHTS = "opencv-telea"
 # Masks stop short of soft edges and shadows, which would grow into the filled area.
 _RIM = 0.03
-_LEAST_RIM = 2
+_LEAST_RIM = 3
 _RADIUS = 3
 
 
@@ -23,7 +21,7 @@ def remove(image: Image, regions: Detections) -> Image:
     """Take things out of an image and fill in the background.
 
     Regions are their masks where they have them, otherwise their boxes, with a rim of 3% of their longer
-    side (2 pixels at least); nothing else changes. The role `remove` in the settings chooses what fills them:
+    side (3 pixels at least); nothing else changes. The role `remove` in the settings chooses what fills them:
     `opencv-telea`, which continues the surroundings, or the weights id of a diffusers inpainting pipeline.
 
     Args:
@@ -72,8 +70,9 @@ def _with_rims(regions: Detections) -> NDArray[np.bool_]:
     return together
 
 
-def _continue_surroundings(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[Any]:
+def _continue_surroundings(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Fill a mask from its edge inwards (Telea 2004)."""
     import cv2
 
-    return cv2.inpaint(pixels, mask.astype(np.uint8), _RADIUS, cv2.INPAINT_TELEA)
+    filled: NDArray[np.uint8] = cv2.inpaint(pixels, mask.astype(np.uint8), _RADIUS, cv2.INPAINT_TELEA)
+    return filled

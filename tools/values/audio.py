@@ -38,7 +38,7 @@ class Audio(Value):
         """Check shape, rate and range; overshoot from resampling is clipped."""
         samples = np.asarray(self.samples)
         if samples.dtype in (np.int16, np.int32):
-            samples = samples / float(np.iinfo(samples.dtype).max + 1)
+            samples = samples / float(2 ** (8 * samples.dtype.itemsize - 1))
         elif not np.issubdtype(samples.dtype, np.floating):
             raise ValueInvalid(f"Samples must be float, int16 or int32, not {samples.dtype}")
         if samples.ndim == 1:
@@ -91,7 +91,7 @@ class Audio(Value):
         """Return one channel (N,) at the given rate: the channels' mean, resampled."""
         import soxr
 
-        mean = self.samples.mean(axis=1, dtype=np.float32)
+        mean: NDArray[np.float32] = self.samples.mean(axis=1, dtype=np.float32)
         if rate == self.rate:
             return mean
         resampled: NDArray[np.float32] = np.clip(soxr.resample(mean, self.rate, rate), -1, 1)
@@ -183,8 +183,9 @@ def _decode_container(cls: type[A], source: bytes | Path, name: str) -> A:
         count = 0
         try:
             for frame in container.decode(stream):
-                pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
-                count += pieces[-1].shape[1] if pieces else 0
+                made = [piece.to_ndarray() for piece in resampler.resample(frame)]
+                pieces += made
+                count += sum(piece.shape[1] for piece in made)
                 _check_length(count / rate, name)
             pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
         except av.error.FFmpegError as error:

@@ -33,8 +33,10 @@ def open_container(source: bytes | Path, name: str) -> "InputContainer":
     if not size:
         raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
     try:
-        file = str(source) if isinstance(source, Path) else io.BytesIO(source)
-        return av.open(file, "r", options={"format_whitelist": ",".join(_FORMATS)})
+        # FFmpeg takes a relative name such as "concat:a|b" for a command; one that begins with "/" is always a file.
+        file = str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source)
+        container: InputContainer = av.open(file, "r", options={"format_whitelist": ",".join(_FORMATS)})
+        return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{name} is not a sound or video file that can be read, or it is damaged: {error}",
                          "Use wav, flac, mp3, m4a, ogg, mp4, mov, webm, mkv or avi") from error

@@ -1,5 +1,6 @@
 """Which kind can stand in for another, and reading files whose kind is not known."""
 
+import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from tools.errors import MediaError, ValueInvalid
 from tools.values import KINDS
 from tools.values.base import Value
 from tools.values.container import cover, open_container
-from tools.values.image import Image
+from tools.values.image import Image, read_source
 from tools.values.number import Number
 from tools.values.text import Text
 from tools.values.transcript import Transcript
@@ -16,11 +17,7 @@ from tools.values.transcript import Transcript
 STAND_INS: dict[str, tuple[str, ...]] = {"Text": ("Transcript", "Number")}
 
 _TEXT_SUFFIXES = (".txt", ".md", ".text")
-
-
-def accepts(wanted: Sequence[str], given: str) -> bool:
-    """Whether a value of the kind `given` can be used where one of the kinds `wanted` is asked for."""
-    return any(given == kind or given in STAND_INS.get(kind, ()) for kind in wanted)
+_NAMED = {"image": "Image", "audio": "Audio", "video": "Video"}
 
 
 def convert(value: Value, wanted: Sequence[str]) -> Value:
@@ -53,7 +50,7 @@ def open_file(path: str | Path, kind: str | None = None) -> Value:
     if opener is not None:
         value: Value = opener(file)
         return value
-    data = file.read_bytes()
+    data = read_source(file, str(file))
     try:
         return KINDS[kind or "Text"].from_bytes(data, "")
     except (MediaError, ValueInvalid) as error:
@@ -78,15 +75,20 @@ def _kind_of(file: Path) -> str:
                 return "Audio"
     except MediaError:
         if file.suffix.lower() in _TEXT_SUFFIXES:
-            return "Text"
+            return Text.kind
+        named = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
+        if named in _NAMED:  # damaged, or something else under its name: that kind says it best
+            return _NAMED[named]
         raise MediaError(f"{file} is no picture, sound, video or text that can be read, or it is damaged",
                          "Check that the file opens in another program") from None
     raise MediaError(f"{file} holds neither pictures nor sound", "Choose another file")
 
 
 def _looks_like_picture(start: bytes) -> bool:
-    brands = (b"avif", b"avis", b"mif1")
-    return (start.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP"))
+    # HEIC is among them so that it is refused as a picture: FFmpeg would take one of its tiles for a video.
+    brands = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
+    tiff = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return (start.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"\0\0\0\x0cjP", *tiff))
             or (start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace())
             or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
             or (start[4:8] == b"ftyp" and start[8:12] in brands))

@@ -174,14 +174,15 @@ def read_source(source: str | Path | bytes, name: str) -> bytes:
 
 def _open_pil(data: bytes, name: str) -> "PilImage":
     from PIL import Image as Pil
+    from PIL import UnidentifiedImageError
 
     limit = settings().max_pixels
     Pil.MAX_IMAGE_PIXELS = limit  # Pillow's own guard: warns above it, refuses twice as much
     try:
-        picture = Pil.open(io.BytesIO(data), formats=list(_SUFFIXES))
+        picture = Pil.open(io.BytesIO(data), formats=[name for name in _SUFFIXES if name != "MPO"])  # a JPEG that turns out so
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
         raise _too_large(name, str(error), limit) from error
-    except Pil.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise MediaError(f"{name} is not a picture that can be read",
                          "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
     except Exception as error:  # header parsers raise nearly anything on damaged files

@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
 
@@ -81,7 +82,6 @@ class Video(Value):
             ValueInvalid: without frames, for frames of different sizes, or for an unusable `fps`.
         """
         import av
-        from fractions import Fraction
 
         if not 0 < fps <= 1000:
             raise ValueInvalid(f"fps must be above 0 and at most 1000, not {fps}")
@@ -184,7 +184,7 @@ class Video(Value):
     def __hash__(self) -> int:
         """Hash the container without loading it whole."""
         with self.stream() as file:
-            return hash(hashlib.file_digest(file, "sha256").digest())
+            return hash(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]  # a real file
 
 
 def _upright(frame: Any) -> NDArray[np.uint8]:

@@ -1,0 +1,107 @@
+"""The machine: plan → check → approve → run → answer, and where it remembers."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from agents.nodes import Nodes
+from agents.state import Request, State
+from tools.errors import SettingsInvalid
+from tools.store import Store
+
+Machine = CompiledStateGraph[State, None, Request, State]
+
+
+def build(nodes: Nodes, saver: BaseCheckpointSaver[Any] | None) -> Machine:
+    """Compile the machine.
+
+    Args:
+        nodes: what each node does.
+        saver: where it remembers; None leaves this to the server that runs the machine.
+    """
+    graph = StateGraph(State, input_schema=Request)
+    graph.add_node("begin", nodes.begin)
+    graph.add_node("plan", nodes.plan)
+    graph.add_node("check", nodes.check)
+    graph.add_node("approve", nodes.approve)
+    graph.add_node("schedule", nodes.schedule)
+    graph.add_node("work", nodes.work)
+    graph.add_node("answer", nodes.answer)
+    graph.add_edge(START, "begin")
+    # A plan that a person brought along is checked like any other.
+    graph.add_conditional_edges("begin", lambda state: "check" if state["plan"] else "plan", ["plan", "check"])
+    graph.add_edge("plan", "check")
+    graph.add_conditional_edges("check", nodes.after_check, ["plan", "approve", "schedule", "answer"])
+    graph.add_conditional_edges("approve", nodes.after_approve, ["approve", "check", "schedule", "answer"])
+    graph.add_conditional_edges("schedule", nodes.ready, ["work", "answer"])
+    graph.add_edge("work", "schedule")
+    graph.add_edge("answer", END)
+    return graph.compile(checkpointer=saver)
+
+
+def open_saver(where: Path | str) -> BaseCheckpointSaver[Any]:
+    """Open the memory of threads.
+
+    Args:
+        where: an SQLite file (made when missing), or "postgresql://user@host/database".
+
+    Raises:
+        SettingsInvalid: it cannot be opened, or the package for Postgres is missing.
+    """
+    if str(where).startswith(("postgres://", "postgresql://")):
+        return _postgres(str(where))
+    file = Path(where)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
+        # Survives the death of the process at any point at a tenth of the cost of a full sync per step; only
+        # a power cut may lose the last steps, which then run again.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        saver = SqliteSaver(connection)
+        saver.setup()
+    except (sqlite3.Error, OSError) as error:
+        raise SettingsInvalid(f"{file} cannot hold the threads: {error}", "Choose another file") from error
+    return saver
+
+
+def machine() -> Machine:
+    """The machine with every tool and default, for a LangGraph server, which does the remembering itself."""
+    from agents.planner import BackbonePlanner
+    from tools.registry import load
+    from tools.settings import settings
+
+    return build(Nodes(load(), BackbonePlanner(), Store(settings().store_url)), None)
+
+
+def close_saver(saver: BaseCheckpointSaver[Any]) -> None:
+    """Close what `open_saver` opened."""
+    connection = getattr(saver, "conn", None)
+    if connection is not None:
+        connection.close()
+
+
+def _postgres(url: str) -> BaseCheckpointSaver[Any]:
+    try:
+        from langgraph.checkpoint.postgres import PostgresSaver  # type: ignore[import-not-found,unused-ignore]
+        from psycopg import Connection, Error  # type: ignore[import-not-found,unused-ignore]
+        from psycopg.rows import dict_row  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise SettingsInvalid(
+            "threads should be kept in Postgres, but its packages are missing",
+            'Run: pip install langgraph-checkpoint-postgres "psycopg[binary]"',
+        ) from error
+    try:
+        connection = Connection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row)
+        saver = PostgresSaver(connection)
+        saver.setup()
+    except Error as error:
+        raise SettingsInvalid(
+            f"Postgres cannot hold the threads: {error}", "Check the address and the server"
+        ) from error
+    return saver  # type: ignore[no-any-return,unused-ignore]

@@ -1,0 +1,151 @@
+"""Who turns a request into a plan: the protocol, and the backbone behind it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pydantic import JsonValue
+
+from agents.kinds import Card, known
+from agents.plan import ABOVE, Plan, Step, escaped
+from agents.problems import Problem
+from tools.resident import resident
+
+if TYPE_CHECKING:
+    from backbone.planner import PlannerModel
+
+ATTEMPTS = 3
+"""A planner is asked once, and asked again with the problems twice at most."""
+
+
+class Demonstration(NamedTuple):
+    """A request that was planned well, shown to a planner as an example.
+
+    Attributes:
+        have: kinds of value that were at hand.
+        request: in words.
+        calls: ``{"tool": name, "args": {…}}`` each, wired inputs left out.
+    """
+
+    have: list[str]
+    request: str
+    calls: list[dict[str, Any]]
+
+
+class Planner(Protocol):
+    """Turns a request into a plan."""
+
+    def plan(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+        problems: Sequence[Problem] = (),
+    ) -> Plan:
+        """Plan a request.
+
+        Args:
+            request: in words.
+            values: what is at hand: name to kind ("Image", "list[Image]"), ordered from old to new.
+            tools: cards of the tools that may be called.
+            demonstrations: examples to go by.
+            problems: what was wrong with the plan before; empty at the first attempt.
+
+        Returns:
+            A plan; inputs and outputs may be left out, `wire` fills them in. No steps mean that nothing fits.
+
+        Raises:
+            PlanInvalid: what came out is no plan; the planner is asked again with this message.
+        """
+
+
+class BackbonePlanner:
+    """The default planner: a small model on this computer, without a network.
+
+    Args:
+        adapter: folder of the trained adapter; the one that comes with superlink by default.
+    """
+
+    def __init__(self, adapter: Path | None = None) -> None:
+        """Remember where the adapter is; nothing is loaded before the first plan."""
+        self.adapter = adapter
+
+    def plan(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+        problems: Sequence[Problem] = (),
+    ) -> Plan:
+        """Plan a request; after problems, only tools whose inputs can be had are offered to the model.
+
+        Raises:
+            WeightsMissing: the language core is not on this computer; names the command that fetches it.
+        """
+        have = list(dict.fromkeys(what.kind for what in known(values).values()))
+        with _model.lease(self.adapter) as model:
+            calls = model.plan(
+                request,
+                have,
+                [dict(card) for card in tools],
+                demonstrations,
+                typed=bool(problems),
+            )
+        cards = {card["name"]: card for card in tools}
+        steps = tuple(
+            Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))
+            for n, call in enumerate(calls, first_free(values))
+        )
+        return Plan(request=request, steps=steps)
+
+
+def first_free(names: Mapping[str, object]) -> int:
+    """The first number n for which "sn" and all after it are free."""
+    return 1 + max((int(name[1:]) for name in names if name[:1] == "s" and name[1:].isdecimal()), default=0)
+
+
+def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:
+    """Arguments as a plan holds them: the model writes every choice as text, and knows no references."""
+    return {
+        name: value
+        if value == ABOVE and name in card["inputs"]
+        else escaped(_typed(value, card["params"].get(name, {})))
+        for name, value in args.items()
+    }
+
+
+def _typed(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
+    if isinstance(value, list):
+        return [_typed(item, schema.get("items", {})) for item in value]
+    choices: list[JsonValue] = schema.get("enum", [])
+    return next((choice for choice in choices if str(choice) == value), value)
+
+
+def core_folder() -> Path:
+    """The unpacked language core; it is unpacked at the first use, by one process at a time.
+
+    Raises:
+        WeightsMissing: the core is not on this computer; names the command that fetches it.
+    """
+    from filelock import FileLock
+
+    from backbone.core import unpack
+    from tools import weights
+    from tools.settings import settings
+
+    packed = weights.use(settings().role("planner"))
+    folder = settings().home / "core" / packed.stem
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(folder.name + ".lock")):
+        if not folder.exists():
+            unpack(packed, folder)
+    return folder
+
+
+@resident(bytes=400_000_000, device="cpu")
+def _model(adapter: Path | None) -> "PlannerModel":
+    from backbone.planner import PlannerModel
+
+    return PlannerModel(core_folder(), adapter)

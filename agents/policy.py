@@ -1,0 +1,27 @@
+"""When a plan runs without being shown for approval first."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from agents.kinds import AnyTool
+from agents.plan import Plan
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What needs no approval.
+
+    Attributes:
+        yes: nothing does; for batch work and scripts.
+        approved: hashes of plans that a person has approved before.
+        read_only: whether plans that only look (no step makes a picture, sound or video) need none.
+    """
+
+    yes: bool = False
+    approved: Collection[str] = frozenset()
+    read_only: bool = True
+
+    def allows(self, plan: Plan, tools: Mapping[str, AnyTool]) -> bool:
+        """Whether this plan, which has passed every check, may run at once."""
+        looks = self.read_only and all(tools[step.tool].read_only for step in plan.steps)
+        return self.yes or plan.hash in self.approved or looks

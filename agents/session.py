@@ -1,0 +1,255 @@
+"""One conversation: the one way in which every door asks, approves and gets results."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.types import Command
+
+from agents.check import MAX_STEPS
+from agents.graph import build, close_saver, open_saver
+from agents.kinds import AnyTool
+from agents.nodes import Nodes
+from agents.plan import Plan, reference
+from agents.planner import Demonstration, Planner
+from agents.policy import Policy
+from agents.state import Decision, Refs, Request, State, plan_of, refs_of
+from tools.errors import SuperlinkError
+from tools.store import Store
+from tools.values import Value
+
+Event = dict[str, Any]
+"""What a session tells while it works; plain JSON, told apart by "event":
+
+- ``plan``: ``plan``, ``tree``, ``hash``: a plan that passed every check
+- ``problems``: ``problems`` (step, argument, message, hint each), ``plan`` (or None): one that did not
+- ``approval``: ``plan``, ``tree``, ``hash``, ``problems``: waits for `Session.resume`
+- ``step``: ``step``, ``tool``, ``state`` (started, finished, failed, skipped), ``seconds``, ``error`` if any
+- ``done``: ``answer``, ``outputs`` (name to reference or list of these), ``record``: the end of the turn
+"""
+
+
+class SessionError(SuperlinkError):
+    """A session was asked for something that does not fit where it stands."""
+
+
+class Session:
+    """One thread of requests. What works gives an iterator of events, and works while it is read.
+
+    Args:
+        thread: name of the thread; the same name finds it again, in another process too.
+        tools: what can be called, by name.
+        planner: who plans.
+        store: where values are.
+        memory: an SQLite file or "postgresql://…" where threads are remembered, or an open saver to share.
+        policy: what runs without approval.
+        demonstrations: shown to the planner.
+        parallel: how many steps run side by side at most.
+    """
+
+    def __init__(
+        self,
+        thread: str,
+        *,
+        tools: Mapping[str, AnyTool],
+        planner: Planner,
+        store: Store,
+        memory: Path | str | BaseCheckpointSaver[Any],
+        policy: Policy | None = None,
+        demonstrations: Sequence[Demonstration] = (),
+        parallel: int = 4,
+    ) -> None:
+        """Open the thread; nothing runs yet.
+
+        Raises:
+            SettingsInvalid: the memory cannot be opened.
+        """
+        self.thread, self.store = thread, store
+        self._own = not isinstance(memory, BaseCheckpointSaver)
+        self._saver = memory if isinstance(memory, BaseCheckpointSaver) else open_saver(memory)
+        self._machine = build(Nodes(tools, planner, store, policy or Policy(), demonstrations), self._saver)
+        self._config: RunnableConfig = {
+            "configurable": {"thread_id": thread},
+            "max_concurrency": parallel,
+            # Two rounds for each step of the longest chain, and the way there and back.
+            "recursion_limit": 2 * MAX_STEPS + 50,
+        }
+
+    def __enter__(self) -> Self:
+        """Return the session itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the session."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the memory, unless it is shared."""
+        if self._own:
+            close_saver(self._saver)
+
+    def start(
+        self,
+        request: str,
+        media: Mapping[str, Refs | Value | list[Value]] | None = None,
+        plan: Plan | None = None,
+    ) -> Iterator[Event]:
+        """Begin a turn; what waits for approval or was cut short is given up.
+
+        Args:
+            request: in words.
+            media: values that come with it, by name: references, values (they are stored), or lists of these.
+            plan: run this instead of asking the planner; it is checked and approved like any other.
+
+        Raises:
+            ValueInvalid: something given has no good name or is no list of one kind.
+            SuperlinkError: the planner cannot work (weights missing, endpoint away); `continue_` tries again.
+        """
+        given = {name: self._stored(value) for name, value in (media or {}).items()}
+        proposal = None if plan is None else plan.model_dump(mode="json")
+        return self._run(Request(request=request, media=given, proposal=proposal))
+
+    def resume(self, decision: Decision) -> Iterator[Event]:
+        """Answer an ``approval`` event.
+
+        Args:
+            decision: ``{"action": "accept"}``, ``{"action": "edit", "plan": {…}}`` (checked again, and run
+                when it passes) or ``{"action": "reject", "reason": "…"}``.
+
+        Raises:
+            SessionError: nothing waits for approval, or a plan with problems is accepted.
+            PlanInvalid: the edited plan is none; the approval still waits.
+        """
+        waiting = self._waiting()
+        if waiting is None:
+            raise SessionError(f"nothing waits for approval in the thread {self.thread}", "Start a request")
+        action = decision.get("action")
+        if action == "edit":
+            decision = {
+                "action": "edit",
+                "plan": Plan.load(decision.get("plan") or {}).model_dump(mode="json"),
+            }
+        elif action == "accept" and waiting["problems"]:
+            raise SessionError("this plan has problems, it cannot be accepted", "Edit or reject it")
+        elif action not in ("accept", "reject"):
+            raise SessionError(f"{action!r} is no decision", "Say accept, edit or reject")
+        return self._run(Command(resume=decision))
+
+    def continue_(self) -> Iterator[Event]:
+        """Go on after the process ended: finished steps are not run again.
+
+        A turn that waits for approval tells so again, and one that has ended tells its end again.
+
+        Raises:
+            SessionError: the thread has no request yet.
+        """
+        snapshot = self._machine.get_state(self._config)
+        if not snapshot.values and not snapshot.next:
+            raise SessionError(f"there is nothing to continue in the thread {self.thread}", "Start a request")
+        return self._run(None) if snapshot.next else iter([self._done()])
+
+    def state(self) -> dict[str, Any]:
+        """Where the thread stands, as plain JSON.
+
+        Returns:
+            ``stands``: "new", "working" (cut short: `continue_`), "approval" or "done"; ``values``: every
+            value at hand, name to reference or list of these; and what `record` gives.
+        """
+        snapshot = self._machine.get_state(self._config)
+        stands = "approval" if self._waiting() else "working" if snapshot.next else "done" if snapshot.values else "new"
+        return {"stands": stands, "values": refs_of(self._state()), **self.record()}
+
+    def record(self) -> dict[str, Any]:
+        """The record of the last turn: what was asked, planned and decided, and how each step came out.
+
+        Returns:
+            ``thread``, ``request``, ``plan``, ``hash``, ``problems``, ``decision``, ``began``, ``ended``,
+            ``answer``, ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
+            ``refs`` with their provenance, ``error``), ``outputs`` (name to reference).
+        """
+        state = self._state()
+        plan, refs, outcomes = plan_of(state), refs_of(state), state.get("outcomes", {})
+        steps = []
+        for step in plan.steps if plan else ():
+            outcome: dict[str, Any] = {**outcomes.get(step.id, {"state": "waiting", "seconds": 0.0})}
+            outcome.pop("known", None)
+            steps.append({**outcome, "id": step.id, "tool": step.tool})
+        names = [name for name in map(reference, plan.outputs if plan else ()) if name is not None]
+        return {
+            "thread": self.thread,
+            "request": state.get("request", ""),
+            "plan": state.get("plan"),
+            "hash": plan.hash if plan else "",
+            "problems": state.get("problems", []),
+            "decision": state.get("decision"),
+            "began": state.get("began", ""),
+            "ended": state.get("ended", ""),
+            "answer": state.get("answer", ""),
+            "given": {name: given["refs"] for name, given in state.get("given", {}).items()},
+            "steps": steps,
+            "outputs": {name: refs[name] for name in names if name in refs},
+        }
+
+    def _run(self, given: Any) -> Iterator[Event]:
+        """Run the machine. With "sync", what a step gave is on disk before the next one begins."""
+        told = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
+        for mode, chunk in told:
+            if mode == "custom":
+                yield {"event": "step", **_mapping(chunk)}
+                continue
+            for node, update in _mapping(chunk).items():
+                yield from self._events(node, update)
+
+    def _events(self, node: str, update: Any) -> Iterator[Event]:
+        if node == "__interrupt__":
+            waiting = update[0].value
+            yield {"event": "approval", **_shown(waiting["plan"]), "problems": waiting["problems"]}
+        elif node == "check" and update["problems"]:
+            yield {"event": "problems", "plan": update.get("plan"), "problems": update["problems"]}
+        elif node == "check":
+            yield {"event": "plan", **_shown(update["plan"])}
+        elif node == "schedule":
+            for step, outcome in update["outcomes"].items():
+                yield {
+                    "event": "step",
+                    "step": step,
+                    **{k: outcome[k] for k in ("tool", "state", "seconds", "error")},
+                }
+        elif node == "answer":
+            yield self._done()
+
+    def _done(self) -> Event:
+        record = self.record()
+        return {"event": "done", "answer": record["answer"], "outputs": record["outputs"], "record": record}
+
+    def _state(self) -> State:
+        values: State = self._machine.get_state(self._config).values  # type: ignore[assignment]
+        return values
+
+    def _waiting(self) -> dict[str, Any] | None:
+        for task in self._machine.get_state(self._config).tasks:
+            for waiting in task.interrupts:
+                return dict(waiting.value)
+        return None
+
+    def _stored(self, value: Refs | Value | list[Value]) -> Refs:
+        if isinstance(value, Value):
+            return self.store.put(value)
+        if isinstance(value, list):
+            return [self.store.put(item) if isinstance(item, Value) else item for item in value]
+        return value
+
+
+def _mapping(chunk: Any) -> Mapping[str, Any]:
+    assert isinstance(chunk, Mapping)
+    return chunk
+
+
+def _shown(plan: dict[str, Any]) -> dict[str, Any]:
+    read = Plan.load(plan)
+    return {"plan": plan, "tree": read.tree(), "hash": read.hash}

@@ -1,0 +1,53 @@
+"""Options that several commands share, and what they mean."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agents.planner import Planner
+    from tools.base import Tool
+
+
+def add_tools(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--tools``."""
+    parser.add_argument(
+        "--tools", action="append", default=[], metavar="FILE.py", help="add the tools of a Python file; may be repeated"
+    )
+
+
+def add_planner(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--planner``."""
+    parser.add_argument(
+        "--planner",
+        default="backbone",
+        metavar="WHICH",
+        help="backbone (default, offline), openai:MODEL (any OpenAI-compatible server: OPENAI_BASE_URL, OPENAI_API_KEY) "
+        "or local:FOLDER (a chat model for transformers)",
+    )
+
+
+def load_tools(given: argparse.Namespace) -> "dict[str, Tool[..., Any]]":
+    """The tools that the command offers."""
+    from tools.registry import load
+
+    return load(given.tools)
+
+
+def make_planner(given: argparse.Namespace) -> "Planner":
+    """The planner that ``--planner`` names.
+
+    Raises:
+        SettingsInvalid: there is no such planner.
+    """
+    from tools.errors import SettingsInvalid
+
+    kind, _, name = given.planner.partition(":")
+    if kind == "backbone" and not name:
+        from agents.planner import BackbonePlanner
+
+        return BackbonePlanner()
+    if name and kind in ("openai", "local"):
+        from agents.chat_planner import LocalChatPlanner, OpenAIPlanner
+
+        return OpenAIPlanner(name) if kind == "openai" else LocalChatPlanner(name)
+    raise SettingsInvalid(f"there is no planner {given.planner!r}", "Use backbone, openai:MODEL or local:FOLDER")

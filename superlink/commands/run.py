@@ -1,0 +1,244 @@
+"""``superlink run``: words and files in; a plan to approve; results out."""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agents.plan import Plan
+    from agents.session import Event, Session
+    from tools.store import Store
+    from tools.values import Value
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("run", help="do what a request says to some files")
+    parser.add_argument("request", help='what should happen, in words, such as "blur every face"')
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures, sound, video or text")
+    parser.add_argument("--yes", action="store_true", help="do not ask before running the plan")
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (default: out)")
+    parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
+    add_planner(parser)
+    add_tools(parser)
+    parser.set_defaults(command=run)
+
+
+@dataclass(frozen=True)
+class Item:
+    """What one run of the plan works on: a name for its results, and files by kind."""
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def run(given: argparse.Namespace) -> int:
+    """Plan once, ask once, run the plan on every item."""
+    from rich.console import Console
+
+    from agents.plan import Plan
+    from agents.planner import Planner
+    from agents.results import write_results
+    from tools.errors import SuperlinkError
+    from tools.settings import settings
+    from tools.store import Store
+
+    console = Console(highlight=False)
+    tools = load_tools(given)
+    planner: Planner = make_planner(given)
+    store = Store(settings().store_url)
+    plan = Plan.load(given.plan) if given.plan else None
+    opened, failures = _opened(given.files)
+    for path, error in failures:
+        console.print(f"[red]{path}: {error}[/]", soft_wrap=True)
+    if failures and not opened:
+        return 1
+    items = _items(opened)
+    approved: set[str] = set()
+    failed = len(failures)
+    for item in items:
+        if len(items) > 1:
+            console.rule(item.name, align="left")
+        media = {_kind_name(opened[file]): opened[file] for file in item.files}
+        session = _session(given, item, tools, planner, store, approved)
+        try:
+            with session:
+                done = _turn(console, session, given, media, plan)
+                if done is None:
+                    return 1
+                record = done["record"]
+                console.print(done["answer"], markup=False)
+                folder = given.out / item.name if len(items) > 1 else given.out
+                if record["outputs"]:
+                    files = write_results(folder, record, store)
+                    console.print(f"[dim]{len(files)} files in {folder}[/]", soft_wrap=True)
+                bad = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
+                failed += bad
+                if record["problems"]:
+                    return 1
+                if plan is None and record["plan"] and record["steps"]:
+                    plan = Plan.load(record["plan"])
+                if plan is not None:
+                    approved.add(record["hash"])
+        except SuperlinkError as error:
+            if len(items) == 1:
+                raise
+            failed += 1
+            console.print(f"[red]{item.name}: {error}[/]", soft_wrap=True)
+    if failed:
+        console.print(f"[red]{failed} of {len(items) + len(failures)} failed[/]")
+    return 1 if failed else 0
+
+
+def _opened(files: list[Path]) -> "tuple[dict[Path, Value], list[tuple[Path, Exception]]]":
+    """The files as values, and those that cannot be opened with the reason."""
+    from tools.errors import SuperlinkError
+    from tools.values.convert import open_file
+
+    opened: dict[Path, Value] = {}
+    failures: list[tuple[Path, Exception]] = []
+    for path in dict.fromkeys(files):
+        try:
+            opened[path] = open_file(path)
+        except SuperlinkError as error:
+            failures.append((path, error))
+    return opened, failures
+
+
+def _kind_name(value: "Value") -> str:
+    return value.kind.lower()
+
+
+def _items(opened: "dict[Path, Value]") -> list[Item]:
+    """What each run works on: several files of one kind are worked on one by one, beside the single files of other kinds.
+
+    Raises:
+        ArgumentsInvalid: there are several files of two kinds, so that it is not clear which go together.
+    """
+    from tools.errors import ArgumentsInvalid
+
+    by_kind: dict[str, list[Path]] = {}
+    for path, value in opened.items():
+        by_kind.setdefault(_kind_name(value), []).append(path)
+    several = [kind for kind, paths in by_kind.items() if len(paths) > 1]
+    if len(several) > 1:
+        counts = " and ".join(f"{len(by_kind[kind])} {kind} files" for kind in several)
+        raise ArgumentsInvalid("run", [f"it is not clear which of {counts} go together; run them in turn"])
+    shared = tuple(paths[0] for kind, paths in by_kind.items() if kind not in several)
+    many = by_kind[several[0]] if several else []
+    if not many:
+        return [Item(shared[0].stem if shared else "result", shared)]
+    names: dict[str, int] = {}
+    items = []
+    for path in many:
+        names[path.stem] = names.get(path.stem, 0) + 1
+        name = path.stem if names[path.stem] == 1 else f"{path.stem}_{names[path.stem]}"
+        items.append(Item(name, (path, *shared)))
+    return items
+
+
+def _session(given: argparse.Namespace, item: Item, tools: Any, planner: Any, store: "Store", approved: set[str]) -> "Session":
+    """The session of an item. The same request on the same files finds its thread again, so that a run that was cut short goes on."""
+    from agents.policy import Policy
+    from agents.session import Session
+    from tools.settings import settings
+
+    digest = hashlib.sha256(repr((given.request, str(given.plan), given.planner, given.tools)).encode())
+    for file in item.files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return Session(
+        f"run-{digest.hexdigest()[:24]}",
+        tools=tools,
+        planner=planner,
+        store=store,
+        memory=settings().home / "threads.sqlite",
+        policy=Policy(yes=given.yes, approved=frozenset(approved)),
+    )
+
+
+def _turn(
+    console: "Console", session: "Session", given: argparse.Namespace, media: "dict[str, Value]", plan: "Plan | None"
+) -> "Event | None":
+    """One turn from start to end; None when a person rejected the plan."""
+    if session.state()["stands"] == "working":
+        console.print("[dim]Continuing a run that was cut short.[/]")
+        events = session.continue_()
+    else:
+        events = session.start(given.request, dict(media), plan)
+    while True:
+        waiting = _follow(console, events)
+        if waiting["event"] == "done":
+            return waiting
+        decision = _decision(console, waiting)
+        if decision["action"] == "reject":
+            for _ in session.resume(decision):
+                pass
+            console.print("Nothing was run.")
+            return None
+        events = session.resume(decision)
+
+
+def _follow(console: "Console", events: "Iterator[Event]") -> "Event":
+    """Show events until the turn ends or waits for a person."""
+    shown = ""
+    for event in events:
+        match event["event"]:
+            case "plan" if event["hash"] != shown:
+                shown = event["hash"]
+                console.print(event["tree"], markup=False)
+            case "problems":
+                for problem in event["problems"]:
+                    where = ".".join(filter(None, (problem["step"], problem["argument"])))
+                    console.print(f"[yellow]{where}[/] {problem['message']}. {problem['hint']}", soft_wrap=True)
+            case "step" if event["state"] == "started":
+                console.print(f"[dim]{event['step']} {event['tool']} …[/]")
+            case "step":
+                colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
+                console.print(f"[{colour}]{event['step']} {event['tool']} {event['state']}[/] in {event['seconds']:.1f} s")
+            case "approval" | "done":
+                return event
+    raise AssertionError("a turn ends in approval or done")
+
+
+def _decision(console: "Console", waiting: "Event") -> dict[str, Any]:
+    """Ask a person."""
+    from agents.plan import Plan
+    from tools.errors import SuperlinkError
+
+    if not sys.stdin.isatty():
+        raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at it and add --yes")
+    while True:
+        said = console.input("Run it? \\[[b]y[/]]es, \\[[b]e[/]]dit, \\[[b]n[/]]o: ").strip().lower()
+        if said in ("y", "yes"):
+            return {"action": "accept"}
+        if said in ("n", "no", ""):
+            return {"action": "reject"}
+        if said in ("e", "edit"):
+            try:
+                return {"action": "edit", "plan": Plan.load(_edited(waiting["plan"])).model_dump(mode="json")}
+            except SuperlinkError as error:
+                console.print(f"[red]{error}[/]")
+
+
+def _edited(plan: dict[str, Any]) -> str:
+    """The plan as a person leaves it in their editor."""
+    import json
+
+    with tempfile.NamedTemporaryFile("w+", suffix=".json", delete=False) as file:
+        json.dump(plan, file, indent=2, ensure_ascii=False)
+    try:
+        subprocess.run([*os.environ.get("EDITOR", "nano").split(), file.name], check=True)
+        return Path(file.name).read_text()
+    finally:
+        os.unlink(file.name)

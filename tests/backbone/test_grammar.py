@@ -1,0 +1,143 @@
+"""No unparseable plan can be written, whatever the model would like."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backbone.cards import Card, UnplannableTool, card_text, parameters
+from backbone.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
+from backbone.layout import ABOVE, Layout
+from backbone.routes import ROUTE_CARDS
+from backbone.samples import disguise
+from backbone.phrasings import made_up_tools
+
+RESIZE: Card = {
+    "name": "resize_all", "doc": "Resize.", "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
+    "params": {
+        "width": {"type": "integer"}, "scale": {"type": "number"}, "keep": {"type": "boolean"},
+        "filters": {"type": "array", "items": {"enum": ["sharp", "soft"]}}, "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+    "required": ["width"], "one_of": [], "returns": {"kind": "Image", "many": False}, "examples": ["make it 300 wide"],
+}  # fmt: skip
+
+
+def wander(walk: Walk, rng: random.Random, layout: Layout, close: float = 0.3) -> list[int]:
+    """Random allowed tokens until the plan is closed."""
+    ids = []
+    while not walk.done:
+        allowed = walk.allowed()
+        options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed
+        assert options, "a walk never gets stuck"
+        token = rng.choice(options)
+        if layout.sep in options and rng.random() < close:
+            token = layout.sep
+        walk.push(token)
+        ids.append(token)
+    return ids
+
+
+def check_types(calls: list[dict[str, Any]], cards: dict[str, Card]) -> None:
+    for call in calls:
+        known = {p.name: p for p in parameters(cards[call["tool"]])}
+        for name, value in call["args"].items():
+            parameter = known[name]
+            assert isinstance(value, list) == parameter.many
+            for item in value if parameter.many else [value]:
+                wanted = {"text": str, "choice": str, "above": str, "integer": int, "number": float, "boolean": bool}[parameter.kind]
+                assert type(item) is wanted
+                if parameter.kind == "choice":
+                    assert item in parameter.choices
+                if parameter.kind == "text":
+                    assert item.strip() and item.encode().decode() == item
+        required = {p.name for p in known.values() if p.required and not p.given_by}
+        assert required <= set(call["args"])
+        one_of = cards[call["tool"]]["one_of"]
+        assert not one_of or sum(name in call["args"] for name in one_of) == 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 10**9), typed=st.booleans(), media=st.sets(st.sampled_from(["Image", "Audio", "Video", "Detections", "Text"])))
+def test_every_walk_is_a_plan(layout: Layout, vocabulary: Vocabulary, seed: int, typed: bool, media: set[str]) -> None:
+    rng = random.Random(seed)
+    made_up = [disguise(tool, rng).card for tool in rng.sample(made_up_tools(), 4)]
+    cards = [*ROUTE_CARDS.values(), *{card["name"]: card for card in made_up}.values(), RESIZE]
+    grammar = Grammar(layout, vocabulary, cards)
+    walk = grammar.walk(media, typed)
+    ids = wander(walk, rng, layout)
+    assert len(walk.calls) <= MAX_CALLS
+    check_types(walk.calls, grammar.cards)
+    again = grammar.walk(media, typed)
+    for token in ids:
+        again.push(token)
+    assert again.calls == walk.calls
+
+
+def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> None:
+    calls = [
+        {"tool": "detect", "args": {"labels": ["naïve café", "red car"], "min_score": 0.6}},
+        {"tool": "segment", "args": {"regions": ABOVE}},
+        {"tool": "resize_all", "args": {"width": -12, "scale": 2.5, "keep": False, "filters": ["soft", "sharp"], "note": "ünï 🎈"}},
+        {"tool": "speak", "args": {"text": "hello there"}},
+    ]
+    grammar = Grammar(layout, vocabulary, [*ROUTE_CARDS.values(), RESIZE])
+    walk = grammar.walk(["Image"])
+    for token in layout.calls(calls, grammar.cards):
+        walk.push(token)
+    assert walk.done
+    assert walk.calls == calls
+
+
+def test_typed_walks_offer_only_what_can_be_wired(layout: Layout, vocabulary: Vocabulary) -> None:
+    grammar = Grammar(layout, vocabulary, ROUTE_CARDS.values())
+    offered = set(grammar.walk([], typed=True).allowed())
+    assert offered == {layout.route["generate"], layout.route["speak"], layout.end}
+    heard = set(grammar.walk(["Audio"], typed=True).allowed())
+    assert layout.route["transcribe"] in heard and layout.route["detect"] not in heard
+    assert layout.route["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
+
+
+def test_what_is_forced_need_not_be_sampled(layout: Layout, vocabulary: Vocabulary) -> None:
+    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
+    walk.push(layout.route["detect"])
+    for expected in layout.piece(" labels="):
+        assert walk.allowed() == [expected]
+        walk.push(expected)
+
+
+def test_a_wrong_token_is_refused(layout: Layout, vocabulary: Vocabulary) -> None:
+    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
+    with pytest.raises(ValueError, match="cannot follow"):
+        walk.push(layout.sep)
+
+
+def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> None:
+    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
+    for token in [layout.route["detect"], *layout.piece(" labels=")]:
+        walk.push(token)
+    for _ in range(MAX_ITEMS - 1):
+        for token in [*layout.text(" a"), layout.item]:
+            walk.push(token)
+    for token in layout.text(" a"):
+        walk.push(token)
+    assert not walk.allowed()[layout.item]
+    long = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk([])
+    wander(long, random.Random(3), layout, close=0.0)
+
+
+def test_a_tool_that_words_cannot_fill_is_left_out(layout: Layout, vocabulary: Vocabulary) -> None:
+    odd = {**RESIZE, "name": "odd", "params": {"table": {"type": "object"}}, "required": ["table"]}
+    with pytest.raises(UnplannableTool, match="odd.*table"):
+        parameters(odd)
+    grammar = Grammar(layout, vocabulary, [RESIZE, odd])
+    assert list(grammar.cards) == ["resize_all"] and "table" in grammar.left_out["odd"]
+
+
+def test_a_card_reads_as_one_line() -> None:
+    assert card_text(RESIZE) == (
+        " resize_all(width: integer, scale?: number, keep?: boolean, filters?: sharp/soft list, note?: text)"
+        " image -> image: Resize. e.g. make it 300 wide"
+    )

