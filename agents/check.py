@@ -125,7 +125,7 @@ class _Checking:
         yield from self._plain({name: value for name, value in args.items() if name in params})
         one_of = self.card["one_of"]
         given = [name for name in one_of if name in args]
-        if False:
+        if one_of and len(given) != 1:
             message = f"{self.step.tool} takes exactly one of {', '.join(one_of)}"
             yield self._problem("", message, f"Leave out {' or '.join(given)}" if given else "Add one of them")
         yield from self._lists()

@@ -149,3 +149,24 @@ def _model(adapter: Path | None) -> "PlannerModel":
     from backbone.planner import PlannerModel
 
     return PlannerModel(core_folder(), adapter)
+
+
+def core_folder() -> Path:
+    """Where the language core lies, unpacked at its first use.
+
+    Raises:
+        WeightsMissing: it is not on this computer; names the command that fetches it.
+    """
+    from filelock import FileLock
+
+    from backbone.core import unpack
+    from tools import weights
+    from tools.settings import settings
+
+    gguf = weights.use(settings().role("planner"))
+    core = settings().home / "core" / gguf.stem
+    core.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(core.with_name(core.name + ".lock")):
+        if not core.exists():
+            unpack(gguf, core)
+    return core

@@ -40,9 +40,7 @@ def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list
         outputs[name] = [file.name for file in written]
         files += written
     file = folder / RECORD
-    file.write_text(
-        json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    file.write_text(json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return [*files, file]
 
 

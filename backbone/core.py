@@ -47,4 +47,5 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 def with_rows(embedding: nn.Embedding, rows: Tensor) -> nn.Embedding:
     """An embedding with rows added after its last: (V, D) and (A, D) give (V + A, D)."""
-    return nn.Embedding.from_pretrained(torch.cat([embedding.weight.data, rows.to(embedding.weight)]))
+    weight = torch.cat([embedding.weight.data, rows.to(embedding.weight)])
+    return nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight, _freeze=True)

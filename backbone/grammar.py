@@ -221,7 +221,11 @@ class Walk:
             )
             if parameter.required and not self.have & set(parameter.given_by):
                 return
-            if card["one_of"] and not chosen and parameter.name == [n for n in card["one_of"] if self._offerable(n)][-1]:
+            if (
+                card["one_of"]
+                and not chosen
+                and parameter.name == [n for n in card["one_of"] if self._offerable(n)][-1]
+            ):
                 return
         returned = card["returns"]["kind"]
         added = returned not in self.have

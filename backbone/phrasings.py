@@ -184,7 +184,7 @@ def _made_up(lines: list[str]) -> MadeUpTool:
     names = {a.names[0] for a in arguments}
     asks = []
     for ask in fields["ask"]:
-        marked = {m for m in re.findall(r"\[(\w+)=", ask)}
+        marked = set(re.findall(r"\[(\w+)=", ask))
         if marked - names:
             raise ValueError(f"no argument {marked - names} for: {ask}")
         if {a.names[0] for a in arguments if a.required} <= marked:
@@ -193,9 +193,7 @@ def _made_up(lines: list[str]) -> MadeUpTool:
         raise ValueError("no request gives all required arguments")
     alternatives = [tuple(p.strip() for p in fields[key][0].split("|") if p.strip()) for key in ("tool", "doc")]
     takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
-    return MadeUpTool(
-        alternatives[0], alternatives[1], arguments, tuple(asks), takes, (fields["gives"] or ["Text"])[0]
-    )
+    return MadeUpTool(alternatives[0], alternatives[1], arguments, tuple(asks), takes, (fields["gives"] or ["Text"])[0])
 
 
 def _made_up_argument(text: str) -> MadeUpArgument:

@@ -86,7 +86,8 @@ class PlannerModel:
     def _forward(self, ids: list[int], cache: DynamicCache) -> Tensor:
         """Scores of the next token, (V,), after appending ``ids`` to the cache."""
         output = self.model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return output.logits[0, -1]
+        scores: Tensor = output.logits[0, -1]
+        return scores
 
     def _prefix(self, prefix: list[int]) -> DynamicCache:
         """The cache of a prefix, computed at its first use; the least recently used one goes."""

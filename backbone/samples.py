@@ -19,7 +19,7 @@ JOINTS = (
     ", then ", " and then ", ". then ", ", and after that ", "; ", ", and ", " and also ", ". also, ", ", next ", ". after that ",
     ". once that's done, ", ", plus ", " - then ", ". oh, and ", ". and ", ", followed by this: ", " & ",
 )  # fmt: skip
-SYLLABLES = "ba ke lu mo ri ta vo zi qua shen dro fil gam hex jor nim pel sto tru wex yal orb ist und ax".split()
+SYLLABLES = ["ba", "ke", "lu", "mo", "ri", "ta", "vo", "zi", "qua", "shen", "dro", "fil", "gam", "hex", "jor", "nim", "pel", "sto", "tru", "wex", "yal", "orb", "ist", "und", "ax"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
 
 
 def _slots(text: str, rng: random.Random) -> dict[str, str]:
-    pool, slots = pools(), {}
+    pool = pools()
+    slots: dict[str, str] = {}
     for index in {match[1] for match in re.findall(r"\{(o|os|a)(\d?)\}", text)}:
         one, many = rng.choice(pool.things)
         if rng.random() < 0.2:
@@ -77,7 +78,7 @@ def _slots(text: str, rng: random.Random) -> dict[str, str]:
         article = "an" if one[0] in "aeiou" else "a"
         slots |= {f"o{index}": one, f"os{index}": many, f"a{index}": f"{article} {one}"}
     number = rng.randint(2, 12)
-    words = "two three four five six seven eight nine ten eleven twelve".split()
+    words = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     slots |= {
         "name": rng.choice(pool.names), "place": rng.choice(pool.places), "colour": rng.choice(pool.colours),
         "n": words[number - 2] if rng.random() < 0.5 else str(number),
@@ -150,7 +151,7 @@ def disguise(tool: MadeUpTool, rng: random.Random) -> Guise:
     names = {a.names[0]: rng.choice(a.names) for a in tool.arguments}
     if len(set(names.values())) < len(names):
         names = {a.names[0]: a.names[0] for a in tool.arguments}
-    asks = [ask for ask in tool.asks]
+    asks = list(tool.asks)
     rng.shuffle(asks)
     shown = asks[:1] if len(asks) > 1 and rng.random() < 0.8 else []
     example = [_marked(shown[0], {}, _slots(shown[0], rng))[0]] if shown else []

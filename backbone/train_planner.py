@@ -106,7 +106,15 @@ def sight(block: Tensor) -> Tensor:
 
 def _first_rows(layout: Layout, weight: Tensor) -> Tensor:
     """Rows to begin with: a routing token as the mean of its name's tokens, the others as the mean of a few words."""
-    words = {"card": " tool", "req": " request", "plan": " plan", "call": " call", "sep": ";", "item": ",", "end": " done"}
+    words = {
+        "card": " tool",
+        "req": " request",
+        "plan": " plan",
+        "call": " call",
+        "sep": ";",
+        "item": ",",
+        "end": " done",
+    }
     texts = [f" {name.replace('_', ' ')}" for name in ROUTES] + [words[name] for name in CONTROL]
     return torch.stack([weight[layout.text(text)].float().mean(0) for text in texts])
 
@@ -132,14 +140,18 @@ def train(core: Path, out: Path, recipe: Recipe, compiled: bool, every: int = 10
             group["lr"] = recipe.rate_at(step)
         rows = [mixture.row(step * recipe.rows + n, recipe.length) for n in range(recipe.rows)]
         loss, _ = trainee.loss(rows)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(trainee.trained(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         losses.append(loss.item())
         step += 1
         if step % every == 0 or step == recipe.steps:
-            line: dict[str, Any] = {"step": step, "loss": round(sum(losses) / len(losses), 4), "rate": recipe.rate_at(step)}
+            line: dict[str, Any] = {
+                "step": step,
+                "loss": round(sum(losses) / len(losses), 4),
+                "rate": recipe.rate_at(step),
+            }
             line |= validate(trainee, unseen, recipe)
             line |= {"seconds": round(time.time() - began), "cpu_seconds": round(time.process_time() - cpu)}
             with (out / "curve.jsonl").open("a") as curve:

@@ -47,9 +47,14 @@ def singular(label: str) -> str:
     parts = [w for w in words(label) if w not in ("the", "a", "an", "all", "every", "any")]
     if not parts:
         return ""
-    last = {"people": "person", "men": "man", "women": "woman", "children": "child", "knives": "knife", "leaves": "leaf"}.get(
-        parts[-1], parts[-1]
-    )
+    last = {
+        "people": "person",
+        "men": "man",
+        "women": "woman",
+        "children": "child",
+        "knives": "knife",
+        "leaves": "leaf",
+    }.get(parts[-1], parts[-1])
     if last.endswith("ies") and len(last) > 4:
         last = last[:-3] + "y"
     elif re.search(r"(ch|sh|x|ss|o)es$", last):
@@ -91,7 +96,9 @@ def right(plan: list[list[Any]], steps: list[dict[str, Any]]) -> tuple[bool, boo
     return tools, full
 
 
-def score(model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]], misses: bool) -> tuple[float, float]:
+def score(
+    model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]], misses: bool
+) -> tuple[float, float]:
     exact = full = 0
     for row in rows:
         steps = model.plan(row["request"], [KINDS[kind] for kind in row["media"]], cards)
@@ -99,11 +106,15 @@ def score(model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str,
         exact += any(tools for tools, _ in verdicts)
         full += any(both for _, both in verdicts)
         if misses and not any(both for _, both in verdicts):
-            print(f"  {row['request']!r}\n    want {row['plans'][0]}\n    got  {[(s['tool'], s['args']) for s in steps]}")
+            print(
+                f"  {row['request']!r}\n    want {row['plans'][0]}\n    got  {[(s['tool'], s['args']) for s in steps]}"
+            )
     return exact / len(rows), full / len(rows)
 
 
-def latencies(model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]]) -> Iterator[tuple[float, float]]:
+def latencies(
+    model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]]
+) -> Iterator[tuple[float, float]]:
     """Seconds for a plan by the planner, and by plain generate of the same number of tokens, request by request."""
     layout, known = model.layout, {**ROUTE_CARDS, **{card["name"]: card for card in cards}}
     prefix = layout.prefix(cards)

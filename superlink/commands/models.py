@@ -92,5 +92,7 @@ def own(given: argparse.Namespace) -> int:
     from tools.weights import add as add_weights
 
     add_weights(given.id, given.path, role=given.role, licence=given.licence)
-    print(f'{given.id}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"')
+    print(
+        f'{given.id}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"'
+    )
     return 0

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 def add_tools(parser: argparse.ArgumentParser) -> None:
     """Declare ``--tools``."""
     parser.add_argument(
-        "--tools", action="append", default=[], metavar="FILE.py", help="add the tools of a Python file; may be repeated"
+        "--tools",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="add the tools of a Python file; may be repeated",
     )
 
 

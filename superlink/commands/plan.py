@@ -31,7 +31,7 @@ def plan(given: argparse.Namespace) -> int:
     if given.requests:
         return _many(given)
     if not given.request:
-        print('superlink plan: give a request in words, or --requests FILE.jsonl', file=sys.stderr)
+        print("superlink plan: give a request in words, or --requests FILE.jsonl", file=sys.stderr)
         return 2
     from agents.propose import propose
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agents.plan import Plan
     from agents.session import Event, Session
+    from agents.state import Decision
     from tools.store import Store
     from tools.values import Value
 
@@ -148,7 +149,9 @@ def _items(opened: "dict[Path, Value]") -> list[Item]:
     return items
 
 
-def _session(given: argparse.Namespace, item: Item, tools: Any, planner: Any, store: "Store", approved: set[str]) -> "Session":
+def _session(
+    given: argparse.Namespace, item: Item, tools: Any, planner: Any, store: "Store", approved: set[str]
+) -> "Session":
     """The session of an item. The same request on the same files finds its thread again, so that a run that was cut short goes on."""
     from agents.policy import Policy
     from agents.session import Session
@@ -205,13 +208,15 @@ def _follow(console: "Console", events: "Iterator[Event]") -> "Event":
                 console.print(f"[dim]{event['step']} {event['tool']} …[/]")
             case "step":
                 colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
-                console.print(f"[{colour}]{event['step']} {event['tool']} {event['state']}[/] in {event['seconds']:.1f} s")
+                console.print(
+                    f"[{colour}]{event['step']} {event['tool']} {event['state']}[/] in {event['seconds']:.1f} s"
+                )
             case "approval" | "done":
                 return event
     raise AssertionError("a turn ends in approval or done")
 
 
-def _decision(console: "Console", waiting: "Event") -> dict[str, Any]:
+def _decision(console: "Console", waiting: "Event") -> "Decision":
     """Ask a person."""
     from agents.plan import Plan
     from tools.errors import SuperlinkError

@@ -35,7 +35,9 @@ def show(given: argparse.Namespace) -> int:
     console = Console()
     if given.name:
         tool = chosen[0]
-        console.print(f"[bold]{tool.name}[/]({', '.join([*tool.inputs, *tool.params.model_fields])}) -> {tool.returns.kind}")
+        console.print(
+            f"[bold]{tool.name}[/]({', '.join([*tool.inputs, *tool.params.model_fields])}) -> {tool.returns.kind}"
+        )
         console.print(escape(tool.description))
         for example in tool.examples:
             console.print(f"  [dim]e.g.[/] {escape(example)}")

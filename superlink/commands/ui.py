@@ -11,7 +11,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("ui", help="open the session page on this computer")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="default: this computer only")
-    parser.add_argument("--password", help="asked of visitors (user name: superlink); required for any other host than this computer")
+    parser.add_argument(
+        "--password", help="asked of visitors (user name: superlink); required for any other host than this computer"
+    )
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)

@@ -9,6 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from backbone.grammar import Vocabulary
 from backbone.layout import Layout
+from backbone.planner import PlannerModel
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,15 @@ def layout(tiny_core: Path) -> Layout:
 @pytest.fixture(scope="session")
 def vocabulary(layout: Layout) -> Vocabulary:
     return Vocabulary(layout)
+
+
+@pytest.fixture(scope="session")
+def trained_planner() -> PlannerModel:
+    """The planner as shipped, on the real core."""
+    from agents.planner import core_folder
+    from tools.errors import WeightsMissing
+
+    try:
+        return PlannerModel(core_folder())
+    except WeightsMissing as error:
+        pytest.skip(str(error))

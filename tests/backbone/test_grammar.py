@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from backbone.cards import Card, UnplannableTool, card_text, parameters
 from backbone.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
 from backbone.layout import ABOVE, Layout
+from backbone.phrasings import made_up_tools
 from backbone.routes import ROUTE_CARDS
 from backbone.samples import disguise
-from backbone.phrasings import made_up_tools
 
 RESIZE: Card = {
     "name": "resize_all", "doc": "Resize.", "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
@@ -47,7 +47,9 @@ def check_types(calls: list[dict[str, Any]], cards: dict[str, Card]) -> None:
             parameter = known[name]
             assert isinstance(value, list) == parameter.many
             for item in value if parameter.many else [value]:
-                wanted = {"text": str, "choice": str, "above": str, "integer": int, "number": float, "boolean": bool}[parameter.kind]
+                wanted = {"text": str, "choice": str, "above": str, "integer": int, "number": float, "boolean": bool}[
+                    parameter.kind
+                ]
                 assert type(item) is wanted
                 if parameter.kind == "choice":
                     assert item in parameter.choices
@@ -60,7 +62,11 @@ def check_types(calls: list[dict[str, Any]], cards: dict[str, Card]) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(seed=st.integers(0, 10**9), typed=st.booleans(), media=st.sets(st.sampled_from(["Image", "Audio", "Video", "Detections", "Text"])))
+@given(
+    seed=st.integers(0, 10**9),
+    typed=st.booleans(),
+    media=st.sets(st.sampled_from(["Image", "Audio", "Video", "Detections", "Text"])),
+)
 def test_every_walk_is_a_plan(layout: Layout, vocabulary: Vocabulary, seed: int, typed: bool, media: set[str]) -> None:
     rng = random.Random(seed)
     made_up = [disguise(tool, rng).card for tool in rng.sample(made_up_tools(), 4)]
@@ -80,7 +86,10 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
     calls = [
         {"tool": "detect", "args": {"labels": ["naïve café", "red car"], "min_score": 0.6}},
         {"tool": "segment", "args": {"regions": ABOVE}},
-        {"tool": "resize_all", "args": {"width": -12, "scale": 2.5, "keep": False, "filters": ["soft", "sharp"], "note": "ünï 🎈"}},
+        {
+            "tool": "resize_all",
+            "args": {"width": -12, "scale": 2.5, "keep": False, "filters": ["soft", "sharp"], "note": "ünï 🎈"},
+        },
         {"tool": "speak", "args": {"text": "hello there"}},
     ]
     grammar = Grammar(layout, vocabulary, [*ROUTE_CARDS.values(), RESIZE])

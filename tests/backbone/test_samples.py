@@ -24,7 +24,12 @@ def test_every_line_can_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("line", "fault"),
-    [("find it -> detect(x)", "no '=>'"), ("a => fly(x)", "no tool"), ("paint it => edit", "spans"), ("all => detect", "without labels")],
+    [
+        ("find it -> detect(x)", "no '=>'"),
+        ("a => fly(x)", "no tool"),
+        ("paint it => edit", "spans"),
+        ("all => detect", "without labels"),
+    ],
 )
 def test_a_bad_line_is_named(line: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):

@@ -53,7 +53,7 @@ def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "empty"), (b"not a picture at all", "not a picture"), (_png_header(0, 0), "damaged|no pixels")],
+    [(b"", "empty"), (b"not a picture at all", "not a picture"), (_png_header(0, 0), "damaged")],
 )
 def test_what_is_no_picture_is_refused_by_name(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "holiday.png"

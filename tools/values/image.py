@@ -183,7 +183,7 @@ def _open_pil(data: bytes, name: str) -> "PilImage":
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
         raise _too_large(name, str(error), limit) from error
     except UnidentifiedImageError as error:
-        raise MediaError(f"{name} is not a picture that can be read",
+        raise MediaError(f"{name} is not a picture that can be read, or it is damaged",
                          "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
     except Exception as error:  # header parsers raise nearly anything on damaged files
         raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error

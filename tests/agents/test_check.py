@@ -1,0 +1,131 @@
+"""Every fault of a plan is found, and said so that it can be mended."""
+
+from typing import Any
+
+import pytest
+
+from agents.check import MAX_STEPS, check
+from agents.plan import Plan, Step
+from tests.agents.fakes import TOOLS, plan
+
+DETECT = ("detect", {"image": "$image", "labels": ["dog"]})
+IMAGE = {"image": "Image"}
+
+
+def problems(*calls: tuple[str, dict[str, Any]], values: dict[str, str] | None = None, outputs: Any = ()) -> list[str]:
+    return [str(p) for p in check(plan(*calls, outputs=outputs), TOOLS, IMAGE if values is None else values)]
+
+
+def test_a_good_plan_has_none() -> None:
+    blur = ("blur", {"image": "$image", "regions": "$s1", "how": "fill"})
+    assert problems(DETECT, blur, outputs=["$s2", "$image"]) == []
+    assert problems() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (("detct", {}), "s1: there is no tool 'detct'. Did you mean detect?"),
+        (("detect", {"labels": ["dog"]}), "s1.image: detect needs an image. Take $image"),
+        (("count", {}), "s1.regions: count needs detections. Put a step before it that gives it (detect, segment)"),
+        (("detect", {"image": "$image"}), "s1.labels: detect needs labels. Add labels"),
+        (("detect", {**DETECT[1], "score": 1}), "s1.score: detect has no argument 'score'. Did you mean min_score?"),
+        (("detect", {**DETECT[1], "min_score": 2}), "s1.min_score: min_score: input should be less than or equal to 1, not 2"),
+        (("detect", {**DETECT[1], "min_score": "much"}), "min_score: input should be a valid number"),
+        (("detect", {"image": "$image", "labels": "dog"}), "s1.labels: labels: input should be a valid list, not 'dog'"),
+        (("detect", {"image": "$image", "labels": ["dog", 3]}), "s1.labels: labels.1: input should be a valid string, not 3"),
+        (("detect", {"image": "$image", "labels": ["$image"]}), "s1.labels: labels is written out, it cannot take the value $image"),
+        (("ask", {"image": "$image", "question": "$5?"}), 's1.question: question is written out'),
+        (("detect", {**DETECT[1], "image": "$imag"}), "s1.image: there is no value $imag. Did you mean $image?"),
+        (("detect", {**DETECT[1], "image": "image"}), "s1.image: image takes an image, not 'image'. Did you mean $image?"),
+        (("detect", {**DETECT[1], "image": "dog.jpg"}), "s1.image: image takes an image, not 'dog.jpg'. Take $image"),
+        (("detect", {**DETECT[1], "image": []}), "s1.image: image takes an image, not []"),
+        (("detect", {**DETECT[1], "image": "$s1"}), "s1.image: it uses its own result"),
+        (("count", {"regions": "$image"}), "s1.regions: regions takes detections, but '$image' is an image"),
+        (("segment", {"image": "$image"}), "s1: segment takes exactly one of labels, regions. Add one of them"),
+        (("say", {"text": 3}), "s1.text: text takes a text or a transcript or a number, not 3"),
+        (("say", {"text": "$image"}), "s1.text: text takes a text or a transcript or a number, but '$image' is an image"),
+    ],
+)  # fmt: skip
+def test_single_faults(call: tuple[str, dict[str, Any]], said: str) -> None:
+    (problem,) = problems(call)
+    assert said in problem
+
+
+def test_missing_media_say_what_to_attach() -> None:
+    (problem,) = problems(("hear", {}), values={})
+    assert problem == "s1.audio: hear needs a sound. Attach one, or put a step before it that gives it (say)"
+
+
+def test_a_wrong_choice_names_the_choices() -> None:
+    (problem,) = problems(DETECT, ("blur", {"image": "$image", "regions": "$s1", "how": "erase"}))
+    assert "s2.how: how: input should be 'blur' or 'fill', not 'erase'" in problem
+
+
+def test_both_of_one_of() -> None:
+    (problem,) = problems(DETECT, ("segment", {"image": "$image", "labels": ["dog"], "regions": "$s1"}))
+    assert problem == "s2: segment takes exactly one of labels, regions. Leave out labels or regions"
+
+
+def test_ids() -> None:
+    def said(*ids: str, values: dict[str, str] = IMAGE, taken: tuple[str, ...] = ()) -> list[str]:
+        steps = tuple(Step(id=name, tool="read", args={"image": "$image"}) for name in ids)
+        return [str(p) for p in check(Plan(steps=steps), TOOLS, values, taken)]
+
+    assert said("s1", "s2") == []
+    assert said("s1", "s1") == ["s1: two steps have this id. Number the steps s1, s2, …"]
+    assert said("s1", values={**IMAGE, "s1": "Text"}) == [
+        "s1: an earlier value has this name. Give the step another id"
+    ]
+    assert said("s1", taken=("s1",)) == ["s1: an earlier value has this name. Give the step another id"]
+    assert "cannot be the id" in said("s 1")[0] and "cannot be the id" in said("")[0]
+
+
+def test_order_and_circles() -> None:
+    assert problems(("count", {"regions": "$s2"}), DETECT) == [
+        "s1.regions: $s2 comes later in the plan. Put s2 before s1"
+    ]
+    circle = problems(("shout", {"text": "$s2"}), ("shout", {"text": "$s1"}))
+    assert len(circle) == 1 and "wait for each other. Break the circle" in circle[0]
+
+
+def test_outputs() -> None:
+    assert problems(DETECT, outputs=["$s9"]) == ["outputs: '$s9' is not a value. Did you mean $s1?"]
+    assert "is not a value" in problems(DETECT, outputs=["s1"])[0]
+
+
+def test_an_unknown_tool_is_not_reported_again_where_its_result_is_used() -> None:
+    assert problems(("detct", {}), ("count", {"regions": "$s1"})) == [
+        "s1: there is no tool 'detct'. Did you mean detect?"
+    ]
+
+
+def test_too_many_steps() -> None:
+    found = problems(*[("read", {"image": "$image"})] * (MAX_STEPS + 1))
+    assert found == [f"the plan has {MAX_STEPS + 1} steps, and {MAX_STEPS} is the most. Ask for less at a time"]
+
+
+def test_lists() -> None:
+    values = {"album": "list[Image]", "image": "Image", "song": "Audio"}
+    each = ("detect", {"image": "$album", "labels": ["dog"]})
+    assert problems(each, ("blur", {"image": "$album", "regions": "$s1"}), values=values) == []
+    assert problems(each, ("count", {"regions": "$s1"}), ("say", {"text": "$s2"}), values=values) == []
+    assert problems(("collage", {"images": "$album"}), ("read", {"image": "$s1"}), values=values) == []
+    assert problems(("read", {"image": ["$image", "$image"]}), values=values) == []
+    (mixed,) = problems(("read", {"image": ["$image", "$song"]}), values=values)
+    assert "a list must hold single values of one kind" in mixed
+    (nested,) = problems(("collage", {"images": ["$image", "$album"]}), values=values)
+    assert "$album (list[Image])" in nested
+    cut = ("crop", {"image": "$image", "regions": "$s1"})
+    (apart,) = problems(("detect", {"image": "$image", "labels": ["a"]}), cut,
+                        ("detect", {"image": "$album", "labels": ["b"]}),
+                        ("blur", {"image": "$s2", "regions": "$s3"}), values=values)  # fmt: skip
+    assert apart == ("s4.regions: image and regions are lists that do not go together item by item. "
+                     "Give one list, or two that were made from the same list")  # fmt: skip
+
+
+def test_every_fault_is_told_at_once() -> None:
+    found = problems(
+        ("detect", {"image": "$image", "labels": "dog", "min_score": 7, "x": 1}), ("detct", {}), outputs=["$q"]
+    )
+    assert len(found) == 5

@@ -1,0 +1,165 @@
+"""What a planner leaves out is filled in with the newest value that fits."""
+
+from typing import Any
+
+import pytest
+
+from agents.check import check
+from agents.kinds import Known
+from agents.plan import ABOVE, Plan, Step
+from agents.wiring import wire
+from tests.agents.fakes import TOOLS, plan
+
+IMAGE = {"image": "Image"}
+
+
+def wired(made: Plan, values: Any = IMAGE) -> Plan:
+    found, problems = wire(made, TOOLS, values)
+    assert problems == []
+    assert check(found, TOOLS, values) == []
+    return found
+
+
+def args(made: Plan, step: int) -> dict[str, Any]:
+    return made.steps[step - 1].args
+
+
+def test_inputs_take_the_newest_compatible_value() -> None:
+    made = wired(plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("detect", {"labels": ["cat"]}), ("blur", {})))
+    assert args(made, 1) == {"image": "$image", "labels": ["dog"]}
+    assert args(made, 2) == {"image": "$image", "regions": "$s1"}
+    assert args(made, 3) == {"image": "$s2", "labels": ["cat"]}
+    assert args(made, 4) == {"image": "$s2", "regions": "$s3"}
+
+
+def test_kinds_that_stand_in_are_taken() -> None:
+    made = wired(plan(("read", {}), ("say", {}), ("detect", {"labels": ["dog"]}), ("count", {}), ("say", {})))
+    assert args(made, 2) == {"text": "$s1"}
+    assert args(made, 5) == {"text": "$s4"}
+
+
+def test_what_is_given_in_a_turn_is_newer_than_earlier_turns_and_older_than_its_steps() -> None:
+    values = {
+        "image": Known("Image", turn=1),
+        "s1": Known("Detections", frame="image", turn=1, made=True),
+        "s2": Known("Image", frame="image", turn=1, made=True),
+    }
+    read = plan(("read", {})).renamed({"s1": "s3"})
+    assert args(wired(read, values), 1) == {"image": "$s2"}
+    values["image_2"] = Known("Image", turn=2)
+    assert args(wired(read, values), 1) == {"image": "$image_2"}
+    made = plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("read", {})).renamed(
+        {"s1": "s3", "s2": "s4", "s3": "s5"}
+    )
+    assert args(wired(made, values), 3) == {"image": "$s4"}
+
+
+def test_earlier_values_are_used_when_there_is_nothing_newer() -> None:
+    values = {"image": "Image", "s1": "Detections"}
+    values_known = {"image": Known("Image"), "s1": Known("Detections", frame="image", made=True)}
+    for at_hand in (values, values_known):
+        made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
+        assert args(made, 1) == {"image": "$image", "regions": "$s1"}
+
+
+def test_boxes_go_with_the_picture_that_they_were_found_in() -> None:
+    made = wired(plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("blur", {})))
+    assert args(made, 3) == {"image": "$image", "regions": "$s1"}  # not the cut-outs, although they are newer
+    made = wired(plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("detect", {"labels": ["eye"]}), ("blur", {})))
+    assert args(made, 3)["image"] == "$s2"
+    assert args(made, 4) == {"image": "$s2", "regions": "$s3"}
+    values = {"first": Known("Image", turn=1), "s1": Known("Detections", frame="first", turn=1, made=True),
+              "second": Known("Image", turn=2)}  # fmt: skip
+    assert args(wired(plan(("blur", {})).renamed({"s1": "s2"}), values), 1) == {"image": "$first", "regions": "$s1"}
+
+
+def test_a_given_picture_decides_which_boxes_are_meant() -> None:
+    values = {"first": Known("Image"), "second": Known("Image"), "s1": Known("Detections", frame="first", made=True),
+              "s2": Known("Detections", frame="second", made=True)}  # fmt: skip
+    made = wired(plan(("blur", {"image": "$first"})).renamed({"s1": "s3"}), values)
+    assert args(made, 1) == {"image": "$first", "regions": "$s1"}
+
+
+def test_optional_inputs_are_filled_only_when_asked_for() -> None:
+    found = plan(
+        ("detect", {"labels": ["person"]}), ("pose", {}), ("pose", {"regions": ABOVE}), ("segment", {"regions": ABOVE})
+    )
+    made = wired(found)
+    assert args(made, 2) == {"image": "$image"}
+    assert args(made, 3) == {"image": "$image", "regions": "$s1"}
+    assert args(made, 4) == {"image": "$image", "regions": "$s1"}
+
+
+def test_null_means_left_out() -> None:
+    made = wired(plan(("segment", {"image": None, "labels": ["dog"], "regions": None})))
+    assert args(made, 1) == {"image": "$image", "labels": ["dog"]}
+
+
+def test_a_text_that_says_above_is_a_text() -> None:
+    assert args(wired(plan(("say", {"text": ABOVE}))), 1) == {"text": ABOVE}
+
+
+def test_nothing_above_is_reported() -> None:
+    made, problems = wire(plan(("pose", {"regions": ABOVE})), TOOLS, IMAGE)
+    assert problems == []
+    (problem,) = check(made, TOOLS, IMAGE)
+    assert (problem.step, problem.argument) == ("s1", "regions")
+    assert "from above, but there is none" in problem.message
+
+
+def test_two_equally_new_values_are_an_ambiguity_that_names_both() -> None:
+    values = {"beach": "Image", "party": "Image", "song": "Audio"}
+    made, (problem,) = wire(plan(("read", {})), TOOLS, values)
+    assert made.steps[0].args == {}
+    assert (problem.step, problem.argument) == ("s1", "image")
+    assert "$beach" in problem.message and "$party" in problem.message and "$song" not in problem.message
+    assert "$beach or $party" in problem.hint
+
+
+def test_a_name_in_the_request_settles_an_ambiguity() -> None:
+    values = {"beach": "Image", "party": "Image"}
+    assert args(wired(plan(("read", {}), request="read what is in $party."), values), 1) == {"image": "$party"}
+    for request in ("the party", "both $beach and $party", "$party2"):
+        assert wire(plan(("read", {}), request=request), TOOLS, values)[1]
+
+
+def test_an_input_for_a_list_takes_everything_that_was_given() -> None:
+    assert args(wired(plan(("collage", {})), {"one": "Image", "two": "Image"}), 1) == {"images": ["$one", "$two"]}
+    assert args(wired(plan(("collage", {})), {"all": "list[Image]"}), 1) == {"images": "$all"}
+    assert args(wired(plan(("collage", {})), IMAGE), 1) == {"images": "$image"}
+
+
+def test_lists_run_item_by_item_and_stay_together() -> None:
+    made = wired(plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("count", {})), {"album": "list[Image]"})
+    assert args(made, 2) == {"image": "$album", "regions": "$s1"}
+    at_hand = {"old": Known("Image", True, turn=1), "new": Known("Image", True, turn=2),
+               "s1": Known("Detections", True, source="old", frame="old", turn=1, made=True)}  # fmt: skip
+    made = wired(Plan(steps=(Step(id="s2", tool="blur", args={"regions": "$s1"}),)), at_hand)
+    assert args(made, 1) == {"image": "$old", "regions": "$s1"}
+
+
+@pytest.mark.parametrize(
+    ("calls", "outputs"),
+    [
+        ([("detect", {"labels": ["dog"]}), ("count", {})], ("$s2",)),
+        ([("detect", {"labels": ["face"]}), ("blur", {}), ("read", {}), ("say", {})], ("$s2", "$s4")),
+        ([("detect", {"labels": ["a"]}), ("blur", {}), ("detect", {"labels": ["b"]}), ("blur", {})], ("$s4",)),
+        ([("detect", {"labels": ["a"]}), ("crop", {}), ("read", {})], ("$s2", "$s3")),
+        ([("detect", {"labels": ["a"]}), ("blur", {}), ("detect", {"labels": ["b"]}), ("crop", {})], ("$s2", "$s4")),
+        ([("read", {}), ("detect", {"labels": ["a"]})], ("$s1", "$s2")),
+        ([("say", {"text": "hello"}), ("hear", {})], ("$s1", "$s2")),
+        ([], ()),
+    ],
+)
+def test_outputs_are_the_ends_of_chains_and_the_media_made(calls: Any, outputs: tuple[str, ...]) -> None:
+    assert wired(plan(*calls)).outputs == outputs
+
+
+def test_given_outputs_stay() -> None:
+    made = plan(("detect", {"labels": ["dog"]}), ("count", {}), outputs=["$s1"])
+    assert wired(made).outputs == ("$s1",)
+
+
+def test_unknown_tools_are_left_to_the_check() -> None:
+    made, problems = wire(plan(("nothing", {"x": 1}), ("read", {})), TOOLS, IMAGE)
+    assert problems == [] and made.steps[0].args == {"x": 1} and made.outputs == ("$s1", "$s2")

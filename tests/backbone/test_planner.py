@@ -1,0 +1,132 @@
+"""The trained planner, and the machinery of training on a core small enough for a test."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from backbone.layout import Layout
+from backbone.planner import PlannerModel, load_planner
+from backbone.routes import ROUTE_CARDS
+from backbone.samples import Mixture
+from backbone.train_planner import Recipe, Trainee, sight, train
+
+CARDS = list(ROUTE_CARDS.values())
+SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny_core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("training")
+    train(tiny_core, out, SMALL, compiled=False, every=3)
+    return out
+
+
+def test_training_writes_a_curve_and_an_adapter(adapter: Path) -> None:
+    lines = [json.loads(line) for line in (adapter / "curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [3, 6]
+    assert {"loss", "unseen_loss", "unseen_right", "rate"} <= lines[0].keys()
+    assert (adapter / "adapter" / "adapter_model.safetensors").stat().st_size > 0
+
+
+def test_a_training_cut_short_goes_on_as_if_it_had_not_been(tiny_core: Path, adapter: Path, tmp_path: Path) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut(*_: object) -> dict[str, float]:
+        if (tmp_path / "checkpoint.pt").exists():
+            raise Cut
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backbone.train_planner.validate", cut)
+        with pytest.raises(Cut):
+            train(tiny_core, tmp_path, SMALL, compiled=False, every=3)
+    train(tiny_core, tmp_path, SMALL, compiled=False, every=3)
+    whole, resumed = (torch.load(p / "checkpoint.pt", weights_only=True) for p in (adapter, tmp_path))
+    assert whole["step"] == resumed["step"] == SMALL.steps
+    for a, b in zip(whole["parameters"], resumed["parameters"], strict=True):
+        assert torch.equal(a, b)
+
+
+def test_packing_changes_no_prediction(tiny_core: Path) -> None:
+    """A request behind others in a row is seen as if it stood there alone."""
+    trainee = Trainee(tiny_core, SMALL, compiled=False)
+    row = Mixture(trainee.layout, 5).row(8, 2048)
+    last = max(row.block)
+    kept = [i for i, block in enumerate(row.block) if block in (0, last)]
+    hidden = []
+    for positions in (range(len(row.ids)), kept):
+        ids, block, position = (
+            torch.tensor([[values[i] for i in positions]]) for values in (row.ids, row.block, row.position)
+        )
+        with torch.no_grad():
+            output = trainee.trunk(
+                inputs_embeds=trainee._embed(ids), attention_mask=sight(block), position_ids=position, use_cache=False
+            )
+        hidden.append(output.last_hidden_state[0][block[0] == last])
+    assert torch.allclose(hidden[0].float(), hidden[1].float(), atol=2e-2)
+
+
+def test_plans_with_the_cache_are_those_without_it(tiny_core: Path, adapter: Path) -> None:
+    """Scores after a kept prefix, and after forced tokens sent along, are those of one plain pass."""
+    layout, model = load_planner(tiny_core, adapter / "adapter")
+    planner = PlannerModel(tiny_core, adapter / "adapter")
+    prefix, request = layout.prefix([_rotate()]), layout.request(["Image"], "turn it round")
+    with torch.inference_mode():
+        for _ in range(2):
+            cache = planner._prefix(prefix)
+            scores = planner._forward(request, cache)
+            plain = model(input_ids=torch.tensor([prefix + request])).logits[0, -1]
+            assert torch.allclose(scores.float(), plain.float(), atol=2e-2)
+            cache.crop(len(prefix) - cache.get_seq_length())
+
+
+def test_the_same_request_gives_the_same_plan(tiny_core: Path, adapter: Path) -> None:
+    planner = PlannerModel(tiny_core, adapter / "adapter")
+    cards = [*CARDS, _rotate()]
+    plans = [planner.plan("blur the dog", ["Image"], cards) for _ in range(3)]
+    assert plans[0] == plans[1] == plans[2]
+
+
+def test_demonstrations_stand_in_front(layout: Layout) -> None:
+    shown = layout.prefix([_rotate()], [(["Image"], "turn it", [{"tool": "rotate", "args": {"degrees": 90}}])])
+    assert shown[: len(layout.prefix([_rotate()]))] == layout.prefix([_rotate()])
+    assert shown[-1] == layout.end and layout.req in shown
+
+
+@pytest.mark.parametrize(
+    ("request_", "have", "tools"),
+    [
+        ("blur the license plates", ["Image"], ["detect", "redact"]),
+        ("how many seagulls are on the roof?", ["Image"], ["detect", "count"]),
+        ("write down what is said", ["Audio"], ["transcribe"]),
+        ("a cat in a spacesuit, watercolour", [], ["generate"]),
+        ("good morning!", ["Image"], []),
+    ],
+)
+def test_the_shipped_planner(trained_planner: PlannerModel, request_: str, have: list[str], tools: list[str]) -> None:
+    assert [call["tool"] for call in trained_planner.plan(request_, have, CARDS)] == tools
+
+
+def test_the_shipped_planner_reads_a_card(trained_planner: PlannerModel) -> None:
+    calls = trained_planner.plan("please turn this photo by 90 degrees", ["Image"], [*CARDS, _rotate()])
+    assert calls == [{"tool": "rotate", "args": {"degrees": 90.0}}]
+
+
+def test_the_shipped_planner_never_offers_what_cannot_be_wired(trained_planner: PlannerModel) -> None:
+    rng = random.Random(0)
+    for words in ("blur the face", "mask the dog and count the cats", "read the sign aloud"):
+        calls = trained_planner.plan(words, rng.choice(([], ["Audio"])), CARDS, typed=True)
+        assert not {call["tool"] for call in calls} & {"detect", "segment", "pose", "read_text", "redact"}
+
+
+def _rotate() -> dict[str, object]:
+    return {
+        "name": "rotate", "doc": "Turn a picture clockwise by a number of degrees.",
+        "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
+        "params": {"degrees": {"type": "number"}}, "required": ["degrees"], "one_of": [],
+        "returns": {"kind": "Image", "many": False}, "examples": ["rotate it 45 degrees"],
+    }  # fmt: skip

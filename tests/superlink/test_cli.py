@@ -1,0 +1,203 @@
+"""The command line on real files, with the real planner and real tools."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pil
+from PIL import ImageDraw, ImageFont
+
+from superlink.cli import main
+from tools import weights
+from tools.errors import WeightsMissing
+from tools.settings import settings
+
+PLAN = {
+    "request": "hide the faces", "outputs": ["$s2"],
+    "steps": [
+        {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["face"]}},
+        {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def plan_file(tmp_path: Path) -> Path:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(PLAN))
+    return file
+
+
+@pytest.fixture
+def astronaut(tmp_path: Path) -> Path:
+    data = pytest.importorskip("skimage.data")
+    file = tmp_path / "astronaut.png"
+    Pil.fromarray(data.astronaut()).save(file)
+    return file
+
+
+@pytest.fixture
+def real_planner_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of the test's own that has the pulled weights of the real one."""
+    from agents.planner import core_folder
+
+    try:
+        core_folder()
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+    real = settings().home
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("core", "weights"):
+        if (real / name).exists():
+            (home / name).symlink_to(real / name)
+    monkeypatch.setenv("SUPERLINK_HOME", str(home))
+    settings.cache_clear()
+
+
+def sign(folder: Path, words: str = "OPEN DAILY") -> Path:
+    picture = Pil.new("RGB", (640, 240), (250, 248, 240))
+    ImageDraw.Draw(picture).text((40, 70), words, fill=(20, 30, 60), font=ImageFont.load_default(84))
+    file = folder / "sign.png"
+    picture.save(file)
+    return file
+
+
+def test_help_loads_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "superlink", "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0 and "superlink run" in done.stdout
+    assert not {"numpy", "pydantic", "torch", "rich"} & {
+        line.split("|")[-1].strip() for line in done.stderr.splitlines()
+    }
+
+
+def test_a_given_plan_runs_on_a_photograph(home: Path, plan_file: Path, astronaut: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["run", "hide the faces", str(astronaut), "--plan", str(plan_file), "--yes", "--out", str(out)]) == 0
+    record = json.loads((out / "record.json").read_text())
+    assert record["plan"]["steps"] == PLAN["steps"]
+    provenance = record["steps"][0]["refs"]["provenance"]
+    assert provenance["tool"] == "detect" and provenance["weights"][0]["id"] == "centerface"
+    (file,) = record["files"]["s2"]
+    before, after = (np.asarray(Pil.open(path).convert("RGB")).astype(int) for path in (astronaut, out / file))
+    changed = np.abs(before - after).max(axis=2) > 8
+    rows, columns = np.where(changed)
+    # The astronaut's face, and nothing but it.
+    assert changed[80:170, 180:260].mean() > 0.5 and rows.max() < 260 and columns.min() > 120 and columns.max() < 320
+
+
+def test_words_to_results(real_planner_home: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["run", "read the text", str(sign(tmp_path)), "--yes", "--out", str(out)]) == 0
+    assert "OPEN" in capsys.readouterr().out
+    names = {file.name for file in out.iterdir()}
+    assert {"record.json", "s1_read_text.json", "s1_read_text.txt", "s1_read_text.png"} <= names
+    assert "OPEN" in (out / "s1_read_text.txt").read_text()
+
+
+def test_several_files_and_one_that_is_damaged(
+    home: Path, plan_file: Path, astronaut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    out = tmp_path / "out"
+    files = [str(astronaut), str(damaged), str(sign(tmp_path))]
+    assert main(["run", "hide the faces", *files, "--plan", str(plan_file), "--yes", "--out", str(out)]) == 1
+    told = capsys.readouterr().out
+    assert "damaged.jpg" in told and "1 of 3 failed" in told
+    assert (out / "astronaut" / "record.json").exists() and (out / "sign" / "record.json").exists()
+
+
+def test_a_plan_that_makes_pictures_is_not_run_unasked(
+    home: Path, plan_file: Path, astronaut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "hide", str(astronaut), "--plan", str(plan_file), "--out", str(tmp_path / "out")]) == 1
+    assert "--yes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ({"id": "s1", "tool": "detct", "args": {}}, "detect"),
+        ({"id": "s1", "tool": "detect", "args": {"image": "$image"}}, "labels"),
+        ({"id": "s1", "tool": "count", "args": {"regions": "$s9"}}, "s9"),
+    ],
+)
+def test_a_faulty_plan_is_refused(
+    home: Path, astronaut: Path, tmp_path: Path, step: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"request": "x", "steps": [step], "outputs": []}))
+    assert main(["run", "x", str(astronaut), "--plan", str(file), "--yes", "--out", str(tmp_path / "out")]) == 1
+    assert said in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_weights_are_named(
+    home: Path, astronaut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"request": "x", "steps": [{"id": "s1", "tool": "pose", "args": {"image": "$image"}}]}))
+    assert main(["run", "x", str(astronaut), "--plan", str(file), "--yes", "--out", str(tmp_path / "out")]) == 1
+    assert "superlink models pull yolo26n-pose" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_without_the_core_the_planner_says_what_to_pull(
+    home: Path, astronaut: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "blur the faces", str(astronaut), "--yes"]) == 1
+    assert "superlink models pull smollm2-135m" in capsys.readouterr().err
+
+
+def test_plans_for_a_file_of_requests(real_planner_home: None, tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "request": "box every dog", "media": ["image"]},
+        {"id": "b", "request": "thank you so much", "media": ["image"]},
+        {"id": "c", "request": "blur the faces", "media": []},
+    ]
+    source, answers = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    status = main(["plan", "--requests", str(source), "--out", str(answers)])
+    a, b, c = (json.loads(line) for line in answers.read_text().splitlines())
+    assert a["id"] == "a" and a["steps"] == [{"tool": "detect", "args": {"image": "$image", "labels": ["dog"]}}]
+    assert b["steps"] == []
+    assert status == 1 and c["steps"] == [] and any("image" in problem.lower() for problem in c["problems"])
+
+
+def test_a_bad_requests_file_is_named(
+    real_planner_home: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("not json\n")
+    assert main(["plan", "--requests", str(source)]) == 1
+    assert "in.jsonl, line 1" in capsys.readouterr().err
+
+
+def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list"]) == 0
+    assert "centerface" in capsys.readouterr().out
+    assert main(["models", "verify", "centerface"]) == 0
+    assert main(["models", "pull", "no-such"]) == 1
+    own = home.parent / "mine.onnx"
+    own.write_bytes(b"weights")
+    assert main(["models", "add", "mine", str(own), "--role", "face", "--licence", "MIT"]) == 0
+    assert weights.catalogue()["mine"].licence == "MIT"
+    own.write_bytes(b"changed")
+    assert main(["models", "verify", "mine"]) == 1
+
+
+def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(
+        'from tools import Text, tool\n\n@tool(examples=["shout it"])\ndef shout(text: Text) -> Text:\n    """Make words loud."""\n    return Text(text.text.upper())\n'
+    )
+    assert main(["tools", "--tools", str(file)]) == 0
+    assert "shout" in capsys.readouterr().out
+    assert main(["tools", "shuot", "--tools", str(file)]) == 1
+    assert "shout" in capsys.readouterr().err

@@ -1,0 +1,100 @@
+"""The house rules: who imports whom, what importing costs, whose names are whose."""
+
+import importlib
+import re
+import subprocess
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+from superlink.packages import PACKAGES, foreign_packages
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = (*PACKAGES, "superlink")
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_imports_run_downward() -> None:
+    done = subprocess.run(["lint-imports"], capture_output=True, text=True, cwd=ROOT, timeout=120,
+                          env={"PATH": str(Path(sys.executable).parent)})  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_importing_tools_is_light() -> None:
+    done = run_python(
+        "import sys, tools, tools.registry; tools.registry.load(entry_points=False); import superlink.cli\n"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'transformers', 'ultralytics', 'diffusers', 'whisper', 'gradio'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["tools", "tools.registry", "agents.session", "agents.planner", "backbone.planner", "superlink.cli", "ui.page"],
+)
+def test_nothing_reaches_the_network_at_import(module: str) -> None:
+    done = run_python(
+        "import socket\n"
+        "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse\n"
+        f"import {module}; print('quiet')"
+    )
+    assert done.stdout.strip().endswith("quiet"), done.stdout + done.stderr
+
+
+def test_nothing_reaches_the_network_at_start() -> None:
+    done = run_python(
+        "import socket\n"
+        "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
+        "socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse\n"
+        "from superlink.cli import main; main(['tools']); main(['models', 'list']); print('quiet')"
+    )
+    assert done.stdout.strip().endswith("quiet"), done.stdout + done.stderr
+
+
+def test_our_packages_are_ours() -> None:
+    assert not foreign_packages()
+    for name in OURS:
+        origin = importlib.import_module(name).__file__
+        assert origin and Path(origin).resolve().parent.parent == ROOT
+
+
+def test_no_installed_distribution_claims_our_names() -> None:
+    claims = {
+        (found.name, str(file).split("/")[0])
+        for found in distributions()
+        if found.name != "superlink"
+        for file in found.files or ()
+        if str(file).split("/")[0] in OURS
+    }
+    assert not claims
+
+
+def test_a_foreign_package_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ui").mkdir()
+    (tmp_path / "ui" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in [n for n in sys.modules if n == "ui" or n.startswith("ui.")]:
+        monkeypatch.delitem(sys.modules, name)
+    (message,) = foreign_packages()
+    assert "'ui'" in message and str(tmp_path) in message
+
+
+def test_the_architecture_names_what_there_is() -> None:
+    """Every path in ARCHITECTURE.md exists; a drifting map is worse than none."""
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    folders = re.findall(r"^(\w+/)", text, re.MULTILINE)
+    assert folders and all((ROOT / folder).is_dir() for folder in folders)
+    for row in re.findall(r"^\| (`.+?) \|", text, re.MULTILINE):
+        base = ""
+        for path in re.findall(r"`([^`]+)`", row):
+            if "<" in path:
+                continue
+            base = path.rsplit("/", 1)[0] if "/" in path.rstrip("/") else base
+            assert (ROOT / path).exists() or (ROOT / base / path).exists(), path

@@ -1,0 +1,120 @@
+"""Settings, and which tools there are."""
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from tools import registry
+from tools.errors import DeclarationInvalid, SettingsInvalid
+from tools.settings import DEFAULT_ROLES, settings
+
+TOOL = '''
+from tools import Image, Number, tool
+
+@tool(examples=["how wide is it?"])
+def {name}(image: Image) -> Number:
+    """Tell the width."""
+    return Number(image.width)
+'''
+
+
+def test_defaults(home: Path) -> None:
+    chosen = settings()
+    assert chosen.home == home and chosen.store_url == str(home / "store")
+    assert chosen.roles == DEFAULT_ROLES and chosen.memory_bytes > 0
+    assert chosen.role("face") == "centerface"
+    with pytest.raises(SettingsInvalid, match="no role 'dance'"):
+        chosen.role("dance")
+
+
+def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    (home / "settings.toml").write_text(
+        'device = "cpu"\nmax_pixels = 10\ntools = ["~/a.py"]\n[roles]\ndetect = "mine"\npose = "file"\n'
+    )
+    monkeypatch.setenv("SUPERLINK_MAX_PIXELS", "20")
+    monkeypatch.setenv("SUPERLINK_ROLE_POSE", "environment")
+    monkeypatch.setenv("SUPERLINK_ENTRY_POINTS", "0")
+    settings.cache_clear()
+    chosen = settings()
+    assert (chosen.device, chosen.max_pixels, chosen.entry_points) == ("cpu", 20, False)
+    assert chosen.tools == (str(Path("~/a.py").expanduser()),)
+    assert (chosen.role("detect"), chosen.role("pose"), chosen.role("track")) == ("mine", "environment", "yolo26n")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("device = ", "cannot be read"),
+        ('device = "tpu"', "device cannot be 'tpu'.*auto, cpu, cuda"),
+        ("max_pixels = -3", "max_pixels"),
+        ("colour = 3", "unknown names: colour"),
+        ("home = 3", "unknown names: home"),
+        ('[roles]\ndance = "x"', "unknown roles: dance"),
+        ("[roles]\ndetect = 3", "must map roles"),
+    ],
+)
+def test_faulty_settings_are_explained(home: Path, text: str, words: str) -> None:
+    home.mkdir()
+    (home / "settings.toml").write_text(text)
+    with pytest.raises(SettingsInvalid, match=words) as caught:
+        settings()
+    assert "settings.toml" in str(caught.value)
+
+
+def test_the_catalogue_is_complete_and_in_order(home: Path) -> None:
+    assert list(registry.load(entry_points=False)) == [
+        "detect", "segment", "pose", "track", "count", "pick", "crop", "redact",
+        "remove", "edit", "generate", "read_text", "caption", "ask", "transcribe", "speak",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", registry.BUILTIN)
+def test_every_built_in_tool_keeps_the_contract(home: Path, spec: str) -> None:
+    tool = registry.load(entry_points=False)[spec.partition(":")[2]]
+    assert spec == f"{tool.fn.__module__}:{tool.name}"
+    assert len(tool.examples) >= 2
+    assert tool.doc.endswith(".") and len(tool.doc) < 100
+    assert all(given.doc for given in tool.inputs.values()), "every input is explained"
+    assert all(entry.get("description") for entry in tool.card()["params"].values()), "every parameter is explained"
+
+
+def test_own_files_add_tools(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one.py").write_text(TOOL.format(name="width_one"))
+    (tmp_path / "two.py").write_text(TOOL.format(name="width_two"))
+    monkeypatch.setenv("SUPERLINK_TOOLS", str(tmp_path / "two.py"))
+    settings.cache_clear()
+    found = registry.load([tmp_path / "one.py"], entry_points=False)
+    assert list(found)[-2:] == ["width_two", "width_one"]
+    assert registry.load([tmp_path / "one.py", tmp_path / "one.py"], entry_points=False).keys() == found.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import nothing_of_this_name", "cannot be loaded.*nothing_of_this_name"),
+        ("x = 1", "defines no tool"),
+        ("def (", "cannot be loaded"),
+        (TOOL.format(name="detect"), "'detect'.*has the name of"),
+        (TOOL.format(name="odd").replace("image: Image", "image"), "untyped"),
+    ],
+)
+def test_broken_files_are_named(home: Path, tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(DeclarationInvalid, match=words) as caught:
+        registry.load([tmp_path / "broken.py"], entry_points=False)
+    assert "broken.py" in str(caught.value)
+
+
+def test_missing_files_are_named(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeclarationInvalid, match=r"gone\.py"):
+        registry.load([tmp_path / "gone.py"], entry_points=False)
+
+
+def test_broken_packages_are_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, words in (("no_such_module:x", "no_such_module"), ("json:dumps", "is no tool")):
+        point = EntryPoint("x", value, registry.GROUP)
+        monkeypatch.setattr(registry, "installed_entry_points", lambda group, point=point: [point])
+        with pytest.raises(DeclarationInvalid, match=words):
+            registry.load()

