@@ -144,12 +144,13 @@ class _Checking:
             self.tool.params.model_validate({name: unescaped(value) for name, value in args.items()})
         except ValidationError as error:
             for fault in error.errors():
-                name, place = str(fault["loc"][0]), ".".join(map(str, fault["loc"]))
+                name, *item = map(str, fault["loc"])
                 if fault["type"] == "missing":
                     yield self._problem(name, f"{self.step.tool} needs {name}", f"Add {name}")
-                else:
-                    said = fault["msg"][:1].lower() + fault["msg"][1:]
-                    yield self._problem(name, f"{place}: {said}, not {_short(fault['input'])}")
+                    continue
+                where = f"in item {'.'.join(item)}, " if item else ""
+                said = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, not {_short(fault['input'])}"
+                yield self._problem(name, where + said)
 
     def _input(self, name: str, value: JsonValue) -> Iterator[Problem]:
         given = self.card["inputs"][name]

@@ -123,27 +123,6 @@ def _typed(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
     return next((choice for choice in choices if str(choice) == value), value)
 
 
-def core_folder() -> Path:
-    """The unpacked language core; it is unpacked at the first use, by one process at a time.
-
-    Raises:
-        WeightsMissing: the core is not on this computer; names the command that fetches it.
-    """
-    from filelock import FileLock
-
-    from backbone.core import unpack
-    from tools import weights
-    from tools.settings import settings
-
-    packed = weights.use(settings().role("planner"))
-    folder = settings().home / "core" / packed.stem
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(folder.name + ".lock")):
-        if not folder.exists():
-            unpack(packed, folder)
-    return folder
-
-
 @resident(bytes=400_000_000, device="cpu")
 def _model(adapter: Path | None) -> "PlannerModel":
     from backbone.planner import PlannerModel

@@ -148,10 +148,10 @@ class Session:
         Raises:
             SessionError: the thread has no request yet.
         """
-        snapshot = self._machine.get_state(self._config)
-        if not snapshot.values and not snapshot.next:
+        stands = self._stands()
+        if stands == "new":
             raise SessionError(f"there is nothing to continue in the thread {self.thread}", "Start a request")
-        return self._run(None) if snapshot.next else iter([self._done()])
+        return iter([self._done()]) if stands == "done" else self._run(None)
 
     def state(self) -> dict[str, Any]:
         """Where the thread stands, as plain JSON.
@@ -160,9 +160,7 @@ class Session:
             ``stands``: "new", "working" (cut short: `continue_`), "approval" or "done"; ``values``: every
             value at hand, name to reference or list of these; and what `record` gives.
         """
-        snapshot = self._machine.get_state(self._config)
-        stands = "approval" if self._waiting() else "working" if snapshot.next else "done" if snapshot.values else "new"
-        return {"stands": stands, "values": refs_of(self._state()), **self.record()}
+        return {"stands": self._stands(), "values": refs_of(self._state()), **self.record()}
 
     def record(self) -> dict[str, Any]:
         """The record of the last turn: what was asked, planned and decided, and how each step came out.
@@ -198,34 +196,46 @@ class Session:
     def _run(self, given: Any) -> Iterator[Event]:
         """Run the machine. With "sync", what a step gave is on disk before the next one begins."""
         told = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
+        last = ""
         for mode, chunk in told:
-            if mode == "custom":
-                yield {"event": "step", **_mapping(chunk)}
-                continue
-            for node, update in _mapping(chunk).items():
-                yield from self._events(node, update)
-
-    def _events(self, node: str, update: Any) -> Iterator[Event]:
-        if node == "__interrupt__":
-            waiting = update[0].value
-            yield {"event": "approval", **_shown(waiting["plan"]), "problems": waiting["problems"]}
-        elif node == "check" and update["problems"]:
-            yield {"event": "problems", "plan": update.get("plan"), "problems": update["problems"]}
-        elif node == "check":
-            yield {"event": "plan", **_shown(update["plan"])}
-        elif node == "schedule":
-            for step, outcome in update["outcomes"].items():
-                yield {
-                    "event": "step",
-                    "step": step,
-                    **{k: outcome[k] for k in ("tool", "state", "seconds", "error")},
-                }
-        elif node == "answer":
+            for event in self._events(mode, _mapping(chunk)):
+                last = event["event"]
+                yield event
+        if last not in ("approval", "done"):
+            # The process had ended after the answer was written and before the turn was closed.
             yield self._done()
+
+    def _events(self, mode: str, chunk: Mapping[str, Any]) -> Iterator[Event]:
+        if mode == "custom":
+            yield {"event": "step", **chunk}
+            return
+        for node, update in chunk.items():
+            if node == "__interrupt__":
+                waiting = update[0].value
+                yield {"event": "approval", **_shown(waiting["plan"]), "problems": waiting["problems"]}
+            elif node == "check" and update["problems"]:
+                yield {"event": "problems", "plan": update.get("plan"), "problems": update["problems"]}
+            elif node == "check":
+                yield {"event": "plan", **_shown(update["plan"])}
+            elif node == "schedule":
+                for step, outcome in update["outcomes"].items():
+                    told = {key: outcome[key] for key in ("tool", "state", "seconds", "error")}
+                    yield {"event": "step", "step": step, **told}
+            elif node == "answer":
+                yield self._done()
 
     def _done(self) -> Event:
         record = self.record()
         return {"event": "done", "answer": record["answer"], "outputs": record["outputs"], "record": record}
+
+    def _stands(self) -> str:
+        snapshot = self._machine.get_state(self._config)
+        if self._waiting():
+            return "approval"
+        # A round whose tasks have all ended, cut short before the next began, has tasks but nothing next.
+        if snapshot.next or snapshot.tasks:
+            return "working"
+        return "done" if snapshot.values else "new"
 
     def _state(self) -> State:
         values: State = self._machine.get_state(self._config).values  # type: ignore[assignment]

@@ -21,7 +21,7 @@ from typing import (
     overload,
 )
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from tools.errors import ArgumentsInvalid, DeclarationInvalid
 from tools.values import KINDS
@@ -322,7 +322,12 @@ def _plain_field(fn: Callable[..., Any], name: str, annotation: Any, default: An
         raise _wrong(fn, f"has the parameter {name!r} with the default None", f"Write {name}: … | None = None")
     if default is inspect.Parameter.empty:
         return (annotation, Field(description=doc))
-    return (annotation, Field(default, validate_default=True, description=doc))
+    try:
+        TypeAdapter(annotation).validate_python(default)
+    except ValidationError as error:
+        raise _wrong(fn, f"has the parameter {name!r} with the default {default!r}, which its type refuses",
+                     "Correct the default or the type") from error
+    return (annotation, Field(default, description=doc))
 
 
 def _is_plain(annotation: Any) -> bool:

@@ -46,7 +46,7 @@ class Source(TypedDict, total=False):
     member: str
     patterns: list[str]
     revision: str
-    sha256: list[Sha256]
+    sha256: Sha256 | list[Sha256]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Weights:
     roles: tuple[str, ...]
     licence: str
     engine: str = ""
-    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "native", "none"] = "safetensors"
+    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "native", "text", "none"] = "safetensors"
     file: str = ""
     sources: tuple[Source, ...] = ()
     only: tuple[str, ...] = ()
@@ -272,14 +272,14 @@ def _verified(weights_id: str) -> tuple[Path, str]:
 
 
 def _runs_code(entry: Weights, path: Path) -> bool:
-    """Whether loading can run code, by the catalogue or by what lies in the folder."""
-    return entry.format in ("pickle", "torchscript") or any(
+    """Whether loading can run code, by the catalogue or by what else lies in the folder."""
+    return entry.format in ("pickle", "torchscript") or path.is_dir() and any(
         file.suffix.lower() in _PICKLED for file in files_of(path, entry.only))
 
 
 def _untrusted(entry: Weights, why: str) -> WeightsUnsafe:
     places = [source.get("wheel") or source.get("hub") or source.get("url") for source in entry.sources]
-    return WeightsUnsafe(f"The weights {entry.id} are of a kind that can run code when it is loaded, and {why}",
+    return WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and {why}",
                          f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
                          f"superlink models pull {entry.id} --trust")
 

@@ -62,11 +62,12 @@ def run(given: argparse.Namespace) -> int:
     plan = Plan.load(given.plan) if given.plan else None
     opened, failures = _opened(given.files)
     for path, error in failures:
-        console.print(f"[red]{path}: {error}[/]", soft_wrap=True)
+        console.print(f"{path}: {error}", style="red", markup=False, soft_wrap=True)
     if failures and not opened:
         return 1
     items = _items(opened)
     approved: set[str] = set()
+    shown: set[str] = set()
     failed = len(failures)
     for item in items:
         if len(items) > 1:
@@ -75,11 +76,11 @@ def run(given: argparse.Namespace) -> int:
         session = _session(given, item, tools, planner, store, approved)
         try:
             with session:
-                done = _turn(console, session, given, media, plan)
+                done = _turn(console, session, given, media, plan, shown)
                 if done is None:
                     return 1
                 record = done["record"]
-                console.print(done["answer"], markup=False)
+                console.print(done["answer"], markup=False, soft_wrap=True)
                 folder = given.out / item.name if len(items) > 1 else given.out
                 if record["outputs"]:
                     files = write_results(folder, record, store)
@@ -96,7 +97,7 @@ def run(given: argparse.Namespace) -> int:
             if len(items) == 1:
                 raise
             failed += 1
-            console.print(f"[red]{item.name}: {error}[/]", soft_wrap=True)
+            console.print(f"{item.name}: {error}", style="red", markup=False, soft_wrap=True)
     if failed:
         console.print(f"[red]{failed} of {len(items) + len(failures)} failed[/]")
     return 1 if failed else 0
@@ -171,7 +172,12 @@ def _session(
 
 
 def _turn(
-    console: "Console", session: "Session", given: argparse.Namespace, media: "dict[str, Value]", plan: "Plan | None"
+    console: "Console",
+    session: "Session",
+    given: argparse.Namespace,
+    media: "dict[str, Value]",
+    plan: "Plan | None",
+    shown: set[str],
 ) -> "Event | None":
     """One turn from start to end; None when a person rejected the plan."""
     if session.state()["stands"] == "working":
@@ -180,7 +186,7 @@ def _turn(
     else:
         events = session.start(given.request, dict(media), plan)
     while True:
-        waiting = _follow(console, events)
+        waiting = _follow(console, events, shown)
         if waiting["event"] == "done":
             return waiting
         decision = _decision(console, waiting)
@@ -192,18 +198,22 @@ def _turn(
         events = session.resume(decision)
 
 
-def _follow(console: "Console", events: "Iterator[Event]") -> "Event":
-    """Show events until the turn ends or waits for a person."""
-    shown = ""
+def _follow(console: "Console", events: "Iterator[Event]", shown: set[str]) -> "Event":
+    """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
+    from rich.markup import escape
+
     for event in events:
+        if "tree" in event and event["hash"] not in shown:
+            shown.add(event["hash"])
+            console.print(event["tree"], markup=False)
         match event["event"]:
-            case "plan" if event["hash"] != shown:
-                shown = event["hash"]
-                console.print(event["tree"], markup=False)
+            case "approval" | "done":
+                return event
             case "problems":
                 for problem in event["problems"]:
                     where = ".".join(filter(None, (problem["step"], problem["argument"])))
-                    console.print(f"[yellow]{where}[/] {problem['message']}. {problem['hint']}", soft_wrap=True)
+                    told = escape(f"{problem['message']}. {problem['hint']}")
+                    console.print(f"[yellow]{where}[/] {told}", soft_wrap=True)
             case "step" if event["state"] == "started":
                 console.print(f"[dim]{event['step']} {event['tool']} …[/]")
             case "step":
@@ -211,8 +221,6 @@ def _follow(console: "Console", events: "Iterator[Event]") -> "Event":
                 console.print(
                     f"[{colour}]{event['step']} {event['tool']} {event['state']}[/] in {event['seconds']:.1f} s"
                 )
-            case "approval" | "done":
-                return event
     raise AssertionError("a turn ends in approval or done")
 
 
@@ -233,7 +241,7 @@ def _decision(console: "Console", waiting: "Event") -> "Decision":
             try:
                 return {"action": "edit", "plan": Plan.load(_edited(waiting["plan"])).model_dump(mode="json")}
             except SuperlinkError as error:
-                console.print(f"[red]{error}[/]")
+                console.print(str(error), style="red", markup=False)
 
 
 def _edited(plan: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agents.kinds import AnyTool, Card
 from agents.plan import Plan, PlanInvalid, Step
-from agents.planner import Demonstration
+from agents.planner import Demonstration, first_free
 from agents.problems import Problem
 from tools import Audio, Detections, Image, Number, Text, Transcript, tool
 
@@ -131,4 +131,5 @@ class Scripted:
         made = next(self.plans)
         if isinstance(made, Exception):
             raise made
-        return made
+        # As every planner should: numbered on from what is there.
+        return made.renamed({step.id: f"s{n}" for n, step in enumerate(made.steps, first_free(values))})

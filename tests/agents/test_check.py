@@ -30,10 +30,10 @@ def test_a_good_plan_has_none() -> None:
         (("count", {}), "s1.regions: count needs detections. Put a step before it that gives it (detect, segment)"),
         (("detect", {"image": "$image"}), "s1.labels: detect needs labels. Add labels"),
         (("detect", {**DETECT[1], "score": 1}), "s1.score: detect has no argument 'score'. Did you mean min_score?"),
-        (("detect", {**DETECT[1], "min_score": 2}), "s1.min_score: min_score: input should be less than or equal to 1, not 2"),
+        (("detect", {**DETECT[1], "min_score": 2}), "s1.min_score: input should be less than or equal to 1, not 2"),
         (("detect", {**DETECT[1], "min_score": "much"}), "min_score: input should be a valid number"),
-        (("detect", {"image": "$image", "labels": "dog"}), "s1.labels: labels: input should be a valid list, not 'dog'"),
-        (("detect", {"image": "$image", "labels": ["dog", 3]}), "s1.labels: labels.1: input should be a valid string, not 3"),
+        (("detect", {"image": "$image", "labels": "dog"}), "s1.labels: input should be a valid list, not 'dog'"),
+        (("detect", {"image": "$image", "labels": ["dog", 3]}), "s1.labels: in item 1, input should be a valid string, not 3"),
         (("detect", {"image": "$image", "labels": ["$image"]}), "s1.labels: labels is written out, it cannot take the value $image"),
         (("ask", {"image": "$image", "question": "$5?"}), 's1.question: question is written out'),
         (("detect", {**DETECT[1], "image": "$imag"}), "s1.image: there is no value $imag. Did you mean $image?"),
@@ -59,7 +59,7 @@ def test_missing_media_say_what_to_attach() -> None:
 
 def test_a_wrong_choice_names_the_choices() -> None:
     (problem,) = problems(DETECT, ("blur", {"image": "$image", "regions": "$s1", "how": "erase"}))
-    assert "s2.how: how: input should be 'blur' or 'fill', not 'erase'" in problem
+    assert "s2.how: input should be 'blur' or 'fill', not 'erase'" in problem
 
 
 def test_both_of_one_of() -> None:

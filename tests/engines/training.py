@@ -1,14 +1,15 @@
 """Trains small YOLO models on drawn pictures: real files in the library's own format, in seconds."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, normalize
 
 from tests.engines.drawn import NAMES, SIZE, scene
-from tools.engines import yolo
+from tools.engines import open_vocabulary, yolo
 
 _WIDTH = 0.125  # half as wide as the library's smallest
 _BATCH, _BATCHES = 8, 16
@@ -56,12 +57,34 @@ def train(architecture: str, file: Path, *, steps: int, names: tuple[str, ...] =
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
         optimizer.step()
         schedule.step()
-    plain = YOLO(recipe)  # without what training leaves in a network
-    plain.model.load_state_dict(network.state_dict())
-    plain.model.names = network.names
-    plain.ckpt = {"train_args": {"imgsz": SIZE, "task": model.task}}
-    plain.save(file)
+    network.eval()
+    network.criterion = None
+    model.ckpt = {"train_args": {"imgsz": SIZE, "task": model.task}}
+    model.save(file)
     return file
+
+
+class TextEncoder(torch.nn.Module):
+    """Stands in for MobileCLIP: the same inputs and outputs, from random embeddings of the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(5)
+        self.words = torch.nn.Parameter(torch.randn(1000, 512, generator=generator))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return normalize((self.words[tokens.long()] * (tokens != 0)[..., None]).sum(1), dim=-1)
+
+
+def save_text_encoder(file: Path) -> None:
+    """Write a `TextEncoder` as TorchScript."""
+    torch.jit.trace(TextEncoder(), torch.ones(2, 77, dtype=torch.int32)).save(file)
+
+
+def embeddings(words: Sequence[str], vocabulary: Path) -> torch.Tensor:
+    """Return what `TextEncoder` makes of words, (1, N, 512)."""
+    tokens = torch.from_numpy(open_vocabulary.tokenise(words, vocabulary))
+    return TextEncoder()(tokens).detach()[None]
 
 
 def _with_size(series: str) -> str:

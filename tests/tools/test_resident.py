@@ -105,6 +105,24 @@ def test_a_model_larger_than_the_budget_is_loaded_alone() -> None:
     assert [entry.bytes for entry in loaded()] == [200]
 
 
+def test_models_that_load_at_the_same_time_share_the_budget() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    @resident(bytes=60, device="cpu")
+    def slow(name: str) -> str:
+        both.wait()
+        return name
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        threads = [threading.Thread(target=slow, args=(name,)) for name in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert any("above the budget" in str(warning.message) for warning in caught)
+
+
 def test_a_failed_load_is_tried_again() -> None:
     tries = []
 

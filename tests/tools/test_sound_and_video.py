@@ -217,6 +217,58 @@ def test_open_file_finds_text_and_refuses_the_rest(tmp_path: Path) -> None:
         open_file(tmp_path / "a.txt", "Picture")
 
 
+def test_damaged_files_are_refused_as_what_their_name_says(tmp_path: Path) -> None:
+    page = b"<html><body>404 Not Found</body></html>"
+    for name, words in (("a.jpg", "not a picture"), ("a.mp3", "not a sound or video"), ("a.mp4", "not a sound or video"),
+                        ("a.xyz", "no picture, sound, video or text")):
+        (tmp_path / name).write_bytes(page)
+        with pytest.raises(MediaError, match=rf"{name[:1]}\{name[1:]}.*{words}"):
+            open_file(tmp_path / name)
+
+
+def test_phone_pictures_are_not_taken_for_videos(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64))
+    with pytest.raises(MediaError, match="not a picture that can be read.*Use JPEG"):
+        open_file(tmp_path / "IMG_1.HEIC")
+
+
+def test_missing_files_are_named_for_every_kind(tmp_path: Path) -> None:
+    for kind in ("Image", "Audio", "Video", "Text", "Detections"):
+        with pytest.raises(MediaError, match=r"gone\.x.*No such file"):
+            open_file(tmp_path / "gone.x", kind)
+
+
+def test_animations_are_pictures_unless_a_video_is_asked_for(tmp_path: Path) -> None:
+    frames = [Image.from_numpy(frame).pil for frame in _frames(4)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    assert isinstance(open_file(tmp_path / "a.gif"), Image)
+    video = open_file(tmp_path / "a.gif", "Video")
+    assert isinstance(video, Video) and video.frame_count == 4 and video.size == (48, 64)
+
+
+def test_names_that_ffmpeg_takes_for_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Video.from_frames(_frames(3), 5).to_bytes()
+    monkeypatch.chdir(tmp_path)
+    Path("concat:a|b.mp4").write_bytes(data)
+    video = Video.open("concat:a|b.mp4")
+    assert video.frame_count == 3 and len(list(video.frames())) == 3
+
+
+def test_stereo_in_a_container_keeps_its_length_and_its_sides(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    sound = _tone(48_000, 1.0, channels=2)
+    sound[:, 1] = 0
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48_000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray((sound * 32767).astype(np.int16).reshape(1, -1), "s16", "stereo")
+        frame.sample_rate = 48_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    audio = Audio.open(path)
+    assert audio.samples.shape == (48_000, 2)
+    assert audio.samples[:, 0].max() > 0.4 and not audio.samples[:, 1].any()
+
+
 def test_a_kind_can_be_insisted_on(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(Video.from_frames(_frames(5), 5, Audio(_tone(16_000), 16_000)).to_bytes())

@@ -1,5 +1,6 @@
 """The store: content-addressed, crash-proof, and distrustful."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +56,11 @@ def test_missing_values_are_explained(tmp_path: Path) -> None:
         assert ref not in Store(url)
 
 
-@pytest.mark.parametrize("change", [{"sha256": "../../etc/passwd"}, {"sha256": ""}, {"kind": "Secret"}])
-def test_made_up_references_are_refused(tmp_path: Path, change: dict[str, str]) -> None:
+@pytest.mark.parametrize("change", [{"sha256": "../../etc/passwd"}, {"sha256": ""}, {"kind": "Secret"}, {"kind": None}])
+def test_made_up_references_are_refused(tmp_path: Path, change: dict[str, str | None]) -> None:
     store = Store(tmp_path)
     ref: Ref = {**store.put(Text("hello")), **change}  # type: ignore[typeddict-item]
-    with pytest.raises(StoreError, match="no sha256|unknown kind"):
+    with pytest.raises(StoreError, match="no sha256|unknown kind|no kind"):
         store.get(ref)
 
 
@@ -86,6 +87,33 @@ def test_no_draft_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(StoreError, match="disk full"):
         Store(tmp_path).put(Text("hello"))
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_a_file_that_grows_while_it_is_stored_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_bytes(Video.from_frames([np.zeros((16, 16, 3), np.uint8)] * 3, 5).to_bytes())
+    video = Video.open(source)
+    for url in (tmp_path / "store", f"memory://{tmp_path.name}"):
+        store = Store(url)
+
+        def place(sha256: str, find: Callable[[str], str] = store._place) -> str:
+            with source.open("ab") as file:  # between the first pass over the bytes and the second
+                file.write(b"more")
+            return find(sha256)
+
+        monkeypatch.setattr(store, "_place", place)
+        with pytest.raises(StoreError, match="changed while it was being stored"):
+            store.put(video)
+        assert not [name for name in store._files.find(store._root) if not name.endswith("/")]
+
+
+def test_a_file_that_is_gone_is_explained(tmp_path: Path) -> None:
+    source = tmp_path / "a.mp4"
+    source.write_bytes(Video.from_frames([np.zeros((16, 16, 3), np.uint8)] * 3, 5).to_bytes())
+    video = Video.open(source)
+    source.unlink()
+    with pytest.raises(StoreError, match=r"Video.*a\.mp4.*its file is still there"):
+        Store(tmp_path / "store").put(video)
 
 
 def test_videos_stay_on_disk(tmp_path: Path) -> None:

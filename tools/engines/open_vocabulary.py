@@ -35,7 +35,7 @@ def embed(labels: Sequence[str], role: str) -> Embeddings:
     chosen = settings().role(role)
     with yolo.load.lease(weights.use(chosen)) as model:
         encoder = _encoder_of(model, chosen, role)
-    tokens = _tokenise(labels, weights.use(_VOCABULARY))
+    tokens = tokenise(labels, weights.use(_VOCABULARY))
     place = weights.use(encoder)
     with _text_encoder.lease(place) as encode:
         return encode(tokens)
@@ -89,14 +89,14 @@ def _prompt(model: Any, embeddings: Embeddings) -> None:
         network.model[-1].nc = len(names)
         network.names = dict(enumerate(names))
     else:
-        with torch.inference_mode():
+        with torch.no_grad():
             network.set_classes(names, network.model[-1].get_tpe(words))
     model.predictor = None
     model.superlink_prompt = embeddings
 
 
-def _tokenise(labels: Sequence[str], vocabulary: Path) -> NDArray[np.int32]:
-    """Return CLIP's token ids (N, 77), padded with zeros."""
+def tokenise(labels: Sequence[str], vocabulary: Path) -> NDArray[np.int32]:
+    """Return CLIP's token ids (N, 77), padded with zeros; `vocabulary` is the file of merges that CLIP ships."""
     tokenizer = _tokenizer(vocabulary)
     ids = np.zeros((len(labels), _CONTEXT), np.int32)
     for row, label in zip(ids, labels, strict=True):

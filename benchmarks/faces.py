@@ -1,0 +1,48 @@
+"""Count the faces on photographs, and draw them to be looked at.
+
+    python benchmarks/faces.py FOLDER [--out DIR]
+
+Prints a table: file, size, faces found by ``detect(labels=["face"])``, scores, seconds. With ``--out`` the drawn photographs and a
+contact sheet are written there.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.detect import detect  # noqa: E402
+from tools.draw import contact_sheet, draw  # noqa: E402
+from tools.values import Image  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    files = sorted(f for f in given.folder.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    drawn, captions, total = [], [], 0
+    print(f"{'file':<34} {'size':>11} {'faces':>5}  {'s':>5}  scores")
+    for file in files:
+        image = Image.open(file)
+        began = time.perf_counter()
+        (found,) = detect([image], ["face"])
+        seconds = time.perf_counter() - began
+        total += len(found)
+        scores = " ".join(f"{score:.2f}" for score in sorted(found.scores.tolist(), reverse=True)[:12])
+        print(f"{file.name:<34} {f'{image.width}x{image.height}':>11} {len(found):>5}  {seconds:>5.2f}  {scores}")
+        drawn.append(draw(image, found))
+        captions.append(f"{file.stem}: {len(found)}")
+    print(f"{len(files)} photographs, {total} faces")
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        for file, picture in zip(files, drawn, strict=True):
+            (given.out / f"{file.stem}.png").write_bytes(picture.to_bytes())
+        (given.out / "sheet.png").write_bytes(contact_sheet(drawn, captions).to_bytes())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""A conversation from request to answer: approval, edits, failures, later turns, coming back."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.kinds import AnyTool
+from agents.plan import ABOVE, Plan, PlanInvalid
+from agents.policy import Policy
+from agents.session import Session, SessionError
+from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tools import Store, Text, tool
+from tools.errors import SuperlinkError, ValueInvalid
+
+Open = Callable[..., Session]
+DOGS = ("detect", {"labels": ["dog", "cat"]})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def opened(tmp_path: Path, store: Store) -> Iterator[Open]:
+    """Opens sessions on one memory; the same thread is found again."""
+    sessions: list[Session] = []
+
+    def open_(
+        *plans: Plan | Exception, tools: Mapping[str, AnyTool] = TOOLS, thread: str = "t", **more: Any
+    ) -> Session:
+        planner = Scripted(plans)
+        memory = tmp_path / "memory" / "threads.sqlite"
+        sessions.append(Session(thread, tools=tools, planner=planner, store=store, memory=memory, **more))
+        sessions[-1].planner = planner  # type: ignore[attr-defined]
+        return sessions[-1]
+
+    yield open_
+    for session in sessions:
+        session.close()
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    return [event["event"] if event["event"] != "step" else f"{event['step']} {event['state']}" for event in events]
+
+
+def test_read_only_plans_run_at_once(opened: Open) -> None:
+    session = opened(plan(DOGS, ("count", {})))
+    assert session.state()["stands"] == "new"
+    events = list(session.start("how many dogs and cats?", {"image": picture()}))
+    assert names(events) == ["plan", "s1 started", "s1 finished", "s2 started", "s2 finished", "done"]
+    assert events[0]["tree"].startswith("how many dogs and cats?\n├─ s1  detect(")
+    assert events[0]["hash"] == Plan.load(events[0]["plan"]).hash
+    assert events[-1]["answer"] == "count: 2 (dog 1, cat 1)."
+    assert events[-1]["outputs"]["s2"]["summary"]["value"] == 2
+    assert session.state()["stands"] == "done"
+
+
+def test_plans_that_make_media_wait_for_a_person(opened: Open, store: Store) -> None:
+    session = opened(plan(DOGS, ("blur", {})))
+    events = list(session.start("blur them", {"image": picture()}))
+    assert names(events) == ["plan", "approval"]
+    assert events[-1]["hash"] == events[0]["hash"] and events[-1]["problems"] == []
+    assert session.state()["stands"] == "approval"
+    done = list(session.resume({"action": "accept"}))[-1]
+    assert done["answer"] == "Made with blur: a picture, 12×10 pixels."
+    made = store.get(done["outputs"]["s2"])
+    assert made != picture()
+    record = done["record"]
+    assert record["request"] == "blur them" and record["hash"] == events[0]["hash"]
+    assert [step["state"] for step in record["steps"]] == ["finished", "finished"]
+    provenance = record["steps"][1]["refs"]["provenance"]
+    assert provenance["tool"] == "blur" and provenance["step"] == "s2"
+    assert provenance["inputs"] == [record["given"]["image"]["sha256"], record["steps"][0]["refs"]["sha256"]]
+    assert record["began"] <= record["ended"]
+    assert session.record() == record
+
+
+def test_policy(opened: Open) -> None:
+    blur = plan(DOGS, ("blur", {}))
+    first = list(opened(blur).start("blur them", {"image": picture()}))[-1]
+    assert first["event"] == "approval"
+    again = opened(blur, thread="approved", policy=Policy(approved={first["hash"]}))
+    assert list(again.start("blur them", {"image": picture()}))[-1]["event"] == "done"
+    other = opened(blur, thread="other", policy=Policy(approved={first["hash"]}))
+    assert list(other.start("blur those", {"image": picture()}))[-1]["event"] == "approval"
+    every = opened(blur, thread="yes", policy=Policy(yes=True))
+    assert list(every.start("blur those", {"image": picture()}))[-1]["event"] == "done"
+    never = opened(plan(DOGS), thread="never", policy=Policy(read_only=False))
+    assert list(never.start("find", {"image": picture()}))[-1]["event"] == "approval"
+
+
+def test_a_faulty_plan_goes_back_with_its_problems(opened: Open) -> None:
+    session = opened(plan(("detct", {})), plan(("detect", {})), plan(DOGS))
+    events = list(session.start("find them", {"image": picture()}))
+    assert names(events)[:3] == ["problems", "problems", "plan"]
+    assert events[0]["problems"][0]["message"] == "there is no tool 'detct'"
+    told = [[str(p) for p in problems] for *_, problems in session.planner.asked]  # type: ignore[attr-defined]
+    assert told == [
+        [],
+        ["s1: there is no tool 'detct'. Did you mean detect?"],
+        ["s1.labels: detect needs labels. Add labels"],
+    ]
+
+
+def test_after_three_faulty_plans_nothing_runs(opened: Open) -> None:
+    session = opened(
+        plan(("one", {})), plan(("two", {})), PlanInvalid("no call came back", "Call submit_plan once"), plan(DOGS)
+    )
+    done = list(session.start("find them", {"image": picture()}))[-1]
+    assert len(session.planner.asked) == 3  # type: ignore[attr-defined]
+    assert done["answer"].startswith("I could not make a plan that works, so nothing was run:")
+    assert "no call came back. Call submit_plan once" in done["answer"]
+    assert done["outputs"] == {} and done["record"]["problems"]
+
+
+def test_a_planner_that_insists_or_gives_up_is_not_asked_for_ever(opened: Open) -> None:
+    insists = opened(*[plan(("read", {}))] * 3)
+    done = list(insists.start("read it"))[-1]
+    assert len(insists.planner.asked) == 2  # type: ignore[attr-defined]
+    assert "read needs an image. Attach one" in done["answer"]
+    gives_up = opened(plan(("read", {})), plan(), thread="up")
+    assert "read needs an image. Attach one" in list(gives_up.start("read it"))[-1]["answer"]
+
+
+def test_an_ambiguity_is_told(opened: Open) -> None:
+    session = opened(*[plan(("read", {}))] * 3, plan(("read", {})))
+    done = list(session.start("read it", {"beach": picture(), "party": picture(20)}))[-1]
+    assert "read could take $beach or $party: they are equally new" in done["answer"]
+    done = list(opened(plan(("read", {}))).start("read $party"))[-1]
+    assert done["record"]["plan"]["steps"][0]["args"] == {"image": "$party"}
+
+
+def test_nothing_to_run(opened: Open) -> None:
+    done = list(opened(plan()).start("sing me a song"))[-1]
+    assert done["answer"].startswith(
+        "I found nothing to run for this request. What I can do:\n- detect: Find things of these names."
+    )
+
+
+def test_reject(opened: Open) -> None:
+    session = opened(plan(DOGS, ("blur", {})))
+    list(session.start("blur them", {"image": picture()}))
+    done = list(session.resume({"action": "reject", "reason": "not the cats"}))[-1]
+    assert done["answer"] == "Nothing was run: not the cats"
+    assert [step["state"] for step in done["record"]["steps"]] == ["waiting", "waiting"]
+    assert session.state()["stands"] == "done"
+
+
+def test_an_edited_plan_is_checked_again(opened: Open) -> None:
+    session = opened(plan(DOGS, ("blur", {})))
+    waiting = list(session.start("blur them", {"image": picture()}))[-1]
+    edited = {**waiting["plan"], "steps": [waiting["plan"]["steps"][0], {"id": "s2", "tool": "blr", "args": {}}]}
+    events = list(session.resume({"action": "edit", "plan": edited}))
+    assert names(events) == ["problems", "approval"]
+    assert "there is no tool 'blr'" in events[-1]["problems"][0]["message"]
+    with pytest.raises(SessionError, match="has problems"):
+        session.resume({"action": "accept"})
+    edited["steps"] = [{"id": "s1", "tool": "detect", "args": {"labels": ["cat"]}}, {"id": "s2", "tool": "crop"}]
+    edited["outputs"] = []
+    events = list(session.resume({"action": "edit", "plan": edited}))
+    assert names(events)[0] == "plan" and names(events)[-1] == "done"
+    assert events[-1]["answer"] == "Made 1 picture with crop (s2)."
+    assert len(session.planner.asked) == 1  # type: ignore[attr-defined]
+
+
+def test_bad_decisions_leave_the_approval_waiting(opened: Open) -> None:
+    session = opened(plan(DOGS, ("blur", {})))
+    with pytest.raises(SessionError, match="nothing waits"):
+        session.resume({"action": "accept"})
+    list(session.start("blur them", {"image": picture()}))
+    with pytest.raises(SessionError, match="'maybe' is no decision"):
+        session.resume({"action": "maybe"})  # type: ignore[typeddict-item]
+    with pytest.raises(PlanInvalid):
+        session.resume({"action": "edit", "plan": {"steps": 3}})
+    assert list(session.resume({"action": "accept"}))[-1]["event"] == "done"
+
+
+def test_a_plan_can_be_brought_along(opened: Open) -> None:
+    session = opened()
+    done = list(session.start("count", {"image": picture()}, plan=plan(DOGS, ("count", {}))))[-1]
+    assert done["answer"] == "count: 2 (dog 1, cat 1)."
+    done = list(session.start("again", plan=plan(DOGS, ("count", {}))))[-1]
+    assert list(done["outputs"]) == ["s4"]
+    waiting = list(session.start("wrong", plan=plan(("counting", {}))))[-1]
+    assert waiting["event"] == "approval" and waiting["problems"]
+    scripted = opened(thread="yes", policy=Policy(yes=True))
+    assert list(scripted.start("wrong", plan=plan(("counting", {}))))[-1]["event"] == "done"
+
+
+def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
+    calls = plan(
+        ("shout", {"text": "a"}),
+        ("fail", {"text": "$s1"}),
+        ("shout", {"text": "$s2"}),
+        ("shout", {"text": "$s3"}),
+        ("shout", {"text": "b"}),
+    )
+    events = list(opened(calls).start("go"))
+    last = {event["step"]: event for event in events if event["event"] == "step"}
+    assert {name: event["state"] for name, event in last.items()} == {
+        "s1": "finished", "s2": "failed", "s3": "skipped", "s4": "skipped", "s5": "finished"}  # fmt: skip
+    assert "cannot work on A" in last["s2"]["error"]["message"]
+    done = events[-1]
+    assert list(done["outputs"]) == ["s5"]
+    lines = done["answer"].splitlines()
+    assert lines[0] == "B"
+    assert lines[1].startswith("s2 (fail) failed: RuntimeError: cannot work on A.")
+    assert lines[2:] == [
+        "s3 (shout) was not run: it needs s2, which has no result.",
+        "s4 (shout) was not run: it needs s3, which has no result.",
+    ]
+    assert {step["id"]: "error" in step for step in done["record"]["steps"]} == {
+        "s1": False,
+        "s2": True,
+        "s3": True,
+        "s4": True,
+        "s5": False,
+    }
+
+
+def test_ready_steps_run_side_by_side(opened: Open) -> None:
+    barrier = threading.Barrier(3, timeout=20)
+
+    @tool
+    def meet(text: Text) -> Text:
+        """Wait until three are here."""
+        barrier.wait()
+        return text
+
+    calls = plan(*[("meet", {"text": str(n)}) for n in range(3)])
+    done = list(opened(calls, tools={"meet": meet}).start("go"))[-1]
+    assert [step["state"] for step in done["record"]["steps"]] == ["finished"] * 3
+
+
+def test_a_later_turn_uses_earlier_values(opened: Open, store: Store) -> None:
+    session = opened(plan(DOGS), plan(("blur", {})), plan(("count", {"regions": ABOVE})))
+    list(session.start("find dogs and cats", {"image": picture()}))
+    events = list(session.start("now blur them"))
+    assert session.planner.asked[1][1] == {"image": "Image", "s1": "Detections"}  # type: ignore[attr-defined]
+    assert events[-1]["plan"]["steps"] == [{"id": "s2", "tool": "blur", "args": {"image": "$image", "regions": "$s1"}}]
+    list(session.resume({"action": "accept"}))
+    done = list(session.start("how many were there?"))[-1]
+    assert done["record"]["plan"]["steps"][0]["id"] == "s3"
+    assert done["answer"] == "count: 2 (dog 1, cat 1)."
+    assert set(session.state()["values"]) == {"image", "s1", "s2", "s3"}
+
+
+def test_lists_of_earlier_turns_still_go_together(opened: Open) -> None:
+    session = opened(
+        plan(DOGS, ("crop", {}), ("detect", {"labels": ["eye"]})), plan(("blur", {})), policy=Policy(yes=True)
+    )
+    list(session.start("find eyes", {"image": picture()}))
+    done = list(session.start("blur the eyes"))[-1]
+    assert done["record"]["plan"]["steps"][0]["args"] == {"image": "$s2", "regions": "$s3"}
+    assert done["answer"] == "Made 2 pictures with blur (s4)."
+
+
+def test_failed_steps_keep_their_ids(opened: Open) -> None:
+    session = opened(plan(("fail", {"text": "x"})), plan(("shout", {"text": "y"})), plan(("shout", {"text": "$s1"})))
+    list(session.start("one"))
+    assert list(session.start("two"))[-1]["record"]["steps"][0]["id"] == "s2"
+
+
+def test_new_media_get_free_names(opened: Open) -> None:
+    session = opened(*[plan(("ask", {"question": "how wide?"}))] * 3)
+    list(session.start("one", {"image": picture(12)}))
+    done = list(session.start("two", {"image": picture(20)}))[-1]
+    assert done["record"]["plan"]["steps"][0]["args"]["image"] == "$image_2"
+    assert done["answer"] == "how wide? 20"
+    done = list(session.start("three", {"image": picture(12)}))[-1]
+    assert done["answer"] == "how wide? 12" and set(done["record"]["given"]) == {"image", "image_2"}
+
+
+def test_lists_as_media(opened: Open) -> None:
+    done = list(opened(plan(("ask", {"question": "?"}))).start("ask", {"album": [picture(3), picture(4)]}))[-1]
+    assert done["answer"] == "ask (s1) gave 2:\n1. ? 3\n2. ? 4"
+
+
+@pytest.mark.parametrize(
+    "media", [{"s1": picture()}, {"my photo": picture()}, {"mixed": [picture(), Text("x")]}, {"none": []}]
+)
+def test_odd_media_are_refused(opened: Open, media: Any) -> None:
+    session = opened(plan(DOGS))
+    with pytest.raises(ValueInvalid):
+        list(session.start("find", media))
+    assert list(session.start("find", {"image": picture()}))[-1]["event"] == "done"
+
+
+def test_a_planner_that_cannot_work_says_so_and_can_be_asked_again(opened: Open) -> None:
+    session = opened(SuperlinkError("the weights are missing", "Run superlink models pull"), plan(DOGS))
+    with pytest.raises(SuperlinkError, match="superlink models pull"):
+        list(session.start("find", {"image": picture()}))
+    assert session.state()["stands"] == "working"
+    assert list(session.continue_())[-1]["event"] == "done"
+
+
+def test_a_new_request_gives_up_what_waits(opened: Open) -> None:
+    session = opened(plan(DOGS, ("blur", {})), plan(DOGS))
+    list(session.start("blur", {"image": picture()}))
+    done = list(session.start("just find"))[-1]
+    assert done["event"] == "done" and [step["tool"] for step in done["record"]["steps"]] == ["detect"]
+
+
+def test_another_session_goes_on_with_the_thread(opened: Open) -> None:
+    list(opened(plan(DOGS, ("blur", {}))).start("blur", {"image": picture()}))
+    later = opened()
+    assert later.state()["stands"] == "approval"
+    assert [event["event"] for event in later.continue_()] == ["approval"]
+    done = list(later.resume({"action": "accept"}))[-1]
+    assert list(opened().continue_()) == [done]
+    assert opened(thread="other").state()["stands"] == "new"
+    with pytest.raises(SessionError, match="nothing to continue"):
+        opened(thread="other").continue_()
+
+
+def test_an_iterator_left_early_can_be_continued(opened: Open) -> None:
+    runs: list[str] = []
+
+    @tool
+    def note(text: Text) -> Text:
+        """Remember that it ran."""
+        runs.append(text.text)
+        return Text(text.text + "+")
+
+    session = opened(
+        plan(("note", {"text": "a"}), ("note", {"text": "$s1"}), ("note", {"text": "$s2"})), tools={"note": note}
+    )
+    events = session.start("go")
+    for event in events:
+        if event.get("step") == "s2" and event["state"] == "finished":
+            break
+    events.close()  # type: ignore[attr-defined]
+    done = list(opened(tools={"note": note}).continue_())[-1]
+    assert done["answer"] == "a+++"
+    assert runs.count("a") == 1
+
+
+def test_state_carries_references_only(opened: Open, tmp_path: Path) -> None:
+    session = opened(plan(DOGS, ("blur", {})), policy=Policy(yes=True))
+    list(session.start("blur", {"image": picture(2000, 2000)}))
+    session.close()
+    assert sum(file.stat().st_size for file in (tmp_path / "memory").iterdir()) < 400_000

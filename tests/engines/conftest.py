@@ -1,0 +1,84 @@
+"""Engines in a home of their own, and small models trained on drawn pictures."""
+
+import gzip
+import hashlib
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tools import weights
+from tools.engines import open_vocabulary
+from tools.settings import settings
+from tools.store import Store
+
+_VOCABULARY = ["p e", "pe r", "per s", "pers o", "perso n</w>", "c a", "ca r</w>", "s t", "st i", "sti c", "stic k</w>",
+               "f i", "fi g", "fig u", "figu r", "figur e</w>", "b o", "bo x</w>"]
+WORDS = ("stick figure", "box car")
+"""What the trained open-vocabulary model understands: it was shown people and cars under these words."""
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store(home / "store")
+
+
+@pytest.fixture
+def choose(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], str]:
+    """Register a file as weights and give it a role; returns its id."""
+
+    def register(role: str, file: Path) -> str:
+        weights_id = f"drawn-{role.replace('_', '-')}"
+        weights.add(weights_id, file, role, "CC0-1.0")
+        monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", weights_id)
+        settings.cache_clear()
+        return weights_id
+
+    return register
+
+
+@pytest.fixture(scope="session")
+def trained(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Return a trained model's file by its name; trained when first asked for, and kept until the recipe changes."""
+    pytest.importorskip("ultralytics")
+    from tests.engines import training
+
+    here = Path(__file__)
+    recipe = "".join(here.with_name(name).read_text() for name in ("training.py", "drawn.py"))
+    key = hashlib.sha256(f"{recipe} {version('ultralytics')}".encode()).hexdigest()[:16]
+    folder = request.config.cache.mkdir(f"drawn-{key}")  # type: ignore[union-attr]
+
+    def get(name: str) -> Path:
+        file = folder / f"{name}.pt"
+        if not file.exists():
+            architecture, steps, names = {
+                "detect": ("26/yolo26", 150, ("person", "car")),
+                "segment": ("11/yolo11-seg", 150, ("person", "car")),
+                "pose": ("26/yolo26-pose", 120, ("person",)),
+                "open": ("26/yoloe-26-seg", 150, ("person", "car")),
+            }[name]
+            words = training.embeddings(WORDS, write_vocabulary(folder)) if name == "open" else None
+            training.train(architecture, file, steps=steps, names=names, words=words)
+        return file
+
+    return get
+
+
+@pytest.fixture
+def text_encoder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small text encoder in MobileCLIP's format and a small vocabulary in CLIP's, in place of the downloads."""
+    from tests.engines import training
+
+    training.save_text_encoder(tmp_path / "encoder.ts")
+    weights.add("drawn-encoder", tmp_path / "encoder.ts", "detect_open", "CC0-1.0")
+    weights.add("drawn-vocabulary", write_vocabulary(tmp_path), "detect_open", "CC0-1.0")
+    monkeypatch.setitem(open_vocabulary._ENCODERS, "mobileclip2:b", "drawn-encoder")
+    monkeypatch.setattr(open_vocabulary, "_VOCABULARY", "drawn-vocabulary")
+
+
+def write_vocabulary(folder: Path) -> Path:
+    """Write a few of CLIP's merges as its makers ship them."""
+    file = folder / "bpe_simple_vocab_16e6.txt.gz"
+    file.write_bytes(gzip.compress("\n".join(["#version: 0.2", *_VOCABULARY]).encode()))
+    return file
