@@ -73,11 +73,11 @@ class _Report:
         kind = refs[0]["kind"]
         if kind in _MEDIA:
             return f"Made {_several(len(refs), _MEDIA[kind])} with {label}."
-        items = [f"{n}. {self._one(ref, step)}" for n, ref in enumerate(refs[:MOST], 1)]
+        items = [f"{n}. {self._one(ref, step, listed=True)}" for n, ref in enumerate(refs[:MOST], 1)]
         rest = [f"… and {len(refs) - MOST} more"] if len(refs) > MOST else []
         return "\n".join([f"{label} gave {len(refs)}:", *items, *rest])
 
-    def _one(self, ref: Ref, step: Step | None) -> str:
+    def _one(self, ref: Ref, step: Step | None, listed: bool = False) -> str:
         facts: Mapping[str, Any] = ref["summary"]
         match ref["kind"]:
             case "Detections":
@@ -87,7 +87,7 @@ class _Report:
             case "Number":
                 value = self.store.get(ref)
                 assert isinstance(value, Number)
-                return self._number(value, step)
+                return value.text if listed else self._number(value, step)
             case "Text" | "Transcript":
                 value = self.store.get(ref)
                 assert isinstance(value, Text | Transcript)

@@ -7,15 +7,12 @@ contact sheet are written there.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from tools.detect import detect  # noqa: E402
-from tools.draw import contact_sheet, draw  # noqa: E402
-from tools.values import Image  # noqa: E402
+from tools.detect import detect
+from tools.draw import contact_sheet, draw
+from tools.values import Image
 
 
 def main() -> None:

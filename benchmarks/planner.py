@@ -15,7 +15,6 @@ import argparse
 import json
 import re
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,14 +23,12 @@ from typing import Any
 
 import torch
 
+from agents.planner import core_folder
+from backbone.planner import PlannerModel
+from backbone.routes import ROUTE_CARDS
+from tools.registry import file_tools, load
+
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT.parent))
-
-from agents.planner import core_folder  # noqa: E402
-from backbone.planner import PlannerModel  # noqa: E402
-from backbone.routes import ROUTE_CARDS  # noqa: E402
-from tools.registry import file_tools, load  # noqa: E402
-
 KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 
 

@@ -1,20 +1,26 @@
-"""Reading what is written in pictures."""
+"""Reading text in pictures."""
 
 from tools.base import tool
-from tools.engines import ocr
 from tools.values import Image, Transcript
 
 
-@tool(examples=["what does the sign say?", "read the text in this picture", "copy the words off the receipt"])
+@tool(examples=["read the text", "what does the sign say?"])
 def read_text(image: Image) -> Transcript:
     """Read the text in an image.
 
-    Printed and clear handwritten lines, in Chinese, English and other Latin languages.
+    Finds lines of printed or clearly written text, in Latin letters and Chinese, also upside down or turned by a
+    quarter. Very large pictures are made smaller to find the lines, which are then read in full size.
 
     Args:
         image: The picture.
 
     Returns:
-        One segment for each line, in reading order, with its box in pixels and a score; none when there is no text.
+        One segment for each line with its box in pixels and a score, rows from the top, each from the left;
+        no segments when there is no text.
+
+    Raises:
+        WeightsMissing: when the chosen weights are not on this computer.
     """
+    from tools.engines import ocr
+
     return ocr.read(image)

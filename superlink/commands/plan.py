@@ -74,7 +74,7 @@ def _many(given: argparse.Namespace) -> int:
                 "steps": [{"tool": step.tool, "args": dict(step.args)} for step in proposal.plan.steps],
             }
             if proposal.problems:
-                answer |= {"steps": [], "problems": [str(problem) for problem in proposal.problems]}
+                answer["problems"] = [str(problem) for problem in proposal.problems]
             print(json.dumps(answer, ensure_ascii=False), file=out, flush=True)
     if given.out:
         out.close()

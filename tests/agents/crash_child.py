@@ -49,7 +49,9 @@ def last(text: Text, number: int) -> Text:
 def written() -> int:
     """How many steps have their results in the memory, beside the checkpoint that waits for both."""
     with sqlite3.connect(FOLDER / "threads.sqlite") as memory:
-        rows = memory.execute("select count(*) from writes where channel = 'outcomes' and value like '%finished%'")
+        rows = memory.execute(
+            "select count(*) from writes where channel = 'outcomes' and instr(value, cast('finished' as blob))"
+        )
         count: int = rows.fetchone()[0]
         return count
 

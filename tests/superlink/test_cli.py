@@ -167,7 +167,7 @@ def test_plans_for_a_file_of_requests(real_planner_home: None, tmp_path: Path) -
     a, b, c = (json.loads(line) for line in answers.read_text().splitlines())
     assert a["id"] == "a" and a["steps"] == [{"tool": "detect", "args": {"image": "$image", "labels": ["dog"]}}]
     assert b["steps"] == []
-    assert status == 1 and c["steps"] == [] and any("image" in problem.lower() for problem in c["problems"])
+    assert status == 1 and any("image" in problem.lower() for problem in c["problems"])
 
 
 def test_a_bad_requests_file_is_named(

@@ -27,7 +27,10 @@ def frame(
         image: The picture.
         labels: What to
             frame.
+        regions: Where.
+        how: Thin or thick.
         share: How much.
+        times: How often.
 
     Returns:
         A picture.
@@ -62,9 +65,9 @@ def test_the_card_is_plain_data() -> None:
         },
         "params": {
             "labels": {"type": "array", "items": {"type": "string"}, "description": "What to frame."},
-            "how": {"enum": ["thin", "thick"], "type": "string", "default": "thin"},
+            "how": {"enum": ["thin", "thick"], "type": "string", "default": "thin", "description": "Thin or thick."},
             "share": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.25, "description": "How much."},
-            "times": {"type": "integer", "default": 1},
+            "times": {"type": "integer", "default": 1, "description": "How often."},
         },
         "required": [],
         "one_of": ["labels", "regions"],

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,5 @@ def test_wrong_shapes_are_refused(shape: tuple[int, ...]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_open_or_are_refused_cleanly(data: bytes) -> None:
     for start in (b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"II*\0", b"P6 3 3 255\n"):
-        try:
+        with suppress(MediaError):
             Image.open(start + data)
-        except MediaError:
-            pass

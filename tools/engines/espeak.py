@@ -1,42 +1,100 @@
-"""A voice by espeak-ng, from the package `espeakng-loader`.
+"""A voice that needs no neural network: espeak-ng, a shared library that comes in the package `espeakng-loader`.
 
-espeak-ng is under the GPL: it runs in a process of its own (`espeak_process.py`), which gets text and gives sound.
+Its licence is the GPL, so it is never loaded into superlink's own process. This file is both sides of the call:
+`say` starts a process of its own, and run as a program,
+
+    python -m tools.engines.espeak FOLDER < TEXT > SPEECH
+
+it speaks UTF-8 text with the library in FOLDER, and writes the sample rate as a line of digits, then 16-bit samples.
 """
 
+import ctypes
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    from tools.values import Audio
 
-from tools import weights
-from tools.errors import ToolError
-from tools.values import Audio
+_ROOT = Path(__file__).resolve().parents[2]
+_VOICE = b"en-us"
+_LIBRARIES = {"linux": "libespeak-ng.so", "darwin": "libespeak-ng.dylib", "win32": "espeak-ng.dll"}
 
-_PROGRAM = Path(__file__).with_name("espeak_process.py")
-_SECONDS = 600
+# From espeak-ng's speak_lib.h.
+_RETRIEVAL = 1  # samples go to the callback, not to a loudspeaker
+_DONT_EXIT = 0x8000
+_UTF8 = 1
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
-def speak(text: str, voice: str) -> Audio:
-    """Say a text.
-
-    Args:
-        text: at least one word.
-        voice: weights id of the folder with the library and its data.
+def say(text: str, weights_id: str) -> "Audio":
+    """Speak a text, in a process of its own.
 
     Raises:
-        WeightsMissing: when the package is not here.
-        ToolError: when the process fails, with what it said.
+        WeightsMissing: when the library is not on this computer.
+        ToolError: when it cannot be used, or when nothing in the text can be spoken.
     """
-    folder = weights.use(voice)
+    import numpy as np
+
+    from tools import weights
+    from tools.errors import ToolError
+    from tools.values import Audio
+
+    folder = weights.use(weights_id).resolve()
+    # From the project's folder, so that no other folder called tools is taken for this one.
+    done = subprocess.run([sys.executable, "-m", "tools.engines.espeak", str(folder)], input=_plain(text).encode(),
+                          capture_output=True, cwd=_ROOT)
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ToolError(f"espeak-ng failed ({done.returncode}): {reason or 'it gave no reason'}",
+                        f"Install it again: superlink models pull {weights_id}")
+    rate, _, data = done.stdout.partition(b"\n")
+    samples = np.frombuffer(data, dtype="<i2")
+    if not samples.any():
+        raise ToolError("Nothing in the text can be spoken", "Give words in letters or digits")
+    return Audio(samples, int(rate))
+
+
+def _plain(text: str) -> str:
+    """Take out control characters: to espeak-ng some are commands, and one ends the text."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
+
+
+def main() -> None:
+    """Speak what comes in, and write the sound to what goes out."""
+    folder, text = Path(sys.argv[1]), sys.stdin.buffer.read()
+    out = sys.stdout.buffer
+    library = _library(folder)
+    rate = library.espeak_Initialize(_RETRIEVAL, 0, b".", _DONT_EXIT)
+    if rate <= 0:
+        sys.exit(f"there are no voices in {folder}")
+    out.write(b"%d\n" % rate)
+
+    def write(samples: Any, count: int, events: int | None) -> int:
+        if samples and count > 0:
+            out.write(ctypes.string_at(samples, 2 * count))
+        return 0
+
+    callback = _CALLBACK(write)
+    library.espeak_SetSynthCallback(callback)
+    if library.espeak_SetVoiceByName(_VOICE) or library.espeak_Synth(text, len(text) + 1, 0, 0, 0, _UTF8, None, None):
+        sys.exit("the text could not be spoken")
+    library.espeak_Synchronize()
+    out.flush()
+
+
+def _library(folder: Path) -> Any:
+    os.chdir(folder)  # espeak-ng cuts long paths short, so it gets "."
     try:
-        done = subprocess.run(
-            [sys.executable, str(_PROGRAM), str(folder)], input=text.encode(), capture_output=True, timeout=_SECONDS
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ToolError(f"espeak-ng was not done after {_SECONDS} s", "Give a shorter text") from error
-    rate, _, sound = done.stdout.partition(b"\n")
-    if done.returncode or not sound:
-        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2] or "it gave no sound"
-        raise ToolError(f"espeak-ng failed: {reason}", "Try another text, or another voice for the role speak")
-    return Audio(np.frombuffer(sound, np.int16), int(rate))
+        library = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, _LIBRARIES["linux"])))
+    except OSError as error:
+        sys.exit(f"the library cannot be loaded: {error}")
+    library.espeak_Synth.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
+                                     ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p]
+    return library
+
+
+if __name__ == "__main__":
+    main()

@@ -120,4 +120,4 @@ def _singulars(words: str) -> list[str]:
         guesses += [last[:-2], last[:-1]]
     elif last.endswith("s") and not last.endswith("ss"):
         guesses.append(last[:-1])
-    return [start + space + guess for guess in guesses]
+    return [start + space + guess for guess in guesses if len(guess) > 2]  # a bus is no plural

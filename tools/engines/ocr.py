@@ -1,89 +1,149 @@
-"""Text in pictures by RapidOCR: PaddleOCR's models in ONNX, which come inside the package."""
+"""Text in pictures by RapidOCR: PaddleOCR's small models, run by ONNX Runtime on the CPU."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tools import weights
-from tools.errors import WeightsMissing
+from tools.errors import ToolError
 from tools.resident import resident
 from tools.settings import settings
 from tools.values import Image, Segment, Transcript
 
-_SMALLEST = 32  # the detector sees nothing in pictures with a shorter side
-_LARGEST = 4000  # longer sides are brought down to this; small writing in a wall-sized scan is lost
-_SAME_LINE = 0.5  # of two lines that overlap in height by this share, the left one is read first
-
-
-class _Line(NamedTuple):
-    text: str
-    box: tuple[float, float, float, float]
-    score: float
+_MODELS = {"Det": "*det*.onnx", "Rec": "*rec*.onnx", "Cls": "*cls*.onnx"}
+# Lines are looked for in tiles of at most this side: the shorter side of the picture is brought down to it, then the
+# picture is cut along the longer one. So a long screenshot stays legible, and the number of tiles stays small.
+_TILE = 2000
+_OVERLAP = 200
+_SLIMMEST = 4  # tiles longer than this many times their width are padded: the detector scales up the shorter side
+_READABLE = 0.5  # what is read with less confidence than this is mostly not text
+_SAME_ROW = 0.5  # lines stand side by side when they share this much of the higher one's height
 
 
 def read(image: Image) -> Transcript:
-    """Read a picture.
+    """Read the lines of text in a picture, rows from the top, each from the left.
+
+    Returns:
+        One segment for each line, with its box in pixels and a score.
 
     Raises:
-        WeightsMissing: when the package `rapidocr` is not installed.
+        WeightsMissing: when the weights are not on this computer.
+        ToolError: when they are for something else.
     """
+    weights_id = settings().role("read_text")
+    folder = weights.use(weights_id)
+    pixels = np.ascontiguousarray(image.pixels[:, :, ::-1])  # the models know BGR
+    with _load.lease(folder, weights_id) as engine:
+        quads = _find(engine, pixels)
+        if not quads:
+            return Transcript(())
+        crops = engine.crop_text_regions(pixels, np.stack(quads))
+        upright = engine.cls_and_rotate(crops)[0]
+        found = engine.recognize_txt(upright)
+    limit = np.array([image.width, image.height])
+    lines = []
+    for quad, text, score in zip(quads, found.txts, found.scores, strict=True):
+        if text.strip() and score >= _READABLE:
+            x0, y0 = np.clip(quad.min(axis=0), 0, limit).tolist()
+            x1, y1 = np.clip(quad.max(axis=0), 0, limit).tolist()
+            lines.append(Segment(text.strip(), box=(x0, y0, x1, y1), score=min(float(score), 1.0)))
+    return Transcript(tuple(in_reading_order(lines)))
+
+
+def in_reading_order(lines: Sequence[Segment]) -> list[Segment]:
+    """Sort lines that have boxes into rows from the top, each row from the left."""
+    rows: list[list[Segment]] = []
+    for line in sorted(lines, key=lambda line: _span(line)[0] + _span(line)[1]):
+        if rows:
+            (top, bottom), (other_top, other_bottom) = _span(line), _span(rows[-1][-1])
+            shared = min(bottom, other_bottom) - max(top, other_top)
+            if shared >= _SAME_ROW * max(bottom - top, other_bottom - other_top):
+                rows[-1].append(line)
+                continue
+        rows.append([line])
+    return [line for row in rows for line in sorted(row, key=lambda line: line.box or ())]
+
+
+def _span(line: Segment) -> tuple[float, float]:
+    return (line.box[1], line.box[3]) if line.box else (0.0, 0.0)
+
+
+@resident(bytes=300_000_000, device="cpu")
+def _load(folder: Path, weights_id: str) -> Any:
+    import onnxruntime
+    from rapidocr import RapidOCR
+
+    onnxruntime.disable_telemetry_events()
+    params: dict[str, Any] = {"Global.log_level": "error"}
+    for part, pattern in _MODELS.items():
+        # Paths are given one by one: models that RapidOCR looks for itself, it would also download.
+        files = sorted(folder.glob(pattern))
+        if len(files) != 1:
+            raise ToolError(f"The weights {weights_id} in {folder} have {len(files)} files called {pattern}, not one",
+                            "Choose other weights for the role read_text in settings.toml")
+        params[f"{part}.model_path"] = str(files[0])
+    return RapidOCR(params=params)
+
+
+@dataclass
+class _Line:
+    quad: NDArray[np.float32]  # (4, 2) corners from the upper left, clockwise
+    tile: int
+
+
+def _find(engine: Any, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """Return the four corners (4, 2) of each line, in pixels of the picture."""
     import cv2
 
-    folder = weights.use(settings().role("read_text"))
-    pixels = image.pixels[:, :, ::-1]  # as OpenCV has them
-    longest, shortest = max(pixels.shape[:2]), min(pixels.shape[:2])
-    scale = min(1.0, _LARGEST / longest)
+    height, width = pixels.shape[:2]
+    scale = min(1.0, _TILE / min(height, width))
+    small = pixels
     if scale < 1:
-        pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if shortest * scale < _SMALLEST:
-        missing = _SMALLEST - min(pixels.shape[:2])
-        pixels = np.pad(pixels, ((0, missing), (0, missing), (0, 0)), mode="edge")
-    with _load.lease(folder) as reader:
-        found = reader(np.ascontiguousarray(pixels))
-    if found.boxes is None:
-        return Transcript(())
-    lines = [
-        _Line(text, _box(corners / scale, image), float(np.clip(score, 0, 1)))
-        for text, corners, score in zip(found.txts, found.boxes, found.scores, strict=True)
-        if any(letter.isalnum() for letter in text)  # stars and rules are drawn, not written
-    ]
-    return Transcript(tuple(Segment(line.text, box=line.box, score=round(line.score, 4)) for line in _ordered(lines)))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    back = np.array([width / small.shape[1], height / small.shape[0]], dtype=np.float32)
+    tall = height > width
+    lines: list[_Line] = []
+    for number, start in enumerate(_starts(max(small.shape[:2]))):
+        tile = small[start:start + _TILE] if tall else small[:, start:start + _TILE]
+        corner = np.array([0, start] if tall else [start, 0], dtype=np.float32)
+        found = engine(_padded(tile), use_det=True, use_cls=False, use_rec=False)
+        for quad in found.boxes if found.boxes is not None else ():
+            inside = np.clip(quad.astype(np.float32), 0, np.array(tile.shape[1::-1], dtype=np.float32))
+            if np.ptp(inside, axis=0).min() >= 1:  # not in the padding
+                _join(lines, _Line(inside + corner, number))
+    return [line.quad * back for line in lines]
 
 
-@resident(bytes=250_000_000, device="cpu")
-def _load(folder: Path) -> Any:
-    try:
-        from rapidocr import RapidOCR
-    except ImportError as error:
-        raise WeightsMissing("The package rapidocr is not installed", "Run: pip install 'superlink[ocr]'") from error
-    return RapidOCR(
-        params={
-            "Global.log_level": "error",
-            "Det.model_path": str(folder / "PP-OCRv6_det_small.onnx"),
-            "Rec.model_path": str(folder / "PP-OCRv6_rec_small.onnx"),
-            "Cls.model_path": str(folder / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
-        }
-    )
+def _starts(length: int) -> list[int]:
+    """Return where tiles begin: evenly, with at least the overlap between neighbours."""
+    count = 1 if length <= _TILE else -(-(length - _OVERLAP) // (_TILE - _OVERLAP))
+    return [round(i * (length - _TILE) / (count - 1)) for i in range(count)] if count > 1 else [0]
 
 
-def _box(corners: Any, image: Image) -> tuple[float, float, float, float]:
-    """The upright box around four corners (4, 2), within the picture."""
-    x, y = np.clip(corners[:, 0], 0, image.width), np.clip(corners[:, 1], 0, image.height)
-    return tuple(round(float(v), 1) for v in (x.min(), y.min(), x.max(), y.max()))  # type: ignore[return-value]
+def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = tile.shape[:2]
+    least = -(-max(height, width) // _SLIMMEST)
+    missing = max(0, least - height), max(0, least - width)
+    return np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
 
 
-def _ordered(lines: list[_Line]) -> list[_Line]:
-    """Lines from top to bottom, and from left to right where they stand side by side."""
-    rows: list[list[_Line]] = []
-    for line in sorted(lines, key=lambda each: each.box[1]):
-        _, top, _, bottom = line.box
-        for row in rows:
-            _, first_top, _, first_bottom = row[0].box
-            shared = min(bottom, first_bottom) - max(top, first_top)
-            if shared > _SAME_LINE * min(bottom - top, first_bottom - first_top):
-                row.append(line)
-                break
-        else:
-            rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda each: each.box[0])]
+def _join(lines: list[_Line], line: _Line) -> None:
+    """Add a line, or make it one with those that an earlier tile saw, whole or in part."""
+    for other in [other for other in lines if other.tile < line.tile and _same(other.quad, line.quad)]:
+        lines.remove(other)
+        corners = np.concatenate([other.quad, line.quad])
+        (x0, y0), (x1, y1) = corners.min(axis=0), corners.max(axis=0)
+        line = _Line(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], dtype=np.float32), line.tile)
+    lines.append(line)
+
+
+def _same(one: NDArray[np.float32], two: NDArray[np.float32]) -> bool:
+    """Whether two outlines overlap, and over most of the lower one's height."""
+    low = np.minimum(one.max(axis=0), two.max(axis=0)) - np.maximum(one.min(axis=0), two.min(axis=0))
+    heights = np.ptp(one[:, 1]), np.ptp(two[:, 1])
+    return bool(low[0] > 0 and low[1] >= 0.6 * min(heights))

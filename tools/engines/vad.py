@@ -1,4 +1,4 @@
-"""Where somebody speaks in a recording, by silero-vad, whose ONNX file comes inside its package."""
+"""Where there is speech in a recording, by silero-vad: a small ONNX model on the CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -7,53 +7,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools import weights
-from tools.errors import WeightsMissing
+from tools.errors import ToolError
 from tools.resident import resident
 from tools.settings import settings
 
 RATE = 16_000
-_PAD_MS = 200  # kept on both sides of speech, so that soft beginnings and ends are not cut
+"""Samples per second that `pieces` wants."""
+
+# Pauses shorter than this stay inside a piece, so that sentences are heard together; longer ones are cut out, because
+# Whisper hears words in them.
+_PAUSE_MS = 2000
+_MARGIN_MS = 300
+# Quiet recordings are made louder before they are listened to, up to this factor: noise alone is not taken for speech.
+_LOUDEST = 0.5
+_MOST_GAIN = 100.0
 
 
 def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]]:
-    """Cut a recording into pieces at its silences.
+    """Return where speech begins and ends, in samples; long speech is cut at its longest pauses.
 
     Args:
-        samples: (N,) at 16 kHz.
-        longest: seconds of a piece at most.
-
-    Returns:
-        Start and end of each piece, in samples, in order; speech that is close together shares one.
+        samples: One channel (N,) at `RATE`.
+        longest: Most seconds of a piece.
 
     Raises:
-        WeightsMissing: when the package `silero-vad` is not installed.
+        WeightsMissing: when the weights are not on this computer.
+        ToolError: when they are for something else.
     """
-    path = weights.use(settings().role("vad"))
-    with _load.lease(path) as model:
+    weights_id = settings().role("vad")
+    path = weights.use(weights_id)
+    peak = float(np.abs(samples).max())
+    if not peak:
+        return []
+    louder = samples * min(_MOST_GAIN, max(1.0, _LOUDEST / peak))
+    with _load.lease(path, weights_id) as model:
         import torch
         from silero_vad import get_speech_timestamps
 
-        spoken = get_speech_timestamps(
-            torch.from_numpy(np.array(samples)),
-            model,
-            sampling_rate=RATE,
-            max_speech_duration_s=longest - 2 * _PAD_MS / 1000,
-            speech_pad_ms=_PAD_MS,
-        )
-    found: list[tuple[int, int]] = []
-    for part in spoken:
-        start, end = int(part["start"]), int(part["end"])
-        if found and end - found[-1][0] <= longest * RATE:
-            found[-1] = found[-1][0], end
-        else:
-            found.append((start, end))
-    return found
+        found = get_speech_timestamps(torch.from_numpy(louder), model, sampling_rate=RATE, max_speech_duration_s=longest,
+                                      min_silence_duration_ms=_PAUSE_MS, speech_pad_ms=_MARGIN_MS)
+    return [(int(span["start"]), int(span["end"])) for span in found]
 
 
-@resident(bytes=50_000_000, device="cpu")
-def _load(path: Path) -> Any:
+@resident(bytes=30_000_000, device="cpu")
+def _load(path: Path, weights_id: str) -> Any:
+    import torch
+
+    threads = torch.get_num_threads()
+    from silero_vad.utils_vad import OnnxWrapper
+
+    torch.set_num_threads(threads)  # importing silero_vad sets it to 1 for the whole process
     try:
-        from silero_vad.utils_vad import OnnxWrapper
-    except ImportError as error:
-        raise WeightsMissing("The package silero-vad is not installed", "Run: pip install 'superlink[speech]'") from error
-    return OnnxWrapper(str(path), force_onnx_cpu=True)
+        return OnnxWrapper(str(path), force_onnx_cpu=True)
+    except Exception as error:  # ONNX Runtime's errors have no common class
+        raise ToolError(f"The weights {weights_id} in {path} cannot be loaded as a silero-vad model: {error}",
+                        "Choose other weights for the role vad in settings.toml") from error

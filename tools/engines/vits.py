@@ -1,61 +1,90 @@
-"""A neural voice: any VITS folder of transformers, such as Meta's MMS voices."""
+"""Neural voices: any VITS model that transformers can load from a folder, such as those of MMS."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tools import weights
-from tools.resident import device, resident
+from tools.engines.folders import model_bytes, offline
+from tools.errors import ToolError
+from tools.resident import Resident, device, resident
 from tools.values import Audio
 
-_LONGEST = 300  # characters at a time: attention over longer texts takes gigabytes
+_LONGEST = 300  # characters at once: memory grows with them, and the voice gets hurried
+_PAUSE = 0.25  # seconds between two pieces
+_SEED = 0
 
 
-def speak(text: str, voice: str) -> Audio:
-    """Say a text, sentence by sentence.
-
-    Args:
-        text: at least one word.
-        voice: weights id of a VITS folder.
+def say(text: str, weights_id: str) -> Audio:
+    """Speak a text; the same text gives the same sound.
 
     Raises:
-        WeightsMissing: when the voice is not here.
+        WeightsMissing: when the weights are not on this computer.
+        ToolError: when they are for something else, or when the voice knows nothing in the text.
     """
+    folder = weights.use(weights_id)
+    # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
+    loader: Resident[[Path, str], Any] = resident(bytes=model_bytes([folder], 4))(_load)
+    with loader.lease(folder, weights_id) as (tokenizer, model):
+        rate = int(model.config.sampling_rate)
+        spoken = [samples for piece in pieces(text) if len(samples := _say(tokenizer, model, piece))]
+    if not spoken:
+        raise ToolError(f"The voice {weights_id} knows none of the letters in the text",
+                        "Give words in its language, or choose another voice for the role speak in settings.toml")
+    pause = np.zeros(round(_PAUSE * rate), np.float32)
+    parts = [part for samples in spoken for part in (pause, samples)][1:]
+    return Audio(np.clip(np.concatenate(parts), -1, 1), rate)
+
+
+def pieces(text: str, longest: int = _LONGEST) -> Iterator[str]:
+    """Cut a text after sentences, or where one is too long after a word, into pieces of at most `longest` characters."""
+    piece = ""
+    for sentence in re.split(r"(?<=[.!?…])\s+|(?<=[。！？])|\n\s*\n", text):
+        for part in _short(" ".join(sentence.split()), longest):
+            if piece and len(piece) + 1 + len(part) > longest:
+                yield piece
+                piece = part
+            else:
+                piece = f"{piece} {part}".strip()
+    if piece:
+        yield piece
+
+
+def _short(sentence: str, longest: int) -> Iterator[str]:
+    while len(sentence) > longest:
+        end = sentence.rfind(" ", 1, longest + 1)
+        end = longest if end < 0 else end
+        yield sentence[:end]
+        sentence = sentence[end:].lstrip()
+    if sentence:
+        yield sentence
+
+
+def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
+    """Load a tokenizer and a model from their folder, for the device that the settings choose."""
+    offline()
+    from transformers import VitsModel, VitsTokenizer
+
+    try:
+        tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True)
+        model = VitsModel.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a VITS voice: {error}",
+                        "Choose other weights for the role speak in settings.toml") from error
+    return tokenizer, model.to(device()).eval()
+
+
+def _say(tokenizer: Any, model: Any, text: str) -> Any:
+    """Return the samples (N,) of one piece, none when the voice knows nothing in it."""
     import torch
 
-    where = device()
-    with _load.lease(weights.use(voice), where) as (model, tokenizer):
-        spoken = []
-        for sentence in sentences(text):
-            tokens = tokenizer(sentence, return_tensors="pt").to(where)
-            if tokens.input_ids.shape[1] == 0:
-                continue  # none of its letters is known to this voice
-            torch.manual_seed(0)  # VITS draws its rhythm: the same text shall sound the same
-            with torch.inference_mode():
-                spoken.append(model(**tokens).waveform[0].float().cpu().numpy())
-        rate = int(model.config.sampling_rate)
-    samples = np.concatenate(spoken) if spoken else np.zeros(rate // 10, np.float32)
-    return Audio(np.clip(samples, -1, 1)[:, None], rate)
-
-
-def sentences(text: str) -> list[str]:
-    """A text in sentences, the long ones cut between words."""
-    found: list[str] = []
-    for sentence in re.split(r"(?<=[.!?;:])\s+|\n+", text):
-        words = sentence.split()
-        while words:
-            piece = words.pop(0)
-            while words and len(piece) + 1 + len(words[0]) <= _LONGEST:
-                piece += " " + words.pop(0)
-            found.append(piece)
-    return found
-
-
-@resident(bytes=250_000_000)
-def _load(path: Path, where: str) -> Any:
-    from transformers import AutoTokenizer, VitsModel
-
-    model = VitsModel.from_pretrained(path, local_files_only=True).to(where).eval()
-    return model, AutoTokenizer.from_pretrained(path, local_files_only=True)
+    tokens = tokenizer(text, return_tensors="pt")
+    if not (tokens["input_ids"] != tokenizer.pad_token_id).any():
+        return np.zeros(0, np.float32)
+    # The melody and the pace are drawn at random; other users of the generator do not notice.
+    with torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(_SEED)
+        return model(**tokens.to(model.device)).waveform[0].float().cpu().numpy()

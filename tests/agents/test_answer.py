@@ -1,0 +1,89 @@
+"""Answers are composed from the values themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.answer import LONGEST, MOST, compose
+from agents.kinds import cards_of
+from agents.plan import Plan, Step
+from agents.state import State
+from tests.agents.fakes import TOOLS, picture
+from tools import Audio, Detections, Number, Poses, Segment, Store, Text, Transcript, Value
+
+Answered = Callable[..., str]
+
+
+def boxes(*labels: str, ids: list[int] | None = None) -> Detections:
+    count = len(labels)
+    return Detections(
+        np.tile([1, 1, 5, 5], (count, 1)), labels, np.ones(count), (9, 9), ids=None if ids is None else np.array(ids)
+    )
+
+
+@pytest.fixture
+def answered(tmp_path: Path) -> Answered:
+    """The answer to steps of these tools with these values; every value is an output."""
+    store = Store(tmp_path)
+
+    def answer(*made: tuple[str, dict[str, Any], Value | list[Value]], outputs: list[str] | None = None) -> str:
+        steps = tuple(Step(id=f"s{n}", tool=tool, args=args) for n, (tool, args, _) in enumerate(made, 1))
+        outcomes: dict[str, Any] = {}
+        for n, (tool, _, value) in enumerate(made, 1):
+            refs = [store.put(v) for v in value] if isinstance(value, list) else store.put(value)
+            outcomes[f"s{n}"] = {"state": "finished", "tool": tool, "seconds": 0.0, "refs": refs}
+        plan = Plan(steps=steps, outputs=tuple(outputs or [f"$s{len(made)}"]))
+        state: State = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes}
+        return compose(state, store, cards_of(TOOLS))
+
+    return answer
+
+
+FIND: tuple[str, dict[str, Any]] = ("detect", {"image": "$image", "labels": ["dog", "cat"]})
+
+
+def test_what_was_found(answered: Answered) -> None:
+    assert answered((*FIND, boxes("dog", "cat", "dog"))) == "Found 3 (dog 2, cat 1)."
+    assert answered((*FIND, boxes())) == "Found none (looked for dog, cat)."
+    assert (
+        answered(("track", {}, boxes("car", "car", "car", ids=[1, 1, 2])))
+        == "Followed 2 through the video (car 3 boxes)."
+    )
+    assert answered(("pose", {}, Poses.empty((4, 4)))) == "Found the poses of 0 people."
+
+
+def test_numbers_say_what_they_count(answered: Answered) -> None:
+    count = ("count", {"regions": "$s1"})
+    assert answered((*FIND, boxes("dog", "dog")), (*count, Number(2))) == "count: 2 (dog)."
+    assert answered((*FIND, boxes()), (*count, Number(0))) == "count: 0 (dog, cat)."
+    assert answered((*FIND, boxes("dog", "cat")), (*count, Number(2))) == "count: 2 (dog 1, cat 1)."
+    assert answered(("size", {"image": "$image"}, Number(2.5, "m"))) == "size: 2.5 m."
+
+
+def test_texts_are_told_in_full_up_to_a_length(answered: Answered) -> None:
+    words = Transcript((Segment("Good", 0, 1), Segment("morning", 1, 2)))
+    assert answered(("hear", {}, words)) == "Good morning"
+    assert answered(("read", {}, Transcript(()))) == "No words were found."
+    long = answered(("ask", {}, Text("x" * (LONGEST + 7))))
+    assert long == "x" * LONGEST + "… (7 more characters)"
+
+
+def test_several_outputs_are_told_apart(answered: Answered) -> None:
+    told = answered(("blur", {}, picture(30, 20)), ("read", {}, Text("EXIT")), ("say", {}, Audio(np.zeros((800, 1)), 400)),
+                    outputs=["$s1", "$s2", "$s3"])  # fmt: skip
+    assert told.splitlines() == [
+        "Made with blur: a picture, 30×20 pixels.", "read (s2): EXIT", "Made with say: a sound, 2 s, silent."]  # fmt: skip
+
+
+def test_lists(answered: Answered) -> None:
+    assert answered(("crop", {}, [picture(), picture(3)])) == "Made 2 pictures with crop (s1)."
+    assert answered(("crop", {}, [])) == "crop (s1) gave an empty list: there was nothing to work on."
+    found = ("detect", {"labels": ["dog"]}, [boxes("dog"), boxes("dog", "dog")])
+    counted = ("count", {"regions": "$s1"}, [Number(1), Number(2)])
+    assert answered(found, counted) == "count (s2) gave 2:\n1. 1\n2. 2"
+    assert answered(found).splitlines()[2] == "2. Found 2 (dog 2)."
+    many = answered(("ask", {}, [Text(str(n)) for n in range(MOST + 5)])).splitlines()
+    assert many[-2:] == [f"{MOST}. {MOST - 1}", "… and 5 more"]

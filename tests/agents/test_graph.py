@@ -1,0 +1,68 @@
+"""The machine itself: its memory, and the way in for a LangGraph server."""
+
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from agents.graph import build, close_saver, machine, open_saver
+from agents.nodes import Nodes
+from agents.session import Session
+from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tools import Store
+from tools.errors import SettingsInvalid
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_memory_is_quick_and_survives_a_kill(tmp_path: Path) -> None:
+    saver = open_saver(tmp_path / "new" / "threads.sqlite")
+    connection = saver.conn  # type: ignore[attr-defined]
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
+    close_saver(saver)
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("select 1")
+
+
+def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no database " * 100)
+    with pytest.raises(SettingsInvalid, match="file cannot hold the threads"):
+        open_saver(tmp_path / "file")
+    with pytest.raises(SettingsInvalid, match="cannot hold the threads"):
+        open_saver(tmp_path / "file" / "threads.sqlite")
+
+
+def test_postgres_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "langgraph.checkpoint.postgres", None)
+    with pytest.raises(SettingsInvalid, match="pip install langgraph-checkpoint-postgres"):
+        open_saver("postgresql://localhost/superlink")
+
+
+def test_a_shared_memory_stays_open(tmp_path: Path) -> None:
+    saver = open_saver(tmp_path / "threads.sqlite")
+    for thread in ("a", "b"):
+        with Session(
+            thread, tools=TOOLS, planner=Scripted([plan()]), store=Store(tmp_path / "s"), memory=saver
+        ) as session:
+            assert list(session.start("go"))[-1]["event"] == "done"
+    close_saver(saver)
+
+
+def test_a_server_needs_no_more_than_a_request(tmp_path: Path) -> None:
+    calls = [plan(("detect", {"labels": ["dog"]}), ("count", {})), plan(("count", {}))]
+    graph = build(Nodes(TOOLS, Scripted(calls), store := Store(tmp_path)), InMemorySaver())
+    config = {"configurable": {"thread_id": "t"}}
+    done = graph.invoke({"request": "count the dogs", "media": {"image": store.put(picture())}}, config)  # type: ignore[arg-type]
+    assert done["answer"] == "count: 1 (dog)."
+    done = graph.invoke({"request": "count again"}, config)  # type: ignore[arg-type]
+    assert done["turn"] == 2 and done["plan"]["steps"][0]["id"] == "s3"
+
+
+def test_langgraph_json_names_the_machine(home: Path) -> None:
+    (place,) = json.loads((ROOT / "langgraph.json").read_text())["graphs"].values()
+    assert place == "./agents/graph.py:machine"
+    assert {"plan", "check", "approve", "schedule", "work", "answer"} <= machine().nodes.keys()
