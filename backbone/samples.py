@@ -8,6 +8,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from backbone.cards import Card
@@ -164,12 +165,20 @@ def disguise(tool: MadeUpTool, rng: random.Random) -> Guise:
         for kind in tool.takes
     }  # fmt: skip
     card = {
-        "name": name, "doc": rng.choice(tool.docs), "inputs": inputs,
+        "name": name, "doc": _doc(tool, rng), "inputs": inputs,
         "params": {names[a.names[0]]: _schema(a.kind, a.choices) for a in arguments},
         "required": [names[a.names[0]] for a in arguments if a.required],
         "one_of": [], "returns": {"kind": tool.gives, "many": False}, "examples": example,
     }  # fmt: skip
     return Guise(card, tuple(asks[len(shown) :]), names, tool)
+
+
+def _doc(tool: MadeUpTool, rng: random.Random) -> str:
+    """One wording, or two, as people who explain themselves write it."""
+    if rng.random() < 0.7:
+        return rng.choice(tool.docs)
+    first, second = rng.sample(tool.docs, 2) if len(tool.docs) > 1 else (tool.docs[0], tool.docs[0])
+    return first.rstrip(".") + rng.choice(("; ", ", ", ": ")) + _lower_first(second)
 
 
 def _schema(kind: str, choices: tuple[str, ...]) -> dict[str, Any]:
@@ -181,15 +190,64 @@ def _schema(kind: str, choices: tuple[str, ...]) -> dict[str, Any]:
 
 
 def ask(guise: Guise, rng: random.Random) -> Sample:
-    """A request for a made-up tool, with the plan under its drawn names."""
-    text = rng.choice(guise.asks)
+    """A request for a made-up tool, with the plan under its drawn names.
+
+    A tool that works on text is asked for text that is there, that stands in the request, or that has to be read or heard first.
+    """
+    text = _other_values(rng.choice(guise.asks), guise.tool, rng)
     kinds = {a.names[0]: a.kind for a in guise.tool.arguments}
     request, values = _marked(text, kinds, _slots(text, rng))
     have = guise.tool.takes or rng.choice(((), (), (), ("Image",), ("Audio",)))
     args = {guise.names[name]: value for name, value in values.items()}
     order = [*guise.card["params"]]
-    calls = ({"tool": guise.card["name"], "args": {n: args[n] for n in order if n in args}},)
-    return Sample(have, _frame(request, rng, True), calls)
+    call = {"tool": guise.card["name"], "args": {n: args[n] for n in order if n in args}}
+    before: tuple[Call, ...] = ()
+    if guise.tool.takes == ("Text",):
+        roll = rng.random()
+        if roll < 0.25:
+            have, before = rng.choice((("Audio",), ("Video",))), ({"tool": "transcribe", "args": {}},)
+        elif roll < 0.45:
+            have, before = ("Image",), ({"tool": "read_text", "args": {}},)
+        elif roll < 0.75:
+            words = rng.choice(_sentences())
+            have = rng.choice(((), (), ("Image",)))
+            request = request.rstrip(".!?: ") + rng.choice((": ", ": ", " - ", ", the text is: ", ": \"")) + words
+            call["args"] = {"text": words, **call["args"]}
+    return Sample(have, request if "text" in call["args"] else _frame(request, rng, True), (*before, call))
+
+
+@cache
+def _sentences() -> list[str]:
+    """Texts that people have asked to be said aloud, for use wherever a text is needed."""
+    spans = (
+        span
+        for phrasing in requests()
+        if [name for name, _, _ in phrasing.calls] == ["speak"]
+        for span in re.findall(r"\[([^\]]+)\]", phrasing.request)
+    )
+    return sorted({span for span in spans if "{" not in span and '"' not in span})
+
+
+def _other_values(text: str, tool: MadeUpTool, rng: random.Random) -> str:
+    """The request with other values where they stand in it word for word: numbers drawn, texts swapped with other requests'.
+
+    So that a value is learnt to belong to an argument by what is said around it, not by heart.
+    """
+    kinds = {a.names[0]: a.kind for a in tool.arguments}
+
+    def other(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        kind = kinds.get(name, "text")
+        if kind in ("number", "integer") and re.fullmatch(r"\d{1,5}(\.\d{1,2})?", value) and rng.random() < 0.75:
+            whole, point, part = value.partition(".")
+            drawn = str(rng.randint(10 ** (len(whole) - 1) if len(whole) > 1 else 1, 10 ** len(whole) - 1))
+            return f"[{name}={drawn}{point}{''.join(rng.choice('0123456789') for _ in part)}]"
+        if kind == "text" and "{" not in value and rng.random() < 0.4:
+            others = [v for ask in tool.asks for v in re.findall(rf"\[{name}=([^\]|{{]+)\]", ask)]
+            return f"[{name}={rng.choice(others)}]" if others else match[0]
+        return match[0]
+
+    return re.sub(r"\[(\w+)=([^\]|]*)\]", other, text)
 
 
 def _marked(text: str, kinds: dict[str, str], slots: dict[str, str]) -> tuple[str, dict[str, Any]]:
@@ -291,13 +349,14 @@ class Mixture:
     def row(self, index: int, length: int) -> Row:
         """Row ``index`` of the mixture: without cards, or behind a catalogue of made-up tools."""
         rng = random.Random(f"{self.seed}:{index}")
-        if rng.random() < 0.45:
+        if rng.random() < 0.3:
             samples = [self.built_in(rng) for _ in range(length // 20)]
             return self._packed([], samples, length, ())
-        count = rng.randint(2, 9)
+        count = rng.randint(2, 12)
+        room = length * rng.uniform(0.25, 0.65)
         guises = [disguise(tool, rng) for tool in rng.sample(self.tools, min(count, len(self.tools)))]
         guises = list({guise.card["name"]: guise for guise in guises}.values())
-        while len(self.layout.prefix([guise.card for guise in guises])) > length * 0.55:
+        while len(self.layout.prefix([guise.card for guise in guises])) > room:
             guises.pop()
         samples = [self.carded(rng, guises) for _ in range(length // 20)]
         demonstrations = [self.carded(rng, guises) for _ in range(rng.choice((0, 0, 0, 0, 1, 2)))]

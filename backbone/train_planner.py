@@ -192,11 +192,14 @@ def main() -> None:
     parser.add_argument("--core", type=Path, required=True, help="folder of the unpacked core")
     parser.add_argument("--out", type=Path, required=True, help="where checkpoints, curve and adapter go")
     parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--rows", type=int, default=Recipe.rows, help="rows of 512 tokens a step")
+    parser.add_argument("--rows", type=int, default=Recipe.rows, help="rows a step")
+    parser.add_argument("--length", type=int, default=Recipe.length, help="tokens a row")
+    parser.add_argument("--rate", type=float, default=Recipe.rate, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--compile", action="store_true", help="a third faster; needs a C++ compiler")
     given = parser.parse_args()
-    train(given.core, given.out, Recipe(steps=given.steps, rows=given.rows, seed=given.seed), given.compile)
+    recipe = Recipe(steps=given.steps, rows=given.rows, length=given.length, rate=given.rate, seed=given.seed)
+    train(given.core, given.out, recipe, given.compile)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Saying text out loud."""
 
+import numpy as np
+
 from tools.base import tool
 from tools.errors import ValueInvalid
 from tools.settings import settings
 from tools.values import Audio, Text
 
-
+_RATE = 22_050
 _LONGEST = 100_000
 """Characters; about an hour and a half of speech."""
 
@@ -21,15 +23,15 @@ def speak(text: Text) -> Audio:
         text: The words.
 
     Returns:
-        The speech, one channel.
+        The speech, one channel; half a second of silence when there are no words (a picture may have none to read).
 
     Raises:
-        ValueInvalid: when the text is empty, or longer than 100 000 characters.
+        ValueInvalid: when the text is longer than 100 000 characters.
         ToolError: when nothing in it can be spoken.
         WeightsMissing: when the chosen voice is not on this computer.
     """
-    if not text.text.strip():
-        raise ValueInvalid("The text is empty, so there is nothing to say", "Give some words")
+    if not any(letter.isalnum() for letter in text.text):
+        return Audio(np.zeros((_RATE // 2, 1), np.float32), _RATE)
     if len(text.text) > _LONGEST:
         raise ValueInvalid(f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
                            "Cut it into parts")
@@ -37,5 +39,5 @@ def speak(text: Text) -> Audio:
     from tools.engines import espeak, vits
 
     voice = settings().role("speak")
-    engine = espeak if weights.find(voice).format == "native" else vits
-    return engine.say(text.text, voice)
+    say = espeak.say if weights.find(voice).format == "native" else vits.say
+    return say(text.text, voice)

@@ -41,7 +41,7 @@ def work(text: Text, number: int) -> Text:
 @tool
 def last(text: Text, number: int) -> Text:
     """Wait until the other step is on disk, die, and do the same the second time."""
-    while (FOLDER / "log").read_text().split() != ["1"] or not written():
+    while not written():
         time.sleep(0.02)
     return work(text, number)
 

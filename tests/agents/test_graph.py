@@ -1,6 +1,7 @@
 """The machine itself: its memory, and the way in for a LangGraph server."""
 
 import json
+import os
 import sqlite3
 import sys
 from pathlib import Path
@@ -66,3 +67,21 @@ def test_langgraph_json_names_the_machine(home: Path) -> None:
     (place,) = json.loads((ROOT / "langgraph.json").read_text())["graphs"].values()
     assert place == "./agents/graph.py:machine"
     assert {"plan", "check", "approve", "schedule", "work", "answer"} <= machine().nodes.keys()
+
+
+def test_threads_in_postgres(tmp_path: Path) -> None:
+    """Runs where SUPERLINK_TEST_POSTGRES names a database that may be written to, and the packages are there."""
+    url = os.environ.get("SUPERLINK_TEST_POSTGRES")
+    if not url:
+        pytest.skip("SUPERLINK_TEST_POSTGRES names no database")
+    pytest.importorskip("langgraph.checkpoint.postgres")
+    blur = plan(("detect", {"labels": ["dog"]}), ("blur", {}))
+    thread, store = str(tmp_path), Store(tmp_path)
+    with Session(thread, tools=TOOLS, planner=Scripted([blur]), store=store, memory=url) as session:
+        assert list(session.start("blur the dogs", {"image": picture()}))[-1]["event"] == "approval"
+    with Session(thread, tools=TOOLS, planner=Scripted([]), store=store, memory=url) as session:
+        assert session.state()["stands"] == "approval"
+        done = list(session.resume({"action": "accept"}))[-1]
+    assert done["answer"] == "Made with blur: a picture, 12×10 pixels."
+    with pytest.raises(SettingsInvalid, match="Postgres cannot hold the threads"):
+        open_saver("postgresql://127.0.0.1:9/nowhere?connect_timeout=2")

@@ -89,7 +89,7 @@ def _load(folder: Path, weights_id: str) -> Any:
     return RapidOCR(params=params)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Line:
     quad: NDArray[np.float32]  # (4, 2) corners from the upper left, clockwise
     tile: int

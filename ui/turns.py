@@ -1,0 +1,235 @@
+"""What happens in one browser tab: requests, decisions and results, without any widgets."""
+
+import json
+import logging
+import mimetypes
+import shutil
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from agents.kinds import AnyTool
+from agents.plan import Plan
+from agents.planner import Planner
+from agents.results import write_results
+from agents.session import Event, Session
+from agents.state import Decision
+from tools.errors import MediaError, SuperlinkError
+from tools.store import Store
+from tools.values import Value
+from tools.values.convert import open_file
+
+Message = dict[str, Any]
+"""``{"role": "user" or "assistant", "content": text or {"path": file}}``."""
+
+Stage = Literal["idle", "working", "approval", "editing"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Tab:
+    """What one browser tab shows.
+
+    Attributes:
+        thread: of its session; empty before the first request.
+        turn: number of requests so far.
+        stage: idle, working, waiting for approval, or showing the editor.
+        status: the same in a word or two, for the person.
+        chat: what was said.
+        plan: of the last request, as plain JSON.
+        problems: of that plan.
+        progress: step id to its last ``step`` event.
+        editor: the text in the editor.
+        fault: what is wrong with that text.
+        files: results of the last turn, the record last.
+    """
+
+    thread: str = ""
+    turn: int = 0
+    stage: Stage = "idle"
+    status: str = ""
+    chat: list[Message] = field(default_factory=list)
+    plan: dict[str, Any] | None = None
+    problems: list[dict[str, str]] = field(default_factory=list)
+    progress: dict[str, Event] = field(default_factory=dict)
+    editor: str = ""
+    fault: str = ""
+    files: tuple[Path, ...] = ()
+
+    def say(self, text: str) -> None:
+        """Add what superlink says."""
+        self.chat.append({"role": "assistant", "content": text})
+
+
+class Turns:
+    """Runs the turns of all tabs, over the one way in which every door asks and approves.
+
+    Args:
+        tools: what can be called, by name.
+        planner: who plans.
+        store: where values are.
+        saver: where threads are remembered.
+        folder: gets the files of results, one folder for each thread and turn.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, AnyTool],
+        planner: Planner,
+        store: Store,
+        saver: BaseCheckpointSaver[Any],
+        folder: Path,
+    ) -> None:
+        """Keep what every tab shares."""
+        self._tools, self._planner, self._store, self._saver = tools, planner, store, saver
+        self._folder = folder
+        self._stopping: set[str] = set()
+
+    def ask(self, tab: Tab, request: str, files: Sequence[str]) -> Iterator[Tab]:
+        """Begin a turn; the tab is given again whenever it changed.
+
+        Args:
+            tab: is changed in place.
+            request: in words.
+            files: what the person gave with it.
+        """
+        tab.thread = tab.thread or uuid.uuid4().hex
+        tab.turn += 1
+        tab.plan, tab.problems, tab.progress, tab.files = None, [], {}, ()
+        tab.chat += [{"role": "user", "content": {"path": file}} for file in files]
+        tab.chat.append({"role": "user", "content": request})
+        tab.stage, tab.status = "working", "Planning …"
+        yield tab
+        yield from self._follow(tab, lambda session: session.start(request, opened(files)))
+
+    def decide(self, tab: Tab, decision: Decision) -> Iterator[Tab]:
+        """Accept, edit or reject the plan that waits."""
+        tab.stage = "working"
+        tab.status = "Rejected" if decision["action"] == "reject" else "Running …"
+        yield tab
+        yield from self._follow(tab, lambda session: session.resume(decision))
+
+    def edit(self, tab: Tab) -> Tab:
+        """Open the editor on the plan that waits."""
+        tab.editor = json.dumps(tab.plan, indent=2, ensure_ascii=False)
+        tab.stage, tab.fault = "editing", ""
+        return tab
+
+    def use_edited(self, tab: Tab, text: str) -> Iterator[Tab]:
+        """Run the plan in the editor when it passes every check."""
+        tab.editor = text
+        try:
+            plan = Plan.load(text)
+        except SuperlinkError as error:
+            tab.fault = str(error)
+            yield tab
+            return
+        tab.plan, tab.problems, tab.fault = plan.model_dump(mode="json"), [], ""
+        yield from self.decide(tab, {"action": "edit", "plan": plan.model_dump(mode="json")})
+
+    def leave_editor(self, tab: Tab) -> Tab:
+        """Close the editor; the plan waits as it was."""
+        tab.stage, tab.fault = "approval", ""
+        return tab
+
+    def stop(self, tab: Tab) -> Tab:
+        """Ask the turn to stop once the steps in hand are done."""
+        self._stopping.add(tab.thread)
+        tab.status = "Stopping after the step in hand …"
+        return tab
+
+    def forget(self, tab: Tab) -> None:
+        """Delete the files of a tab that was closed; the values stay in the store."""
+        if tab.thread:
+            shutil.rmtree(self._folder / tab.thread, ignore_errors=True)
+
+    def _follow(self, tab: Tab, begin: Callable[[Session], Iterator[Event]]) -> Iterator[Tab]:
+        """Read the events of a turn into the tab, until it ends, waits for a person, or is stopped."""
+        self._stopping.discard(tab.thread)
+        session = Session(
+            tab.thread, tools=self._tools, planner=self._planner, store=self._store, memory=self._saver
+        )
+        try:
+            with closing(cast(Generator[Event, None, None], begin(session))) as events:
+                for event in events:
+                    self._take(tab, event)
+                    yield tab
+                    if tab.thread in self._stopping and tab.stage == "working":
+                        tab.stage, tab.status = "idle", "Stopped"
+                        tab.say("Stopped. What the finished steps gave can be used in the next request.")
+                        yield tab
+                        return
+        except SuperlinkError as error:
+            self._failed(tab, session, str(error))
+            yield tab
+        except Exception as error:
+            _log.exception("a turn failed")
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            self._failed(tab, session, f"Something went wrong that should not ({what}). The terminal says more")
+            yield tab
+
+    def _failed(self, tab: Tab, session: Session, message: str) -> None:
+        waits = session.state()["stands"] == "approval"
+        tab.stage, tab.status = ("approval", "Waits for you") if waits else ("idle", "Failed")
+        tab.say(f"{message.rstrip('.')}.")
+
+    def _take(self, tab: Tab, event: Event) -> None:
+        match event["event"]:
+            case "plan":
+                tab.plan, tab.problems, tab.progress = event["plan"], [], {}
+                tab.status = "Running …"
+            case "problems":
+                tab.plan, tab.problems = event["plan"], event["problems"]
+                tab.status = "Mending the plan …"
+            case "approval":
+                tab.plan, tab.problems = event["plan"], event["problems"]
+                tab.stage, tab.status = "approval", "Needs changes" if tab.problems else "Waits for you"
+            case "step":
+                tab.progress[event["step"]] = event
+            case "done":
+                self._ended(tab, event)
+
+    def _ended(self, tab: Tab, done: Event) -> None:
+        record = done["record"]
+        rejected = (record["decision"] or {}).get("action") == "reject"
+        broken = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
+        tab.stage = "idle"
+        tab.status = "Rejected" if rejected else "Failed" if broken else "Done"
+        if record["plan"] and not record["plan"]["steps"]:
+            tab.plan = None
+        tab.say(done["answer"])
+        if record["outputs"]:
+            folder = self._folder / tab.thread / f"turn_{tab.turn}"
+            tab.files = tuple(write_results(folder, record, self._store))
+
+
+def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
+    """Files as the values of a request: "image" for one picture, "images" for a list of several.
+
+    Raises:
+        MediaError: one cannot be read; calls it by the name that the person gave it.
+    """
+    by_kind: dict[str, list[Value]] = {}
+    for file in dict.fromkeys(files):
+        try:
+            value = open_file(file)
+        except SuperlinkError as error:
+            # The path is that of our copy, which the person has never seen.
+            message = error.message.replace(file, Path(file).name)
+            raise MediaError(message, error.hint) from error
+        by_kind.setdefault(value.kind.lower(), []).append(value)
+    return {
+        name if len(values) == 1 else f"{name}s": values[0] if len(values) == 1 else values
+        for name, values in by_kind.items()
+    }
+
+
+def of_type(files: Sequence[Path], kind: str) -> list[Path]:
+    """The files of a kind: "image", "audio", "video" or "text"."""
+    return [file for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith(f"{kind}/")]
