@@ -94,7 +94,19 @@ class _Report:
                 return _words(value.text) or "No words were found."
             case kind:
                 made = f"Made with {step.tool}" if step else "Given"
-                return f"{made}: {_medium(kind, facts)}."
+                words = self._said(step) if step and kind == "Audio" else None
+                said = "" if words is None else f" It says: {words}" if words else " There were no words to say."
+                return f"{made}: {_medium(kind, facts)}.{said}"
+
+    def _said(self, step: Step) -> str | None:
+        """The words that a sound was made from; None when it was not made from words."""
+        for name in sorted(uses(step)):
+            refs = self.refs.get(name)
+            if refs is not None and not isinstance(refs, list) and refs["kind"] in ("Text", "Transcript"):
+                value = self.store.get(refs)
+                assert isinstance(value, Text | Transcript)
+                return _words(value.text)
+        return None
 
     def _found(self, facts: Mapping[str, Any], step: Step | None) -> str:
         if not facts["count"]:

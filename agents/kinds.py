@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from agents.plan import references
@@ -35,7 +36,13 @@ AnyTool = Tool[..., Any]
 
 def cards_of(tools: Mapping[str, AnyTool]) -> dict[str, Card]:
     """The cards of tools, by name."""
-    return {name: tool.card() for name, tool in tools.items()}
+    return {name: _card(tool) for name, tool in tools.items()}
+
+
+@lru_cache(maxsize=1024)
+def _card(tool: AnyTool) -> Card:
+    # A card takes a thousand times longer to make than a plan to check.
+    return tool.card()
 
 
 @dataclass(frozen=True)

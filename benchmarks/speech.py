@@ -1,57 +1,82 @@
-"""Word error rate of ``transcribe`` on recordings with known words.
+"""Measure how well speech is written down.
 
-    python benchmarks/speech.py FOLDER [--weights ID]
+    python benchmarks/speech.py FOLDER
 
-FOLDER holds recordings and ``transcripts.json`` (file stem to words). Prints a table: clip, words, errors (substitutions, insertions
-and deletions by edit distance), rate, seconds. Both sides are put into lower case and stripped of all but letters, digits and
-apostrophes, and "st." is read as "saint".
+FOLDER holds recordings and ``transcripts.json``, which maps the name of each (without its ending) to the words that are said in
+it, in English. Recordings are transcribed by the tool ``transcribe`` with the model of the role ``transcribe``; another one is
+measured with SUPERLINK_ROLE_TRANSCRIBE=ID.
+
+The word error rate is the number of words to put in, take out or replace, divided by the number of words that are said. Both
+texts go through Whisper's own ``EnglishTextNormalizer`` first: lower case, no punctuation, numbers as digits, "St." as "saint",
+contractions written out, British spelling as American, hesitations taken out.
 """
 
 import argparse
 import json
-import os
-import re
-import time
+import statistics
+import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from tools.transcribe import transcribe
-from tools.values import Audio
+import numpy as np
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT.parent))
+
+from tools.errors import SuperlinkError  # noqa: E402
+from tools.transcribe import transcribe  # noqa: E402
+from tools.values import Audio  # noqa: E402
 
 
-def words(text: str) -> list[str]:
-    return re.sub(r"[^a-z0-9' ]", " ", text.lower().replace("st.", "saint")).split()
+@cache
+def normaliser() -> Any:
+    from whisper.normalizers import EnglishTextNormalizer
+
+    return EnglishTextNormalizer()
 
 
-def word_errors(reference: list[str], said: list[str]) -> int:
-    row = list(range(len(said) + 1))
-    for i, expected in enumerate(reference, 1):
-        diagonal, row[0] = row[0], i
-        for j, got in enumerate(said, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (expected != got))
-    return row[-1]
+def word_errors(said: str, heard: str) -> tuple[int, int]:
+    """Return the number of wrong words and the number of words that are said."""
+    reference, words = normaliser()(said).split(), normaliser()(heard).split()
+    costs = np.arange(len(words) + 1)  # of turning no word of the reference into each beginning of what was heard
+    for number, word in enumerate(reference, 1):
+        before, costs = costs, np.full(len(words) + 1, number)
+        for i, other in enumerate(words, 1):
+            costs[i] = min(before[i] + 1, costs[i - 1] + 1, before[i - 1] + (word != other))
+    return int(costs[-1]), len(reference)
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    errors, count = word_errors(said, heard)
+    return errors / count
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--weights", help="weights id for the role transcribe")
-    given = parser.parse_args()
-    if given.weights:
-        os.environ["SUPERLINK_ROLE_TRANSCRIBE"] = given.weights
-    texts = json.loads((given.folder / "transcripts.json").read_text())
-    total = wrong = 0
-    print(f"{'clip':<20} {'words':>5} {'errors':>6} {'rate':>6} {'s':>6}  heard")
-    for file in sorted(f for f in given.folder.iterdir() if f.stem in texts):
-        began = time.perf_counter()
-        heard = transcribe(Audio.open(file)).text
-        seconds = time.perf_counter() - began
-        reference = words(texts[file.stem])
-        errors = word_errors(reference, words(heard))
-        total, wrong = total + len(reference), wrong + errors
-        print(
-            f"{file.stem:<20} {len(reference):>5} {errors:>6} {errors / len(reference):>6.3f} {seconds:>6.2f}  {heard}"
-        )
-    print(f"word error rate {wrong / total:.3f} ({wrong} of {total} words)")
+    parser = argparse.ArgumentParser(description="Word error rates of the tool `transcribe`.")
+    parser.add_argument("folder", type=Path, help="recordings and transcripts.json")
+    folder = parser.parse_args().folder
+    try:
+        transcripts = json.loads((folder / "transcripts.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{folder / 'transcripts.json'} cannot be read: {error}")
+    files = {file.stem: file for file in folder.iterdir() if file.suffix != ".json"}
+    if missing := sorted(set(transcripts) - set(files)):
+        sys.exit(f"{folder} lacks recordings of transcripts.json: {', '.join(missing)}")
+    rates, all_errors, all_words = [], 0, 0
+    print(f"{'clip':<20}{'seconds':>8}{'words':>7}{'errors':>8}{'WER':>8}  heard")
+    for name, said in sorted(transcripts.items()):
+        try:
+            audio = Audio.open(files[name])
+            heard = transcribe(audio).text
+        except SuperlinkError as error:
+            sys.exit(str(error))
+        errors, count = word_errors(said, heard)
+        rates.append(errors / count)
+        all_errors, all_words = all_errors + errors, all_words + count
+        print(f"{name:<20}{audio.seconds:>8.1f}{count:>7}{errors:>8}{errors / count:>8.1%}  {heard}", flush=True)
+    print(f"{'mean of clips':<35}{'':>8}{statistics.mean(rates):>8.1%}")
+    print(f"{'all words':<28}{all_words:>7}{all_errors:>8}{all_errors / all_words:>8.1%}")
 
 
 if __name__ == "__main__":

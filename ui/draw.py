@@ -35,6 +35,7 @@ _WORK = {
     "transcribe": ("transcribe", "write down speech"),
     "vad": ("transcribe", "tell speech from other sound"),
     "speak": ("speak", "speak"),
+    "planner": ("the planner", "plan"),
 }
 """Role of weights to the tool that needs them, and what it then can do."""
 
@@ -66,24 +67,22 @@ def fault_html(fault: str) -> str:
 
 def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
     """What cannot be done here, in one line; it opens to the commands that change this."""
-    lacking: dict[str, list[str]] = {}
-    roles = {role: work for role, (tool, work) in _WORK.items() if tool in tools}
     own = isinstance(planner, BackbonePlanner)
-    if own:
-        roles["planner"] = "plan"
-    for role, work in roles.items():
-        how = _missing(settings().role(role))
-        if how:
-            lacking.setdefault(how, []).append(work)
     line = "The built-in planner is small and knows English: look at its plan before you run it." if own else ""
-    if not lacking:
+    roles = {role: work for role, work in _WORK.items() if work[0] in tools or (own and role == "planner")}
+    how = {role: _missing(settings().role(role)) for role in roles}
+    if not any(how.values()):
         return f'<div class="sl-limits">{line}</div>' if line else ""
-    works = ", ".join(work for group in lacking.values() for work in group)
-    rows = "".join(
-        f"<li>{escape(', '.join(group))}: <code>{escape(how)}</code></li>" for how, group in lacking.items()
-    )
+    lacking: dict[str, list[str]] = {}
+    of_tool: dict[str, set[bool]] = {}
+    for role, (tool, work) in roles.items():
+        of_tool.setdefault(tool, set()).add(bool(how[role]))
+        if how[role]:
+            lacking.setdefault(how[role], []).append(work)
+    names = ", ".join(f"{tool} (in part)" if len(lack) == 2 else tool for tool, lack in of_tool.items() if True in lack)
+    rows = "".join(f"<li>{escape(', '.join(works))}: <code>{escape(way)}</code></li>" for way, works in lacking.items())
     return (
-        f'<div class="sl-limits">{line}<details><summary>Not without a download: {escape(works)}.</summary>'
+        f'<div class="sl-limits">{line}<details><summary>Needs a download first: {escape(names)}</summary>'
         f"<ul>{rows}</ul></details></div>"
     )
 

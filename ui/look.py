@@ -15,7 +15,8 @@ CSS = """
 footer { display: none !important; }
 .sl-title h1 { font-size: 1.35rem; font-weight: 650; margin: .2rem 0 0; }
 .sl-title p { color: var(--body-text-color-subdued); margin: .1rem 0 0; }
-.sl-limits { color: var(--body-text-color-subdued); font-size: .84rem; line-height: 1.5; }
+.sl-limits, .sl-limits * { color: var(--body-text-color-subdued) !important; }
+.sl-limits { font-size: .84rem; line-height: 1.5; }
 .sl-limits summary { cursor: pointer; }
 .sl-limits ul { margin: .3rem 0 0 1.1rem; list-style: disc; }
 .sl-card { border: 1px solid var(--border-color-primary); border-radius: 10px; padding: 14px 16px;

@@ -41,7 +41,6 @@ def choose(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path],
 @pytest.fixture(scope="session")
 def trained(request: pytest.FixtureRequest) -> Callable[[str], Path]:
     """Return a trained model's file by its name; trained when first asked for, and kept until the recipe changes."""
-    pytest.importorskip("ultralytics")
     from tests.engines import training
 
     here = Path(__file__)

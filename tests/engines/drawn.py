@@ -27,14 +27,17 @@ class Thing:
     keypoints: NDArray[np.float32]
 
 
-def scene(rng: random.Random, size: tuple[int, int] = (SIZE, SIZE),
-          names: tuple[str, ...] = NAMES) -> tuple[NDArray[np.uint8], list[Thing]]:
-    """Draw one to three things that do not touch, on a pale ground of (height, width)."""
+def scene(rng: random.Random, size: tuple[int, int] = (SIZE, SIZE), names: tuple[str, ...] = NAMES,
+          smallest: float = 0.3) -> tuple[NDArray[np.uint8], list[Thing]]:
+    """Draw one to three things that do not touch, on a pale ground of (height, width).
+
+    Their sides are between the share `smallest` and half of the shorter side.
+    """
     spots: list[tuple[str, int, int, int]] = []
     short = min(size)
     for _ in range(rng.randint(1, 3)):
         for _ in range(20):
-            side = rng.randint(short * 3 // 10, short // 2)
+            side = rng.randint(int(short * smallest), short // 2)
             x, y = rng.randint(0, size[1] - side), rng.randint(0, size[0] - side)
             if all(x + side < a or a + s < x or y + side < b or b + s < y for _, a, b, s in spots):
                 spots.append((rng.choice(names), x, y, side))

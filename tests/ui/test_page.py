@@ -77,8 +77,8 @@ def visited(address: str) -> Iterator[tuple["Page", list[str]]]:
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.set_default_timeout(30_000)
-        sync.expect.set_options(timeout=30_000)
+        page.set_default_timeout(90_000)
+        sync.expect.set_options(timeout=90_000)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
@@ -108,7 +108,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     plan, chat = page.locator("#plan"), page.get_by_role("log")
     run, reject = (page.get_by_role("button", name=name, exact=True) for name in ("Run it", "Reject"))
     expect(plan).to_contain_text("The plan appears here")
-    expect(page.get_by_text("Not without a download")).to_be_visible()
+    expect(page.get_by_text("Needs a download first")).to_be_visible()
     shot(page, "1_empty")
 
     # A plan that only looks runs at once.
@@ -118,7 +118,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     page.locator("#request img").wait_for()
     say(page, "count the faces")
     expect(plan).to_contain_text("Done")
-    expect(chat).to_contain_text("count: 1 (face 1).".replace(" 1)", ")"))
+    expect(chat).to_contain_text("count: 1 (face).")
     expect(plan.locator("li.finished")).to_have_count(2)
     shot(page, "2_counted")
 
@@ -177,7 +177,3 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     assert "Traceback" not in page.content()
     others = [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]
     assert not others
-
-
-def test_a_turn_can_be_stopped(visited: tuple["Page", list[str]]) -> None:
-    from playwright.sync_api import expect

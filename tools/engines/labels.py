@@ -109,10 +109,10 @@ def _forms(label: str) -> Iterator[str]:
 def _singulars(words: str) -> list[str]:
     """Return what an English noun may be in the singular; some guesses are no words, which does no harm."""
     start, space, last = words.rpartition(" ")
-    guesses = []
+    guesses: list[str] = []
     if last in _IRREGULAR:
-        guesses.append(_IRREGULAR[last])
-    elif last.endswith("ies"):
+        return [start + space + _IRREGULAR[last]]
+    if last.endswith("ies"):
         guesses += [last[:-3] + "y", last[:-1]]
     elif last.endswith("ves"):
         guesses += [last[:-3] + "f", last[:-3] + "fe", last[:-1]]

@@ -35,8 +35,8 @@ def embed(labels: Sequence[str], role: str) -> Embeddings:
     chosen = settings().role(role)
     with yolo.load.lease(weights.use(chosen)) as model:
         encoder = _encoder_of(model, chosen, role)
-    tokens = tokenise(labels, weights.use(_VOCABULARY))
     place = weights.use(encoder)
+    tokens = tokenise(labels, weights.use(_VOCABULARY))
     with _text_encoder.lease(place) as encode:
         return encode(tokens)
 

@@ -116,8 +116,10 @@ def load(path: Path) -> Any:
     """Load a checkpoint as an `ultralytics.YOLO` (or its kin `YOLOE`, `YOLOWorld`); lease it, it has state."""
     ultralytics = library()
     try:
-        model = ultralytics.YOLO(path)
-        return model.to(device())
+        from ultralytics.nn.tasks import torch_safe_load
+
+        torch_safe_load(path, safe_only=True)  # where the library was imported earlier, `library` came too late
+        return ultralytics.YOLO(path).to(device())
     except SuperlinkError:
         raise
     except Exception as error:  # the library has no error of its own for files that it cannot read
