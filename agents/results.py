@@ -8,7 +8,7 @@ from typing import Any
 from agents.plan import Plan, references
 from agents.state import Refs
 from tools.store import Ref, Store
-from tools.values import Detections, Image, Poses, Text, Transcript, Value
+from tools.values import Detections, Image, Poses, Transcript, Value
 
 RECORD = "record.json"
 
@@ -16,8 +16,8 @@ RECORD = "record.json"
 def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list[Path]:
     """Write the outputs of a turn, and ``record.json``.
 
-    Media are written as they are stored; boxes, masks, poses and read text as JSON and drawn on their picture; text as
-    ``.txt``; speech also as ``.srt``. Steps in between are not written: the picture before its faces were hidden may not
+    Media are written as they are stored; boxes, masks, poses and read text as JSON and drawn on their picture;
+    transcripts also as ``.txt``, and as ``.srt`` where they have times. Steps in between are not written: the picture before its faces were hidden may not
     be meant for others.
 
     Args:
@@ -51,7 +51,7 @@ def _stem(name: str, steps: list[dict[str, Any]]) -> str:
 def _write(folder: Path, stem: str, ref: Ref, picture: Ref | None, store: Store) -> Iterator[Path]:
     value = store.get(ref)
     yield _saved(folder / f"{stem}{value.suffix}", value.to_bytes())
-    if isinstance(value, Transcript | Text):
+    if isinstance(value, Transcript):
         yield _saved(folder / f"{stem}.txt", (value.text + "\n").encode())
     if isinstance(value, Transcript) and value.segments and all(s.start is not None for s in value.segments):
         yield _saved(folder / f"{stem}.srt", value.to_srt().encode())

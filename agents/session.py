@@ -201,13 +201,13 @@ class Session:
             for mode, chunk in told:
                 for event in self._events(mode, _mapping(chunk)):
                     # Who hears the last event stops listening: the machine must be done with its memory by then.
-                    if event["event"] in ("approval", "done"):
+                    if event["event"] == "approval":
                         last = event
                     else:
                         yield event
         finally:
             told.close()  # type: ignore[attr-defined]
-        # Without a last event, the process had ended after the answer was written and before the turn was closed.
+        # The end is read from the memory, where all of it is only now that the machine has stopped.
         yield last or self._done()
 
     def _events(self, mode: str, chunk: Mapping[str, Any]) -> Iterator[Event]:
@@ -226,8 +226,6 @@ class Session:
                 for step, outcome in update["outcomes"].items():
                     told = {key: outcome[key] for key in ("tool", "state", "seconds", "error")}
                     yield {"event": "step", "step": step, **told}
-            elif node == "answer":
-                yield self._done()
 
     def _done(self) -> Event:
         record = self.record()

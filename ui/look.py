@@ -44,8 +44,9 @@ footer { display: none !important; }
 .sl-took { float: right; color: var(--body-text-color-subdued); font-size: .84em; font-variant-numeric: tabular-nums; }
 .sl-args { font-size: .88em; }
 .sl-args span { margin-right: 1em; } .sl-args i { color: var(--body-text-color-subdued); font-style: normal; }
-.sl-fault, .sl-problems, .sl-problems li { color: #b91c1c !important; font-size: .88em; overflow-wrap: anywhere; }
+.sl-fault, .sl-problems, .sl-problems li { color: #b91c1c !important; font-size: .94em; overflow-wrap: anywhere; }
 .dark .sl-fault, .dark .sl-problems, .dark .sl-problems li { color: #f87171 !important; }
+.sl-problems li { font-size: 1em; }
 .sl-problems { margin: .5rem 0 0 1.1rem; list-style: disc; }
 .sl-gives { padding-left: 1.5rem; color: var(--body-text-color-subdued); font-size: .88em; }
 .sl-card .html-container, .sl-title .html-container, .html-container:has(.sl-limits) { padding: 0 !important; }

@@ -77,7 +77,8 @@ def launch(
             )
         except OSError as error:
             raise SuperlinkError(
-                f"the page cannot be served on {host}, port {port}: {error}", "Choose another with --host or --port"
+                f"the page cannot be served on {host}, port {port}, which is taken or not this computer's",
+                "Choose another with --port or --host",
             ) from error
         print(f"superlink is at {address} (Ctrl+C stops it)", flush=True)
         page.block_thread()

@@ -17,7 +17,7 @@ RATE = 16_000
 # Pauses shorter than this stay inside a piece, so that sentences are heard together; longer ones are cut out, because
 # Whisper hears words in them.
 _PAUSE_MS = 2000
-_MARGIN_MS = 300
+_MARGIN_MS = 400
 # Quiet recordings are made louder before they are listened to, up to this factor: noise alone is not taken for speech.
 _LOUDEST = 0.5
 _MOST_GAIN = 100.0

@@ -182,7 +182,8 @@ def _open_pil(data: bytes, name: str) -> "PilImage":
         picture = Pil.open(io.BytesIO(data), formats=[name for name in _SUFFIXES if name != "MPO"])  # a JPEG that turns out so
     except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
         raise _too_large(name, str(error), limit) from error
-    except UnidentifiedImageError as error:
+    # ultralytics replaces Pillow's opener by one that asks for a HEIF reader where Pillow knows no better.
+    except (UnidentifiedImageError, ImportError) as error:
         raise MediaError(f"{name} is not a picture that can be read, or it is damaged",
                          "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
     except Exception as error:  # header parsers raise nearly anything on damaged files
