@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agents", "backbone", "tools", "ui")
+PACKAGES = ("agents", "backbone", "flows", "tools", "ui")
 
 
 def foreign_packages() -> list[str]:

@@ -38,18 +38,35 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
         ArgumentsInvalid: when the arguments do not fit the tool.
         ToolError: when it fails; names tool, step and item.
     """
+    rows = rows_of(tool, args)
+    if rows is None:
+        return _or_raise(call_many(tool, [args], store, step)[0])
+    return joined([_or_raise(result) for result in call_many(tool, rows, store, step, stop=True)])
+
+
+def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
+    """Return the arguments of each run that a call maps to, or None where it is a single run.
+
+    Raises:
+        ArgumentsInvalid: when lists of different lengths should go together, or there is nothing to run and another
+            argument is wrong.
+    """
     mapped = {name: args[name] for name, given in tool.inputs.items()
               if not given.many and isinstance(args.get(name), list)}
     if not mapped:
-        return _or_raise(call_many(tool, [args], store, step)[0])
+        return None
     lengths = {len(items) for items in mapped.values()}
     if len(lengths) > 1:
         raise ArgumentsInvalid(tool.name, [f"{' and '.join(mapped)}: lists of {' and '.join(map(str, sorted(lengths)))}"
                                            " values cannot go together item by item"])
-    rows = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
+    rows: list[Args] = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
     if not rows:  # nothing to run, but a wrong argument is still wrong
         _checked(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
-    results = [_or_raise(result) for result in call_many(tool, rows, store, step, stop=True)]
+    return rows
+
+
+def joined(results: Sequence[Result]) -> list[Ref]:
+    """Return what the runs of a mapped call gave as one list."""
     return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
 
 

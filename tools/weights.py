@@ -159,6 +159,16 @@ def verify(weights_id: str) -> str:
     return _verified(weights_id)[1]
 
 
+def verified_hash(weights_id: str) -> str:
+    """Return the sha256 of the weights as `use` would note it; a file that did not change is not read again.
+
+    Raises:
+        WeightsMissing: when they are not on this computer.
+        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+    """
+    return _verified(weights_id)[1]
+
+
 def pinned(entry: Weights) -> str | None:
     """Return the sha256 that the weights must have: of the catalogue, or else the one trusted on first use."""
     if entry.sha256:

@@ -1,0 +1,271 @@
+"""One plan over many items: plan, pilot, approve, work in shards, export."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from agents.check import examined
+from agents.kinds import AnyTool
+from agents.plan import Plan
+from agents.planner import Planner
+from agents.problems import Problem
+from agents.propose import propose
+from agents.wiring import uses
+from flows.budget import Budget
+from flows.exports import export, fitting
+from flows.job import Job, opened, work_shard
+from flows.keys import signature
+from flows.ledger import FILE, Ledger
+from flows.pilot import Forecast, run_pilot
+from flows.review import Routing
+from flows.shard import Outcome, RunStopped, wanted
+from flows.source import MEDIA, Item, scan
+from tools.errors import SuperlinkError
+from tools.registry import load
+from tools.settings import settings
+from tools.store import Store
+
+FAILURES = "failures.txt"
+
+Told = Callable[[dict[str, Any]], None]
+"""Told what happens, as plain JSON by "event": ``plan`` (tree, hash), ``scan`` (items, new, changed, gone, left_out,
+pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts)."""
+
+
+class AnnotateError(SuperlinkError):
+    """A run cannot begin as it was asked for."""
+
+
+class PlanRefused(SuperlinkError):
+    """The plan has problems, or a person did not approve it."""
+
+
+@dataclass
+class Summary:
+    """How a run ended.
+
+    Attributes:
+        items: in the source, of the plan's kind.
+        done: of these, over all runs.
+        failed: likewise.
+        left: likewise neither.
+        ran: calls of tools in this run.
+        cached: calls that were finished before.
+        seconds: that this run took.
+        stopped: why it ended before its time, or "".
+        failures: name, reason and hint of failed items.
+        exports: format to folder.
+        forecast: of the pilot, if there was one.
+    """
+
+    items: int = 0
+    done: int = 0
+    failed: int = 0
+    left: int = 0
+    ran: int = 0
+    cached: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    exports: dict[str, Path] = field(default_factory=dict)
+    forecast: Forecast | None = None
+
+
+def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
+             tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None, pilot: int = 8,
+             shard: int = 64, workers: int = 1, retry_failed: bool = False, limit: int | None = None,
+             budget: Sequence[str] = (), formats: Sequence[str] | None = None, routing: Routing | None = None,
+             store: str = "", told: Told | None = None) -> Summary:  # fmt: skip
+    """Do what a request says to every item of a source. Given again, it goes on where it stopped.
+
+    Args:
+        request: in words.
+        source: as of `flows.source.scan`.
+        out: folder of the run: its ledger, contact sheet and exports.
+        plan: run this plan instead of asking the planner; the request may then be empty.
+        planner: who plans; not asked when the folder has a plan for this request.
+        tools: Python files with further tools.
+        approve: asked after the pilot, unless this plan was approved here before; None approves.
+        pilot: how many items to try first; 0 for none.
+        shard: how many items are worked step by step together.
+        workers: how many processes work at the same time.
+        retry_failed: work only on the items that failed before.
+        limit: so many items at most.
+        budget: limits that stop the run, as of `Budget.of`.
+        formats: of exports; those that fit by default.
+        routing: what goes to review.
+        store: where values are; as the settings say by default.
+        told: told what happens.
+
+    Raises:
+        SourceError: nothing to work on.
+        PlanRefused: the plan has problems or was not approved.
+        AnnotateError: the folder is in use, or is of another source.
+        RunStopped: weights are missing, or the disk is full; what is done stays done.
+    """
+    began = time.monotonic()
+    limits = Budget.of(budget)
+    tell: Told = told or (lambda event: None)
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            job, pending, summary = prepare(request, source, out, plan, planner, tools, retry_failed, limit, routing,
+                                            store, tell)  # fmt: skip
+            ledger = opened(job)[0]
+            try:
+                ids = _piloted(job, ledger, pending, pilot, approve, summary, tell)
+                _work(job, ledger, ids, shard, workers, limits, summary, tell)
+            finally:
+                _counted(ledger, summary)
+            if summary.done:
+                _export(ledger, Store(job.store), out, formats, summary, tell)
+            summary.seconds = time.monotonic() - began
+            return summary
+    except Timeout as error:
+        raise AnnotateError(f"Another run is working in {out}", "Wait for it, or give another folder") from error
+    finally:
+        opened.cache_clear()
+
+
+def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Planner | None, tools: Sequence[str],
+            retry_failed: bool, limit: int | None, routing: Routing | None, store: str, tell: Told
+            ) -> tuple[Job, list[int], Summary]:  # fmt: skip
+    """Plan, scan, and find out what is to do; nothing is worked yet.
+
+    Returns:
+        The run as plain data, the numbers of the items to work on, and a summary to fill.
+    """
+    known = load(tools)
+    items = scan(source)
+    ledger = Ledger(out / FILE)
+    try:
+        place = source if "://" in source else str(Path(source).expanduser().absolute())
+        if ledger.fact("source") not in (None, place):
+            raise AnnotateError(f"{out} holds a run over {ledger.fact('source')}", "Give another folder with --out")
+        if plan is None and request and ledger.fact("request") == request:
+            plan = ledger.plan
+        checked = _planned(request, plan, planner, known, items)
+        kind = wanted(checked)
+        mark = signature(checked, known)
+        own = [item for item in items if item.media in ("", kind) or (kind == "audio" and item.media == "video")]
+        taken = ledger.take(own)
+        values = store or str(ledger.fact("store") or settings().store_url)
+        ledger.note(source=place, request=checked.request, plan=json.loads(checked.dumps()), signature=mark, store=values)
+        pending = ledger.pending(mark, retry_failed)[:limit]
+    finally:
+        ledger.close()
+    tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash})
+    tell({"event": "scan", "items": taken.items, "new": taken.new, "changed": taken.changed, "gone": taken.gone,
+          "left_out": len(items) - len(own), "pending": len(pending)})  # fmt: skip
+    facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
+    job = Job(str(out), values, tuple(map(str, tools)), facts, mark)
+    return job, pending, Summary(items=taken.items)
+
+
+def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool],
+             items: Sequence[Item]) -> Plan:  # fmt: skip
+    kinds = sorted({item.media for item in items if item.media}) or ["image"]
+    values = {kind: kind.capitalize() for kind in kinds}
+    problems: Sequence[Problem]
+    if plan is not None:
+        named = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
+        # A plan may work on the sound of videos.
+        used, problems = examined(plan, tools, {name: name.capitalize() for name in sorted(named)} or values)
+    elif planner is not None and request:
+        proposal = propose(request, values, tools, planner)
+        used, problems = proposal.plan, proposal.problems
+    else:
+        raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
+    if problems:
+        raise PlanRefused("The plan cannot run: " + "; ".join(str(problem) for problem in problems))
+    if not used.steps:
+        raise PlanRefused(f"Nothing that the tools can do fits the request {request!r}", "Say it in other words")
+    return used.model_copy(update={"request": request or used.request})
+
+
+def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
+             approve: Callable[[Plan, Forecast | None], bool] | None, summary: Summary, tell: Told) -> list[int]:  # fmt: skip
+    approved = list(ledger.fact("approved") or [])
+    if ledger.plan.hash in approved or not pending:
+        return pending
+    left = pending
+    if count and len(pending) > count:
+        summary.forecast, left = run_pilot(job, pending, count)
+        tell({"event": "forecast", "forecast": summary.forecast})
+    if approve is not None and not approve(ledger.plan, summary.forecast):
+        raise PlanRefused("The plan was not approved", "What the pilot did is kept")
+    ledger.note(approved=[*approved, ledger.plan.hash])
+    return left
+
+
+def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int, budget: Budget, summary: Summary,
+          tell: Told) -> None:  # fmt: skip
+    shards = [ids[at:at + size] for at in range(0, len(ids), size)]  # fmt: skip
+    began = time.monotonic()
+    ended = done = failed = 0
+    (before,) = ledger.db.execute("SELECT coalesce(sum(bytes), 0) FROM works").fetchone()
+    for outcome in _outcomes(job, shards, workers):
+        ended += len(outcome.done) + len(outcome.failed)
+        done, failed = done + len(outcome.done), failed + len(outcome.failed)
+        summary.ran += outcome.ran
+        summary.cached += outcome.cached
+        passed = time.monotonic() - began
+        left = passed / ended * (len(ids) - ended)
+        tell({"event": "progress", "done": done, "failed": failed, "all": len(ids), "seconds": passed, "left": left})
+        (now,) = ledger.db.execute("SELECT coalesce(sum(bytes), 0) FROM works").fetchone()
+        summary.stopped = budget.spent(now - before, done, failed, passed / ended * size if budget.seconds else 0)
+        if summary.stopped and ended < len(ids):
+            return
+    summary.stopped = ""
+
+
+def _outcomes(job: Job, shards: Sequence[list[int]], workers: int) -> Iterator[Outcome]:
+    """What comes of each shard, as they end; no shard is begun after the reader stops reading."""
+    if workers <= 1 or len(shards) <= 1:
+        for ids in shards:
+            yield job.work(ids)
+        return
+    # A new process, not a copy of this one: threads and accelerators do not survive a fork.
+    with ProcessPoolExecutor(min(workers, len(shards)), mp_context=get_context("spawn")) as pool:
+        waiting = iter(shards)
+        running: set[Future[dict[str, Any]]] = set()
+        try:
+            while True:
+                for ids in waiting:
+                    running.add(pool.submit(work_shard, job.facts(), ids))
+                    if len(running) >= workers:
+                        break
+                if not running:
+                    return
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for one in ended:
+                    yield Outcome(**one.result())
+        except (OSError, RuntimeError) as error:  # a worker was killed, perhaps for its memory
+            raise RunStopped(f"A worker ended: {error or type(error).__name__}",
+                             "Give the same command again, with fewer workers or smaller shards if memory ran out"
+                             ) from error  # fmt: skip
+
+
+def _counted(ledger: Ledger, summary: Summary) -> None:
+    counts = ledger.counts()
+    summary.done, summary.failed = counts.get("done", 0), counts.get("failed", 0)
+    summary.left = counts.get("left", 0)
+    summary.failures = ledger.failures()
+    lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
+    (ledger.file.parent / FAILURES).write_text("".join(lines), encoding="utf-8")
+
+
+def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary,
+            tell: Told) -> None:  # fmt: skip
+    for name in fitting(ledger) if formats is None else formats:
+        counts = export(ledger, store, name, out / name)
+        summary.exports[name] = out / name
+        tell({"event": "export", "format": name, "folder": str(out / name), "counts": counts})

@@ -1,0 +1,83 @@
+"""COCO: one `annotations.json` with boxes, run-length masks and keypoints."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flows.exports.files import line, rounded, write_array
+from flows.exports.reading import Reading
+from tools.values import Detections, Poses
+from tools.values.poses import COCO17, SKELETON
+
+KINDS = ("Detections", "Poses")
+SEEN = 0.3
+"""Keypoints below this score count as not labelled."""
+
+
+def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+    """Write the file. Image ids number the items from 1 in order of name; "file_name" is the item's name.
+
+    Frames of videos are left out: COCO has pictures only.
+    """
+    numbers = {label: number for number, label in enumerate(reading.labels(), 1)}
+    categories: list[dict[str, Any]] = [{"id": number, "name": label} for label, number in numbers.items()]
+    for category in categories:
+        if category["name"] == "person":
+            category |= {"keypoints": list(COCO17), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
+    info = {"description": reading.plan.request, "contributor": "superlink", "version": "1"}
+    with (folder / "annotations.json").open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f'{{"info":{line(info)},"licenses":[],"categories":{line(categories)},\n"images":')
+        images = write_array(file, _images(reading))
+        file.write(',\n"annotations":')
+        annotations = write_array(file, _annotations(reading, numbers))
+        file.write("}\n")
+    return {"images": images, "annotations": annotations, "categories": len(categories)}
+
+
+def _images(reading: Reading) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(reading.rows(), 1):
+        height, width = row.size
+        yield {"id": number, "file_name": row.name, "width": width, "height": height, "sha256": row.ref["sha256"]}
+
+
+def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+    count = 0
+    for image, row in enumerate(reading.rows(), 1):
+        for _, found in reading.marks(row):
+            for one in _detections(found, numbers) if isinstance(found, Detections) else _poses(found, numbers):
+                count += 1
+                yield {"id": count, "image_id": image, "iscrowd": 0, **one}
+
+
+def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+    import pycocotools.mask
+
+    if found.frames is not None:
+        return
+    for place, one in enumerate(found):
+        x0, y0, x1, y1 = one.box
+        annotation: dict[str, Any] = {
+            "category_id": numbers[one.label],
+            "bbox": rounded((x0, y0, x1 - x0, y1 - y0)),
+            "area": round((x1 - x0) * (y1 - y0), 2),
+            "score": round(one.score, 6),
+        }
+        if found.masks is not None:
+            mask = found.masks[place]
+            annotation |= {"segmentation": mask, "area": float(pycocotools.mask.area(mask))}
+        yield annotation
+
+
+def _poses(found: Poses, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+    for points, (x0, y0, x1, y1), score in zip(found.keypoints, found.xyxy, found.scores, strict=True):
+        flat: list[float] = []
+        for x, y, sure in points:
+            flat += [*rounded((x, y)), 2] if sure >= SEEN else [0, 0, 0]
+        yield {
+            "category_id": numbers["person"],
+            "bbox": rounded((x0, y0, x1 - x0, y1 - y0)),
+            "area": round(float((x1 - x0) * (y1 - y0)), 2),
+            "keypoints": flat,
+            "num_keypoints": int((points[:, 2] >= SEEN).sum()),
+            "score": round(float(score), 6),
+        }

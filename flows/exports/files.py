@@ -1,0 +1,79 @@
+"""Names, numbers and outlines as several formats write them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIGITS = 2
+"""Places behind the point of pixels: a hundredth of a pixel."""
+
+
+class Names:
+    """File names for results, each once: two items that differ only in their ending get it into their name."""
+
+    def __init__(self) -> None:
+        """Nothing is taken yet."""
+        self._taken: set[str] = set()
+
+    def place(self, name: str, suffix: str) -> PurePosixPath:
+        """A free path for an item's result, like the item's with another ending."""
+        path = PurePosixPath(name)
+        tries = [path.with_suffix(""), path.parent / f"{path.stem}_{path.suffix[1:]}"]
+        tries += [path.parent / f"{path.stem}_{number}" for number in range(2, 1000)]
+        for stem in tries:
+            if str(stem).lower() not in self._taken:
+                self._taken.add(str(stem).lower())
+                return stem.with_name(stem.name + suffix)
+        raise AssertionError("a thousand items of one name")
+
+
+def save(file: Path, data: bytes | str) -> None:
+    """Write a file and the folders above it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def line(data: Any) -> str:
+    """JSON on one line, the same for the same data."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_array(file: Any, rows: Iterable[Any]) -> int:
+    """Write a JSON array row by row, so that it never is in memory as a whole; return how many rows."""
+    count = 0
+    file.write("[")
+    for row in rows:
+        file.write(("," if count else "") + "\n" + line(row))
+        count += 1
+    file.write("\n]")
+    return count
+
+
+def rounded(values: Iterable[Any], digits: int = DIGITS) -> list[float]:
+    """Plain floats of so many places."""
+    return [round(float(value), digits) for value in values]
+
+
+def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """One polygon (N, 2) around a mask, x and y in pixels; parts are joined by lines that go there and back.
+
+    Formats with one polygon for each thing can hold things in several parts only so.
+    """
+    import cv2
+
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    parts = sorted((part.reshape(-1, 2).astype(np.float64) for part in found if len(part) >= 3),
+                   key=lambda part: (-cv2.contourArea(part.astype(np.float32)), part[0].tolist()))  # fmt: skip
+    if not parts:
+        return np.zeros((0, 2))
+    whole: NDArray[np.float64] = parts[0]
+    for part in parts[1:64]:
+        apart = ((whole[:, None] - part[None]) ** 2).sum(-1)
+        here, there = np.unravel_index(int(apart.argmin()), apart.shape)
+        turned = np.roll(part, -int(there), axis=0)
+        whole = np.concatenate([whole[: here + 1], turned, turned[:1], whole[here:]])
+    return whole

@@ -1,0 +1,32 @@
+"""JSON lines: one for each item, with everything that was found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from flows.exports.files import line
+from flows.exports.reading import Reading
+from tools.values import Image, Text
+from tools.values.base import JSON_TYPE
+
+KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
+
+
+def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+    """Write `items.jsonl`. Pictures, sound and video are given by their hash in the store."""
+    count = 0
+    with (folder / "items.jsonl").open("w", encoding="utf-8", newline="\n") as file:
+        for row in reading.rows():
+            found: dict[str, list[Any]] = {step: [] for step in reading.steps}
+            for step, _, ref in reading.refs(row):
+                content: Any = None
+                if ref["media_type"] == JSON_TYPE:
+                    content = json.loads(reading.value(row, step, ref).to_bytes())
+                elif ref["kind"] == Text.kind:
+                    content = str(reading.store.get(ref))
+                found[step].append({"kind": ref["kind"], "sha256": ref["sha256"], "value": content})
+            size = dict(zip(("height", "width"), row.size, strict=True)) if row.ref["kind"] == Image.kind else {}
+            facts = {"item": row.name, "sha256": row.ref["sha256"], "kind": row.ref["kind"], **size, "results": found}
+            file.write(line(facts) + "\n")
+            count += 1
+    return {"items": count}

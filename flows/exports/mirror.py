@@ -1,0 +1,34 @@
+"""A mirrored tree: edited pictures, sound and video under the names of what they were made from."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.exports.files import Names, save
+from flows.exports.reading import Reading
+from flows.ledger import listed
+
+KINDS = ("Image", "Audio", "Video")
+
+
+def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+    """Write the files; with several steps each has a folder, and what came as a list is numbered."""
+    names = {step: Names() for step in reading.steps}
+    files = 0
+    for row in reading.rows():
+        for step in reading.steps:
+            refs = row.refs.get(step, [])
+            several = isinstance(refs, list)
+            for number, ref in enumerate(listed(refs), 1):
+                if ref["kind"] not in KINDS:
+                    continue
+                # A picture without anything to hide is the source's own, and not in the store.
+                own = ref["sha256"] == row.ref["sha256"]
+                value = None if own else reading.store.get(ref)
+                suffix = Path(row.name).suffix if value is None else value.suffix
+                wanted = Path(row.name)
+                stem = str(wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")) if several else row.name
+                place = names[step].place(stem, suffix)
+                top = folder / step if len(reading.steps) > 1 else folder
+                save(top / place, reading.source(row) if value is None else value.to_bytes())
+                files += 1
+    return {"files": files}

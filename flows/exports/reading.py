@@ -1,0 +1,208 @@
+"""What every export reads: the items that are done, what was found in them, and what people said of it."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.plan import reference
+from agents.state import Refs
+from agents.wiring import uses
+from flows.ledger import Entry, Ledger, listed
+from tools.errors import SuperlinkError
+from tools.store import Ref, Store
+from tools.values import Detections, Poses, Value
+
+MARKS = ("Detections", "Poses")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item that is done.
+
+    Attributes:
+        entry: as the ledger has it; its `ref` is there.
+        refs: step to what it gave.
+    """
+
+    entry: Entry
+    refs: dict[str, Refs]
+
+    @property
+    def name(self) -> str:
+        """Its name within the source."""
+        return self.entry.name
+
+    @property
+    def ref(self) -> Ref:
+        """The item itself."""
+        assert self.entry.ref is not None  # an item that is done was opened
+        return self.entry.ref
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a picture or video, (0, 0) of a sound."""
+        summary = self.ref["summary"]
+        return int(summary.get("height", 0)), int(summary.get("width", 0))
+
+
+class Reading:
+    """A ledger as exports read it.
+
+    Args:
+        ledger: of the run.
+        store: where values are.
+        kinds: that the format can hold.
+        steps: whose results to take, instead of choosing them by kind.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, kinds: Sequence[str], steps: tuple[str, ...] = ()) -> None:
+        """Choose the steps.
+
+        Raises:
+            SuperlinkError: when a step that was asked for is not in the plan.
+        """
+        self.ledger, self.store, self.kinds, self.plan = ledger, store, tuple(kinds), ledger.plan
+        ids = [step.id for step in self.plan.steps]
+        if unknown := [step for step in steps if step not in ids]:
+            raise SuperlinkError(f"The plan has no step {unknown[0]!r}", f"Its steps are {', '.join(ids)}")
+        self.steps = steps or self._chosen()
+        self._verdicts: dict[tuple[int, str, str], dict[int, tuple[str, str]]] = {}
+        for item, step, sha256, place, verdict, correct in ledger.db.execute(
+            "SELECT item, step, sha256, place, verdict, correct FROM review WHERE verdict IN ('rejected', 'corrected')"
+        ):
+            self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
+
+    def rows(self) -> Iterator[Row]:
+        """Each item that is done, in order of name."""
+        return (Row(entry, refs) for entry, refs in self.ledger.done() if entry.ref is not None)
+
+    def refs(self, row: Row, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
+        """Step, number in its list, and reference of what the chosen steps gave, of these kinds."""
+        for step in self.steps:
+            for number, ref in enumerate(listed(row.refs.get(step, []))):
+                if ref["kind"] in (kinds or self.kinds):
+                    yield step, number, ref
+
+    def marks(self, row: Row) -> Iterator[tuple[str, Detections | Poses]]:
+        """Step and value of everything found in the item itself (not in what was cut out of it), as people left it."""
+        for step, _, ref in self.refs(row, MARKS):
+            if tuple(ref["summary"]["size"]) != row.size:
+                continue
+            value = self.store.get(ref)
+            if isinstance(value, Detections):
+                yield step, self.corrected(row, step, ref, value)
+            elif isinstance(value, Poses):
+                yield step, value
+
+    def corrected(self, row: Row, step: str, ref: Ref, found: Detections) -> Detections:
+        """Detections without what people rejected, and with the labels that they gave."""
+        verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
+        if not verdicts:
+            return found
+        keep = [n for n in range(len(found)) if verdicts.get(n, ("", ""))[0] != "rejected"]
+        labels = [verdicts[n][1] if n in verdicts else found.labels[n] for n in keep]
+        kept = found.select(np.array(keep, int))
+        return Detections(kept.xyxy, tuple(labels), kept.scores, kept.size, kept.masks, kept.ids, kept.frames)
+
+    def value(self, row: Row, step: str, ref: Ref) -> Value:
+        """A value as people left it."""
+        value = self.store.get(ref)
+        return self.corrected(row, step, ref, value) if isinstance(value, Detections) else value
+
+    def labels(self) -> list[str]:
+        """Every label of the chosen steps, sorted; read from the references' summaries."""
+        found: set[str] = set()
+        for row in self.rows():
+            for _, _, ref in self.refs(row, MARKS):
+                if tuple(ref["summary"]["size"]) == row.size:
+                    found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
+        corrected = {label for places in self._verdicts.values() for _, label in places.values() if label}
+        return sorted(found | corrected)
+
+    def source(self, row: Row) -> bytes:
+        """The bytes of the item's file.
+
+        Raises:
+            SuperlinkError: when it is gone or was changed.
+        """
+        return media_bytes(row, self.store)
+
+    def output_kinds(self) -> set[str]:
+        """Kinds of value that the plan's steps give."""
+        return {ref["kind"] for step in self.plan.steps for ref in self._sample(step.id)[:1]}
+
+    def provenance(self) -> dict[str, Any]:
+        """How the data set came to be: plan, tools, weights with their licences, scores, what people changed."""
+        tools: dict[str, str] = {}
+        weights: dict[tuple[str, str], str] = {}
+        review: Counter[str] = Counter()
+        for row in self.rows():
+            for ref in (ref for refs in row.refs.values() for ref in listed(refs)):
+                made = ref.get("provenance")
+                if made:
+                    tools[made["tool"]] = made["version"]
+                    weights |= {(one["id"], one["sha256"]): one["licence"] for one in made["weights"]}
+        for verdict, reason, count in self.ledger.db.execute(
+            "SELECT verdict, reason, count(*) FROM review GROUP BY verdict, reason"
+        ):
+            review[f"{reason}: {verdict or 'open'}"] += count
+        counts = self.ledger.counts()
+        edits = [dict(zip(("item", "step", "place", "label", "verdict", "correct"), row, strict=True))
+                 for row in self.ledger.db.execute(
+                     "SELECT name, step, place, label, verdict, correct FROM review JOIN items ON items.id = review.item "
+                     "WHERE verdict IN ('rejected', 'corrected') ORDER BY name, step, review.sha256, place")]  # fmt: skip
+        return {
+            "request": self.plan.request,
+            "plan": json.loads(self.plan.dumps()),
+            "plan_sha256": self.plan.hash,
+            "steps": list(self.steps),
+            "tools": dict(sorted(tools.items())),
+            "weights": [{"id": name, "sha256": sha256, "licence": licence}
+                        for (name, sha256), licence in sorted(weights.items())],
+            "licences": sorted(set(weights.values())),
+            "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
+            "review": dict(sorted(review.items())),
+            "human_edits": edits,
+        }  # fmt: skip
+
+    def _chosen(self) -> tuple[str, ...]:
+        """The outputs of a kind that the format holds, or else the last steps of such a kind."""
+        fitting = {step.id for step in self.plan.steps
+                   if any(ref["kind"] in self.kinds for ref in self._sample(step.id))}  # fmt: skip
+        outputs = [name for name in map(reference, self.plan.outputs) if name in fitting]
+        if outputs:
+            return tuple(dict.fromkeys(name for name in outputs if name is not None))
+        built_on = {name for step in self.plan.steps if step.id in fitting for name in uses(step)}
+        return tuple(step.id for step in self.plan.steps if step.id in fitting and step.id not in built_on)
+
+    def _sample(self, step: str) -> list[Ref]:
+        """What a step gave on some item; a list may be empty on the first ones."""
+        row = self.ledger.db.execute(
+            "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
+        ).fetchone()
+        return [] if row is None else listed(json.loads(row[0]))
+
+
+def media_bytes(row: Row, store: Store) -> bytes:
+    """The bytes of an item: of its file where it still lies, else of the store.
+
+    Raises:
+        SuperlinkError: when they are in neither place, or the file was changed.
+    """
+    import hashlib
+
+    if "://" not in row.entry.address and row.ref not in store:
+        try:
+            data = Path(row.entry.address).read_bytes()
+        except OSError as error:
+            raise SuperlinkError(f"{row.entry.address} cannot be read any more: {error.strerror}",
+                                 "Put it back, or run again without it") from error  # fmt: skip
+        if hashlib.sha256(data).hexdigest() != row.ref["sha256"]:
+            raise SuperlinkError(f"{row.entry.address} was changed since the run", "Run superlink annotate again")
+        return data
+    return store.get(row.ref).to_bytes()

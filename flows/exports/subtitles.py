@@ -1,0 +1,24 @@
+"""Subtitles: SubRip or WebVTT, one file for each transcript with times."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.exports.files import Names, save
+from flows.exports.reading import Reading
+from tools.values import Transcript
+
+KINDS = ("Transcript",)
+
+
+def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+    """Write the files, of the format "srt" or "vtt"; text that was read in pictures has no times and is left out."""
+    names = Names()
+    files = 0
+    for row in reading.rows():
+        for _, _, ref in reading.refs(row):
+            value = reading.store.get(ref)
+            if isinstance(value, Transcript) and all(said.start is not None for said in value.segments):
+                text = value.to_srt() if name == "srt" else value.to_vtt()
+                save(folder / names.place(row.name, f".{name}"), text)
+                files += 1
+    return {"files": files}

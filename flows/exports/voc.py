@@ -1,0 +1,57 @@
+"""Pascal VOC: one XML file for each picture."""
+
+import math
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+from flows.exports.files import Names, save
+from flows.exports.reading import Reading, Row
+from tools.values import Detections
+
+KINDS = ("Detections",)
+
+
+def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+    """Write the files. As in VOC, pixels count from 1 and a box ends with its last pixel."""
+    names = Names()
+    files = things = 0
+    for row in reading.rows():
+        found = [value for _, value in reading.marks(row) if isinstance(value, Detections) and value.frames is None]
+        root = _annotation(row, found)
+        Xml.indent(root)
+        text = Xml.tostring(root, encoding="unicode")
+        save(folder / "Annotations" / names.place(row.name, ".xml"), text + "\n")
+        files += 1
+        things += sum(map(len, found))
+    return {"files": files, "things": things}
+
+
+def _annotation(row: Row, values: list[Detections]) -> Xml.Element:
+    height, width = row.size
+    root = Xml.Element("annotation")
+    path = Path(row.name)
+    _add(root, "folder", path.parent.name)
+    _add(root, "filename", path.name)
+    _add(root, "path", row.name)
+    size = Xml.SubElement(root, "size")
+    for key, value in (("width", width), ("height", height), ("depth", 3)):
+        _add(size, key, value)
+    _add(root, "segmented", 0)
+    for found in values:
+        for one in found:
+            thing = Xml.SubElement(root, "object")
+            for key, said in (("name", one.label), ("pose", "Unspecified"), ("truncated", 0), ("difficult", 0),
+                              ("score", f"{one.score:.6f}")):  # fmt: skip
+                _add(thing, key, said)
+            x0, y0, x1, y1 = one.box
+            box = Xml.SubElement(thing, "bndbox")
+            for key, value in (("xmin", min(math.floor(x0) + 1, width)), ("ymin", min(math.floor(y0) + 1, height)),
+                               ("xmax", max(math.ceil(x1), 1)), ("ymax", max(math.ceil(y1), 1))):  # fmt: skip
+                _add(box, key, value)
+    return root
+
+
+def _add(parent: Xml.Element, name: str, text: object) -> None:
+    # Labels are people's words; control characters have no place in XML.
+    Xml.SubElement(parent, name).text = "".join(c for c in str(text) if c >= " " or c in "\t\n")

@@ -1,0 +1,63 @@
+"""A run as plain data, so that any process can take a part of it."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flows.desk import Desk
+from flows.keys import Present, signature
+from flows.ledger import FILE, Ledger
+from flows.review import Routing, enqueue
+from flows.shard import Outcome, Run, run_shard
+from tools.registry import load
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to work on a run; the plan is in the ledger.
+
+    Attributes:
+        out: folder of the run.
+        store: address of the values.
+        tools: Python files with further tools.
+        routing: what goes to review, as JSON.
+        signature: of plan, tools and weights when the run began.
+    """
+
+    out: str
+    store: str
+    tools: tuple[str, ...]
+    routing: str
+    signature: str
+
+    def facts(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> "Job":
+        """From what `facts` gave."""
+        return cls(**{**facts, "tools": tuple(facts["tools"])})
+
+    def work(self, ids: Sequence[int], told: Callable[[str, int], None] | None = None) -> Outcome:
+        """Bring items to their end in this process; models and connections stay for the next shard."""
+        ledger, run = opened(self)
+        outcome = run_shard(ledger, run, ids, told)
+        enqueue(ledger, run.desk, Routing.of(json.loads(self.routing)), outcome.done)
+        return outcome
+
+
+@lru_cache(maxsize=1)
+def opened(job: Job) -> tuple[Ledger, Run]:
+    """The job's ledger and what its shards share, once for each process."""
+    ledger = Ledger(Path(job.out) / FILE)
+    tools = load(job.tools)
+    return ledger, Run(ledger.plan, tools, signature(ledger.plan, tools), Desk(job.store), Present())
+
+
+def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
+    """`Job.work` with plain data in and out, for other processes and machines."""
+    return asdict(Job.of(facts).work(ids))

@@ -1,0 +1,172 @@
+"""``superlink annotate``: one request over a folder of any size, resumable, exported."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superlink.commands.options import add_planner, add_tools, make_planner
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from agents.plan import Plan
+    from flows.annotate import Summary
+    from flows.pilot import Forecast
+    from flows.review import Routing
+
+_SHOWN = 20
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("annotate", help="do what a request says to every file of a folder, and export a data set")
+    parser.add_argument("request", help='what should happen, such as "find every dog"; "" with --plan')
+    parser.add_argument("source", metavar="SOURCE", help="a folder, a glob, a list of paths (.txt) or an address like s3://…")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where ledger and exports go; the same again resumes")
+    parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
+    parser.add_argument("--yes", action="store_true", help="do not ask after the pilot")
+    parser.add_argument("--pilot", type=int, default=8, metavar="N", help="items to try first (default: 8; 0: none)")
+    parser.add_argument("--shard", type=_positive, default=64, metavar="N", help="items worked together (default: 64)")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes at the same time (default: 1)")
+    parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="so many items at most")
+    parser.add_argument("--budget", action="append", default=[], metavar="LIMIT",
+                        help="stop cleanly at a time (2h), a size on disk (10GB) or a share of failures (5%%); may be repeated")  # fmt: skip
+    parser.add_argument("--format", action="append", metavar="NAME",
+                        help="export as coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt or mirror; may be repeated")  # fmt: skip
+    parser.add_argument("--band", action="append", default=[], metavar="[LABEL=]LOW:HIGH",
+                        help="scores that go to review (default: 0.25:0.5); may be repeated")  # fmt: skip
+    parser.add_argument("--audit", type=float, default=0.02, metavar="SHARE", help="share of all finds that is reviewed (default: 0.02)")
+    add_planner(parser)
+    add_tools(parser)
+    parser.set_defaults(command=annotate)
+
+
+def annotate(given: argparse.Namespace) -> int:
+    """Run it, show how it goes, and say how it ended."""
+    from rich.console import Console
+
+    from agents.plan import Plan
+    from flows.annotate import annotate as run
+
+    console = Console(highlight=False)
+    with _Progress(console) as progress:
+        summary = run(
+            given.request, given.source, given.out, plan=Plan.load(given.plan) if given.plan else None,
+            planner=make_planner(given), tools=given.tools, approve=None if given.yes else _asker(console, progress),
+            pilot=given.pilot, shard=given.shard, workers=given.workers, retry_failed=given.retry_failed,
+            limit=given.limit, budget=given.budget, formats=given.format, routing=_routing(given), told=progress.told,
+        )  # fmt: skip
+    _tell(console, summary, given.out)
+    return 1 if summary.failed or summary.stopped else 0
+
+
+def _tell(console: "Console", summary: "Summary", out: Path) -> None:
+    for name, reason, hint in summary.failures[:_SHOWN]:
+        console.print(f"[red]{_plain(name)}[/]: {_plain(reason)}{'. ' + _plain(hint) if hint else ''}", soft_wrap=True)
+    if len(summary.failures) > _SHOWN:
+        console.print(f"… and {summary.failed - _SHOWN} more, all with their reasons in {out}/failures.txt", soft_wrap=True)
+    for name, folder in summary.exports.items():
+        console.print(f"[dim]{name}: {folder}[/]", soft_wrap=True)
+    if summary.stopped:
+        console.print(f"[yellow]Stopped: {summary.stopped}. The same command goes on.[/]", soft_wrap=True)
+    left = f", {summary.left} left" if summary.left else ""
+    console.print(f"{summary.done} of {summary.items} done, {summary.failed} failed{left}, in {_time(summary.seconds)} "
+                  f"({summary.ran} calls run, {summary.cached} reused)", soft_wrap=True)  # fmt: skip
+
+
+class _Progress:
+    """Shows events: a bar with the time left on a terminal, lines elsewhere."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self.console = console
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
+        self.bar = Progress(*columns, console=console, transient=True)
+        self.task: Any = None
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def told(self, event: dict[str, Any]) -> None:
+        """Show one event."""
+        match event["event"]:
+            case "plan":
+                self.console.print(event["tree"], markup=False)
+            case "scan":
+                changes = ", ".join(f"{event[key]} {key.replace('_', ' ')}" for key in ("new", "changed", "gone", "left_out")
+                                    if event[key])  # fmt: skip
+                self.console.print(f"{event['items']} items{' (' + changes + ')' if changes else ''}, {event['pending']} to do")
+            case "forecast":
+                self.console.print(_forecast(event["forecast"]), soft_wrap=True)
+            case "progress":
+                note = f"{event['failed']} failed, {_time(event['left'])} left"
+                if not self.console.is_terminal:
+                    self.console.print(f"[dim]{event['done'] + event['failed']} of {event['all']}, {note}[/]")
+                    return
+                if self.task is None:
+                    self.bar.start()
+                    self.task = self.bar.add_task("items", total=event["all"], note=note)
+                self.bar.update(self.task, completed=event["done"] + event["failed"], note=note)
+
+
+def _forecast(forecast: "Forecast") -> str:
+    lines = [f"Pilot: {forecast.pilot} items, {forecast.failed} failed."]
+    lines += [f"  {_plain(reason)}" for reason in forecast.reasons]
+    lines.append(f"The other {forecast.items}: about {_time(forecast.seconds)}, {forecast.bytes / 1e6:.0f} MB, "
+                 f"{forecast.review} finds to review.")  # fmt: skip
+    if forecast.sheet:
+        lines.append(f"Look at {forecast.sheet}")
+    return "\n".join(lines)
+
+
+def _asker(console: "Console", progress: _Progress) -> "Callable[[Plan, Forecast | None], bool]":
+    def ask(plan: "Plan", forecast: "Forecast | None") -> bool:
+        from tools.errors import SuperlinkError
+
+        if not sys.stdin.isatty():
+            raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes")
+        return console.input("Run it on all? \\[[b]y[/]]es, \\[[b]n[/]]o: ").strip().lower() in ("y", "yes")
+
+    return ask
+
+
+def _routing(given: argparse.Namespace) -> "Routing":
+    from flows.review import Routing
+    from tools.errors import ArgumentsInvalid
+
+    bands: dict[str, tuple[float, float]] = {}
+    for text in given.band:
+        label, _, scores = text.rpartition("=")
+        try:
+            low, high = (float(score) for score in scores.split(":"))
+        except ValueError as error:
+            raise ArgumentsInvalid("annotate", [f"--band {text}: write LOW:HIGH or LABEL=LOW:HIGH"]) from error
+        bands[label] = (low, high)
+    everywhere = bands.pop("", (0.25, 0.5))
+    return Routing(everywhere, bands, given.audit)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,35 @@
+"""``superlink export``: a data set from the ledger of a run; nothing is run."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("export", help="write what a run found as a data set, without running anything")
+    parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")
+    parser.add_argument("formats", nargs="+", metavar="FORMAT",
+                        help="coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt or mirror")  # fmt: skip
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where the formats' folders go (default: DIR)")
+    parser.add_argument("--step", action="append", default=[], metavar="ID", help="whose results; may be repeated")
+    parser.set_defaults(command=export)
+
+
+def export(given: argparse.Namespace) -> int:
+    """Write each format into a folder of its name."""
+    from flows.exports import export as write
+    from flows.ledger import Ledger
+    from tools.settings import settings
+    from tools.store import Store
+
+    ledger = Ledger.existing(given.run)
+    try:
+        store = Store(ledger.fact("store") or settings().store_url)
+        for name in given.formats:
+            folder = (given.to or given.run) / name
+            counts = write(ledger, store, name, folder, given.step)
+            print(f"{folder}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+    finally:
+        ledger.close()
+    return 0

@@ -1,0 +1,50 @@
+"""``superlink review``: finds that wait for a person, their verdicts, and how good each label is."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("review", help="list and resolve the finds of a run that a person should look at")
+    parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")
+    parser.add_argument("--accept", type=int, nargs="+", default=[], metavar="NUMBER", help="these are right")
+    parser.add_argument("--reject", type=int, nargs="+", default=[], metavar="NUMBER", help="nothing is there")
+    parser.add_argument("--correct", nargs=2, action="append", default=[], metavar=("NUMBER", "LABEL"), help="it is something else")
+    parser.add_argument("--label", default="", help="list only this label")
+    parser.add_argument("--reason", default="", choices=["", "band", "audit"], help="list only these")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="list so many (default: 50)")
+    parser.add_argument("--all", action="store_true", help="list resolved ones, too")
+    parser.set_defaults(command=review)
+
+
+def review(given: argparse.Namespace) -> int:
+    """Note the verdicts, or list what waits; then say how good the labels are."""
+    import getpass
+
+    from flows.ledger import Ledger
+    from flows.review import precision, queue, resolve
+    from tools.errors import ArgumentsInvalid
+
+    ledger = Ledger.existing(given.run)
+    try:
+        who = getpass.getuser()
+        for number in given.accept:
+            resolve(ledger, number, "accepted", who=who)
+        for number in given.reject:
+            resolve(ledger, number, "rejected", who=who)
+        for number, label in given.correct:
+            if not number.isdecimal():
+                raise ArgumentsInvalid("review", [f"--correct takes a number and a label, not {number!r}"])
+            resolve(ledger, int(number), "corrected", label, who)
+        if not (given.accept or given.reject or given.correct):
+            for one in queue(ledger, given.label, given.reason, given.all, given.limit):
+                verdict = f"  {one.verdict} {one.correct}".rstrip()
+                print(f"{one.id:6}  {one.score:.2f}  {one.label:20}  {one.reason:5}  {one.item} ({one.step}){verdict}")
+        for label in precision(ledger):
+            print(f"{label.label}: {label.right} of {label.audited} audited finds right, "
+                  f"{label.low:.0%} to {label.high:.0%} (95 %)")  # fmt: skip
+    finally:
+        ledger.close()
+    return 0

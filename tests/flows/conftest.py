@@ -1,0 +1,63 @@
+"""Pictures to work on, made from real photographs, and how tests start a run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image as Pil
+
+from agents.plan import Plan
+from flows.annotate import Summary, annotate
+
+TOOLS = str(Path(__file__).with_name("finding.py"))
+FIND: dict[str, Any] = {
+    "request": "find the bright parts", "outputs": ["$s1"],
+    "steps": [{"id": "s1", "tool": "bright", "args": {"image": "$image"}}],
+}  # fmt: skip
+DARKEN: dict[str, Any] = {
+    "request": "darken the bright parts", "outputs": ["$s2"],
+    "steps": [*FIND["steps"], {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}}],
+}  # fmt: skip
+
+Run = Callable[..., Summary]
+
+
+def make(folder: Path, count: int, damaged: int = 0) -> Path:
+    """So many different pictures, and damaged files among them."""
+    data = pytest.importorskip("skimage.data")
+    photos = [Pil.fromarray(photo) for photo in (data.astronaut(), data.cat(), data.coffee())]
+    (folder / "sub").mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        photo = photos[number % 3]
+        left, top = number * 7 % 200, number * 11 % 150
+        piece = photo.crop((left, top, left + 120 + number % 5, top + 90 + number % 7))
+        if number % 2:
+            piece = piece.transpose(Pil.Transpose.FLIP_LEFT_RIGHT)
+        piece.save(folder / ("sub" if number % 4 == 3 else "") / f"p{number:04}.jpg", quality=90)
+    whole = next(folder.glob("*.jpg")).read_bytes() if count else b"\xff\xd8\xff"
+    for number in range(damaged):
+        (folder / f"bad{number}.jpg").write_bytes([b"", whole[: len(whole) // 3], b"no picture at all"][number % 3])
+    return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return make(tmp_path / "pictures", 12, 3)
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "calls.txt"
+    file.touch()
+    monkeypatch.setenv("FINDING_LOG", str(file))
+    return file
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Run:
+    def start(source: Path | str, plan: dict[str, Any] = FIND, **more: Any) -> Summary:
+        out = more.pop("out", tmp_path / "out")
+        return annotate("", str(source), out, plan=Plan.load(plan), tools=[TOOLS], **{"pilot": 0, **more})
+
+    return start

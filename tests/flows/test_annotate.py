@@ -1,0 +1,230 @@
+"""Runs over real files: faults, caching, resuming, budgets, approval, several processes."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agents.plan import Plan
+from flows.annotate import AnnotateError, PlanRefused, annotate
+from flows.ledger import FILE, Ledger
+from flows.review import Routing
+from flows.shard import PlanUnfit, RunStopped, wanted
+from superlink.cli import main
+from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, make
+
+
+def calls(log: Path, name: str) -> int:
+    return log.read_text().split().count(name)
+
+
+def test_a_bad_file_is_one_failed_row(run: Run, pictures: Path, tmp_path: Path) -> None:
+    summary = run(pictures, shard=5)
+    assert (summary.items, summary.done, summary.failed, summary.left) == (15, 12, 3, 0)
+    reasons = {name: reason for name, reason, _ in summary.failures}
+    assert "empty" in reasons["bad0.jpg"] and "damaged" in reasons["bad1.jpg"] and "not a picture" in reasons["bad2.jpg"]
+    assert "bad1.jpg" in (tmp_path / "out" / "failures.txt").read_text()
+
+
+def test_nothing_is_done_twice(run: Run, pictures: Path, log: Path) -> None:
+    shutil.copy(pictures / "p0000.jpg", pictures / "twin.jpg")
+    assert run(pictures).done == 13
+    assert calls(log, "bright") == 12  # twins are worked once
+    again = run(pictures)
+    assert (again.ran, again.done) == (0, 13) and calls(log, "bright") == 12
+    # Another last step, and then the first step is found again under the old one.
+    assert run(pictures, DARKEN).ran == 12 and calls(log, "bright") == 12
+    assert run(pictures, FIND).ran == 0
+
+
+def test_a_changed_file_is_worked_again_and_a_missing_one_is_left_out(run: Run, pictures: Path, log: Path) -> None:
+    run(pictures)
+    shutil.copy(pictures / "p0001.jpg", pictures / "p0000.jpg")
+    (pictures / "p0002.jpg").unlink()
+    make(pictures.parent / "more", 14)
+    shutil.copy(pictures.parent / "more" / "p0013.jpg", pictures / "p0013.jpg")
+    summary = run(pictures)
+    assert (summary.items, summary.done) == (15, 12)
+    assert summary.ran == 1  # only p0013 has content that was not worked before
+
+
+def test_retry_failed_runs_only_those(run: Run, pictures: Path, log: Path) -> None:
+    run(pictures)
+    before = calls(log, "bright")
+    assert run(pictures).failed == 3
+    summary = run(pictures, retry_failed=True)
+    assert (summary.failed, calls(log, "bright")) == (3, before)
+    make(pictures.parent / "more", 20)
+    (pictures / "bad0.jpg").write_bytes((pictures.parent / "more" / "p0018.jpg").read_bytes())
+    assert run(pictures).failed == 2
+
+
+def test_another_version_of_a_tool_is_run_again(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tools.registry import file_tools
+
+    run(pictures)
+    bright = next(tool for tool in file_tools(Path(TOOLS)) if tool.name == "bright")
+    monkeypatch.setattr(bright, "version", "2")
+    assert run(pictures).ran == 12
+
+
+def test_several_processes_give_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
+    run(pictures, DARKEN, formats=["jsonl", "mirror"])
+    both = run(pictures, DARKEN, formats=["jsonl", "mirror"], out=tmp_path / "two", workers=2, shard=4,
+               store=str(tmp_path / "store two"))  # fmt: skip
+    assert both.ran == 24
+    for name in ("jsonl/items.jsonl", "jsonl/provenance.json", "mirror/sub/p0003.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_list_mapped_within_an_item(run: Run, pictures: Path, tmp_path: Path) -> None:
+    steps = [*FIND["steps"], {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}},
+             {"id": "s3", "tool": "bright", "args": {"image": "$s2"}}]  # fmt: skip
+    summary = run(pictures, {"steps": steps, "outputs": ["$s2", "$s3"]}, formats=["mirror", "jsonl"])
+    assert summary.done == 12
+    assert (tmp_path / "out" / "mirror" / "p0000_1.png").exists() and (tmp_path / "out" / "mirror" / "p0000_2.png").exists()
+    line = json.loads((tmp_path / "out" / "jsonl" / "items.jsonl").read_text().splitlines()[0])
+    assert len(line["results"]["s3"]) == 2
+
+
+def test_budgets_stop_between_shards(run: Run, pictures: Path) -> None:
+    summary = run(pictures, shard=4, budget=["0.001MB"], formats=[])
+    assert "MB" in summary.stopped and summary.left > 0
+    assert run(pictures, formats=[]).left == 0
+
+
+def test_pilot_forecast_and_approval(run: Run, pictures: Path, tmp_path: Path) -> None:
+    asked = []
+    with pytest.raises(PlanRefused):
+        run(pictures, pilot=4, approve=lambda plan, forecast: asked.append(forecast) or False)
+    (forecast,) = asked
+    assert (forecast.pilot, forecast.items) == (4, 11) and forecast.seconds > 0 and forecast.sheet.exists()
+    assert run(pictures, pilot=4, approve=lambda plan, forecast: True).done == 12
+    # Approved once, this plan is not asked about again.
+    assert run(pictures, retry_failed=True, approve=lambda plan, forecast: False).failed == 3
+
+
+def test_missing_weights_stop_the_run(run: Run, pictures: Path) -> None:
+    plan = {"steps": [{"id": "s1", "tool": "pose", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+    with pytest.raises(RunStopped, match="yolo26n-pose"):
+        run(pictures, plan)
+
+
+def test_a_vanished_file_and_one_that_is_changed_underneath(run: Run, pictures: Path) -> None:
+    listed = pictures / "list.txt"
+    listed.write_text("p0000.jpg\n# not this one\nno-such.jpg\nsub/p0003.jpg\n")
+    summary = run(listed)
+    assert (summary.done, [name for name, _, _ in summary.failures]) == (2, ["no-such.jpg"])
+
+
+def test_a_full_disk_stops_the_run_and_leaves_it_resumable(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from tools.store import Store
+
+    whole = Store._write
+    left = [4]
+
+    def write(self: Store, *args: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "_write", write)
+    with pytest.raises(RunStopped, match="No space left"):
+        run(pictures, DARKEN, shard=4)
+    monkeypatch.setattr(Store, "_write", whole)
+    assert (run(pictures, DARKEN).done, run(pictures, DARKEN).failed) == (12, 3)
+
+
+def test_one_run_for_one_folder(run: Run, pictures: Path, tmp_path: Path) -> None:
+    run(pictures)
+    with pytest.raises(AnnotateError, match="holds a run over"):
+        run(make(tmp_path / "other", 1))
+
+
+def test_plans_for_many_files_work_on_one() -> None:
+    assert wanted(Plan.load(DARKEN)) == "image"
+    with pytest.raises(PlanUnfit, match="no file"):
+        wanted(Plan.load({"steps": [{"id": "s1", "tool": "generate", "args": {"prompt": "a cat"}}]}))
+
+
+def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path: Path) -> None:
+    from flows.review import ReviewError, precision, queue, resolve
+
+    run(pictures, routing=Routing(band=(0, 0.4), audit=0.5), formats=["coco"])
+    before = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
+    ledger = Ledger.existing(tmp_path / "out")
+    waiting = list(queue(ledger))
+    audited = [one for one in waiting if one.reason == "audit"]
+    assert audited and all(one.score < 0.4 for one in waiting if one.reason == "band")
+    resolve(ledger, audited[0].id, "rejected", who="ann")
+    resolve(ledger, audited[1].id, "corrected", "window", who="ann")
+    for one in audited[2:]:
+        resolve(ledger, one.id, "accepted", who="ann")
+    with pytest.raises(ReviewError):
+        resolve(ledger, 10_000, "accepted")
+    found = precision(ledger)
+    assert sum(one.audited for one in found) == len(audited) and all(one.low <= one.right / one.audited <= one.high for one in found)
+    ledger.close()
+    assert main(["export", str(tmp_path / "out"), "coco"]) == 0
+    after = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
+    assert len(after["annotations"]) == len(before["annotations"]) - 1
+    assert "window" in [category["name"] for category in after["categories"]]
+    provenance = json.loads((tmp_path / "out" / "coco" / "provenance.json").read_text())
+    assert {edit["verdict"] for edit in provenance["human_edits"]} == {"rejected", "corrected"}
+
+
+def test_wilson_matches_published_values() -> None:
+    from flows.review import wilson
+
+    # Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
+
+
+def test_the_command(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(DARKEN))
+    out = tmp_path / "out"
+    common = ["annotate", "", str(pictures), "--out", str(out), "--plan", str(plan), "--tools", TOOLS, "--pilot", "3"]
+    assert main(common) == 1  # nobody can be asked
+    assert "--yes" in capsys.readouterr().err
+    assert main([*common, "--yes", "--format", "mirror", "--format", "coco"]) == 1
+    told = capsys.readouterr().out
+    assert "12 of 15 done, 3 failed" in told and "bad1.jpg" in told and (out / "pilot.png").exists()
+    assert main(["review", str(out)]) == 0
+    assert main(["export", str(out), "no-such"]) == 1
+    assert main(["export", str(out), "jsonl", "--to", str(tmp_path / "to"), "--step", "s1"]) == 0
+
+
+def test_a_ledger_of_a_hundred_thousand_items_scans_and_resumes(tmp_path: Path) -> None:
+    from flows.source import Item
+
+    ledger = Ledger(tmp_path / FILE)
+    items = [Item(f"{n:06}.jpg", f"/x/{n:06}.jpg", n, str(n)) for n in range(100_000)]
+    assert ledger.take(items).new == 100_000
+    ledger.settle([(n, "done", "", "") for n in range(1, 99_001)], "sig")
+    ledger.close()
+    ledger = Ledger(tmp_path / FILE)
+    assert ledger.take(items).changed == 0
+    assert len(ledger.pending("sig")) == 1000
+
+
+def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / FILE)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    from flows.ledger import LedgerError
+
+    with pytest.raises(LedgerError, match="version 99"):
+        Ledger(tmp_path / FILE)
+
+
+def test_without_request_or_plan(home: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(PlanRefused):
+        annotate("", str(pictures), tmp_path / "out")
