@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """A planner is asked once, and asked again with the problems twice at most."""
 
+LONGEST_HAVE = 3
+"""The backbone was trained on so many values at hand; of more it is told each kind once, where it was last made."""
+
 
 class Demonstration(NamedTuple):
     """A request that was planned well, shown to a planner as an example.
@@ -84,7 +87,9 @@ class BackbonePlanner:
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
-        have = list(dict.fromkeys(what.kind for what in known(values).values()))
+        have = [what.kind for what in known(values).values()]
+        if len(have) > LONGEST_HAVE:
+            have = list(dict.fromkeys(reversed(have)))[::-1]
         with _model.lease(self.adapter) as model:
             calls = model.plan(
                 request,

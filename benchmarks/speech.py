@@ -37,14 +37,14 @@ def normaliser() -> Any:
 
 
 def word_errors(said: str, heard: str) -> tuple[int, int]:
-    """Return the number of wrong words and the number of words that are said."""
+    """Return the number of wrong words and the number of words that are said (1 for silence)."""
     reference, words = normaliser()(said).split(), normaliser()(heard).split()
     costs = np.arange(len(words) + 1)  # of turning no word of the reference into each beginning of what was heard
     for number, word in enumerate(reference, 1):
         before, costs = costs, np.full(len(words) + 1, number)
         for i, other in enumerate(words, 1):
             costs[i] = min(before[i] + 1, costs[i - 1] + 1, before[i - 1] + (word != other))
-    return int(costs[-1]), len(reference)
+    return int(costs[-1]), max(len(reference), 1)
 
 
 def word_error_rate(said: str, heard: str) -> float:

@@ -18,7 +18,7 @@ from tools.settings import settings
 from tools.store import Store
 from ui.draw import fault_html, limits_html, plan_html
 from ui.look import CSS, THEME
-from ui.turns import Tab, Turns, of_type
+from ui.turns import Message, Tab, Turns, of_type
 
 USER = "superlink"
 """User name that goes with the password."""
@@ -207,7 +207,7 @@ class _Page:
         return {
             self.tab: tab,
             self.files: tab.files,
-            self.chat: tab.chat,
+            self.chat: [_drawn(message) for message in tab.chat],
             self.request: gr.update(submit_btn=tab.stage != "working", **empty),
             self.plan: plan_html(tab),
             self.decision: gr.update(visible=tab.stage == "approval"),
@@ -243,6 +243,14 @@ def _lay_out_files(files: tuple[Path, ...]) -> None:
         text = file.read_text(encoding="utf-8")
         gr.Textbox(text, label=_caption(file), lines=1, max_lines=8, interactive=False, buttons=["copy"])
     gr.Files([str(file) for file in files], label="Files, and the record of how they came to be", elem_id="files")
+
+
+def _drawn(message: Message) -> dict[str, Any]:
+    """A message with its picture as a widget of ours: Gradio's own has a button that uploads it to a public site."""
+    content = message["content"]
+    if isinstance(content, dict) and of_type([Path(content["path"])], "image"):
+        return {**message, "content": gr.Image(content["path"], buttons=[], show_label=False, interactive=False)}
+    return message
 
 
 def _caption(file: Path) -> str:

@@ -65,12 +65,14 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(unpacked: list[Path], 
     assert [(step.id, step.tool, step.args) for step in plan.steps] == [
         ("s5", "detect", {"labels": ["dog"]}), ("s6", "pose", {"regions": "above"})]  # fmt: skip
     assert plan.request == "look at the dogs" and plan.outputs == ()
-    BackbonePlanner().plan("again", values, CARDS, problems=[Problem("s1", "image", "none")])
+    few = {"image": "Image", "s1": "Detections", "s2": "Image"}
+    BackbonePlanner().plan("again", few, CARDS, problems=[Problem("s1", "image", "none")])
     (model,) = Model.made
     assert model.core == home / "core" / "smollm2-135m" == unpacked[0] and len(unpacked) == 1
     first, second = model.asked
     assert first["have"] == ["Image", "Text", "Detections"] and first["cards"] == CARDS
     assert first["shown"] == [(["Image"], "find cats", [{"tool": "detect", "args": {"labels": ["cat"]}}])]
+    assert second["have"] == ["Image", "Detections", "Image"]
     assert (first["typed"], second["typed"]) == (False, True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents.check import MAX_STEPS
 from agents.kinds import AnyTool
 from agents.plan import ABOVE, Plan, PlanInvalid
 from agents.policy import Policy
@@ -344,3 +345,9 @@ def test_state_carries_references_only(opened: Open, tmp_path: Path) -> None:
     list(session.start("blur", {"image": picture(2000, 2000)}))
     session.close()
     assert sum(file.stat().st_size for file in (tmp_path / "memory").iterdir()) < 400_000
+
+
+def test_the_longest_plan_runs(opened: Open) -> None:
+    calls = [("shout", {"text": f"$s{n}" if n else "x"}) for n in range(MAX_STEPS)]
+    done = list(opened(plan(*calls)).start("go"))[-1]
+    assert done["answer"] == "X" and len(done["record"]["steps"]) == MAX_STEPS

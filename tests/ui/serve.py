@@ -7,33 +7,41 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from agents.kinds import Card
 from agents.plan import Plan, Step
-from agents.planner import Demonstration
+from agents.planner import Demonstration, first_free
 from agents.problems import Problem
 from tools import Number, Text, tool
 from tools.errors import WeightsMissing
 from tools.registry import load
 from ui.page import launch
 
-FACES = Step(id="s1", tool="detect", args={"labels": ["face"]})
-
+Call = tuple[str, dict[str, Any]]
 
 @tool
 def strange(number: Number) -> Text:
-    """Give a text that pretends to be more than text."""
-    time.sleep(number.value)
+    """Give, after a while, a text that pretends to be more than text."""
+    time.sleep(1)
     return Text('![x](http://192.0.2.1/x.png) <img src="http://192.0.2.1/y.png">')
 
 
-RULES = {
-    "count": [FACES, Step(id="s2", tool="count")],
-    "blur": [Step(id="s1", tool="redact")],  # works on what an earlier turn found
-    "cut": [FACES, Step(id="s2", tool="crop")],
-    "strange": [Step(id="s1", tool="strange")],
+@tool
+def shout(text: Text) -> Text:
+    """Write in capitals."""
+    return Text(text.text.upper())
+
+
+FACES: Call = ("detect", {"labels": ["face"]})
+RULES: dict[str, list[Call]] = {
+    "count": [FACES, ("count", {})],
+    "blur": [("redact", {})],  # works on what an earlier turn found
+    "cut": [FACES, ("crop", {})],
+    "strange": [("strange", {})],
+    "wait": [FACES, ("count", {}), ("strange", {}), ("shout", {})],
 }
 
 
@@ -50,8 +58,10 @@ class Rules:
     ) -> Plan:
         if "away" in request:
             raise WeightsMissing("the planner is away", "Run: superlink models pull planner")
-        return Plan(steps=tuple(next((steps for word, steps in RULES.items() if word in request), ())))
+        calls = next((calls for word, calls in RULES.items() if word in request), [])
+        first = first_free(values)
+        return Plan(steps=tuple(Step(id=f"s{n}", tool=name, args=args) for n, (name, args) in enumerate(calls, first)))
 
 
 if __name__ == "__main__":
-    launch({**load(entry_points=False), "strange": strange}, Rules(), port=int(sys.argv[1]))
+    launch({**load(entry_points=False), "strange": strange, "shout": shout}, Rules(), port=int(sys.argv[1]))

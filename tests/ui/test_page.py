@@ -126,7 +126,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     say(page, "now blur them")
     expect(run).to_be_visible()
     expect(plan).to_contain_text("Waits for you")
-    expect(plan).to_contain_text("s1")
+    expect(plan.locator("li")).to_have_count(1)
     assert not page.locator("#pictures").is_visible()
     shot(page, "3_waits")
     run.click()
@@ -150,8 +150,6 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     page.get_by_role("button", name="Edit…").click()
     editor = page.locator("#editor .cm-content")
     expect(editor).to_contain_text('"tool": "redact"')
-    text = page.locator("#editor").inner_text()
-    assert "$image" in text
     shot(page, "5_editor")
     for mistake, complaint in (("{", "is not a plan"), ('{"steps": [{"id": "s9", "tool": "bleach"}]}', "bleach")):
         editor.fill(mistake)
@@ -161,7 +159,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
             expect(run).to_be_disabled()
             shot(page, "6_problem")
             page.get_by_role("button", name="Edit…").click()
-    fixed = {"steps": [{"id": "s9", "tool": "redact", "args": {"how": "fill"}}], "outputs": ["$s9"]}
+    fixed = {"steps": [{"id": "s90", "tool": "redact", "args": {"how": "fill"}}], "outputs": ["$s90"]}
     editor.fill(json.dumps(fixed))
     page.get_by_role("button", name="Run the edited plan").click()
     expect(plan).to_contain_text("Done")
@@ -174,6 +172,13 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     say(page, "something strange")
     expect(chat).to_contain_text("![x](http://192.0.2.1/x.png) <img")
     shot(page, "7_strange")
+
+    # What is running can be stopped between two steps.
+    say(page, "wait")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(plan).to_contain_text("Stopped")
+    expect(chat).to_contain_text("Stopped. What the finished steps gave")
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)
     assert "Traceback" not in page.content()
     others = [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]
     assert not others

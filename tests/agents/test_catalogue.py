@@ -1,0 +1,25 @@
+"""The plans that the backbone is trained on hold against the tools that there really are."""
+
+import random
+
+from agents.check import examined
+from agents.plan import Plan, Step, escaped
+from tools.registry import load
+
+
+def test_plans_of_the_training() -> None:
+    from backbone.phrasings import requests
+    from backbone.samples import fill
+
+    rng, tools = random.Random(0), load(entry_points=False)
+    for phrasing in requests()[::20]:
+        sample = fill(phrasing, rng)
+        # What is at hand besides the first thing came from earlier steps.
+        values = {"given" if n == 0 else f"s{n}": kind for n, kind in enumerate(sample.have)}
+        steps = tuple(
+            Step(id=f"s{n}", tool=call["tool"], args={name: escaped(value) for name, value in call["args"].items()})
+            for n, call in enumerate(sample.calls, len(values) + 1)
+        )
+        plan, problems = examined(Plan(request=sample.request, steps=steps), tools, values)
+        assert problems == [], plan.tree()
+        assert not steps or plan.outputs
