@@ -83,7 +83,8 @@ def close_saver(saver: BaseCheckpointSaver[Any]) -> None:
     """Close what `open_saver` opened."""
     connection = getattr(saver, "conn", None)
     if connection is not None:
-        connection.close()
+        with saver.lock:  # type: ignore[attr-defined]  # a thread of the machine may still be writing
+            connection.close()
 
 
 def _postgres(url: str) -> BaseCheckpointSaver[Any]:

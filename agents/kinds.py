@@ -28,7 +28,7 @@ _NAMES = {
     "Number": "a number",
 }
 _LIST = re.compile(r"list\[(\w+)\]")
-_STEP = re.compile(r"s\d+")
+_STEP = re.compile(r"s([1-9]\d{0,8})", re.ASCII)
 
 
 AnyTool = Tool[..., Any]
@@ -70,6 +70,12 @@ class Known:
         return f"list[{self.kind}]" if self.many else self.kind
 
 
+def step_number(name: str) -> int:
+    """7 for "s7"; 0 for names that are not a step's."""
+    found = _STEP.fullmatch(name)
+    return int(found[1]) if found else 0
+
+
 def known(values: "Mapping[str, str | Known]") -> dict[str, Known]:
     """Complete what is known of the values at hand.
 
@@ -80,7 +86,7 @@ def known(values: "Mapping[str, str | Known]") -> dict[str, Known]:
     for name, value in values.items():
         if isinstance(value, str):
             inner = _LIST.fullmatch(value)
-            value = Known(inner[1] if inner else value, inner is not None, made=_STEP.fullmatch(name) is not None)
+            value = Known(inner[1] if inner else value, inner is not None, made=step_number(name) > 0)
         found[name] = replace(value, source=value.source or (name if value.many else ""), frame=value.frame or name)
     return found
 

@@ -1,6 +1,5 @@
 """The work of each node of the machine: begin, plan, check, approve, schedule, work, answer."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,7 +10,7 @@ from langgraph.types import Send, interrupt
 
 from agents.answer import compose
 from agents.check import examined
-from agents.kinds import AnyTool, Card, Known, cards_of, result
+from agents.kinds import AnyTool, Card, Known, cards_of, result, step_number
 from agents.plan import Plan, PlanInvalid
 from agents.planner import ATTEMPTS, Demonstration, Planner, first_free
 from agents.policy import Policy
@@ -207,7 +206,7 @@ def received(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -
     """What a person gives in a turn, under names that are free: a second "image" becomes "image_2"."""
     found: dict[str, Given] = {}
     for wanted, refs in media.items():
-        if not wanted.isidentifier() or re.fullmatch(r"s\d+", wanted):
+        if not wanted.isidentifier() or step_number(wanted):
             raise ValueInvalid(f"a value cannot be called {wanted!r}", 'Use letters, such as "image"; "s1" is a step')
         kinds = {ref["kind"] for ref in (refs if isinstance(refs, list) else [refs])}
         if len(kinds) != 1:

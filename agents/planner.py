@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import JsonValue
 
-from agents.kinds import Card, known
+from agents.kinds import Card, known, step_number
 from agents.plan import ABOVE, Plan, Step, escaped
 from agents.problems import Problem
 from tools.resident import resident
@@ -108,7 +108,7 @@ class BackbonePlanner:
 
 def first_free(names: Mapping[str, object]) -> int:
     """The first number n for which "sn" and all after it are free."""
-    return 1 + max((int(name[1:]) for name in names if name[:1] == "s" and name[1:].isdecimal()), default=0)
+    return 1 + max(map(step_number, names), default=0)
 
 
 def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:

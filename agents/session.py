@@ -196,14 +196,19 @@ class Session:
     def _run(self, given: Any) -> Iterator[Event]:
         """Run the machine. With "sync", what a step gave is on disk before the next one begins."""
         told = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
-        last = ""
-        for mode, chunk in told:
-            for event in self._events(mode, _mapping(chunk)):
-                last = event["event"]
-                yield event
-        if last not in ("approval", "done"):
-            # The process had ended after the answer was written and before the turn was closed.
-            yield self._done()
+        last: Event | None = None
+        try:
+            for mode, chunk in told:
+                for event in self._events(mode, _mapping(chunk)):
+                    # Who hears the last event stops listening: the machine must be done with its memory by then.
+                    if event["event"] in ("approval", "done"):
+                        last = event
+                    else:
+                        yield event
+        finally:
+            told.close()  # type: ignore[attr-defined]
+        # Without a last event, the process had ended after the answer was written and before the turn was closed.
+        yield last or self._done()
 
     def _events(self, mode: str, chunk: Mapping[str, Any]) -> Iterator[Event]:
         if mode == "custom":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
-from agents.kinds import Known
+from agents.kinds import Known, step_number
 from agents.plan import Plan, reference, references, unescaped
 from agents.problems import Problem
 from tools.store import Ref
@@ -119,7 +119,8 @@ def known_of(state: State) -> dict[str, Known]:
     found = {name: Known(**given["known"]) for name, given in state.get("given", {}).items()}
     outcomes = state.get("outcomes", {})
     found |= {step: Known(**outcome["known"]) for step, outcome in outcomes.items() if "known" in outcome}
-    return dict(sorted(found.items(), key=lambda item: (item[1].turn, item[1].made)))
+    # Steps end in any order; the plan's order says which result is newer.
+    return dict(sorted(found.items(), key=lambda item: (item[1].turn, item[1].made, step_number(item[0]))))
 
 
 def refs_of(state: State) -> dict[str, Refs]:

@@ -90,10 +90,11 @@ class _Filling:
         return Step(id=self.step.id, tool=self.step.tool, args=args)
 
     def _take(self, name: str, group: list[str]) -> None:
-        given = self.card["inputs"][name]
-        if len(group) > 1 and not given["many"]:
+        together = self.card["inputs"][name]["many"] and len({self.at_hand[n].kind for n in group}) == 1
+        together = together and not any(self.at_hand[n].many for n in group)
+        if len(group) > 1 and not together:
             group = [n for n in group if _mentioned(n, self.request)] or group
-        if len(group) > 1 and not given["many"]:
+        if len(group) > 1 and not together:
             self.args.pop(name, None)
             names = " or ".join(f"${n}" for n in group)
             self.problems.append(

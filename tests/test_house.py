@@ -96,5 +96,5 @@ def test_the_architecture_names_what_there_is() -> None:
         for path in re.findall(r"`([^`]+)`", row):
             if "<" in path:
                 continue
-            base = path.rsplit("/", 1)[0] if "/" in path.rstrip("/") else base
+            base = path.rstrip("/").rsplit("/", 1)[0] if "/" in path.rstrip("/") else base
             assert (ROOT / path).exists() or (ROOT / base / path).exists(), path

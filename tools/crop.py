@@ -1,24 +1,19 @@
 """Cutting things out of a picture."""
 
-from typing import Annotated
-
-from pydantic import Field
-
 from tools.base import tool
 from tools.regions import check_regions, window
 from tools.values import Detections, Image
 
 
 @tool(examples=["crop every face", "cut out the dog"])
-def crop(image: Image, regions: Detections, padding: Annotated[int, Field(ge=0)] = 0) -> list[Image]:
+def crop(image: Image, regions: Detections) -> list[Image]:
     """Cut each thing found out of an image as a picture of its own.
 
-    A cut-out holds every pixel that the box touches, with its surroundings; masks are not used.
+    A cut-out holds every pixel that the box touches; masks are not used.
 
     Args:
         image: The picture.
         regions: What to cut out; boxes without area are left out.
-        padding: Pixels to add on each side, as far as the picture goes.
 
     Returns:
         One picture for each region, in their order; none when nothing was found.
@@ -27,5 +22,5 @@ def crop(image: Image, regions: Detections, padding: Annotated[int, Field(ge=0)]
         ValueInvalid: when the regions belong to another picture.
     """
     check_regions(image, regions)
-    windows = [window(box, image.size, padding) for box in regions.xyxy]
+    windows = [window(box, image.size) for box in regions.xyxy]
     return [Image.from_numpy(image.pixels[inside]) for inside in windows if inside is not None]

@@ -49,20 +49,19 @@ def check_size(image: Image, found: Detections | Poses) -> None:
                            f"but this one has {image.width}x{image.height}", "Find them again in this picture")
 
 
-def window(box: NDArray[np.float32], size: tuple[int, int], padding: int = 0) -> tuple[slice, slice] | None:
+def window(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[slice, slice] | None:
     """Return rows and columns of every pixel that a box touches, or None for a box without area.
 
     Args:
         box: x0, y0, x1, y1 in pixels.
         size: (height, width) of the picture, where the window ends at the latest.
-        padding: Pixels to add on each side.
     """
     x0, y0, x1, y1 = (float(v) for v in box)
     if x0 >= x1 or y0 >= y1:
         return None
     height, width = size
-    return (slice(max(math.floor(y0) - padding, 0), min(math.ceil(y1) + padding, height)),
-            slice(max(math.floor(x0) - padding, 0), min(math.ceil(x1) + padding, width)))
+    return (slice(max(math.floor(y0), 0), min(math.ceil(y1), height)),
+            slice(max(math.floor(x0), 0), min(math.ceil(x1), width)))
 
 
 def region_pixels(regions: Detections) -> Iterator[Region]:

@@ -13,7 +13,7 @@ from tools import weights
 from tools.errors import WeightsMissing
 from tools.settings import settings
 from tools.values.base import canonical_json
-from ui.turns import Tab
+from ui.turns import Tab, sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
 
@@ -62,7 +62,7 @@ def plan_html(tab: Tab) -> str:
 
 def fault_html(fault: str) -> str:
     """What is wrong with the text in the editor."""
-    return f'<ul class="sl-problems"><li>{escape(fault)}.</li></ul>' if fault else ""
+    return f'<ul class="sl-problems"><li>{escape(sentences(fault))}</li></ul>' if fault else ""
 
 
 def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
@@ -106,12 +106,12 @@ def _step(step: Step, tab: Tab) -> str:
         f"<span><i>{escape(name)}</i> {_argument(value)}</span>" for name, value in step.args.items()
     )
     error = told.get("error") or {}
-    fault = ". ".join(part for part in (error.get("message", ""), error.get("hint", "")) if part)
+    fault = sentences(error.get("message", ""), error.get("hint", ""))
     return (
         f'<li class="{escape(state)}"><div><b>{escape(step.tool)}</b><code>{escape(step.id)}</code>'
         f'<span class="sl-took">{escape(took)}</span></div>'
         + (f'<div class="sl-args">{args}</div>' if args else "")
-        + (f'<div class="sl-fault">{escape(fault)}.</div>' if fault else "")
+        + (f'<div class="sl-fault">{escape(fault)}</div>' if fault else "")
         + "</li>"
     )
 
@@ -131,5 +131,5 @@ def _wired(value: Any) -> str:
 
 def _problem(problem: Mapping[str, str]) -> str:
     where = " ".join(part for part in (problem["step"], problem["argument"]) if part)
-    told = ". ".join(part.rstrip(".") for part in (problem["message"], problem["hint"]) if part)
-    return f"{where}: {told}." if where else f"{told}."
+    told = sentences(problem["message"], problem["hint"])
+    return f"{where}: {told}" if where else told

@@ -11,7 +11,7 @@ THEME = Base(
 )
 
 CSS = """
-.gradio-container { max-width: 1240px !important; margin: 0 auto !important; }
+.gradio-container main { width: 100%; max-width: 1240px !important; margin: 0 auto !important; }
 footer { display: none !important; }
 .sl-title h1 { font-size: 1.35rem; font-weight: 650; margin: .2rem 0 0; }
 .sl-title p { color: var(--body-text-color-subdued); margin: .1rem 0 0; }
@@ -44,10 +44,14 @@ footer { display: none !important; }
 .sl-took { float: right; color: var(--body-text-color-subdued); font-size: .84em; font-variant-numeric: tabular-nums; }
 .sl-args { font-size: .88em; }
 .sl-args span { margin-right: 1em; } .sl-args i { color: var(--body-text-color-subdued); font-style: normal; }
-.sl-fault, .sl-problems { color: #b91c1c; font-size: .88em; overflow-wrap: anywhere; }
-.dark .sl-fault, .dark .sl-problems { color: #f87171; }
+.sl-fault, .sl-problems, .sl-problems li { color: #b91c1c !important; font-size: .88em; overflow-wrap: anywhere; }
+.dark .sl-fault, .dark .sl-problems, .dark .sl-problems li { color: #f87171 !important; }
 .sl-problems { margin: .5rem 0 0 1.1rem; list-style: disc; }
 .sl-gives { padding-left: 1.5rem; color: var(--body-text-color-subdued); font-size: .88em; }
+.sl-card .html-container, .sl-title .html-container, .html-container:has(.sl-limits) { padding: 0 !important; }
+#pictures .thumbnails:has(> button:only-child) { display: none; }
+/* Gradio offers to delete messages and files from view, and to share a picture on a public site. */
+.sl-chat .message-buttons, .sl-chat .top-panel:has(> [aria-label="Clear"]), #files .label-clear-button {
+  display: none !important; }
 .sl-chat img { max-height: 150px; width: auto; border-radius: 8px; }
-.sl-chat .message { white-space: pre-wrap; }
 """

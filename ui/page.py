@@ -3,6 +3,7 @@
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -117,14 +118,13 @@ class _Page:
         gr.HTML(_TITLE, elem_classes="sl-title")
         with gr.Row():
             with gr.Column(scale=5, min_width=380):
-                # Plain text only: what a tool read in a picture must not become a link or fetch anything.
                 self.chat = gr.Chatbot(
                     render_markdown=False,
                     show_label=False,
                     height=520,
                     placeholder=_HINT,
                     feedback_options=None,
-                    buttons=["copy"],
+                    buttons=[],
                     elem_classes="sl-chat",
                 )
                 self.request = gr.MultimodalTextbox(
@@ -207,7 +207,7 @@ class _Page:
         return {
             self.tab: tab,
             self.files: tab.files,
-            self.chat: [_drawn(message) for message in tab.chat],
+            self.chat: [_written(message) for message in tab.chat],
             self.request: gr.update(submit_btn=tab.stage != "working", **empty),
             self.plan: plan_html(tab),
             self.decision: gr.update(visible=tab.stage == "approval"),
@@ -228,9 +228,9 @@ def _lay_out_files(files: tuple[Path, ...]) -> None:
         gr.Gallery(
             [(str(file), _caption(file)) for file in pictures],
             label="Pictures",
-            columns=min(len(pictures), 3),
+            preview=True,
             object_fit="contain",
-            height="auto",
+            height=460,
             buttons=["download", "fullscreen"],
             interactive=False,
             elem_id="pictures",
@@ -245,12 +245,10 @@ def _lay_out_files(files: tuple[Path, ...]) -> None:
     gr.Files([str(file) for file in files], label="Files, and the record of how they came to be", elem_id="files")
 
 
-def _drawn(message: Message) -> dict[str, Any]:
-    """A message with its picture as a widget of ours: Gradio's own has a button that uploads it to a public site."""
+def _written(message: Message) -> Message:
+    """A message as the chat takes it: text is HTML there, and what a tool read in a picture must stay text."""
     content = message["content"]
-    if isinstance(content, dict) and of_type([Path(content["path"])], "image"):
-        return {**message, "content": gr.Image(content["path"], buttons=[], show_label=False, interactive=False)}
-    return message
+    return {**message, "content": escape(content).replace("\n", "<br>") if isinstance(content, str) else content}
 
 
 def _caption(file: Path) -> str:

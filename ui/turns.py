@@ -127,7 +127,7 @@ class Turns:
         try:
             plan = Plan.load(text)
         except SuperlinkError as error:
-            tab.fault = str(error)
+            tab.fault = sentences(error.message, error.hint)
             yield tab
             return
         tab.plan, tab.problems, tab.fault = plan.model_dump(mode="json"), [], ""
@@ -166,7 +166,7 @@ class Turns:
                         yield tab
                         return
         except SuperlinkError as error:
-            self._failed(tab, session, str(error))
+            self._failed(tab, session, sentences(error.message, error.hint))
             yield tab
         except Exception as error:
             _log.exception("a turn failed")
@@ -177,7 +177,7 @@ class Turns:
     def _failed(self, tab: Tab, session: Session, message: str) -> None:
         waits = session.state()["stands"] == "approval"
         tab.stage, tab.status = ("approval", "Waits for you") if waits else ("idle", "Failed")
-        tab.say(f"{message.rstrip('.')}.")
+        tab.say(sentences(message))
 
     def _take(self, tab: Tab, event: Event) -> None:
         match event["event"]:
@@ -206,7 +206,7 @@ class Turns:
         tab.say(done["answer"])
         if record["outputs"]:
             folder = self._folder / tab.thread / f"turn_{tab.turn}"
-            tab.files = tuple(write_results(folder, record, self._store))
+            tab.files = tuple(dict.fromkeys(write_results(folder, record, self._store)))
 
 
 def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
@@ -233,3 +233,9 @@ def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
 def of_type(files: Sequence[Path], kind: str) -> list[Path]:
     """The files of a kind: "image", "audio", "video" or "text"."""
     return [file for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith(f"{kind}/")]
+
+
+def sentences(*parts: str) -> str:
+    """What happened and what to do about it, each as a sentence."""
+    ended = (part if part[-1] in ".?!…" else f"{part}." for part in parts if part)
+    return " ".join(part[0].upper() + part[1:] for part in ended)

@@ -132,7 +132,7 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
     return Step(id=name, tool=one.tool.name, args=args)
 
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @quick
@@ -224,7 +224,7 @@ FAULTS = ["tool", "argument", "left out", "plain", "plain reference", "dangling"
 
 
 @pytest.mark.parametrize("how", FAULTS)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_one_fault_is_found(how: str, data: st.DataObject) -> None:
     world = data.draw(worlds())

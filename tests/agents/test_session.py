@@ -351,3 +351,11 @@ def test_the_longest_plan_runs(opened: Open) -> None:
     calls = [("shout", {"text": f"$s{n}" if n else "x"}) for n in range(MAX_STEPS)]
     done = list(opened(plan(*calls)).start("go"))[-1]
     assert done["answer"] == "X" and len(done["record"]["steps"]) == MAX_STEPS
+
+
+def test_the_order_of_the_plan_says_which_result_is_newer(opened: Open) -> None:
+    first = plan(("shout", {"text": "a"}), ("shout", {"text": "$s1"}), ("shout", {"text": "b"}))
+    session = opened(first, plan(("shout", {})))
+    list(session.start("three"))
+    done = list(session.start("and again"))[-1]
+    assert done["record"]["plan"]["steps"][0]["args"] == {"text": "$s3"}

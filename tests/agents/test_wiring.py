@@ -127,6 +127,8 @@ def test_an_input_for_a_list_takes_everything_that_was_given() -> None:
     assert args(wired(plan(("collage", {})), {"one": "Image", "two": "Image"}), 1) == {"images": ["$one", "$two"]}
     assert args(wired(plan(("collage", {})), {"all": "list[Image]"}), 1) == {"images": "$all"}
     assert args(wired(plan(("collage", {})), IMAGE), 1) == {"images": "$image"}
+    (problem,) = wire(plan(("collage", {})), TOOLS, {"one": "Image", "all": "list[Image]"})[1]
+    assert "$one or $all" in problem.message
 
 
 def test_lists_run_item_by_item_and_stay_together() -> None:

@@ -356,8 +356,8 @@ import socket, sys
 def refuse(*a, **k): raise AssertionError(f"looked up {{a}}")
 socket.getaddrinfo = socket.gethostbyname = socket.create_connection = refuse
 socket.socket.connect = refuse
-import torch, os
-threads = torch.get_num_threads()
+import cv2, torch, os
+threads = cv2.getNumThreads(), torch.get_num_threads()
 import numpy as np
 from tools import weights
 from tools.settings import settings
@@ -367,7 +367,7 @@ settings.cache_clear()
 from tools.detect import detect
 from tools.values import Image
 detect([Image.from_numpy(np.zeros((64, 64, 3), np.uint8))], ["car"])
-assert torch.get_num_threads() == threads, (torch.get_num_threads(), threads)
+assert (cv2.getNumThreads(), torch.get_num_threads()) == threads, threads
 assert "OMP_NUM_THREADS" not in os.environ and "CUDA_VISIBLE_DEVICES" not in os.environ
 assert os.listdir() == ["home"], os.listdir()
 """

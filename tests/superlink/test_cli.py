@@ -13,6 +13,7 @@ from PIL import ImageDraw, ImageFont
 from superlink.cli import main
 from tools import weights
 from tools.errors import WeightsMissing
+from tools.resident import evict_idle
 from tools.settings import settings
 
 PLAN = {
@@ -93,7 +94,7 @@ def test_a_given_plan_runs_on_a_photograph(home: Path, plan_file: Path, astronau
 
 def test_words_to_results(real_planner_home: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert main(["run", "read the text", str(sign(tmp_path)), "--yes", "--out", str(out)]) == 0
+    assert main(["run", "read the sign", str(sign(tmp_path)), "--yes", "--out", str(out)]) == 0
     assert "OPEN" in capsys.readouterr().out
     names = {file.name for file in out.iterdir()}
     assert {"record.json", "s1_read_text.json", "s1_read_text.txt", "s1_read_text.png"} <= names
@@ -151,6 +152,7 @@ def test_missing_weights_are_named(
 def test_without_the_core_the_planner_says_what_to_pull(
     home: Path, astronaut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    evict_idle()
     assert main(["run", "blur the faces", str(astronaut), "--yes"]) == 1
     assert "superlink models pull smollm2-135m" in capsys.readouterr().err
 

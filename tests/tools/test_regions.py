@@ -96,19 +96,9 @@ def test_crop_holds_every_pixel_that_a_box_touches():
     np.testing.assert_array_equal(cut[1].pixels, image.pixels)
 
 
-def test_crop_padding_ends_with_the_picture():
-    image = noise()
-    (cut,) = crop(image, found([[2, 50, 10, 60]]), padding=5)
-    np.testing.assert_array_equal(cut.pixels, image.pixels[45:60, 0:15])
-    (whole,) = crop(image, found([[2, 50, 10, 60]]), padding=10_000)
-    assert whole.size == SIZE
-    with pytest.raises(ArgumentsInvalid, match="padding"):
-        crop.arguments({"padding": -1})
-
-
 def test_crop_leaves_out_boxes_without_area():
     assert crop(noise(), Detections.empty(SIZE)) == []
-    assert len(crop(noise(), found([[5, 5, 5, 20], [100, 0, 100, 60], [40, 10, 60, 30]]), padding=3)) == 1
+    assert len(crop(noise(), found([[5, 5, 5, 20], [100, 0, 100, 60], [40, 10, 60, 30]]))) == 1
 
 
 def test_crop_takes_the_box_even_where_there_is_a_mask():
@@ -119,10 +109,10 @@ def test_crop_takes_the_box_even_where_there_is_a_mask():
     np.testing.assert_array_equal(cut.pixels, image.pixels[10:20, 10:20])
 
 
-@given(detections(), st.integers(0, 200))
-def test_crops_lie_in_the_picture(regions, padding):
+@given(detections())
+def test_crops_lie_in_the_picture(regions):
     image = noise()
-    for cut in crop(image, regions, padding):
+    for cut in crop(image, regions):
         assert 1 <= cut.height <= SIZE[0] and 1 <= cut.width <= SIZE[1]
 
 

@@ -22,6 +22,7 @@ from ui.page import launch
 
 Call = tuple[str, dict[str, Any]]
 
+
 @tool
 def strange(number: Number) -> Text:
     """Give, after a while, a text that pretends to be more than text."""

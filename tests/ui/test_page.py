@@ -18,8 +18,14 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from tools.errors import SettingsInvalid
+from agents.planner import BackbonePlanner
+from tests.ui.serve import Rules
+from tools import Text
+from tools.errors import MediaError, SettingsInvalid
+from tools.registry import load
+from ui.draw import limits_html
 from ui.page import launch
+from ui.turns import opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -38,6 +44,26 @@ def test_other_hosts_need_a_password(host: str, home: Path) -> None:
     with pytest.raises(SettingsInvalid, match="--password"):
         launch({}, None, host)  # type: ignore[arg-type]
     assert not home.exists()
+
+
+def test_what_needs_a_download_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
+    tools = load(entry_points=False)
+    told = limits_html({"detect": tools["detect"], "generate": tools["generate"], "count": tools["count"]}, BackbonePlanner())
+    assert "knows English" in told and "generate" in told
+    assert "superlink models pull yolo26n --trust" in told and "superlink models pull smollm2-135m" in told
+    assert limits_html({"count": tools["count"]}, Rules()) == ""
+
+
+def test_files_of_one_kind_are_a_list_and_a_bad_one_is_named(tmp_path: Path) -> None:
+    good, bad = tmp_path / "a.txt", tmp_path / "b.png"
+    good.write_text("one")
+    bad.write_bytes(b"")
+    assert opened([str(good)]) == {"text": Text("one")}
+    (tmp_path / "c.txt").write_text("two")
+    assert opened([str(good), str(tmp_path / "c.txt")]) == {"texts": [Text("one"), Text("two")]}
+    with pytest.raises(MediaError, match="^b.png is empty"):
+        opened([str(good), str(bad)])
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +194,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
 
     # Errors are sentences, and what tools give is text and nothing else.
     say(page, "go away")
-    expect(chat).to_contain_text("the planner is away. Run: superlink models pull planner.")
+    expect(chat).to_contain_text("The planner is away. Run: superlink models pull planner.")
     say(page, "something strange")
     expect(chat).to_contain_text("![x](http://192.0.2.1/x.png) <img")
     shot(page, "7_strange")
@@ -178,7 +204,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(plan).to_contain_text("Stopped")
     expect(chat).to_contain_text("Stopped. What the finished steps gave")
-    expect(page.get_by_role("button", name="Share")).to_have_count(0)
+    expect(page.get_by_role("button", name="Share")).to_have_count(0)  # hidden ones do not count
     assert "Traceback" not in page.content()
     others = [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]
     assert not others

@@ -74,9 +74,11 @@ def _span(line: Segment) -> tuple[float, float]:
 
 @resident(bytes=300_000_000, device="cpu")
 def _load(folder: Path, weights_id: str) -> Any:
-    import onnxruntime
-    from rapidocr import RapidOCR
-
+    try:
+        import onnxruntime
+        from rapidocr import RapidOCR
+    except ModuleNotFoundError as error:
+        raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[ocr]'") from error
     onnxruntime.disable_telemetry_events()
     params: dict[str, Any] = {"Global.log_level": "error"}
     for part, pattern in _MODELS.items():

@@ -56,12 +56,11 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
 
 def _masks(model: Any, picture: NDArray[np.uint8], boxes: NDArray[Any]) -> list[NDArray[np.uint8]]:
     """Return a mask (H, W) of 0 and 1 for each box."""
-    import torch
-
     masks = [np.zeros(picture.shape[:2], np.uint8)] * len(boxes)
     for start in range(0, len(boxes), _AT_ONCE):
-        [result] = model.predict(np.ascontiguousarray(picture[:, :, ::-1]), conf=0.0, verbose=False, save=False,
-                                 bboxes=boxes[start:start + _AT_ONCE].tolist(), device=torch.device(device()))
+        with yolo.threads_kept():
+            [result] = model.predict(np.ascontiguousarray(picture[:, :, ::-1]), conf=0.0, verbose=False, save=False,
+                                     bboxes=boxes[start:start + _AT_ONCE].tolist(), device=device())
         if result.masks is not None:
             for mask, number in zip(result.masks.data, result.boxes.cls.int().tolist(), strict=True):
                 masks[start + number] = mask.cpu().numpy().astype(np.uint8)

@@ -36,7 +36,7 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
     """
     weights_id = settings().role("vad")
     path = weights.use(weights_id)
-    peak = float(np.abs(samples).max())
+    peak = float(np.abs(samples).max(initial=0))  # a single sample may be resampled to none
     if not peak:
         return []
     louder = samples * min(_MOST_GAIN, max(1.0, _LOUDEST / peak))
@@ -54,8 +54,11 @@ def _load(path: Path, weights_id: str) -> Any:
     import torch
 
     threads = torch.get_num_threads()
-    from silero_vad.utils_vad import OnnxWrapper
-
+    try:
+        import onnxruntime  # noqa: F401  (what the model runs on; an extra of silero-vad)
+        from silero_vad.utils_vad import OnnxWrapper
+    except ModuleNotFoundError as error:
+        raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[speech]'") from error
     torch.set_num_threads(threads)  # importing silero_vad sets it to 1 for the whole process
     try:
         return OnnxWrapper(str(path), force_onnx_cpu=True)

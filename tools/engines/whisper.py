@@ -52,8 +52,10 @@ def transcribe(audio: Audio) -> Transcript:
 
 
 def _load(path: Path, weights_id: str) -> Any:
-    import whisper
-
+    try:
+        import whisper
+    except ModuleNotFoundError as error:
+        raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[speech]'") from error
     try:
         return whisper.load_model(str(path), device=device())
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, UnpicklingError) as error:

@@ -4,7 +4,8 @@ Other files that need the library get it from `library`, which keeps it from the
 """
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -49,14 +50,28 @@ def library() -> ModuleType:
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     threads = os.environ.get("OMP_NUM_THREADS")
     try:
-        import torch  # noqa: F401  (before ultralytics sets OMP_NUM_THREADS to 1, which would hold for all models)
-        import ultralytics
+        with threads_kept():  # it also sets OMP_NUM_THREADS to 1, which torch, imported before it, does not see
+            import ultralytics
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[yolo]'") from error
     if threads is None:
         os.environ.pop("OMP_NUM_THREADS", None)
     module: ModuleType = ultralytics
     return module
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Undo what the library does to the number of threads of the whole process, at import and for each new model."""
+    import cv2
+    import torch
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def class_names(role: str, tasks: Collection[str] = BOXES) -> dict[int, str]:
@@ -151,8 +166,6 @@ def predict(model: Any, pictures: Sequence[Picture], min_score: float, classes: 
     Pictures of one size run together. Different sizes do not: then each would be padded in the company it happens
     to be in, and its boxes would depend on that.
     """
-    import torch
-
     length = model.overrides.get("imgsz", 640)
     together: dict[tuple[int, ...], list[int]] = {}
     for number, picture in enumerate(pictures):
@@ -162,12 +175,12 @@ def predict(model: Any, pictures: Sequence[Picture], min_score: float, classes: 
     for shape, numbers in together.items():
         for start in range(0, len(numbers), _AT_ONCE):
             part = numbers[start:start + _AT_ONCE]
-            made = model.predict(
-                [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
-                conf=min_score, classes=None if classes is None else list(classes), verbose=False, save=False,
-                retina_masks=masks and shape[0] * shape[1] <= _FINE_MASK_PIXELS,
-                device=torch.device(device()),  # as a string it would also set the number of threads of the process
-            )
+            with threads_kept():
+                made = model.predict(
+                    [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
+                    conf=min_score, classes=None if classes is None else list(classes), device=device(),
+                    retina_masks=masks and shape[0] * shape[1] <= _FINE_MASK_PIXELS, verbose=False, save=False,
+                )
             for number, result in zip(part, made, strict=True):
                 results[number] = result
     return results
