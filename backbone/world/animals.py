@@ -62,12 +62,12 @@ def cat(pen: Pen, shape: int, text: str) -> None:
         for slope in (-0.02, 0.03):
             pen.line([(x + way * 0.08, y + 0.085 + slope * 0.3), (x + way * 0.27, y + 0.07 + slope)], pale(INK, 0.5), 0.008)
     pen.plain(pen.poly([(x - 0.03, y + 0.05), (x + 0.03, y + 0.05), (x, y + 0.085)]), (226, 110, 130))
-    pen.line([(x - 0.05, y + 0.12), (x, y + 0.09), (x + 0.05, y + 0.12)], INK, 0.012)
+    pen.line([(x - 0.07, y + 0.1), (x - 0.035, y + 0.125), (x, y + 0.095), (x + 0.035, y + 0.125), (x + 0.07, y + 0.1)], INK, 0.012)
 
 
 def horse(pen: Pen, shape: int, text: str) -> None:
     """A horse standing, or a stockier pony."""
-    main, mane = pen.main, dark(pen.main, 0.5) if sum(pen.main) > 200 else (110, 100, 96)
+    mane = dark(pen.main, 0.5) if sum(pen.main) > 200 else (110, 100, 96)
     low = 0.0 if shape == 0 else 0.06
     _four_legs(pen, (-0.26, 0.26, -0.36, 0.34), -0.44, 0.075, INK)
     pen.line([(-0.42, -0.62), (-0.54, -0.5), (-0.52, -0.26)], mane, 0.075, smooth=True, edge=True)

@@ -1,6 +1,5 @@
 """A seed in, a scene out: what is in the picture, where it stands and how it looks."""
 
-import random
 from dataclasses import replace
 
 from backbone.world.backgrounds import BACKGROUNDS, EVERY, SHIFTED_BACKGROUNDS
@@ -22,12 +21,15 @@ def compose(seed: int, split: str = "train", width: int = 256, height: int = 256
     Args:
         seed: any whole number; each split has its own scenes.
         split: one of ``splits.SPLITS``.
-        width, height: the picture's shape in pixels.
+        width: the picture's in pixels.
+        height: likewise.
     """
-    return _Composer(seed, split, width, height).scene()
+    return Composer(seed, split, width, height).scene()
 
 
-class _Composer:
+class Composer:
+    """Fills one scene, thing by thing."""
+
     def __init__(self, seed: int, split: str, width: int, height: int) -> None:
         self.rng = rng_for(split, seed)
         self.seed, self.split, self.width, self.height = seed, split, width, height
@@ -40,9 +42,9 @@ class _Composer:
     def scene(self) -> Scene:
         """Fill the picture."""
         rng = self.rng
-        for _ in range(rng.choice((0, 1, 1, 2, 2, 3))):
+        for _ in range(rng.choice((0, 1, 1, 2, 2, 3)) if self.place.kind != "water" else 0):
             self.add("person")
-        usual = [k for k in CATEGORIES.values() if k.name != "person" and self._belongs(k)]
+        usual = [k for k in CATEGORIES.values() if k.name != "person" and self.belongs(k)]
         chosen = rng.sample(usual, min(len(usual), rng.randint(2, 4)))
         if self.split == "compositions" and rng.random() < 0.4:
             again = [k for k in usual if k.name in HELD_COUNT]
@@ -56,7 +58,7 @@ class _Composer:
             for _ in range(rng.choice((1, 1, 1, 2, 2, 3) if kind.height < 0.25 else (1, 1, 1, 2))):
                 self.add(kind.name)
         if not self.things:
-            self.add("person")
+            self.add("duck" if self.place.kind == "water" else "person")
         if self.split != "compositions":
             self._thin_out()
         light = rng.choice(("day", "day", "day", "evening", "overcast"))
@@ -64,7 +66,8 @@ class _Composer:
                       rng.uniform(0.3, 1.0), rng.choice((0.0, 1.5, 3.0, 5.0)), (), self.width, self.height)  # fmt: skip
         return scene.with_things(self.things)
 
-    def _belongs(self, kind: Category) -> bool:
+    def belongs(self, kind: Category) -> bool:
+        """Whether the place is one for this category."""
         where = self.place.kind
         if where == "water":
             return kind.name in ("boat", "duck", "fish", "bird", "kite", "balloon", "airplane")
@@ -112,7 +115,7 @@ class _Composer:
         tables = [t for t in self.things if t.category == "dining table"]
         if kind.place == "small" and tables and rng.random() < 0.75:
             table = rng.choice(tables)
-            if (((thing.category, "dining table") in HELD_RELATIONS)) <= (self.split == "compositions"):
+            if self.split == "compositions" or (thing.category, "dining table") not in HELD_RELATIONS:
                 top = table.y - table.height * (0.93 if table.shape else 0.96)
                 reach = table.height * 0.6 / self.wide
                 return replace(thing, x=table.x + rng.uniform(-reach, reach), y=top + table.height * rng.uniform(-0.02, 0.04),
@@ -150,7 +153,7 @@ class _Composer:
         rng = self.rng
         build = rng.choice(list(SHIFTED_BUILDS if self.split == "shifted" else BUILDS))
         height = thing.height * (0.74 if build in ("child", "toddler") else 1.0)
-        pose = draw_pose("standing" if self.place.kind == "water" else rng.choice(POSES), rng)
+        pose = draw_pose(rng.choice(POSES), rng)
         trousers = shade_of(rng.choice([c for c in COLOURS if c not in (thing.colour, "white")]), rng)
         looks = Looks(rng.choice(SKINS), rng.choice(HAIRS), dark(trousers, 0.1), shade_of(rng.choice(("black", "brown", "red", "white", "blue")), rng),
                       rng.choice(HAIR), rng.choice(WEAR), rng.random() < 0.55, rng.random() < 0.8)  # fmt: skip

@@ -16,8 +16,11 @@ def apple(pen: Pen, shape: int, text: str) -> None:
     pen.fill(pen.oval(0.2, -0.92, 0.15, 0.065, -20), LEAF)
     pen.fill(body)
     if shape == 1:
+        pen.canvas.save()
+        pen.canvas.clipPath(body, True)
         for y in (-0.62, -0.44, -0.27):
-            pen.plain(pen.oval(0.42, y, 0.13), CREAM)
+            pen.plain(pen.oval(0.46, y, 0.14), CREAM)
+        pen.canvas.restore()
     pen.shine(body, -0.22, -0.6, 0.08, 0.14, 0.5)
 
 

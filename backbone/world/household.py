@@ -204,4 +204,4 @@ def sign(pen: Pen, shape: int, text: str) -> None:
     pen.fill(board)
     light = sum(pen.main) > 480
     ink = INK if light else CREAM
-    pen._stroke(lettering(text, 0, -0.74, 2 * half - 0.16, 0.3), ink, 0.042)
+    pen.stroke(lettering(text, 0, -0.74, 2 * half - 0.16, 0.3), ink, 0.042)

@@ -1,6 +1,5 @@
 """The eleven basic colour words, and the shades that each of them covers."""
 
-import colorsys
 import random
 from collections.abc import Sequence
 
@@ -59,9 +58,8 @@ def mix(one: Colour, other: Colour, share: float) -> Colour:
 
 
 def dark(colour: Colour, share: float = 0.3) -> Colour:
-    """A deeper shade, a little more saturated, as a painter would mix it."""
-    hue, light, full = colorsys.rgb_to_hls(*(part / 255 for part in colour))
-    return clamp([part * 255 for part in colorsys.hls_to_rgb(hue, light * (1 - share), min(1.0, full * 1.05))])
+    """A deeper shade of the same hue."""
+    return clamp([part * (1 - share) for part in colour])
 
 
 def pale(colour: Colour, share: float = 0.3) -> Colour:

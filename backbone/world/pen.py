@@ -117,7 +117,7 @@ class Pen:
         """Paint a shape: its edge, its colour with soft shading, and the thing's texture if ``textured``."""
         colour = self.main if colour is None else colour
         if edge and self.edge:
-            self._stroke(path, dark(colour, 0.45), 2 * self.edge)
+            self.stroke(path, dark(colour, 0.45), 2 * self.edge)
         paint = skia.Paint(AntiAlias=True, Color=rgb(colour))
         if self.style.soft:
             bounds = path.getBounds()
@@ -145,8 +145,8 @@ class Pen:
         """A line with round ends; with ``edge`` it is outlined and shaded like a limb."""
         path = self.blob(points, closed=False) if smooth else self.poly(points, closed=False)
         if edge and self.edge:
-            self._stroke(path, dark(colour, 0.45), width + 2 * self.edge)
-        self._stroke(path, colour, width)
+            self.stroke(path, dark(colour, 0.45), width + 2 * self.edge)
+        self.stroke(path, colour, width)
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
         """A plain small disc."""
@@ -179,7 +179,8 @@ class Pen:
         self.dot(x, y, size, (36, 30, 34))
         self.dot(x + size * 0.3, y - size * 0.35, size * 0.38, (255, 255, 255))
 
-    def _stroke(self, path: skia.Path, colour: Colour, width: float) -> None:
+    def stroke(self, path: skia.Path, colour: Colour, width: float) -> None:
+        """A path as a line with round ends."""
         self.canvas.drawPath(
             path,
             skia.Paint(

@@ -16,8 +16,8 @@ from backbone.world.camera import expose
 from backbone.world.categories import CATEGORIES
 from backbone.world.compose import ALL_BUILDS
 from backbone.world.figure import joints, keypoints
-from backbone.world.people import draw_person
 from backbone.world.pen import Pen, Style, rgb
+from backbone.world.people import draw_person
 from backbone.world.scene import Scene, Thing
 from backbone.world.splits import rng_for
 
