@@ -31,10 +31,10 @@ def questions(picture: Rendered) -> list[Question]:
         for name in missing:
             found.append(Question("exist", f"Can you see any {CATEGORIES[name].plural}?", "no"))
         names = list(counts)
-        for one, other in zip(names, names[1:], strict=False):
-            answer = "the same" if counts[one] == counts[other] else (one if counts[one] > counts[other] else other)
+        for first, second in zip(names, names[1:], strict=False):
+            answer = "the same" if counts[first] == counts[second] else (first if counts[first] > counts[second] else second)
             answer = answer if answer == "the same" else CATEGORIES[answer].plural
-            found.append(Question("compare", f"Are there more {CATEGORIES[one].plural} or more {CATEGORIES[other].plural}?", answer))
+            found.append(Question("compare", f"Are there more {CATEGORIES[first].plural} or more {CATEGORIES[second].plural}?", answer))
     for name in counts:
         found.append(Question("exist", f"Can you see any {CATEGORIES[name].plural}?", "yes"))
     single = [one for one in seen if sum(i.thing.category == one.thing.category for i in picture.instances) == 1]

@@ -39,6 +39,6 @@ def spec(picture: Rendered) -> Spec | None:
     single = [one for one in seen if counted(seen)[one.thing.category] == 1]
     relations = [(a.thing.category, how, b.thing.category) for a, b in zip(single, single[1:], strict=False) if (how := relation(picture.scene, a, b))][:1]
     text = f"{listed(parts)} {EVERY[picture.scene.background].name}"
-    for one, how, other in relations:
-        text += f", the {one} {how} the {other}"
+    for first, how, second in relations:
+        text += f", the {first} {how} the {second}"
     return Spec(text, tuple((c, k, n) for (c, k), n in kinds.items()), tuple(relations), picture.scene.background)

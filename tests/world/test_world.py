@@ -13,7 +13,6 @@ from backbone.world import Scene, Thing, compose, render
 from backbone.world.backgrounds import BACKGROUNDS, SHIFTED_BACKGROUNDS
 from backbone.world.categories import CATEGORIES, WORDS
 from backbone.world.clips import clip
-from backbone.world.coco import export
 from backbone.world.edits import KINDS, edits
 from backbone.world.figure import BUILDS, KEYPOINTS, joints, keypoints
 from backbone.world.letters import lettering
