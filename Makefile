@@ -26,13 +26,14 @@ lint: setup
 setup: $(INSTALLED)
 
 # OpenCV comes twice (engines ask for opencv-python and for opencv-python-headless, in one folder). The headless build is
-# put on top, because it needs no libGL.
+# put on top, because it needs no libGL; skia, which draws the world, does need it.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	$(BIN)/python -c 'import skia' 2>/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libgl1 libegl1 >/dev/null)
 	touch $@
 
 # The page is tested in a real browser.

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from superlink.commands import annotate, export, models, plan, review, run, tools, ui
+from superlink.commands import annotate, export, models, plan, review, run, tools, ui, world
 from superlink.packages import foreign_packages
 
-COMMANDS = (run, plan, annotate, export, review, tools, models, ui)
+COMMANDS = (run, plan, annotate, export, review, tools, models, ui, world)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,59 @@
+"""Pictures of the world with their truth as a COCO data set."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as rle
+
+from backbone.world.captions import short_caption
+from backbone.world.categories import CATEGORIES, IDS
+from backbone.world.figure import KEYPOINTS, SKELETON
+from backbone.world.render import Instance, Rendered
+
+
+def categories() -> list[dict[str, Any]]:
+    """COCO's list of categories."""
+    rows: list[dict[str, Any]] = [{"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()]
+    rows[0] |= {"keypoints": list(KEYPOINTS), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
+    return rows
+
+
+def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
+    """One COCO annotation: box xywh, mask as RLE, joints for people."""
+    x0, y0, x1, y1 = instance.box
+    packed = rle.encode(np.asfortranarray(instance.mask.astype(np.uint8)))
+    row: dict[str, Any] = {
+        "id": number, "image_id": image, "category_id": IDS[instance.thing.category], "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": instance.area, "iscrowd": 0, "segmentation": {"size": packed["size"], "counts": packed["counts"].decode()},
+        "attributes": {"colour": instance.thing.colour, "visible": round(instance.visible, 3), "truncated": instance.truncated},
+    }  # fmt: skip
+    if instance.keypoints:
+        row["keypoints"] = [round(float(value), 2) for mark in instance.keypoints for value in mark]
+        row["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
+    return row
+
+
+def export(pictures: Iterable[Rendered], folder: Path) -> Path:
+    """Write ``images/*.png`` and ``annotations.json``.
+
+    Returns:
+        The path of the annotations.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, picture in enumerate(pictures, 1):
+        scene = picture.scene
+        name = f"{scene.split}_{scene.seed:08d}.png"
+        Image.fromarray(picture.pixels).save(folder / "images" / name)
+        height, width = picture.pixels.shape[:2]
+        images.append({"id": number, "file_name": name, "width": width, "height": height, "caption": short_caption(picture)})
+        annotations += [annotation(one, len(annotations) + k, number) for k, one in enumerate(picture.instances, 1)]
+    path = folder / "annotations.json"
+    info = {"description": "rendered scenes of the superlink world", "version": "1"}
+    path.write_text(json.dumps({"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": categories()}))
+    return path

@@ -1,0 +1,25 @@
+"""``superlink world``: rendered pictures with exact truth."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("world", help="draw pictures of the rendered world, with their truth in COCO's format")
+    parser.add_argument("--n", type=int, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; the same seed gives the same picture")
+    parser.add_argument("--split", default="test", help="train, val, test (default), compositions or shifted")
+    parser.add_argument("--size", type=int, default=512, metavar="PIXELS", help="height and width (default: 512)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images/ and annotations.json go")
+    parser.set_defaults(command=world)
+
+
+def world(given: argparse.Namespace) -> int:
+    """Write pictures and truth."""
+    from agents.worlds import write_world
+
+    path = write_world(given.n, given.seed, given.split, given.size, given.out)
+    print(f"{given.n} pictures in {given.out / 'images'}, their truth in {path}")
+    return 0
