@@ -54,7 +54,7 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Path]:
             architecture, steps, names = {
                 "detect": ("26/yolo26", 150, ("person", "car")),
                 "segment": ("11/yolo11-seg", 150, ("person", "car")),
-                "pose": ("26/yolo26-pose", 120, ("person",)),
+                "pose": ("26/yolo26-pose", 180, ("person",)),
                 "open": ("26/yoloe-26-seg", 150, ("person", "car")),
             }[name]
             words = training.embeddings(WORDS, write_vocabulary(folder)) if name == "open" else None

@@ -125,7 +125,9 @@ def test_poses(choose: Choose, trained: Trained, store: Store) -> None:
     found = store.get(ref)
     assert ref["provenance"]["weights"][0]["id"] == weights_id
     for thing, number in zip(things, matched(found, things), strict=True):
-        assert np.abs(found.keypoints[number, :, :2] - thing.keypoints).mean() < 8
+        # Trained for seconds: joints lie within a sixth of the person's height of where they were drawn.
+        height = thing.box[3] - thing.box[1]
+        assert np.abs(found.keypoints[number, :, :2] - thing.keypoints).mean() < height / 6
     right = region(things[1].box, size=(200, 230))
     chosen = store.get(execute.call(pose, {"image": image, "regions": store.put(right)}, store))
     matched(chosen, things[1:])
