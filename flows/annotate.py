@@ -2,10 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +18,14 @@ from agents.propose import propose
 from agents.wiring import uses
 from flows.budget import Budget
 from flows.exports import export, fitting
-from flows.job import Job, opened, work_shard
+from flows.job import Job, opened
 from flows.keys import signature
 from flows.ledger import FILE, Ledger
 from flows.pilot import Forecast, run_pilot
 from flows.review import Routing
-from flows.shard import Outcome, RunStopped, wanted
+from flows.shard import wanted
 from flows.source import MEDIA, Item, scan
+from flows.workers import Workers, here, processes
 from tools.errors import SuperlinkError
 from tools.registry import load
 from tools.settings import settings
@@ -80,7 +79,7 @@ class Summary:
 
 def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
              tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None, pilot: int = 8,
-             shard: int = 64, workers: int = 1, retry_failed: bool = False, limit: int | None = None,
+             shard: int = 64, workers: int | Workers = 1, retry_failed: bool = False, limit: int | None = None,
              budget: Sequence[str] = (), formats: Sequence[str] | None = None, routing: Routing | None = None,
              store: str = "", told: Told | None = None) -> Summary:  # fmt: skip
     """Do what a request says to every item of a source. Given again, it goes on where it stopped.
@@ -95,7 +94,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
         approve: asked after the pilot, unless this plan was approved here before; None approves.
         pilot: how many items to try first; 0 for none.
         shard: how many items are worked step by step together.
-        workers: how many processes work at the same time.
+        workers: how many processes work at the same time, or who else works the shards.
         retry_failed: work only on the items that failed before.
         limit: so many items at most.
         budget: limits that stop the run, as of `Budget.of`.
@@ -206,13 +205,15 @@ def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
     return left
 
 
-def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int, budget: Budget, summary: Summary,
+def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Workers, budget: Budget, summary: Summary,
           tell: Told) -> None:  # fmt: skip
     shards = [ids[at:at + size] for at in range(0, len(ids), size)]  # fmt: skip
     began = time.monotonic()
     ended = done = failed = 0
     (before,) = ledger.db.execute("SELECT coalesce(sum(bytes), 0) FROM works").fetchone()
-    for outcome in _outcomes(job, shards, workers):
+    if isinstance(workers, int):
+        workers = processes(workers) if workers > 1 and len(shards) > 1 else here
+    for outcome in workers(job, shards):
         ended += len(outcome.done) + len(outcome.failed)
         done, failed = done + len(outcome.done), failed + len(outcome.failed)
         summary.ran += outcome.ran
@@ -225,33 +226,6 @@ def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int, bud
         if summary.stopped and ended < len(ids):
             return
     summary.stopped = ""
-
-
-def _outcomes(job: Job, shards: Sequence[list[int]], workers: int) -> Iterator[Outcome]:
-    """What comes of each shard, as they end; no shard is begun after the reader stops reading."""
-    if workers <= 1 or len(shards) <= 1:
-        for ids in shards:
-            yield job.work(ids)
-        return
-    # A new process, not a copy of this one: threads and accelerators do not survive a fork.
-    with ProcessPoolExecutor(min(workers, len(shards)), mp_context=get_context("spawn")) as pool:
-        waiting = iter(shards)
-        running: set[Future[dict[str, Any]]] = set()
-        try:
-            while True:
-                for ids in waiting:
-                    running.add(pool.submit(work_shard, job.facts(), ids))
-                    if len(running) >= workers:
-                        break
-                if not running:
-                    return
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for one in ended:
-                    yield Outcome(**one.result())
-        except (OSError, RuntimeError) as error:  # a worker was killed, perhaps for its memory
-            raise RunStopped(f"A worker ended: {error or type(error).__name__}",
-                             "Give the same command again, with fewer workers or smaller shards if memory ran out"
-                             ) from error  # fmt: skip
 
 
 def _counted(ledger: Ledger, summary: Summary) -> None:

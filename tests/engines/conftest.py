@@ -52,7 +52,7 @@ def trained(request: pytest.FixtureRequest) -> Callable[[str], Path]:
         file = folder / f"{name}.pt"
         if not file.exists():
             architecture, steps, names = {
-                "detect": ("26/yolo26", 150, ("person", "car")),
+                "detect": ("26/yolo26", 200, ("person", "car")),
                 "segment": ("11/yolo11-seg", 150, ("person", "car")),
                 "pose": ("26/yolo26-pose", 180, ("person",)),
                 "open": ("26/yoloe-26-seg", 150, ("person", "car")),
