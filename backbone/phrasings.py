@@ -1,14 +1,17 @@
 """Reads the hand-written requests in ``phrasings/``.
 
-``*.txt`` hold one request a line, ``request => plan``: calls parted by spaces, ``name(label, label; option=value)``;
+Most ``*.txt`` hold one request a line, ``request => plan``: calls parted by spaces, ``name(label, label; option=value)``;
 words in square brackets are the next free-text argument; ``{o}``, ``{os}`` and ``{a}`` are a thing, several, and one with its
 article, ``{o2}`` … another thing. ``@media image+audio`` says what is attached to the requests below it, ``@have image,
-Detections`` which values of earlier turns are at hand. ``tools_*.txt`` hold made-up tools with requests for them. ``pools.toml``
-holds the things, names and places that fill the slots.
+Detections`` which values of earlier turns are at hand. ``tools_*.txt`` hold made-up tools with requests for them, ``asks_*.txt``
+further requests for these, ``arguments_*.txt``
+groups of arguments that any made-up tool can be given besides its own, with words that give them a value, ``chains.txt`` what is
+said when another tool works before or after. ``pools.toml`` holds the things, names and places that fill the slots.
 """
 
 import re
 import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -69,6 +72,36 @@ class MadeUpTool:
     gives: str = "Text"
 
 
+@dataclass(frozen=True)
+class ArgumentGroup:
+    """Arguments that go together on any tool.
+
+    Attributes:
+        arguments: one to three, often of one type.
+        docs: what is added to a tool's description.
+        says: what is added to a request, with marked values.
+    """
+
+    arguments: tuple[MadeUpArgument, ...]
+    docs: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chains:
+    """What is said when another tool works before or after.
+
+    Attributes:
+        after: (kind that the tool gives, tool that works on it, words).
+        before: (kind that the tool takes, words and calls).
+        on: kind of file to the words that say that a text is to be had there.
+    """
+
+    after: tuple[tuple[str, str, str], ...]
+    before: tuple[tuple[str, Phrasing], ...]
+    on: dict[str, tuple[str, ...]]
+
+
 @dataclass
 class Pools:
     """What fills the slots."""
@@ -102,7 +135,7 @@ def requests() -> tuple[Phrasing, ...]:
     """
     found = []
     for path in sorted(FOLDER.glob("*.txt")):
-        if path.name.startswith("tools_"):
+        if path.name.startswith(("tools_", "asks_", "arguments_", "chains")):
             continue
         have: tuple[str, ...] = ()
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -157,43 +190,115 @@ def _call(text: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
 
 
 @cache
+def chains() -> Chains:
+    """What ``chains.txt`` holds.
+
+    Raises:
+        BadPhrasing: a section cannot be read.
+    """
+    after: list[tuple[str, str, str]] = []
+    before: list[tuple[str, Phrasing]] = []
+    on: dict[str, list[str]] = {}
+    section, kind, plan = "", "", ""
+    for line in (FOLDER / "chains.txt").read_text().splitlines():
+        if line.startswith("@"):
+            section, kind, plan = (line[1:] + "  ").split(" ", 2)
+            if section not in ("after", "before", "on"):
+                raise BadPhrasing(f"chains.txt: no section {line!r}")
+        elif line.strip() and not line.startswith("#"):
+            match section:
+                case "after":
+                    after.append((kind, plan.strip(), line))
+                case "before":
+                    before.append((kind, _phrasing(f"{line} => {plan}", (kind,), "chains")))
+                case _:
+                    on.setdefault(kind, []).append(line)
+    return Chains(tuple(after), tuple(before), {kind: tuple(words) for kind, words in on.items()})
+
+
+def _blocks(files: str) -> Iterator[tuple[str, list[str]]]:
+    """File name and lines of each block of some files."""
+    for path in sorted(FOLDER.glob(files)):
+        for block in re.split(r"\n\s*\n", path.read_text()):
+            lines = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("#")]
+            if lines:
+                yield path.name, lines
+
+
+@cache
+def argument_groups() -> tuple[ArgumentGroup, ...]:
+    """Every group of arguments, in file order.
+
+    Raises:
+        BadPhrasing: a block cannot be read; names file and first line.
+    """
+    found = []
+    for name, lines in _blocks("arguments_*.txt"):
+        try:
+            fields = _fields(lines, ("doc", "arg", "say"))
+            arguments = tuple(_made_up_argument(text) for text in fields["arg"])
+            _known(fields["say"], {a.names[0] for a in arguments})
+            found.append(ArgumentGroup(arguments, _parted(fields["doc"][0]), tuple(fields["say"])))
+        except (ValueError, KeyError, IndexError) as error:
+            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+    return tuple(found)
+
+
+@cache
 def made_up_tools() -> tuple[MadeUpTool, ...]:
     """Every made-up tool, in file order.
 
     Raises:
         BadPhrasing: a block cannot be read; names file and tool.
     """
+    more: dict[str, list[str]] = {}
+    for _, (head, *lines) in _blocks("asks_*.txt"):
+        more.setdefault(head.partition(":")[2].strip(), []).extend(lines)
     found = []
-    for path in sorted(FOLDER.glob("tools_*.txt")):
-        for block in re.split(r"\n\s*\n", path.read_text()):
-            lines = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("#")]
-            if lines:
-                try:
-                    found.append(_made_up(lines))
-                except (ValueError, KeyError) as error:
-                    raise BadPhrasing(f"{path.name}: {lines[0]}: {error}") from error
+    for name, lines in _blocks("tools_*.txt"):
+        try:
+            found.append(_made_up([*lines, *more.pop(lines[0].partition(":")[2].partition("|")[0].strip(), ())]))
+        except (ValueError, KeyError) as error:
+            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+    if more:
+        raise BadPhrasing(f"asks_*.txt: no made-up tool {', '.join(more)}")
     return tuple(found)
 
 
 def _made_up(lines: list[str]) -> MadeUpTool:
-    fields: dict[str, list[str]] = {"tool": [], "doc": [], "takes": [], "gives": [], "arg": [], "ask": []}
+    fields = _fields(lines, ("tool", "doc", "takes", "gives", "arg", "ask"))
+    arguments = tuple(_made_up_argument(text) for text in fields["arg"])
+    _known(fields["ask"], {a.names[0] for a in arguments})
+    required = {a.names[0] for a in arguments if a.required}
+    asks = tuple(ask for ask in fields["ask"] if required <= marked(ask))
+    if not asks:
+        raise ValueError("no request gives all required arguments")
+    takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
+    gives = (fields["gives"] or ["Text"])[0]
+    return MadeUpTool(_parted(fields["tool"][0]), _parted(fields["doc"][0]), arguments, asks, takes, gives)
+
+
+def marked(text: str) -> set[str]:
+    """The arguments whose values are marked in a request."""
+    return set(re.findall(r"\[([\w.]+)=", text))
+
+
+def _fields(lines: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {key: [] for key in keys}
     for line in lines:
         key, _, rest = line.partition(":") if not line.startswith("arg ") else ("arg", "", line[4:])
         fields[key.strip()].append(rest.strip())
-    arguments = tuple(_made_up_argument(text) for text in fields["arg"])
-    names = {a.names[0] for a in arguments}
-    asks = []
-    for ask in fields["ask"]:
-        marked = set(re.findall(r"\[(\w+)=", ask))
-        if marked - names:
-            raise ValueError(f"no argument {marked - names} for: {ask}")
-        if {a.names[0] for a in arguments if a.required} <= marked:
-            asks.append(ask)
-    if not asks:
-        raise ValueError("no request gives all required arguments")
-    alternatives = [tuple(p.strip() for p in fields[key][0].split("|") if p.strip()) for key in ("tool", "doc")]
-    takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
-    return MadeUpTool(alternatives[0], alternatives[1], arguments, tuple(asks), takes, (fields["gives"] or ["Text"])[0])
+    return fields
+
+
+def _known(texts: Sequence[str], names: set[str]) -> None:
+    for text in texts:
+        if marked(text) - names:
+            raise ValueError(f"no argument {marked(text) - names} for: {text}")
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split("|") if part.strip())
 
 
 def _made_up_argument(text: str) -> MadeUpArgument:

@@ -24,8 +24,8 @@ from torch.nn import functional
 
 from backbone.core import load_core, load_tokenizer
 from backbone.layout import CONTROL, ROUTES, Layout
+from backbone.mixture import Mixture, Row
 from backbone.planner import ROWS
-from backbone.samples import Mixture, Row
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from backbone.layout import Layout
+from backbone.mixture import Mixture
 from backbone.planner import PlannerModel, load_planner
 from backbone.routes import ROUTE_CARDS
-from backbone.samples import Mixture
 from backbone.train_planner import Recipe, Trainee, sight, train
 
 CARDS = list(ROUTE_CARDS.values())

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from backbone.cards import parameters
+from backbone.guises import ask, disguise
 from backbone.layout import Layout
-from backbone.phrasings import BadPhrasing, _have, _phrasing, made_up_tools, pools, requests
+from backbone.mixture import Mixture
+from backbone.phrasings import BadPhrasing, _have, _phrasing, argument_groups, chains, made_up_tools, pools, requests
 from backbone.routes import ROUTE_CARDS
-from backbone.samples import Mixture, ask, disguise, fill, held_out, join
+from backbone.samples import fill, held_out, join
 
 from .test_grammar import check_types
 
@@ -17,6 +20,8 @@ from .test_grammar import check_types
 def test_every_line_can_be_read() -> None:
     assert len(requests()) > 4500
     assert len(made_up_tools()) > 400
+    assert len(argument_groups()) > 100
+    assert set(chains().on) == {"Audio", "Video", "Image"} and chains().after and chains().before
     assert len(pools().things) > 900
     tools = {name for phrasing in requests() for name, _, _ in phrasing.calls}
     assert tools == set(ROUTE_CARDS)
@@ -70,6 +75,39 @@ def test_made_up_tools_are_drawn_afresh() -> None:
     sample = ask(guise, random.Random(2))
     assert sample.calls[0]["tool"] == guise.card["name"]
     assert set(sample.calls[0]["args"]) <= set(guise.card["params"])
+
+
+def test_every_request_for_a_made_up_tool_fits_its_card() -> None:
+    """With further arguments, other values and other tools around it: as the grammar would let it be written."""
+    rng = random.Random(4)
+    for tool in made_up_tools():
+        guise = disguise(tool, rng, argument_groups())
+        for _ in range(6):
+            sample = ask(guise, rng)
+            assert "[" not in sample.request and "{" not in sample.request
+            (call,) = [call for call in sample.calls if call["tool"] == guise.card["name"]]
+            assert set(guise.card["required"]) <= set(call["args"])
+            for parameter in parameters(guise.card):
+                value = call["args"].get(parameter.name)
+                match parameter.kind if value is not None else "absent":
+                    case "text" if not parameter.many:
+                        assert value.lower().rstrip(".!?") in sample.request.lower()
+                    case "choice":
+                        assert value in parameter.choices
+                    case "number" | "integer":
+                        float(value)  # as it stands in the request, in digits
+                    case "boolean":
+                        assert value in (True, False)
+
+
+def test_further_arguments_are_on_the_card() -> None:
+    tool = made_up_tools()[0]
+    guises = [disguise(tool, random.Random(seed), argument_groups()) for seed in range(20)]
+    more = [guise for guise in guises if guise.extras]
+    assert more and len(more) < len(guises)
+    for guise in more:
+        assert {name for extra in guise.extras for name in extra.names.values()} <= set(guise.card["params"])
+    assert any(set(ask(guise, random.Random(1)).calls[0]["args"]) - set(guise.names.values()) for guise in more)
 
 
 def test_joined_requests_keep_both_plans() -> None:
