@@ -19,7 +19,8 @@ from .test_grammar import check_types
 
 def test_every_line_can_be_read() -> None:
     assert len(requests()) > 4500
-    assert len(made_up_tools()) > 400
+    names = [tool.names[0] for tool in made_up_tools()]
+    assert len(names) == len(set(names)) > 400
     assert len(argument_groups()) > 100
     assert set(chains().on) == {"Audio", "Video", "Image"} and chains().after and chains().before
     assert len(pools().things) > 900
@@ -108,6 +109,14 @@ def test_further_arguments_are_on_the_card() -> None:
     for guise in more:
         assert {name for extra in guise.extras for name in extra.names.values()} <= set(guise.card["params"])
     assert any(set(ask(guise, random.Random(1)).calls[0]["args"]) - set(guise.names.values()) for guise in more)
+
+
+def test_no_tool_of_the_test_set_was_trained_on() -> None:
+    from benchmarks import unseen_tools
+
+    tested = {name for name in vars(unseen_tools) if name in unseen_tools.__dict__ and not name.startswith("_")}
+    assert "make_teams" in tested
+    assert not tested & {name for tool in made_up_tools() for name in tool.names}
 
 
 def test_joined_requests_keep_both_plans() -> None:
