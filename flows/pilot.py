@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.results import drawing, picture_of
 from flows.desk import Desk
-from flows.exports.reading import MARKS, Reading, Row
+from flows.exports.reading import Row
+from flows.exports.samples import Viewer
 from flows.job import Job, opened
 from flows.ledger import Ledger
 from flows.shard import Outcome
@@ -96,15 +96,15 @@ def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) ->
     from PIL import Image as Pil
     from PIL import ImageDraw
 
-    reading = Reading(ledger, desk, (*MARKS, "Transcript", "Image"))
+    viewer = Viewer(ledger, desk)
     tiles: list[tuple[str, Image]] = []
     for entry, refs in ledger.done(ids):
-        row = Row(entry, refs)
-        if "://" not in entry.address and row.ref not in desk:
-            desk.lay(row.ref["sha256"], Path(entry.address))
-        picture = _drawn(reading, row)
+        try:
+            picture = viewer.picture(Row(entry, refs))
+        except SuperlinkError:
+            continue
         if picture is not None:
-            tiles.append((row.name, picture))
+            tiles.append((entry.name, picture))
     if not tiles:
         return None
     rows = -(-len(tiles) // _COLUMNS)
@@ -119,20 +119,3 @@ def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) ->
         pen.text((left + 6, top + _TILE + 2), name[-46:], (40, 40, 40))
     sheet.save(file)
     return file
-
-
-def _drawn(reading: Reading, row: Row) -> Image | None:
-    """The first result of an item that can be looked at."""
-    record = {"plan": reading.plan.model_dump(mode="json"), "given": {row.ref["kind"].lower(): row.ref},
-              "steps": [{"id": step, "refs": refs} for step, refs in row.refs.items()]}  # fmt: skip
-    for step, _, ref in reading.refs(row):
-        try:
-            value = reading.value(row, step, ref)
-            if isinstance(value, Image):
-                return value
-            drawn = drawing(value, picture_of(step, ref, record), reading.store)
-        except SuperlinkError:
-            continue
-        if drawn is not None:
-            return drawn
-    return None

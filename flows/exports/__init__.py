@@ -22,6 +22,7 @@ FORMATS = {
     "srt": "flows.exports.subtitles",
     "vtt": "flows.exports.subtitles",
     "mirror": "flows.exports.mirror",
+    "report": "flows.exports.report",
 }
 PROVENANCE = "provenance.json"
 
@@ -47,7 +48,7 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
         What `provenance.json` has under "counts".
 
     Raises:
-        ExportError: when there is no such format, or something else is in the folder.
+        ExportError: when there is no such format, something else is in the folder, or it cannot be written.
         StoreError: when a value is no longer in the store.
     """
     if name not in FORMATS:
@@ -57,15 +58,18 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
     writer = import_module(FORMATS[name])
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
     reading = Reading(ledger, store, writer.KINDS, tuple(steps))
     try:
+        draft.mkdir(parents=True)
         counts: dict[str, Any] = writer.write(reading, draft, name)
         provenance = {**reading.provenance(), "format": name, "counts": counts}
         text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
         (draft / PROVENANCE).write_text(text + "\n", encoding="utf-8")
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise ExportError(f"The export {name} cannot be written to {folder}: {error.strerror or error}",
+                              "Check the permissions and the space left, and give the same command again") from error  # fmt: skip
         raise
     shutil.rmtree(folder, ignore_errors=True)
     draft.replace(folder)
@@ -73,11 +77,11 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
 
 
 def fitting(ledger: Ledger) -> list[str]:
-    """The formats that hold what this ledger's plan gives, for when none is named."""
+    """The formats that hold what this ledger's plan gives, for when none is named; a report always is one."""
     kinds = Reading(ledger, Store("memory://none"), ()).output_kinds()
     found = ["jsonl"]
     if kinds & {"Detections", "Poses"}:
         found.append("coco")
     if kinds & {"Image", "Audio", "Video"}:
         found.append("mirror")
-    return found
+    return [*found, "report"]

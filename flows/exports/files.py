@@ -1,9 +1,11 @@
 """Names, numbers and outlines as several formats write them."""
 
+import itertools
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +24,32 @@ class Names:
     def place(self, name: str, suffix: str) -> PurePosixPath:
         """A free path for an item's result, like the item's with another ending."""
         path = PurePosixPath(name)
-        tries = [path.with_suffix(""), path.parent / f"{path.stem}_{path.suffix[1:]}"]
-        tries += [path.parent / f"{path.stem}_{number}" for number in range(2, 1000)]
-        for stem in tries:
+        numbered = (path.with_name(f"{path.stem}_{number}") for number in itertools.count(2))
+        for stem in itertools.chain([path.with_suffix(""), path.with_name(f"{path.stem}_{path.suffix[1:]}")], numbered):
             if str(stem).lower() not in self._taken:
                 self._taken.add(str(stem).lower())
-                return stem.with_name(stem.name + suffix)
-        raise AssertionError("a thousand items of one name")
+                break
+        return stem.with_name(stem.name + suffix)
 
 
-def save(file: Path, data: bytes | str) -> None:
-    """Write a file and the folders above it."""
+def save(file: Path, data: bytes | str | BinaryIO) -> None:
+    """Write a file and the folders above it; an opened one is copied piece by piece."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data.encode() if isinstance(data, str) else data)
+    if isinstance(data, bytes | str):
+        file.write_bytes(data.encode() if isinstance(data, str) else data)
+        return
+    with data, file.open("wb") as target:
+        shutil.copyfileobj(data, target, 1 << 20)
 
 
 def line(data: Any) -> str:
     """JSON on one line, the same for the same data."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def printable(text: str) -> str:
+    """A text without the control characters that XML cannot hold; labels are people's words."""
+    return "".join(c for c in text if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\t\n")
 
 
 def write_array(file: Any, rows: Iterable[Any]) -> int:

@@ -6,22 +6,31 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from flows.exports.files import outline, save, write_array
+import numpy as np
+
+from flows.exports.coco import SEEN
+from flows.exports.files import outline, printable, save, write_array
 from flows.exports.reading import Reading, Row
+from tools.store import Ref
 from tools.values import Detections, Poses, Transcript
+from tools.values.detections import Detection
 from tools.values.poses import COCO17
 
 KINDS = ("Detections", "Poses", "Transcript")
+_SPEECH = "Speech"
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write `tasks.json` and `config.xml`. Files are named as Label Studio's local storage serves them."""
+    """Write `tasks.json` and `config.xml`. Files are named as Label Studio's local storage serves them.
+
+    Of videos there is what was followed through them: one region for each track.
+    """
     labels = reading.labels()
-    media = next((row.ref["kind"].lower() for row in reading.rows()), "image")
+    first = next(reading.rows(), None)
     with (folder / "tasks.json").open("w", encoding="utf-8", newline="\n") as file:
         tasks = write_array(file, _tasks(reading))
         file.write("\n")
-    save(folder / "config.xml", _config(labels, media))
+    save(folder / "config.xml", _config(labels, None if first is None else first.ref))
     return {"tasks": tasks, "labels": len(labels)}
 
 
@@ -29,7 +38,10 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(reading.rows(), 1):
         results: list[dict[str, Any]] = []
         for _, found in reading.marks(row):
-            results += list(_regions(found, row) if isinstance(found, Detections) else _points(found, row))
+            if isinstance(found, Poses):
+                results += _points(found, row)
+            else:
+                results += _regions(found, row) if found.frames is None else _tracks(found, row)
         for _, _, ref in reading.refs(row, ("Transcript",)):
             value = reading.store.get(ref)
             if isinstance(value, Transcript):
@@ -48,8 +60,6 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
 
 def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
     height, width = row.size
-    if found.frames is not None:
-        return
     for place, one in enumerate(found):
         facts = {"original_width": width, "original_height": height, "image_rotation": 0, "score": round(one.score, 6),
                  "to_name": "image"}  # fmt: skip
@@ -57,18 +67,38 @@ def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
         if len(points) >= 3:
             percent = [[round(float(x) / width * 100, 4), round(float(y) / height * 100, 4)] for x, y in points]
             yield {**facts, "type": "polygonlabels", "from_name": "outline",
-                   "value": {"points": percent, "closed": True, "polygonlabels": [one.label]}}  # fmt: skip
+                   "value": {"points": percent, "closed": True, "polygonlabels": [printable(one.label)]}}  # fmt: skip
             continue
         x0, y0, x1, y1 = one.box
         yield {**facts, "type": "rectanglelabels", "from_name": "box",
-               "value": {**_percent(x0, y0, x1, y1, width, height), "rotation": 0, "rectanglelabels": [one.label]}}  # fmt: skip
+               "value": {**_percent(x0, y0, x1, y1, width, height), "rotation": 0, "rectanglelabels": [printable(one.label)]}}  # fmt: skip
+
+
+def _tracks(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
+    """One region for each thing that was followed; finds that nothing joins are one each."""
+    height, width = row.size
+    summary = row.ref["summary"]
+    tracks: dict[tuple[str, int], list[Detection]] = {}
+    for place, one in enumerate(found):
+        tracks.setdefault((one.label, -place - 1 if one.id is None else one.id), []).append(one)
+    for (label, _), seen in tracks.items():
+        seen.sort(key=lambda one: one.frame or 0)
+        frames = [one.frame or 0 for one in seen]
+        # Between two places Label Studio moves the box along, unless the first says that the thing is gone after it.
+        sequence = [{"frame": frame + 1, "enabled": after == frame + 1, "rotation": 0, "time": round(frame / summary["fps"], 4),
+                     **_percent(*one.box, width, height)}
+                    for one, frame, after in zip(seen, frames, [*frames[1:], None], strict=True)]  # fmt: skip
+        yield {"type": "videorectangle", "from_name": "track", "to_name": "video",
+               "score": round(sum(one.score for one in seen) / len(seen), 6),
+               "value": {"framesCount": summary["frames"], "duration": summary["seconds"], "sequence": sequence,
+                         "labels": [printable(label)]}}  # fmt: skip
 
 
 def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for person, points in enumerate(found.keypoints):
         for name, (x, y, sure) in zip(COCO17, points, strict=True):
-            if sure >= 0.3:
+            if sure >= SEEN and 0 <= x <= width and 0 <= y <= height:
                 yield {"original_width": width, "original_height": height, "image_rotation": 0, "to_name": "image",
                        "from_name": "joint", "type": "keypointlabels", "score": round(float(sure), 6),
                        "meta": {"text": [f"person {person + 1}"]},
@@ -77,14 +107,23 @@ def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
 
 
 def _said(value: Transcript, row: Row) -> Iterator[dict[str, Any]]:
+    """What was said or read: a region, and the words that belong to it under the same id."""
     height, width = row.size
+    kind = row.ref["kind"]
     for number, said in enumerate(value.segments):
-        own = {"id": f"t{number}", "type": "textarea", "from_name": "text", "to_name": row.ref["kind"].lower()}
-        if said.start is not None:
-            yield {**own, "value": {"start": said.start, "end": said.end, "text": [said.text]}}
-        elif said.box is not None:
-            yield {**own, "original_width": width, "original_height": height,
-                   "value": {**_percent(*said.box, width, height), "rotation": 0, "text": [said.text]}}  # fmt: skip
+        facts = {"id": f"t{number}", "to_name": kind.lower()} | ({} if said.score is None else {"score": round(said.score, 6)})
+        place: dict[str, Any]
+        if said.start is not None and kind == "Audio":
+            place = {"start": said.start, "end": said.end, "channel": 0}
+            yield {**facts, "type": "labels", "from_name": "speech", "value": {**place, "labels": [_SPEECH]}}
+        elif said.box is not None and kind == "Image":
+            facts |= {"original_width": width, "original_height": height, "image_rotation": 0}
+            x0, y0, x1, y1 = np.clip(said.box, 0, (width, height, width, height)).tolist()
+            place = {**_percent(x0, y0, x1, y1, width, height), "rotation": 0}
+            yield {**facts, "type": "rectangle", "from_name": "place", "value": place}
+        else:
+            continue
+        yield {**facts, "type": "textarea", "from_name": "text", "value": {**place, "text": [said.text]}}
 
 
 def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> dict[str, float]:
@@ -92,13 +131,19 @@ def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int
             "width": round((x1 - x0) / width * 100, 4), "height": round((y1 - y0) / height * 100, 4)}  # fmt: skip
 
 
-def _config(labels: list[str], media: str) -> str:
-    values = "".join(f"<Label value={quoteattr(label)}/>" for label in labels)
+def _config(labels: list[str], item: Ref | None) -> str:
+    kind = "Image" if item is None else item["kind"]
+    values = "".join(f"<Label value={quoteattr(printable(label))}/>" for label in labels)
+    text = f'<TextArea name="text" toName="{kind.lower()}" perRegion="true" editable="true" displayMode="region-list"/>'
+    if kind == "Audio":
+        return (f'<View><Labels name="speech" toName="audio"><Label value="{_SPEECH}"/></Labels>'
+                f'<Audio name="audio" value="$audio"/>{text}</View>\n')  # fmt: skip
+    if item is not None and kind == "Video":
+        return (f'<View><Labels name="label" toName="video">{values}</Labels>'
+                f'<Video name="video" value="$video" frameRate="{item["summary"]["fps"]:g}"/>'
+                '<VideoRectangle name="track" toName="video"/></View>\n')  # fmt: skip
     joints = "".join(f'<Label value="{name}"/>' for name in COCO17)
-    if media != "image":
-        return (f'<View><{media.capitalize()} name="{media}" value="${media}"/>'
-                f'<TextArea name="text" toName="{media}" perRegion="true"/></View>\n')  # fmt: skip
     return (f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'
             f'</RectangleLabels><PolygonLabels name="outline" toName="image">{values}</PolygonLabels>'
-            f'<KeyPointLabels name="joint" toName="image">{joints}</KeyPointLabels>'
-            '<TextArea name="text" toName="image" perRegion="true"/></View>\n')  # fmt: skip
+            f'<KeyPointLabels name="joint" toName="image">{joints}</KeyPointLabels><Rectangle name="place" toName="image"/>'
+            f'{text}</View>\n')  # fmt: skip

@@ -29,6 +29,6 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
                 stem = str(wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")) if several else row.name
                 place = names[step].place(stem, suffix)
                 top = folder / step if len(reading.steps) > 1 else folder
-                save(top / place, reading.source(row) if value is None else value.to_bytes())
+                save(top / place, reading.source(row) if value is None else value.stream())
                 files += 1
     return {"files": files}

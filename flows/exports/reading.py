@@ -1,11 +1,12 @@
 """What every export reads: the items that are done, what was found in them, and what people said of it."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -124,38 +125,42 @@ class Reading:
         corrected = {label for places in self._verdicts.values() for _, label in places.values() if label}
         return sorted(found | corrected)
 
-    def source(self, row: Row) -> bytes:
-        """The bytes of the item's file.
+    def source(self, row: Row) -> BinaryIO:
+        """The item's file, opened for reading.
 
         Raises:
             SuperlinkError: when it is gone or was changed.
         """
-        return media_bytes(row, self.store)
+        return media_file(row, self.store)
 
     def output_kinds(self) -> set[str]:
         """Kinds of value that the plan's steps give."""
         return {ref["kind"] for step in self.plan.steps for ref in self._sample(step.id)[:1]}
 
     def provenance(self) -> dict[str, Any]:
-        """How the data set came to be: plan, tools, weights with their licences, scores, what people changed."""
+        """How the data set came to be: plan, tools, weights with their licences, scores, what people said and changed."""
         tools: dict[str, str] = {}
         weights: dict[tuple[str, str], str] = {}
         review: Counter[str] = Counter()
-        for row in self.rows():
-            for ref in (ref for refs in row.refs.values() for ref in listed(refs)):
+        edits: list[dict[str, Any]] = []
+        said: dict[tuple[int, str, str], list[Any]] = {}
+        for row in self.ledger.db.execute(
+            "SELECT item, step, sha256, place, label, score, reason, verdict, correct, who, time FROM review ORDER BY place"
+        ):
+            said.setdefault(row[:3], []).append(row[3:])
+        for one in self.rows():
+            for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in listed(refs)):
                 made = ref.get("provenance")
                 if made:
                     tools[made["tool"]] = made["version"]
-                    weights |= {(one["id"], one["sha256"]): one["licence"] for one in made["weights"]}
-        for verdict, reason, count in self.ledger.db.execute(
-            "SELECT verdict, reason, count(*) FROM review GROUP BY verdict, reason"
-        ):
-            review[f"{reason}: {verdict or 'open'}"] += count
+                    weights |= {(used["id"], used["sha256"]): used["licence"] for used in made["weights"]}
+                for place, label, score, reason, verdict, correct, who, time in said.get((one.entry.id, step, ref["sha256"]), ()):
+                    review[f"{reason}: {verdict or 'open'}"] += 1
+                    if verdict in ("rejected", "corrected"):
+                        edits.append({"item": one.name, "step": step, "place": place, "label": label, "score": score,
+                                      "box": self._box(ref, place), "verdict": verdict, "correct": correct, "who": who,
+                                      "time": time})  # fmt: skip
         counts = self.ledger.counts()
-        edits = [dict(zip(("item", "step", "place", "label", "verdict", "correct"), row, strict=True))
-                 for row in self.ledger.db.execute(
-                     "SELECT name, step, place, label, verdict, correct FROM review JOIN items ON items.id = review.item "
-                     "WHERE verdict IN ('rejected', 'corrected') ORDER BY name, step, review.sha256, place")]  # fmt: skip
         return {
             "request": self.plan.request,
             "plan": json.loads(self.plan.dumps()),
@@ -166,9 +171,26 @@ class Reading:
                         for (name, sha256), licence in sorted(weights.items())],
             "licences": sorted(set(weights.values())),
             "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
+            "scores": self._scores(),
             "review": dict(sorted(review.items())),
             "human_edits": edits,
         }  # fmt: skip
+
+    def _scores(self) -> dict[str, dict[str, float]]:
+        """How many there are of each label, as people left them, and between which scores."""
+        found: dict[str, list[float]] = {}
+        for row in self.rows():
+            for _, value in self.marks(row):
+                labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
+                for label, score in zip(labels, value.scores.tolist(), strict=True):
+                    count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
+                    found[label] = [count + 1, min(least, score), max(most, score), total + score]
+        return {label: {"count": int(count), "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
+                for label, (count, least, most, total) in sorted(found.items())}  # fmt: skip
+
+    def _box(self, ref: Ref, place: int) -> list[float]:
+        found = self.store.get(ref)
+        return [round(float(side), 2) for side in found.xyxy[place]] if isinstance(found, Detections) else []
 
     def _chosen(self) -> tuple[str, ...]:
         """The outputs of a kind that the format holds, or else the last steps of such a kind."""
@@ -188,21 +210,22 @@ class Reading:
         return [] if row is None else listed(json.loads(row[0]))
 
 
-def media_bytes(row: Row, store: Store) -> bytes:
-    """The bytes of an item: of its file where it still lies, else of the store.
+def media_file(row: Row, store: Store) -> BinaryIO:
+    """The file of an item, opened for reading: where it still lies, else of the store.
 
     Raises:
-        SuperlinkError: when they are in neither place, or the file was changed.
+        SuperlinkError: when it is in neither place, or was changed.
     """
-    import hashlib
-
-    if "://" not in row.entry.address and row.ref not in store:
-        try:
-            data = Path(row.entry.address).read_bytes()
-        except OSError as error:
-            raise SuperlinkError(f"{row.entry.address} cannot be read any more: {error.strerror}",
-                                 "Put it back, or run again without it") from error  # fmt: skip
-        if hashlib.sha256(data).hexdigest() != row.ref["sha256"]:
-            raise SuperlinkError(f"{row.entry.address} was changed since the run", "Run superlink annotate again")
-        return data
-    return store.get(row.ref).to_bytes()
+    if "://" in row.entry.address or row.ref in store:
+        return store.get(row.ref).stream()
+    try:
+        file = Path(row.entry.address).open("rb")  # noqa: SIM115 -- the caller closes it
+        seen = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SuperlinkError(f"{row.entry.address} cannot be read any more: {error.strerror}",
+                             "Put it back, or run again without it") from error  # fmt: skip
+    if seen != row.ref["sha256"]:
+        file.close()
+        raise SuperlinkError(f"{row.entry.address} was changed since the run", "Run superlink annotate again")
+    file.seek(0)
+    return file

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from flows.exports.files import Names, save
+from flows.exports.files import Names, printable, save
 from flows.exports.reading import Reading, Row
 from tools.values import Detections
 
@@ -53,5 +53,4 @@ def _annotation(row: Row, values: list[Detections]) -> Xml.Element:
 
 
 def _add(parent: Xml.Element, name: str, text: object) -> None:
-    # Labels are people's words; control characters have no place in XML.
-    Xml.SubElement(parent, name).text = "".join(c for c in str(text) if c >= " " or c in "\t\n")
+    Xml.SubElement(parent, name).text = printable(str(text))

@@ -1,7 +1,7 @@
 """YOLO: pictures, one text file of labels for each, and `data.yaml`; boxes, outlines or poses by what there is."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     """Write the data set; about a tenth of the pictures, chosen by their content, is for validation.
 
     So the same picture under two names is on one side. A data set holds one task: poses where the plan gives any, else
-    outlines where it gives masks, else boxes.
+    outlines where it gives masks, else boxes. YOLO's lines have no room for scores: `scores.jsonl` has them in their order.
     """
     task = _task(reading)
     labels = ["person"] if task == "pose" else reading.labels()
@@ -29,17 +29,22 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     names = Names()
     least = min((row.ref["sha256"] for row in reading.rows()), default="")
     counts = {"train": 0, "val": 0, "things": 0}
-    for row in reading.rows():
-        if row.ref["kind"] != "Image":
-            continue
-        part = "val" if row.ref["sha256"] == least or int(row.ref["sha256"][:8], 16) % 10 == 0 else "train"
-        suffix = Path(row.name).suffix or ".jpg"
-        place = names.place(row.name, suffix)
-        lines = list(_lines(reading, row, task, numbers))
-        save(folder / "images" / part / place, reading.source(row))
-        save(folder / "labels" / part / place.with_suffix(".txt"), "".join(f"{one}\n" for one in lines))
-        counts[part] += 1
-        counts["things"] += len(lines)
+    with (folder / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as scores:
+        for row in reading.rows():
+            if row.ref["kind"] != "Image":
+                continue
+            part = "val" if row.ref["sha256"] == least or int(row.ref["sha256"][:8], 16) % 10 == 0 else "train"
+            # The library finds labels by putting "labels" for the last "images" of a path.
+            own = PurePosixPath(*("images_" if name == "images" else name for name in PurePosixPath(row.name).parts))
+            place = names.place(str(own), own.suffix or ".jpg")
+            rows = list(_lines(reading, row, task, numbers))
+            text = folder / "labels" / part / place.with_suffix(".txt")
+            save(folder / "images" / part / place, reading.source(row))
+            save(text, "".join(f"{one}\n" for one, _ in rows))
+            scores.write(line({"item": row.name, "labels": text.relative_to(folder).as_posix(),
+                               "scores": [round(score, 6) for _, score in rows]}) + "\n")  # fmt: skip
+            counts[part] += 1
+            counts["things"] += len(rows)
     train = "images/train" if counts["train"] else "images/val"
     yaml = [f"train: {train}", "val: images/val", f"nc: {len(labels)}", "names:"]
     yaml += [f"  {number}: {line(label)}" for label, number in numbers.items()]
@@ -60,7 +65,7 @@ def _task(reading: Reading) -> str:
     return task
 
 
-def _lines(reading: Reading, row: Row, task: str, numbers: dict[str, int]) -> Iterator[str]:
+def _lines(reading: Reading, row: Row, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
     height, width = row.size
     scale = np.array([width, height], np.float64)
     for _, found in reading.marks(row):
@@ -78,7 +83,7 @@ def _lines(reading: Reading, row: Row, task: str, numbers: dict[str, int]) -> It
                 number = numbers[found.labels[place]]
                 if task == "segment":
                     values = _polygon(found, place, box, scale)
-            yield f"{number} {' '.join(f'{value:.6g}' for value in values)}"
+            yield f"{number} {' '.join(f'{value:.6g}' for value in values)}", float(found.scores[place])
 
 
 def _polygon(found: Detections, place: int, box: Any, scale: Any) -> list[float]:

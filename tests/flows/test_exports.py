@@ -1,7 +1,18 @@
 """Every export, opened by the library that it is for."""
 
+import html
 import json
+import math
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
@@ -11,24 +22,61 @@ from PIL import Image as Pil
 from flows.exports import ExportError, export
 from flows.exports.files import outline
 from flows.ledger import Ledger
-from tests.flows.conftest import DARKEN, Run
+from flows.review import Routing, queue, resolve
+from tests.flows.conftest import DARKEN, FIND, Run
 from tools.settings import settings
 from tools.store import Store
-from tools.values import Detections
+from tools.values import Detections, Poses, Video
 
 POSE = {"steps": [{"id": "s1", "tool": "stand", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+BOXES = {"steps": [{"id": "s1", "tool": "halves", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+READ = {"steps": [{"id": "s1", "tool": "spell", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+HEAR = {"steps": [{"id": "s1", "tool": "hear", "args": {"audio": "$audio"}}], "outputs": ["$s1"]}
+FOLLOW = {"steps": [{"id": "s1", "tool": "glow", "args": {"video": "$video"}}], "outputs": ["$s1"]}
+# Label Studio's own package wants an OpenCV and a numpy that this project cannot have: `make` gives it a place of its own.
+LABEL_STUDIO = Path(sys.prefix) / "label-studio" / "bin" / "python"
 
 
-def found_in(out: Path, name: str) -> Detections:
+def value_in(out: Path, name: str) -> Any:
     """What the ledger has for an item."""
     ledger = Ledger.existing(out)
     [refs] = [refs for entry, refs in ledger.done() if entry.name == name]
     ledger.close()
     ref = refs["s1"]
     assert not isinstance(ref, list)
-    value = Store(settings().store_url).get(ref)
+    return Store(settings().store_url).get(ref)
+
+
+def found_in(out: Path, name: str) -> Detections:
+    value = value_in(out, name)
     assert isinstance(value, Detections)
     return value
+
+
+@pytest.fixture
+def quiet(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Ultralytics; the test fails if it asks the network for anything."""
+    if find_spec("ultralytics") is None:
+        pytest.skip("ultralytics is not installed")
+    from tools.engines import yolo
+
+    library = yolo.library()
+    from ultralytics.utils import USER_CONFIG_DIR
+
+    font = next(Path(str(find_spec("matplotlib").origin)).parent.rglob("DejaVuSans.ttf"))  # type: ignore[union-attr]
+    for name in ("Arial.ttf", "Arial.Unicode.ttf"):
+        shutil.copy(font, USER_CONFIG_DIR / name)
+
+    asked: list[object] = []
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        asked.append(args)
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    yield library
+    assert not asked
 
 
 def test_coco_opens_in_pycocotools(run: Run, pictures: Path, tmp_path: Path) -> None:
@@ -55,15 +103,81 @@ def test_coco_keypoints(run: Run, pictures: Path) -> None:
     assert len(annotation["keypoints"]) == 51 and read.cats[1]["keypoints"][0] == "nose"
 
 
-def test_yolo_opens_in_supervision_and_ultralytics(run: Run, pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("plan", "kind"), [(BOXES, "bbox"), (FIND, "segm"), (POSE, "keypoints")])
+def test_coco_is_scored_by_cocos_own_evaluation(run: Run, pictures: Path, plan: dict[str, Any], kind: str) -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    truth = coco.COCO(str(run(pictures, plan, formats=["coco"]).exports["coco"] / "annotations.json"))
+    fields = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
+    results = [{key: one[key] for key in ("image_id", "category_id", "score", fields[kind])} for one in truth.anns.values()]
+    scored = COCOeval(truth, truth.loadRes(results), kind)
+    scored.evaluate()
+    scored.accumulate()
+    scored.summarize()
+    assert len(results) >= 12 and scored.stats[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("plan", [BOXES, FIND])
+def test_coco_opens_in_supervision(run: Run, pictures: Path, tmp_path: Path, plan: dict[str, Any]) -> None:
+    sv = pytest.importorskip("supervision")
+    out = run(pictures, plan, formats=["coco"]).exports["coco"]
+    data = sv.DetectionDataset.from_coco(images_directory_path=str(pictures), annotations_path=str(out / "annotations.json"))
+    assert len(data) == 12
+    for path, image, read in data:
+        found = found_in(tmp_path / "out", str(Path(path).relative_to(pictures.resolve())))
+        assert image.shape[:2] == found.size and np.allclose(read.xyxy, found.xyxy, atol=0.01)
+        assert [data.classes[number] for number in read.class_id] == list(found.labels)
+        if found.masks is not None:
+            assert all((read.mask[place] == found.mask_array(place)).all() for place in range(len(found)))
+
+
+@pytest.mark.parametrize(("plan", "recipe", "task"), [
+    (BOXES, "yolo11n.yaml", "detect"), (FIND, "yolo11n-seg.yaml", "segment"), (POSE, "yolo11n-pose.yaml", "pose")])  # fmt: skip
+def test_ultralytics_checks_yolo_and_trains_on_it(run: Run, pictures: Path, tmp_path: Path, quiet: ModuleType,
+                                                  plan: dict[str, Any], recipe: str, task: str) -> None:  # fmt: skip
+    from ultralytics.data.utils import check_det_dataset
+
+    from tools.engines.yolo import threads_kept
+
+    # The library takes the last "images" of a path for its own.
+    shutil.copytree(pictures / "sub", pictures / "images" / "images")
+    for file in (pictures / "images" / "images").iterdir():
+        with Pil.open(file) as photo:
+            photo.resize((100, 80)).save(file)
+    out = run(pictures, plan, formats=["yolo"]).exports["yolo"]
+    counts = json.loads((out / "provenance.json").read_text())["counts"]
+    assert counts["task"] == task and counts["train"] + counts["val"] == 15
+    facts = check_det_dataset(str(out / "data.yaml"), autodownload=False)
+    assert facts["nc"] == counts["classes"]
+    with threads_kept():
+        model = quiet.YOLO(recipe, task=task)
+        assert model.task == task
+        model.train(data=str(out / "data.yaml"), epochs=1, imgsz=64, batch=4, workers=0, device="cpu", amp=False, plots=False,
+                    pretrained=False, project=str(tmp_path / "runs"), name=task, verbose=False)  # fmt: skip
+    learnt = model.trainer.train_loader.dataset.labels
+    assert len(learnt) == counts["train"] and len(model.trainer.test_loader.dataset.labels) == counts["val"]
+    assert sum(len(one["cls"]) for one in learnt) == counts["things"] * counts["train"] // 15
+    if task == "segment":
+        assert all(len(one["segments"]) == len(one["cls"]) for one in learnt)
+    if task == "pose":
+        assert {one["keypoints"].shape for one in learnt} == {(1, 17, 3)}
+    heads, values = ((tmp_path / "runs" / task / "results.csv").read_text().split())[:2]
+    losses = [float(value) for head, value in zip(heads.split(","), values.split(","), strict=True) if "loss" in head]
+    assert len(losses) >= 6 and all(map(math.isfinite, losses)) and losses[0] > 0
+    assert (tmp_path / "runs" / task / "weights" / "last.pt").exists()
+
+
+def test_yolo_opens_in_supervision_and_ultralytics(run: Run, pictures: Path, tmp_path: Path, quiet: ModuleType) -> None:
     sv = pytest.importorskip("supervision")
     out = run(pictures, formats=["yolo"]).exports["yolo"]
     data = sv.DetectionDataset.from_yolo(
         images_directory_path=str(out / "images" / "train"), annotations_directory_path=str(out / "labels" / "train"),
         data_yaml_path=str(out / "data.yaml"))  # fmt: skip
     assert data.classes == ["left", "right"]
-    checked = pytest.importorskip("ultralytics.data.utils")
-    facts = checked.check_det_dataset(str(out / "data.yaml"), autodownload=False)
+    from ultralytics.data.utils import check_det_dataset
+
+    facts = check_det_dataset(str(out / "data.yaml"), autodownload=False)
     assert facts["nc"] == 2
     lines = sorted((out / "labels").rglob("*.txt"))
     assert len(lines) == 12 and len(list((out / "images" / "val").rglob("*.jpg"))) >= 1
@@ -78,10 +192,11 @@ def test_yolo_opens_in_supervision_and_ultralytics(run: Run, pictures: Path, tmp
     assert np.allclose(np.array(label["bboxes"])[:, :2], centres, atol=0.02)
 
 
-def test_yolo_poses(run: Run, pictures: Path) -> None:
-    checked = pytest.importorskip("ultralytics.data.utils")
+def test_yolo_poses(run: Run, pictures: Path, quiet: ModuleType) -> None:
+    from ultralytics.data.utils import check_det_dataset
+
     out = run(pictures, POSE, formats=["yolo"]).exports["yolo"]
-    facts = checked.check_det_dataset(str(out / "data.yaml"), autodownload=False)
+    facts = check_det_dataset(str(out / "data.yaml"), autodownload=False)
     assert facts["kpt_shape"] == [17, 3] and sorted(facts["flip_idx"]) == list(range(17)) and facts["flip_idx"][1] == 2
     line = next((out / "labels").rglob("*.txt")).read_text().split()
     assert len(line) == 5 + 51 and line[5:8] == ["0", "0", "0"]
@@ -105,10 +220,20 @@ def test_jsonl_and_parquet(run: Run, pictures: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in lines]
     assert [row["item"] for row in rows] == sorted(row["item"] for row in rows) and len(rows) == 12
     pq = pytest.importorskip("pyarrow.parquet")
-    out = run(pictures, formats=["parquet"]).exports["parquet"]
-    table = pq.read_table(out / "found.parquet")
-    things = sum(len(value["xyxy"]) for row in rows for value in (one["value"] for one in row["results"]["s1"]))
-    assert table.num_rows == things and set(table["label"].to_pylist()) == {"left", "right"}
+    from pycocotools.mask import decode
+
+    table = pq.read_table(run(pictures, formats=["parquet"]).exports["parquet"] / "found.parquet")
+    assert table.num_rows == sum(len(one["value"]["xyxy"]) for row in rows for one in row["results"]["s1"])
+    for name in {row["item"] for row in rows}:
+        found, own = found_in(tmp_path / "out", name), [row for row in table.to_pylist() if row["item"] == name]
+        assert [(row["label"], row["score"]) for row in own] == [(one.label, one.score) for one in found]
+        assert np.array_equal([[row[side] for side in ("x0", "y0", "x1", "y1")] for row in own], found.xyxy)
+        assert all((decode(json.loads(row["mask"])) == found.mask_array(place)).all() for place, row in enumerate(own))
+    [row, *_] = pq.read_table(run(pictures, POSE, formats=["parquet"]).exports["parquet"] / "found.parquet").to_pylist()
+    poses = value_in(tmp_path / "out", row["item"])
+    assert isinstance(poses, Poses) and np.array_equal(np.reshape(row["keypoints"], (17, 3)), poses.keypoints[0])
+    words = pq.read_table(run(pictures, READ, formats=["parquet"]).exports["parquet"] / "found.parquet").to_pylist()
+    assert [row["text"] for row in words[:2]] == ["STOP", "<EXIT>"] and words[0]["x1"] == 40 and words[0]["label"] is None
 
 
 def test_label_studio_tasks(run: Run, pictures: Path) -> None:
@@ -125,15 +250,157 @@ def test_label_studio_tasks(run: Run, pictures: Path) -> None:
             assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in result["value"]["points"])
 
 
-def test_subtitles(run: Run, tmp_path: Path) -> None:
+VALIDATE = """
+import json, sys
+from pathlib import Path
+from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.converter import Converter
+folder, kind = Path(sys.argv[1]), sys.argv[2]
+config = (folder / "config.xml").read_text()
+interface = LabelInterface(config)
+interface.validate()
+tasks, problems = json.loads((folder / "tasks.json").read_text()), []
+for task in tasks:
+    # The package cannot check a task together with its predictions: it calls the second check without them.
+    problems += [] if interface.validate_task({"data": task["data"]}) else [task["data"]]
+    for prediction in task["predictions"]:
+        problems += interface.validate_prediction(prediction, return_errors=True)
+print(json.dumps({"tasks": len(tasks), "problems": problems}))
+if kind == "coco":
+    for task in tasks:
+        task["annotations"] = [{"id": 1, "result": task.pop("predictions")[0]["result"]}]
+    (folder / "accepted.json").write_text(json.dumps(tasks))
+    Converter(config, project_dir=None, download_resources=False).convert_to_coco(
+        str(folder / "accepted.json"), str(folder / "converted"), is_dir=False)
+"""
+
+
+def label_studio(folder: Path, kind: str = "") -> dict[str, Any]:
+    """What Label Studio's own package says of an export."""
+    if not LABEL_STUDIO.exists():
+        pytest.skip(f"label-studio-sdk is not installed in {LABEL_STUDIO.parents[1]}: make test installs it")
+    done = subprocess.run([LABEL_STUDIO, "-c", VALIDATE, folder, kind], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[0])
+    return said
+
+
+@pytest.mark.parametrize("plan", [BOXES, FIND, POSE, READ])
+def test_label_studio_takes_pictures(run: Run, pictures: Path, plan: dict[str, Any]) -> None:
+    out = run(pictures, plan, formats=["label-studio"]).exports["label-studio"]
+    assert label_studio(out) == {"tasks": 12, "problems": []}
+    tasks = json.loads((out / "tasks.json").read_text())
+    assert all(task["predictions"][0]["result"] for task in tasks)
+
+
+@pytest.mark.parametrize("plan", [BOXES, FIND])
+def test_label_studio_converts_what_it_took(run: Run, pictures: Path, tmp_path: Path, plan: dict[str, Any]) -> None:
+    out = run(pictures, plan, formats=["label-studio"]).exports["label-studio"]
+    label_studio(out, "coco")
+    read = json.loads((out / "converted" / "result.json").read_text())
+    names = {category["id"]: category["name"] for category in read["categories"]}
+    assert len(read["images"]) == 12
+    for image, task in zip(read["images"], json.loads((out / "tasks.json").read_text()), strict=True):
+        found = found_in(tmp_path / "out", task["data"]["image"].partition("?d=")[2])
+        own = [one for one in read["annotations"] if one["image_id"] == image["id"]]
+        assert [names[one["category_id"]] for one in own] == list(found.labels)
+        if found.masks is None:
+            boxes = np.array([one["bbox"] for one in own])
+            assert np.allclose(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]), found.xyxy, atol=0.01)
+            continue
+        for place, one in enumerate(own):
+            assert np.allclose(np.reshape(one["segmentation"][0], (-1, 2)), outline(found.mask_array(place)), atol=0.01)
+
+
+def test_label_studio_takes_sounds_and_videos(run: Run, tmp_path: Path) -> None:
+    out = run(sound(tmp_path / "sounds"), HEAR, formats=["label-studio"]).exports["label-studio"]
+    assert label_studio(out) == {"tasks": 1, "problems": []}
+    [task] = json.loads((out / "tasks.json").read_text())
+    results = task["predictions"][0]["result"]
+    # Words belong to a region: they have its id.
+    assert [(one["type"], one["id"]) for one in results[:2]] == [("labels", "t0"), ("textarea", "t0")]
+    frames = [np.full((64, 96, 3), 20, np.uint8) for _ in range(7)]
+    for number in (1, 2, 5):
+        frames[number][16:48, 16:48] = (40, 200, 40)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").write_bytes(Video.from_frames(frames, 10).to_bytes())
+    out = run(tmp_path / "videos", FOLLOW, formats=["label-studio"], out=tmp_path / "followed").exports["label-studio"]
+    assert label_studio(out) == {"tasks": 1, "problems": []}
+    [task] = json.loads((out / "tasks.json").read_text())
+    [track] = task["predictions"][0]["result"]
+    assert [(one["frame"], one["enabled"]) for one in track["value"]["sequence"]] == [(2, True), (3, False), (6, False)]
+    assert track["value"]["labels"] == ["glow"] and track["value"]["framesCount"] == 7
+
+
+def sound(folder: Path) -> Path:
     soundfile = pytest.importorskip("soundfile")
-    folder = tmp_path / "sounds"
     folder.mkdir()
     soundfile.write(folder / "talk.wav", np.sin(np.arange(16_000) / 20) / 2, 8000)
-    plan = {"steps": [{"id": "s1", "tool": "hear", "args": {"audio": "$audio"}}], "outputs": ["$s1"]}
-    out = run(folder, plan, formats=["srt", "vtt"]).exports
-    assert (out["srt"] / "talk.srt").read_text().startswith("1\n00:00:00,000 --> 00:00:01,000\nfirst <half>\n")
-    assert "00:00:01.000 --> 00:00:02.000" in (out["vtt"] / "talk.vtt").read_text()
+    return folder
+
+
+def test_subtitles_open_in_their_parsers(run: Run, tmp_path: Path) -> None:
+    srt, webvtt = pytest.importorskip("srt"), pytest.importorskip("webvtt")
+    out = run(sound(tmp_path / "sounds"), HEAR, formats=["srt", "vtt"]).exports
+    # Empty lines would end a subtitle, and one without words is none.
+    wanted = [(0, 1, "first <half>"), (1, 2, "2\nsecond & last\nhalf --> end")]
+    read = list(srt.parse((out["srt"] / "talk.srt").read_text(), ignore_errors=False))
+    assert [(one.start, one.end, one.content) for one in read] == [
+        (timedelta(seconds=start), timedelta(seconds=end), text) for start, end, text in wanted]  # fmt: skip
+    assert [one.index for one in read] == [1, 2]
+    cues = webvtt.read(str(out["vtt"] / "talk.vtt")).captions
+    assert [(one.start_in_seconds, one.end_in_seconds, html.unescape(one.raw_text)) for one in cues] == wanted
+
+
+def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictures: Path, tmp_path: Path) -> None:
+    run(pictures, routing=Routing(band=(0, 1), audit=0), formats=["yolo"])
+    before = found_in(tmp_path / "out", "p0000.jpg")
+    ledger = Ledger.existing(tmp_path / "out")
+    mine = {one.label: one for one in queue(ledger) if one.item == "p0000.jpg"}
+    resolve(ledger, mine["left"].id, "rejected", who="ann")
+    resolve(ledger, mine["right"].id, "corrected", "window", who="ben")
+    others = [one for one in queue(ledger) if one.item != "p0000.jpg"]
+    resolve(ledger, others[0].id, "accepted", who="ann")
+    # Weights as the ledger has them of tools that use some.
+    [(key, refs)] = ledger.db.execute("SELECT key, refs FROM works JOIN steps ON work = key JOIN items ON items.id = item "
+                                      "WHERE items.name = 'p0001.jpg'").fetchall()  # fmt: skip
+    ref = json.loads(refs)
+    ref["provenance"]["weights"] = [{"id": "eyes", "sha256": "5" * 64, "licence": "CC-BY-4.0"}]
+    with ledger.writing():
+        ledger.db.execute("UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
+    for name in ("yolo", "coco", "voc", "label-studio", "jsonl", "parquet", "report"):
+        export(ledger, Store(settings().store_url), name, tmp_path / "out" / name)
+        told = json.loads((tmp_path / "out" / name / "provenance.json").read_text())
+        assert told["weights"] == ref["provenance"]["weights"] and told["licences"] == ["CC-BY-4.0"]
+        assert told["plan"]["steps"][0]["tool"] == "bright" and told["plan_sha256"] == ledger.plan.hash
+        assert told["tools"] == {"bright": ref["provenance"]["version"]}
+        edits = {edit["label"]: edit for edit in told["human_edits"]}
+        assert {label: (one["verdict"], one["correct"], one["who"]) for label, one in edits.items()} == {
+            "left": ("rejected", "", "ann"), "right": ("corrected", "window", "ben")}  # fmt: skip
+        assert np.allclose(edits["left"]["box"], before.xyxy[0], atol=0.01) and edits["left"]["time"]
+        assert edits["left"]["score"] == pytest.approx(float(before.scores[0]))
+        assert told["review"] == {"band: open": len(others) - 1, "band: accepted": 1, "band: rejected": 1, "band: corrected": 1}
+        assert told["scores"]["window"]["count"] == 1
+        assert told["scores"]["window"]["mean"] == pytest.approx(float(before.scores[1]), abs=1e-6)
+    ledger.close()
+    # YOLO's scores are in the order of its lines.
+    rows = [json.loads(line) for line in (tmp_path / "out" / "yolo" / "scores.jsonl").read_text().splitlines()]
+    assert len(rows) == 12
+    for row in rows:
+        lines = (tmp_path / "out" / "yolo" / row["labels"]).read_text().splitlines()
+        own = [round(float(before.scores[1]), 6)] if row["item"] == "p0000.jpg" else [
+            round(one.score, 6) for one in found_in(tmp_path / "out", row["item"])]  # fmt: skip
+        assert row["scores"] == own and len(lines) == len(own)
+
+
+def test_edits_of_a_plan_before_are_not_told(run: Run, pictures: Path, tmp_path: Path) -> None:
+    run(pictures, routing=Routing(band=(0, 1)), formats=[])
+    ledger = Ledger.existing(tmp_path / "out")
+    resolve(ledger, next(queue(ledger)).id, "rejected")
+    ledger.close()
+    steps = [{"id": "s1", "tool": "bright", "args": {"image": "$image", "level": 90}}]
+    out = run(pictures, {"steps": steps, "outputs": ["$s1"]}, formats=["coco"]).exports["coco"]
+    assert json.loads((out / "provenance.json").read_text())["human_edits"] == []
 
 
 def test_the_mirrored_tree_holds_the_edited_pictures(run: Run, pictures: Path, tmp_path: Path) -> None:
@@ -144,7 +411,7 @@ def test_the_mirrored_tree_holds_the_edited_pictures(run: Run, pictures: Path, t
 
 
 def test_the_same_ledger_gives_the_same_bytes(run: Run, pictures: Path, tmp_path: Path) -> None:
-    names = ["coco", "yolo", "voc", "label-studio", "jsonl", "mirror"]
+    names = ["coco", "yolo", "voc", "label-studio", "jsonl", "mirror", "report"]
     run(pictures, DARKEN, formats=names)
     ledger = Ledger.existing(tmp_path / "out")
     for name in names:

@@ -124,7 +124,9 @@ class Transcript(Value):
                 raise ValueInvalid(f"The segment {segment.text!r} has no times, so it cannot become a subtitle",
                                    "Subtitles come from transcribed speech, not from text read in a picture")
             # A blank line would end the subtitle early.
-            yield segment.start, segment.end, "\n".join(segment.text.strip().split("\n\n")).strip()
+            lines = [line.strip() for line in segment.text.splitlines() if line.strip()]
+            if lines:
+                yield segment.start, segment.end, "\n".join(lines)
 
 
 def _number(value: Any, what: str) -> float | None:
