@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from flows.keys import signature
 from flows.ledger import FILE, Ledger
 from flows.pilot import Forecast, run_pilot
 from flows.review import Routing
-from flows.shard import wanted
+from flows.shard import RunStopped, wanted
 from flows.source import MEDIA, Item, scan
 from flows.workers import Workers, here, processes
 from tools.errors import SuperlinkError
@@ -112,10 +113,8 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
     began = time.monotonic()
     limits = Budget.of(budget)
     tell: Told = told or (lambda event: None)
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
     try:
-        with lock.acquire(timeout=0):
+        with _held(out):
             job, pending, summary = prepare(request, source, out, plan, planner, tools, retry_failed, limit, routing,
                                             store, tell)  # fmt: skip
             ledger = opened(job)[0]
@@ -124,14 +123,44 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
                 _work(job, ledger, ids, shard, workers, limits, summary, tell)
             finally:
                 _counted(ledger, summary)
-            if summary.done:
+            if summary.done or summary.failed:
                 _export(ledger, Store(job.store), out, formats, summary, tell)
             summary.seconds = time.monotonic() - began
             return summary
-    except Timeout as error:
-        raise AnnotateError(f"Another run is working in {out}", "Wait for it, or give another folder") from error
+    except OSError as error:  # of the run's own folder: what tools, store and exports meet is told by them
+        raise RunStopped(f"The run in {out} has stopped: {error}",
+                         "Check the permissions and the space left; the same command goes on where it stopped") from error  # fmt: skip
     finally:
         opened.cache_clear()
+
+
+def agreed(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
+           tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None,
+           routing: Routing | None = None, told: Told | None = None) -> Plan:  # fmt: skip
+    """Plan and have it approved as `annotate` does, which then need not ask again; nothing is worked.
+
+    Raises:
+        SourceError, PlanRefused, AnnotateError: as of `annotate`.
+    """
+    with _held(out):
+        prepare(request, source, out, plan, planner, tools, False, None, routing, "", told or (lambda event: None))
+        ledger = Ledger(out / FILE)
+        try:
+            _approved(ledger, approve, None)
+            return ledger.plan
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """Keep other runs out of the folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock").acquire(timeout=0):
+            yield
+    except Timeout as error:
+        raise AnnotateError(f"Another run is working in {out}", "Wait for it, or give another folder") from error
 
 
 def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Planner | None, tools: Sequence[str],
@@ -192,17 +221,24 @@ def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Ma
 
 def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
              approve: Callable[[Plan, Forecast | None], bool] | None, summary: Summary, tell: Told) -> list[int]:  # fmt: skip
-    approved = list(ledger.fact("approved") or [])
-    if ledger.plan.hash in approved or not pending:
+    if ledger.plan.hash in (ledger.fact("approved") or ()) or not pending:
         return pending
     left = pending
     if count and len(pending) > count:
         summary.forecast, left = run_pilot(job, pending, count)
         tell({"event": "forecast", "forecast": summary.forecast})
-    if approve is not None and not approve(ledger.plan, summary.forecast):
-        raise PlanRefused("The plan was not approved", "What the pilot did is kept")
-    ledger.note(approved=[*approved, ledger.plan.hash])
+    _approved(ledger, approve, summary.forecast)
     return left
+
+
+def _approved(ledger: Ledger, approve: Callable[[Plan, Forecast | None], bool] | None, forecast: Forecast | None) -> None:
+    """Ask for the plan of the ledger, unless it was approved before."""
+    before = list(ledger.fact("approved") or [])
+    if ledger.plan.hash in before:
+        return
+    if approve is not None and not approve(ledger.plan, forecast):
+        raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
+    ledger.note(approved=[*before, ledger.plan.hash])
 
 
 def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Workers, budget: Budget, summary: Summary,
@@ -240,6 +276,8 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
 def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary,
             tell: Told) -> None:  # fmt: skip
     for name in fitting(ledger) if formats is None else formats:
+        if not summary.done and name != "report":
+            continue  # an empty data set helps nobody; why everything failed does
         counts = export(ledger, store, name, out / name)
         summary.exports[name] = out / name
         tell({"event": "export", "format": name, "folder": str(out / name), "counts": counts})

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from superlink.commands import annotate, export, models, plan, review, run, tools, ui, world
+from superlink.commands import annotate, export, models, plan, review, run, schedule, serve_flows, tools, ui, world
 from superlink.packages import foreign_packages
 
-COMMANDS = (run, plan, annotate, export, review, tools, models, ui, world)
+COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, tools, models, ui, world)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

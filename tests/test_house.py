@@ -28,7 +28,7 @@ def test_imports_run_downward() -> None:
 def test_importing_tools_is_light() -> None:
     done = run_python(
         "import sys, tools, tools.registry; tools.registry.load(entry_points=False); import superlink.cli\n"
-        "heavy = {'torch', 'cv2', 'onnxruntime', 'transformers', 'ultralytics', 'diffusers', 'whisper', 'gradio'}\n"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'transformers', 'ultralytics', 'diffusers', 'whisper', 'gradio', 'prefect'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

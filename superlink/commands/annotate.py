@@ -1,8 +1,11 @@
 """``superlink annotate``: one request over a folder of any size, resumable, exported."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,20 +31,27 @@ def add(commands: Any) -> None:
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
     parser.add_argument("--yes", action="store_true", help="do not ask after the pilot")
     parser.add_argument("--pilot", type=int, default=8, metavar="N", help="items to try first (default: 8; 0: none)")
-    parser.add_argument("--shard", type=_positive, default=64, metavar="N", help="items worked together (default: 64)")
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes at the same time (default: 1)")
     parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
     parser.add_argument("--limit", type=_positive, metavar="N", help="so many items at most")
-    parser.add_argument("--budget", action="append", default=[], metavar="LIMIT",
-                        help="stop cleanly at a time (2h), a size on disk (10GB) or a share of failures (5%%); may be repeated")  # fmt: skip
-    parser.add_argument("--format", action="append", metavar="NAME",
-                        help="export as coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt or mirror; may be repeated")  # fmt: skip
-    parser.add_argument("--band", action="append", default=[], metavar="[LABEL=]LOW:HIGH",
-                        help="scores that go to review (default: 0.25:0.5); may be repeated")  # fmt: skip
-    parser.add_argument("--audit", type=float, default=0.02, metavar="SHARE", help="share of all finds that is reviewed (default: 0.02)")
+    add_work(parser)
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=annotate)
+
+
+def add_work(parser: argparse.ArgumentParser) -> None:
+    """Declare how the files are worked, and what is kept of it."""
+    parser.add_argument("--shard", type=_positive, default=64, metavar="N", help="items worked together (default: 64)")
+    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes at the same time (default: 1)")
+    parser.add_argument("--runner", choices=("processes", "ray"), default="processes",
+                        help="where they run: on this computer (default), or on Ray: its cluster at RAY_ADDRESS, or here")  # fmt: skip
+    parser.add_argument("--budget", action="append", default=[], metavar="LIMIT",
+                        help="stop cleanly at a time (2h), a size on disk (10GB) or a share of failures (5%%); may be repeated")  # fmt: skip
+    parser.add_argument("--format", action="append", metavar="NAME",
+                        help="export as coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt, mirror or report; may be repeated")  # fmt: skip
+    parser.add_argument("--band", action="append", default=[], metavar="[LABEL=]LOW:HIGH",
+                        help="scores that go to review (default: 0.25:0.5); may be repeated")  # fmt: skip
+    parser.add_argument("--audit", type=float, default=0.02, metavar="SHARE", help="share of all finds that is reviewed (default: 0.02)")
 
 
 def annotate(given: argparse.Namespace) -> int:
@@ -49,15 +59,26 @@ def annotate(given: argparse.Namespace) -> int:
     from rich.console import Console
 
     from agents.plan import Plan
-    from flows.annotate import annotate as run
+    from flows.server import configured, server
 
     console = Console(highlight=False)
-    with _Progress(console) as progress:
+    recorded = configured() or given.runner == "ray"
+    # What goes wrong is told here in our own words; Prefect's, with tracebacks, stand in its dashboard.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    with server() if recorded else nullcontext(), Progress(console) as progress:
+        if recorded:
+            from flows.flow import annotate_recorded
+
+            run: Callable[..., Summary] = partial(annotate_recorded, runner=given.runner)
+        else:
+            from flows.annotate import annotate as run_here
+
+            run = run_here
         summary = run(
             given.request, given.source, given.out, plan=Plan.load(given.plan) if given.plan else None,
-            planner=make_planner(given), tools=given.tools, approve=None if given.yes else _asker(console, progress),
+            planner=make_planner(given), tools=given.tools, approve=None if given.yes else asker(console, "Run it on all?"),
             pilot=given.pilot, shard=given.shard, workers=given.workers, retry_failed=given.retry_failed,
-            limit=given.limit, budget=given.budget, formats=given.format, routing=_routing(given), told=progress.told,
+            limit=given.limit, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
         )  # fmt: skip
     _tell(console, summary, given.out)
     return 1 if summary.failed or summary.stopped else 0
@@ -77,21 +98,24 @@ def _tell(console: "Console", summary: "Summary", out: Path) -> None:
                   f"({summary.ran} calls run, {summary.cached} reused)", soft_wrap=True)  # fmt: skip
 
 
-class _Progress:
+class Progress:
     """Shows events: a bar with the time left on a terminal, lines elsewhere."""
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
 
         self.console = console
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
-        self.bar = Progress(*columns, console=console, transient=True)
+        self.bar = Bar(*columns, console=console, transient=True)
         self.task: Any = None
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "Progress":
+        """Nothing is shown before there is an event."""
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Take the bar away."""
         self.bar.stop()
 
     def told(self, event: dict[str, Any]) -> None:
@@ -126,18 +150,25 @@ def _forecast(forecast: "Forecast") -> str:
     return "\n".join(lines)
 
 
-def _asker(console: "Console", progress: _Progress) -> "Callable[[Plan, Forecast | None], bool]":
+def asker(console: "Console", question: str) -> "Callable[[Plan, Forecast | None], bool]":
+    """Who asks for approval on the terminal."""
+
     def ask(plan: "Plan", forecast: "Forecast | None") -> bool:
         from tools.errors import SuperlinkError
 
         if not sys.stdin.isatty():
             raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes")
-        return console.input("Run it on all? \\[[b]y[/]]es, \\[[b]n[/]]o: ").strip().lower() in ("y", "yes")
+        return console.input(f"{question} \\[[b]y[/]]es, \\[[b]n[/]]o: ").strip().lower() in ("y", "yes")
 
     return ask
 
 
-def _routing(given: argparse.Namespace) -> "Routing":
+def routing(given: argparse.Namespace) -> "Routing":
+    """What ``--band`` and ``--audit`` mean.
+
+    Raises:
+        ArgumentsInvalid: a band cannot be read.
+    """
     from flows.review import Routing
     from tools.errors import ArgumentsInvalid
 

@@ -12,7 +12,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="the first seed; the same seed gives the same picture")
     parser.add_argument("--split", default="test", help="train, val, test (default), compositions or shifted")
     parser.add_argument("--size", type=int, default=512, metavar="PIXELS", help="height and width (default: 512)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where images/ and annotations.json go")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where images/ and annotations.json go")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="all of them on one picture, with masks, boxes and joints drawn over")
     parser.set_defaults(command=world)
 
 
@@ -20,6 +21,9 @@ def world(given: argparse.Namespace) -> int:
     """Write pictures and truth."""
     from agents.worlds import write_world
 
-    path = write_world(given.n, given.seed, given.split, given.size, given.out)
-    print(f"{given.n} pictures in {given.out / 'images'}, their truth in {path}")
+    path = write_world(given.n, given.seed, given.split, given.size, given.out, given.sheet)
+    if path:
+        print(f"{given.n} pictures in {given.out / 'images'}, their truth in {path}")
+    if given.sheet:
+        print(f"{given.n} pictures with their truth drawn over them in {given.sheet}")
     return 0

@@ -1,0 +1,133 @@
+"""A shard worked where the run's ledger cannot be: its rows go out with it and come back with what was done.
+
+Several processes of one computer may write a ledger. Several computers may not: SQLite's locks do not hold on a network's
+file system. So on a cluster only the process that began the run writes.
+"""
+
+import glob
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from agents.plan import Plan
+from flows.desk import Desk
+from flows.job import Job
+from flows.keys import Present, signature
+from flows.ledger import Ledger, listed
+from flows.review import Routing, enqueue
+from flows.shard import Outcome, Run, RunStopped, run_shard
+from tools.registry import load
+from tools.store import Store
+
+_FACTS = ("plan", "signature", "source")
+# What is copied of each table; a review's number is the ledger's own.
+_COLUMNS = {
+    "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
+    "works": "key, base, tool, weights, roles, refs, seconds, bytes",
+    "steps": "item, step, state, work, error, hint, seconds",
+    "review": "item, step, sha256, place, label, score, reason",
+}
+
+Rows = dict[str, list[tuple[Any, ...]]]
+"""Rows by table, in the columns of `_COLUMNS`."""
+
+
+def lend(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
+    """Copy what a shard needs of a ledger: its items, and the work that was finished on them before.
+
+    Returns:
+        Plain data for `work_apart`.
+    """
+    some = f"({','.join(map(str, ids))})"
+    rows = {"items": _read(ledger, "items", f"id IN {some}"),
+            "works": _read(ledger, "works", f"key IN (SELECT work FROM steps WHERE item IN {some})")}  # fmt: skip
+    return {"ids": list(ids), "facts": {name: ledger.fact(name) for name in _FACTS}, "rows": rows}
+
+
+def work_apart(facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str, int], None] | None = None
+               ) -> dict[str, Any]:  # fmt: skip
+    """`Job.work` on what `lend` copied, for other computers; models and connections stay for the next shard.
+
+    Args:
+        facts: of the job.
+        lent: what `lend` gave.
+        told: as of `run_shard`.
+
+    Returns:
+        Plain data for `take_back`.
+
+    Raises:
+        RunStopped: as `run_shard`; when this computer would give other results or does not see the source.
+    """
+    job = Job.of(facts)
+    ledger = Ledger(Path(":memory:"))
+    try:
+        ledger.note(**lent["facts"])
+        with ledger.writing():
+            _write(ledger, lent["rows"])
+        run = _shared(job, ledger.plan.dumps())
+        _stop_if_different(job, run, str(lent["facts"]["source"]))
+        outcome = run_shard(ledger, run, lent["ids"], told)
+        enqueue(ledger, run.desk, Routing.of(json.loads(job.routing)), outcome.done)
+        rows = {table: _read(ledger, table) for table in _COLUMNS}
+        rows["works"] = sorted(set(rows["works"]) - set(lent["rows"]["works"]))
+        return {"outcome": asdict(outcome), "rows": rows}
+    finally:
+        ledger.close()
+
+
+def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
+    """Write what came back of a shard, all of it or nothing.
+
+    Args:
+        ledger: of the run.
+        store: where values are, as this computer sees it.
+        done: what `work_apart` gave.
+
+    Raises:
+        RunStopped: when the values are not in the store.
+        LedgerError: when the ledger cannot be written.
+    """
+    outcome = Outcome(**done["outcome"])
+    rows: Rows = done["rows"]
+    # One value is enough to tell a shared store from a folder that only the other computer has.
+    made = next((ref for row in rows["works"] for ref in listed(json.loads(row[5]))), None)
+    if made is not None and made not in store:
+        raise RunStopped(f"What a worker made is not in the store {store.url} as this computer sees it",
+                         "Set SUPERLINK_STORE to an address that all computers share, such as s3://bucket/values")  # fmt: skip
+    with ledger.writing():
+        _write(ledger, rows)
+    return outcome
+
+
+@lru_cache(maxsize=1)
+def _shared(job: Job, plan: str) -> Run:
+    """What a job's shards share, once for each process."""
+    tools, read = load(job.tools), Plan.load(plan)
+    return Run(read, tools, signature(read, tools), Desk(job.store), Present())
+
+
+def _stop_if_different(job: Job, run: Run, source: str) -> None:
+    if run.signature != job.signature:
+        raise RunStopped(f"{platform.node()} has other tools, roles or weights than the computer that began the run",
+                         "Give both the same environment, settings and weights")  # fmt: skip
+    # Without this, each item would be noted as failed because its file is missing.
+    if "://" not in source and not glob.has_magic(source) and not Path(source).exists():
+        raise RunStopped(f"{platform.node()} does not see {source}", "Mount it there at the same path, or use a bucket")
+
+
+def _read(ledger: Ledger, table: str, where: str = "1") -> list[tuple[Any, ...]]:
+    return ledger.db.execute(f"SELECT {_COLUMNS[table]} FROM {table} WHERE {where}").fetchall()
+
+
+def _write(ledger: Ledger, rows: Rows) -> None:
+    """Put rows into their tables. Finished work and verdicts that are there stay as they are."""
+    for table, some in rows.items():
+        verb = "IGNORE" if table in ("works", "review") else "REPLACE"
+        columns = _COLUMNS[table]
+        marks = ", ".join("?" * len(columns.split(",")))
+        ledger.db.executemany(f"INSERT OR {verb} INTO {table} ({columns}) VALUES ({marks})", some)

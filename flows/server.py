@@ -1,0 +1,180 @@
+"""The Prefect server: the one that is configured, or one of our own on this computer for as long as it is needed.
+
+Prefect reads its settings when it is imported, so `environment` comes before that.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from filelock import FileLock, Timeout
+
+from tools.errors import SuperlinkError
+from tools.settings import settings
+
+HOST = "127.0.0.1"
+_STARTS = 300  # seconds; the first start makes the database
+_ANSWERS = 30  # seconds, on a computer that is very busy
+
+
+class ServerError(SuperlinkError):
+    """There is no Prefect server to work with."""
+
+
+def configured() -> bool:
+    """Whether a server is configured: PREFECT_API_URL is set."""
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
+def home() -> Path:
+    """Where our own server has its database."""
+    return settings().home / "prefect"
+
+
+def environment() -> None:
+    """Set what Prefect is to do in this process and its children, unless it is set: nothing that calls home."""
+    for name, value in {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **({} if configured() else {"PREFECT_HOME": str(home())}),  # who has a server may have a profile for it
+        # A run is held for dead when three of these are missing (`flows.upkeep`); every 30 s is the most often there is.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        # In files, so that slots are freed even if the server was started anew since they were taken.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }.items():
+        os.environ.setdefault(name, value)
+    home().mkdir(parents=True, exist_ok=True)
+    try:
+        import prefect  # noqa: F401
+    except ImportError as error:
+        raise ServerError("Prefect is not installed", "pip install 'superlink[prefect]', or unset PREFECT_API_URL") from error
+
+
+@contextmanager
+def server(port: int = 0) -> Iterator[str]:
+    """The address of a server's API, which is also what Prefect uses within the block.
+
+    The server is the one that is configured, or one that another superlink process has started here, or a child of this
+    process, which ends with the block or with this process, however that ends.
+
+    Args:
+        port: of a server that is started; 0 for any that is free.
+
+    Raises:
+        ServerError: it does not answer or does not start.
+    """
+    if configured():
+        environment()
+        yield _checked(os.environ["PREFECT_API_URL"])
+        return
+    environment()
+    note = home() / "server.json"
+    try:
+        with FileLock(home() / "server.lock").acquire(timeout=0):
+            note.unlink(missing_ok=True)  # of a process that was killed
+            with _child(port) as address:
+                note.write_text(json.dumps({"api": address}))
+                try:
+                    with _used(address):
+                        yield address
+                finally:
+                    note.unlink(missing_ok=True)
+    except Timeout:
+        with _used(_checked(_noted(note))) as address:
+            yield address
+
+
+@contextmanager
+def _used(address: str) -> Iterator[str]:
+    os.environ["PREFECT_API_URL"] = address
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    try:
+        with temporary_settings({PREFECT_API_URL: address}):
+            yield address
+    finally:
+        del os.environ["PREFECT_API_URL"]
+
+
+@contextmanager
+def _child(port: int) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServerError(f"Port {port} cannot be used: {error.strerror}", "Give another one with --port") from error
+        port = probe.getsockname()[1]
+    address = f"http://{HOST}:{port}/api"
+    log = home() / "server.log"
+    with log.open("ab") as out:
+        # Its own session: Ctrl-C ends our run first, which then still has a server to tell. The page asks port 4200 unless told.
+        child = subprocess.Popen([sys.executable, "-m", "flows.server", str(port)], stdin=subprocess.PIPE, stdout=out,
+                                 stderr=out, start_new_session=True, env={**os.environ, "PREFECT_SERVER_UI_API_URL": address})  # fmt: skip
+    try:
+        deadline = time.monotonic() + _STARTS
+        while not _healthy(address):
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise ServerError("The Prefect server does not start", f"See {log}")
+            time.sleep(0.2)
+        yield address
+    finally:
+        child.terminate()
+        try:
+            child.wait(_ANSWERS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _noted(note: Path) -> str:
+    """The address that another process writes down once its server answers."""
+    deadline = time.monotonic() + _STARTS
+    while time.monotonic() < deadline:
+        try:
+            return str(json.loads(note.read_text())["api"])
+        except (OSError, ValueError):
+            time.sleep(0.2)
+    raise ServerError(f"The server of another superlink process does not start: there is no {note}", f"See {home()}/server.log")
+
+
+def _checked(address: str) -> str:
+    if not _healthy(address):
+        raise ServerError(f"No Prefect server answers at {address}", "Start it, or unset PREFECT_API_URL")
+    return address
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWERS) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def _serve(port: str) -> None:
+    """Be the server until the parent ends, which closes the pipe between the two."""
+    import runpy
+    import signal
+
+    def end() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=end, daemon=True).start()
+    sys.argv = ["prefect", "server", "start", "--host", HOST, "--port", port]
+    runpy.run_module("prefect", run_name="__main__")
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

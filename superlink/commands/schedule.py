@@ -1,0 +1,81 @@
+"""``superlink schedule``: an approved plan that runs at certain times, over whatever is new in a folder by then."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from superlink.commands.annotate import Progress, add_work, asker, routing
+from superlink.commands.options import add_planner, add_tools, make_planner
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("schedule", help="have a plan run at certain times; superlink serve-flows runs it")
+    parser.add_argument("cron", nargs="?", help='when, as cron writes it: "0 2 * * *" is at two every night')
+    parser.add_argument("request", nargs="?", help='what should happen, such as "find every dog"; "" with --plan')
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="as of superlink annotate")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where ledger and exports go")
+    parser.add_argument("--name", help="of the schedule (default: the name of DIR); the same name again changes it")
+    parser.add_argument("--timezone", default="UTC", metavar="ZONE", help="such as Europe/Rome (default: UTC)")
+    parser.add_argument("--plan", type=Path, metavar="plan.json", help="this plan instead of asking the planner")
+    parser.add_argument("--yes", action="store_true", help="approve the plan without being asked")
+    parser.add_argument("--list", action="store_true", help="show the schedules there are")
+    parser.add_argument("--remove", metavar="NAME", help="remove a schedule")
+    add_work(parser)
+    add_planner(parser)
+    add_tools(parser)
+    parser.set_defaults(command=schedule)
+
+
+def schedule(given: argparse.Namespace) -> int:
+    """List, remove, or plan, ask and schedule."""
+    from rich.console import Console
+
+    from flows.server import environment, server
+    from tools.errors import ArgumentsInvalid
+
+    console = Console(highlight=False)
+    asked = given.cron is not None
+    if asked and (given.source is None or given.out is None):
+        raise ArgumentsInvalid("schedule", ['write superlink schedule "0 2 * * *" "find every dog" SOURCE --out DIR'])
+    if not (asked or given.remove or given.list):
+        raise ArgumentsInvalid("schedule", ["say when and what, or --list, or --remove NAME"])
+    environment()
+    from flows.deploy import schedules, times, unschedule
+
+    when = times(given.cron, given.timezone) if asked else None
+    with server():
+        if given.remove:
+            unschedule(given.remove)
+            console.print(f"{given.remove} is removed", markup=False)
+        if asked:
+            _schedule(given, when, console)
+        if given.list:
+            for one in schedules():
+                console.print(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}",
+                              markup=False, soft_wrap=True)  # fmt: skip
+    return 0
+
+
+def _schedule(given: argparse.Namespace, when: Any, console: Any) -> None:
+    from agents.plan import Plan
+    from flows.annotate import agreed
+    from flows.budget import Budget
+    from flows.deploy import schedule as deploy
+
+    Budget.of(given.budget)  # a limit that cannot be read is better told now than at night
+    name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
+    source = given.source if "://" in given.source else str(Path(given.source).expanduser().absolute())
+    with Progress(console) as progress:
+        plan = agreed(
+            given.request, source, given.out, plan=Plan.load(given.plan) if given.plan else None, planner=make_planner(given),
+            tools=given.tools, approve=None if given.yes else asker(console, f"Run it at {given.cron!r}?"),
+            told=progress.told,
+        )  # fmt: skip
+    deploy(
+        name, when, plan, source, given.out, given.tools, shard=given.shard, workers=given.workers,
+        runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner, budget=given.budget, formats=given.format,
+        routing=routing(given).facts(),
+    )  # fmt: skip
+    console.print(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it.", markup=False)

@@ -1,0 +1,39 @@
+"""``superlink serve-flows``: run what is scheduled, with a dashboard."""
+
+import argparse
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("serve-flows", help="run what superlink schedule has scheduled, with Prefect's dashboard")
+    parser.add_argument("--port", type=int, default=4200, help="of the dashboard, on this computer only (default: 4200)")
+    parser.add_argument("--accelerators", type=int, metavar="N",
+                        help="how many shards may use accelerators at a time, over all workers of the server "
+                        "(default: as many as this computer has)")  # fmt: skip
+    parser.set_defaults(command=serve_flows)
+
+
+def serve_flows(given: argparse.Namespace) -> int:
+    """Serve until stopped."""
+    from flows.server import configured, server
+
+    own = not configured()
+    with server(given.port) as address:
+        print(f"Dashboard: {address.removesuffix('/api')}", flush=True)
+        if own:
+            print(f"For superlink annotate to show up there: export PREFECT_API_URL={address}", flush=True)
+        from flows.resident import serve
+
+        serve(_accelerators() if given.accelerators is None else given.accelerators)
+    return 0
+
+
+def _accelerators() -> int | None:
+    from tools.resident import device
+
+    if device() == "cpu":
+        return None
+    import torch
+
+    return torch.cuda.device_count()

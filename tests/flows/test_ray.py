@@ -1,0 +1,110 @@
+"""Runs on Ray: real worker processes under a real Prefect server, and one of them killed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.plan import Plan
+from flows.annotate import annotate
+from flows.ledger import Ledger
+from flows.review import Routing, queue
+from tests.flows.conftest import FIND, make
+from tools.settings import settings
+
+pytest.importorskip("prefect_ray")
+pytest.importorskip("ray")
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = [str(Path(__file__).with_name(name)) for name in ("finding.py", "mortal.py")]
+STEPS = [*FIND["steps"], {"id": "s2", "tool": "invert", "args": {"image": "$image"}}]
+PLAN = Plan.load({"steps": STEPS, "outputs": ["$s1", "$s2"]})
+FORMATS = ["jsonl", "coco", "mirror"]
+ITEMS, DAMAGED = 18, 2
+CHILD = """
+import json, sys
+from flows.server import server
+
+if __name__ == "__main__":
+    with server():
+        from flows.flow import annotate_flow
+        for given in json.loads(sys.argv[1]):
+            print(annotate_flow(**given, return_state=True).message)
+"""
+ALL = f"{ITEMS} of {ITEMS + DAMAGED} done, {DAMAGED} failed, 0 left; {2 * ITEMS} calls run, 0 reused"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a source and a run of its own, in which a run without Prefect and Ray has been."""
+    root = tmp_path_factory.mktemp("ray")
+    make(root / "in", ITEMS, DAMAGED)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RAY_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"):
+            patch.delenv(name, raising=False)
+        for name, value in {"SUPERLINK_HOME": root / "home", "MORTAL": root, "RAY_AUTH_TOKEN": os.urandom(16).hex()}.items():
+            patch.setenv(name, str(value))
+        settings.cache_clear()
+        summary = annotate("", str(root / "in"), root / "alone", plan=PLAN, tools=TOOLS, pilot=0, formats=FORMATS,
+                           routing=Routing(audit=0.3), store=str(root / "store alone"))  # fmt: skip
+        assert (summary.done, summary.failed) == (ITEMS, DAMAGED)
+        assert set(pids(root)) == {str(os.getpid())} and len(exported(root / "alone")) > ITEMS
+        yield root
+    settings.cache_clear()
+
+
+def ray(root: Path, *names: str, **options: Any) -> list[str]:
+    """Run on Ray with two workers, into folders of these names, and return how each run ended."""
+    given = [{"source": str(root / "in"), "out": str(root / name), "plan": PLAN.model_dump(mode="json"), "approved": PLAN.hash,
+              "tools": TOOLS, "shard": 3, "workers": 2, "runner": "ray", "formats": FORMATS,
+              "routing": Routing(audit=0.3).facts(), "store": str(root / f"store {name}"), **options} for name in names]  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", CHILD, json.dumps(given)], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def exported(out: Path) -> dict[str, bytes]:
+    """What a run exported, and what waits for review."""
+    ledger = Ledger.existing(out)
+    asked = sorted(question[1:6] for question in queue(ledger))
+    ledger.close()
+    return {"review": repr(asked).encode()} | {str(path.relative_to(out)): path.read_bytes() for name in FORMATS
+                                               for path in (out / name).rglob("*") if path.is_file()}  # fmt: skip
+
+
+def pids(root: Path) -> list[str]:
+    """The process of each call since this was asked last."""
+    found = (root / "pids").read_text().split()
+    (root / "pids").write_text("")
+    return found
+
+
+def test_several_worker_processes_give_the_same(root: Path) -> None:
+    # The second run finds nothing to do, and so does not even start Ray.
+    assert ray(root, "ray", "ray") == [ALL, ALL.replace(f"{2 * ITEMS} calls run", "0 calls run")]
+    used = pids(root)
+    assert len(used) == ITEMS and len(set(used)) == 2 and str(os.getpid()) not in used
+    assert exported(root / "ray") == exported(root / "alone")
+
+
+def test_a_killed_worker_is_made_up_for(root: Path) -> None:
+    (root / "kill").touch()
+    assert ray(root, "killed") == [ALL]
+    [killed] = root.glob("killed *[0-9]")
+    used = pids(root)
+    # The shard that it had begun was begun again by another process, from its first item.
+    assert used.count(killed.name.split()[1]) == 2 and len(set(used)) == 3 and len(used) == ITEMS + 2
+    assert exported(root / "killed") == exported(root / "alone")
+
+
+def test_a_shard_that_kills_every_worker_stops_the_run(root: Path) -> None:
+    (root / "kill all").touch()
+    [ended] = ray(root, "stopped", limit=3)
+    (root / "kill all").unlink()
+    assert "A worker ended: WorkerCrashedError" in ended and "smaller shards" in ended
+    assert len(set(pids(root))) == 4  # once, and three times again
