@@ -7,8 +7,10 @@ always parses, and ``Walk.calls`` is that plan.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -117,6 +119,15 @@ class Grammar:
         return Walk(self, have, typed)
 
 
+_Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
+"""Tokens that may be written, and what the walk does when they are."""
+
+
+def _needed(card: Card) -> list[dict[str, Any]]:
+    """The inputs that have to be at hand."""
+    return [i for i in card["inputs"].values() if not i["optional"] and not i.get("literal")]
+
+
 @dataclass
 class _Argument:
     """The argument being written."""
@@ -139,11 +150,20 @@ class Walk:
         self.have, self.typed = set(have), typed
         self.calls: list[dict[str, Any]] = []
         self.done = False
-        self._pending: dict[tuple[int, ...], Any] = {}
+        self._pending: dict[tuple[int, ...], Callable[[Walk], None]] = {}
         self._path: list[int] = []
         self._next_parameter = 0
         self._argument: _Argument | None = None
         self._offer(self._heads())
+
+    def fork(self) -> "Walk":
+        """Another walk that has come just as far; neither sees where the other goes."""
+        twin = copy(self)
+        twin.have, twin._path = set(self.have), list(self._path)
+        twin.calls = [{"tool": call["tool"], "args": dict(call["args"])} for call in self.calls]
+        if self._argument is not None:
+            twin._argument = replace(self._argument, items=list(self._argument.items), ids=list(self._argument.ids))
+        return twin
 
     # What may come next
 
@@ -155,6 +175,27 @@ class Walk:
             return self._free()
         depth = len(self._path)
         return list(dict.fromkeys(path[depth] for path in self._pending if path[:depth] == tuple(self._path)))
+
+    def forced(self) -> int | None:
+        """The only token that may come next; None where there is a choice, or nothing more to write."""
+        allowed = self.allowed()
+        return allowed[0] if isinstance(allowed, list) and len(allowed) == 1 else None
+
+    @property
+    def text(self) -> list[int] | None:
+        """The ids of the text or number being written, nothing of it at first; None outside of one."""
+        free = self._argument is not None and self._argument.parameter.kind in _FREE
+        return self._argument.ids if self._argument is not None and free else None
+
+    @property
+    def listed(self) -> bool:
+        """The value being written is an item of a list."""
+        return self._argument is not None and self._argument.parameter.many
+
+    def wireable(self) -> str | None:
+        """The first tool that has every input at hand, where a plan often begins; one that needs none comes last."""
+        fits = [name for name, card in self.grammar.cards.items() if self._feasible(card)]
+        return min(fits, key=lambda name: not _needed(self.grammar.cards[name]), default=None)
 
     def push(self, token: int) -> None:
         """Take one allowed token.
@@ -171,24 +212,23 @@ class Walk:
         self._path.append(token)
         action = self._pending.get(tuple(self._path))
         if action is not None:
-            action()
+            action(self)
 
     # Heads and argument names: tries over whole alternatives
 
-    def _offer(self, alternatives: Iterator[tuple[Sequence[int], Any]]) -> None:
+    def _offer(self, alternatives: Iterator[_Alternative]) -> None:
         self._pending = {tuple(path): action for path, action in alternatives}
         self._path = []
 
-    def _heads(self) -> Iterator[tuple[Sequence[int], Any]]:
+    def _heads(self) -> Iterator[_Alternative]:
         if len(self.calls) < MAX_CALLS:
             for name, card in self.grammar.cards.items():
                 if not self.typed or self._feasible(card):
-                    yield self.layout.head(name), lambda name=name: self._begin(name)
-        yield [self.layout.end], self._finish
+                    yield self.layout.head(name), partial(Walk._begin, name=name)
+        yield [self.layout.end], Walk._finish
 
     def _feasible(self, card: Card) -> bool:
-        inputs = [i for i in card["inputs"].values() if not i["optional"] and not i.get("literal")]
-        return all(self.have & set(i["kinds"]) for i in inputs)
+        return all(self.have & set(i["kinds"]) for i in _needed(card))
 
     def _begin(self, name: str) -> None:
         self._close_call()
@@ -204,7 +244,7 @@ class Walk:
         if self.calls:
             self.have.add(self.grammar.cards[self.calls[-1]["tool"]]["returns"]["kind"])
 
-    def _arguments(self) -> Iterator[tuple[Sequence[int], Any]]:
+    def _arguments(self) -> Iterator[_Alternative]:
         """Names of the arguments that may follow, and the heads of a next call where this one may end."""
         call = self.calls[-1]
         card, every = self.grammar.cards[call["tool"]], self.grammar.parameters[call["tool"]]
@@ -215,10 +255,7 @@ class Walk:
                 continue
             if chosen and parameter.name in card["one_of"]:
                 continue
-            yield (
-                self.layout.piece(f" {parameter.name}="),
-                lambda position=position: self._begin_argument(position),
-            )
+            yield self.layout.piece(f" {parameter.name}="), partial(Walk._begin_argument, position=position)
             if parameter.required and not self.have & set(parameter.given_by):
                 return
             if (
@@ -262,7 +299,7 @@ class Walk:
         if argument.parameter.many and len(argument.items) + 1 < MAX_ITEMS:
             closers.append(self.layout.item)
         self._offer(
-            ([*self.layout.piece(f" {word}"), closer], lambda value=value, closer=closer: self._take(value, closer))
+            ([*self.layout.piece(f" {word}"), closer], partial(Walk._take, value=value, closer=closer))
             for word, value in choices.items()
             for closer in closers
         )

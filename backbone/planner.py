@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import DynamicCache, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from backbone.cards import Card
 from backbone.core import load_core, load_tokenizer, with_rows
+from backbone.draft import draft
+from backbone.forward import Cache, Decoder
 from backbone.grammar import Grammar, Vocabulary, Walk
 from backbone.layout import Call, Layout
 
@@ -36,9 +39,10 @@ class PlannerModel:
 
     def __init__(self, core: Path, adapter: Path | None = None) -> None:
         adapter = adapter or WEIGHTS
-        self.layout, self.model = load_planner(core, adapter)
+        self.layout, model = load_planner(core, adapter)
+        self._decoder = Decoder(model)
         self._vocabulary = Vocabulary(self.layout)
-        self._prefixes: dict[tuple[int, ...], DynamicCache] = {}
+        self._prefixes: dict[tuple[int, ...], Cache] = {}
         self._lock = Lock()
 
     def plan(
@@ -67,51 +71,56 @@ class PlannerModel:
             return self._decode(grammar.walk(have, typed), prefix, self.layout.request(have, request)).calls
 
     def _decode(self, walk: Walk, prefix: list[int], request: list[int]) -> Walk:
-        cache, waiting = self._prefix(prefix), list(request)
+        """Write the plan, each token the best that the grammar allows.
+
+        A pass reads the tokens that are certain and a guess at those that follow; as far as the guess is what the model
+        would have written, its states give the tokens after it.
+        """
+        cache, certain = self._prefix(prefix), list(request)
         try:
             while not walk.done:
-                allowed = walk.allowed()
-                if isinstance(allowed, list) and len(allowed) == 1:
-                    token = allowed[0]
-                else:
-                    token = _best(self._forward(waiting, cache), allowed)
-                    waiting = []
-                walk.push(token)
-                waiting.append(token)
+                read = certain + draft(walk, request)
+                states = self._decoder.forward(read, cache)
+                at, certain = len(certain) - 1, []
+                while not walk.done:
+                    token = walk.forced()
+                    if token is None:
+                        if certain:
+                            break
+                        token = self._best(states[at], walk.allowed())
+                    walk.push(token)
+                    if not certain and read[at + 1 : at + 2] == [token]:
+                        at += 1
+                    else:
+                        certain.append(token)
+                cache.length -= len(read) - 1 - at
         finally:
-            if cache.get_seq_length() > len(prefix):
-                cache.crop(len(prefix) - cache.get_seq_length())
+            cache.length = len(prefix)
         return walk
 
-    def _forward(self, ids: list[int], cache: DynamicCache) -> Tensor:
-        """Scores of the next token, (V,), after appending ``ids`` to the cache."""
-        output = self.model(input_ids=torch.tensor([ids]), past_key_values=cache, use_cache=True, logits_to_keep=1)
-        scores: Tensor = output.logits[0, -1]
-        return scores
+    def _best(self, state: Tensor, allowed: list[int] | NDArray[np.bool_]) -> int:
+        """The allowed token of the highest score after a state, (D,)."""
+        if isinstance(allowed, list):
+            return allowed[int(self._decoder.scores(state, allowed).argmax())]
+        return int(self._decoder.scores(state).masked_fill_(~torch.from_numpy(allowed), -torch.inf).argmax())
 
-    def _prefix(self, prefix: list[int]) -> DynamicCache:
+    def _prefix(self, prefix: list[int]) -> Cache:
         """The cache of a prefix, computed at its first use; the least recently used one goes."""
         key = tuple(prefix)
         cache = self._prefixes.pop(key, None)
         if cache is None:
-            cache = DynamicCache(config=self.model.config)
+            cache = self._decoder.cache()
             if prefix:
-                self._forward(prefix, cache)
+                self._decoder.forward(prefix, cache)
         self._prefixes[key] = cache
         while len(self._prefixes) > KEPT_PREFIXES:
             self._prefixes.pop(next(iter(self._prefixes)))
         return cache
 
 
-def _best(scores: Tensor, allowed: list[int] | np.ndarray[Any, np.dtype[np.bool_]]) -> int:
-    if isinstance(allowed, list):
-        return allowed[int(scores[allowed].argmax())]
-    return int(scores.masked_fill(~torch.from_numpy(allowed), -torch.inf).argmax())
-
-
 def load_planner(core: Path, adapter: Path) -> tuple[Layout, LlamaForCausalLM]:
-    """The layout, and the core with the added rows and the adapter merged in."""
-    model = load_core(core)
+    """The layout, and the core with the added rows and the adapter merged in, as ``transformers`` runs it."""
+    model = load_core(core, _fast_dtype())
     layout = Layout(load_tokenizer(core), model.config.vocab_size)
     merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     rows = load_file(adapter / ROWS)["rows"]
@@ -119,3 +128,9 @@ def load_planner(core: Path, adapter: Path) -> tuple[Layout, LlamaForCausalLM]:
     merged.lm_head.weight = merged.get_input_embeddings().weight
     merged.config.vocab_size += layout.added
     return layout, merged.eval()
+
+
+def _fast_dtype() -> torch.dtype:
+    """bfloat16 where the processor multiplies in it; elsewhere torch falls back to a plain loop, and float32 is faster."""
+    native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if native else torch.float32

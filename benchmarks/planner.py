@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import LlamaForCausalLM
 
 from agents.planner import core_folder
-from backbone.planner import PlannerModel
+from backbone.planner import WEIGHTS, PlannerModel, load_planner
 from backbone.routes import ROUTE_CARDS
 from tools.registry import file_tools, load
 
@@ -110,7 +111,7 @@ def score(
 
 
 def latencies(
-    model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]]
+    model: PlannerModel, plain: LlamaForCausalLM, rows: list[dict[str, Any]], cards: list[dict[str, Any]]
 ) -> Iterator[tuple[float, float]]:
     """Seconds for a plan by the planner, and by plain generate of the same number of tokens, request by request."""
     layout, known = model.layout, {**ROUTE_CARDS, **{card["name"]: card for card in cards}}
@@ -124,7 +125,7 @@ def latencies(
         count = len(layout.calls(steps, known))
         began = time.perf_counter()
         with torch.inference_mode():
-            model.model.generate(
+            plain.generate(
                 prompt, attention_mask=torch.ones_like(prompt), do_sample=False, min_new_tokens=count, max_new_tokens=count,
                 pad_token_id=layout.end,
             )  # fmt: skip
@@ -136,15 +137,17 @@ def main() -> None:
     parser.add_argument("--adapter", type=Path, help="another adapter than the shipped one")
     parser.add_argument("--misses", action="store_true", help="print every plan that is not fully right")
     given = parser.parse_args()
-    model = PlannerModel(core_folder(), given.adapter)
+    adapter = given.adapter or WEIGHTS
+    model = PlannerModel(core_folder(), adapter)
     built_in = [tool.card() for tool in load(entry_points=False).values()]
     unseen = built_in + [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
     for title, name, cards in (("built-in", "requests.jsonl", built_in), ("unseen", "unseen_requests.jsonl", unseen)):
         rows = read(ROOT / name)
         exact, full = score(model, rows, cards, given.misses)
         print(f"{title:<9} n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}")
+    _, plain_model = load_planner(core_folder(), adapter)
     for title, name, cards in (("built-in", "requests.jsonl", built_in), ("unseen", "unseen_requests.jsonl", unseen)):
-        pairs = list(latencies(model, read(ROOT / name)[:30], cards))
+        pairs = list(latencies(model, plain_model, read(ROOT / name)[:30], cards))
         ours, plain = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(a / b for a, b in pairs)
         print(f"{title:<9} median s/plan: superlink {ours:.3f}  generate {plain:.3f}  ratio {ratio:.2f}")

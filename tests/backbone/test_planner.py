@@ -4,9 +4,11 @@ import json
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from backbone.grammar import Grammar, Vocabulary
 from backbone.layout import Layout
 from backbone.mixture import Mixture
 from backbone.planner import PlannerModel, load_planner
@@ -70,18 +72,29 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
     assert torch.allclose(hidden[0].float(), hidden[1].float(), atol=2e-2)
 
 
-def test_plans_with_the_cache_are_those_without_it(tiny_core: Path, adapter: Path) -> None:
-    """Scores after a kept prefix, and after forced tokens sent along, are those of one plain pass."""
+@pytest.mark.parametrize("typed", [False, True])
+def test_plans_are_those_of_one_token_at_a_time(
+    tiny_core: Path, adapter: Path, typed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guesses, forced tokens sent along and a kept prefix change no token of a plan."""
+    # A model that has learnt nothing writes up to every bound, and its scores lie close together.
+    for bound, value in (("MAX_CALLS", 3), ("MAX_ITEMS", 3), ("MAX_TEXT", 6)):
+        monkeypatch.setattr(f"backbone.grammar.{bound}", value)
+    monkeypatch.setattr("backbone.planner._fast_dtype", lambda: torch.float32)
     layout, model = load_planner(tiny_core, adapter / "adapter")
     planner = PlannerModel(tiny_core, adapter / "adapter")
-    prefix, request = layout.prefix([_rotate()]), layout.request(["Image"], "turn it round")
-    with torch.inference_mode():
-        for _ in range(2):
-            cache = planner._prefix(prefix)
-            scores = planner._forward(request, cache)
-            plain = model(input_ids=torch.tensor([prefix + request])).logits[0, -1]
-            assert torch.allclose(scores.float(), plain.float(), atol=2e-2)
-            cache.crop(len(prefix) - cache.get_seq_length())
+    grammar = Grammar(layout, Vocabulary(layout), [*CARDS, _rotate()])
+    prefix = layout.prefix(list(grammar.cards.values()))
+    for words in ("turn it round", "blur the dog and count the cats", "turn it round"):
+        walk, ids = grammar.walk(["Image"], typed), prefix + layout.request(["Image"], words)
+        while not walk.done:
+            with torch.inference_mode():
+                scores = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
+            allowed = walk.allowed()
+            options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed
+            ids.append(options[int(scores[options].argmax())])
+            walk.push(ids[-1])
+        assert planner.plan(words, ["Image"], [*CARDS, _rotate()], typed=typed) == walk.calls
 
 
 def test_the_same_request_gives_the_same_plan(tiny_core: Path, adapter: Path) -> None:
