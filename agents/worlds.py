@@ -1,13 +1,22 @@
 """Rendered pictures for the doors: the one place outside training that asks the backbone's world for them."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from backbone.world.splits import SPLITS
 from tools.errors import ArgumentsInvalid
 
+if TYPE_CHECKING:
+    from backbone.world import Rendered
+    from backbone.world.camera import Pixels
+    from tools.values import Image
 
-def write_world(count: int, seed: int, split: str, size: int, folder: Path) -> Path:
-    """Write pictures of the world and their truth as a COCO data set.
+SAMPLES = (8, 12, 16, 19)
+"""Seeds of the test split that show different things."""
+
+
+def write_world(count: int, seed: int, split: str, size: int, folder: Path | None = None, sheet: Path | None = None) -> Path | None:
+    """Write pictures of the world: with their truth as a COCO data set, or drawn over with it on one sheet, or both.
 
     Args:
         count: how many pictures.
@@ -15,13 +24,18 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path) -> P
         split: one of ``backbone.world.splits.SPLITS``.
         size: height and width in pixels.
         folder: where ``images/`` and ``annotations.json`` go.
+        sheet: a picture file, by its ending; all pictures in a grid, with masks, boxes and joints.
 
     Returns:
-        The path of the annotations.
+        The path of the annotations; None without a folder.
 
     Raises:
-        ArgumentsInvalid: a number is out of range, there is no such split, or skia cannot be loaded.
+        ArgumentsInvalid: a number is out of range, there is no such split, neither a folder nor a sheet is given, the sheet is no
+            picture's name, or skia cannot be loaded.
     """
+    _skia()
+    from backbone.world.splits import SPLITS
+
     problems = []
     if count < 1:
         problems.append(f"--n {count}: ask for at least one picture")
@@ -29,13 +43,71 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path) -> P
         problems.append(f"--size {size}: give 32 to 4096 pixels")
     if split not in SPLITS:
         problems.append(f"--split {split}: use one of {', '.join(SPLITS)}")
+    if not folder and not sheet:
+        problems.append("give --out, --sheet or both")
+    if sheet and sheet.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+        problems.append(f"--sheet {sheet}: name a .jpg, .png or .webp file")
     if problems:
         raise ArgumentsInvalid("world", problems)
-    try:
-        from backbone.world import compose, render
+    if sheet:
+        _write_sheet(list(_drawn(range(seed, seed + count), split, size)), sheet)
+    if folder:
         from backbone.world.coco import export
+
+        return export(_drawn(range(seed, seed + count), split, size), folder)
+    return None
+
+
+def samples(folder: Path) -> list[tuple[Path, str]]:
+    """A few rendered pictures to try things on, each with what it shows.
+
+    Args:
+        folder: where they are written.
+
+    Raises:
+        ArgumentsInvalid: skia cannot be loaded.
+    """
+    _skia()
+    from backbone.world.captions import short_caption
+
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for picture in _drawn(SAMPLES, "test", 640):
+        file = folder / f"rendered_{picture.scene.seed}.png"
+        _image(picture.pixels).pil.save(file)
+        found.append((file, f"Rendered sample: {short_caption(picture)}"))
+    return found
+
+
+def _skia() -> None:
+    """Refuse early and in words where the library that draws cannot be loaded: it needs two of the system's."""
+    try:
+        import skia  # noqa: F401
     except ImportError as error:
         raise ArgumentsInvalid(
             "world", [f"skia cannot be loaded ({error}); on Linux it needs libGL and libEGL: apt-get install libgl1 libegl1"]
         ) from error
-    return export((render(compose(seed + k, split), size) for k in range(count)), folder)
+
+
+def _drawn(seeds: Iterable[int], split: str, size: int) -> "Iterator[Rendered]":
+    from backbone.world import compose, render
+
+    return (render(compose(seed, split), size) for seed in seeds)
+
+
+def _image(pixels: "Pixels") -> "Image":
+    from PIL import Image as Pil
+
+    from tools.values import Image
+
+    return Image.from_pil(Pil.fromarray(pixels))
+
+
+def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
+    from backbone.world.captions import short_caption
+    from backbone.world.overlay import with_truth
+    from tools.draw import contact_sheet
+
+    page = contact_sheet([_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    page.pil.save(file, quality=66)

@@ -3,7 +3,8 @@
     python examples/demo.py [FOLDER]
 
 The photographs are those that installed packages carry (ultralytics, scikit-image, matplotlib), so nothing is
-downloaded. Results go to FOLDER (default: demo), one folder for each photograph.
+downloaded. Results go to FOLDER (default: demo), one folder for each photograph. For pictures of other things,
+drawn and with their truth, there is ``superlink world --out DIR``.
 """
 
 import sys

@@ -49,6 +49,8 @@ footer { display: none !important; }
 .sl-problems li { font-size: 1em; }
 .sl-problems { margin: .5rem 0 0 1.1rem; list-style: disc; }
 .sl-gives { padding-left: 1.5rem; color: var(--body-text-color-subdued); font-size: .88em; }
+.sl-note { color: var(--body-text-color-subdued); font-size: .84rem; }
+#samples .caption-label { max-width: none; inset: auto 0 0 0; padding: .15rem .4rem; font-size: .68rem; }
 .sl-card .html-container, .sl-title .html-container, .html-container:has(.sl-limits) { padding: 0 !important; }
 #pictures .thumbnails:has(> button:only-child) { display: none; }
 /* Gradio offers to delete messages and files from view, and to share a picture on a public site. */

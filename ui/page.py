@@ -14,6 +14,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from agents.graph import close_saver, open_saver
 from agents.kinds import AnyTool
 from agents.planner import Planner
+from agents.worlds import samples
 from tools.errors import SettingsInvalid, SuperlinkError
 from tools.settings import settings
 from tools.store import Store
@@ -136,6 +137,7 @@ class _Page:
                     autofocus=True,
                     elem_id="request",
                 )
+                self._lay_out_samples()
                 gr.HTML(self.limits)
             with gr.Column(scale=4, min_width=340):
                 with gr.Column(elem_classes="sl-card"):
@@ -143,6 +145,18 @@ class _Page:
                     self._lay_out_decision()
                 self._lay_out_results()
         self._connect()
+
+    def _lay_out_samples(self) -> None:
+        with gr.Accordion("No picture at hand? Take a rendered one", open=False, elem_id="samples") as self.offer:
+            gr.HTML("Drawn by program from known scenes; not photographs. Click one to take it.", elem_classes="sl-note")
+            self.samples = gr.Gallery(
+                show_label=False,
+                columns=4,
+                height=165,
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+            )
 
     def _lay_out_decision(self) -> None:
         with gr.Row(visible=False) as self.decision:
@@ -174,6 +188,9 @@ class _Page:
         }  # fmt: skip
         long = {**work, "concurrency_limit": 1, "concurrency_id": "work"}
         quick = {**work, "queue": False}
+        # Drawn when they are first asked for, so that opening the page stays quick.
+        self.offer.expand(self._offer, None, self.samples, api_visibility="private", queue=False)
+        self.samples.select(self._take, [self.request, self.samples], self.request, api_visibility="private", queue=False)
         self.request.submit(self._ask, [self.tab, self.request], **long)
         self.run.click(self._accept, self.tab, **long)
         self.reject.click(self._reject, self.tab, **long)
@@ -181,6 +198,18 @@ class _Page:
         self.edit.click(lambda tab: self._shown(self.turns.edit(tab), self.editor), self.tab, **quick)
         self.leave.click(lambda tab: self._shown(self.turns.leave_editor(tab)), self.tab, **quick)
         self.stop.click(lambda tab: self._shown(self.turns.stop(tab)), self.tab, **quick)
+
+    def _offer(self) -> list[tuple[str, str]]:
+        try:
+            return [(str(file), caption) for file, caption in samples(Path(get_upload_folder()) / "samples")]
+        except SuperlinkError as error:
+            raise gr.Error(str(error)) from error
+
+    @staticmethod
+    def _take(said: dict[str, Any], shown: list[tuple[str, str]], chosen: gr.SelectData) -> dict[str, Any]:
+        """Put the chosen sample to the files of the request."""
+        file = shown[chosen.index][0]
+        return {"text": said.get("text") or "", "files": [*(said.get("files") or []), file]}
 
     def _ask(self, tab: Tab, said: dict[str, Any]) -> Iterator[Changes]:
         request, files = str(said.get("text") or "").strip(), list(said.get("files") or [])

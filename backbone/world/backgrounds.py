@@ -48,12 +48,11 @@ class Brush:
         self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=rgb(colour, alpha)))
 
     def hills(self, base: float, tall: float, colour: Colour, count: int = 4) -> None:
-        """A soft ridge."""
+        """A soft ridge that ends at ``base``, where the ground begins."""
         step = self.wide / count
         points = [(-step, base)] + [(i * step, base - tall * self.rng.uniform(0.3, 1)) for i in range(count + 1)] + [(self.wide + step, base)]
         path = Pen.blob(points, closed=False)
-        path.lineTo(self.wide + step, base + 0.2)
-        path.lineTo(-step, base + 0.2)
+        path.close()
         self.shape(path, colour)
 
     def clouds(self, count: int, colour: Colour = (255, 255, 255)) -> None:
@@ -173,6 +172,11 @@ def _room(wall: Colour, picture: Colour) -> Callable[[Brush], None]:
         b.shape(Pen.box(x - 0.008, 0.12, x + 0.008, 0.38), (250, 248, 242))
         for way in (-1, 1):
             b.shape(Pen.poly([(x + way * 0.17, 0.07), (x + way * 0.06, 0.07), (x + way * 0.13, 0.46), (x + way * 0.17, 0.46)], 0.01), picture)
+        for x in sorted(b.rng.uniform(0.55, 0.95) * b.wide for _ in range(b.rng.randint(0, 2))):
+            y, half = b.rng.uniform(0.16, 0.26), b.rng.uniform(0.05, 0.08)
+            b.shape(Pen.box(x - half, y - half * 0.8, x + half, y + half * 0.8, 0.004), (138, 108, 84))
+            b.shape(Pen.box(x - half * 0.86, y - half * 0.66, x + half * 0.86, y + half * 0.66), (236, 232, 220))
+            b.shape(Pen.poly([(x - half * 0.7, y + half * 0.6), (x, y - half * 0.3), (x + half * 0.7, y + half * 0.6)]), mix(wall, picture, 0.6))
         b.shape(Pen.box(-0.1, b.horizon - 0.02, b.wide + 0.1, b.horizon), pale(wall, 0.6))
 
     return paint

@@ -76,8 +76,8 @@ _LIST = (
     Category("pizza", "pizzas", 0.08, 0.98, "small", "in", food.pizza, 2, ("white", "blue", "green", "gray", "black")),
     Category("cup", "cups", 0.09, 0.6, "small", "in", food.cup),
     Category("bottle", "bottles", 0.15, 0.25, "small", "in", food.bottle, 2, ("green", "brown", "blue", "red", "purple")),
-    Category("traffic light", "traffic lights", 0.46, 0.15, "ground", "out", food.traffic_light, 1, ("red", "yellow", "green"), False),
-    Category("fire hydrant", "fire hydrants", 0.2, 0.42, "ground", "out", food.fire_hydrant, 1, ("red", "yellow", "blue", "orange")),
+    Category("traffic light", "traffic lights", 0.46, 0.2, "ground", "out", food.traffic_light, 2, ("red", "yellow", "green"), False),
+    Category("fire hydrant", "fire hydrants", 0.2, 0.42, "ground", "out", food.fire_hydrant, 2, ("red", "yellow", "blue", "orange")),
     Category("bench", "benches", 0.24, 1.05, "ground", "out", food.bench, 2, ("brown", "green", "red", "blue", "gray", "white"), False),
     Category("sign", "signs", 0.34, 0.62, "ground", "any", household.sign, 3, ALL, False),
 )

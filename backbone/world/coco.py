@@ -3,16 +3,24 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from PIL import Image
 from pycocotools import mask as rle
 
+from backbone.world.camera import Mask
 from backbone.world.captions import short_caption
 from backbone.world.categories import CATEGORIES, IDS
 from backbone.world.figure import KEYPOINTS, SKELETON
 from backbone.world.render import Instance, Rendered
+
+
+class RLE(TypedDict):
+    """A mask as COCO writes it: ``[height, width]`` and run lengths."""
+
+    size: list[int]
+    counts: str
 
 
 def categories() -> list[dict[str, Any]]:
@@ -22,13 +30,18 @@ def categories() -> list[dict[str, Any]]:
     return rows
 
 
+def packed(mask: Mask) -> RLE:
+    """A mask, height × width, in COCO's compressed run lengths."""
+    found = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": [int(side) for side in found["size"]], "counts": found["counts"].decode()}
+
+
 def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
     """One COCO annotation: box xywh, mask as RLE, joints for people."""
     x0, y0, x1, y1 = instance.box
-    packed = rle.encode(np.asfortranarray(instance.mask.astype(np.uint8)))
     row: dict[str, Any] = {
         "id": number, "image_id": image, "category_id": IDS[instance.thing.category], "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": instance.area, "iscrowd": 0, "segmentation": {"size": packed["size"], "counts": packed["counts"].decode()},
+        "area": instance.area, "iscrowd": 0, "segmentation": packed(instance.mask),
         "attributes": {"colour": instance.thing.colour, "visible": round(instance.visible, 3), "truncated": instance.truncated},
     }  # fmt: skip
     if instance.keypoints:
@@ -51,9 +64,10 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
         name = f"{scene.split}_{scene.seed:08d}.png"
         Image.fromarray(picture.pixels).save(folder / "images" / name)
         height, width = picture.pixels.shape[:2]
-        images.append({"id": number, "file_name": name, "width": width, "height": height, "caption": short_caption(picture)})
+        images.append({"id": number, "file_name": name, "width": width, "height": height, "license": 1, "caption": short_caption(picture)})
         annotations += [annotation(one, len(annotations) + k, number) for k, one in enumerate(picture.instances, 1)]
     path = folder / "annotations.json"
-    info = {"description": "rendered scenes of the superlink world", "version": "1"}
-    path.write_text(json.dumps({"info": info, "licenses": [], "images": images, "annotations": annotations, "categories": categories()}))
+    info = {"description": "rendered scenes of the superlink world", "version": "1", "contributor": "superlink"}
+    licences = [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}]
+    path.write_text(json.dumps({"info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories()}))
     return path

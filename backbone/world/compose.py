@@ -45,7 +45,11 @@ class Composer:
         for _ in range(rng.choice((0, 1, 1, 2, 2, 3)) if self.place.kind != "water" else 0):
             self.add("person")
         usual = [k for k in CATEGORIES.values() if k.name != "person" and self.belongs(k)]
-        chosen = rng.sample(usual, min(len(usual), rng.randint(2, 4)))
+        fewest, most = (3, 5) if self.place.kind == "in" else (2, 4)
+        chosen = rng.sample(usual, min(len(usual), rng.randint(fewest, most)))
+        table = CATEGORIES["dining table"]
+        if self.place.kind == "in" and table not in chosen and rng.random() < 0.35:
+            chosen[0] = table  # what is small finds a place on it
         if self.split == "compositions" and rng.random() < 0.4:
             again = [k for k in usual if k.name in HELD_COUNT]
             if again:
@@ -61,7 +65,8 @@ class Composer:
             self.add("duck" if self.place.kind == "water" else "person")
         if self.split != "compositions":
             self._thin_out()
-        light = rng.choice(("day", "day", "day", "evening", "overcast"))
+        lights = ("day", "night", "night", "evening", "overcast") if self.split == "shifted" else ("day", "day", "day", "evening", "overcast")
+        light = rng.choice(lights)
         scene = Scene(self.seed, self.split, self.background, light, rng.random() < 0.5, rng.choice((0.0, 7.0, 10.0, 12.0)),
                       rng.uniform(0.3, 1.0), rng.choice((0.0, 1.5, 3.0, 5.0)), (), self.width, self.height)  # fmt: skip
         return scene.with_things(self.things)
@@ -93,6 +98,8 @@ class Composer:
         texture = rng.choice(SHIFTED_TEXTURES if shifted else TEXTURES) if rng.random() < (0.7 if shifted else 0.3) else "plain"
         thing = Thing(self._next(), name, colour, shade_of(colour, rng), 0, 0, 0, rng.randrange(kind.shapes), texture,
                       kind.flips and rng.random() < 0.5, rng.choice(WORDS) if name == "sign" else "")  # fmt: skip
+        if name == "bird" and self.place.kind == "water":
+            thing = replace(thing, shape=1)  # in the air: it cannot stand on water
         for _ in range(12):
             found = self._place(thing, kind)
             if self._free(found):
@@ -113,13 +120,14 @@ class Composer:
                 return self._at(thing, kind, rng.uniform(horizon + 0.3, 0.97), height)
             return self._at(thing, kind, rng.uniform(height + 0.03, max(height + 0.06, horizon - 0.02)), height)
         tables = [t for t in self.things if t.category == "dining table"]
-        if kind.place == "small" and tables and rng.random() < 0.75:
+        held = (thing.category, "dining table") in HELD_RELATIONS
+        may_stand = self.split == "compositions" if held else kind.place == "small"
+        if may_stand and tables and rng.random() < 0.75:
             table = rng.choice(tables)
-            if self.split == "compositions" or (thing.category, "dining table") not in HELD_RELATIONS:
-                top = table.y - table.height * (0.93 if table.shape else 0.96)
-                reach = table.height * 0.6 / self.wide
-                return replace(thing, x=table.x + rng.uniform(-reach, reach), y=top + table.height * rng.uniform(-0.02, 0.04),
-                               height=kind.height * rng.uniform(0.75, 1.0), on=table.id)  # fmt: skip
+            top = table.y - table.height * (0.93 if table.shape else 0.96)
+            reach = table.height * 0.6 / self.wide
+            return replace(thing, x=table.x + rng.uniform(-reach, reach), y=top + table.height * rng.uniform(-0.02, 0.04),
+                           height=kind.height * rng.uniform(0.75, 1.0), on=table.id)  # fmt: skip
         near = rng.uniform(0.0, 1.0)
         y = horizon + 0.1 + (0.97 - horizon - 0.1) * near
         height = kind.height * (0.62 + 0.42 * near) * rng.uniform(0.88, 1.12)

@@ -93,19 +93,32 @@ def bottle(pen: Pen, shape: int, text: str) -> None:
 
 
 def traffic_light(pen: Pen, shape: int, text: str) -> None:
-    """Three lamps on a pole; the one that is lit has the thing's colour."""
-    pen.line([(0, -0.5), (0, -0.03)], STEEL, 0.06, edge=True)
-    pen.fill(pen.box(-0.14, -1.0, 0.14, -0.46, 0.06), (52, 54, 60))
-    for y, colour in ((-0.89, (214, 48, 44)), (-0.73, (248, 212, 66)), (-0.57, (72, 160, 78))):
+    """Three lamps above one another on a pole, or side by side; the one that is lit has the thing's colour."""
+    pen.line([(0, -0.97 if shape else -0.5), (0, -0.03)], STEEL, 0.06, edge=True)
+    lamps = ((-0.16, 0.0, 0.16), (-0.73, -0.73, -0.73)) if shape else ((0.0, 0.0, 0.0), (-0.89, -0.73, -0.57))
+    if shape:
+        pen.fill(pen.box(-0.1, -0.1, 0.1, 0, 0.03), STEEL)
+        pen.fill(pen.box(-0.27, -0.87, 0.27, -0.59, 0.06), (52, 54, 60))
+    else:
+        pen.fill(pen.box(-0.14, -1.0, 0.14, -0.46, 0.06), (52, 54, 60))
+    for x, y, colour in zip(*lamps, ((214, 48, 44), (248, 212, 66), (72, 160, 78)), strict=True):
         lit = max(abs(a - b) for a, b in zip(colour, pen.main, strict=True)) < 60
-        pen.dot(0, y, 0.07, pale(colour, 0.15) if lit else dark(colour, 0.72))
+        pen.dot(x, y, 0.07, pale(colour, 0.15) if lit else dark(colour, 0.72))
         if lit:
-            pen.plain(pen.oval(0, y, 0.1), colour, 0.35)
+            pen.plain(pen.oval(x, y, 0.1), colour, 0.35)
 
 
 def fire_hydrant(pen: Pen, shape: int, text: str) -> None:
-    """Short and stout."""
+    """Short and stout, or a slim pillar."""
     pen.fill(pen.box(-0.34, -0.12, 0.34, 0, 0.04), dark(pen.main, 0.2))
+    if shape == 1:
+        pen.fill(pen.box(0.1, -0.6, 0.36, -0.44, 0.03), dark(pen.main, 0.12))
+        pen.fill(pen.oval(0.38, -0.52, 0.05, 0.11), STEEL)
+        pen.fill(pen.box(-0.19, -0.86, 0.19, -0.08, 0.05))
+        pen.fill(pen.blob([(-0.2, -0.84), (-0.15, -0.95), (0, -1.0), (0.15, -0.95), (0.2, -0.84)]))
+        for y in (-0.84, -0.36):
+            pen.fill(pen.box(-0.24, y, 0.24, y + 0.07, 0.03), pale(pen.main, 0.25))
+        return
     pen.fill(pen.box(-0.24, -0.76, 0.24, -0.08, 0.06))
     for way in (-1, 1):
         pen.fill(pen.box(min(way * 0.2, way * 0.42), -0.62, max(way * 0.2, way * 0.42), -0.42, 0.03), dark(pen.main, 0.12))

@@ -178,8 +178,10 @@ def kite(pen: Pen, shape: int, text: str) -> None:
     half = 0.3 if shape == 0 else 0.38
     corners = [(0.0, -1.0), (half, -0.74), (0.0, -0.32), (-half, -0.74)]
     pen.fill(pen.poly(corners), textured=True)
+    # One corner only: with two, a gray kite with white in it and a white one with gray would be the same.
     pen.plain(pen.poly([corners[0], corners[1], (0, -0.74)]), pen.accent(), 0.75)
-    pen.plain(pen.poly([corners[2], corners[3], (0, -0.74)]), pen.accent(), 0.75)
+    for a, b in ((0, 2), (1, 3)):
+        pen.line([corners[a], corners[b]], dark(pen.main, 0.3), 0.014)
 
 
 def balloon(pen: Pen, shape: int, text: str) -> None:

@@ -105,7 +105,7 @@ def render(scene: Scene, size: int | None = None) -> Rendered:
         cut.append(bool(mine[0].any() or mine[:, 0].any() or mine[:, -1].any() or mine[-1].any()))
     pixels = expose(picture[:, :, :3], scene)
     ids = owners[:, :, 0]
-    found = [_instance(scene, n, ids, whole[n - 1], cut[n - 1]) for n in range(1, len(scene.things) + 1)]
+    found = [instance(scene, n, ids, whole[n - 1], cut[n - 1]) for n in range(1, len(scene.things) + 1)]
     return Rendered(scene, pixels, tuple(one for one in found if one))
 
 
@@ -161,7 +161,19 @@ def _shadow(c: skia.Canvas, scene: Scene, thing: Thing, drawing: skia.Picture, p
     c.restore()
 
 
-def _instance(scene: Scene, number: int, ids: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]", whole: int, cut: bool) -> Instance | None:
+def instance(scene: Scene, number: int, ids: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]", whole: int, cut: bool) -> Instance | None:
+    """The truth about one thing, from the map of who owns each pixel.
+
+    Args:
+        scene: what was drawn.
+        number: of the thing, counted from 1 in the scene's order.
+        ids: height × width, the number of the thing that shows there, 0 for none.
+        whole: pixels that it had before others were drawn over it.
+        cut: whether the picture's edge cuts it.
+
+    Returns:
+        None where nothing of it shows.
+    """
     mask = ids == number
     area = int(mask.sum())
     if not area:

@@ -208,3 +208,22 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     assert "Traceback" not in page.content()
     others = [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]
     assert not others
+
+
+def test_a_rendered_sample_can_be_taken(visited: tuple["Page", list[str]], address: str) -> None:
+    from playwright.sync_api import expect
+
+    pytest.importorskip("skia", exc_type=ImportError)
+    page, asked = visited
+    page.goto(address)
+    samples = page.locator("#samples")
+    expect(samples.locator("img")).to_have_count(0)
+    samples.get_by_text("No picture at hand?").click()
+    expect(samples.locator("button img")).to_have_count(4)
+    expect(samples.get_by_text("not photographs")).to_be_visible()
+    expect(samples.get_by_text("Rendered sample: ").first).to_be_visible()
+    shot(page, "8_samples")
+    for taken in (1, 2):
+        samples.locator("button img").nth(taken).click()
+        expect(page.locator("#request img")).to_have_count(taken)
+    assert not [url for url in asked if not re.match(rf"{address}/|data:|blob:", url)]

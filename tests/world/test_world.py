@@ -16,6 +16,7 @@ from backbone.world.clips import clip
 from backbone.world.edits import KINDS, edits
 from backbone.world.figure import BUILDS, KEYPOINTS, joints, keypoints
 from backbone.world.letters import lettering
+from backbone.world.overlay import with_truth
 from backbone.world.palette import COLOURS
 from backbone.world.poses import POSES, draw_pose
 from backbone.world.questions import questions, referring
@@ -151,3 +152,44 @@ def test_the_command_writes_what_coco_readers_open(tmp_path: Path) -> None:
 def test_a_wrong_split_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["world", "--split", "tset", "--out", str(tmp_path / "out")]) == 1
     assert "compositions" in capsys.readouterr().err
+
+
+def test_a_sheet_shows_every_picture(tmp_path: Path) -> None:
+    from PIL import Image
+
+    sheet = tmp_path / "new" / "sheet.png"
+    assert main(["world", "--n", "3", "--size", "96", "--sheet", str(sheet)]) == 0
+    assert min(Image.open(sheet).size) > 600 and not (tmp_path / "annotations.json").exists()
+
+
+def test_the_overlay_marks_what_is_there_and_nothing_else() -> None:
+    picture = next(p for seed in range(20) if (p := render(compose(seed), SIZE)).instances[0].keypoints)
+    shown = with_truth(picture)
+    things = np.any([one.mask for one in picture.instances], axis=0)
+    assert (shown != picture.pixels).any(2)[things].mean() > 0.95
+    near = np.zeros(things.shape, bool)
+    for one in picture.instances:
+        x0, y0, x1, y1 = one.box
+        near[max(0, y0 - 4) : y1 + 4, max(0, x0 - 4) : x1 + 4] = True
+    assert (shown == picture.pixels).all(2)[~near].all()
+
+
+@pytest.mark.parametrize("asked", [["--n", "2"], ["--sheet", "sheet.txt"], ["--n", "0", "--sheet", "sheet.png"]])
+def test_what_cannot_be_written_is_refused(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["world", *asked]) == 1
+    assert "--" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(sys.modules, "skia", None)
+    assert main(["world", "--n", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "libgl1" in capsys.readouterr().err
+
+
+def test_samples_say_that_they_are_rendered(tmp_path: Path) -> None:
+    from agents.worlds import samples
+
+    given = samples(tmp_path / "samples")
+    assert len({caption for _, caption in given}) == len(given) == 4
+    assert all(file.exists() and caption.startswith("Rendered sample: ") for file, caption in given)

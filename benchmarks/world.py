@@ -1,0 +1,141 @@
+"""The rendered world: how often its checker is right, and how fast its pictures come.
+
+    python benchmarks/world.py [--checker N] [--split SPLIT] [--size PIXELS] [--weights FILE] [--speed N] [--workers N]
+
+``--checker N`` takes N pictures that have a specification, checks each against it, and draws each again with one thing wrong (seven
+kinds of wrong) to be checked against the same specification. The truth about right and wrong comes from the symbols. Things are found by the
+renderer's own masks, which tests the logic and the measuring of colours and places; by the same masks at a quarter of their
+resolution, which is what segmentation networks give; and with ``--weights`` by an ultralytics segmentation model of the world's
+categories. Intervals are Wilson's, 95 %.
+
+``--speed N`` renders N pictures with ``--workers`` processes, then again from the shards kept on disk.
+"""
+
+import argparse
+import itertools
+import math
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from backbone.world import Rendered, compose, render
+from backbone.world.checker import Finder, Found, check, truth
+from backbone.world.falsify import KINDS, falsify
+from backbone.world.loader import pictures
+from backbone.world.specs import Spec, spec
+from backbone.world.splits import SPLITS
+
+
+def wilson(right: int, of: int) -> str:
+    """A share and its 95 % interval."""
+    if not of:
+        return "-"
+    z, share = 1.96, right / of
+    middle = (share + z * z / 2 / of) / (1 + z * z / of)
+    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / 4 / of / of)
+    return f"{right}/{of} = {share:.2%} [{middle - half:.2%}, {middle + half:.2%}]"
+
+
+def specified(split: str, size: int) -> Iterator[tuple[Rendered, Spec]]:
+    for seed in itertools.count():
+        picture = render(compose(seed, split), size)
+        wanted = spec(picture)
+        if wanted:
+            yield picture, wanted
+
+
+def rough(picture: Rendered) -> Finder:
+    """Finds with the renderer's masks at a quarter of their resolution, smoothly enlarged."""
+    height, width = picture.pixels.shape[:2]
+
+    def blurred(mask: np.ndarray) -> np.ndarray:
+        small = cv2.resize(mask.astype(np.float32), (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+
+    masks = [(one.thing.category, blurred(one.mask)) for one in picture.instances]
+    return lambda pixels: [Found(category, mask) for category, mask in masks if mask.any()]
+
+
+def by_model(weights: Path) -> Callable[[Rendered], Finder]:
+    """Finds with an ultralytics segmentation model whose classes are named as the world's categories."""
+    from ultralytics import YOLO
+
+    model = YOLO(weights)
+
+    def find(pixels: np.ndarray) -> list[Found]:
+        (result,) = model.predict(pixels[:, :, ::-1].copy(), conf=0.4, iou=0.6, retina_masks=True, verbose=False)
+        if result.masks is None:
+            return []
+        masks = result.masks.data.cpu().numpy() > 0.5
+        rows = zip(masks, result.boxes.cls.tolist(), result.boxes.conf.tolist(), strict=True)
+        return [Found(result.names[int(number)], mask, score) for mask, number, score in rows if mask.any()]
+
+    return lambda _: find
+
+
+def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, split: str, size: int) -> None:
+    """Print how often the verdict is that of the symbols: for right pictures, for each kind of wrong ones, and for all."""
+    right: dict[str, Counter[str]] = {name: Counter() for name in finders}
+    of: Counter[str] = Counter()
+    for picture, wanted in itertools.islice(specified(split, size), count):
+        drawn = [("as asked", picture), *((kind, falsify(picture, wanted, kind)) for kind in KINDS)]
+        for kind, shown in drawn:
+            if shown is None:
+                continue
+            of[kind] += 1
+            for name, finder in finders.items():
+                verdict = check(shown.pixels, wanted, finder(shown))
+                agreed = verdict.fulfilled == (kind == "as asked")
+                right[name][kind] += agreed
+                if not agreed:
+                    print(f"  {name}, {kind}, seed {picture.scene.seed}: {'; '.join(verdict.breaches) or 'nothing noticed'}", flush=True)
+    for name, ok in right.items():
+        print(f"things found by {name}, split {split}, {size} px")
+        for kind in ("as asked", *KINDS):
+            print(f"  {kind:<10} {wilson(ok[kind], of[kind])}")
+        print(f"  {'all wrong':<10} {wilson(ok.total() - ok['as asked'], of.total() - of['as asked'])}")
+        print(f"  {'all':<10} {wilson(ok.total(), of.total())}", flush=True)
+
+
+def speed(count: int, size: int, workers: int) -> None:
+    """Print pictures a second: rendered, and read from kept shards; starting the workers is not counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        for what in ("rendered", "read from kept shards"):
+            run = pictures(range(count + 64), "train", size, workers=workers, kept=Path(folder))
+            for _ in range(64):
+                next(run)
+            began = time.perf_counter()
+            drawn = sum(1 for _ in run)
+            print(f"{what}: {drawn / (time.perf_counter() - began):.1f} pictures a second at {size} px, {workers} workers, {os.cpu_count()} cores")
+    began, drawn = time.process_time(), 20
+    for seed in range(drawn):
+        render(compose(seed), size)
+    print(f"{(time.process_time() - began) / drawn * 1000:.1f} ms of one core for each picture")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checker", type=int, default=0, metavar="N")
+    parser.add_argument("--split", default="test", choices=SPLITS)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--speed", type=int, default=0, metavar="N")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    if given.checker:
+        finders = {"the renderer": truth, "the renderer, roughly": rough}
+        if given.weights:
+            finders[given.weights.name] = by_model(given.weights)
+        agreement(finders, given.checker, given.split, given.size)
+    if given.speed:
+        speed(given.speed, given.size, given.workers)
+
+
+if __name__ == "__main__":
+    main()

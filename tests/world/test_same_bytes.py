@@ -1,0 +1,76 @@
+"""Same seed, same bytes: everything that can be drawn, said, asked and changed, also in processes that hash strings otherwise."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backbone.world import compose, render
+from backbone.world.captions import long_caption, short_caption
+from backbone.world.clips import clip
+from backbone.world.coco import annotation
+from backbone.world.edits import edits
+from backbone.world.falsify import KINDS, falsify
+from backbone.world.questions import questions, referring, region_prompts
+from backbone.world.specs import spec
+from backbone.world.splits import SPLITS
+from backbone.world.spoken import spoken
+
+SIZE = 64
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def told(seed: int, split: str) -> dict[str, Any]:
+    """All that the world gives for a seed, by kind; pictures and masks as hashes."""
+    picture = render(compose(seed, split), SIZE)
+    wanted = spec(picture)
+    changes = edits(seed, split, SIZE)
+    frames = clip(picture.scene, 4)
+    lines = [short_caption(picture), long_caption(picture)]
+    wrong = [falsify(picture, wanted, kind) for kind in KINDS] if wanted else []
+    return {
+        "scene": picture.scene.digest(),
+        "pixels": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),
+        "truth": [annotation(one, number, 1) for number, one in enumerate(picture.instances)],
+        "captions": lines,
+        "questions": [asdict(question) for question in questions(picture)],
+        "referring": [*referring(picture), *region_prompts(picture)],
+        "edits": [(change.kind, change.instruction, change.after.digest(), change.thing) for change in changes],
+        "edited": [render(change.after, SIZE).digest() for change in changes[:1]],
+        "specs": asdict(wanted) if wanted else None,
+        "wrong": [other.digest() if other else None for other in wrong],
+        "spoken": [asdict(spoken(line, seed, split)) for line in lines],
+        "clips": [frame.digest() for frame in frames] + [render(frames[-1], SIZE).digest()],
+    }
+
+
+def every() -> dict[str, str]:
+    """A hash for each split and kind, over a few seeds."""
+    found = {}
+    for split in SPLITS:
+        rows = [told(seed, split) for seed in range(3)]
+        for kind in rows[0]:
+            found[f"{split} {kind}"] = hashlib.sha256(json.dumps([row[kind] for row in rows]).encode()).hexdigest()
+    return found
+
+
+@pytest.mark.parametrize("hashed", ["1", "77"])
+def test_another_process_gives_the_same_bytes(hashed: str) -> None:
+    code = "import json; from tests.world.test_same_bytes import every; print(json.dumps(every()))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashed}, timeout=600
+    )
+    assert run.returncode == 0, run.stderr
+    there, here = json.loads(run.stdout), every()
+    assert {kind for kind in here if there[kind] != here[kind]} == set()
+
+
+def test_another_seed_gives_other_bytes() -> None:
+    one, other = told(0, "test"), told(1, "test")
+    assert not [kind for kind in one if one[kind] == other[kind] and kind not in ("specs", "wrong")]
