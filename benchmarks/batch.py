@@ -1,71 +1,100 @@
 """The batch flow against a bare Python loop over the same tools on the same pictures, in one run.
 
-    python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N]
+    python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N] [--shard N] [--tasks N]
 
 The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is noted or resumable. The
-flow does the same work with ledger, provenance and exports. Both run with their models loaded, in turns. Also: a rerun with
-everything cached, and a ledger of 100,000 items that is scanned and resumed.
+flow does the same work with ledger, provenance, review and exports. Both have their models loaded, and take turns shard by
+shard, so that whatever else the computer does slows both alike. Also: the same command again on the finished folder, a
+ledger of 100,000 items that is scanned and resumed, and (with --tasks, which starts a Prefect server) why a Prefect task
+is a shard and not a picture.
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from PIL import Image as Pil
+from pictures import FACES, PHOTOS, make
 
-PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "media" / "photos"
-PLAN = {
-    "request": "blur every face", "outputs": ["$s2"],
-    "steps": [
-        {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["face"]}},
-        {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
-    ],
-}  # fmt: skip
+SHARD = 64
 
 
-def make(photos: Path, folder: Path, count: int) -> None:
-    """So many different pictures: photographs cropped, flipped and scaled."""
-    files = sorted(photos.glob("*.jpg"))
-    folder.mkdir(parents=True)
-    for number in range(count):
-        with Pil.open(files[number % len(files)]) as photo:
-            photo = photo.convert("RGB")
-            cut = number // len(files)
-            photo = photo.crop((cut % 7 * 5, cut % 5 * 5, photo.width - cut % 3 * 9, photo.height - cut % 11 * 4))
-            if number % 2:
-                photo = photo.transpose(Pil.Transpose.FLIP_LEFT_RIGHT)
-            photo.thumbnail((640 - cut % 4 * 20, 640))
-            photo.save(folder / f"{number:05}.jpg", quality=92)
+class Spent(NamedTuple):
+    """Seconds by the clock and of the processor."""
+
+    clock: float
+    processor: float
 
 
-def loop(source: Path, out: Path) -> float:
+def now() -> Spent:
+    return Spent(time.perf_counter(), time.process_time())
+
+
+def since(began: Spent) -> Spent:
+    return Spent(time.perf_counter() - began.clock, time.process_time() - began.processor)
+
+
+def loop(files: Sequence[Path], out: Path) -> None:
     from tools.detect import detect
     from tools.redact import redact
     from tools.values import Image
 
-    out.mkdir()
-    began = time.perf_counter()
-    files = sorted(source.iterdir())
     for at in range(0, len(files), 16):
         images = [Image.open(file) for file in files[at:at + 16]]  # fmt: skip
         for file, image, faces in zip(files[at:at + 16], images, detect(images, ["face"]), strict=True):  # fmt: skip
             (out / f"{file.stem}.png").write_bytes(redact(image, faces).to_bytes())
-    return time.perf_counter() - began
 
 
-def flow(source: Path, out: Path, store: Path) -> float:
+def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
     from agents.plan import Plan
     from flows.annotate import annotate
 
-    began = time.perf_counter()
-    summary = annotate("", str(source), out, plan=Plan.load(PLAN), pilot=0, store=str(store), formats=["mirror"])
-    assert not summary.failed, summary.failures
-    return time.perf_counter() - began
+    summary = annotate("", str(source), out, plan=Plan.load(FACES), pilot=0, shard=shard, store=str(store),
+                       formats=["mirror"], **more)  # fmt: skip
+    assert not summary.failed and not summary.left, summary
+
+
+def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
+    """What the loop, the flow, and the flow given again took on the same pictures."""
+    from flows.job import Job
+    from flows.shard import Outcome
+
+    files = sorted(source.iterdir())
+    bare = folder / "loop"
+    bare.mkdir(parents=True)
+    alone: list[Spent] = []
+
+    def looped(part: Sequence[Path]) -> None:
+        began = now()
+        loop(part, bare)
+        alone.append(since(began))
+
+    def work(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+        for number, ids in enumerate(shards):
+            part = files[number * shard:(number + 1) * shard]  # fmt: skip
+            if number % 2:
+                looped(part)
+            outcome = job.work(ids)
+            if not number % 2:
+                looped(part)
+            yield outcome
+
+    began = now()
+    flow(source, folder / "flow", folder / "store", shard, workers=work)
+    both = since(began)
+    loops = Spent(sum(one.clock for one in alone), sum(one.processor for one in alone))
+    began = now()
+    flow(source, folder / "flow", folder / "store", shard)
+    again = since(began)
+    for file in files:  # or it would not be the same work
+        made, = (folder / "flow" / "mirror").glob(f"{file.stem}.*")
+        assert made.suffix == ".jpg" or made.read_bytes() == (bare / f"{file.stem}.png").read_bytes()
+    return loops, Spent(both.clock - loops.clock, both.processor - loops.processor), again
 
 
 def ledger(folder: Path, count: int) -> tuple[float, float]:
@@ -89,31 +118,58 @@ def ledger(folder: Path, count: int) -> tuple[float, float]:
     return times[0], times[1]
 
 
+def tasks(source: Path, folder: Path) -> tuple[float, float]:
+    """Seconds for a run with one Prefect task for each shard, and with one for each picture."""
+    from agents.plan import Plan
+    from flows.server import server
+
+    times = []
+    with server():
+        from flows.flow import annotate_recorded
+
+        for shard in (SHARD, 1):
+            began = time.perf_counter()
+            # Values are told apart by content, and the store is the home's: another plan's arguments make it work again.
+            steps = [{**FACES["steps"][0], "args": {**FACES["steps"][0]["args"], "min_score": 0.4 + shard / 1000}}, FACES["steps"][1]]
+            annotate_recorded("", str(source), folder / f"tasks{shard}", plan=Plan.load({**FACES, "steps": steps}), pilot=0,
+                              shard=shard, formats=["mirror"])  # fmt: skip
+            times.append(time.perf_counter() - began)
+    return times[0], times[1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--shard", type=int, default=SHARD, help="items worked together; fewer take turns more often")
     parser.add_argument("--photos", type=Path, default=PHOTOS)
+    parser.add_argument("--tasks", type=int, default=0, metavar="N", help="pictures for the comparison of Prefect tasks")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="superlink-batch-"))
-    os.environ.setdefault("SUPERLINK_HOME", str(folder / "home"))
+    os.environ["SUPERLINK_HOME"] = str(folder / "home")
     try:
         make(given.photos, folder / "in", given.items)
         make(given.photos, folder / "warm", 2)
-        loop(folder / "warm", folder / "warm out")
-        bare, ours, again = [], [], []
+        (folder / "warm out").mkdir()
+        loop(sorted((folder / "warm").iterdir()), folder / "warm out")
+        flow(folder / "warm", folder / "warm flow", folder / "warm store", SHARD)
+        print(f"{given.items} pictures, each round  {'loop':>8}{'flow':>8}{'ratio':>8}{'of the processor':>18}{'again':>8}{'faster':>8}")
+        ratios, faster = [], []
         for number in range(given.rounds):
-            bare.append(loop(folder / "in", folder / f"loop{number}"))
-            ours.append(flow(folder / "in", folder / f"flow{number}", folder / f"store{number}"))
-            again.append(flow(folder / "in", folder / f"flow{number}", folder / f"store{number}"))
+            bare, ours, again = turns(folder / "in", folder / f"round{number}", given.shard)
+            ratios.append(ours.clock / bare.clock)
+            faster.append(ours.clock / again.clock)
+            print(f"{'':<{len(str(given.items))}}                        {bare.clock:>6.1f} s{ours.clock:>6.1f} s{ratios[-1]:>8.3f}"
+                  f"{ours.processor / bare.processor:>18.3f}{again.clock:>6.2f} s{faster[-1]:>7.0f}x", flush=True)  # fmt: skip
+            shutil.rmtree(folder / f"round{number}")
+        print(f"flow against loop, median: {statistics.median(ratios):.3f}")
+        print(f"again on the finished folder, median: {statistics.median(faster):.0f} times faster")
         first, resumed = ledger(folder, 100_000)
-        ratios = [o / b for o, b in zip(ours, bare, strict=True)]
-        print(json.dumps({
-            "items": given.items, "loop_s": [round(t, 2) for t in bare], "flow_s": [round(t, 2) for t in ours],
-            "ratio": round(statistics.median(ratios), 3), "ratios": [round(r, 3) for r in ratios],
-            "cached_s": [round(t, 2) for t in again], "cached_faster": round(statistics.median(ours) / statistics.median(again), 1),
-            "ledger_100k_first_s": round(first, 2), "ledger_100k_resume_s": round(resumed, 2),
-        }, indent=2))  # fmt: skip
+        print(f"ledger of 100,000 items: first scan {first:.1f} s, scan and resume {resumed:.1f} s")
+        if given.tasks:
+            make(given.photos, folder / "few", given.tasks, (300,))
+            shards, single = tasks(folder / "few", folder)
+            print(f"Prefect, {given.tasks} pictures: a task for each shard {shards:.1f} s, for each picture {single:.1f} s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,8 +1,11 @@
 """The store as a shard uses it: files of the source stay where they are, and what was just used stays in memory."""
 
 import hashlib
+import os
+import stat
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from tools.values import KINDS, Image, Value
 from tools.values.convert import open_file
 
 _ROOM = 256 << 20
+_FLUSHES = 8  # at once: a disk takes many together in little more time than one
+_WAITING = 128  # files that may be open for it
 
 
 class Desk(Store):
@@ -20,6 +25,9 @@ class Desk(Store):
 
     A file of the source on this computer is not copied into the store; it is read where it lies, and its hash is checked
     each time. Files from elsewhere are stored, since tools work on local ones.
+
+    What is put is there for a process that comes after a killed one. That the disk has it too, which only a power cut tells
+    apart, is waited for in `flushed`, so that tools need not wait each time.
 
     Args:
         url: as of `Store`.
@@ -33,6 +41,9 @@ class Desk(Store):
         self._kept: OrderedDict[tuple[str, str], tuple[Value, int]] = OrderedDict()
         self._lying: dict[str, tuple[Path, str]] = {}
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(_FLUSHES, "flush")
+        self._waiting = threading.BoundedSemaphore(_WAITING)
+        self._flushing: list[tuple[Path, Future[None]]] = []
 
     def open(self, item: Item, kind: str) -> Ref:
         """Open a file of the source as a value of this kind ("Image").
@@ -44,8 +55,14 @@ class Desk(Store):
         if "://" in item.address:
             return self.put(_fetched(item, kind))
         path = Path(item.address)
-        if path.is_dir():
-            raise MediaError(f"the folder {path} cannot be read", "Check its permissions")
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise MediaError(f"{path} cannot be read: {error.strerror}", "Put it back, or run again without it") from error
+        if stat.S_ISDIR(mode):  # one that could not be listed, or a link to one
+            raise MediaError(f"{path} is a folder that was not looked into", "Check its permissions; links are not followed")
+        if not stat.S_ISREG(mode):  # reading a pipe would wait for ever
+            raise MediaError(f"{path} is no file but a device or a pipe", "Leave it out")
         value = open_file(path, kind)
         with value.stream() as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # any stream will do
@@ -69,6 +86,24 @@ class Desk(Store):
             self._kept.clear()
             self._lying.clear()
             self._held = 0
+
+    def flushed(self) -> None:
+        """Wait until the disk has everything that was put.
+
+        Raises:
+            StoreError: when it has not; what it lacks is taken out of the store, so that it counts as never made.
+        """
+        flushing, self._flushing = self._flushing, []
+        failed: list[OSError] = []
+        for target, flush in flushing:
+            try:
+                flush.result()
+            except OSError as error:
+                target.unlink(missing_ok=True)
+                failed.append(error)
+        if failed:
+            raise StoreError(f"{len(failed)} values cannot be written to the store {self.url}: {failed[0]}",
+                             "Check the disk and the space left") from failed[0]  # fmt: skip
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
         """Store a value and keep it at hand."""
@@ -104,9 +139,28 @@ class Desk(Store):
         return lying[0] if lying else super().path(ref)
 
     def __contains__(self, ref: Ref) -> bool:
-        """Whether the value is there, in the source or in the store."""
+        """Whether the value is there, in the source or in the store, with all its bytes."""
         lying = self._lying.get(ref["sha256"])
-        return lying[0].exists() if lying else super().__contains__(ref)
+        if lying:
+            return lying[0].exists()
+        path = super().path(ref)
+        if path is None:
+            return super().__contains__(ref)
+        try:
+            return path.stat().st_size == ref["bytes"]  # a power cut may have left less
+        except OSError:
+            return False
+
+    def _flush(self, file: int, target: Path) -> None:
+        self._waiting.acquire()
+        self._flushing.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
+
+    def _flush_and_close(self, file: int) -> None:
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+            self._waiting.release()
 
     def _keep(self, value: Value, sha256: str) -> None:
         size = _size(value)

@@ -115,7 +115,7 @@ class Ledger:
             file.parent.mkdir(parents=True, exist_ok=True)
             self.db = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
             # A killed process loses nothing; a power cut may lose the last moments, which are then worked again.
-            self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16000;")
+            self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4000;")
             with self.writing():
                 version = self.db.execute("PRAGMA user_version").fetchone()[0]
                 if version == 0:

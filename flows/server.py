@@ -118,9 +118,11 @@ def _child(port: int) -> Iterator[str]:
     address = f"http://{HOST}:{port}/api"
     log = home() / "server.log"
     with log.open("ab") as out:
-        # Its own session: Ctrl-C ends our run first, which then still has a server to tell. The page asks port 4200 unless told.
-        child = subprocess.Popen([sys.executable, "-m", "flows.server", str(port)], stdin=subprocess.PIPE, stdout=out,
-                                 stderr=out, start_new_session=True, env={**os.environ, "PREFECT_SERVER_UI_API_URL": address})  # fmt: skip
+        child = subprocess.Popen(
+            [sys.executable, "-m", "flows.server", str(port)], stdin=subprocess.PIPE, stdout=out, stderr=out,
+            start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
+            env={**os.environ, "PREFECT_SERVER_UI_API_URL": address},  # the page asks port 4200 unless told
+        )  # fmt: skip
     try:
         deadline = time.monotonic() + _STARTS
         while not _healthy(address):
@@ -170,6 +172,8 @@ def _serve(port: str) -> None:
     def end() -> None:
         sys.stdin.buffer.read()
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_ANSWERS)
+        os._exit(1)
 
     threading.Thread(target=end, daemon=True).start()
     sys.argv = ["prefect", "server", "start", "--host", HOST, "--port", port]

@@ -15,7 +15,7 @@ from flows.desk import Desk
 from flows.keys import Present, base_key, finished
 from flows.ledger import Entry, Ledger, StepRow, Work, listed
 from flows.source import Item
-from tools.errors import MediaError, SettingsInvalid, SuperlinkError, WeightsMissing, WeightsUnsafe
+from tools.errors import MediaError, SettingsInvalid, StoreError, SuperlinkError, WeightsMissing, WeightsUnsafe
 from tools.execute import call_many, joined, rows_of
 from tools.store import Ref
 
@@ -109,6 +109,11 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
     for step in run.plan.steps:
         _run_step(ledger, run, step, values, outcome, told or (lambda step, count: None))
     outcome.done = [number for number in ids if number not in outcome.failed]
+    try:
+        run.desk.flushed()  # an item is done when its results outlast a power cut
+    except StoreError as error:
+        _stop_if_everywhere(error)
+        raise RunStopped(error.message, error.hint) from error
     ledger.settle([(number, "failed", *outcome.failed[number]) if number in outcome.failed else (number, "done", "", "")
                    for number in ids], run.signature)  # fmt: skip
     return outcome
@@ -117,7 +122,8 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
 def _opened(ledger: Ledger, run: Run, entries: Sequence[Entry], name: str) -> Iterator[tuple[int, Ref | SuperlinkError]]:
     fresh: dict[int, Ref] = {}
     for entry in entries:
-        if entry.ref is not None:  # its size and stamp are as they were when it was opened
+        # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
+        if entry.ref is not None and entry.ref["kind"] == name.capitalize():
             if "://" not in entry.address and run.desk.path(entry.ref) is not None and _lies(entry):
                 run.desk.lay(entry.ref["sha256"], Path(entry.address))
             yield entry.id, entry.ref

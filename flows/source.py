@@ -5,6 +5,7 @@ import mimetypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import fsspec
@@ -22,7 +23,7 @@ class SourceError(SuperlinkError):
     """There is nothing to work on at an address, or it cannot be looked at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One file to work on; it has not been opened.
 
@@ -65,7 +66,11 @@ def scan(source: str) -> list[Item]:
 
 def media_of(name: str) -> str:
     """What a file name says that the file is: "image", "audio", "video", or ""."""
-    suffix = PurePosixPath(name).suffix.lower()
+    return _media_of(PurePosixPath(name).suffix.lower())
+
+
+@lru_cache(1024)
+def _media_of(suffix: str) -> str:
     known = _MORE.get(suffix) or (mimetypes.guess_type(f"x{suffix}")[0] or "").partition("/")[0]
     return known if known in MEDIA else ""
 
@@ -94,18 +99,19 @@ def _folder(root: Path) -> Iterator[Item]:
     while waiting:
         folder, prefix = waiting.pop()
         try:
-            entries = list(os.scandir(folder))
+            entries = os.scandir(folder)
         except OSError:
             yield Item(_name(prefix), str(folder), -1, "")
             continue
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            name = f"{prefix}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append((Path(entry.path), f"{name}/"))
-            elif media_of(entry.name):
-                yield _file(_name(name), Path(entry.path))
+        with entries:
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), f"{name}/"))
+                elif media_of(entry.name):
+                    yield _file(_name(name), entry)
 
 
 def _listed(file: Path) -> Iterator[Item]:
@@ -160,12 +166,13 @@ def _stamp(facts: dict[str, object]) -> str:
     return next((str(value) for value in known if value), "")
 
 
-def _file(name: str, path: Path) -> Item:
+def _file(name: str, path: Path | os.DirEntry[str]) -> Item:
+    address = os.path.join(os.getcwd(), path)
     try:
         stat = path.stat()
     except OSError:
-        return Item(name, str(path.absolute()), -1, "")
-    return Item(name, str(path.absolute()), stat.st_size, str(stat.st_mtime_ns))
+        return Item(name, address, -1, "")
+    return Item(name, address, stat.st_size, str(stat.st_mtime_ns))
 
 
 def _steady(pattern: str) -> str:

@@ -168,10 +168,14 @@ class Store:
                 if written != sha256:
                     raise _changed(place)
                 file.flush()
-                os.fsync(file.fileno())
+                self._flush(file.fileno(), target)
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+
+    def _flush(self, file: int, target: Path) -> None:
+        """Have the disk take a written file, given as its descriptor, before it gets its name."""
+        os.fsync(file)
 
 
 def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:

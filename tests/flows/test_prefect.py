@@ -95,7 +95,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "SUPERLINK_HOME": folder / "home", "PREFECT_HOME": folder / "home" / "prefect", "FINDING_LOG": folder / "calls.txt",
-            "PREFECT_WORKER_QUERY_SECONDS": 1, "OMP_NUM_THREADS": 1,
+            "PREFECT_WORKER_QUERY_SECONDS": 3, "OMP_NUM_THREADS": 1,
         }.items():  # fmt: skip
             patch.setenv(name, str(value))
         patch.delenv("PREFECT_API_URL", raising=False)

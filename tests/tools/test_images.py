@@ -79,6 +79,17 @@ def test_truncated_files_are_refused(tmp_path: Path, ending: str) -> None:
         Image.open(path)
 
 
+def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "noise.png"
+    Pil.effect_noise((40, 30), 60).save(file)
+    data = bytearray(file.read_bytes())
+    Image.open(bytes(data))
+    end = data.index(b"IEND") - 4  # before it stands the checksum of the pixels
+    data[end - 1] ^= 1
+    with pytest.raises(MediaError, match="damaged"):
+        Image.open(bytes(data))
+
+
 def test_a_huge_header_is_refused_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(_png_header(40_000, 40_000))

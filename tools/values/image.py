@@ -56,6 +56,7 @@ class Image(Value):
         label = name or (str(source) if not isinstance(source, bytes) else "the picture")
         image = cls._from_header(read_source(source, label), label)
         _ = image.pixels
+        image._verify()
         return image
 
     @classmethod
@@ -145,6 +146,16 @@ class Image(Value):
     def summary(self) -> dict[str, Any]:
         """Return width and height in pixels."""
         return {"width": self.width, "height": self.height}
+
+    def _verify(self) -> None:
+        """Refuse a PNG with a wrong checksum: its pixels can be decoded, but need not be the right ones."""
+        if self._suffix != ".png" or self._encoded is None:
+            return
+        with _open_pil(self._encoded, self._name) as picture:
+            try:
+                picture.verify()
+            except Exception as error:
+                raise MediaError(f"{self._name} is damaged: {error}", "Copy or download the file again") from error
 
     @classmethod
     def _from_header(cls, data: bytes, name: str) -> Self:

@@ -1,0 +1,95 @@
+"""Pictures for the benchmarks of batch runs, made from photographs: crops, flips, sizes, and files that are no pictures."""
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image as Pil
+
+PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "media" / "photos"
+FACES = {
+    "request": "blur every face", "outputs": ["$s2"],
+    "steps": [
+        {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["face"]}},
+        {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
+    ],
+}  # fmt: skip
+
+
+def make(photos: Path, folder: Path, count: int, sizes: Sequence[int] = (640,)) -> None:
+    """So many different pictures: photographs cropped, flipped and scaled, the longer side of about these sizes in turn."""
+    files = sorted(photos.glob("*.jpg"))
+    folder.mkdir(parents=True)
+    opened = [Pil.open(file).convert("RGB") for file in files]
+    for photo in opened:
+        photo.thumbnail((max(sizes) * 5 // 4, max(sizes) * 5 // 4))
+    for number in range(count):
+        photo = opened[number % len(files)]
+        cut = number // len(files)
+        photo = photo.crop((cut % 7 * 5, cut % 5 * 5, photo.width - cut % 3 * 9, photo.height - cut % 11 * 4))
+        if number % 2:
+            photo = photo.transpose(Pil.Transpose.FLIP_LEFT_RIGHT)
+        size = sizes[number % len(sizes)]
+        photo = photo.resize(_inside(photo.size, size - cut % 4 * size // 32))
+        photo.putpixel((0, 0), (cut % 256, cut // 256, 0))  # so that no two are the same, however many there are
+        photo.save(folder / f"{number:05}.jpg", quality=92)
+
+
+def _inside(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    scale = longest / max(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _png(width: int, height: int, data: bytes, broken: bool = False) -> bytes:
+    """A PNG file of RGB pixels; with a broken checksum, if wanted, in the chunk of the pixels."""
+
+    def chunk(name: bytes, body: bytes, flip: int = 0) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body) ^ flip)
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data), int(broken))
+            + chunk(b"IEND", b""))  # fmt: skip
+
+
+def _cut(whole: bytes, file: Path) -> None:
+    file.write_bytes(whole[: len(whole) // 3])
+
+
+def _pipe(whole: bytes, file: Path) -> None:
+    os.mkfifo(file)
+
+
+def _folder(whole: bytes, file: Path) -> None:
+    (file.parent / ".folder").mkdir(exist_ok=True)
+    file.symlink_to(".folder")
+
+
+MALFORMED: dict[str, tuple[str, Callable[[bytes, Path], object]]] = {
+    "empty": ("is empty", lambda whole, file: file.write_bytes(b"")),
+    "truncated JPEG": ("damaged or cut short", _cut),
+    "text": ("is not a picture", lambda whole, file: file.write_text("This is a letter.\n" * 40)),
+    "0x0 pixels": ("or it is damaged", lambda whole, file: file.write_bytes(_png(0, 0, b""))),
+    "decompression bomb": ("is too large", lambda whole, file: file.write_bytes(_png(40_000, 40_000, bytes(100)))),
+    "broken checksum": ("checksum", lambda whole, file: file.write_bytes(_png(8, 8, bytes(8 * 25), broken=True))),
+    "zeros": ("is not a picture", lambda whole, file: file.write_bytes(bytes(5000))),
+    "link to a folder": ("is a folder", _folder),
+    "link to nothing": ("No such file", lambda whole, file: file.symlink_to("nowhere.jpg")),
+    "link to itself": ("symbolic links", lambda whole, file: file.symlink_to(file.name)),
+    "pipe": ("is no file", _pipe),
+}
+"""Kind of malformed file to what its reason says, and how it is made from the bytes of a whole JPEG."""
+
+
+def spoil(folder: Path, count: int) -> dict[str, str]:
+    """Put so many malformed files among the pictures, in place of good ones; return the kind of each by its name."""
+    files = sorted(folder.glob("*.jpg"))
+    kinds = {}
+    for number in range(count):
+        file = files[(2 * number + 1) * len(files) // (2 * count)]
+        whole = file.read_bytes()
+        file.unlink()
+        kinds[file.name] = list(MALFORMED)[number % len(MALFORMED)]
+        MALFORMED[kinds[file.name]][1](whole, file)
+    return kinds
