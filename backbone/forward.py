@@ -70,7 +70,7 @@ def _product(*weights: Tensor) -> _Product:
     """
     weight = torch.cat([each.detach() for each in weights])
     mkldnn = torch.ops.mkldnn
-    if not (torch.backends.mkldnn.is_available() and hasattr(mkldnn, "_reorder_linear_weight")):
+    if not hasattr(mkldnn, "_reorder_linear_weight"):
         return partial(functional.linear, weight=weight)
     packed = mkldnn._reorder_linear_weight(weight, TYPICAL)
     return lambda rows: mkldnn._linear_pointwise(rows, packed, None, "none", [], "")
@@ -89,8 +89,6 @@ class Decoder:
         self.size = trunk.layers[0].self_attn.head_dim
         self.eps = config.rms_norm_eps
         self.embedding: Tensor = trunk.embed_tokens.weight.detach()
-        # In bfloat16 scores are so coarse that the two best choices often draw.
-        self._head = self.embedding.float()
         self._last_norm: Tensor = trunk.norm.weight.detach()
         self._layers = [
             _Layer(
@@ -148,8 +146,10 @@ class Decoder:
         return functional.rms_norm(x, width, self._last_norm, self.eps)
 
     def scores(self, state: Tensor, rows: list[int] | None = None) -> Tensor:
-        """Scores of the next token, (V,), or of some tokens only, in their order, from one state, (D,)."""
-        return functional.linear(state.float(), self._head if rows is None else self._head[rows])
+        """Scores of the next token, from one state, (D,): of all, (V,), or in float32 of some only, in their order."""
+        if rows is None:
+            return functional.linear(state, self.embedding)
+        return functional.linear(state.float(), self.embedding[rows].float())
 
     def _rotations(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines for ``length`` positions, (length, 1, head size), the sines signed as a half turn of the head needs."""

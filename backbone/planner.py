@@ -26,6 +26,9 @@ WEIGHTS = Path(__file__).parent / "weights" / "planner"
 ROWS = "rows.safetensors"
 KEPT_PREFIXES = 4
 
+FINALISTS = 16
+"""Tokens whose scores are computed exactly, where any token may follow; no more of them draw."""
+
 
 class PlannerModel:
     """SmolLM2-135M with the trained adapter merged in.
@@ -99,10 +102,14 @@ class PlannerModel:
         return walk
 
     def _best(self, state: Tensor, allowed: list[int] | NDArray[np.bool_]) -> int:
-        """The allowed token of the highest score after a state, (D,)."""
-        if isinstance(allowed, list):
-            return allowed[int(self._decoder.scores(state, allowed).argmax())]
-        return int(self._decoder.scores(state).masked_fill_(~torch.from_numpy(allowed), -torch.inf).argmax())
+        """The allowed token of the highest score after a state, (D,).
+
+        In bfloat16 scores are so coarse that the best ones often draw, so the few best are weighed again in float32.
+        """
+        if not isinstance(allowed, list):
+            coarse = self._decoder.scores(state).masked_fill_(~torch.from_numpy(allowed), -torch.inf)
+            allowed = [token for token in coarse.topk(FINALISTS).indices.tolist() if allowed[token]]
+        return allowed[int(self._decoder.scores(state, allowed).argmax())]
 
     def _prefix(self, prefix: list[int]) -> Cache:
         """The cache of a prefix, computed at its first use; the least recently used one goes."""
@@ -132,5 +139,6 @@ def load_planner(core: Path, adapter: Path) -> tuple[Layout, LlamaForCausalLM]:
 
 def _fast_dtype() -> torch.dtype:
     """bfloat16 where the processor multiplies in it; elsewhere torch falls back to a plain loop, and float32 is faster."""
-    native = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    mkldnn = torch.ops.mkldnn
+    native = hasattr(mkldnn, "_is_mkldnn_bf16_supported") and mkldnn._is_mkldnn_bf16_supported()
     return torch.bfloat16 if native else torch.float32
