@@ -128,7 +128,7 @@ def _typed(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
     return next((choice for choice in choices if str(choice) == value), value)
 
 
-@resident(bytes=400_000_000, device="cpu")
+@resident(bytes=600_000_000, device="cpu")
 def _model(adapter: Path | None) -> "PlannerModel":
     from backbone.planner import PlannerModel
 

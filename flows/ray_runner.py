@@ -23,7 +23,7 @@ _ANSWERS = 10  # seconds
 _TRIES = 3
 _QUIET = {"log_to_driver": False, "logging_level": "CRITICAL"}
 # Only rows of the ledger pass through Ray's memory; values are in the store.
-_OWN = {"include_dashboard": False, "object_store_memory": 128 << 20, "_node_ip_address": "127.0.0.1"}
+_OWN = {"include_dashboard": False, "object_store_memory": 128 << 20}
 
 
 class ShardRunner(RayTaskRunner):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from agents.plan import Plan
 from flows.annotate import annotate
 from flows.ledger import Ledger
 from flows.review import Routing, queue
+from flows.shard import RunStopped
 from tests.flows.conftest import FIND, make
 from tools.settings import settings
 
@@ -25,7 +26,8 @@ TOOLS = [str(Path(__file__).with_name(name)) for name in ("finding.py", "mortal.
 STEPS = [*FIND["steps"], {"id": "s2", "tool": "invert", "args": {"image": "$image"}}]
 PLAN = Plan.load({"steps": STEPS, "outputs": ["$s1", "$s2"]})
 FORMATS = ["jsonl", "coco", "mirror"]
-ITEMS, DAMAGED = 18, 2
+# The damaged ones come first and fill a shard, so that all others are of three pictures.
+ITEMS, DAMAGED, SHARD = 18, 3, 3
 CHILD = """
 import json, sys
 from flows.server import server
@@ -34,7 +36,7 @@ if __name__ == "__main__":
     with server():
         from flows.flow import annotate_flow
         for given in json.loads(sys.argv[1]):
-            print(annotate_flow(**given, return_state=True).message)
+            print("ended:", annotate_flow(**given, return_state=True).message)
 """
 ALL = f"{ITEMS} of {ITEMS + DAMAGED} done, {DAMAGED} failed, 0 left; {2 * ITEMS} calls run, 0 reused"
 
@@ -61,11 +63,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def ray(root: Path, *names: str, **options: Any) -> list[str]:
     """Run on Ray with two workers, into folders of these names, and return how each run ended."""
     given = [{"source": str(root / "in"), "out": str(root / name), "plan": PLAN.model_dump(mode="json"), "approved": PLAN.hash,
-              "tools": TOOLS, "shard": 3, "workers": 2, "runner": "ray", "formats": FORMATS,
+              "tools": TOOLS, "shard": SHARD, "workers": 2, "runner": "ray", "formats": FORMATS,
               "routing": Routing(audit=0.3).facts(), "store": str(root / f"store {name}"), **options} for name in names]  # fmt: skip
     done = subprocess.run([sys.executable, "-c", CHILD, json.dumps(given)], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    # Ray prints a line of its own for each worker that dies.
+    return [line.removeprefix("ended: ") for line in done.stdout.splitlines() if line.startswith("ended: ")]
 
 
 def exported(out: Path) -> dict[str, bytes]:
@@ -97,14 +100,34 @@ def test_a_killed_worker_is_made_up_for(root: Path) -> None:
     assert ray(root, "killed") == [ALL]
     [killed] = root.glob("killed *[0-9]")
     used = pids(root)
-    # The shard that it had begun was begun again by another process, from its first item.
+    # It died in the second call of its first shard, which another process began again.
     assert used.count(killed.name.split()[1]) == 2 and len(set(used)) == 3 and len(used) == ITEMS + 2
     assert exported(root / "killed") == exported(root / "alone")
 
 
 def test_a_shard_that_kills_every_worker_stops_the_run(root: Path) -> None:
     (root / "kill all").touch()
-    [ended] = ray(root, "stopped", limit=3)
+    [ended] = ray(root, "stopped", limit=DAMAGED + 1)
     (root / "kill all").unlink()
     assert "A worker ended: WorkerCrashedError" in ended and "smaller shards" in ended
     assert len(set(pids(root))) == 4  # once, and three times again
+
+
+def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.ray_runner import ShardRunner
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(RunStopped, match="There is no Ray cluster at 127.0.0.1:1"), ShardRunner(2):
+        pass
+
+
+@pytest.mark.parametrize(("workers", "accelerators", "share"), [(4, 0, 0), (4, 2, 0.5), (3, 2, 0.5), (2, 4, 1)])
+def test_shards_share_accelerators(home: Path, monkeypatch: pytest.MonkeyPatch, workers: int, accelerators: int,
+                                   share: float) -> None:  # fmt: skip
+    from flows import ray_runner
+
+    monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": float(accelerators)})
+    assert ray_runner._share(workers) == share
+    monkeypatch.setenv("SUPERLINK_DEVICE", "cpu")
+    settings.cache_clear()
+    assert ray_runner._share(workers) == 0
