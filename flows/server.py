@@ -97,12 +97,15 @@ def server(port: int = 0) -> Iterator[str]:
 @contextmanager
 def _used(address: str) -> Iterator[str]:
     os.environ["PREFECT_API_URL"] = address
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     try:
         with temporary_settings({PREFECT_API_URL: address}):
             yield address
     finally:
+        # The last lines of the log are sent while there is a server: without one, Prefect tries for more than a minute.
+        APILogWorker.drain_all(timeout=_ANSWERS)
         del os.environ["PREFECT_API_URL"]
 
 

@@ -55,7 +55,7 @@ def test_what_was_done_before_goes_with_the_shard(run: Run, pictures: Path, tmp_
     resolve(ledger, first, "rejected")
     log.write_text("")
     summary = run(pictures, DARKEN, workers=apart, shard=4)
-    assert (summary.ran, summary.cached) == (12, 12) and set(log.read_text().split()) == {"darken"}
+    assert (summary.ran, summary.cached) == (12, 12) and "darken" in log.read_text() and "bright" not in log.read_text()
     # Verdicts that people gave stay as they are.
     assert [one.verdict for one in queue(ledger, everything=True) if one.id == first] == ["rejected"]
     assert run(pictures, DARKEN, workers=apart).ran == 0
