@@ -14,13 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan import Plan
-from flows.desk import Desk
-from flows.job import Job
-from flows.keys import Present, signature
+from flows.job import Job, shared
 from flows.ledger import Ledger, listed
-from flows.review import Routing, enqueue
 from flows.shard import Outcome, Run, RunStopped, run_shard
-from tools.registry import load
 from tools.store import Store
 
 _FACTS = ("plan", "signature", "source")
@@ -72,7 +68,6 @@ def work_apart(facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str,
         run = _shared(job, ledger.plan.dumps())
         _stop_if_different(job, run, str(lent["facts"]["source"]))
         outcome = run_shard(ledger, run, lent["ids"], told)
-        enqueue(ledger, run.desk, Routing.of(json.loads(job.routing)), outcome.done)
         rows = {table: _read(ledger, table) for table in _COLUMNS}
         rows["works"] = sorted(set(rows["works"]) - set(lent["rows"]["works"]))
         return {"outcome": asdict(outcome), "rows": rows}
@@ -107,8 +102,7 @@ def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
 @lru_cache(maxsize=1)
 def _shared(job: Job, plan: str) -> Run:
     """What a job's shards share, once for each process."""
-    tools, read = load(job.tools), Plan.load(plan)
-    return Run(read, tools, signature(read, tools), Desk(job.store), Present())
+    return shared(job, Plan.load(plan))
 
 
 def _stop_if_different(job: Job, run: Run, source: str) -> None:

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from agents.plan import Plan
 from flows.desk import Desk
 from flows.keys import Present, signature
 from flows.ledger import FILE, Ledger
-from flows.review import Routing, enqueue
+from flows.review import Routing
 from flows.shard import Outcome, Run, run_shard
 from tools.registry import load
 
@@ -45,17 +46,20 @@ class Job:
     def work(self, ids: Sequence[int], told: Callable[[str, int], None] | None = None) -> Outcome:
         """Bring items to their end in this process; models and connections stay for the next shard."""
         ledger, run = opened(self)
-        outcome = run_shard(ledger, run, ids, told)
-        enqueue(ledger, run.desk, Routing.of(json.loads(self.routing)), outcome.done)
-        return outcome
+        return run_shard(ledger, run, ids, told)
 
 
 @lru_cache(maxsize=1)
 def opened(job: Job) -> tuple[Ledger, Run]:
     """The job's ledger and what its shards share, once for each process."""
     ledger = Ledger(Path(job.out) / FILE)
+    return ledger, shared(job, ledger.plan)
+
+
+def shared(job: Job, plan: Plan) -> Run:
+    """What the shards of a job share."""
     tools = load(job.tools)
-    return ledger, Run(ledger.plan, tools, signature(ledger.plan, tools), Desk(job.store), Present())
+    return Run(plan, tools, signature(plan, tools), Desk(job.store), Present(), Routing.of(json.loads(job.routing)))
 
 
 def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
@@ -90,16 +90,15 @@ class Precision(NamedTuple):
     high: float
 
 
-def enqueue(ledger: Ledger, store: Store, routing: Routing, ids: Sequence[int]) -> int:
-    """Put doubtful and sampled finds of items that are done in the queue; those there already stay as they are.
+def enqueue(ledger: Ledger, store: Store, routing: Routing, rows: Iterable[Row]) -> int:
+    """Put doubtful and sampled finds in the queue; those there already stay as they are.
 
     Returns:
         How many the items have in the queue now.
     """
     reading = Reading(ledger, store, ("Detections",))
-    rows: list[tuple[Any, ...]] = []
-    for entry, refs in ledger.done(ids):
-        row = Row(entry, refs)
+    doubts: list[tuple[Any, ...]] = []
+    for row in rows:
         for step, _, ref in reading.refs(row):
             if not ref["summary"]["count"]:
                 continue
@@ -108,11 +107,11 @@ def enqueue(ledger: Ledger, store: Store, routing: Routing, ids: Sequence[int]) 
             for place, one in enumerate(found):
                 reason = routing.reason(ref["sha256"], place, one.label, one.score)
                 if reason:
-                    rows.append((entry.id, step, ref["sha256"], place, one.label, one.score, reason))
+                    doubts.append((row.entry.id, step, ref["sha256"], place, one.label, one.score, reason))
     with ledger.writing():
         ledger.db.executemany("INSERT OR IGNORE INTO review (item, step, sha256, place, label, score, reason) "
-                              "VALUES (?, ?, ?, ?, ?, ?, ?)", rows)  # fmt: skip
-    return len(rows)
+                              "VALUES (?, ?, ?, ?, ?, ?, ?)", doubts)  # fmt: skip
+    return len(doubts)
 
 
 def queue(ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1

@@ -12,8 +12,10 @@ from agents.plan import Plan, Step, reference
 from agents.state import Refs, resolved
 from agents.wiring import uses
 from flows.desk import Desk
+from flows.exports.reading import Row
 from flows.keys import Present, base_key, finished
 from flows.ledger import Entry, Ledger, StepRow, Work, listed
+from flows.review import Routing, enqueue
 from flows.source import Item
 from tools.errors import MediaError, SettingsInvalid, StoreError, SuperlinkError, WeightsMissing, WeightsUnsafe
 from tools.execute import call_many, joined, rows_of
@@ -62,6 +64,7 @@ class Run:
     signature: str
     desk: Desk
     present: Present
+    routing: Routing
 
 
 def wanted(plan: Plan) -> str:
@@ -114,6 +117,9 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
     except StoreError as error:
         _stop_if_everywhere(error)
         raise RunStopped(error.message, error.hint) from error
+    done = set(outcome.done)
+    # Before they are settled: a settled item is not looked at again.
+    enqueue(ledger, run.desk, run.routing, [Row(entry, values[entry.id]) for entry in entries if entry.id in done])
     ledger.settle([(number, "failed", *outcome.failed[number]) if number in outcome.failed else (number, "done", "", "")
                    for number in ids], run.signature)  # fmt: skip
     return outcome

@@ -178,6 +178,23 @@ def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path:
     assert {edit["verdict"] for edit in provenance["human_edits"]} == {"rejected", "corrected"}
 
 
+def test_an_item_is_done_only_once_its_finds_are_in_the_queue(run: Run, pictures: Path, tmp_path: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    everything = Routing(audit=1.0)
+    for name in ("enqueue", "Ledger.settle"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(f"flows.shard.{name}", killed)
+            run(pictures, routing=everything)
+    assert run(pictures, routing=everything).ran == 0
+    ledger = Ledger.existing(tmp_path / "out")
+    (found,) = ledger.db.execute("SELECT count(DISTINCT name) FROM review JOIN items ON items.id = item").fetchone()
+    assert found == ledger.counts()["done"]
+    ledger.close()
+
+
 def test_wilson_matches_published_values() -> None:
     from flows.review import wilson
 
