@@ -246,7 +246,7 @@ def _other_values(text: str, arguments: Mapping[str, MadeUpArgument], others: Se
             return f"[{name}={_number(value, words, rng)}]"
         if kind == "text" and words is None and "{" not in value and rng.random() < 0.5:
             if value[:1].isupper() and rng.random() < 0.4:
-                return f"[{name}={rng.choice((pools().names, pools().places))[rng.randrange(40)]}]"
+                return f"[{name}={rng.choice(rng.choice((pools().names, pools().places)))}]"
             found = [v for ask in others for v in re.findall(rf"\[{name}=([^\]|{{]+)\]", ask)]
             return f"[{name}={rng.choice(found)}]" if found else match[0]
         if kind == "list" and words is not None and "{" not in value and rng.random() < 0.6:
