@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as Pil
+from PIL.PngImagePlugin import PngInfo
 
 from tools import Image, MediaError, ValueInvalid, open_file
 from tools.settings import settings as superlink_settings
@@ -117,6 +118,26 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert image.pixels.shape == (40, 20, 3)
     assert image.pixels[5, 10, 0] > 200 and image.pixels[35, 10, 0] < 50  # red is on top now
     assert Image.from_bytes(path.read_bytes()).size == (40, 20)
+
+
+@pytest.mark.parametrize("how", ["exif", "exif behind the pixels", "raw profile", "xmp"])
+def test_orientation_is_found_wherever_a_png_has_it(tmp_path: Path, how: str) -> None:
+    exif = Pil.Exif()
+    exif[0x0112] = 6
+    words = PngInfo()
+    if how == "raw profile":
+        profile = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+        words.add_text("Raw profile type exif", f"\nexif\n{len(profile)}\n{profile.hex()}\n", zip=True)
+    elif how == "xmp":
+        words.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=True)
+    path = _saved(Pil.new("RGB", (40, 20)), tmp_path / "turned.png", pnginfo=words, **({"exif": exif} if "exif" in how[:4] else {}))
+    data = path.read_bytes()
+    if how == "exif behind the pixels":
+        at = data.index(b"eXIf") - 4
+        length = 12 + int.from_bytes(data[at : at + 4], "big")
+        data = data[:at] + data[at + length : -12] + data[at : at + length] + data[-12:]
+    assert Image.from_bytes(data).size == Image.open(data).size == (40, 20)
+    assert Image.open(data).pixels.shape == (40, 20, 3)
 
 
 def test_transparency_is_laid_on_white(tmp_path: Path) -> None:

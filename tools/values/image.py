@@ -21,6 +21,7 @@ _SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF
              "TIFF": ".tiff", "PPM": ".ppm", "AVIF": ".avif", "JPEG2000": ".jp2"}
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".ppm": "image/x-portable-anymap", ".jp2": "image/jp2"}
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
+_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,7 @@ class Image(Value):
     def _from_header(cls, data: bytes, name: str) -> Self:
         with _open_pil(data, name) as picture:
             try:
-                turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                turned = _may_be_turned(picture, data) and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
             except Exception:  # a broken EXIF block; Pillow ignores it when turning, too
                 turned = False
             width, height = picture.size[::-1] if turned else picture.size
@@ -181,6 +182,11 @@ def read_source(source: str | Path | bytes, name: str) -> bytes:
     if not data:
         raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
     return data
+
+
+def _may_be_turned(picture: "PilImage", data: bytes) -> bool:
+    """Whether it is worth asking for EXIF: Pillow decodes all of a PNG for that, as it may stand behind the pixels."""
+    return picture.format != "PNG" or any(mark in data for mark in _PNG_MARKS)
 
 
 def _open_pil(data: bytes, name: str) -> "PilImage":
