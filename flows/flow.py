@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, cast
 from uuid import UUID
 
@@ -45,7 +44,7 @@ from flows.review import Routing
 from flows.server import ServerError
 from flows.shard import Outcome, RunStopped
 from flows.upkeep import ACCELERATORS, FLOW, end_killed, prepare
-from flows.workers import Workers
+from flows.workers import Workers, kept_busy
 from tools.errors import SettingsInvalid, StoreError, SuperlinkError
 from tools.store import Store
 
@@ -215,34 +214,27 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
         if not shards:
             return
         context, flow_run = _run()
-        ended: SimpleQueue[PrefectFuture[dict[str, Any]]] = SimpleQueue()
-        waiting = enumerate(shards, 1)
         with ExitStack() as stack:
             pool = stack.enter_context(task_runner(runner, count)) if runner else context.task_runner
             # Other runners may have workers on other computers, which cannot write the ledger.
             here = isinstance(pool, ThreadPoolTaskRunner | ProcessPoolTaskRunner)
             ledger, store = opened(job)[0], Store(job.store)
             shared = _shared()
-            running = 0
-            while True:
-                for number, ids in waiting:
-                    future = pool.submit(work_shard, {
-                        "number": number, "facts": job.facts(), "ids": ids, "lent": None if here else lend(ledger, ids),
-                        "flow_run": flow_run, "slots": shared})  # fmt: skip
-                    future.add_done_callback(ended.put)
-                    running += 1
-                    if running >= count:
-                        break
-                if not running:
-                    return
-                try:
-                    future = ended.get()
-                except KeyboardInterrupt:
-                    stopping.set()
-                    raise
-                running -= 1
-                done = _result(future)
-                yield Outcome(**done) if here else take_back(ledger, store, done)
+
+            def begin(shard: tuple[int, list[int]]) -> PrefectFuture[dict[str, Any]]:
+                number, ids = shard
+                task: PrefectFuture[dict[str, Any]] = pool.submit(work_shard, {
+                    "number": number, "facts": job.facts(), "ids": ids, "lent": None if here else lend(ledger, ids),
+                    "flow_run": flow_run, "slots": shared})  # fmt: skip
+                return task
+
+            try:
+                for ended in kept_busy(count, enumerate(shards, 1), begin):
+                    done = _result(ended)
+                    yield Outcome(**done) if here else take_back(ledger, store, done)
+            except KeyboardInterrupt:
+                stopping.set()
+                raise
 
     return work
 

@@ -57,7 +57,8 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
         The forecast, and the items that are left.
     """
     chosen = spread(ids, count)
-    left = [number for number in ids if number not in set(chosen)]
+    tried = set(chosen)
+    left = [number for number in ids if number not in tried]
     ledger, run = opened(job)
     # The first item loads the models, which the rest need not do again.
     parts = [chosen[:1], chosen[1:]] if len(chosen) > 1 else [chosen]
