@@ -2,7 +2,7 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 from tools import weights
 from tools.engines import open_vocabulary
+from tools.resident import evict_idle
 from tools.settings import settings
 from tools.store import Store
 
@@ -17,6 +18,18 @@ _VOCABULARY = ["p e", "pe r", "per s", "pers o", "perso n</w>", "c a", "ca r</w>
                "f i", "fi g", "fig u", "figu r", "figur e</w>", "b o", "bo x</w>"]
 WORDS = ("stick figure", "box car")
 """What the trained open-vocabulary model understands: it was shown people and cars under these words."""
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost small models far more than they save."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+    evict_idle()
 
 
 @pytest.fixture

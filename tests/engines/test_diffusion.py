@@ -37,14 +37,7 @@ from tools.values import Detections, Image  # noqa: E402
 SIDE = 64  # of the pictures that the small models "were trained on"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost small models far more than they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    evict_idle()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

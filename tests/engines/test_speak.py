@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from tools import weights
 from tools.engines import vits
 from tools.errors import ToolError
 from tools.execute import call
-from tools.resident import evict_idle, loaded
+from tools.resident import loaded
 from tools.settings import settings
 from tools.speak import speak
 from tools.store import Ref, Store
@@ -25,14 +24,7 @@ from tools.values import Audio, Segment, Text, Transcript, Value
 RATE = 16_000
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost small models far more than they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    evict_idle()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

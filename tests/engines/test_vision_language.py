@@ -47,14 +47,7 @@ SPECIAL = ["<|im_start|>", "<|im_end|>", "<image>", "<fake_token_around_image>",
            *(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7))]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads cost small models far more than they save."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    evict_idle()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
