@@ -13,7 +13,6 @@ categories. Intervals are Wilson's, 95 %.
 
 import argparse
 import itertools
-import math
 import os
 import tempfile
 import time
@@ -30,16 +29,15 @@ from backbone.world.falsify import KINDS, falsify
 from backbone.world.loader import pictures
 from backbone.world.specs import Spec, spec
 from backbone.world.splits import SPLITS
+from flows.review import wilson
 
 
-def wilson(right: int, of: int) -> str:
+def share(right: int, of: int) -> str:
     """A share and its 95 % interval."""
     if not of:
         return "-"
-    z, share = 1.96, right / of
-    middle = (share + z * z / 2 / of) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * math.sqrt(share * (1 - share) / of + z * z / 4 / of / of)
-    return f"{right}/{of} = {share:.2%} [{middle - half:.2%}, {middle + half:.2%}]"
+    low, high = wilson(right, of)
+    return f"{right}/{of} = {right / of:.2%} [{low:.2%}, {high:.2%}]"
 
 
 def specified(split: str, size: int) -> Iterator[tuple[Rendered, Spec]]:
@@ -98,9 +96,9 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
     for name, ok in right.items():
         print(f"things found by {name}, split {split}, {size} px")
         for kind in ("as asked", *KINDS):
-            print(f"  {kind:<10} {wilson(ok[kind], of[kind])}")
-        print(f"  {'all wrong':<10} {wilson(ok.total() - ok['as asked'], of.total() - of['as asked'])}")
-        print(f"  {'all':<10} {wilson(ok.total(), of.total())}", flush=True)
+            print(f"  {kind:<10} {share(ok[kind], of[kind])}")
+        print(f"  {'all wrong':<10} {share(ok.total() - ok['as asked'], of.total() - of['as asked'])}")
+        print(f"  {'all':<10} {share(ok.total(), of.total())}", flush=True)
 
 
 def speed(count: int, size: int, workers: int) -> None:

@@ -24,6 +24,7 @@ def world(given: argparse.Namespace) -> int:
     path = write_world(given.n, given.seed, given.split, given.size, given.out, given.sheet)
     if path:
         print(f"{given.n} pictures in {given.out / 'images'}, their truth in {path}")
+        print("To find things in them offline: SUPERLINK_WEIGHTS=world superlink run ...")
     if given.sheet:
         print(f"{given.n} pictures with their truth drawn over them in {given.sheet}")
     return 0

@@ -1,0 +1,98 @@
+"""The world as ultralytics data sets, read back by ultralytics."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backbone.world import Rendered, compose, render
+from backbone.world.categories import IDS
+from backbone.world.figure import KEYPOINTS
+from backbone.world.palette import COLOURS
+from backbone.world.yolo import FLIPPED, KINDS, coloured, export, outline
+from tools.engines.yolo import library
+
+SIZE = 256
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Rendered]:
+    return [render(compose(seed, "val"), SIZE) for seed in range(12)]
+
+
+@pytest.fixture(scope="module")
+def folder(drawn: list[Rendered], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("world")
+    export(drawn, made, "train")
+    export(drawn[:2], made, "val")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def at_home(home: Path) -> None:
+    library()
+
+
+def read(folder: Path, kind: str, task: str) -> Iterator[dict[str, Any]]:
+    """The pictures' labels in the order of their names, as the library's trainer gets them."""
+    from ultralytics.data.dataset import YOLODataset
+    from ultralytics.data.utils import check_det_dataset
+
+    data = check_det_dataset(str(folder / kind / "data.yaml"))
+    dataset = YOLODataset(data["train"], data=data, task=task, imgsz=SIZE, augment=False, rect=False, batch_size=1)
+    assert len(dataset) == 12
+    order = np.argsort([label["im_file"] for label in dataset.labels])
+    return (dataset.get_image_and_label(int(number)) for number in order)
+
+
+def test_every_thing_and_its_outline_is_read(folder: Path, drawn: list[Rendered]) -> None:
+    from ultralytics.data.utils import polygon2mask
+
+    agreed: list[float] = []
+    for picture, label in zip(drawn, read(folder, "things", "segment"), strict=True):
+        assert label["cls"][:, 0].astype(int).tolist() == [IDS[one.thing.category] - 1 for one in picture.instances]
+        for one, points in zip(picture.instances, label["instances"].segments, strict=True):
+            pixels = points if label["instances"].normalized is False else points * SIZE
+            mask = polygon2mask((SIZE, SIZE), [pixels.reshape(-1)], 1, 1).astype(bool)
+            assert (mask & one.mask).sum() > 0.97 * one.area  # holes are filled and pieces joined: the format has neither
+            agreed.append((mask & one.mask).sum() / (mask | one.mask).sum())
+    assert np.median(agreed) > 0.97
+
+
+def test_colours_leave_out_what_only_wears_them(folder: Path, drawn: list[Rendered]) -> None:
+    for picture, label in zip(drawn, read(folder, "colours", "detect"), strict=True):
+        wanted = [list(COLOURS).index(one.thing.colour) for one in picture.instances if coloured(one)]
+        assert label["cls"][:, 0].astype(int).tolist() == wanted
+    assert not any(coloured(one) for picture in drawn for one in picture.instances if one.thing.category == "person")
+
+
+def test_people_have_their_joints(folder: Path, drawn: list[Rendered]) -> None:
+    for picture, label in zip(drawn, read(folder, "people", "pose"), strict=True):
+        people = [one for one in picture.instances if one.keypoints]
+        points = label["instances"].keypoints
+        assert len(points) == len(people)
+        for one, found in zip(people, points, strict=True):
+            true = np.array(one.keypoints)
+            assert np.abs(found[:, :2] * SIZE - true[:, :2]).max() < 0.01 and (found[:, 2] == true[:, 2]).all()
+
+
+def test_a_mirrored_left_is_a_right() -> None:
+    for number, other in enumerate(FLIPPED):
+        assert FLIPPED[other] == number
+        assert KEYPOINTS[other] == KEYPOINTS[number].replace("left", "@").replace("right", "left").replace("@", "right")
+
+
+def test_pieces_are_joined_and_specks_kept() -> None:
+    mask = np.zeros((40, 40), bool)
+    mask[5:15, 5:15] = mask[20:30, 25:35] = True
+    assert len(outline(mask)) >= 8
+    speck = np.zeros((40, 40), bool)
+    speck[3, 4] = True
+    assert outline(speck).tolist() == [[4, 3]] * 3
+
+
+def test_pictures_are_shared_not_copied(folder: Path) -> None:
+    inodes = {kind: {file.stat().st_ino for file in (folder / kind / "images" / "train").iterdir()} for kind in KINDS}
+    assert len(inodes["things"]) == 12 and len(set(map(frozenset, inodes.values()))) == 1
