@@ -33,6 +33,7 @@ NUMBER_WORDS = (
 )  # fmt: skip
 MOST_ARGUMENTS = 6
 _NUMBER = re.compile(r"\d{1,5}(\.\d{1,2})?")
+_PERCENT = re.compile(r"(\d{1,2})(?=\s?(?:%|per ?cent))")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,14 @@ class Extra:
         names: of its arguments, to the names drawn.
         required: every request has to give them.
         says: what may be added to a request; all of these give what is required.
+        full: those of them that give all of its arguments.
     """
 
     group: ArgumentGroup
     names: dict[str, str]
     required: bool
     says: tuple[str, ...]
+    full: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _extras(
     tool: MadeUpTool, taken: set[str], rng: random.Random, groups: Sequence[ArgumentGroup]
 ) -> tuple[Extra, ...]:
     found: list[Extra] = []
-    for _ in range(rng.choices((0, 1, 2), (30, 48, 22))[0] if groups else 0):
+    for _ in range(rng.choices((0, 1, 2, 3), (24, 42, 23, 11))[0] if groups else 0):
         group = rng.choice(groups)
         names = {a.names[0]: rng.choice(a.names) for a in group.arguments}
         drawn = set(names.values())
@@ -118,7 +121,7 @@ def _extras(
         taken |= drawn
         full = tuple(say for say in group.says if marked(say) == set(names))
         required = len(full) > 2 and rng.random() < 0.35
-        found.append(Extra(group, names, required, full if required else group.says))
+        found.append(Extra(group, names, required, full if required else group.says, full))
     return tuple(found)
 
 
@@ -191,10 +194,12 @@ def _worded(guise: Guise, asked: str, rng: random.Random) -> tuple[str, dict[str
     names = dict(guise.names)
     text = _other_values(asked, kinds, guise.tool.asks, rng)
     for number, extra in enumerate(rng.sample(guise.extras, len(guise.extras))):
-        if not extra.required and rng.random() < 0.35:
+        if not extra.required and rng.random() < 0.3:
             continue
         own = {a.names[0]: a for a in extra.group.arguments}
-        said = _other_values(rng.choice(extra.says), own, extra.says, rng)
+        # Of several arguments the later ones are forgotten most easily.
+        says = extra.full if extra.full and rng.random() < 0.4 else extra.says
+        said = _other_values(rng.choice(says), own, extra.says, rng)
         # The group's names may be the tool's too.
         text = _with(text, re.sub(r"\[(\w+)=", rf"[{number}.\1=", said), rng)
         kinds |= {f"{number}.{name}": argument for name, argument in own.items()}
@@ -259,6 +264,10 @@ def _other_values(text: str, arguments: Mapping[str, MadeUpArgument], others: Se
 def _number(value: str, words: str | None, rng: random.Random) -> str:
     """Another number of about the same size, in digits or in a word; as it was where the words are no plain number."""
     as_it_was = value if words is None else f"{value}|{words}"
+    percent = _PERCENT.search(words or "")
+    if percent and _NUMBER.fullmatch(value) and float(value) == int(percent[1]) / 100:
+        drawn = rng.randint(1, 99)
+        return f"{drawn / 100:g}|{_PERCENT.sub(str(drawn), words or '', count=1)}"
     spelt = words is not None and words in NUMBER_WORDS[1:]
     if rng.random() < 0.2 or not (spelt or words is None) or not _NUMBER.fullmatch(value):
         return as_it_was
