@@ -40,6 +40,7 @@ class Model:
 @pytest.fixture
 def unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
     """The backbone replaced; gives the folders that were unpacked."""
+    evict_idle()  # of what other tests have loaded
     folders: list[Path] = []
 
     def unpack(packed: Path, folder: Path) -> None:
