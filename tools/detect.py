@@ -22,7 +22,7 @@ def detect(image: Batch[Image], labels: list[str],
     Args:
         image: The pictures.
         labels: What to look for, such as ["dog", "traffic light"].
-        min_score: Keep finds with at least this score; by default 0.25, for faces 0.4.
+        min_score: Keep finds with at least this score; by default what the weights' catalogue says, mostly 0.25, for faces 0.4.
 
     Returns:
         What was found in each picture.

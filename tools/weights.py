@@ -69,6 +69,8 @@ class Weights:
         only: For a folder: the files that matter, as glob patterns; all others are ignored.
         size: Bytes, or None where it is not known.
         sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
+        score: For what finds things: the lowest score that is believed where nobody asks for another; None for the
+            engine's own.
         note: What to know before using it.
     """
 
@@ -82,6 +84,7 @@ class Weights:
     only: tuple[str, ...] = ()
     size: int | None = None
     sha256: Sha256 | None = None
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
     note: str = ""
     __pydantic_config__ = ConfigDict(extra="forbid")  # a misspelt name in a catalogue is refused
 

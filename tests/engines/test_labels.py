@@ -35,6 +35,13 @@ def test_names_of_any_model() -> None:
     assert unknown == ["people"]
 
 
+def test_things_told_by_colour_alone() -> None:
+    names = {0: "red thing", 1: "blue thing"}
+    chosen, unknown = labels.choose(["red objects", "blue item", "red car", "the item"], names)
+    assert chosen == {0: "red objects", 1: "blue item"}
+    assert unknown == ["red car", "the item"]
+
+
 def test_the_first_of_two_labels_for_one_class_is_kept() -> None:
     assert labels.choose(["people", "person"], COCO) == ({0: "people"}, [])
 

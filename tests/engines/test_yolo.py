@@ -322,8 +322,15 @@ def test_weights_for_another_task_are_refused(choose: Choose, trained: Trained) 
         pose(image)
     choose("detect", trained("detect"))
     choose("detect_open", trained("segment"))
-    with pytest.raises(SettingsInvalid, match="drawn-detect-open know fixed names only"):
+    with pytest.raises(SettingsInvalid, match="'ladder' cannot be looked for: the weights drawn-detect-open know only person, car"):
         detect([image], ["ladder"])
+
+
+def test_weights_of_the_open_role_may_know_further_names(choose: Choose, trained: Trained) -> None:
+    choose("detect", trained("pose"))  # knows people alone
+    choose("detect_open", trained("detect"))
+    [found] = detect([Image.from_numpy(PICTURE)], ["people", "cars"])
+    assert set(found.labels) == {"people", "cars"}
 
 
 class Trap:

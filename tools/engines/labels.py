@@ -42,6 +42,7 @@ _SYNONYMS = (
     ("hair drier", "hair dryer", "hairdryer", "hairdrier", "blow dryer"),
     ("toothbrush", "tooth brush"),
 )
+_ANYTHING = re.compile(r"\b(?:object|item)$")
 _FACE = ("face", "human face", "person's face", "people's face")
 _IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
               "geese": "goose", "feet": "foot", "teeth": "tooth", "oxen": "ox"}
@@ -100,6 +101,7 @@ def _plain(label: str) -> str:
 def _forms(label: str) -> Iterator[str]:
     """Yield a label's spelling, its singular, and the synonyms of both."""
     spellings = [_plain(label), *_singulars(_plain(label))]
+    spellings += [_ANYTHING.sub("thing", spelling) for spelling in spellings if _ANYTHING.search(spelling)]
     yield from spellings
     for group in _SYNONYMS:
         if any(spelling in group for spelling in spellings):

@@ -34,7 +34,7 @@ def embed(labels: Sequence[str], role: str) -> Embeddings:
     """
     chosen = settings().role(role)
     with yolo.load.lease(weights.use(chosen)) as model:
-        encoder = _encoder_of(model, chosen, role)
+        encoder = _encoder_of(model, chosen, role, labels)
     place = weights.use(encoder)
     tokens = tokenise(labels, weights.use(_VOCABULARY))
     with _text_encoder.lease(place) as encode:
@@ -61,10 +61,11 @@ def find(pictures: Sequence[yolo.Picture], role: str, labels: Sequence[str], emb
     return [yolo.detections(result, picture, names, masks) for result, picture in zip(results, pictures, strict=True)]
 
 
-def _encoder_of(model: Any, weights_id: str, role: str) -> str:
+def _encoder_of(model: Any, weights_id: str, role: str, labels: Sequence[str]) -> str:
     if not yolo.promptable(model):
-        raise SettingsInvalid(f"The weights {weights_id} know fixed names only and cannot be prompted with words",
-                              f"Choose a YOLOE or YOLO-World for the role {role} in settings.toml")
+        known = ", ".join(str(name) for name in model.names.values())
+        raise SettingsInvalid(f"{labels[0]!r} cannot be looked for: the weights {weights_id} know only {known}",
+                              f"Ask for one of these, or choose a YOLOE or YOLO-World for the role {role} in settings.toml")
     world = type(model.model).__name__ == "WorldModel"
     variant = "clip:ViT-B/32" if world else getattr(model.model, "text_model", "mobileclip:blt")
     if variant not in _ENCODERS:

@@ -1,6 +1,6 @@
 """Which engine looks for which label."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = F
     Args:
         wanted: Labels as people write them.
         role: Whose weights look for the names that they know.
-        open_role: Whose weights look for all other labels.
+        open_role: Whose weights look for all other labels; they are prompted with words, or know further names.
         faces: Whether faces have an engine of their own.
         masks: Whether the finds must have masks.
 
@@ -47,18 +47,24 @@ def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = F
         chosen.append(Finder(lambda pictures, score: centerface.find(pictures, same[0], score),
                              centerface.USUAL_SCORE, (same[0],)))
         rest = [label for label in rest if label not in same]
-    if rest:
+    for one in (role, open_role):  # weights of the open role may know fixed names, too
+        if not rest:
+            break
         with _looking_for(rest[0]):
-            known, rest = labels.choose(rest, yolo.class_names(role, ("segment",) if masks else yolo.BOXES))
+            known, rest = labels.choose(rest, yolo.class_names(one, ("segment",) if masks else yolo.BOXES))
         if known:
-            chosen.append(Finder(lambda pictures, score: yolo.find(pictures, role, known, score, masks),
-                                 yolo.USUAL_SCORE, tuple(dict.fromkeys(known.values()))))
+            chosen.append(_fixed(one, known, masks))
     if rest:
         with _looking_for(rest[0]):
             words = open_vocabulary.embed(rest, open_role)
         chosen.append(Finder(lambda pictures, score: open_vocabulary.find(pictures, open_role, rest, words, score,
-                                                                          masks), yolo.USUAL_SCORE, tuple(rest)))
+                                                                          masks), yolo.usual_score(open_role), tuple(rest)))
     return chosen
+
+
+def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:
+    return Finder(lambda pictures, score: yolo.find(pictures, role, known, score, masks), yolo.usual_score(role),
+                  tuple(dict.fromkeys(known.values())))  # fmt: skip
 
 
 def find(pictures: Sequence[yolo.Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:

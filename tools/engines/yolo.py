@@ -21,7 +21,7 @@ from tools.settings import settings
 from tools.values import Detections, Poses
 
 USUAL_SCORE = 0.25
-"""Without a `min_score`, finds from this score on are kept; it is what the library and COCO's users are used to."""
+"""Finds from this score on are kept where neither a request nor the weights say another; what the library's users know."""
 
 Picture = NDArray[np.uint8]
 
@@ -90,6 +90,12 @@ def class_names(role: str, tasks: Collection[str] = BOXES) -> dict[int, str]:
         return {} if promptable(model) else {int(number): str(name) for number, name in model.names.items()}
 
 
+def usual_score(role: str) -> float:
+    """Return the score from which on finds of the role's weights are kept where nobody chose one."""
+    own = weights.find(settings().role(role)).score
+    return USUAL_SCORE if own is None else own
+
+
 def find(pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float,
          masks: bool = False) -> list[Detections]:
     """Find things of the classes that the role's weights know.
@@ -107,13 +113,13 @@ def find(pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_
     return [detections(result, picture, labels, masks) for result, picture in zip(results, pictures, strict=True)]
 
 
-def poses(pictures: Sequence[Picture], role: str, min_score: float = USUAL_SCORE) -> list[Poses]:
+def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None) -> list[Poses]:
     """Find people with COCO's 17 keypoints.
 
     Args:
         pictures: RGB pixels (H, W, 3) each.
         role: The role, as in the settings.
-        min_score: People with at least this score are kept.
+        min_score: People with at least this score are kept; by default as `usual_score` says.
     """
     with load.lease(weights.use(settings().role(role))) as model:
         check_task(model, role, ("pose",))
@@ -121,7 +127,7 @@ def poses(pictures: Sequence[Picture], role: str, min_score: float = USUAL_SCORE
         if shape != (17, 3):
             raise SettingsInvalid(f"The weights {settings().role(role)} have keypoints of the shape {shape}, not "
                                   "COCO's 17 with x, y and visibility", f"Choose others for the role {role}")
-        results = predict(model, pictures, min_score)
+        results = predict(model, pictures, usual_score(role) if min_score is None else min_score)
     return [Poses.empty(_size(picture)) if result is None else Poses.from_ultralytics(result)
             for result, picture in zip(results, pictures, strict=True)]
 
