@@ -3,13 +3,14 @@
     python -m backbone.train_specialists --out FOLDER [--tasks segment detect colours pose] [--pictures 8000] [--epochs N]
 
 Runs ultralytics' own trainer on scenes of the split ``train``; stop it at any time and give the same command to go on from
-the last whole epoch. ``segment`` begins from nothing, the others from what it learnt. Writes ``FOLDER/<task>/``, and what
-``backbone/weights/world`` ships: the averaged weights of the last epoch, ``world-<task>.pt``, and the curve, ``<task>.csv``.
+the last whole epoch. ``segment`` begins from nothing, the others from what it learnt, so it goes first. Writes ``FOLDER/<task>/``, and what
+``backbone/weights/specialists`` ships: the averaged weights of the last epoch, ``world-<task>.pt``, and the curve, ``<task>.csv``.
 """
 
 import argparse
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,22 +21,24 @@ SIZE = 256
 
 
 class Specialist(NamedTuple):
-    """A data set of ``yolo.KINDS``, an ultralytics model, and how often it sees each picture."""
+    """A data set of ``yolo.KINDS``, an ultralytics model, how often it sees each picture, its highest learning rate, and further settings."""
 
     kind: str
     model: str
     epochs: int
+    rate: float
+    more: Mapping[str, float] = {}
 
 
 SPECIALISTS = {
-    "segment": Specialist("things", "yolo11n-seg.yaml", 8),
-    "detect": Specialist("things", "yolo11n.yaml", 2),
-    "colours": Specialist("colours", "yolo11n.yaml", 2),
-    "pose": Specialist("people", "yolo11n-pose.yaml", 4),
+    "segment": Specialist("things", "yolo11n-seg.yaml", 8, 1.5e-3),
+    "detect": Specialist("things", "yolo11n.yaml", 3, 6e-4),
+    "colours": Specialist("colours", "yolo11n.yaml", 3, 1e-3, {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}),  # a paler red is pink
+    "pose": Specialist("people", "yolo11n-pose.yaml", 3, 1e-3),
 }
 # Scenes are already drawn at all sizes and places, so that no mosaics of several are wanted.
 _RECIPE: dict[str, Any] = {
-    "imgsz": SIZE, "batch": 16, "nbs": 16, "optimizer": "AdamW", "lr0": 1.5e-3, "lrf": 0.02, "cos_lr": True, "warmup_epochs": 0.5,
+    "imgsz": SIZE, "batch": 16, "nbs": 16, "optimizer": "AdamW", "lrf": 0.02, "cos_lr": True, "warmup_epochs": 0.5,
     "mosaic": 0.0, "scale": 0.25, "translate": 0.1, "fliplr": 0.5, "hsv_h": 0.01, "hsv_s": 0.2, "hsv_v": 0.2, "erasing": 0.0,
     "amp": False, "plots": False, "patience": 0, "seed": 7, "exist_ok": True, "verbose": False,
 }  # fmt: skip
@@ -78,11 +81,12 @@ def train(task: str, out: Path, folder: Path, epochs: int | None = None, workers
         YOLO(last).train(resume=True, workers=workers)
     else:
         model = YOLO(own.model)
-        trunk = out / "world-segment.pt"
-        if task != "segment" and trunk.exists():
-            model.load(trunk)
+        more = dict(own.more)
+        if task != "segment":
+            model.load(out / "world-segment.pt")
+            more["warmup_bias_lr"] = 0.0  # the library's own would undo what the biases have learnt
         model.train(data=str((folder / own.kind / "data.yaml").absolute()), epochs=epochs or own.epochs, project=str(out.absolute()), name=task,
-                    workers=workers, **_RECIPE)  # fmt: skip
+                    workers=workers, lr0=own.rate, **{**_RECIPE, **more})  # fmt: skip
     _ship(last, shipped)
     shutil.copy(out / task / "results.csv", out / f"{task}.csv")
     return shipped
@@ -94,7 +98,7 @@ def _ship(last: Path, file: Path) -> None:
 
     state = torch.load(last, map_location="cpu", weights_only=False)  # written by the training just above
     model = (state.get("ema") or state["model"]).half().eval()
-    model.args = {"imgsz": SIZE, "task": model.args["task"]} if isinstance(model.args, dict) else {"imgsz": SIZE}
+    model.args = {"imgsz": SIZE, "task": state["train_args"]["task"]}
     model.criterion = None
     for parameter in model.parameters():
         parameter.requires_grad = False

@@ -33,6 +33,16 @@ DEFAULT_ROLES = {
     "planner": "smollm2-135m",
 }
 
+# Trained in this project on its own rendered pictures, shipped with it; they do not see photographs.
+WORLD_ROLES = {
+    "detect": "world-detect",
+    "detect_open": "world-colours",
+    "segment": "world-segment",
+    "pose": "world-pose",
+    "track": "world-detect",
+}
+WEIGHTS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -49,6 +59,8 @@ class Settings:
         max_audio_seconds: Longer recordings are refused before they are decoded (SUPERLINK_MAX_AUDIO_SECONDS).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
+        weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the rendered
+            pictures of `superlink world` (SUPERLINK_WEIGHTS).
         roles: Which weights do which work; single roles through SUPERLINK_ROLE_<ROLE>.
     """
 
@@ -62,6 +74,7 @@ class Settings:
     max_audio_seconds: float = 4 * 3600
     tools: tuple[str, ...] = ()
     entry_points: bool = True
+    weights: str = "photographs"
     roles: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ROLES))
 
     @property
@@ -105,7 +118,8 @@ def settings() -> Settings:
     from_environment = {k[len(prefix):].lower(): v for k, v in os.environ.items() if k.startswith(prefix) and v}
     roles |= _roles(from_environment, f"the environment ({prefix}…)")
     chosen["memory_bytes"] = chosen.get("memory_bytes") or _half_of_main_memory()
-    return Settings(home=home, roles=DEFAULT_ROLES | roles, **chosen)
+    usual = WEIGHTS[chosen.get("weights", Settings.weights)]
+    return Settings(home=home, roles={**DEFAULT_ROLES, **usual, **roles}, **chosen)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -132,6 +146,10 @@ def _convert(name: str, value: Any, where: str) -> Any:
             case "device":
                 if value not in get_args(Device):
                     raise ValueError(f"must be one of {', '.join(get_args(Device))}")
+                return value
+            case "weights":
+                if value not in WEIGHTS:
+                    raise ValueError(f"must be one of {', '.join(WEIGHTS)}")
                 return value
             case "memory_bytes" | "gpu_memory_bytes" | "max_pixels":
                 return _positive(int(value))

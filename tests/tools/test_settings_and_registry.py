@@ -8,7 +8,8 @@ import pytest
 
 from tools import registry
 from tools.errors import DeclarationInvalid, SettingsInvalid
-from tools.settings import DEFAULT_ROLES, settings
+from tools.settings import DEFAULT_ROLES, WORLD_ROLES, settings
+from tools.weights import catalogue
 
 TOOL = '''
 from tools import Image, Number, tool
@@ -44,12 +45,22 @@ def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.Mo
     assert (chosen.role("detect"), chosen.role("pose"), chosen.role("track")) == ("mine", "environment", "yolo26n")
 
 
+def test_world_weights_stand_for_the_roles_where_no_other_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERLINK_WEIGHTS", "world")
+    monkeypatch.setenv("SUPERLINK_ROLE_POSE", "mine")
+    settings.cache_clear()
+    chosen = settings()
+    assert (chosen.role("detect"), chosen.role("pose"), chosen.role("face")) == ("world-detect", "mine", "centerface")
+    assert set(WORLD_ROLES.values()) <= set(catalogue())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("device = ", "cannot be read"),
         ('device = "tpu"', "device cannot be 'tpu'.*auto, cpu, cuda"),
         ("max_pixels = -3", "max_pixels"),
+        ('weights = "moon"', "weights cannot be 'moon'.*photographs, world"),
         ("colour = 3", "unknown names: colour"),
         ("home = 3", "unknown names: home"),
         ('[roles]\ndance = "x"', "unknown roles: dance"),
