@@ -1,10 +1,11 @@
 """Measure the planner.
 
-    python benchmarks/planner.py [--adapter FOLDER] [--misses]
+    python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--misses]
 
 Three tables from one run:
 requests for the built-in tools by another hand than the training's (``requests.jsonl``);
-requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), all built-in tools offered as well;
+requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), all built-in tools offered as well,
+with the eight cards in several orders, which a planner should not care about, but does: the file's, then shuffled ones;
 time for a plan, with the cards' cache warm, against ``transformers`` generating the same tokens from the same prompt.
 
 A plan is right when its tools are those of an acceptable plan in order (exact) and so are its arguments (full): labels as sets of
@@ -13,6 +14,7 @@ singular words, choices and numbers equal, free text with a token F1 of at least
 
 import argparse
 import json
+import random
 import re
 import statistics
 import time
@@ -135,16 +137,25 @@ def latencies(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapter", type=Path, help="another adapter than the shipped one")
+    parser.add_argument("--orders", type=int, default=5, help="orders of the unseen tools' cards")
     parser.add_argument("--misses", action="store_true", help="print every plan that is not fully right")
     given = parser.parse_args()
     adapter = given.adapter or WEIGHTS
     model = PlannerModel(core_folder(), adapter)
     built_in = [tool.card() for tool in load(entry_points=False).values()]
-    unseen = built_in + [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
-    for title, name, cards in (("built-in", "requests.jsonl", built_in), ("unseen", "unseen_requests.jsonl", unseen)):
-        rows = read(ROOT / name)
-        exact, full = score(model, rows, cards, given.misses)
-        print(f"{title:<9} n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}")
+    own = [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
+    unseen = built_in + own
+    rows = read(ROOT / "requests.jsonl")
+    exact, full = score(model, rows, built_in, given.misses)
+    print(f"built-in  n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}", flush=True)
+    rows = read(ROOT / "unseen_requests.jsonl")
+    scores = []
+    for order in range(given.orders):
+        cards = random.Random(order).sample(own, len(own)) if order else own
+        scores.append(score(model, rows, built_in + cards, given.misses))
+        print(f"unseen    n={len(rows):<4} tools_exact={scores[-1][0]:.3f} full_match={scores[-1][1]:.3f}  order {order}", flush=True)
+    exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
+    print(f"unseen    mean of {given.orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
     _, plain_model = load_planner(core_folder(), adapter)
     for title, name, cards in (("built-in", "requests.jsonl", built_in), ("unseen", "unseen_requests.jsonl", unseen)):
         pairs = list(latencies(model, plain_model, read(ROOT / name)[:30], cards))
