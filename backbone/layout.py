@@ -2,11 +2,12 @@
 
 One sequence is
 
-    [CARD] card text … [REQ] values at hand: request [PLAN] call call … [END]
+    [CARD] card text … [CARD] card text [REQ] values at hand: request [PLAN] call call … [END]
 
-and a call is a routing token (a built-in tool, learnt in the weights) or ``[CALL] name [SEP]`` (a tool read from its
-card), followed by its arguments as ``name= value [SEP]``. Items of a list are parted by ``[ITEM]``. Every value begins
-with a space, so that a word is copied from the request with the very token it has there.
+where the last card is that of the likeliest tool, read once more. A call is a routing token (a built-in tool, learnt in
+the weights) or ``[CALL] name [SEP]`` (a tool read from its card), followed by its arguments as ``name= value [SEP]``. Items
+of a list are parted by ``[ITEM]``. Every value begins with a space, so that a word is copied from the request with the
+very token it has there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

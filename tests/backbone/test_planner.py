@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from backbone.grammar import Grammar, Vocabulary
+from backbone.grammar import Grammar, Vocabulary, Walk
 from backbone.layout import Layout
 from backbone.mixture import Mixture
 from backbone.planner import PlannerModel, load_planner
@@ -83,18 +83,30 @@ def test_plans_are_those_of_one_token_at_a_time(
     monkeypatch.setattr("backbone.planner._fast_dtype", lambda: torch.float32)
     layout, model = load_planner(tiny_core, adapter / "adapter")
     planner = PlannerModel(tiny_core, adapter / "adapter")
-    grammar = Grammar(layout, Vocabulary(layout), [*CARDS, _rotate()])
-    prefix = layout.prefix(list(grammar.cards.values()))
+    cards = [*CARDS, _rotate(), _mirror()]
+    vocabulary = Vocabulary(layout)
+    prefix = layout.prefix(cards)
+
+    def step(walk: Walk, ids: list[int]) -> None:
+        with torch.inference_mode():
+            scores = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
+        allowed = walk.allowed()
+        options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed
+        ids.append(options[int(scores[options].argmax())])
+        walk.push(ids[-1])
+
     for words in ("turn it round", "blur the dog and count the cats", "turn it round"):
-        walk, ids = grammar.walk(["Image"], typed), prefix + layout.request(["Image"], words)
+        request = layout.request(["Image"], words)
+        # The likeliest tool with a card, whose card is then read again.
+        walk, ids = Grammar(layout, vocabulary, [_rotate(), _mirror()]).walk(()), [*prefix, *request, layout.call]
+        walk.push(layout.call)
+        while not walk.calls:
+            step(walk, ids)
+        again = next(card for card in cards if card["name"] == walk.calls[0]["tool"])
+        walk, ids = Grammar(layout, vocabulary, cards).walk(["Image"], typed), prefix + layout.prefix([again]) + request
         while not walk.done:
-            with torch.inference_mode():
-                scores = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
-            allowed = walk.allowed()
-            options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed
-            ids.append(options[int(scores[options].argmax())])
-            walk.push(ids[-1])
-        assert planner.plan(words, ["Image"], [*CARDS, _rotate()], typed=typed) == walk.calls
+            step(walk, ids)
+        assert planner.plan(words, ["Image"], cards, typed=typed) == walk.calls
 
 
 def test_the_same_request_gives_the_same_plan(tiny_core: Path, adapter: Path) -> None:
@@ -142,4 +154,11 @@ def _rotate() -> dict[str, object]:
         "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
         "params": {"degrees": {"type": "number"}}, "required": ["degrees"], "one_of": [],
         "returns": {"kind": "Image", "many": False}, "examples": ["rotate it 45 degrees"],
+    }  # fmt: skip
+
+
+def _mirror() -> dict[str, object]:
+    return {
+        **_rotate(), "name": "mirror", "doc": "Flip a picture over.", "examples": ["flip the photo upside down"],
+        "params": {"axis": {"enum": ["left to right", "top to bottom"]}}, "required": [],
     }  # fmt: skip
