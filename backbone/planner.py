@@ -72,23 +72,21 @@ class PlannerModel:
         prefix = self.layout.prefix(list(grammar.cards.values()), demonstrations)
         asked = self.layout.request(have, request)
         with self._lock, torch.inference_mode():
-            likeliest = self._likeliest(grammar, prefix, asked)
-            again = self.layout.prefix([grammar.cards[likeliest]]) if likeliest else []
+            again = self._likeliest(grammar, prefix, asked)
             return self._decode(grammar.walk(have, typed), prefix, again, asked).calls
 
-    def _likeliest(self, grammar: Grammar, prefix: list[int], request: list[int]) -> str | None:
-        """The tool that the plan would begin with if it had to begin with one that has a card; None without cards.
+    def _likeliest(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
+        """The card, as ids, of the tool that the plan would begin with if it had to begin with one that has a card.
 
-        Its card is read once more right before the request. What stands in the middle of many cards is read worst (Liu et al.
-        2023), and without this a plan depends on the order of the tools.
+        It is read once more right before the request. What stands in the middle of many cards is read worst (Liu et al. 2023),
+        and without this a plan depends on the order of the tools. Empty without cards.
         """
-        carded = [card for name, card in grammar.cards.items() if name not in self.layout.route]
-        if not carded:
-            return None
-        walk, cache = Grammar(self.layout, self._vocabulary, carded).walk(()), self._prefix(prefix)
+        walk, read = grammar.walk(()), [*request, self.layout.call]
+        if self.layout.call not in walk.allowed():
+            return []
+        walk.push(self.layout.call)
+        cache = self._prefix(prefix)
         try:
-            walk.push(self.layout.call)
-            read = [*request, self.layout.call]
             while not walk.calls:
                 token = walk.forced()
                 if token is None:
@@ -98,7 +96,7 @@ class PlannerModel:
                 read.append(token)
         finally:
             cache.length = len(prefix)
-        return str(walk.calls[0]["tool"])
+        return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
     def _decode(self, walk: Walk, prefix: list[int], again: list[int], request: list[int]) -> Walk:
         """Write the plan, each token the best that the grammar allows.
