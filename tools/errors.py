@@ -34,6 +34,10 @@ class StoreError(SuperlinkError):
     """A stored object is missing, damaged or cannot be written."""
 
 
+class WriteError(SuperlinkError):
+    """A file cannot be written: the disk is full or read-only, or permission is missing."""
+
+
 class SettingsInvalid(SuperlinkError):
     """A settings file or an environment variable holds something unusable."""
 
