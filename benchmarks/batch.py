@@ -110,7 +110,7 @@ def ledger(folder: Path, count: int) -> tuple[float, float]:
     for _ in range(2):
         book = Ledger(folder / FILE)
         began = time.perf_counter()
-        book.take(scan(str(source)))
+        book.take(scan(str(source)).items)
         pending = book.pending("sig")
         times.append(time.perf_counter() - began)
         book.settle([(number, "done", "", "") for number in pending[: count * 99 // 100]], "sig")

@@ -36,7 +36,7 @@ FAILURES = "failures.txt"
 
 Told = Callable[[dict[str, Any]], None]
 """Told what happens, as plain JSON by "event": ``plan`` (tree, hash), ``scan`` (items, new, changed, gone, left_out,
-pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts)."""
+skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts)."""
 
 
 class AnnotateError(SuperlinkError):
@@ -172,7 +172,8 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
         The run as plain data, the numbers of the items to work on, and a summary to fill.
     """
     known = load(tools)
-    items = scan(source)
+    found = scan(source, out)
+    items = found.items
     ledger = Ledger(out / FILE)
     try:
         place = source if "://" in source else str(Path(source).expanduser().absolute())
@@ -192,7 +193,7 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
         ledger.close()
     tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash})
     tell({"event": "scan", "items": taken.items, "new": taken.new, "changed": taken.changed, "gone": taken.gone,
-          "left_out": len(items) - len(own), "pending": len(pending)})  # fmt: skip
+          "left_out": len(items) - len(own), "skipped": found.told, "pending": len(pending)})  # fmt: skip
     facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
     job = Job(str(out), values, tuple(map(str, tools)), facts, mark)
     return job, pending, Summary(items=taken.items)

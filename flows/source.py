@@ -1,22 +1,37 @@
-"""What there is to work on: the files of a folder, a glob, a list, or an fsspec address."""
+"""What there is to work on: the files of a folder, a glob, a list, or an fsspec address.
+
+One rule for folders, globs and addresses: files whose ending is that of a picture, sound or video. Left out, and counted, are
+hidden files and folders, links to folders, other endings, and what superlink itself wrote. Files that are named one by one are
+taken whatever their ending is.
+"""
 
 import glob
-import mimetypes
+import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import fsspec
+from fsspec.utils import glob_translate
 
+from flows.item_names import address_name, listed_name, relative_name
 from tools.errors import SuperlinkError
 
 MEDIA = ("image", "audio", "video")
+ENDINGS = {
+    "image": ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp",
+    "audio": ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .wma",
+    "video": ".avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv",
+}
+"""Endings of file names, whatever the system's own table has."""
+
 _LISTS = (".txt", ".lst", ".list")
-# Python's table knows these only where the system's has them.
-_MORE = {".avif": "image", ".webp": "image", ".jp2": "image", ".flac": "audio", ".opus": "audio", ".m4a": "audio",
-         ".mkv": "video", ".webm": "video"}  # fmt: skip
+_OF_A_RUN = ("ledger.sqlite", "provenance.json")
+_RECORD = "record.json"
 
 
 class SourceError(SuperlinkError):
@@ -45,23 +60,50 @@ class Item:
         return media_of(self.address)
 
 
-def scan(source: str) -> list[Item]:
-    """List the items of a source, in order of name.
+@dataclass(frozen=True)
+class Scan:
+    """What a source holds.
+
+    Attributes:
+        items: in order of name; no two have one name.
+        skipped: what was left out: "links" (to folders), "hidden", "of unknown kind", "results" (files and folders that
+            superlink wrote), "listed twice".
+    """
+
+    items: list[Item]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """What was left out, in words; "" for nothing."""
+        return ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items()))
+
+
+def scan(source: str, out: Path | None = None) -> Scan:
+    """List the items of a source.
 
     Args:
-        source: a folder (all pictures, sound and video in it, at any depth, hidden files left out), a glob such as
-            "photos/**/*.jpg", one media file, a text file with one path or address a line ("#" begins a comment), or an
-            fsspec address such as "s3://bucket/folder". A folder within it that cannot be read, and a file of a list that
-            is not there, are items too, so that they are told as failures.
+        source: a folder (all pictures, sound and video in it, at any depth), a glob such as "photos/**/*.jpg", one file, a
+            text file with one path or address a line ("#" begins a comment), or an fsspec address such as
+            "s3://bucket/folder". A folder within it that cannot be read, and a file of a list that is not there, are
+            items too, so that they are told as failures.
+        out: folder of the run, which is never a source of it.
 
     Raises:
-        SourceError: when there is nothing there, or it cannot be read.
+        SourceError: when there is nothing there, it cannot be read, or it is what a run wrote.
     """
-    items = _remote(source) if "://" in source else _here(source)
-    unique = {item.name: item for item in items}
-    if not unique:
-        raise SourceError(f"There are no pictures, sound or video in {source}", "Check the path")
-    return [unique[name] for name in sorted(unique)]
+    scanner = _Scanner(out)
+    local = re.sub("^(file|local)://", "", source)
+    items: dict[str, Item] = {}
+    for item in scanner.remote(local) if "://" in local else scanner.here(local):
+        if item.name in items:
+            scanner.skipped["listed twice"] += 1
+        items[item.name] = item
+    found = Scan([items[name] for name in sorted(items)], dict(scanner.skipped))
+    if not items:
+        skipped = f" (skipped: {found.told})" if found.told else ""
+        raise SourceError(f"There are no pictures, sound or video in {source}{skipped}", "Check the path")
+    return found
 
 
 def media_of(name: str) -> str:
@@ -71,94 +113,167 @@ def media_of(name: str) -> str:
 
 @lru_cache(1024)
 def _media_of(suffix: str) -> str:
-    known = _MORE.get(suffix) or (mimetypes.guess_type(f"x{suffix}")[0] or "").partition("/")[0]
-    return known if known in MEDIA else ""
+    return next((kind for kind, endings in ENDINGS.items() if suffix and suffix in endings.split()), "")
 
 
-def _here(source: str) -> Iterator[Item]:
-    path = Path(source).expanduser()
-    if path.is_dir():
-        yield from _folder(path)
-    elif path.is_file():
-        yield from _listed(path) if path.suffix.lower() in _LISTS else [_file(path.name, path)]
-    elif glob.has_magic(source):
-        root = _steady(str(path))
-        for found in glob.iglob(str(path), recursive=True):
-            if os.path.isfile(found):
-                yield _file(_name(os.path.relpath(found, root)), Path(found))
-    else:
-        raise SourceError(f"There is no file or folder {source}", "Check the path")
+class _Scanner:
+    """Finds the files of one source, and counts what it leaves out."""
 
+    def __init__(self, out: Path | None) -> None:
+        self.out = None if out is None else Path(os.path.realpath(out))
+        self.skipped: Counter[str] = Counter()
 
-def _folder(root: Path) -> Iterator[Item]:
-    try:
-        os.scandir(root).close()
-    except OSError as error:
-        raise SourceError(f"The folder {root} cannot be read: {error.strerror}", "Check its permissions") from error
-    waiting = [(root, "")]
-    while waiting:
-        folder, prefix = waiting.pop()
+    def here(self, source: str) -> Iterator[Item]:
+        """Items on this computer."""
+        path = Path(source).expanduser()
+        if path.is_dir():
+            yield from self._folder(path)
+        elif path.is_file() and path.suffix.lower() in _LISTS:
+            yield from self._listed(path)
+        elif path.exists():
+            yield _file(relative_name(path.name), path)
+        elif glob.has_magic(source):
+            yield from self._matching(str(path))
+        else:
+            raise SourceError(f"There is no file or folder {source}", "Check the path")
+
+    def remote(self, source: str) -> Iterator[Item]:
+        """Items of an fsspec address."""
         try:
-            entries = os.scandir(folder)
-        except OSError:
-            yield Item(_name(prefix), str(folder), -1, "")
-            continue
-        with entries:
+            files, root = fsspec.url_to_fs(source)
+            if glob.has_magic(root):
+                base, matching = _steady(root), _pattern(root)
+            elif files.isdir(root):
+                base, matching = root, None
+            elif files.exists(root):
+                yield _address(source)
+                return
+            else:
+                raise SourceError(f"There is nothing at {source}", "Check the address")
+            found: dict[str, dict[str, object]] = files.find(base, detail=True)
+        except (ValueError, ImportError, OSError) as error:
+            raise SourceError(
+                f"{source} cannot be read: {error}", "Check the address; buckets need their fsspec package, such as s3fs"
+            ) from error
+        names = {place: place.removeprefix(base).lstrip("/") for place in found}
+        # An export that lies in a folder marks it and all below it.
+        marked = {f"{os.path.dirname(name)}/" for name in names.values() if os.path.basename(name) in _OF_A_RUN and "/" in name}
+        for place, facts in found.items():
+            name = names[place]
+            if facts.get("type") != "file" or (matching is not None and not matching.match(name)):
+                continue
+            if any(name.startswith(folder) for folder in marked):
+                self.skipped["results"] += 1
+            elif any(part.startswith(".") for part in name.split("/")):
+                self.skipped["hidden"] += 1
+            elif self._known(name):
+                size = facts.get("size")
+                yield Item(relative_name(name), files.unstrip_protocol(place), size if isinstance(size, int) else 0, _stamp(facts))
+
+    def _known(self, name: str) -> bool:
+        known = bool(media_of(name))
+        if not known:
+            self.skipped["of unknown kind"] += 1
+        return known
+
+    def _own(self, path: str | Path) -> bool:
+        """Whether a path lies in the folder of this run."""
+        return self.out is not None and Path(os.path.realpath(path)).is_relative_to(self.out)
+
+    def _folder(self, root: Path) -> Iterator[Item]:
+        if self._own(root):
+            raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
+        if (root / _OF_A_RUN[0]).exists():
+            raise SourceError(
+                f"{root} is the folder of another run", f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves"
+            )
+        yield from self._walk(root)
+
+    def _matching(self, pattern: str) -> Iterator[Item]:
+        root = _steady(pattern)
+        if self._own(root):
+            raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
+        parts = PurePosixPath(pattern).parts
+        deepest = None if "**" in parts else len(parts) - len(PurePosixPath(root).parts)
+        if os.path.isdir(root):
+            yield from self._walk(Path(root), _pattern(pattern), deepest)
+
+    def _walk(self, root: Path, matching: re.Pattern[str] | None = None, deepest: int | None = None) -> Iterator[Item]:
+        """Files below a folder; a folder within it that cannot be read is given as if it were one.
+
+        Args:
+            root: where to begin.
+            matching: what their paths below the root are like.
+            deepest: so many levels of folders, the root's own being the first.
+        """
+        waiting: list[tuple[Path, str, int]] = [(root, "", 1)]
+        while waiting:
+            folder, prefix, level = waiting.pop()
+            try:
+                with os.scandir(folder) as listing:
+                    entries = list(listing)
+            except OSError as error:
+                if not prefix:
+                    raise SourceError(f"The folder {root} cannot be read: {error.strerror}", "Check its permissions") from error
+                yield _file(relative_name(prefix), folder)
+                continue
+            names = {entry.name for entry in entries}
+            if prefix and (not names.isdisjoint(_OF_A_RUN) or self._own(folder)):
+                self.skipped["results"] += 1
+                continue
+            written = _written_by_run(folder) if _RECORD in names else frozenset()
             for entry in entries:
                 name = f"{prefix}{entry.name}"
                 if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((Path(entry.path), f"{name}/"))
-                elif media_of(entry.name):
-                    yield _file(_name(name), entry)
+                    self.skipped["hidden"] += 1
+                elif entry.name in written:
+                    self.skipped["results"] += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    if deepest is None or level < deepest:
+                        waiting.append((Path(entry.path), f"{name}/", level + 1))
+                elif entry.is_symlink() and os.path.isdir(entry.path):
+                    self.skipped["links"] += 1
+                elif (matching is None or matching.match(name)) and self._known(name):
+                    yield _file(relative_name(name), entry)
 
-
-def _listed(file: Path) -> Iterator[Item]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"The list {file} cannot be read: {error}", "Save it as UTF-8, one path a line") from error
-    for line in (line.strip() for line in lines):
-        if not line or line.startswith("#"):
-            continue
-        if "://" in line:
-            yield _address(line)
-        else:
+    def _listed(self, file: Path) -> Iterator[Item]:
+        try:
+            text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        except OSError as error:
+            raise SourceError(f"The list {file} cannot be read: {error.strerror}", "Check its permissions") from error
+        if "\0" in text:
+            raise SourceError(f"The list {file} is no plain text", "Save it as UTF-8, one path a line")
+        for line in (line.strip() for line in text.split("\n")):
+            if not line or line.startswith("#"):
+                continue
+            if "://" in line:
+                yield _address(line, address_name(line))
+                continue
             path = Path(os.path.normpath(file.parent / Path(line).expanduser()))
-            yield _file(_name(os.path.relpath(path, file.parent)), path)
+            if self._own(path):
+                self.skipped["results"] += 1
+            else:
+                yield _file(listed_name(os.path.relpath(path, file.parent)), path)
 
 
-def _remote(source: str) -> Iterator[Item]:
+def _written_by_run(folder: Path) -> frozenset[str]:
+    """Names of the files that ``superlink run`` wrote to a folder, as its record has them."""
     try:
-        files, root = fsspec.url_to_fs(source)
-        if glob.has_magic(root):
-            found = files.glob(root, detail=True)
-            base = _steady(root)
-        elif files.isdir(root):
-            found = {place: facts for place, facts in files.find(root, detail=True).items() if media_of(place)}
-            base = root
-        elif files.exists(root):
-            yield _address(source)
-            return
-        else:
-            raise SourceError(f"There is nothing at {source}", "Check the address")
-    except (ValueError, ImportError, OSError) as error:
-        raise SourceError(f"{source} cannot be read: {error}",
-                          "Check the address; buckets need their fsspec package, such as s3fs") from error  # fmt: skip
-    for place, facts in found.items():
-        if facts.get("type") == "file" and not PurePosixPath(place).name.startswith("."):
-            name = _name(place.removeprefix(base).lstrip("/"))
-            yield Item(name, files.unstrip_protocol(place), int(facts.get("size") or 0), _stamp(facts))
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        written: Iterable[list[str]] = record["files"].values()
+        return frozenset(name for names in written for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return frozenset()  # a file of somebody else's by this name
 
 
-def _address(address: str) -> Item:
+def _address(address: str, name: str = "") -> Item:
     files, place = fsspec.url_to_fs(address)
+    name = name or relative_name(PurePosixPath(place).name)
     try:
         facts = files.info(place)
     except (OSError, ValueError):
-        return Item(_name(place), address, -1, "")
-    return Item(_name(PurePosixPath(place).name), address, int(facts.get("size") or 0), _stamp(facts))
+        return Item(name, address, -1, "")
+    return Item(name, address, int(facts.get("size") or 0), _stamp(facts))
 
 
 def _stamp(facts: dict[str, object]) -> str:
@@ -182,7 +297,11 @@ def _steady(pattern: str) -> str:
     return str(PurePosixPath(*parts[:first])) if first else "."
 
 
-def _name(path: str) -> str:
-    """A name that stays inside a folder whatever the path was, and that can be written as UTF-8."""
-    parts = [part for part in PurePosixPath(path.replace(os.sep, "/")).parts if part not in ("/", "..", ".")]
-    return "/".join(parts).encode("utf-8", "surrogateescape").decode("utf-8", "replace") or "item"
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """What a pattern says of paths below its steady folder; "**" is any number of folders."""
+    parts = PurePosixPath(pattern).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    try:
+        return re.compile(glob_translate("/".join(parts[first:])))
+    except ValueError as error:
+        raise SourceError(f"The pattern {pattern} cannot be read: {error}", 'Write "**" as a part of its own: "photos/**/*.jpg"') from error

@@ -127,6 +127,8 @@ class Progress:
                 changes = ", ".join(f"{event[key]} {key.replace('_', ' ')}" for key in ("new", "changed", "gone", "left_out")
                                     if event[key])  # fmt: skip
                 self.console.print(f"{event['items']} items{' (' + changes + ')' if changes else ''}, {event['pending']} to do")
+                if event["skipped"]:
+                    self.console.print(f"skipped: {event['skipped']}")
             case "forecast":
                 self.console.print(_forecast(event["forecast"]), soft_wrap=True)
             case "progress":
