@@ -1,54 +1,107 @@
 """The console script: reads the command line, runs the command, turns errors into one clear line."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
 
 from superlink.commands import annotate, export, models, plan, review, run, schedule, serve_flows, tools, ui, world
 from superlink.packages import foreign_packages
+from superlink.terminal import one_line, prepare, safe, say
 
 COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, tools, models, ui, world)
+
+FAULT = 70
+"""Exit status for a fault of superlink itself (EX_SOFTWARE of sysexits.h)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0 done, 1 something failed, 2 the command line was wrong, 130 stopped by the user.
+        The exit status: 0 done, 1 something failed, 2 the command line was wrong, 70 a fault of superlink itself, 130 stopped
+        by the user.
     """
+    prepare()
     foreign = foreign_packages()
     if foreign:
-        print("\n".join(foreign), file=sys.stderr)
+        say("\n".join(foreign), error=True)
         return 1
     given = _parser().parse_args(arguments)
     # Nothing that superlink starts may call home or fetch a model by itself.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    from superlink.log import kept
     from tools.errors import SuperlinkError
 
-    try:
-        status: int = given.command(given)
-        return status
-    except SuperlinkError as error:
-        print(f"superlink: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("superlink: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    log = logging.getLogger("superlink.cli")
+    with kept(given.debug) as logged:
+        try:
+            status: int = given.command(given)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return status
+        except SuperlinkError as error:
+            log.debug("%s", error, exc_info=True)
+            say(f"superlink: {error}", error=True)
+            return 1
+        except KeyboardInterrupt:
+            say("superlink: stopped", error=True)
+            return 130
+        except OSError as error:
+            if not _of_the_output(error):
+                return _fault(error, log, logged)
+            return 1
+        except BaseException as error:
+            return _fault(error, log, logged)
+
+
+def _fault(error: BaseException, log: logging.Logger, logged: Any) -> int:
+    """Say in a sentence what nobody foresaw; the traceback goes to the log."""
+    log.critical("A fault ended the command", exc_info=error)
+    what = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
+    if isinstance(error, SystemExit):
+        what = f"something ended the command with the status {one_line(error.code)}"
+    say(f"superlink: a fault of superlink, or of something it uses: {what.rstrip('.')}. {logged()}", error=True)
+    return FAULT
+
+
+def _of_the_output(error: OSError) -> bool:
+    """Whether it is standard output that cannot be written; it is then closed, so that Python's end does not try again."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    if frame is None or frame.tb_frame.f_globals.get("__name__") not in (__name__, "superlink.terminal", "rich.console"):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):  # a reader of our output, such as `head`, may well go
+        say(f"superlink: the output cannot be written: {error.strerror or error}", error=True)
+    return True
+
+
+class _Parser(argparse.ArgumentParser):
+    """Has ``--debug`` in every command, and prints no argument that could drive the terminal."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                          help="show the log, with the traceback of every error")  # fmt: skip
+
+    def error(self, message: str) -> NoReturn:
+        super().error(safe(message))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="superlink",
         description="Say what should happen to pictures, sound or video; see the plan; run it.",
         epilog='Example: superlink run "blur every face" holiday.jpg',
     )
+    parser.set_defaults(debug=False)
     try:
         number = version("superlink")
     except PackageNotFoundError:

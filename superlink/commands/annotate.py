@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superlink.commands.options import add_planner, add_tools, make_planner
+from superlink.commands.options import add_planner, add_tools, make_planner, words
+from superlink.terminal import ask, console, one_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ _SHOWN = 20
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("annotate", help="do what a request says to every file of a folder, and export a data set")
-    parser.add_argument("request", help='what should happen, such as "find every dog"; "" with --plan')
+    parser.add_argument("request", type=words, help='what should happen, such as "find every dog"; "" with --plan')
     parser.add_argument("source", metavar="SOURCE", help="a folder, a glob, a list of paths (.txt) or an address like s3://…")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where ledger and exports go; the same again resumes")
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
@@ -56,16 +57,14 @@ def add_work(parser: argparse.ArgumentParser) -> None:
 
 def annotate(given: argparse.Namespace) -> int:
     """Run it, show how it goes, and say how it ended."""
-    from rich.console import Console
-
     from agents.plan import Plan
     from flows.server import configured, server
 
-    console = Console(highlight=False)
+    screen = console()
     recorded = configured() or given.runner == "ray"
     # What goes wrong is told here in our own words; Prefect's, with tracebacks, stand in its dashboard.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with server() if recorded else nullcontext(), Progress(console) as progress:
+    with server() if recorded else nullcontext(), Progress(screen) as progress:
         if recorded:
             from flows.flow import annotate_recorded
 
@@ -76,26 +75,28 @@ def annotate(given: argparse.Namespace) -> int:
             run = run_here
         summary = run(
             given.request, given.source, given.out, plan=Plan.load(given.plan) if given.plan else None,
-            planner=make_planner(given), tools=given.tools, approve=None if given.yes else asker(console, "Run it on all?"),
+            planner=make_planner(given), tools=given.tools, approve=None if given.yes else asker(screen, "Run it on all?"),
             pilot=given.pilot, shard=given.shard, workers=given.workers, retry_failed=given.retry_failed,
             limit=given.limit, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
         )  # fmt: skip
-    _tell(console, summary, given.out)
+    _tell(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped else 0
 
 
-def _tell(console: "Console", summary: "Summary", out: Path) -> None:
+def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
+    from rich.text import Text
+
     for name, reason, hint in summary.failures[:_SHOWN]:
-        console.print(f"[red]{_plain(name)}[/]: {_plain(reason)}{'. ' + _plain(hint) if hint else ''}", soft_wrap=True)
+        screen.print(Text.assemble((one_line(name), "red"), f": {safe(reason)}{'. ' + safe(hint) if hint else ''}"))
     if len(summary.failures) > _SHOWN:
-        console.print(f"… and {summary.failed - _SHOWN} more, all with their reasons in {out}/failures.txt", soft_wrap=True)
+        screen.print(f"… and {summary.failed - _SHOWN} more, all with their reasons in {one_line(out)}/failures.txt")
     for name, folder in summary.exports.items():
-        console.print(f"[dim]{name}: {folder}[/]", soft_wrap=True)
+        screen.print(f"{name}: {one_line(folder)}", style="dim")
     if summary.stopped:
-        console.print(f"[yellow]Stopped: {summary.stopped}. The same command goes on.[/]", soft_wrap=True)
+        screen.print(f"Stopped: {summary.stopped}. The same command goes on.", style="yellow")
     left = f", {summary.left} left" if summary.left else ""
-    console.print(f"{summary.done} of {summary.items} done, {summary.failed} failed{left}, in {_time(summary.seconds)} "
-                  f"({summary.ran} calls run, {summary.cached} reused)", soft_wrap=True)  # fmt: skip
+    screen.print(f"{summary.done} of {summary.items} done, {summary.failed} failed{left}, in {_time(summary.seconds)} "
+                 f"({summary.ran} calls run, {summary.cached} reused)")  # fmt: skip
 
 
 class Progress:
@@ -122,7 +123,7 @@ class Progress:
         """Show one event."""
         match event["event"]:
             case "plan":
-                self.console.print(event["tree"], markup=False)
+                self.console.print(event["tree"])
             case "scan":
                 changes = ", ".join(f"{event[key]} {key.replace('_', ' ')}" for key in ("new", "changed", "gone", "left_out")
                                     if event[key])  # fmt: skip
@@ -130,11 +131,11 @@ class Progress:
                 if event["skipped"]:
                     self.console.print(f"skipped: {event['skipped']}")
             case "forecast":
-                self.console.print(_forecast(event["forecast"]), soft_wrap=True)
+                self.console.print(_forecast(event["forecast"]))
             case "progress":
                 note = f"{event['failed']} failed, {_time(event['left'])} left"
                 if not self.console.is_terminal:
-                    self.console.print(f"[dim]{event['done'] + event['failed']} of {event['all']}, {note}[/]")
+                    self.console.print(f"{event['done'] + event['failed']} of {event['all']}, {note}", style="dim")
                     return
                 if self.task is None:
                     self.bar.start()
@@ -144,25 +145,25 @@ class Progress:
 
 def _forecast(forecast: "Forecast") -> str:
     lines = [f"Pilot: {forecast.pilot} items, {forecast.failed} failed."]
-    lines += [f"  {_plain(reason)}" for reason in forecast.reasons]
+    lines += [f"  {reason}" for reason in forecast.reasons]
     lines.append(f"The other {forecast.items}: about {_time(forecast.seconds)}, {forecast.bytes / 1e6:.0f} MB, "
                  f"{forecast.review} finds to review.")  # fmt: skip
     if forecast.sheet:
-        lines.append(f"Look at {forecast.sheet}")
+        lines.append(f"Look at {one_line(forecast.sheet)}")
     return "\n".join(lines)
 
 
-def asker(console: "Console", question: str) -> "Callable[[Plan, Forecast | None], bool]":
+def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None], bool]":
     """Who asks for approval on the terminal."""
 
-    def ask(plan: "Plan", forecast: "Forecast | None") -> bool:
+    def approved(plan: "Plan", forecast: "Forecast | None") -> bool:
         from tools.errors import SuperlinkError
 
         if not sys.stdin.isatty():
             raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes")
-        return console.input(f"{question} \\[[b]y[/]]es, \\[[b]n[/]]o: ").strip().lower() in ("y", "yes")
+        return ask(screen, f"{question} [y]es, [n]o:") in ("y", "yes")
 
-    return ask
+    return approved
 
 
 def routing(given: argparse.Namespace) -> "Routing":
@@ -197,9 +198,3 @@ def _time(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from superlink.terminal import one_line, say
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -29,7 +31,7 @@ def export(given: argparse.Namespace) -> int:
         for name in given.formats:
             folder = (given.to or given.run) / name
             counts = write(ledger, store, name, folder, given.step)
-            print(f"{folder}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+            say(f"{one_line(folder)}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
     finally:
         ledger.close()
     return 0

@@ -1,9 +1,10 @@
 """``superlink models``: the weights behind the tools."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
+
+from superlink.terminal import console, one_line, say
 
 
 def add(commands: Any) -> None:
@@ -30,9 +31,8 @@ def add(commands: Any) -> None:
 
 def show(given: argparse.Namespace) -> int:
     """Print the catalogue."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from tools.errors import SuperlinkError
     from tools.settings import settings
@@ -42,18 +42,17 @@ def show(given: argparse.Namespace) -> int:
     used = set(settings().roles.values())
     for entry in catalogue().values():
         try:
-            here = "yes" if entry.format == "none" or locate(entry.id) else ""
+            here = Text("yes" if entry.format == "none" or locate(entry.id) else "")
         except SuperlinkError:
-            here = "[dim]no[/]"
+            here = Text("no", "dim")
         size = f"{entry.size / 2**20:.0f} MB" if entry.size else ""
-        name = f"[bold]{entry.id}[/]" if entry.id in used else entry.id
-        table.add_row(name, ", ".join(entry.roles), size, entry.licence, here)
-    console = Console()
-    console.print(table)
-    console.print("Bold: in use for a role. Where something is to be known of one:")
+        table.add_row(Text(one_line(entry.id), "bold" if entry.id in used else ""), ", ".join(entry.roles), size, entry.licence, here)
+    screen = console()
+    screen.print(table, soft_wrap=False)
+    screen.print("Bold: in use for a role. Where something is to be known of one:")
     for entry in catalogue().values():
         if entry.note:
-            console.print(f"  [bold]{entry.id}[/]: {escape(entry.note)}", highlight=False)
+            screen.print(Text.assemble("  ", (one_line(entry.id), "bold"), f": {entry.note}"), soft_wrap=False)
     return 0
 
 
@@ -62,7 +61,7 @@ def pull(given: argparse.Namespace) -> int:
     from tools.weights import pull as pull_weights
 
     for name in given.ids:
-        print(f"{name}: {pull_weights(name, trust=given.trust)}")
+        say(f"{one_line(name)}: {one_line(pull_weights(name, trust=given.trust))}")
     return 0
 
 
@@ -76,14 +75,14 @@ def verify(given: argparse.Namespace) -> int:
     for name in given.ids or catalogue():
         try:
             verify_weights(name)
-            print(f"{name}: right")
+            say(f"{one_line(name)}: right")
         except WeightsMissing as error:
             if given.ids:
                 bad += 1
-                print(f"{name}: {error}", file=sys.stderr)
+                say(f"{one_line(name)}: {error}", error=True)
         except SuperlinkError as error:
             bad += 1
-            print(f"{name}: {error}", file=sys.stderr)
+            say(f"{one_line(name)}: {error}", error=True)
     return 1 if bad else 0
 
 
@@ -92,7 +91,7 @@ def own(given: argparse.Namespace) -> int:
     from tools.weights import add as add_weights
 
     add_weights(given.id, given.path, role=given.role, licence=given.licence)
-    print(
-        f'{given.id}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"'
+    say(
+        f'{one_line(given.id)}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"'
     )
     return 0

@@ -1,6 +1,7 @@
 """Options that several commands share, and what they mean."""
 
 import argparse
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ def add_planner(parser: argparse.ArgumentParser) -> None:
         help="backbone (default, offline), openai:MODEL (any OpenAI-compatible server: OPENAI_BASE_URL, OPENAI_API_KEY) "
         "or local:FOLDER (a chat model for transformers)",
     )
+
+
+def words(text: str) -> str:
+    """A request as text: one that the locale could not decode is read as UTF-8.
+
+    Raises:
+        ArgumentTypeError: it is no text, or no UTF-8.
+    """
+    if not isinstance(text, str):
+        raise argparse.ArgumentTypeError("the request is no text")
+    try:
+        return os.fsencode(text).decode() if any("\udc80" <= c <= "\udcff" for c in text) else text.encode().decode()
+    except UnicodeError as error:
+        raise argparse.ArgumentTypeError("the request is not UTF-8 text") from error
 
 
 def load_tools(given: argparse.Namespace) -> "dict[str, Tool[..., Any]]":

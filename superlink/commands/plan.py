@@ -2,11 +2,13 @@
 
 import argparse
 import json
-import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
+from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
+from superlink.terminal import say, say_json
 
 KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 
@@ -14,7 +16,7 @@ KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("plan", help="plan a request, or a file of requests, without running anything")
-    parser.add_argument("request", nargs="?", help="what should happen, in words")
+    parser.add_argument("request", nargs="?", type=words, help="what should happen, in words")
     parser.add_argument(
         "--media", nargs="*", default=["image"], choices=sorted(KINDS), help="kinds of file at hand (default: image)"
     )
@@ -31,17 +33,17 @@ def plan(given: argparse.Namespace) -> int:
     if given.requests:
         return _many(given)
     if not given.request:
-        print("superlink plan: give a request in words, or --requests FILE.jsonl", file=sys.stderr)
+        say("superlink plan: give a request in words, or --requests FILE.jsonl", error=True)
         return 2
     from agents.propose import propose
 
     proposal = propose(given.request, _values(given.media), load_tools(given), make_planner(given))
     if given.json:
-        print(proposal.plan.dumps())
+        say_json(proposal.plan.model_dump(mode="json"))
     else:
-        print(proposal.plan.tree() if proposal.plan.steps else "Nothing to run.")
+        say(proposal.plan.tree() if proposal.plan.steps else "Nothing to run.")
     for problem in proposal.problems:
-        print(problem, file=sys.stderr)
+        say(problem, error=True)
     return 1 if proposal.problems else 0
 
 
@@ -53,29 +55,49 @@ def _many(given: argparse.Namespace) -> int:
     from agents.propose import propose
     from tools.errors import ArgumentsInvalid
 
+    rows = list(_rows(given.requests))  # a fault in the last line is better told before the first is planned
     tools, planner = load_tools(given), make_planner(given)
-    out = given.out.open("w") if given.out else sys.stdout
+    try:
+        out = given.out.open("w", encoding="utf-8", errors="backslashreplace") if given.out else None
+    except OSError as error:
+        raise ArgumentsInvalid("plan", [f"--out {given.out} cannot be written: {error.strerror or error}"]) from error
     faulty = 0
-    with given.requests.open() as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                request, values = row["request"], _values(row.get("media", []))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ArgumentsInvalid(
-                    "plan", [f'{given.requests}, line {number} is not {{"id", "request", "media"}}: {error!r}']
-                ) from error
-            proposal = propose(request, values, tools, planner)
+    with out or nullcontext():
+        for name, request, media in rows:
+            proposal = propose(request, _values(media), tools, planner)
             faulty += bool(proposal.problems)
             answer: dict[str, Any] = {
-                "id": row.get("id", number),
+                "id": name,
                 "steps": [{"tool": step.tool, "args": dict(step.args)} for step in proposal.plan.steps],
             }
             if proposal.problems:
                 answer["problems"] = [str(problem) for problem in proposal.problems]
-            print(json.dumps(answer, ensure_ascii=False), file=out, flush=True)
-    if given.out:
-        out.close()
+            if out:
+                print(json.dumps(answer, ensure_ascii=False), file=out, flush=True)
+            else:
+                say_json(answer)
     return 1 if faulty else 0
+
+
+def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
+    """Id, request and media of each line."""
+    from tools.errors import ArgumentsInvalid
+
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ArgumentsInvalid("plan", [f"--requests {file} cannot be read: {error.strerror or error}"]) from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8-sig"))
+            request, media = words(row["request"]), row.get("media", [])
+            if not isinstance(media, list) or not all(kind in KINDS for kind in media):
+                raise ValueError(f"media are a list of {', '.join(KINDS)}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, argparse.ArgumentTypeError) as error:
+            what = "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+            raise ArgumentsInvalid(
+                "plan", [f'{file}, line {number} is not {{"id", "request", "media"}} in UTF-8: {what}']
+            ) from error
+        yield row.get("id", number), request, media

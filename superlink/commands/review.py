@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from superlink.terminal import one_line, say
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -40,11 +42,12 @@ def review(given: argparse.Namespace) -> int:
             resolve(ledger, int(number), "corrected", label, who)
         if not (given.accept or given.reject or given.correct):
             for one in queue(ledger, given.label, given.reason, given.all, given.limit):
-                verdict = f"  {one.verdict} {one.correct}".rstrip()
-                print(f"{one.id:6}  {one.score:.2f}  {one.label:20}  {one.reason:5}  {one.item} ({one.step}){verdict}")
+                verdict = f"  {one.verdict} {one_line(one.correct)}".rstrip()
+                say(f"{one.id:6}  {one.score:.2f}  {one_line(one.label):20}  {one.reason:5}  {one_line(one.item)} "
+                    f"({one_line(one.step)}){verdict}")  # fmt: skip
         for label in precision(ledger):
-            print(f"{label.label}: {label.right} of {label.audited} audited finds right, "
-                  f"{label.low:.0%} to {label.high:.0%} (95 %)")  # fmt: skip
+            say(f"{one_line(label.label)}: {label.right} of {label.audited} audited finds right, "
+                f"{label.low:.0%} to {label.high:.0%} (95 %)")  # fmt: skip
     finally:
         ledger.close()
     return 0

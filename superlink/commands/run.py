@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
+from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
+from superlink.terminal import ask, console, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("run", help="do what a request says to some files")
-    parser.add_argument("request", help='what should happen, in words, such as "blur every face"')
+    parser.add_argument("request", type=words, help='what should happen, in words, such as "blur every face"')
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="pictures, sound, video or text")
     parser.add_argument("--yes", action="store_true", help="do not ask before running the plan")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (default: out)")
@@ -46,8 +47,6 @@ class Item:
 
 def run(given: argparse.Namespace) -> int:
     """Plan once, ask once, run the plan on every item."""
-    from rich.console import Console
-
     from agents.plan import Plan
     from agents.planner import Planner
     from agents.results import write_results
@@ -55,14 +54,14 @@ def run(given: argparse.Namespace) -> int:
     from tools.settings import settings
     from tools.store import Store
 
-    console = Console(highlight=False)
+    screen = console()
     tools = load_tools(given)
     planner: Planner = make_planner(given)
     store = Store(settings().store_url)
     plan = Plan.load(given.plan) if given.plan else None
     opened, failures = _opened(given.files)
     for path, error in failures:
-        console.print(f"{path}: {error}", style="red", markup=False, soft_wrap=True)
+        screen.print(f"{one_line(path)}: {error}", style="red")
     if failures and not opened:
         return 1
     items = _items(opened)
@@ -71,20 +70,20 @@ def run(given: argparse.Namespace) -> int:
     failed = len(failures)
     for item in items:
         if len(items) > 1:
-            console.rule(item.name, align="left")
+            screen.rule(one_line(item.name), align="left")
         media = {_kind_name(opened[file]): opened[file] for file in item.files}
         session = _session(given, item, tools, planner, store, approved)
         try:
             with session:
-                done = _turn(console, session, given, media, plan, shown)
+                done = _turn(screen, session, given, media, plan, shown)
                 if done is None:
                     return 1
                 record = done["record"]
-                console.print(done["answer"], markup=False, soft_wrap=True)
+                screen.print(done["answer"])
                 folder = given.out / item.name if len(items) > 1 else given.out
                 if record["outputs"]:
                     files = write_results(folder, record, store)
-                    console.print(f"[dim]{len(files)} files in {folder}[/]", soft_wrap=True)
+                    screen.print(f"{len(files)} files in {one_line(folder)}", style="dim")
                 bad = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
                 failed += bad
                 if record["problems"]:
@@ -97,9 +96,9 @@ def run(given: argparse.Namespace) -> int:
             if len(items) == 1:
                 raise
             failed += 1
-            console.print(f"{item.name}: {error}", style="red", markup=False, soft_wrap=True)
+            screen.print(f"{one_line(item.name)}: {error}", style="red")
     if failed:
-        console.print(f"[red]{failed} of {len(items) + len(failures)} failed[/]")
+        screen.print(f"{failed} of {len(items) + len(failures)} failed", style="red")
     return 1 if failed else 0
 
 
@@ -172,7 +171,7 @@ def _session(
 
 
 def _turn(
-    console: "Console",
+    screen: "Console",
     session: "Session",
     given: argparse.Namespace,
     media: "dict[str, Value]",
@@ -181,77 +180,85 @@ def _turn(
 ) -> "Event | None":
     """One turn from start to end; None when a person rejected the plan."""
     if session.state()["stands"] == "working":
-        console.print("[dim]Continuing a run that was cut short.[/]")
+        screen.print("Continuing a run that was cut short.", style="dim")
         events = session.continue_()
     else:
         events = session.start(given.request, dict(media), plan)
     while True:
-        waiting = _follow(console, events, shown)
+        waiting = _follow(screen, events, shown)
         if waiting["event"] == "done":
             return waiting
-        decision = _decision(console, waiting)
+        decision = _decision(screen, waiting)
         if decision["action"] == "reject":
             for _ in session.resume(decision):
                 pass
-            console.print("Nothing was run.")
+            screen.print("Nothing was run.")
             return None
         events = session.resume(decision)
 
 
-def _follow(console: "Console", events: "Iterator[Event]", shown: set[str]) -> "Event":
+def _follow(screen: "Console", events: "Iterator[Event]", shown: set[str]) -> "Event":
     """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
-    from rich.markup import escape
+    from rich.text import Text
 
     for event in events:
         if "tree" in event and event["hash"] not in shown:
             shown.add(event["hash"])
-            console.print(event["tree"], markup=False)
+            screen.print(event["tree"])
         match event["event"]:
             case "approval" | "done":
                 return event
             case "problems":
                 for problem in event["problems"]:
-                    where = ".".join(filter(None, (problem["step"], problem["argument"])))
-                    told = escape(f"{problem['message']}. {problem['hint']}")
-                    console.print(f"[yellow]{where}[/] {told}", soft_wrap=True)
+                    where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
+                    screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
             case "step" if event["state"] == "started":
-                console.print(f"[dim]{event['step']} {event['tool']} …[/]")
+                screen.print(f"{event['step']} {event['tool']} …", style="dim")
             case "step":
                 colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
-                console.print(
-                    f"[{colour}]{event['step']} {event['tool']} {event['state']}[/] in {event['seconds']:.1f} s"
-                )
+                ended = f"{event['step']} {event['tool']} {event['state']}"
+                screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
     raise AssertionError("a turn ends in approval or done")
 
 
-def _decision(console: "Console", waiting: "Event") -> "Decision":
+def _decision(screen: "Console", waiting: "Event") -> "Decision":
     """Ask a person."""
-    from agents.plan import Plan
     from tools.errors import SuperlinkError
 
     if not sys.stdin.isatty():
         raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at it and add --yes")
     while True:
-        said = console.input("Run it? \\[[b]y[/]]es, \\[[b]e[/]]dit, \\[[b]n[/]]o: ").strip().lower()
+        said = ask(screen, "Run it? [y]es, [e]dit, [n]o:")
         if said in ("y", "yes"):
             return {"action": "accept"}
         if said in ("n", "no", ""):
             return {"action": "reject"}
         if said in ("e", "edit"):
             try:
-                return {"action": "edit", "plan": Plan.load(_edited(waiting["plan"])).model_dump(mode="json")}
+                return {"action": "edit", "plan": _edited(waiting["plan"]).model_dump(mode="json")}
             except SuperlinkError as error:
-                console.print(str(error), style="red", markup=False)
+                screen.print(str(error), style="red")
 
 
-def _edited(plan: dict[str, Any]) -> str:
-    """The plan as a person leaves it in their editor."""
+def _edited(plan: dict[str, Any]) -> "Plan":
+    """The plan as a person leaves it in their editor.
+
+    Raises:
+        PlanInvalid: what they leave is none.
+        SettingsInvalid: the editor cannot be started, or fails.
+    """
     import json
 
-    with tempfile.NamedTemporaryFile("w+", suffix=".json", delete=False) as file:
+    from agents.plan import Plan
+    from tools.errors import SettingsInvalid
+
+    with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False, encoding="utf-8") as file:
         json.dump(plan, file, indent=2, ensure_ascii=False)
+    editor = os.environ.get("EDITOR", "nano")
     try:
-        subprocess.run([*os.environ.get("EDITOR", "nano").split(), file.name], check=True)
-        return Path(file.name).read_text()
+        subprocess.run([*editor.split(), file.name], check=True)
+        return Plan.load(Path(file.name))
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SettingsInvalid(f"the editor {editor!r} cannot be used: {error}", "Name another in EDITOR") from error
     finally:
         os.unlink(file.name)

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from superlink.commands.annotate import Progress, add_work, asker, routing
-from superlink.commands.options import add_planner, add_tools, make_planner
+from superlink.commands.options import add_planner, add_tools, make_planner, words
+from superlink.terminal import console, one_line
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("schedule", help="have a plan run at certain times; superlink serve-flows runs it")
     parser.add_argument("cron", nargs="?", help='when, as cron writes it: "0 2 * * *" is at two every night')
-    parser.add_argument("request", nargs="?", help='what should happen, such as "find every dog"; "" with --plan')
+    parser.add_argument("request", nargs="?", type=words, help='what should happen, such as "find every dog"; "" with --plan')
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="as of superlink annotate")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where ledger and exports go")
     parser.add_argument("--name", help="of the schedule (default: the name of DIR); the same name again changes it")
@@ -30,12 +31,10 @@ def add(commands: Any) -> None:
 
 def schedule(given: argparse.Namespace) -> int:
     """List, remove, or plan, ask and schedule."""
-    from rich.console import Console
-
     from flows.server import environment, server
     from tools.errors import ArgumentsInvalid
 
-    console = Console(highlight=False)
+    screen = console()
     asked = given.cron is not None
     if asked and (given.source is None or given.out is None):
         raise ArgumentsInvalid("schedule", ['write superlink schedule "0 2 * * *" "find every dog" SOURCE --out DIR'])
@@ -48,17 +47,16 @@ def schedule(given: argparse.Namespace) -> int:
     with server():
         if given.remove:
             unschedule(given.remove)
-            console.print(f"{given.remove} is removed", markup=False)
+            screen.print(f"{one_line(given.remove)} is removed")
         if asked:
-            _schedule(given, when, console)
+            _schedule(given, when, screen)
         if given.list:
             for one in schedules():
-                console.print(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}",
-                              markup=False, soft_wrap=True)  # fmt: skip
+                screen.print(one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}"))
     return 0
 
 
-def _schedule(given: argparse.Namespace, when: Any, console: Any) -> None:
+def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
     from agents.plan import Plan
     from flows.annotate import agreed
     from flows.budget import Budget
@@ -67,10 +65,10 @@ def _schedule(given: argparse.Namespace, when: Any, console: Any) -> None:
     Budget.of(given.budget)  # a limit that cannot be read is better told now than at night
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
     source = given.source if "://" in given.source else str(Path(given.source).expanduser().absolute())
-    with Progress(console) as progress:
+    with Progress(screen) as progress:
         plan = agreed(
             given.request, source, given.out, plan=Plan.load(given.plan) if given.plan else None, planner=make_planner(given),
-            tools=given.tools, approve=None if given.yes else asker(console, f"Run it at {given.cron!r}?"),
+            tools=given.tools, approve=None if given.yes else asker(screen, f"Run it at {given.cron!r}?"),
             told=progress.told,
         )  # fmt: skip
     deploy(
@@ -78,4 +76,4 @@ def _schedule(given: argparse.Namespace, when: Any, console: Any) -> None:
         runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner, budget=given.budget, formats=given.format,
         routing=routing(given).facts(),
     )  # fmt: skip
-    console.print(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it.", markup=False)
+    screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))

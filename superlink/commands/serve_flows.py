@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from superlink.terminal import say
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -20,9 +22,9 @@ def serve_flows(given: argparse.Namespace) -> int:
 
     own = not configured()
     with server(given.port) as address:
-        print(f"Dashboard: {address.removesuffix('/api')}", flush=True)
+        say(f"Dashboard: {address.removesuffix('/api')}")
         if own:
-            print(f"For superlink annotate to show up there: export PREFECT_API_URL={address}", flush=True)
+            say(f"For superlink annotate to show up there: export PREFECT_API_URL={address}")
         from flows.resident import serve
 
         serve(_accelerators() if given.accelerators is None else given.accelerators)

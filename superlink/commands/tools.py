@@ -1,10 +1,10 @@
 """``superlink tools``: what can be done."""
 
 import argparse
-import json
 from typing import Any
 
 from superlink.commands.options import add_tools, load_tools
+from superlink.terminal import console, say_json
 
 
 def add(commands: Any) -> None:
@@ -18,9 +18,8 @@ def add(commands: Any) -> None:
 
 def show(given: argparse.Namespace) -> int:
     """Print the tools."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from agents.problems import nearest
     from tools.errors import ArgumentsInvalid
@@ -30,22 +29,21 @@ def show(given: argparse.Namespace) -> int:
         raise ArgumentsInvalid("tools", [f"there is no tool {given.name!r}. {nearest(given.name, tools)}"])
     chosen = [tools[given.name]] if given.name else list(tools.values())
     if given.json:
-        print(json.dumps([tool.card() for tool in chosen], indent=2))
+        say_json([tool.card() for tool in chosen], indent=2)
         return 0
-    console = Console()
+    screen = console()
     if given.name:
         tool = chosen[0]
-        console.print(
-            f"[bold]{tool.name}[/]({', '.join([*tool.inputs, *tool.params.model_fields])}) -> {tool.returns.kind}"
-        )
-        console.print(escape(tool.description))
+        takes = ", ".join([*tool.inputs, *tool.params.model_fields])
+        screen.print(Text.assemble((tool.name, "bold"), f"({takes}) -> {tool.returns.kind}"))
+        screen.print(tool.description)
         for example in tool.examples:
-            console.print(f"  [dim]e.g.[/] {escape(example)}")
+            screen.print(Text.assemble("  ", ("e.g.", "dim"), f" {example}"))
         return 0
     table = Table("tool", "takes", "gives", "what it does", box=None, header_style="bold")
     for tool in chosen:
         takes = ", ".join(["|".join(i.kinds) for i in tool.inputs.values()] + list(tool.params.model_fields))
         gives = f"{'list of ' * tool.returns.many}{tool.returns.kind}"
-        table.add_row(tool.name, takes, gives, escape(tool.doc))
-    console.print(table)
+        table.add_row(tool.name, takes, gives, tool.doc)
+    screen.print(table, soft_wrap=False)
     return 0

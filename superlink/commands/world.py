@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from superlink.terminal import one_line, say
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
@@ -23,8 +25,8 @@ def world(given: argparse.Namespace) -> int:
 
     path = write_world(given.n, given.seed, given.split, given.size, given.out, given.sheet)
     if path:
-        print(f"{given.n} pictures in {given.out / 'images'}, their truth in {path}")
-        print("To find things in them offline: SUPERLINK_WEIGHTS=world superlink run ...")
+        say(f"{given.n} pictures in {one_line(given.out / 'images')}, their truth in {one_line(path)}")
+        say("To find things in them offline: SUPERLINK_WEIGHTS=world superlink run ...")
     if given.sheet:
-        print(f"{given.n} pictures with their truth drawn over them in {given.sheet}")
+        say(f"{given.n} pictures with their truth drawn over them in {one_line(given.sheet)}")
     return 0
