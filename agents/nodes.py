@@ -27,6 +27,7 @@ from agents.state import (
     problems_of,
     refs_of,
     resolved,
+    taken,
 )
 from agents.wiring import uses
 from tools.errors import SuperlinkError, ValueInvalid
@@ -68,7 +69,7 @@ class Nodes:
         proposal = state.get("proposal")
         plan = None if proposal is None else Plan.load(proposal).model_copy(update={"request": state["request"]})
         given = received(state.get("media") or {}, state.get("given", {}), turn)
-        if plan is not None and not refs_of(state).keys().isdisjoint(step.id for step in plan.steps):
+        if plan is not None and not taken(state).isdisjoint(step.id for step in plan.steps):
             plan = numbered(plan, state)
         return {
             "turn": turn,
@@ -111,7 +112,7 @@ class Nodes:
         draft = plan_of(state)
         if draft is None:
             return {"problems": state["problems"]}
-        plan, problems = examined(draft, self.tools, known_of(state), state.get("outcomes", {}).keys())
+        plan, problems = examined(draft, self.tools, known_of(state), taken(state))
         update: State = {"plan": plan.model_dump(mode="json"), "problems": [p.to_dict() for p in problems]}
         if problems:
             # A planner that gives the same plan again will go on doing so.
@@ -223,7 +224,7 @@ def received(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -
 
 def numbered(plan: Plan, state: State) -> Plan:
     """The plan with its steps numbered on from the last step of the thread."""
-    first = first_free({**state.get("outcomes", {}), **state.get("given", {})})
+    first = first_free(taken(state))
     return plan.renamed({step.id: f"s{n}" for n, step in enumerate(plan.steps, first)})
 
 

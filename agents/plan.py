@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
 
+from tools import atomic
 from tools.errors import SuperlinkError
 from tools.values.base import canonical_json
 
@@ -83,8 +84,12 @@ class Plan(BaseModel):
             ) from error
 
     def dump(self, path: Path) -> None:
-        """Write `dumps` to a file."""
-        path.write_text(self.dumps() + "\n", encoding="utf-8")
+        """Write `dumps` to a file.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
+        atomic.write(path, self.dumps() + "\n")
 
     def tree(self) -> str:
         """The plan for a terminal: one line for each step, with its wiring and its plain arguments."""

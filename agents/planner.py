@@ -1,6 +1,6 @@
 """Who turns a request into a plan: the protocol, and the backbone behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -106,7 +106,7 @@ class BackbonePlanner:
         return Plan(request=request, steps=steps)
 
 
-def first_free(names: Mapping[str, object]) -> int:
+def first_free(names: Iterable[str]) -> int:
     """The first number n for which "sn" and all after it are free."""
     return 1 + max(map(step_number, names), default=0)
 

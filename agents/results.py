@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.plan import Plan, references
 from agents.state import Refs
+from tools import atomic
 from tools.store import Ref, Store
 from tools.values import Detections, Image, Poses, Transcript, Value
 
@@ -14,11 +15,11 @@ RECORD = "record.json"
 
 
 def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list[Path]:
-    """Write the outputs of a turn, and ``record.json``.
+    """Write the outputs of a turn, and ``record.json``, each file whole.
 
     Media are written as they are stored; boxes, masks, poses and read text as JSON and drawn on their picture;
-    transcripts also as ``.txt``, and as ``.srt`` where they have times. Steps in between are not written: the picture before its faces were hidden may not
-    be meant for others.
+    transcripts also as ``.txt``, and as ``.srt`` where they have times. Steps in between are not written: the picture
+    before its faces were hidden may not be meant for others.
 
     Args:
         folder: made when missing; files in it of the same names are replaced.
@@ -27,8 +28,11 @@ def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list
 
     Returns:
         The files, the record last.
+
+    Raises:
+        WriteError: a file cannot be written; those before it are complete.
+        StoreError: a value is no longer in the store, or damaged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     files: list[Path] = []
     outputs: dict[str, list[str]] = {}
     for name, refs in record["outputs"].items():
@@ -39,9 +43,8 @@ def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list
             written += _write(folder, stem, ref, picture_of(name, ref, record), store)
         outputs[name] = [file.name for file in written]
         files += written
-    file = folder / RECORD
-    file.write_text(json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return [*files, file]
+    text = json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n"
+    return [*files, atomic.write(folder / RECORD, text)]
 
 
 def _stem(name: str, steps: list[dict[str, Any]]) -> str:
@@ -50,19 +53,14 @@ def _stem(name: str, steps: list[dict[str, Any]]) -> str:
 
 def _write(folder: Path, stem: str, ref: Ref, picture: Ref | None, store: Store) -> Iterator[Path]:
     value = store.get(ref)
-    yield _saved(folder / f"{stem}{value.suffix}", value.to_bytes())
+    yield atomic.write(folder / f"{stem}{value.suffix}", value.to_bytes())
     if isinstance(value, Transcript):
-        yield _saved(folder / f"{stem}.txt", (value.text + "\n").encode())
+        yield atomic.write(folder / f"{stem}.txt", value.text + "\n")
     if isinstance(value, Transcript) and value.segments and all(s.start is not None for s in value.segments):
-        yield _saved(folder / f"{stem}.srt", value.to_srt().encode())
+        yield atomic.write(folder / f"{stem}.srt", value.to_srt())
     drawn = drawing(value, picture, store)
     if drawn is not None:
-        yield _saved(folder / f"{stem}.png", drawn.to_bytes())
-
-
-def _saved(file: Path, data: bytes) -> Path:
-    file.write_bytes(data)
-    return file
+        yield atomic.write(folder / f"{stem}.png", drawn.to_bytes())
 
 
 def drawing(value: Value, picture: Ref | None, store: Store) -> Image | None:

@@ -16,6 +16,7 @@ from agents.nodes import Nodes
 from agents.plan import Plan, reference
 from agents.planner import Demonstration, Planner
 from agents.policy import Policy
+from agents.reuse import unusable
 from agents.state import Decision, Refs, Request, State, plan_of, refs_of
 from tools.errors import SuperlinkError
 from tools.store import Store
@@ -70,7 +71,8 @@ class Session:
         self.thread, self.store = thread, store
         self._own = not isinstance(memory, BaseCheckpointSaver)
         self._saver = memory if isinstance(memory, BaseCheckpointSaver) else open_saver(memory)
-        self._machine = build(Nodes(tools, planner, store, policy or Policy(), demonstrations), self._saver)
+        self._nodes = Nodes(tools, planner, store, policy or Policy(), demonstrations)
+        self._machine = build(self._nodes, self._saver)
         self._config: RunnableConfig = {
             "configurable": {"thread_id": thread},
             "max_concurrency": parallel,
@@ -152,6 +154,30 @@ class Session:
         if stands == "new":
             raise SessionError(f"there is nothing to continue in the thread {self.thread}", "Start a request")
         return iter([self._done()]) if stands == "done" else self._run(None)
+
+    def again(self) -> Iterator[Event]:
+        """Go on after the turn ended: run the steps again that have no usable result.
+
+        Finished steps whose results would come out the same today are not run. Where all are, the turn tells its end
+        again. The plan is not approved a second time.
+
+        Raises:
+            SessionError: the turn has not ended, or its plan was never run.
+        """
+        state = self._state()
+        plan, outcomes = plan_of(state), state.get("outcomes", {})
+        if plan is None or self._stands() != "done" or not any(step.id in outcomes for step in plan.steps):
+            raise SessionError(f"no plan has run to its end in the thread {self.thread}", "Start a request")
+        stale = unusable(plan, outcomes, self._nodes.tools, self.store)
+        if not stale:
+            return iter([self._done()])
+        update = {"outcomes": dict.fromkeys(stale), "answer": "", "ended": ""}
+        self._machine.update_state(self._config, update, as_node="work")
+        return self._run(None)
+
+    def forget(self) -> None:
+        """Remove everything that is remembered of the thread; values stay in the store."""
+        self._saver.delete_thread(self.thread)
 
     def state(self) -> dict[str, Any]:
         """Where the thread stands, as plain JSON.

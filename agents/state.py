@@ -45,9 +45,10 @@ class Decision(TypedDict):
     reason: NotRequired[str]
 
 
-def merged(old: dict[str, V] | None, new: dict[str, V]) -> dict[str, V]:
-    """Both, the new ones last."""
-    return {**{name: value for name, value in (old or {}).items() if name not in new}, **new}
+def merged(old: Mapping[str, V] | None, new: Mapping[str, V | None]) -> dict[str, V]:
+    """Both, the new ones last; a name whose new value is None is dropped."""
+    kept = {name: value for name, value in (old or {}).items() if name not in new}
+    return kept | {name: value for name, value in new.items() if value is not None}
 
 
 class Request(TypedDict, total=False):
@@ -127,6 +128,11 @@ def refs_of(state: State) -> dict[str, Refs]:
     """References of every value at hand."""
     found = {name: given["refs"] for name, given in state.get("given", {}).items()}
     return found | {step: o["refs"] for step, o in state.get("outcomes", {}).items() if "refs" in o}
+
+
+def taken(state: State) -> set[str]:
+    """Names that no further step may have: of every value given and of every step that ended, however it ended."""
+    return {*state.get("given", {}), *state.get("outcomes", {})}
 
 
 def resolved(value: Any, refs: Mapping[str, Refs]) -> Any:

@@ -2,8 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,31 +51,36 @@ def _values(media: list[str]) -> dict[str, str]:
 
 
 def _many(given: argparse.Namespace) -> int:
-    from agents.propose import propose
-    from tools.errors import ArgumentsInvalid
+    from tools import atomic
 
     rows = list(_rows(given.requests))  # a fault in the last line is better told before the first is planned
+    if given.out is None:
+        return _answered(rows, given, say_json)
+    with atomic.opened(given.out) as file:
+        return _answered(rows, given, lambda answer: file.write(_line(answer)))
+
+
+def _answered(rows: list[tuple[Any, str, list[str]]], given: argparse.Namespace, tell: Callable[[Any], object]) -> int:
+    """Plan every request and tell each answer."""
+    from agents.propose import propose
+
     tools, planner = load_tools(given), make_planner(given)
-    try:
-        out = given.out.open("w", encoding="utf-8", errors="backslashreplace") if given.out else None
-    except OSError as error:
-        raise ArgumentsInvalid("plan", [f"--out {given.out} cannot be written: {error.strerror or error}"]) from error
     faulty = 0
-    with out or nullcontext():
-        for name, request, media in rows:
-            proposal = propose(request, _values(media), tools, planner)
-            faulty += bool(proposal.problems)
-            answer: dict[str, Any] = {
-                "id": name,
-                "steps": [{"tool": step.tool, "args": dict(step.args)} for step in proposal.plan.steps],
-            }
-            if proposal.problems:
-                answer["problems"] = [str(problem) for problem in proposal.problems]
-            if out:
-                print(json.dumps(answer, ensure_ascii=False), file=out, flush=True)
-            else:
-                say_json(answer)
+    for name, request, media in rows:
+        proposal = propose(request, _values(media), tools, planner)
+        faulty += bool(proposal.problems)
+        answer: dict[str, Any] = {
+            "id": name,
+            "steps": [{"tool": step.tool, "args": dict(step.args)} for step in proposal.plan.steps],
+        }
+        if proposal.problems:
+            answer["problems"] = [str(problem) for problem in proposal.problems]
+        tell(answer)
     return 1 if faulty else 0
+
+
+def _line(answer: Any) -> bytes:
+    return (json.dumps(answer, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
 def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:

@@ -1,0 +1,138 @@
+"""Asking for the same thing again: finished steps count, the others run."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.kinds import AnyTool
+from agents.plan import Plan
+from agents.session import Session, SessionError
+from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tools import Store, Text, tool, weights
+from tools.settings import settings
+
+Open = Callable[..., Session]
+CHAIN = plan(("note", {"text": "a"}), ("note", {"text": "$s1"}), ("note", {"text": "$s2"}), ("note", {"text": "b"}))
+
+
+class Notes:
+    """A tool that notes what it works on, and fails on some of it."""
+
+    def __init__(self, version: str = "1") -> None:
+        self.runs: list[str] = []
+        self.failing: set[str] = set()
+
+        @tool(version=version)
+        def note(text: Text) -> Text:
+            """Note a text."""
+            self.runs.append(text.text)
+            if text.text in self.failing:
+                raise RuntimeError("not today")
+            return Text(f"{text.text}+")
+
+        self.tools: Mapping[str, AnyTool] = {**TOOLS, "note": note}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    sessions: list[Session] = []
+
+    def open_(tools: Mapping[str, AnyTool], *plans: Plan) -> Session:
+        sessions.append(
+            Session("t", tools=tools, planner=Scripted(plans), store=Store(tmp_path / "store"), memory=tmp_path / "m")
+        )
+        return sessions[-1]
+
+    yield open_
+    for session in sessions:
+        session.close()
+
+
+def states(record: dict[str, Any]) -> dict[str, str]:
+    return {step["id"]: step["state"] for step in record["steps"]}
+
+
+def test_only_what_has_no_result_runs_again(opened: Open) -> None:
+    notes = Notes()
+    notes.failing = {"a+"}
+    session = opened(notes.tools)
+    done = list(session.start("go", plan=CHAIN))[-1]
+    assert states(done["record"]) == {"s1": "finished", "s2": "failed", "s3": "skipped", "s4": "finished"}
+    notes.failing, notes.runs = set(), []
+    events = list(opened(notes.tools).again())
+    assert notes.runs == ["a+", "a++"]
+    assert states(events[-1]["record"]) == dict.fromkeys(("s1", "s2", "s3", "s4"), "finished")
+    assert events[-1]["answer"] == "note (s3): a+++\nnote (s4): b+"
+    assert list(opened(notes.tools).again()) == [events[-1]]
+    assert notes.runs == ["a+", "a++"]
+
+
+def test_values_that_are_gone_are_made_again_with_all_that_uses_them(opened: Open) -> None:
+    notes = Notes()
+    session = opened(notes.tools)
+    first = list(session.start("go", plan=CHAIN))[-1]
+    session.store.path(first["record"]["steps"][1]["refs"]).unlink()  # type: ignore[union-attr]
+    notes.runs = []
+    last = list(session.again())[-1]
+    assert notes.runs == ["a+", "a++"]
+    assert last["answer"] == first["answer"]
+
+
+def test_a_new_version_of_a_tool_runs_again(opened: Open) -> None:
+    list(opened(Notes().tools).start("go", plan=CHAIN))
+    newer = Notes(version="2")
+    list(opened(newer.tools).again())
+    assert sorted(newer.runs) == ["a", "a+", "a++", "b"]
+
+
+def test_other_weights_run_again(opened: Open, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = []
+
+    @tool
+    def look(text: Text) -> Text:
+        """Look with weights."""
+        runs.append(weights.use(settings().role("face")))
+        return text
+
+    session = opened({"look": look})
+    list(session.start("go", plan=plan(("look", {"text": "x"}))))
+    list(session.again())
+    assert len(runs) == 1
+    monkeypatch.setenv("SUPERLINK_ROLE_FACE", "yolo26n")
+    settings.cache_clear()
+    assert states(list(session.again())[-1]["record"]) == {"s1": "failed"}  # those weights are not here
+
+
+def test_a_plan_that_failed_can_be_brought_again(opened: Open) -> None:
+    notes = Notes()
+    notes.failing = {"a"}
+    session = opened(notes.tools)
+    broken = plan(("note", {"text": "a"}), ("note", {"text": "$s1"}))
+    assert states(list(session.start("go", plan=broken))[-1]["record"]) == {"s1": "failed", "s2": "skipped"}
+    notes.failing = set()
+    done = list(session.start("go", plan=broken))[-1]
+    assert done["record"]["problems"] == []
+    assert states(done["record"]) == {"s3": "finished", "s4": "finished"}
+
+
+def test_what_never_ran_is_no_turn_to_go_on_with(opened: Open) -> None:
+    session = opened(TOOLS, plan(("detect", {"labels": ["dog"]}), ("blur", {})))
+    with pytest.raises(SessionError, match="no plan has run"):
+        session.again()
+    list(session.start("blur", {"image": picture()}))
+    with pytest.raises(SessionError, match="no plan has run"):
+        session.again()
+    list(session.resume({"action": "reject"}))
+    with pytest.raises(SessionError, match="no plan has run"):
+        session.again()
+
+
+def test_a_forgotten_thread_is_new_and_numbers_from_one(opened: Open) -> None:
+    notes = Notes()
+    session = opened(notes.tools)
+    list(session.start("go", plan=CHAIN))
+    session.forget()
+    assert session.state()["stands"] == "new"
+    assert list(list(session.start("go", plan=CHAIN))[-1]["outputs"]) == ["s3", "s4"]

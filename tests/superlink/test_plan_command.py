@@ -1,0 +1,39 @@
+"""``superlink plan`` for a file of requests, with a planner that needs no weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from superlink.cli import main
+from superlink.commands import plan as command
+from tests.agents.fakes import Scripted, plan
+
+DOG = plan(("detect", {"labels": ["dog"]}))
+
+
+@pytest.fixture
+def requests(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(command, "make_planner", lambda given: Scripted([DOG] * 9))
+    file = tmp_path / "in.jsonl"
+    file.write_text('{"request": "box the dog", "media": ["image"]}\n\n{"id": "b", "request": "find it", "media": ["image"]}\n')
+    return file
+
+
+def test_answers_are_written_whole(requests: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out.jsonl"
+    assert main(["plan", "--requests", str(requests), "--out", str(out)]) == 0
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == [1, "b"]
+    before = out.read_bytes()
+    requests.write_text(requests.read_text() + "not json\n")
+    assert main(["plan", "--requests", str(requests), "--out", str(out)]) == 1
+    assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]
+
+
+def test_a_full_disk_and_a_missing_file_are_told(
+    requests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "--requests", str(requests), "--out", "/dev/full"]) == 1
+    assert "/dev/full cannot be written: the disk is full" in capsys.readouterr().err
+    assert main(["plan", "--requests", str(tmp_path / "none.jsonl")]) == 1
+    assert "none.jsonl cannot be read" in capsys.readouterr().err
