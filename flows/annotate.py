@@ -36,7 +36,8 @@ FAILURES = "failures.txt"
 
 Told = Callable[[dict[str, Any]], None]
 """Told what happens, as plain JSON by "event": ``plan`` (tree, hash), ``scan`` (items, new, changed, gone, left_out,
-skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts)."""
+skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts), ``aside``
+(file: of a person, that was in the way of an export and is kept)."""
 
 
 class AnnotateError(SuperlinkError):
@@ -279,6 +280,6 @@ def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | No
     for name in fitting(ledger) if formats is None else formats:
         if not summary.done and name != "report":
             continue  # an empty data set helps nobody; why everything failed does
-        counts = export(ledger, store, name, out / name)
+        counts = export(ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)}))
         summary.exports[name] = out / name
         tell({"event": "export", "format": name, "folder": str(out / name), "counts": counts})

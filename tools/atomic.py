@@ -26,14 +26,15 @@ _WORDS: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", f"Free some space and {_AGAIN}"),
     errno.EDQUOT: ("the disk quota is used up", f"Free some space or ask for a larger quota, and {_AGAIN}"),
     errno.EROFS: ("the disk is read-only", f"Mount it for writing and {_AGAIN}, or give another folder"),
-    errno.EACCES: ("permission denied", f"Allow writing there and {_AGAIN}, or give another folder"),
-    errno.EPERM: ("the operation is not permitted", f"Allow writing there and {_AGAIN}, or give another folder"),
+    errno.EACCES: ("writing there is not allowed", f"Allow writing there and {_AGAIN}, or give another folder"),
+    errno.EPERM: ("writing there is not allowed", f"Allow writing there and {_AGAIN}, or give another folder"),
     errno.EFBIG: ("the file is larger than the disk or the limit of this process (ulimit -f) allows",
                   f"Raise the limit and {_AGAIN}, or give a folder on another disk"),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "Give a folder with a shorter path"),
     errno.EEXIST: ("there is a file where a folder should be", "Give another folder, or move that file away"),
     errno.ENOTDIR: ("a folder of its path is a file", "Give another folder, or move that file away"),
     errno.EISDIR: ("there is a folder of this name", "Move it away, or give another name"),
+    errno.EBUSY: ("it is in use, or another disk is mounted there", "Give another folder"),
     errno.EIO: ("the disk reports a fault", f"Check the disk and {_AGAIN}, or give a folder on another disk"),
 }
 
@@ -46,7 +47,9 @@ def write_error(error: OSError, path: str | os.PathLike[str], what: str = "") ->
         path: what was to be written.
         what: a name for it in the sentence; by default the path.
     """
-    why, hint = _WORDS.get(error.errno or 0, (error.strerror or str(error), f"Check {path} and {_AGAIN}"))
+    system = error.strerror or str(error)
+    why, hint = _WORDS.get(error.errno or 0, ("", f"Check {path} and {_AGAIN}"))
+    why = f"{why} ({system})" if why else system
     return WriteError(f"{what or path} cannot be written: {why}", hint)
 
 
@@ -142,39 +145,51 @@ def flush(path: Path) -> None:
         os.close(file)
 
 
+def prefix(place: Path) -> str:
+    """How the names of temporary files and folders beside a path begin."""
+    # A hash, as a name of 255 bytes leaves no room for more.
+    return f".superlink-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}-"
+
+
+def lock(file: int, wait: bool = False) -> bool:
+    """Lock an open file or folder; the system frees it however the process ends.
+
+    Args:
+        file: its descriptor.
+        wait: until another process frees it.
+
+    Returns:
+        False when another holds it, or where there are no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
 def _draft(place: Path, mode: int) -> tuple[Path, int]:
     """Make a temporary file beside a path, locked for as long as its descriptor is open."""
-    # A hash, as a name of 255 bytes leaves no room for more.
-    prefix = f".superlink-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}-"
-    _sweep(place.parent, prefix)
+    _sweep(place)
     while True:
-        draft = place.with_name(f"{prefix}{secrets.token_hex(4)}.part")
+        draft = place.with_name(f"{prefix(place)}{secrets.token_hex(4)}.part")
         file = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
-        _lock(file)
+        lock(file)
         if os.fstat(file).st_nlink:  # not swept by another process between the two
             return draft, file
         os.close(file)
 
 
-def _sweep(folder: Path, prefix: str) -> None:
+def _sweep(place: Path) -> None:
     """Remove temporary files that no process holds any more."""
-    for left in folder.glob(f"{prefix}*.part") if fcntl else ():
+    for left in place.parent.glob(f"{prefix(place)}*.part"):
         with contextlib.suppress(OSError):
             file = os.open(left, os.O_RDONLY)
             try:
-                if _lock(file):
+                if lock(file):
                     left.unlink(missing_ok=True)
             finally:
                 os.close(file)
-
-
-def _lock(file: int) -> bool:
-    """Lock a descriptor; the system frees it however the process ends. False when another holds it or none can be had."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (OSError, AttributeError):
-        return False
-    return True
 
 
 def _mode_of(path: Path) -> int | None:

@@ -1,16 +1,17 @@
 """Data sets in the formats of the field, written from the ledger without running anything."""
 
 import json
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from flows.exports.reading import Reading
 from flows.ledger import Ledger
+from tools.atomic import write_error
 from tools.errors import SuperlinkError
 from tools.store import Store
+from tools.swap import files_in, replaced_folder
 
 FORMATS = {
     "coco": "flows.exports.coco",
@@ -31,49 +32,52 @@ class ExportError(SuperlinkError):
     """A data set cannot be written in a format."""
 
 
-def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterable[str] = ()) -> dict[str, Any]:
+def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterable[str] = (),
+           aside: Callable[[Path], None] | None = None) -> dict[str, Any]:  # fmt: skip
     """Write the items that are done as a data set, and `provenance.json` beside it.
 
-    The same ledger gives the same bytes. The folder is replaced as a whole once everything is written.
+    The same ledger gives the same bytes. The folder is exchanged as a whole once everything is written and on the disk,
+    so that a process that is killed leaves the old export or the new one. Files in it that no export wrote are kept.
 
     Args:
         ledger: of the run.
         store: where its values are.
         name: of the format, one of `FORMATS`.
-        folder: where it goes; must be missing, empty, or an export of before.
+        folder: where it goes.
         steps: whose results to write; by default the plan's outputs that the format can hold, or else the last steps of
             a kind that it can.
+        aside: told of each file that no export wrote and that went to `FOLDER.kept`, as the export has one of its name.
 
     Returns:
         What `provenance.json` has under "counts".
 
     Raises:
-        ExportError: when there is no such format, something else is in the folder, or it cannot be written.
+        ExportError: when there is no such format, or it cannot be written.
         StoreError: when a value is no longer in the store.
     """
     if name not in FORMATS:
         raise ExportError(f"There is no export format {name!r}", f"Formats are {', '.join(FORMATS)}")
-    if folder.exists() and any(folder.iterdir()) and not (folder / PROVENANCE).is_file():
-        raise ExportError(f"{folder} holds files that are no export", "Name another folder, or empty it")
     writer = import_module(FORMATS[name])
-    draft = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(draft, ignore_errors=True)
     reading = Reading(ledger, store, writer.KINDS, tuple(steps))
     try:
-        draft.mkdir(parents=True)
-        counts: dict[str, Any] = writer.write(reading, draft, name)
-        provenance = {**reading.provenance(), "format": name, "counts": counts}
-        text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
-        (draft / PROVENANCE).write_text(text + "\n", encoding="utf-8")
-    except BaseException as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise ExportError(f"The export {name} cannot be written to {folder}: {error.strerror or error}",
-                              "Check the permissions and the space left, and give the same command again") from error  # fmt: skip
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
-    draft.replace(folder)
+        with replaced_folder(folder, _ours, aside) as draft:
+            counts: dict[str, Any] = writer.write(reading, draft, name)
+            provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), PROVENANCE]}
+            text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
+            (draft / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        told = write_error(error, folder, f"The export {name} in {folder}")
+        raise ExportError(told.message, told.hint) from error
     return counts
+
+
+def _ours(folder: Path) -> Collection[str]:
+    """The files that an export before wrote into its folder, by its own word."""
+    try:
+        told = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        return set(told["files"])
+    except (OSError, ValueError, KeyError, TypeError):  # a person's own folder, or what is left of an export
+        return set()
 
 
 def fitting(ledger: Ledger) -> list[str]:

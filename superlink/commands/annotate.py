@@ -132,6 +132,8 @@ class Progress:
                     self.console.print(f"skipped: {event['skipped']}")
             case "forecast":
                 self.console.print(_forecast(event["forecast"]))
+            case "aside":
+                self.console.print(f"{one_line(event['file'])}: kept; the export has a file of the same name")
             case "progress":
                 note = f"{event['failed']} failed, {_time(event['left'])} left"
                 if not self.console.is_terminal:

@@ -30,8 +30,12 @@ def export(given: argparse.Namespace) -> int:
         store = Store(ledger.fact("store") or settings().store_url)
         for name in given.formats:
             folder = (given.to or given.run) / name
-            counts = write(ledger, store, name, folder, given.step)
+            counts = write(ledger, store, name, folder, given.step, aside=_aside)
             say(f"{one_line(folder)}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
     finally:
         ledger.close()
     return 0
+
+
+def _aside(file: Path) -> None:
+    say(f"{one_line(file)}: kept; the export has a file of the same name")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from flows.exports import ExportError, export
+from flows.exports import export
 from flows.exports.files import outline
 from flows.ledger import Ledger
 from flows.review import Routing, queue, resolve
@@ -420,11 +420,32 @@ def test_the_same_ledger_gives_the_same_bytes(run: Run, pictures: Path, tmp_path
         assert len(files) > 1
         for file in files:
             assert (tmp_path / "out" / name / file).read_bytes() == (tmp_path / "again" / name / file).read_bytes()
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter.txt").write_text("keep")
-    with pytest.raises(ExportError):
-        export(ledger, Store(settings().store_url), "coco", tmp_path / "mine")
-    assert (tmp_path / "mine" / "letter.txt").exists()
+    ledger.close()
+
+
+def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost(run: Run, pictures: Path, tmp_path: Path) -> None:
+    out = run(pictures, formats=["voc", "jsonl"]).exports["voc"]
+    whole = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / "provenance.json").unlink()
+    (out / "Annotations" / "p0000.xml").write_bytes(whole[Path("Annotations/p0000.xml")][:100])
+    (out / "Annotations" / "p0001.xml").unlink()
+    (out / "Annotations" / "letter.txt").write_text("keep")
+    (tmp_path / "out" / "jsonl" / "provenance.json").write_text("[]")
+    aside: list[Path] = []
+    ledger = Ledger.existing(tmp_path / "out")
+    for number in range(2):  # what was left in the folder is left there by exports to come
+        for name in ("voc", "jsonl"):
+            export(ledger, Store(settings().store_url), name, tmp_path / "out" / name, aside=aside.append)
+        assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
+            **whole, Path("Annotations/letter.txt"): b"keep"}, number
+    # Whose these two are cannot be known.
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in aside] == ["voc.kept/Annotations/p0000.xml", "jsonl.kept/provenance.json"]
+    # What an export wrote and the next one does not is gone.
+    with ledger.writing():
+        ledger.db.execute("UPDATE items SET state = 'gone' WHERE name = 'p0000.jpg'")
+    export(ledger, Store(settings().store_url), "voc", out)
+    left = {path.name for path in (out / "Annotations").rglob("*")}
+    assert "p0000.xml" not in left and {"p0001.xml", "letter.txt"} <= left
     ledger.close()
 
 

@@ -21,6 +21,7 @@ from flows.shard import RunStopped
 from flows.source import scan
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run
+from tools import swap
 from tools.errors import StoreError
 from tools.store import Store
 
@@ -79,20 +80,26 @@ def test_a_disk_that_fails_while_it_is_flushed(run: Run, pictures: Path, monkeyp
     assert run(pictures, DARKEN, shard=6, formats=FORMATS).done == 12
 
 
-def test_an_export_on_a_full_disk_leaves_the_one_before(run: Run, pictures: Path, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+@pytest.mark.parametrize(("what", "code", "words"), [
+    ("shutil.copyfileobj", errno.ENOSPC, r"mirror cannot be written: the disk is full \(No space .* Free some space and give the same"),
+    ("shutil.copyfileobj", errno.EDQUOT, "the disk quota is used up"), ("os.rename", errno.EIO, "the disk reports a fault"),
+    ("os.mkdir", errno.EROFS, r"mirror cannot be written: the disk is read-only \(Read-only .* Mount it")])
+def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(run: Run, pictures: Path, tmp_path: Path, what: str, code: int,
+                                                                     words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run(pictures, DARKEN, formats=["mirror"])
-    before = sorted((tmp_path / "out" / "mirror").rglob("*"))
-
-    def full(*given: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(shutil, "copyfileobj", full)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")}
     ledger = Ledger.existing(tmp_path / "out")
-    with pytest.raises(ExportError, match="No space left"):
+
+    def fails(*given: object, **more: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patched, pytest.raises(ExportError, match=words):
+        patched.setattr(swap, "_exchange", lambda one, other: False)  # with two renames, so that one can fail
+        patched.setattr(what, fails)
         export(ledger, Store(ledger.fact("store")), "mirror", tmp_path / "out" / "mirror")
-    assert sorted((tmp_path / "out" / "mirror").rglob("*")) == before and len(before) > 12
-    assert not list((tmp_path / "out").glob(".*.part"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")} == before and len(before) > 12
+    assert not list((tmp_path / "out").glob(".superlink*"))
+    export(ledger, Store(ledger.fact("store")), "mirror", tmp_path / "out" / "mirror")
 
 
 def test_what_a_power_cut_left_short_is_made_again(run: Run, pictures: Path, tmp_path: Path) -> None:
