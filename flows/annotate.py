@@ -83,7 +83,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
              tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None, pilot: int = 8,
              shard: int = 64, workers: int | Workers = 1, retry_failed: bool = False, limit: int | None = None,
              budget: Sequence[str] = (), formats: Sequence[str] | None = None, routing: Routing | None = None,
-             store: str = "", told: Told | None = None) -> Summary:  # fmt: skip
+             store: str = "", relocate: bool = False, told: Told | None = None) -> Summary:  # fmt: skip
     """Do what a request says to every item of a source. Given again, it goes on where it stopped.
 
     Args:
@@ -103,6 +103,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
         formats: of exports; those that fit by default.
         routing: what goes to review.
         store: where values are; as the settings say by default.
+        relocate: the files of this run were moved to this source, and its values to the store of the settings.
         told: told what happens.
 
     Raises:
@@ -117,7 +118,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
     try:
         with _held(out):
             job, pending, summary = prepare(request, source, out, plan, planner, tools, retry_failed, limit, routing,
-                                            store, tell)  # fmt: skip
+                                            store, relocate, tell)  # fmt: skip
             ledger = opened(job)[0]
             try:
                 ids = _piloted(job, ledger, pending, pilot, approve, summary, tell)
@@ -144,7 +145,7 @@ def agreed(request: str, source: str, out: Path, *, plan: Plan | None = None, pl
         SourceError, PlanRefused, AnnotateError: as of `annotate`.
     """
     with _held(out):
-        prepare(request, source, out, plan, planner, tools, False, None, routing, "", told or (lambda event: None))
+        prepare(request, source, out, plan, planner, tools, False, None, routing, "", False, told or (lambda event: None))
         ledger = Ledger(out / FILE)
         try:
             _approved(ledger, approve, None)
@@ -165,7 +166,7 @@ def _held(out: Path) -> Iterator[None]:
 
 
 def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Planner | None, tools: Sequence[str],
-            retry_failed: bool, limit: int | None, routing: Routing | None, store: str, tell: Told
+            retry_failed: bool, limit: int | None, routing: Routing | None, store: str, relocate: bool, tell: Told
             ) -> tuple[Job, list[int], Summary]:  # fmt: skip
     """Plan, scan, and find out what is to do; nothing is worked yet.
 
@@ -178,16 +179,18 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
     ledger = Ledger(out / FILE)
     try:
         place = source if "://" in source else str(Path(source).expanduser().absolute())
-        if ledger.fact("source") not in (None, place):
-            raise AnnotateError(f"{out} holds a run over {ledger.fact('source')}", "Give another folder with --out")
+        before = ledger.fact("source")
+        if before not in (None, place) and ledger.moved(before) != place and not relocate:
+            raise AnnotateError(f"{out} holds a run over {before}",
+                                f"Give another folder with --out, or --relocate if those files are now at {place}")  # fmt: skip
+        values = _store_for(ledger, store, relocate)
         if plan is None and request and ledger.fact("request") == request:
             plan = ledger.plan
         checked = _planned(request, plan, planner, known, items)
         kind = wanted(checked)
         mark = signature(checked, known)
         own = [item for item in items if item.media in ("", kind) or (kind == "audio" and item.media == "video")]
-        taken = ledger.take(own)
-        values = store or str(ledger.fact("store") or settings().store_url)
+        taken = ledger.take(own, place)
         ledger.note(source=place, request=checked.request, plan=json.loads(checked.dumps()), signature=mark, store=values)
         pending = ledger.pending(mark, retry_failed)[:limit]
     finally:
@@ -198,6 +201,24 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
     facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
     job = Job(str(out), values, tuple(map(str, tools)), facts, mark)
     return job, pending, Summary(items=taken.items)
+
+
+def _store_for(ledger: Ledger, store: str, relocate: bool) -> str:
+    """The address of the values, found usable before the first item.
+
+    Raises:
+        StoreUnusable: when values cannot be written there.
+        AnnotateError: when the store of the run is gone, and the settings name another.
+    """
+    before, now = str(ledger.fact("store") or ""), settings().store_url
+    values = store or (now if relocate else before or now)
+    if "://" not in values:
+        values = str(Path(values).expanduser().absolute())  # the next run may be given elsewhere
+    if not store and values == before != now and "://" not in values and not Path(values).exists():
+        raise AnnotateError(f"The store {values}, where this run keeps its values, is not there",
+                            f"Put it back, or give --relocate to use {now}; what is not there is made again")  # fmt: skip
+    Store(values).check()
+    return values
 
 
 def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool],

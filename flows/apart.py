@@ -19,7 +19,7 @@ from flows.ledger import Ledger, listed
 from flows.shard import Outcome, Run, RunStopped, run_shard
 from tools.store import Store
 
-_FACTS = ("plan", "signature", "source")
+_FACTS = ("plan", "signature", "source", "root")
 # What is copied of each table; a review's number is the ledger's own.
 _COLUMNS = {
     "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
@@ -119,9 +119,9 @@ def _read(ledger: Ledger, table: str, where: str = "1") -> list[tuple[Any, ...]]
 
 
 def _write(ledger: Ledger, rows: Rows) -> None:
-    """Put rows into their tables. Finished work and verdicts that are there stay as they are."""
+    """Put rows into their tables. Verdicts that are there stay as they are."""
     for table, some in rows.items():
-        verb = "IGNORE" if table in ("works", "review") else "REPLACE"
+        verb = "IGNORE" if table == "review" else "REPLACE"
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns.split(",")))
         ledger.db.executemany(f"INSERT OR {verb} INTO {table} ({columns}) VALUES ({marks})", some)

@@ -91,7 +91,7 @@ class Desk(Store):
         """Wait until the disk has everything that was put.
 
         Raises:
-            StoreError: when it has not; what it lacks is taken out of the store, so that it counts as never made.
+            StoreUnusable: when it has not; what it lacks is taken out of the store, so that it counts as never made.
         """
         flushing, self._flushing = self._flushing, []
         failed: list[OSError] = []
@@ -102,8 +102,7 @@ class Desk(Store):
                 target.unlink(missing_ok=True)
                 failed.append(error)
         if failed:
-            raise StoreError(f"{len(failed)} values cannot be written to the store {self.url}: {failed[0]}",
-                             "Check the disk and the space left") from failed[0]  # fmt: skip
+            raise self._unusable(failed[0]) from failed[0]
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
         """Store a value and keep it at hand."""

@@ -106,7 +106,7 @@ def task_runner(name: str, workers: int) -> TaskRunner[Any]:
 def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, approved: str = "", request: str = "",
                   tools: list[str] | None = None, shard: int = 64, workers: int = 1, runner: str = "threads",
                   retry_failed: bool = False, limit: int | None = None, budget: list[str] | None = None,
-                  formats: list[str] | None = None, routing: dict[str, Any] | None = None, store: str = ""
+                  formats: list[str] | None = None, routing: dict[str, Any] | None = None, store: str = "", relocate: bool = False
                   ) -> State[dict[str, Any]]:  # fmt: skip
     """Do what an approved plan says to every item of a source, one task for each shard.
 
@@ -126,6 +126,7 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
         formats: of exports; those that fit by default.
         routing: what goes to review, as of `Routing.facts`.
         store: where values are; as the settings say by default.
+        relocate: as of `annotate`.
 
     Returns:
         How it ended, as a state: Cached when there was nothing left to run.
@@ -142,7 +143,7 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
                 request, source, Path(out), plan=chosen, planner=at_hand.planner, tools=tools or (), approve=at_hand.approve,
                 pilot=at_hand.pilot, shard=shard, workers=prefect_workers(workers, runner), retry_failed=retry_failed,
                 limit=limit, budget=budget or (), formats=formats, routing=Routing.of(routing) if routing else None,
-                store=store, told=board.told,
+                store=store, relocate=relocate, told=board.told,
             )  # fmt: skip
         board.ended(summary)
     except (SuperlinkError, CancelledRun, KeyboardInterrupt) as error:
@@ -162,7 +163,8 @@ def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None
                       tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None,
                       pilot: int = 8, shard: int = 64, workers: int = 1, retry_failed: bool = False,
                       limit: int | None = None, budget: Sequence[str] = (), formats: Sequence[str] | None = None,
-                      routing: Routing | None = None, told: Told | None = None, runner: str = "processes"
+                      routing: Routing | None = None, relocate: bool = False, told: Told | None = None,
+                      runner: str = "processes"
                       ) -> Summary:  # fmt: skip
     """`annotate` as a flow run of the server that is configured; takes, gives and raises the same.
 
@@ -183,7 +185,7 @@ def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None
             request=request or (plan.request if plan else ""), tools=[str(Path(file).absolute()) for file in tools], shard=shard, workers=workers,
             runner="threads" if workers == 1 and runner == "processes" else runner, retry_failed=retry_failed, limit=limit,
             budget=list(budget), formats=None if formats is None else list(formats),
-            routing=None if routing is None else routing.facts(), return_state=True,
+            routing=None if routing is None else routing.facts(), relocate=relocate, return_state=True,
         )  # fmt: skip
         if not box:
             state.result()

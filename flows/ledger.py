@@ -5,7 +5,9 @@ with the same content share it and a changed plan finds again what it has in com
 """
 
 import json
-import sqlite3
+import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,38 +16,18 @@ from typing import Any, NamedTuple
 
 from agents.plan import Plan
 from agents.state import Refs
+from flows import schema
 from flows.source import Item
+from tools.database import Database, connect
 from tools.errors import SuperlinkError
 from tools.store import Ref
 
 FILE = "ledger.sqlite"
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- state: new, done, failed, gone (no longer in the source). signature: of the plan for which it is done or failed.
-CREATE TABLE items (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL,
-    scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
-    sha256 TEXT, ref TEXT, error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '');
-CREATE INDEX items_state ON items (state, signature);
-CREATE TABLE steps (
-    item INTEGER NOT NULL REFERENCES items (id), step TEXT NOT NULL, state TEXT NOT NULL, work TEXT NOT NULL,
-    error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0,
-    PRIMARY KEY (item, step)) WITHOUT ROWID;
--- base: of tool, version, arguments and inputs. key: of these and the weights that were used. roles: which roles pointed
--- to these weights. refs: what came out, with its provenance.
-CREATE TABLE works (
-    key TEXT PRIMARY KEY, base TEXT NOT NULL, tool TEXT NOT NULL, weights TEXT NOT NULL, roles TEXT NOT NULL,
-    refs TEXT NOT NULL, seconds REAL NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX works_base ON works (base);
--- One thing that was found, for a person to look at. sha256 and place: of the value and within it.
-CREATE TABLE review (
-    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, step TEXT NOT NULL, sha256 TEXT NOT NULL, place INTEGER NOT NULL,
-    label TEXT NOT NULL, score REAL NOT NULL, reason TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT '',
-    correct TEXT NOT NULL DEFAULT '', who TEXT NOT NULL DEFAULT '', time TEXT NOT NULL DEFAULT '',
-    UNIQUE (item, step, sha256, place));
-CREATE INDEX review_open ON review (verdict, reason);
-"""
+RESULTS = ("*/provenance.json", "failures.txt", "pilot.png")
+"""What a folder holds where a run has been, as patterns."""
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_REF = {"kind": str, "sha256": str, "media_type": str, "bytes": int, "summary": dict}
 
 
 class LedgerError(SuperlinkError):
@@ -111,22 +93,37 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         """Open or make the file."""
         self.file = file
+        self.db: Database = connect(file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError)
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self.db = sqlite3.connect(file, timeout=60, isolation_level=None, check_same_thread=False)
-            # A killed process loses nothing; a power cut may lose the last moments, which are then worked again.
-            self.db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4000;")
-            with self.writing():
-                version = self.db.execute("PRAGMA user_version").fetchone()[0]
-                if version == 0:
-                    for statement in _SCHEMA.split(";"):
-                        self.db.execute(statement)
-                    self.db.execute(f"PRAGMA user_version = {_VERSION}")
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"The ledger {file} cannot be opened: {error}",
-                              "Check the folder's permissions and the space left") from error  # fmt: skip
-        if version not in (0, _VERSION):
-            raise LedgerError(f"The ledger {file} is of version {version}, not {_VERSION}", "Use another folder")
+            self.db.execute("PRAGMA cache_size = -4000")
+            if self._version() != schema.VERSION:
+                with self.writing():  # another process may be about to do the same
+                    self._bring_up_to_date(self._version())
+            if missing := schema.NAMES - self._tables():
+                raise self.db.damaged(f"its table {min(missing)} is missing")
+        except BaseException:
+            self.db.close()
+            raise
+
+    def _bring_up_to_date(self, version: int) -> None:
+        if version > schema.VERSION:
+            raise LedgerError(f"The ledger {self.file} was written by a newer superlink (layout {version}; this one knows "
+                              f"{schema.VERSION})", "Update superlink, or give another folder")  # fmt: skip
+        if version:
+            schema.migrate(self.db, version)
+        elif self._tables():
+            raise LedgerError(f"{self.file} is no ledger but another program's database",
+                              "Move it away, or give another folder")  # fmt: skip
+        elif str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS):
+            raise self.db.damaged("it is empty, although the folder holds results of a run")
+        else:
+            schema.create(self.db)
+
+    def _version(self) -> int:
+        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _tables(self) -> set[str]:
+        return {row[0] for row in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     @classmethod
     def existing(cls, folder: Path) -> "Ledger":
@@ -150,29 +147,27 @@ class Ledger:
         Raises:
             LedgerError: when the disk is full or the file cannot be written.
         """
+        self.db.execute("BEGIN IMMEDIATE")
         try:
-            self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self.db.execute("ROLLBACK")
-                raise
+            yield
             self.db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise LedgerError(f"The ledger {self.file} cannot be written: {error}",
-                              "Free some space and give the same command again; it goes on where it stopped"
-                              ) from error  # fmt: skip
+        except BaseException:
+            if self.db.in_transaction:  # a full disk ends it by itself
+                self.db.execute("ROLLBACK")
+            raise
 
     def fact(self, name: str) -> Any:
         """A fact of the run ("plan", "signature", "source", "review", …), or None."""
         row = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        try:
+            return None if row is None else json.loads(row[0])
+        except ValueError as error:
+            raise self.db.damaged(f"its fact {name!r} is no JSON") from error
 
     def note(self, **facts: Any) -> None:
         """Set facts of the run."""
         with self.writing():
-            self.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)",
-                                [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()])  # fmt: skip
+            self._set(facts)
 
     @property
     def plan(self) -> Plan:
@@ -184,31 +179,61 @@ class Ledger:
         plan = self.fact("plan")
         if plan is None:
             raise LedgerError(f"The ledger {self.file} has no plan yet", "Run superlink annotate first")
-        return Plan.load(plan)
+        try:
+            return Plan.load(plan)
+        except SuperlinkError as error:
+            raise self.db.damaged(f"its plan is none: {error.message}") from error
 
-    def take(self, items: Iterable[Item]) -> Taken:
-        """Take in a scan. Items whose size and stamp are as before keep what was done on them."""
+    @property
+    def root(self) -> str:
+        """The folder that addresses of items are relative to, wherever it was moved together with the run; "" for none."""
+        root = str(self.fact("root") or "")
+        return root if not root or os.path.exists(root) else self.moved(root)
+
+    def moved(self, path: str) -> str:
+        """Where a path would be now, had it been moved together with the run's folder since the last scan."""
+        before, now = self.fact("out"), os.path.abspath(self.file.parent)
+        if not before or before == now or not os.path.isabs(path):
+            return path
+        there = os.path.normpath(os.path.join(now, os.path.relpath(path, before)))
+        return there if os.path.exists(there) else path
+
+    def located(self, address: bytes) -> str:
+        """The path or URL that a row's address stands for."""
+        return _located(address, self.root)
+
+    def take(self, items: Sequence[Item], source: str = "") -> Taken:
+        """Take in a scan. Items whose size and stamp are as before keep what was done on them, wherever they are now.
+
+        Args:
+            items: that were found.
+            source: where; its folder may later be moved together with the run's.
+        """
+        root = source if os.path.isdir(source) else _common_folder(items)
         with self.writing():
-            before = {row[0]: row[1:] for row in self.db.execute("SELECT name, size, stamp, state FROM items")}
+            before = {row[0]: row[1:] for row in self.db.execute("SELECT name, address, size, stamp, state FROM items")}
             scan = int(self.fact("scan") or 0) + 1
-            self.db.execute("INSERT OR REPLACE INTO facts VALUES ('scan', ?)", (str(scan),))
-            count = new = changed = 0
-            rows = []
+            facts = {"scan": scan, "root": root, "out": os.path.abspath(self.file.parent)}
+            self._set(facts)
+            new = changed = 0
+            rows: list[tuple[Any, ...]] = []
+            moved: list[tuple[bytes, str]] = []
             for item in items:
-                count += 1
-                known = before.get(item.name)
-                same = known is not None and known == (item.size, item.stamp, known[2]) and known[2] != "gone"
-                if not same:
+                known = before.pop(item.name, None)
+                address = _packed(item.address, root)
+                if known is None or known[1:3] != (item.size, item.stamp) or known[3] == "gone":
                     new, changed = new + (known is None), changed + (known is not None)
-                    rows.append((item.name, _packed(item.address), item.size, item.stamp, scan))
-                before.pop(item.name, None)
+                    rows.append((item.name, address, item.size, item.stamp, scan))
+                elif known[0] != address:
+                    moved.append((address, item.name))
             self.db.executemany(
                 "INSERT INTO items (name, address, size, stamp, scan) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET address = excluded.address, size = excluded.size, stamp = excluded.stamp, scan = excluded.scan, "
                 "state = 'new', signature = '', sha256 = NULL, ref = NULL, error = '', hint = ''", rows)  # fmt: skip
-            gone = [(name,) for name, facts in before.items() if facts[2] != "gone"]
+            self.db.executemany("UPDATE items SET address = ? WHERE name = ?", moved)
+            gone = [(name,) for name, was in before.items() if was[3] != "gone"]
             self.db.executemany("UPDATE items SET state = 'gone', signature = '' WHERE name = ?", gone)
-        return Taken(count, new, changed, len(gone))
+        return Taken(len(items), new, changed, len(gone))
 
     def pending(self, signature: str, retry_failed: bool = False) -> list[int]:
         """Numbers of the items to work on, in order of name: all that are not settled for this signature.
@@ -224,8 +249,11 @@ class Ledger:
     def entries(self, ids: Sequence[int]) -> list[Entry]:
         """Items by number, in that order."""
         marks = ",".join("?" * len(ids))
-        found = {row[0]: _entry(row) for row in self.db.execute(
+        root = self.root
+        found = {row[0]: _entry(row, root) for row in self.db.execute(
             f"SELECT id, name, address, size, stamp, state, ref FROM items WHERE id IN ({marks})", list(ids))}  # fmt: skip
+        if lost := set(ids) - found.keys():
+            raise self.db.damaged(f"it lacks the item {min(lost)}")
         return [found[number] for number in ids]
 
     def opened(self, refs: Mapping[int, Ref]) -> None:
@@ -235,30 +263,40 @@ class Ledger:
                                 [(ref["sha256"], _json(ref), number) for number, ref in refs.items()])  # fmt: skip
 
     def candidates(self, bases: Sequence[str]) -> dict[str, list[Work]]:
-        """Finished work with these bases, whatever weights were used."""
+        """Finished work with these bases, whatever weights were used; what cannot be read counts as never done."""
         marks = ",".join("?" * len(bases))
         found: dict[str, list[Work]] = {}
         for row in self.db.execute(
             f"SELECT key, base, tool, weights, roles, refs, seconds FROM works WHERE base IN ({marks})", list(bases)
         ):
             key, base, tool, weights, roles, refs, seconds = row
-            found.setdefault(base, []).append(Work(key, base, tool, weights, roles, json.loads(refs), seconds))
+            read = refs_in(refs)
+            if read is not None and all(_json_in(text) is not None for text in (weights, roles)):
+                found.setdefault(base, []).append(Work(key, base, tool, weights, roles, read, seconds))
         return found
 
     def record(self, works: Iterable[Work], steps: Iterable[StepRow]) -> None:
-        """Write finished work, and how steps came out, at once."""
+        """Write finished work, and how steps came out, at once.
+
+        Work of a known key was done again because what came out was lost, so it takes the place of the old.
+        """
         with self.writing():
             self.db.executemany(
-                "INSERT OR IGNORE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(*work[:5], _json(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
                  for work in works])  # fmt: skip
             self.db.executemany("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", list(steps))
 
     def settle(self, outcomes: Iterable[tuple[int, str, str, str]], signature: str) -> None:
-        """Note that items are "done" or "failed" for a signature: number, state, error, hint of each."""
+        """Note that items are "done" or "failed" for a signature: number, state, error, hint of each.
+
+        What failed is opened anew when it is tried again, in case its noted content is at fault.
+        """
         with self.writing():
-            self.db.executemany("UPDATE items SET state = ?, error = ?, hint = ?, signature = ? WHERE id = ?",
-                                [(state, error, hint, signature, number) for number, state, error, hint in outcomes])  # fmt: skip
+            self.db.executemany(
+                "UPDATE items SET state = ?1, error = ?2, hint = ?3, signature = ?4, ref = iif(?1 = 'failed', NULL, ref), "
+                "sha256 = iif(?1 = 'failed', NULL, sha256) WHERE id = ?5",
+                [(state, error, hint, signature, number) for number, state, error, hint in outcomes])  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         """How many items are "done" and "failed" for the run's signature, "left", and "gone" from the source."""
@@ -291,13 +329,22 @@ class Ledger:
                 f"SELECT item, step, refs FROM steps JOIN works ON key = work WHERE item IN ({marks})", part
             ):
                 if step in names:
-                    refs.setdefault(item, {})[step] = json.loads(found)
+                    read = refs_in(found)
+                    if read is None:
+                        raise self.db.damaged(f"what step {step} gave for item {item} cannot be read")
+                    refs.setdefault(item, {})[step] = read
             for entry in self.entries(part):
+                if entry.ref is None:
+                    raise self.db.damaged(f"the content of {entry.name} cannot be read")
                 yield entry, refs.get(entry.id, {})
 
     @property
     def _signature(self) -> str:
         return str(self.fact("signature") or "")
+
+    def _set(self, facts: Mapping[str, Any]) -> None:
+        self.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)",
+                            [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()])  # fmt: skip
 
 
 def listed(refs: Refs) -> list[Ref]:
@@ -305,14 +352,47 @@ def listed(refs: Refs) -> list[Ref]:
     return refs if isinstance(refs, list) else [refs]
 
 
-def _entry(row: tuple[Any, ...]) -> Entry:
+def refs_in(text: str | None) -> Refs | None:
+    """References as a row has them, or None where they are none: SQLite does not notice a changed byte in a text."""
+    refs: Refs | None = _json_in(text)
+    return refs if isinstance(refs, dict | list) and all(map(_is_ref, listed(refs))) else None
+
+
+def _is_ref(ref: Any) -> bool:
+    return (isinstance(ref, dict) and all(isinstance(ref.get(name), kind) for name, kind in _REF.items())
+            and _SHA256.fullmatch(ref["sha256"]) is not None)  # fmt: skip
+
+
+def _json_in(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError:
+        return None
+
+
+def _entry(row: tuple[Any, ...], root: str) -> Entry:
     number, name, address, size, stamp, state, ref = row
-    return Entry(number, name, bytes(address).decode("utf-8", "surrogateescape"), size, stamp, state,
-                 None if ref is None else json.loads(ref))  # fmt: skip
+    found = refs_in(ref)
+    return Entry(number, name, _located(address, root), size, stamp, state, None if isinstance(found, list) else found)
 
 
-def _packed(address: str) -> bytes:
-    return address.encode("utf-8", "surrogateescape")
+def _located(address: bytes, root: str) -> str:
+    text = bytes(address).decode("utf-8", "surrogateescape")
+    return text if "://" in text or os.path.isabs(text) else os.path.join(root, text)
+
+
+def _packed(address: str, root: str) -> bytes:
+    inside = root and address.startswith(os.path.join(root, ""))
+    return (address[len(os.path.join(root, "")):] if inside else address).encode("utf-8", "surrogateescape")  # fmt: skip
+
+
+def _common_folder(items: Sequence[Item]) -> str:
+    """The deepest folder that holds all items of this computer; "" for none."""
+    folders = {os.path.dirname(item.address) for item in items if "://" not in item.address}
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:  # there are none, or they are on several drives
+        return ""
 
 
 def _json(data: Any) -> str:

@@ -17,13 +17,21 @@ from flows.keys import Present, base_key, finished
 from flows.ledger import Entry, Ledger, StepRow, Work, listed
 from flows.review import Routing, enqueue
 from flows.source import Item
-from tools.errors import MediaError, SettingsInvalid, StoreError, SuperlinkError, WeightsMissing, WeightsUnsafe
+from tools.errors import (
+    MediaError,
+    SettingsInvalid,
+    StoreError,
+    StoreUnusable,
+    SuperlinkError,
+    WeightsMissing,
+    WeightsUnsafe,
+)
 from tools.execute import call_many, joined, rows_of
 from tools.store import Ref
 
 BATCH = 16
 # Not the item's fault: every other item would end the same way.
-_EVERYWHERE = (WeightsMissing, WeightsUnsafe, SettingsInvalid)
+_EVERYWHERE = (WeightsMissing, WeightsUnsafe, SettingsInvalid, StoreUnusable)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 _NUMBER = re.compile(r"^(\w+(?: \(step \w+\))?), item \d+")
 
@@ -115,7 +123,6 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
     try:
         run.desk.flushed()  # an item is done when its results outlast a power cut
     except StoreError as error:
-        _stop_if_everywhere(error)
         raise RunStopped(error.message, error.hint) from error
     done = set(outcome.done)
     # Before they are settled: a settled item is not looked at again.

@@ -181,6 +181,10 @@ def connect(file: Path, name: str, repair: str, kind: type[SuperlinkError] = Sup
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+        log = file.with_name(f"{file.name}-wal")
+        # SQLite would begin anew and delete the log, which holds the latest rows.
+        if log.is_file() and log.stat().st_size and not (file.is_file() and file.stat().st_size):
+            raise damage(file, name, repair, f"it is missing or empty, although {log.name} is not", kind)
         database: Database = sqlite3.connect(file, timeout=timeout, isolation_level=isolation_level,
                                              check_same_thread=False, factory=Database)  # fmt: skip
     except (sqlite3.Error, OSError) as error:

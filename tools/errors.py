@@ -34,6 +34,10 @@ class StoreError(SuperlinkError):
     """A stored object is missing, damaged or cannot be written."""
 
 
+class StoreUnusable(StoreError):
+    """A store takes no value at all, or is laid out in a way that this superlink does not know."""
+
+
 class WriteError(SuperlinkError):
     """A file cannot be written: the disk is full or read-only, or permission is missing."""
 

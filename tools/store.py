@@ -10,12 +10,16 @@ from typing import Any, BinaryIO, NotRequired, TypedDict
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tools.errors import StoreError, SuperlinkError
+from tools.atomic import write_error
+from tools.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.values import KINDS
 from tools.values.base import Value
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
+LAYOUT = 1
+"""How values lie in a store: 1 is a folder for the first two digits of the hash, and a file of its whole hash in it."""
+_MARK = ".superlink-store"  # holds the layout; a store without one has the first
 
 
 class WeightsUsed(TypedDict):
@@ -74,6 +78,46 @@ class Store:
                              "Check the address; buckets need their fsspec package, such as s3fs") from error
         self._local = isinstance(self._files, LocalFileSystem)
         self._root = root.rstrip("/")
+        self._known = False
+
+    def check(self) -> None:
+        """Make the store ready for values: its folder is made and can be written, and its layout is one that is known.
+
+        Raises:
+            StoreUnusable: when not; then no value is at fault.
+        """
+        self._check_layout()
+        mark = f"{self._root}/{_MARK}"
+        try:
+            self._files.makedirs(self._root, exist_ok=True)
+            if not self._files.exists(mark):
+                self._files.pipe_file(mark, f"{LAYOUT}\n".encode())
+            if self._local:
+                draft = Path(self._root, f".{uuid.uuid4().hex}.tmp")
+                draft.touch()
+                draft.unlink()
+        except OSError as error:
+            raise self._unusable(error) from error
+        except Exception as error:  # clients of buckets have errors of their own
+            raise StoreUnusable(f"The store {self.url} cannot be written: {error}",
+                                "Check the address and the access to it") from error
+
+    def _unusable(self, error: OSError) -> StoreUnusable:
+        said = write_error(error, self.url, f"The store {self.url}")
+        return StoreUnusable(said.message, f"{said.hint}. SUPERLINK_STORE names another store")
+
+    def _check_layout(self) -> None:
+        if self._known:
+            return
+        mark = f"{self._root}/{_MARK}"
+        try:
+            found = re.match(rb"\d+", self._files.cat_file(mark))
+        except Exception:  # a new store, or one that cannot be read, which is told when a value is asked for
+            found = None
+        if found and int(found[0]) != LAYOUT:
+            raise StoreUnusable(f"The store {self.url} was written by another superlink (layout {int(found[0])}; this one "
+                                f"knows {LAYOUT})", "Update superlink, or name another store in SUPERLINK_STORE")
+        self._known = True
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
         """Store a value, unless its bytes are there already.
@@ -82,8 +126,11 @@ class Store:
         no half-written value.
 
         Raises:
-            StoreError: when it cannot be written.
+            StoreUnusable: when the store cannot be written.
+            StoreError: when the value cannot be read.
         """
+        self._check_layout()
+        sha256 = ""
         try:
             # Even for large media two passes are cheaper than writing what is there already.
             with value.stream() as stream:
@@ -93,9 +140,10 @@ class Store:
                     stream.seek(0)
                     self._write(stream, place, sha256)
         except OSError as error:
-            raise StoreError(f"A value of kind {value.kind} cannot be written to the store {self.url}: {error}",
-                             "Check that its file is still there, the store's permissions and the space left"
-                             ) from error
+            if sha256:  # all of the value was read
+                raise self._unusable(error) from error
+            raise StoreError(f"A value of kind {value.kind} cannot be read: {error}",
+                             "Check that its file is still there") from error
         ref: Ref = {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
                     "summary": value.summary()}
         if provenance is not None:
@@ -114,6 +162,7 @@ class Store:
         if kind is None:
             raise StoreError(f"The reference is to an unknown kind of value, {ref['kind']!r}",
                              f"Kinds are {', '.join(KINDS)}")
+        self._check_layout()
         path = self.path(ref)
         try:
             if path is not None:

@@ -241,7 +241,7 @@ def _failures(ledger: Ledger) -> str:
         "SELECT name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
         (ledger.fact("signature") or "",)
     ):  # fmt: skip
-        place = bytes(address).decode("utf-8", "replace")
+        place = ledger.located(address).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         for own in (place, item, item.rpartition("/")[2]):
             error, hint = error.replace(own, "…"), hint.replace(own, "…")
         groups.setdefault((error, hint), []).append(item)

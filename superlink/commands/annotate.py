@@ -33,6 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask after the pilot")
     parser.add_argument("--pilot", type=int, default=8, metavar="N", help="items to try first (default: 8; 0: none)")
     parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
+    parser.add_argument("--relocate", action="store_true", help="the files of the run in DIR were moved to SOURCE: keep what was done on them")
     parser.add_argument("--limit", type=_positive, metavar="N", help="so many items at most")
     add_work(parser)
     add_planner(parser)
@@ -77,7 +78,7 @@ def annotate(given: argparse.Namespace) -> int:
             given.request, given.source, given.out, plan=Plan.load(given.plan) if given.plan else None,
             planner=make_planner(given), tools=given.tools, approve=None if given.yes else asker(screen, "Run it on all?"),
             pilot=given.pilot, shard=given.shard, workers=given.workers, retry_failed=given.retry_failed,
-            limit=given.limit, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
+            limit=given.limit, relocate=given.relocate, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
         )  # fmt: skip
     _tell(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped else 0

@@ -1,13 +1,15 @@
 """The store: content-addressed, crash-proof, and distrustful."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 
 from tools import Image, Store, Text, Video
-from tools.errors import StoreError
+from tools.errors import StoreError, StoreUnusable
 from tools.store import Ref
 
 
@@ -73,10 +75,45 @@ def test_a_reference_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
 
 def test_an_unwritable_store_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot be written.*space left"):
+    with pytest.raises(StoreError, match="store.*cannot be written: a folder of its path is a file"):
         Store(tmp_path / "file" / "store").put(Text("hello"))
     with pytest.raises(StoreError, match="cannot be opened"):
         Store("nothing://here")
+
+
+def test_a_store_is_found_unusable_before_a_value_is_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store(tmp_path / "new" / "store").check()
+    Store(f"memory://{tmp_path.name}").check()
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    with pytest.raises(StoreUnusable, match=r"store.*cannot be written: the disk is read-only.*SUPERLINK_STORE"):
+        Store(tmp_path / "new" / "store").check()
+
+
+def test_what_is_wrong_with_one_value_is_not_the_stores_fault(tmp_path: Path) -> None:
+    class Gone(Text):
+        def stream(self) -> BinaryIO:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    with pytest.raises(StoreError, match="its file is still there") as told:
+        Store(tmp_path).put(Gone("hello"))
+    assert not isinstance(told.value, StoreUnusable)
+
+
+def test_a_store_of_another_layout_is_refused(tmp_path: Path) -> None:
+    ref = Store(tmp_path).put(Text("hello"))
+    Store(tmp_path).check()  # a store of before has no mark, and gets one
+    mark = tmp_path / ".superlink-store"
+    assert mark.read_text() == "1\n" and Store(tmp_path).get(ref) == Text("hello")
+    mark.write_bytes(b"\0\xff")  # damaged
+    assert Store(tmp_path).get(ref) == Text("hello")
+    mark.write_text("2\n")
+    for use in (Store(tmp_path).check, lambda: Store(tmp_path).put(Text("a")), lambda: Store(tmp_path).get(ref)):
+        with pytest.raises(StoreUnusable, match="layout 2; this one knows 1.*Update superlink"):
+            use()
 
 
 def test_no_draft_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,321 @@
+"""The ledger itself: scans, outcomes, other versions, files that are damaged or moved."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.ledger import FILE, Ledger, LedgerError, StepRow, Work
+from flows.source import Item
+
+# As the release 0.1.0 made it.
+VERSION_1 = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL,
+    scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
+    sha256 TEXT, ref TEXT, error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '');
+CREATE INDEX items_state ON items (state, signature);
+CREATE TABLE steps (
+    item INTEGER NOT NULL REFERENCES items (id), step TEXT NOT NULL, state TEXT NOT NULL, work TEXT NOT NULL,
+    error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (item, step)) WITHOUT ROWID;
+CREATE TABLE works (
+    key TEXT PRIMARY KEY, base TEXT NOT NULL, tool TEXT NOT NULL, weights TEXT NOT NULL, roles TEXT NOT NULL,
+    refs TEXT NOT NULL, seconds REAL NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX works_base ON works (base);
+CREATE TABLE review (
+    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, step TEXT NOT NULL, sha256 TEXT NOT NULL, place INTEGER NOT NULL,
+    label TEXT NOT NULL, score REAL NOT NULL, reason TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT '',
+    correct TEXT NOT NULL DEFAULT '', who TEXT NOT NULL DEFAULT '', time TEXT NOT NULL DEFAULT '',
+    UNIQUE (item, step, sha256, place));
+CREATE INDEX review_open ON review (verdict, reason);
+PRAGMA user_version = 1;
+"""
+SHA = "ab" * 32
+REF: Any = {"kind": "Image", "sha256": SHA, "media_type": "image/png", "bytes": 5, "summary": {}}
+PLAN = {"steps": [{"id": "s1", "tool": "bright", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+WORK = Work("key", "base", "bright", "[]", "{}", REF, 1.5)
+
+
+def item(name: str, size: int = 5, stamp: str = "1", root: str = "/x") -> Item:
+    return Item(name, f"{root}/{name}", size, stamp)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "out" / FILE)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def worked(ledger: Ledger) -> Ledger:
+    """One item that is done, by one step."""
+    ledger.note(plan=PLAN, signature="sig")
+    ledger.take([item("a.jpg")])
+    ledger.opened({1: REF})
+    ledger.record([WORK], [StepRow(1, "s1", "finished", "key", seconds=1.5)])
+    ledger.settle([(1, "done", "", "")], "sig")
+    return ledger
+
+
+def closed(ledger: Ledger) -> Path:
+    """The ledger's file, with everything in it."""
+    ledger.close()
+    return ledger.file
+
+
+def test_a_ledger_of_a_hundred_thousand_items_scans_and_resumes(ledger: Ledger) -> None:
+    items = [Item(f"{n:06}.jpg", f"/x/{n:06}.jpg", n, str(n)) for n in range(100_000)]
+    assert ledger.take(items).new == 100_000
+    ledger.settle([(n, "done", "", "") for n in range(1, 99_001)], "sig")
+    ledger.close()
+    ledger = Ledger(ledger.file)
+    assert ledger.take(items).changed == 0
+    assert len(ledger.pending("sig")) == 1000
+    ledger.close()
+
+
+@pytest.mark.parametrize("change", [{"stamp": "2"}, {"size": 6}])
+def test_a_file_that_changed_is_done_again(worked: Ledger, change: dict[str, Any]) -> None:
+    assert (worked.take([item("a.jpg")]).changed, worked.pending("sig")) == (0, [])
+    taken = worked.take([item("a.jpg", **change)])
+    assert (taken.new, taken.changed, worked.pending("sig")) == (0, 1, [1])
+    assert worked.entries([1])[0].ref is None
+
+
+def test_a_file_that_comes_back_is_done_again(worked: Ledger) -> None:
+    assert worked.take([item("b.jpg")]).gone == 1
+    assert worked.counts() == {"gone": 1, "left": 1}
+    assert worked.take([item("a.jpg"), item("b.jpg")]).changed == 1
+    assert worked.pending("sig") == [1, 2]
+
+
+def test_failures_are_those_of_the_plan_at_hand(ledger: Ledger) -> None:
+    ledger.take([item("a.jpg"), item("b.jpg")])
+    ledger.settle([(1, "failed", "of the plan before", "")], "before")
+    ledger.settle([(2, "failed", "of this plan", "mend it")], "now")
+    ledger.note(signature="now")
+    assert ledger.failures() == [("b.jpg", "of this plan", "mend it")]
+    assert ledger.counts() == {"failed": 1, "left": 1}
+    assert ledger.pending("now") == [1] and ledger.pending("now", retry_failed=True) == [2]
+
+
+def test_what_failed_is_opened_anew_when_it_is_tried_again(ledger: Ledger) -> None:
+    ledger.take([item("a.jpg"), item("b.jpg")])
+    ledger.opened({1: REF, 2: REF})
+    ledger.settle([(1, "failed", "it is broken", ""), (2, "done", "", "")], "sig")
+    assert [entry.ref for entry in ledger.entries([1, 2])] == [None, REF]
+
+
+def test_work_that_was_lost_and_done_again_takes_the_place_of_the_old(worked: Ledger) -> None:
+    other: Any = {**REF, "sha256": "cd" * 32}
+    worked.record([WORK._replace(refs=other)], [])
+    assert [refs["s1"] for _, refs in worked.done()] == [other]
+
+
+def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
+    with pytest.raises(ZeroDivisionError), ledger.writing():
+        ledger.db.execute("INSERT INTO facts VALUES ('a', '1')")
+        raise ZeroDivisionError
+    assert ledger.fact("a") is None
+    pages = ledger.db.execute("PRAGMA page_count").fetchone()[0]
+    ledger.db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="disk is full.*Free some space"):
+        ledger.note(a="x" * 100_000)
+    ledger.db.execute("PRAGMA max_page_count = 1000000")
+    ledger.note(a=1)
+    assert ledger.fact("a") == 1
+
+
+# Other versions.
+
+
+def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    db = sqlite3.connect(tmp_path / "out" / FILE)
+    db.executescript(VERSION_1)
+    db.executemany("INSERT INTO facts VALUES (?, ?)", [
+        ("source", '"/photos"'), ("plan", json.dumps(PLAN)), ("signature", '"sig"'), ("scan", "1")])  # fmt: skip
+    db.executemany(
+        "INSERT INTO items (name, address, size, stamp, scan, state, signature, ref) VALUES (?, ?, 5, '1', 1, 'done', 'sig', ?)",
+        [("a.jpg", b"/photos/a.jpg", json.dumps(REF)), ("b.jpg", b"/photos/b\xff.jpg", json.dumps(REF)),
+         ("c.jpg", b"s3://bucket/c.jpg", json.dumps(REF))])  # fmt: skip
+    db.execute("INSERT INTO works VALUES ('key', 'base', 'bright', '[]', '{}', ?, 1.5, 5)", (json.dumps(REF),))
+    db.execute("INSERT INTO steps VALUES (1, 's1', 'finished', 'key', '', '', 1.5)")
+    db.commit()
+    db.close()
+    for _ in range(2):
+        ledger = Ledger(tmp_path / "out" / FILE)
+        entries = [entry for entry, _ in ledger.done()]
+        assert [entry.address for entry in entries] == ["/photos/a.jpg", "/photos/b\udcff.jpg", "s3://bucket/c.jpg"]
+        assert ledger.db.execute("SELECT address FROM items").fetchall() == [(b"a.jpg",), (b"b\xff.jpg",), (b"s3://bucket/c.jpg",)]
+        assert next(ledger.done())[1] == {"s1": REF} and ledger.pending("sig") == []
+        ledger.close()
+
+
+@pytest.mark.parametrize(("source", "root"), [("/p/*/x", "/p"), ("/p/one/a.jpg", "/p/one"), ("/p/list.txt", "/p"), ("/[p]", "/[p]")])
+def test_what_addresses_of_version_1_become_relative_to(tmp_path: Path, source: str, root: str) -> None:
+    db = sqlite3.connect(tmp_path / FILE)
+    db.executescript(VERSION_1)
+    db.execute("INSERT INTO facts VALUES ('source', ?)", (json.dumps(source),))
+    address = f"{root}/a.jpg"
+    db.execute("INSERT INTO items (name, address, size, stamp, scan) VALUES ('a', ?, 1, '', 1)", (address.encode(),))
+    db.commit()
+    db.close()
+    ledger = Ledger(tmp_path / FILE)
+    assert ledger.fact("root") == root and ledger.entries([1])[0].address == address
+    ledger.close()
+
+
+def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / FILE)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(LedgerError, match="newer superlink.*99.*Update superlink"):
+        Ledger(tmp_path / FILE)
+    assert (tmp_path / FILE).read_bytes()[100:] == before[100:]
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / FILE)
+    db.execute("CREATE TABLE songs (name)")
+    db.close()
+    with pytest.raises(LedgerError, match="another program's database"):
+        Ledger(tmp_path / FILE)
+
+
+# Damage.
+
+
+def flip(file: Path) -> None:
+    """Damage every page but the first, which holds the schema."""
+    data = bytearray(file.read_bytes())
+    for at in range(4096, len(data), 4096):
+        data[at : at + 8] = b"\xff" * 8
+    file.write_bytes(data)
+
+
+USES: list[Callable[[Ledger], Any]] = [
+    lambda ledger: ledger.fact("plan"),
+    lambda ledger: ledger.take([item("b.jpg")]),
+    lambda ledger: ledger.pending("sig"),
+    lambda ledger: ledger.entries([1]),
+    lambda ledger: ledger.candidates(["base"]),
+    lambda ledger: ledger.settle([(1, "done", "", "")], "sig"),
+    lambda ledger: ledger.counts(),
+    lambda ledger: list(ledger.done()),
+]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_flipped_bytes_are_told_with_what_to_do(worked: Ledger, use: Callable[[Ledger], Any]) -> None:
+    file = closed(worked)
+    flip(file)
+    ledger = Ledger(file)
+    with pytest.raises(LedgerError, match=r"The ledger .* is damaged .*superlink repair .*/out"):
+        use(ledger)
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault"),
+    [
+        ("UPDATE facts SET value = '{' WHERE name = 'plan'", "its fact 'plan' is no JSON"),
+        ("UPDATE facts SET value = '{\"steps\": 1}' WHERE name = 'plan'", "its plan is none"),
+        ("UPDATE works SET refs = '{'", "what step s1 gave for item 1 cannot be read"),
+        ("UPDATE works SET refs = replace(refs, 'sha256', 'sha257')", "what step s1 gave"),
+        ("UPDATE works SET refs = replace(refs, 'abab', 'Abab')", "what step s1 gave"),
+        ("UPDATE items SET ref = '{'", "the content of a.jpg cannot be read"),
+        ("UPDATE items SET ref = 'null'", "the content of a.jpg cannot be read"),
+        ("UPDATE items SET name = CAST(x'ff' AS TEXT)", "Could not decode"),
+    ],
+)
+def test_a_changed_byte_that_sqlite_does_not_notice(worked: Ledger, sql: str, fault: str) -> None:
+    worked.db.execute(sql)
+    with pytest.raises(LedgerError, match=f"is damaged .*{fault}.*superlink repair"):
+        list(worked.done())
+
+
+def test_work_that_cannot_be_read_counts_as_never_done(worked: Ledger) -> None:
+    assert worked.candidates(["base"]) == {"base": [WORK]}
+    for column in ("refs", "weights", "roles"):
+        worked.record([WORK], [])
+        worked.db.execute(f"UPDATE works SET {column} = '['")
+        assert worked.candidates(["base"]) == {}
+
+
+def test_an_item_whose_content_cannot_be_read_is_opened_anew(worked: Ledger) -> None:
+    worked.db.execute("UPDATE items SET ref = '['")
+    assert worked.entries([1])[0].ref is None
+    with pytest.raises(LedgerError, match="lacks the item 7"):
+        worked.entries([1, 7])
+
+
+def test_a_table_that_is_missing(worked: Ledger) -> None:
+    worked.db.execute("DROP TABLE review")
+    with pytest.raises(LedgerError, match="damaged .*table review is missing.*superlink repair"):
+        Ledger(closed(worked))
+
+
+@pytest.mark.parametrize("result", ["jsonl/provenance.json", "failures.txt", "pilot.png"])
+def test_an_empty_ledger_beside_results_is_no_fresh_start(tmp_path: Path, result: str) -> None:
+    (tmp_path / FILE).touch()
+    Ledger(tmp_path / FILE).close()  # a run that was killed as it began
+    (tmp_path / FILE).write_bytes(b"")
+    (tmp_path / result).parent.mkdir(exist_ok=True)
+    (tmp_path / result).touch()
+    with pytest.raises(LedgerError, match="it is empty, although the folder holds results.*superlink repair"):
+        Ledger(tmp_path / FILE)
+
+
+def test_a_log_without_its_ledger_is_kept(worked: Ledger) -> None:
+    log = worked.file.with_name(f"{FILE}-wal")
+    data = log.read_bytes()
+    worked.close()
+    worked.file.write_bytes(b"")
+    log.write_bytes(data)
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=rf"missing or empty, although {FILE}-wal is not.*superlink repair"):
+            Ledger(worked.file)
+        worked.file.unlink(missing_ok=True)
+    assert log.read_bytes() == data
+
+
+# Folders that were moved.
+
+
+def test_the_run_and_its_source_are_moved_together(tmp_path: Path) -> None:
+    source = tmp_path / "before" / "photos"
+    source.mkdir(parents=True)
+    (source / "a.jpg").touch()
+    ledger = Ledger(tmp_path / "before" / "out" / FILE)
+    ledger.take([item("a.jpg", root=str(source))], str(source))
+    assert ledger.root == str(source) and ledger.moved(str(source)) == str(source)
+    ledger.close()
+    os.rename(tmp_path / "before", tmp_path / "after")
+    ledger = Ledger(tmp_path / "after" / "out" / FILE)
+    there = str(tmp_path / "after" / "photos")
+    assert ledger.moved(str(source)) == there == ledger.root
+    assert ledger.entries([1])[0].address == f"{there}/a.jpg"
+    ledger.close()
+
+
+def test_what_is_moved_keeps_what_was_done_on_it(worked: Ledger, tmp_path: Path) -> None:
+    taken = worked.take([item("a.jpg", root=str(tmp_path))])
+    assert (taken.new, taken.changed, taken.gone) == (0, 0, 0) and worked.pending("sig") == []
+    [(entry, refs)] = worked.done()
+    assert entry.address == str(tmp_path / "a.jpg") and refs == {"s1": REF}
+
+
+def test_items_outside_of_the_common_folder_keep_their_address(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.take([Item("a", "/x/y/a.jpg", 1, ""), Item("b", "/x/z/b.jpg", 1, ""), Item("c", "s3://b/c.jpg", 1, "")])
+    assert ledger.fact("root") == "/x"
+    assert [entry.address for entry in ledger.entries([1, 2, 3])] == ["/x/y/a.jpg", "/x/z/b.jpg", "s3://b/c.jpg"]
+    assert ledger.take([Item("c", "s3://b/c.jpg", 1, "")]).changed == 0 and ledger.fact("root") == ""
