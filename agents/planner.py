@@ -135,8 +135,11 @@ def _model(adapter: Path | None) -> "PlannerModel":
     return PlannerModel(core_folder(), adapter)
 
 
-def core_folder() -> Path:
-    """Where the language core lies, unpacked at its first use.
+def core_folder(weights_id: str = "") -> Path:
+    """Where the language core lies, unpacked; ``superlink models pull`` unpacks it, or else the first plan does.
+
+    Args:
+        weights_id: of the core; that of the role planner by default.
 
     Raises:
         WeightsMissing: it is not on this computer; names the command that fetches it.
@@ -147,7 +150,7 @@ def core_folder() -> Path:
     from tools import weights
     from tools.settings import settings
 
-    gguf = weights.use(settings().role("planner"))
+    gguf = weights.use(weights_id or settings().role("planner"))
     core = settings().home / "core" / gguf.stem
     core.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(core.with_name(core.name + ".lock")):

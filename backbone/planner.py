@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import PeftModel
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from backbone.cards import Card
-from backbone.core import load_core, load_tokenizer, with_rows
+from backbone.core import load_core, load_tokenizer, merge_adapter, with_rows
 from backbone.draft import draft
 from backbone.forward import Cache, Decoder
 from backbone.grammar import Grammar, Vocabulary, Walk
@@ -154,12 +153,12 @@ def load_planner(core: Path, adapter: Path) -> tuple[Layout, LlamaForCausalLM]:
     """The layout, and the core with the added rows and the adapter merged in, as ``transformers`` runs it."""
     model = load_core(core, _fast_dtype())
     layout = Layout(load_tokenizer(core), model.config.vocab_size)
-    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    merge_adapter(model, adapter)
     rows = load_file(adapter / ROWS)["rows"]
-    merged.set_input_embeddings(with_rows(merged.get_input_embeddings(), rows))
-    merged.lm_head.weight = merged.get_input_embeddings().weight
-    merged.config.vocab_size += layout.added
-    return layout, merged.eval()
+    model.set_input_embeddings(with_rows(model.get_input_embeddings(), rows))
+    model.lm_head.weight = model.get_input_embeddings().weight
+    model.config.vocab_size += layout.added
+    return layout, model.eval()
 
 
 def _fast_dtype() -> torch.dtype:

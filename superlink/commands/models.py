@@ -57,11 +57,16 @@ def show(given: argparse.Namespace) -> int:
 
 
 def pull(given: argparse.Namespace) -> int:
-    """Get weights."""
+    """Get weights; a core of the planner is unpacked, too, so that the first plan need not."""
+    from tools.weights import find
     from tools.weights import pull as pull_weights
 
     for name in given.ids:
         say(f"{one_line(name)}: {one_line(pull_weights(name, trust=given.trust))}")
+        if "planner" in find(name).roles:
+            from agents.planner import core_folder
+
+            say(f"{one_line(name)}: unpacked to {one_line(core_folder(name))}")
     return 0
 
 

@@ -2,12 +2,15 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from backbone.core import load_core, merge_adapter
 from backbone.grammar import Grammar, Vocabulary, Walk
 from backbone.layout import Layout
 from backbone.mixture import Mixture
@@ -70,6 +73,34 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
             )
         hidden.append(output.last_hidden_state[0][block[0] == last])
     assert torch.allclose(hidden[0].float(), hidden[1].float(), atol=2e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_adapter_is_merged_as_peft_merges_it(tiny_core: Path, adapter: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+    from peft import PeftModel
+
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter / "adapter", folder)
+    file = folder / "adapter_model.safetensors"
+    save_file({name: torch.randn_like(value) for name, value in load_file(file).items()}, file)  # six steps teach little
+    ours, plain = load_core(tiny_core, dtype), load_core(tiny_core, dtype).state_dict()
+    merge_adapter(ours, folder)
+    theirs = PeftModel.from_pretrained(load_core(tiny_core, dtype), str(folder)).merge_and_unload().state_dict()
+    changed = [name for name, weight in ours.state_dict().items() if not torch.equal(weight, plain[name])]
+    assert len(changed) == 2 * 7  # layers, and products in each
+    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.state_dict().items())
+
+
+@pytest.mark.parametrize("setting", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q_proj": 8}}])
+def test_an_adapter_that_is_more_than_two_matrices_is_refused(
+    tiny_core: Path, adapter: Path, tmp_path: Path, setting: dict[str, object]
+) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter / "adapter", folder)
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | setting))
+    with pytest.raises(ValueError, match="no plain LoRA adapter"):
+        merge_adapter(load_core(tiny_core), folder)
 
 
 @pytest.mark.parametrize("typed", [False, True])

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -192,6 +193,19 @@ def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixtu
     assert weights.catalogue()["mine"].licence == "MIT"
     own.write_bytes(b"changed")
     assert main(["models", "verify", "mine"]) == 1
+
+
+def test_pulling_the_planners_core_unpacks_it(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = home.parent / "small.gguf"
+    packed.write_bytes(b"weights")
+    weights.add("small", packed, "planner", "MIT")
+    core = ModuleType("backbone.core")
+    core.unpack = lambda gguf, folder: folder.mkdir()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "backbone.core", core)
+    assert main(["models", "pull", "small"]) == 0
+    assert (home / "core" / "small").is_dir() and f"small: unpacked to {home / 'core' / 'small'}" in capsys.readouterr().out
 
 
 def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
