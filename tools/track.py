@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tools.base import tool
 from tools.engines import byte_track, routing
@@ -40,18 +39,21 @@ def track(video: Video, labels: list[str]) -> Detections:
     frames = video.frames()
     found: list[Detections] = []
     ids: dict[tuple[str, int], int] = {}
+    dropped = 0
     while part := list(islice(frames, _AT_ONCE)):
-        columns = [_follow(finder, tracks, [pixels for _, _, pixels in part]) for finder, tracks in chosen]
+        seen = [finder.find([pixels for _, _, pixels in part], _LOW * finder.usual_score) for finder, _ in chosen]
+        dropped += sum(one.dropped for finds in seen for one in finds)
+        columns = [_follow(tracks, finds) for (_, tracks), finds in zip(chosen, seen, strict=True)]
         for (number, _, _), finds in zip(part, zip(*columns, strict=True), strict=True):
             for one in (one for engine in finds for one in engine if len(one)):
                 own = [ids.setdefault((one.labels[0], int(i)), len(ids) + 1) for i in one.ids]
                 found.append(replace(one, ids=np.array(own), frames=np.full(len(one), number)))
     none = np.zeros(0, np.int64)
-    return Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
+    made = Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
+    return replace(made, dropped=dropped)
 
 
-def _follow(finder: routing.Finder, tracks: Mapping[str, byte_track.Tracks],
-            frames: Sequence[NDArray[np.uint8]]) -> list[list[Detections]]:
-    """Return for each frame what is followed in it, apart by label, with ids that count from 1 for each label."""
+def _follow(tracks: Mapping[str, byte_track.Tracks], finds: Sequence[Detections]) -> list[list[Detections]]:
+    """Return for each frame's finds what is followed in it, apart by label, with ids that count from 1 for each label."""
     return [[followed.update(found.select(np.array(found.labels) == label)) for label, followed in tracks.items()]
-            for found in finder.find(frames, _LOW * finder.usual_score)]
+            for found in finds]

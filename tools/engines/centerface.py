@@ -61,21 +61,22 @@ def _load(path: Path) -> Any:
 
 def _find(network: Any, pixels: NDArray[np.uint8], label: str, min_score: float) -> Detections:
     size = pixels.shape[0], pixels.shape[1]
-    boxes, scores = _look(network, pixels, _LARGE, min_score)
+    boxes, scores, dropped = _look(network, pixels, _LARGE, min_score)
     if max(size) >= _TOO_SMALL:
-        small, small_scores = _look(network, pixels, _SMALL, min_score)
+        small, small_scores, more = _look(network, pixels, _SMALL, min_score)
+        dropped += more
         fits = (small[:, 2:] - small[:, :2]).max(axis=1) * _SMALL / max(size) <= _SMALL_FACE
         boxes, scores = np.concatenate([boxes, small[fits]]), np.concatenate([scores, small_scores[fits]])
     boxes = np.clip(boxes, 0, np.array(size[::-1] * 2))
     real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the border around the picture
     boxes, scores = boxes[real], scores[real]
     keep = _best(boxes, scores)
-    return Detections(boxes[keep], (label,) * len(keep), scores[keep], size)
+    return Detections(boxes[keep], (label,) * len(keep), scores[keep], size, dropped=dropped)
 
 
 def _look(network: Any, pixels: NDArray[np.uint8], longest: int,
-          min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32]]:
-    """Return boxes (N, 4) in pixels of the picture, and scores (N,), with the picture brought to this length."""
+          min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
+    """Bring the picture to this length; return boxes (N, 4) in its own pixels, scores (N,), how many rows were dropped."""
     import cv2
 
     height, width = pixels.shape[:2]
@@ -86,22 +87,28 @@ def _look(network: Any, pixels: NDArray[np.uint8], longest: int,
     canvas[: inner[0], : inner[1]] = cv2.resize(pixels, inner[::-1], interpolation=method)
     network.setInput(cv2.dnn.blobFromImage(canvas))
     heat, spread, offset, _ = (output[0] for output in network.forward(_OUTPUTS))
-    boxes, scores = _decode(heat[0], spread, offset, min_score)
-    return boxes * np.tile([width / inner[1], height / inner[0]], 2), scores
+    boxes, scores, dropped = _decode(heat[0], spread, offset, min_score)
+    return boxes * np.tile([width / inner[1], height / inner[0]], 2), scores, dropped
 
 
 def _decode(heat: NDArray[np.float32], spread: NDArray[np.float32], offset: NDArray[np.float32],
-            min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32]]:
-    """Return boxes (N, 4) and scores (N,) from the network's maps: (h, w), (2, h, w) and (2, h, w)."""
+            min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
+    """Return boxes (N, 4), scores (N,) and how many rows were dropped because their boxes are no numbers.
+
+    The network's maps are (h, w), (2, h, w) and (2, h, w).
+    """
     rows, columns = np.nonzero(heat >= min_score)
     scores = heat[rows, columns]
     order = np.argsort(-scores, kind="stable")[:_CANDIDATES]
     rows, columns, scores = rows[order], columns[order], np.clip(scores[order], 0, 1)
-    height, width = np.exp(spread[:, rows, columns]) * _CELL
+    with np.errstate(over="ignore"):
+        height, width = np.exp(spread[:, rows, columns]) * _CELL
     y, x = (np.stack([rows, columns]) + offset[:, rows, columns] + 0.5) * _CELL
     boxes = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
+    finite = np.isfinite(boxes).all(axis=1)
+    dropped, boxes, scores = int((~finite).sum()), boxes[finite], scores[finite]
     keep = _best(boxes, scores)
-    return boxes[keep], scores[keep]
+    return boxes[keep], scores[keep], dropped
 
 
 def _best(boxes: NDArray[np.floating[Any]], scores: NDArray[np.float32]) -> NDArray[np.intp]:

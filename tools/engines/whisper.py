@@ -1,5 +1,6 @@
 """Speech to text by openai-whisper, which hears only the pieces of a recording that have speech in them."""
 
+import math
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -77,7 +78,7 @@ def _language(model: Any, samples: NDArray[np.float32]) -> str:
 def _hear(model: Any, samples: NDArray[np.float32], language: str) -> list[dict[str, Any]]:
     """Return Whisper's segments of one piece."""
     greedy = _decode(model, samples, language, None)
-    if not any(s["compression_ratio"] > _REPETITIVE or s["avg_logprob"] < _GUESSED for s in greedy):
+    if not any(s["compression_ratio"] > _REPETITIVE or not s["avg_logprob"] >= _GUESSED for s in greedy):  # or NaN
         return greedy
     return max(greedy, _decode(model, samples, language, _BEAMS), key=_quality)
 
@@ -94,14 +95,21 @@ def _quality(segments: list[dict[str, Any]]) -> tuple[bool, float]:
     if not segments:
         return True, _GUESSED
     repetitive = any(s["compression_ratio"] > _REPETITIVE for s in segments)
-    return not repetitive, float(np.mean([s["avg_logprob"] for s in segments]))
+    confidence = float(np.mean([s["avg_logprob"] for s in segments]))
+    return not repetitive, confidence if math.isfinite(confidence) else -math.inf
 
 
 def _append(segments: list[Segment], heard: dict[str, Any], start: float, end: float) -> None:
-    """Add what was heard in a piece, at its time in the whole recording."""
+    """Add what was heard in a piece, at its time in the whole recording.
+
+    Times are mended where the model's are out of order or no numbers (then they are those of the piece), and a
+    confidence that is no number is left out: the words count.
+    """
     text = heard["text"].strip()
     if text:
-        first = max(segments[-1].end or 0.0 if segments else 0.0, min(start + heard["start"], end))
-        last = max(first, min(start + heard["end"], end))
-        score = min(1.0, float(np.exp(heard["avg_logprob"])))
+        begins, ends = (float(heard[side]) for side in ("start", "end"))
+        first = max(segments[-1].end or 0.0 if segments else 0.0, min(start + max(0.0, begins), end) if math.isfinite(begins) else start)
+        last = max(first, min(start + ends, end) if math.isfinite(ends) else end)
+        confidence = float(heard["avg_logprob"])
+        score = None if math.isnan(confidence) else min(1.0, math.exp(min(0.0, confidence)))
         segments.append(Segment(text, round(first, 3), round(last, 3), score=score))

@@ -202,7 +202,8 @@ def detections(result: Any | None, picture: Picture, labels: Mapping[int, str], 
         result.masks = None
         return Detections.from_ultralytics(result)
     # One by one, so that only one mask at a time has the size of the picture.
-    return Detections.concat([Detections.from_ultralytics(result[i]) for i in range(len(result))])
+    found = Detections.concat([Detections.from_ultralytics(result[i]) for i in range(len(result))])
+    return found if len(found) else replace(found, masks=())
 
 
 def _size(picture: Picture) -> tuple[int, int]:

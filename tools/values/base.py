@@ -5,12 +5,13 @@ import io
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import ValueInvalid
+from tools.errors import ToolError, ValueInvalid
 
 JSON_TYPE = "application/json"
 
@@ -147,6 +148,47 @@ def box_array(data: Any, size: tuple[int, int], what: str) -> NDArray[np.float32
                            "Boxes are x0, y0, x1, y1 in pixels with x0 <= x1 and y0 <= y1")
     height, width = size
     return frozen(np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32)))
+
+
+def usable_rows(xyxy: NDArray[Any], scores: NDArray[Any], size: tuple[int, int]) -> NDArray[np.intp]:
+    """Return which rows of a model's answer are boxes in the picture.
+
+    Models write down rows that are none, mostly at scores near 0: inverted, without area, outside the picture, with
+    NaN. What a model answers is not its user's mistake, so adapters leave such rows out where constructors refuse them.
+
+    Args:
+        xyxy: Boxes (N, 4) in pixels.
+        scores: (N,), of any range.
+        size: (height, width) of the picture.
+
+    Returns:
+        Numbers of the rows whose corners and scores are finite and whose boxes have an area within the picture.
+    """
+    boxes = np.asarray(xyxy, np.float32).reshape(-1, 4)
+    inside = np.clip(boxes, 0, np.array([size[1], size[0]] * 2, np.float32))
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(np.asarray(scores, np.float32))
+    return np.flatnonzero(finite & (inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1]))
+
+
+def dropped_rows(count: Any) -> int:
+    """Return how many rows of a model's answer were left out, as a whole number from 0 on."""
+    if not isinstance(count, int) or count < 0:
+        raise ValueInvalid(f"dropped must be a whole number from 0 on, not {count!r}")
+    return count
+
+
+def supervision_library() -> ModuleType:
+    """Import supervision.
+
+    Raises:
+        ToolError: when it is not installed.
+    """
+    try:
+        import supervision
+    except ModuleNotFoundError as error:
+        raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[supervision]'") from error
+    module: ModuleType = supervision
+    return module
 
 
 def image_size(size: Any) -> tuple[int, int]:

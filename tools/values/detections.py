@@ -14,11 +14,14 @@ from tools.values.base import (
     Value,
     box_array,
     canonical_json,
+    dropped_rows,
     frozen,
     image_size,
     plain_floats,
     read_json,
     score_array,
+    supervision_library,
+    usable_rows,
 )
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class Detections(Value):
         masks: N masks in COCO's run-length form, or None.
         ids: (N,) numbers that follow one thing through a video, or None.
         frames: (N,) frame numbers from 0, or None for a still picture.
+        dropped: How many rows of a model's answer were left out because they were no boxes in the picture.
     """
 
     xyxy: NDArray[np.float32]
@@ -63,6 +67,7 @@ class Detections(Value):
     masks: tuple[RLE, ...] | None = None
     ids: NDArray[np.int64] | None = None
     frames: NDArray[np.int64] | None = None
+    dropped: int = 0
     kind: ClassVar[str] = "Detections"
 
     def __post_init__(self) -> None:
@@ -80,7 +85,8 @@ class Detections(Value):
         fields = {"size": size, "xyxy": xyxy, "labels": labels, "masks": masks,
                   "scores": score_array(self.scores, count, "Scores"),
                   "ids": _int_array(self.ids, count, "ids"),
-                  "frames": _int_array(self.frames, count, "frames")}
+                  "frames": _int_array(self.frames, count, "frames"),
+                  "dropped": dropped_rows(self.dropped)}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -90,53 +96,78 @@ class Detections(Value):
         return cls(np.zeros((0, 4), np.float32), (), np.zeros(0, np.float32), size)
 
     @classmethod
+    def from_model(cls, xyxy: ArrayLike, labels: Sequence[str], scores: ArrayLike, size: tuple[int, int],
+                   masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None, ids: ArrayLike | None = None) -> Self:
+        """Take a model's answer as it is.
+
+        Rows that are no boxes in the picture (inverted, without area, outside, with NaN) and masks without a pixel are
+        left out and counted in `dropped`; scores are clipped to 0 and 1.
+
+        Args:
+            xyxy: Boxes (N, 4) in pixels.
+            labels: N names.
+            scores: (N,).
+            size: (height, width) of the picture.
+            masks: N masks (H, W), not 0 where the thing is.
+            ids: (N,) whole numbers.
+
+        Raises:
+            ValueInvalid: when the columns have different lengths.
+        """
+        boxes, values = np.asarray(xyxy, np.float32).reshape(-1, 4), np.asarray(scores, np.float32)
+        lengths = [len(each) for each in (boxes, labels, values, masks) if each is not None]
+        if len(set(lengths)) != 1:
+            raise ValueInvalid(f"A model's answer has columns of different lengths: {', '.join(map(str, lengths))}")
+        keep = [int(i) for i in usable_rows(boxes, values, size) if masks is None or masks[i].any()]
+        return cls(boxes[keep], tuple(labels[i] for i in keep), np.clip(values[keep], 0, 1), size,
+                   None if masks is None else tuple(encode_mask(masks[i]) for i in keep),
+                   None if ids is None else np.asarray(ids)[keep], dropped=len(boxes) - len(keep))
+
+    @classmethod
     def from_masks(cls, masks: NDArray[np.bool_], labels: Sequence[str], scores: ArrayLike) -> Self:
         """Take masks (N, H, W); boxes are drawn around them, and a mask without a pixel is left out."""
         array = np.asarray(masks)
         if array.ndim != 3 or array.shape[1] < 1 or array.shape[2] < 1:
             raise ValueInvalid(f"Masks must have the shape (N, H, W), not {array.shape}")
         array = array.astype(bool)
-        if not len(array) == len(labels) == len(np.asarray(scores)):
-            raise ValueInvalid(f"{len(array)} masks came with {len(labels)} labels "
-                               f"and {len(np.asarray(scores))} scores")
-        keep = [i for i, mask in enumerate(array) if mask.any()]
-        boxes = [_box_around(array[i]) for i in keep]
-        return cls(np.array(boxes, np.float32).reshape(-1, 4), tuple(labels[i] for i in keep),
-                   np.asarray(scores, np.float32)[keep], (array.shape[1], array.shape[2]),
-                   tuple(encode_mask(array[i]) for i in keep))
+        return cls.from_model([_box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array)
 
     @classmethod
     def from_ultralytics(cls, result: Any) -> Self:
-        """Take one `ultralytics` result: boxes, and masks and track ids when it has them."""
+        """Take one `ultralytics` result as `from_model` does: boxes, and masks and track ids when it has them."""
         size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
         boxes = result.boxes
         if boxes is None or len(boxes) == 0:
             return cls.empty(size)
-        labels = tuple(str(result.names[int(c)]) for c in boxes.cls.tolist())
-        masks = None
-        if result.masks is not None:
-            masks = tuple(encode_mask(mask) for mask in _full_size_masks(result.masks.data, size))
+        labels = [str(result.names[int(c)]) for c in boxes.cls.tolist()]
+        masks = None if result.masks is None else _full_size_masks(result.masks.data, size)
         ids = None if boxes.id is None else boxes.id.int().cpu().numpy()
-        return cls(boxes.xyxy.float().cpu().numpy(), labels, boxes.conf.float().cpu().numpy(), size, masks, ids)
+        return cls.from_model(boxes.xyxy.float().cpu().numpy(), labels, boxes.conf.float().cpu().numpy(), size, masks, ids)
 
     @classmethod
     def from_supervision(cls, found: "supervision.Detections", size: tuple[int, int]) -> Self:
-        """Take `supervision.Detections` of a picture of (height, width); names come from data["class_name"]."""
+        """Take `supervision.Detections` of a picture of (height, width) as `from_model` does.
+
+        Names come from data["class_name"].
+        """
         count = len(found)
         if "class_name" in found.data:
-            labels = tuple(str(name) for name in found.data["class_name"])
+            labels = [str(name) for name in found.data["class_name"]]
         elif found.class_id is not None:
-            labels = tuple(str(c) for c in found.class_id)
+            labels = [str(c) for c in found.class_id]
         else:
-            labels = ("object",) * count
+            labels = ["object"] * count
         scores = np.ones(count, np.float32) if found.confidence is None else found.confidence
-        masks = None if found.mask is None else tuple(encode_mask(mask) for mask in np.asarray(found.mask))
-        return cls(found.xyxy.astype(np.float32), labels, scores, size, masks, found.tracker_id)
+        masks = None if found.mask is None else np.asarray(found.mask)
+        return cls.from_model(found.xyxy, labels, scores, size, masks, found.tracker_id)
 
     def to_supervision(self) -> "supervision.Detections":
-        """Return `supervision.Detections`; class ids number the labels in alphabetical order."""
-        import supervision as sv
+        """Return `supervision.Detections`; class ids number the labels in alphabetical order.
 
+        Raises:
+            ToolError: when supervision is not installed.
+        """
+        sv = supervision_library()
         number = {label: i for i, label in enumerate(sorted(set(self.labels)))}
         masks = None
         if self.masks is not None:
@@ -168,7 +199,7 @@ class Detections(Value):
         return cls(np.concatenate([p.xyxy for p in full]), tuple(label for p in full for label in p.labels),
                    np.concatenate([p.scores for p in full]), parts[0].size,
                    None if any(m is None for m in masks) else tuple(m for ms in masks for m in ms or ()),
-                   joined("ids"), joined("frames"))
+                   joined("ids"), joined("frames"), sum(part.dropped for part in parts))
 
     def select(self, indices: Sequence[int] | NDArray[Any]) -> "Detections":
         """Return the rows with these numbers, or where a bool array is true, in that order."""
@@ -223,7 +254,7 @@ class Detections(Value):
             "size": self.size, "masks": self.masks,
             "ids": None if self.ids is None else self.ids.tolist(),
             "frames": None if self.frames is None else self.frames.tolist(),
-        })
+        } | ({"dropped": self.dropped} if self.dropped else {}))
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
@@ -235,11 +266,13 @@ class Detections(Value):
             raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
 
     def summary(self) -> dict[str, Any]:
-        """Return how many there are, in all and of each label, the picture's size, and the ids followed."""
+        """Return how many there are, in all and of each label, the picture's size, the ids followed, the rows dropped."""
         facts: dict[str, Any] = {"count": len(self), "labels": dict(Counter(self.labels).most_common()),
                                  "size": list(self.size), "masks": self.masks is not None}
         if self.ids is not None:
             facts["tracks"] = len(set(self.ids.tolist()))
+        if self.dropped:
+            facts["dropped"] = self.dropped
         return facts
 
 
@@ -302,6 +335,8 @@ def _int_array(data: Any, count: int, what: str) -> NDArray[np.int64] | None:
 
 
 def _box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    if not mask.any():
+        return 0, 0, 0, 0
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -12,11 +12,14 @@ from tools.values.base import (
     Value,
     box_array,
     canonical_json,
+    dropped_rows,
     float_array,
     image_size,
     plain_floats,
     read_json,
     score_array,
+    supervision_library,
+    usable_rows,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +43,14 @@ class Poses(Value):
         scores: (N,) float32 between 0 and 1, of each person.
         xyxy: (N, 4) float32 box of each person in pixels, clipped to the picture.
         size: (height, width) of the picture.
+        dropped: How many rows of a model's answer were left out because they were no people in the picture.
     """
 
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
     xyxy: NDArray[np.float32]
     size: tuple[int, int]
+    dropped: int = 0
     kind: ClassVar[str] = "Poses"
 
     def __post_init__(self) -> None:
@@ -57,7 +62,8 @@ class Poses(Value):
             raise ValueInvalid(f"{len(keypoints)} poses came with {len(xyxy)} boxes")
         score_array(keypoints[:, :, 2].reshape(-1), keypoints.shape[0] * len(COCO17), "Keypoint scores")
         fields = {"keypoints": keypoints, "xyxy": xyxy, "size": size,
-                  "scores": score_array(self.scores, len(keypoints), "Pose scores")}
+                  "scores": score_array(self.scores, len(keypoints), "Pose scores"),
+                  "dropped": dropped_rows(self.dropped)}
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -68,17 +74,27 @@ class Poses(Value):
 
     @classmethod
     def from_ultralytics(cls, result: Any) -> Self:
-        """Take one `ultralytics` pose result."""
+        """Take one `ultralytics` pose result as it is.
+
+        People whose box is none in the picture (inverted, without area, outside, with NaN), or whose joints are no
+        numbers, are left out and counted in `dropped`; scores are clipped to 0 and 1.
+        """
         size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
         if result.boxes is None or len(result.boxes) == 0 or result.keypoints is None:
             return cls.empty(size)
-        return cls(result.keypoints.data.float().cpu().numpy(), result.boxes.conf.float().cpu().numpy(),
-                   result.boxes.xyxy.float().cpu().numpy(), size)
+        boxes, scores, joints = (column.float().cpu().numpy()
+                                 for column in (result.boxes.xyxy, result.boxes.conf, result.keypoints.data))
+        keep = [i for i in usable_rows(boxes, scores, size) if np.isfinite(joints[i]).all()]
+        joints[:, :, 2:] = np.clip(joints[:, :, 2:], 0, 1)
+        return cls(joints[keep], np.clip(scores[keep], 0, 1), boxes[keep], size, len(boxes) - len(keep))
 
     def to_supervision(self) -> "supervision.KeyPoints":
-        """Return `supervision.KeyPoints`."""
-        import supervision as sv
+        """Return `supervision.KeyPoints`.
 
+        Raises:
+            ToolError: when supervision is not installed.
+        """
+        sv = supervision_library()
         return sv.KeyPoints(xy=np.array(self.keypoints[:, :, :2]), class_id=np.zeros(len(self), dtype=int),
                             keypoint_confidence=np.array(self.keypoints[:, :, 2]),
                             detection_confidence=np.array(self.scores))
@@ -100,7 +116,8 @@ class Poses(Value):
     def to_bytes(self) -> bytes:
         """Return canonical JSON."""
         return canonical_json({"keypoints": plain_floats(self.keypoints), "scores": plain_floats(self.scores),
-                               "xyxy": plain_floats(self.xyxy), "size": self.size})
+                               "xyxy": plain_floats(self.xyxy), "size": self.size,
+                               **({"dropped": self.dropped} if self.dropped else {})})
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
@@ -112,5 +129,5 @@ class Poses(Value):
             raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of people and the picture's size."""
-        return {"count": len(self), "size": list(self.size)}
+        """Return the number of people, the picture's size and the rows dropped."""
+        return {"count": len(self), "size": list(self.size), **({"dropped": self.dropped} if self.dropped else {})}
