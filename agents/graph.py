@@ -95,7 +95,7 @@ def _postgres(url: str) -> BaseCheckpointSaver[Any]:
     except ImportError as error:
         raise SettingsInvalid(
             "threads should be kept in Postgres, but its packages are missing",
-            'Run: pip install langgraph-checkpoint-postgres "psycopg[binary]"',
+            "Run: pip install 'superlink[postgres]'",
         ) from error
     try:
         connection = Connection.connect(url, autocommit=True, prepare_threshold=0, row_factory=dict_row)

@@ -83,6 +83,10 @@ def _skia() -> None:
     """Refuse early and in words where the library that draws cannot be loaded: it needs two of the system's."""
     try:
         import skia  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ArgumentsInvalid(
+            "world", [f"the package {error.name} is not installed; run: pip install 'superlink[world]'"]
+        ) from error
     except ImportError as error:
         raise ArgumentsInvalid(
             "world", [f"skia cannot be loaded ({error}); on Linux it needs libGL and libEGL: apt-get install libgl1 libegl1"]

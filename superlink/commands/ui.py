@@ -21,7 +21,12 @@ def add(commands: Any) -> None:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped."""
-    from ui.page import launch
+    try:
+        from ui.page import launch
+    except ModuleNotFoundError as error:
+        from tools.errors import SettingsInvalid
+
+        raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
 
     launch(load_tools(given), make_planner(given), given.host, given.port, given.password)
     return 0

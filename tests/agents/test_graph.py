@@ -39,7 +39,7 @@ def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 
 def test_postgres_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langgraph.checkpoint.postgres", None)
-    with pytest.raises(SettingsInvalid, match="pip install langgraph-checkpoint-postgres"):
+    with pytest.raises(SettingsInvalid, match=r"pip install 'superlink\[postgres\]'"):
         open_saver("postgresql://localhost/superlink")
 
 

@@ -249,6 +249,17 @@ def test_a_folder_is_not_taken_for_its_only_file(tmp_path: Path) -> None:
     assert sha256_of(tmp_path) == _sha(f"{_sha(b'weights')}  model.onnx\n".encode())
 
 
+def test_weights_that_the_wheel_leaves_out_can_be_put_beside_it(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped = weights.locate("world-pose")
+    monkeypatch.setattr(weights, "_ROOT", models / "site-packages")
+    for attempt in (weights.use, weights.pull):
+        with pytest.raises(WeightsMissing) as caught:
+            attempt("world-pose")
+        assert "backbone/weights/specialists/world-pose.pt" in caught.value.hint and "SUPERLINK_MODELS" in caught.value.hint
+    (models / "world-pose.pt").symlink_to(shipped)
+    assert weights.use("world-pose") == weights.pull("world-pose") == models / "world-pose.pt"
+
+
 def test_own_weights_are_added_and_pinned(models: Path, home: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.pt"
     mine.write_bytes(b"mine")

@@ -184,7 +184,15 @@ def test_what_cannot_be_written_is_refused(asked: list[str], tmp_path: Path, mon
 def test_a_missing_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "skia", None)
     assert main(["world", "--n", "1", "--out", str(tmp_path / "out")]) == 1
-    assert "libgl1" in capsys.readouterr().err
+    assert "pip install 'superlink[world]'" in capsys.readouterr().err
+
+
+def test_a_missing_library_of_the_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delitem(sys.modules, "skia", raising=False)
+    (tmp_path / "skia.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["world", "--n", "1", "--out", str(tmp_path / "out")]) == 1
+    assert "libGL.so.1" in (told := capsys.readouterr().err) and "apt-get install libgl1" in told
 
 
 def test_samples_say_that_they_are_rendered(tmp_path: Path) -> None:

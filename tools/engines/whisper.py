@@ -108,7 +108,8 @@ def _append(segments: list[Segment], heard: dict[str, Any], start: float, end: f
     text = heard["text"].strip()
     if text:
         begins, ends = (float(heard[side]) for side in ("start", "end"))
-        first = max(segments[-1].end or 0.0 if segments else 0.0, min(start + max(0.0, begins), end) if math.isfinite(begins) else start)
+        spoken = segments[-1].end or 0.0 if segments else 0.0
+        first = max(spoken, min(start + max(0.0, begins), end) if math.isfinite(begins) else start)
         last = max(first, min(start + ends, end) if math.isfinite(ends) else end)
         confidence = float(heard["avg_logprob"])
         score = None if math.isnan(confidence) else min(1.0, math.exp(min(0.0, confidence)))
