@@ -338,6 +338,12 @@ class Ledger:
                     raise self.db.damaged(f"the content of {entry.name} cannot be read")
                 yield entry, refs.get(entry.id, {})
 
+    def media_kinds(self) -> set[str]:
+        """Kinds of the items that are done ("Image", "Audio", "Video")."""
+        return {row[0] for row in self.db.execute(
+            "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND ref IS NOT NULL",
+            (self._signature,))}  # fmt: skip
+
     @property
     def _signature(self) -> str:
         return str(self.fact("signature") or "")

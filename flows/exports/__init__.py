@@ -26,6 +26,7 @@ FORMATS = {
     "report": "flows.exports.report",
 }
 PROVENANCE = "provenance.json"
+_ANYTHING = "label-studio, jsonl or parquet"
 
 
 class ExportError(SuperlinkError):
@@ -58,6 +59,10 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
     if name not in FORMATS:
         raise ExportError(f"There is no export format {name!r}", f"Formats are {', '.join(FORMATS)}")
     writer = import_module(FORMATS[name])
+    kinds = ledger.media_kinds()
+    if kinds and kinds.isdisjoint(getattr(writer, "ITEMS", kinds)):
+        held, given = " and ".join(writer.ITEMS), " and ".join(sorted(kinds))
+        raise ExportError(f"{name} holds items of kind {held}, and those of this run are {given}", f"Use {_ANYTHING}")
     reading = Reading(ledger, store, writer.KINDS, tuple(steps))
     try:
         with replaced_folder(folder, _ours, aside) as draft:
@@ -84,7 +89,7 @@ def fitting(ledger: Ledger) -> list[str]:
     """The formats that hold what this ledger's plan gives, for when none is named; a report always is one."""
     kinds = Reading(ledger, Store("memory://none"), ()).output_kinds()
     found = ["jsonl"]
-    if kinds & {"Detections", "Poses"}:
+    if kinds & {"Detections", "Poses"} and "Image" in ledger.media_kinds():
         found.append("coco")
     if kinds & {"Image", "Audio", "Video"}:
         found.append("mirror")

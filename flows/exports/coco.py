@@ -1,6 +1,6 @@
 """COCO: one `annotations.json` with boxes, run-length masks and keypoints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,13 @@ from tools.values import Detections, Poses
 from tools.values.poses import COCO17, SKELETON
 
 KINDS = ("Detections", "Poses")
+ITEMS = ("Image",)
 SEEN = 0.3
 """Keypoints below this score count as not labelled."""
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the file. Image ids number the items from 1 in order of name; "file_name" is the item's name.
-
-    Frames of videos are left out: COCO has pictures only.
-    """
+    """Write the file. Image ids number the items from 1 in order of name; "file_name" is the item's name."""
     numbers = {label: number for number, label in enumerate(reading.labels(), 1)}
     categories: list[dict[str, Any]] = [{"id": number, "name": label} for label, number in numbers.items()]
     for category in categories:
@@ -49,17 +47,21 @@ def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str
                 yield {"id": count, "image_id": image, "iscrowd": 0, **one}
 
 
+def _bbox(corners: Iterable[float]) -> list[float]:
+    """COCO's [x, y, width, height]; the sides are those of the rounded corners, so that no box leaves its picture."""
+    x0, y0, x1, y1 = rounded(corners)
+    return rounded((x0, y0, x1 - x0, y1 - y0))
+
+
 def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
     import pycocotools.mask
 
-    if found.frames is not None:
-        return
     for place, one in enumerate(found):
-        x0, y0, x1, y1 = one.box
+        box = _bbox(one.box)
         annotation: dict[str, Any] = {
             "category_id": numbers[one.label],
-            "bbox": rounded((x0, y0, x1 - x0, y1 - y0)),
-            "area": round((x1 - x0) * (y1 - y0), 2),
+            "bbox": box,
+            "area": round(box[2] * box[3], 2),
             "score": round(one.score, 6),
         }
         if found.masks is not None:
@@ -69,14 +71,15 @@ def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str
 
 
 def _poses(found: Poses, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
-    for points, (x0, y0, x1, y1), score in zip(found.keypoints, found.xyxy, found.scores, strict=True):
+    for points, corners, score in zip(found.keypoints, found.xyxy, found.scores, strict=True):
+        box = _bbox(corners)
         flat: list[float] = []
         for x, y, sure in points:
             flat += [*rounded((x, y)), 2] if sure >= SEEN else [0, 0, 0]
         yield {
             "category_id": numbers["person"],
-            "bbox": rounded((x0, y0, x1 - x0, y1 - y0)),
-            "area": round(float((x1 - x0) * (y1 - y0)), 2),
+            "bbox": box,
+            "area": round(box[2] * box[3], 2),
             "keypoints": flat,
             "num_keypoints": int((points[:, 2] >= SEEN).sum()),
             "score": round(float(score), 6),

@@ -1,4 +1,4 @@
-"""Names, numbers and outlines as several formats write them."""
+"""Names and numbers as several formats write them."""
 
 import itertools
 import json
@@ -6,9 +6,6 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 DIGITS = 2
 """Places behind the point of pixels: a hundredth of a pixel."""
@@ -66,24 +63,3 @@ def write_array(file: Any, rows: Iterable[Any]) -> int:
 def rounded(values: Iterable[Any], digits: int = DIGITS) -> list[float]:
     """Plain floats of so many places."""
     return [round(float(value), digits) for value in values]
-
-
-def outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """One polygon (N, 2) around a mask, x and y in pixels; parts are joined by lines that go there and back.
-
-    Formats with one polygon for each thing can hold things in several parts only so.
-    """
-    import cv2
-
-    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    parts = sorted((part.reshape(-1, 2).astype(np.float64) for part in found if len(part) >= 3),
-                   key=lambda part: (-cv2.contourArea(part.astype(np.float32)), part[0].tolist()))  # fmt: skip
-    if not parts:
-        return np.zeros((0, 2))
-    whole: NDArray[np.float64] = parts[0]
-    for part in parts[1:64]:
-        apart = ((whole[:, None] - part[None]) ** 2).sum(-1)
-        here, there = np.unravel_index(int(apart.argmin()), apart.shape)
-        turned = np.roll(part, -int(there), axis=0)
-        whole = np.concatenate([whole[: here + 1], turned, turned[:1], whole[here:]])
-    return whole

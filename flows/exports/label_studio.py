@@ -9,7 +9,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from flows.exports.coco import SEEN
-from flows.exports.files import outline, printable, save, write_array
+from flows.exports.files import printable, rounded, save, write_array
+from flows.exports.outline import outline
 from flows.exports.reading import Reading, Row
 from tools.store import Ref
 from tools.values import Detections, Poses, Transcript
@@ -64,8 +65,8 @@ def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
         facts = {"original_width": width, "original_height": height, "image_rotation": 0, "score": round(one.score, 6),
                  "to_name": "image"}  # fmt: skip
         points: Any = outline(found.mask_array(place)) if found.masks is not None else []
-        if len(points) >= 3:
-            percent = [[round(float(x) / width * 100, 4), round(float(y) / height * 100, 4)] for x, y in points]
+        if len(points):
+            percent = [[round(float(x) / width * 100, 6), round(float(y) / height * 100, 6)] for x, y in points]
             yield {**facts, "type": "polygonlabels", "from_name": "outline",
                    "value": {"points": percent, "closed": True, "polygonlabels": [printable(one.label)]}}  # fmt: skip
             continue
@@ -102,7 +103,7 @@ def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
                 yield {"original_width": width, "original_height": height, "image_rotation": 0, "to_name": "image",
                        "from_name": "joint", "type": "keypointlabels", "score": round(float(sure), 6),
                        "meta": {"text": [f"person {person + 1}"]},
-                       "value": {"x": round(float(x) / width * 100, 4), "y": round(float(y) / height * 100, 4),
+                       "value": {"x": round(float(x) / width * 100, 6), "y": round(float(y) / height * 100, 6),
                                  "width": 0.5, "keypointlabels": [name]}}  # fmt: skip
 
 
@@ -127,8 +128,9 @@ def _said(value: Transcript, row: Row) -> Iterator[dict[str, Any]]:
 
 
 def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> dict[str, float]:
-    return {"x": round(x0 / width * 100, 4), "y": round(y0 / height * 100, 4),
-            "width": round((x1 - x0) / width * 100, 4), "height": round((y1 - y0) / height * 100, 4)}  # fmt: skip
+    left, top, right, bottom = rounded((x0 / width * 100, y0 / height * 100, x1 / width * 100, y1 / height * 100), 6)
+    # The sides are those of the rounded corners, so that no box leaves its picture.
+    return {"x": left, "y": top, "width": round(right - left, 6), "height": round(bottom - top, 6)}
 
 
 def _config(labels: list[str], item: Ref | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from agents.plan import reference
+from agents.plan import reference, unescaped
 from agents.state import Refs
 from agents.wiring import uses
 from flows.ledger import Entry, Ledger, listed
@@ -90,15 +90,18 @@ class Reading:
                     yield step, number, ref
 
     def marks(self, row: Row) -> Iterator[tuple[str, Detections | Poses]]:
-        """Step and value of everything found in the item itself (not in what was cut out of it), as people left it."""
+        """Step and value of everything found in the item itself (not in what was cut out of it), as people left it.
+
+        Boxes without an area are left out: no format has room for them, and libraries refuse whole data sets for one.
+        """
         for step, _, ref in self.refs(row, MARKS):
             if tuple(ref["summary"]["size"]) != row.size:
                 continue
             value = self.store.get(ref)
             if isinstance(value, Detections):
-                yield step, self.corrected(row, step, ref, value)
-            elif isinstance(value, Poses):
-                yield step, value
+                value = self.corrected(row, step, ref, value)
+            if isinstance(value, Detections | Poses):
+                yield step, with_area(value)
 
     def corrected(self, row: Row, step: str, ref: Ref, found: Detections) -> Detections:
         """Detections without what people rejected, and with the labels that they gave."""
@@ -116,14 +119,28 @@ class Reading:
         return self.corrected(row, step, ref, value) if isinstance(value, Detections) else value
 
     def labels(self) -> list[str]:
-        """Every label of the chosen steps, sorted; read from the references' summaries."""
+        """The classes: those that the plan asks for, in its order, found or not, then others that were found, sorted.
+
+        So two runs of one plan number their classes alike, whatever is in their pictures.
+        """
         found: set[str] = set()
         for row in self.rows():
             for _, _, ref in self.refs(row, MARKS):
                 if tuple(ref["summary"]["size"]) == row.size:
                     found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
-        corrected = {label for places in self._verdicts.values() for _, label in places.values() if label}
-        return sorted(found | corrected)
+        found |= {label for places in self._verdicts.values() for _, label in places.values() if label}
+        return list(dict.fromkeys([*self._asked(), *sorted(found)]))
+
+    def _asked(self) -> Iterator[str]:
+        """Labels in the arguments of the chosen steps and of those that they build on."""
+        sources = set(self.steps)
+        for step in reversed(self.plan.steps):
+            if step.id in sources:
+                sources |= uses(step)
+        for step in self.plan.steps:
+            labels = step.args.get("labels") if step.id in sources else None
+            if isinstance(labels, list):
+                yield from (str(unescaped(label)).strip() for label in labels)
 
     def source(self, row: Row) -> BinaryIO:
         """The item's file, opened for reading.
@@ -208,6 +225,17 @@ class Reading:
             "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
         ).fetchone()
         return [] if row is None else listed(json.loads(row[0]))
+
+
+def with_area(value: Detections | Poses) -> Detections | Poses:
+    """What was found, without boxes that have no area when they are written to a hundredth of a pixel."""
+    corners = np.round(value.xyxy.astype(np.float64), 2)
+    kept = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
+    if len(kept) == len(value):
+        return value
+    if isinstance(value, Poses):
+        return Poses(value.keypoints[kept], value.scores[kept], value.xyxy[kept], value.size)
+    return value.select(kept)
 
 
 def media_file(row: Row, store: Store) -> BinaryIO:

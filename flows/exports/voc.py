@@ -5,19 +5,20 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from flows.exports.files import Names, printable, save
+from flows.exports.files import Names, printable, rounded, save
 from flows.exports.reading import Reading, Row
 from tools.values import Detections
 
 KINDS = ("Detections",)
+ITEMS = ("Image",)
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the files. As in VOC, pixels count from 1 and a box ends with its last pixel."""
+    """Write the files. As in VOC, pixels count from 1 and a box ends with its last pixel; parts of pixels are kept."""
     names = Names()
     files = things = 0
     for row in reading.rows():
-        found = [value for _, value in reading.marks(row) if isinstance(value, Detections) and value.frames is None]
+        found = [value for _, value in reading.marks(row) if isinstance(value, Detections)]
         root = _annotation(row, found)
         Xml.indent(root)
         text = Xml.tostring(root, encoding="unicode")
@@ -44,11 +45,14 @@ def _annotation(row: Row, values: list[Detections]) -> Xml.Element:
             for key, said in (("name", one.label), ("pose", "Unspecified"), ("truncated", 0), ("difficult", 0),
                               ("score", f"{one.score:.6f}")):  # fmt: skip
                 _add(thing, key, said)
-            x0, y0, x1, y1 = one.box
+            x0, y0, x1, y1 = rounded(one.box)
+            if x1 - x0 < 1:  # thinner than a pixel: a first pixel after the last would be read as another box
+                x0, x1 = float(math.floor(x0)), float(math.ceil(x1))
+            if y1 - y0 < 1:
+                y0, y1 = float(math.floor(y0)), float(math.ceil(y1))
             box = Xml.SubElement(thing, "bndbox")
-            for key, value in (("xmin", min(math.floor(x0) + 1, width)), ("ymin", min(math.floor(y0) + 1, height)),
-                               ("xmax", max(math.ceil(x1), 1)), ("ymax", max(math.ceil(y1), 1))):  # fmt: skip
-                _add(box, key, value)
+            for key, side in (("xmin", x0 + 1), ("ymin", y0 + 1), ("xmax", x1), ("ymax", y1)):
+                _add(box, key, f"{side:.2f}".rstrip("0").rstrip("."))
     return root
 
 

@@ -2,17 +2,24 @@
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.exports.coco import SEEN
-from flows.exports.files import Names, line, outline, save
+from flows.exports.files import Names, line, rounded, save
+from flows.exports.outline import outline
 from flows.exports.reading import Reading, Row
-from tools.values import Detections, Poses
+from tools.values import Detections, Image, Poses
 from tools.values.poses import COCO17
 
 KINDS = ("Detections", "Poses")
+ITEMS = ("Image",)
+_DIGITS = 7
+_STEPS = 5_000_000
+_READ = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
+"""What ultralytics reads, by content, and the endings it goes by; anything else becomes PNG."""
 # Left and right change sides in a mirrored picture.
 _FLIPPED = [COCO17.index(name.replace("left", "@").replace("right", "left").replace("@", "right")) for name in COCO17]
 
@@ -24,22 +31,22 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     outlines where it gives masks, else boxes. YOLO's lines have no room for scores: `scores.jsonl` has them in their order.
     """
     task = _task(reading)
-    labels = ["person"] if task == "pose" else reading.labels()
+    # The library refuses a data set without classes; where nothing was asked for or found, one stands for it.
+    labels = ["person"] if task == "pose" else reading.labels() or ["object"]
     numbers = {label: number for number, label in enumerate(labels)}
     names = Names()
     least = min((row.ref["sha256"] for row in reading.rows()), default="")
     counts = {"train": 0, "val": 0, "things": 0}
     with (folder / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as scores:
         for row in reading.rows():
-            if row.ref["kind"] != "Image":
-                continue
             part = "val" if row.ref["sha256"] == least or int(row.ref["sha256"][:8], 16) % 10 == 0 else "train"
             # The library finds labels by putting "labels" for the last "images" of a path.
             own = PurePosixPath(*("images_" if name == "images" else name for name in PurePosixPath(row.name).parts))
-            place = names.place(str(own), own.suffix or ".jpg")
+            suffix, picture = _picture(reading, row)
+            place = names.place(str(own), suffix)
             rows = list(_lines(reading, row, task, numbers))
             text = folder / "labels" / part / place.with_suffix(".txt")
-            save(folder / "images" / part / place, reading.source(row))
+            save(folder / "images" / part / place, picture)
             save(text, "".join(f"{one}\n" for one, _ in rows))
             scores.write(line({"item": row.name, "labels": text.relative_to(folder).as_posix(),
                                "scores": [round(score, 6) for _, score in rows]}) + "\n")  # fmt: skip
@@ -52,6 +59,22 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
         yaml += ["kpt_shape: [17, 3]", f"flip_idx: {_FLIPPED}"]
     save(folder / "data.yaml", "\n".join(yaml) + "\n")
     return {**counts, "task": task, "classes": len(labels)}
+
+
+def _picture(reading: Reading, row: Row) -> tuple[str, bytes | BinaryIO]:
+    """The item's file with the ending of what it is; as PNG where the library would not read it, or not upright."""
+    from PIL import Image as Pil
+
+    with reading.source(row) as file, Pil.open(file) as seen:
+        suffix = _READ.get(str(seen.format))
+        turned = seen.format not in ("JPEG", "MPO") and seen.getexif().get(0x0112, 1) != 1
+        moving = seen.format != "MPO" and getattr(seen, "n_frames", 1) > 1
+    file = reading.source(row)
+    if suffix and not turned and not moving:
+        return suffix, file
+    with file:
+        value = Image.from_bytes(file.read(), row.ref["media_type"])
+    return ".png", Image.from_numpy(value.pixels).to_bytes()
 
 
 def _task(reading: Reading) -> str:
@@ -72,23 +95,38 @@ def _lines(reading: Reading, row: Row, task: str, numbers: dict[str, int]) -> It
         if isinstance(found, Poses) != (task == "pose"):
             continue
         for place, box in enumerate(found.xyxy.astype(np.float64)):
-            middle, sides = (box[:2] + box[2:]) / 2 / scale, (box[2:] - box[:2]) / scale
-            values = [*middle, *sides]
+            values = _box(box, scale)
             if isinstance(found, Poses):
                 for x, y, sure in found.keypoints[place]:
                     inside = sure >= SEEN and 0 <= x <= width and 0 <= y <= height
-                    values += [x / width, y / height, 2] if inside else [0, 0, 0]
+                    values += [*rounded((x / width, y / height), _DIGITS), 2] if inside else [0, 0, 0]
                 number = 0
             else:
                 number = numbers[found.labels[place]]
                 if task == "segment":
                     values = _polygon(found, place, box, scale)
-            yield f"{number} {' '.join(f'{value:.6g}' for value in values)}", float(found.scores[place])
+            yield f"{number} {' '.join(_written(value) for value in values)}", float(found.scores[place])
 
 
-def _polygon(found: Detections, place: int, box: Any, scale: Any) -> list[float]:
+def _box(box: NDArray[np.float64], scale: NDArray[np.float64]) -> list[float]:
+    """Middle and sides of a box, relative to the picture.
+
+    The corners are whole numbers of 2e-7 from 0 to 1, so that a reader that calculates them from middle and sides, in single
+    precision, too, stays within the picture.
+    """
+    corners = np.round(box.reshape(2, 2) / scale * _STEPS).clip(0, _STEPS)
+    corners[1] = np.maximum(corners[1], corners[0] + 1).clip(0, _STEPS)
+    corners[0] = np.minimum(corners[0], corners[1] - 1)
+    return rounded([*corners.sum(0) / 2 / _STEPS, *(corners[1] - corners[0]) / _STEPS], _DIGITS)
+
+
+def _polygon(found: Detections, place: int, box: NDArray[np.float64], scale: NDArray[np.float64]) -> list[float]:
     points = outline(found.mask_array(place)) if found.masks is not None else np.zeros((0, 2))
-    if len(points) < 3:  # no mask, or one too thin for an outline: the box says where it is
+    if not len(points):  # no mask: the box says where it is
         x0, y0, x1, y1 = box
         points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    return [float(value) for value in (points / scale).clip(0, 1).reshape(-1)]
+    return rounded((points / scale).clip(0, 1).reshape(-1), _DIGITS)
+
+
+def _written(value: float) -> str:
+    return f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".") or "0"
