@@ -72,7 +72,7 @@ class HttpGuard:
         if reason is None:
             await self._app(scope, receive, with_headers)
         else:
-            await refuse(scope, with_headers, *reason)
+            await refuse(scope, receive, with_headers, *reason)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Status and reason for a request that is refused."""
@@ -124,19 +124,18 @@ def header(scope: Scope, name: str) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
-async def refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
     """Answer a request, or the opening of a WebSocket, with a status and a sentence."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
-    body = reason.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),  # the body of the request is not read
-    ]
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": reason.encode(), "more_body": True})
+    # A connection that is closed while its client still sends loses the answer, too.
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.body"})
 
 
 def _authority(text: str, scheme: str) -> tuple[str, str] | None:

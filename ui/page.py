@@ -1,8 +1,7 @@
 """The session page: drop files, say what should happen, look at the plan, run it, see what came of it."""
 
-import ipaddress
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from agents.kinds import AnyTool
 from agents.planner import Planner
 from agents.worlds import samples
 from tools.errors import SettingsInvalid, SuperlinkError
+from tools.http_guard import is_loopback
 from tools.settings import settings
 from tools.store import Store
 from ui.draw import fault_html, limits_html, plan_html
-from ui.look import CSS, THEME
+from ui.server import MAX_UPLOAD, application, serve
 from ui.turns import Message, Tab, Turns, of_type
+from ui.visitors import Files, visitor_of
 
 USER = "superlink"
 """User name that goes with the password."""
@@ -38,7 +39,13 @@ Changes = dict[Any, Any]
 
 
 def launch(
-    tools: dict[str, AnyTool], planner: Planner, host: str = "127.0.0.1", port: int = 7860, password: str | None = None
+    tools: dict[str, AnyTool],
+    planner: Planner,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    password: str | None = None,
+    hosts: Sequence[str] = (),
+    max_upload: int = MAX_UPLOAD,
 ) -> None:
     """Serve the page until stopped.
 
@@ -48,47 +55,31 @@ def launch(
         host: address to serve on; any other than this computer's own needs a password.
         port: of the address.
         password: asked of visitors, with the user name "superlink".
+        hosts: names, besides `host` and this computer's own, under which visitors reach the page.
+        max_upload: bytes of the files that are uploaded at once.
 
     Raises:
         SettingsInvalid: others could reach the page without a password.
         SuperlinkError: the page cannot be served there.
     """
-    if not password and not _loopback(host):
+    if not password and not is_loopback(host):
         raise SettingsInvalid(
             f"the page would be open to everyone who can reach {host}",
-            "Add --password, or leave --host out to serve this computer only",
+            "Set SUPERLINK_PASSWORD, or add --password; or leave --host out to serve this computer only",
         )
     os.environ.setdefault("GRADIO_TEMP_DIR", str(settings().home / "page"))
     saver = open_saver(settings().home / "threads.sqlite")
     try:
-        page = build(tools, planner, Store(settings().store_url), saver)
-        try:
-            _, address, _ = page.launch(
-                server_name=host,
-                server_port=port,
-                auth=(USER, password) if password else None,
-                share=False,
-                ssr_mode=False,
-                mcp_server=False,
-                quiet=True,
-                footer_links=[],
-                theme=THEME,
-                css=CSS,
-                prevent_thread_lock=True,
-            )
-        except OSError as error:
-            raise SuperlinkError(
-                f"the page cannot be served on {host}, port {port}, which is taken or not this computer's",
-                "Choose another with --port or --host",
-            ) from error
-        print(f"superlink is at {address} (Ctrl+C stops it)", flush=True)
-        page.block_thread()
+        files = Files(public=_samples())
+        page = build(tools, planner, Store(settings().store_url), saver, files)
+        auth = (USER, password) if password else None
+        serve(application(page, files, auth, [host, *hosts], max_upload), host, port)
     finally:
         close_saver(saver)
 
 
 def build(
-    tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: BaseCheckpointSaver[Any]
+    tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: BaseCheckpointSaver[Any], files: Files
 ) -> gr.Blocks:
     """Make the page without serving it.
 
@@ -97,25 +88,31 @@ def build(
         planner: who plans.
         store: where values are.
         saver: where threads are remembered; all tabs share it.
+        files: who owns which files; results are added to it.
     """
     # Gradio looks for updates on its own site unless told not to, also where Blocks says the same.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     turns = Turns(tools, planner, store, saver, Path(get_upload_folder()) / "results")
     with gr.Blocks(title="superlink", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        _Page(turns, lambda: limits_html(tools, planner)).lay_out()
+        _Page(page, turns, files, lambda: limits_html(tools, planner)).lay_out()
     page.queue(max_size=32)
     return page
+
+
+def _samples() -> Path:
+    return Path(get_upload_folder()) / "samples"
 
 
 class _Page:
     """The widgets, and what they do."""
 
-    def __init__(self, turns: Turns, limits: Callable[[], str]) -> None:
-        self.turns, self.limits = turns, limits
+    def __init__(self, page: gr.Blocks, turns: Turns, files: Files, limits: Callable[[], str]) -> None:
+        self.page, self.turns, self.owners, self.limits = page, turns, files, limits
 
     def lay_out(self) -> None:
         """Place everything; called within the blocks of the page."""
-        self.tab = gr.State(Tab(), time_to_live=86400, delete_callback=self.turns.forget)
+        # A function of its own: Gradio copies what stands here for every visitor, with all that a method is bound to.
+        self.tab = gr.State(Tab(), time_to_live=86400, delete_callback=lambda tab: self._forget(tab))
         self.files = gr.State(())
         gr.HTML(_TITLE, elem_classes="sl-title")
         with gr.Row():
@@ -138,7 +135,7 @@ class _Page:
                     elem_id="request",
                 )
                 self._lay_out_samples()
-                gr.HTML(self.limits)
+                self.notes = gr.HTML()
             with gr.Column(scale=4, min_width=340):
                 with gr.Column(elem_classes="sl-card"):
                     self.plan = gr.HTML(plan_html(Tab()), elem_id="plan")
@@ -189,6 +186,7 @@ class _Page:
         }  # fmt: skip
         long = {**work, "concurrency_limit": 1, "concurrency_id": "work"}
         quick = {**work, "queue": False}
+        self.page.load(self.limits, None, self.notes, api_visibility="private", queue=False)
         # Drawn when they are first asked for, so that opening the page stays quick.
         self.offer.expand(self._offer, None, self.samples, api_visibility="private", queue=False)
         self.samples.select(self._take, [self.request, self.samples], self.request, api_visibility="private", queue=False)
@@ -202,7 +200,7 @@ class _Page:
 
     def _offer(self) -> list[tuple[str, str]]:
         try:
-            return [(str(file), caption) for file, caption in samples(Path(get_upload_folder()) / "samples")]
+            return [(str(file), caption) for file, caption in samples(_samples())]
         except SuperlinkError as error:
             raise gr.Error(str(error)) from error
 
@@ -212,7 +210,7 @@ class _Page:
         file = shown[chosen.index][0]
         return {"text": said.get("text") or "", "files": [*(said.get("files") or []), file]}
 
-    def _ask(self, tab: Tab, said: dict[str, Any]) -> Iterator[Changes]:
+    def _ask(self, tab: Tab, said: dict[str, Any], caller: gr.Request) -> Iterator[Changes]:
         request, files = str(said.get("text") or "").strip(), list(said.get("files") or [])
         if not request:
             if files:
@@ -220,8 +218,15 @@ class _Page:
             yield self._shown(tab)
             return
         for number, shown in enumerate(self.turns.ask(tab, request, files)):
+            if visitor := visitor_of(caller.cookies):
+                self.owners.give(self.turns.folder(tab), visitor)
             # Emptied once, so that what is typed while the plan is made stays.
             yield self._shown(shown, *([self.request] if number == 0 else []))
+
+    def _forget(self, tab: Tab) -> None:
+        if tab.thread:
+            self.owners.release(self.turns.folder(tab))
+        self.turns.forget(tab)
 
     def _accept(self, tab: Tab) -> Iterator[Changes]:
         yield from map(self._shown, self.turns.decide(tab, {"action": "accept"}))
@@ -286,12 +291,3 @@ def _caption(file: Path) -> str:
     """A result's file name as people read it: "s2_redact.png" is "redact (s2)"."""
     step, _, rest = file.stem.partition("_")
     return f"{rest.replace('_', ' ')} ({step})" if rest else step
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

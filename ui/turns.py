@@ -144,10 +144,14 @@ class Turns:
         tab.status = "Stopping after the step in hand …"
         return tab
 
+    def folder(self, tab: Tab) -> Path:
+        """Where the files of a tab's results are; it has a thread."""
+        return self._folder / tab.thread
+
     def forget(self, tab: Tab) -> None:
         """Delete the files of a tab that was closed; the values stay in the store."""
         if tab.thread:
-            shutil.rmtree(self._folder / tab.thread, ignore_errors=True)
+            shutil.rmtree(self.folder(tab), ignore_errors=True)
 
     def _follow(self, tab: Tab, begin: Callable[[Session], Iterator[Event]]) -> Iterator[Tab]:
         """Read the events of a turn into the tab, until it ends, waits for a person, or is stopped."""
@@ -205,7 +209,7 @@ class Turns:
             tab.plan = None
         tab.say(done["answer"])
         if record["outputs"]:
-            folder = self._folder / tab.thread / f"turn_{tab.turn}"
+            folder = self.folder(tab) / f"turn_{tab.turn}"
             tab.files = tuple(dict.fromkeys(write_results(folder, record, self._store)))
 
 

@@ -1,19 +1,41 @@
 """``superlink ui``: the session page in a browser."""
 
 import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
 
+PASSWORD = "SUPERLINK_PASSWORD"
+"""Environment variable that holds the page's password."""
+_ASK = ""
+
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("ui", help="open the session page on this computer")
-    parser.add_argument("--port", type=int, default=7860)
-    parser.add_argument("--host", default="127.0.0.1", help="default: this computer only")
-    parser.add_argument(
-        "--password", help="asked of visitors (user name: superlink); required for any other host than this computer"
+    parser = commands.add_parser(
+        "ui",
+        help="open the session page on this computer",
+        epilog=f"The password (user name: superlink) may also stand in the environment variable {PASSWORD}. It is "
+        "required for any other host than this computer.",
     )
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on; default: this computer only")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a further name under which visitors reach the page, such as that of a proxy; may be repeated",
+    )  # fmt: skip
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
+        "--password", nargs="?", const=_ASK,
+        help="visitors have to give a password, which is asked for on the terminal; one that is given here can be read by "
+        "every user of this computer",
+    )  # fmt: skip
+    given.add_argument("--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file")
+    parser.add_argument("--max-upload", type=_megabytes, default=2048, metavar="MB", help="most that is uploaded at once; default: 2048")
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)
@@ -28,5 +50,47 @@ def serve(given: argparse.Namespace) -> int:
 
         raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
 
-    launch(load_tools(given), make_planner(given), given.host, given.port, given.password)
+    launch(
+        load_tools(given),
+        make_planner(given),
+        given.host,
+        given.port,
+        _password(given),
+        hosts=given.allow_host,
+        max_upload=given.max_upload << 20,
+    )
     return 0
+
+
+def _password(given: argparse.Namespace) -> str | None:
+    """The password from the terminal, a file, the environment or the command line.
+
+    Raises:
+        SettingsInvalid: it is empty, or the file cannot be read.
+    """
+    from tools.errors import SettingsInvalid
+
+    # Taken out, so that the programs which tools start do not get it.
+    password = os.environ.pop(PASSWORD, None)
+    if given.password == _ASK:
+        if not sys.stdin.isatty():
+            raise SettingsInvalid("--password asks on a terminal, and there is none", f"Use --password-file or {PASSWORD}")
+        password = getpass.getpass("Password for visitors: ")
+    elif given.password is not None:
+        print(f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not", file=sys.stderr)
+        password = given.password
+    elif given.password_file:
+        try:
+            password = (given.password_file.expanduser().read_text(encoding="utf-8").splitlines() or [""])[0]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsInvalid(f"{given.password_file} cannot be read: {error}", "Give a file of one line") from error
+    if password is not None and not password.strip():
+        raise SettingsInvalid("the password is empty", "Give one, or leave it out to serve this computer only")
+    return password
+
+
+def _megabytes(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -42,6 +42,7 @@ RULES: dict[str, list[Call]] = {
     "blur": [("redact", {})],  # works on what an earlier turn found
     "cut": [FACES, ("crop", {})],
     "strange": [("strange", {})],
+    "capitals": [("shout", {})],
     "wait": [FACES, ("count", {}), ("strange", {}), ("shout", {})],
 }
 

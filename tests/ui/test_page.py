@@ -87,9 +87,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert child.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
-        assert "Traceback" not in log.read_text()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/gradio_api/heartbeat/open"):  # as a page that is still shown
+            child.terminate()
+            child.wait(20)
+        told = log.read_text()
+        assert "Traceback" not in told and "ERROR" not in told
     finally:
-        child.terminate()
+        child.kill()
         child.wait(20)
 
 
@@ -106,11 +110,15 @@ def visited(address: str) -> Iterator[tuple["Page", list[str]]]:
         page.set_default_timeout(90_000)
         sync.expect.set_options(timeout=90_000)
         asked: list[str] = []
+        complaints: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(address)
         page.get_by_placeholder("What should happen?").wait_for()
         yield page, asked
         browser.close()
+        assert not complaints
 
 
 def shot(page: "Page", name: str) -> None:
@@ -160,8 +168,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     expect(page.locator("#pictures img").first).to_be_visible()
     expect(run).to_be_hidden()
     record = page.locator("#files a", has_text="record.json").or_(page.locator("#files a[href$='record.json']")).first
-    with urllib.request.urlopen(str(record.get_attribute("href"))) as answer:
-        told = json.load(answer)
+    told = page.request.get(str(record.get_attribute("href"))).json()
     assert told["request"] == "now blur them" and told["steps"][0]["tool"] == "redact"
     shot(page, "4_blurred")
 

@@ -1,0 +1,252 @@
+"""What the page refuses on a real socket, and that what is meant to work works beside it."""
+
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+pytest.importorskip("gradio")
+
+import httpx
+import uvicorn
+
+from agents.graph import close_saver, open_saver
+from tests.ui.serve import Rules, shout
+from tools.store import Store
+from ui.page import USER, build
+from ui.server import application
+from ui.visitors import COOKIE, Files
+
+PASSWORD = "open sesame"
+LIMIT = 1 << 20
+API = "/gradio_api"
+
+
+@contextmanager
+def _served(folder: Path, password: str | None = None, hosts: tuple[str, ...] = ()) -> Iterator[str]:
+    """The page on a free port of this computer; its address."""
+    saver = open_saver(folder / "threads.sqlite")
+    files = Files(public=folder / "page" / "samples")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder / "page"))
+        page = build({"shout": shout}, Rules(), Store(str(folder / "store")), saver, files)
+        app = application(page, files, (USER, password) if password else None, hosts, max_upload=LIMIT)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1))
+        with socket.create_server(("127.0.0.1", 0)) as bound:
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join(20)
+                close_saver(saver)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("open")
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Iterator[str]:
+    with _served(folder, hosts=("pictures.lan",)) as address:
+        yield address
+
+
+@pytest.fixture
+def visitor(page: str) -> Iterator["Visitor"]:
+    with httpx.Client(base_url=page, timeout=30) as client:
+        yield Visitor(client)
+
+
+class Visitor:
+    """A browser tab, as far as the server can tell."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client, self.session = client, uuid.uuid4().hex
+        assert client.get("/").status_code == 200
+        self.calls = {call["api_name"]: call["id"] for call in client.get("/config").json()["dependencies"]}
+
+    def upload(self, data: bytes = b"hello", **kind: Any) -> httpx.Response:
+        return self.client.post(f"{API}/upload", files={"files": ("a.txt", data)}, **kind)
+
+    def join(self, call: str, data: list[Any], session: str = "") -> httpx.Response:
+        body = {"fn_index": self.calls[call], "session_hash": session or self.session, "data": data}
+        return self.client.post(f"{API}/queue/join", json=body)
+
+    def ask(self, request: str, *files: str) -> httpx.Response:
+        given = [{"path": file, "meta": {"_type": "gradio.FileData"}} for file in files]
+        return self.join("_ask", [None, {"text": request, "files": given}])
+
+    def read(self) -> str:
+        """The events until the turn ends."""
+        with self.client.stream("GET", f"{API}/queue/data", params={"session_hash": self.session}) as events:
+            return "".join(events.iter_text())
+
+
+def _calls(visitor: Visitor, file: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """All kinds of call that the page makes: method, address and content."""
+    join = {"fn_index": visitor.calls["_ask"], "session_hash": visitor.session, "data": [None, {"text": "capitals", "files": []}]}
+    back = {"fn_index": visitor.calls["_reject"], "session_hash": visitor.session, "data": [None]}
+    asset = re.search(r'"\./(assets/[^"]+\.js)"', visitor.client.get("/").text)
+    assert asset is not None
+    return [
+        ("GET", "/", {}),
+        ("GET", "/config", {}),
+        ("GET", f"/{asset[1]}", {}),
+        ("GET", "/theme.css", {}),
+        ("GET", f"{API}/info", {}),
+        ("GET", f"{API}/file={file}", {}),
+        ("HEAD", f"{API}/file={file}", {}),
+        ("POST", f"{API}/upload", {"files": {"files": ("b.txt", b"planted")}}),
+        ("POST", f"{API}/queue/join", {"json": join}),
+        ("GET", f"{API}/queue/data?session_hash={visitor.session}", {}),
+        ("POST", f"{API}/run/predict", {"json": back}),
+        ("POST", f"{API}/cancel", {"json": {"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}}),
+        ("POST", "/login", {"data": {"username": USER, "password": PASSWORD}}),
+    ]
+
+
+def test_nothing_is_answered_to_another_site(visitor: Visitor, folder: Path) -> None:
+    file = visitor.upload().json()[0]
+    host = visitor.client.base_url.netloc.decode()
+    for method, address, content in _calls(visitor, file):
+        for foreign in (
+            {"Host": "attacker.example"},
+            {"Host": f"attacker.example:{host.partition(':')[2]}"},
+            {"Origin": "http://attacker.example"},
+            {"Origin": "null"},
+            {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"},
+        ):
+            answer = visitor.client.request(method, address, headers=foreign, **content)
+            assert answer.status_code == 403, (method, address, foreign)
+            assert "access-control-allow-origin" not in answer.headers
+    asked = {"Origin": "http://attacker.example", "Access-Control-Request-Method": "POST"}
+    assert visitor.client.options(f"{API}/queue/join", headers=asked).status_code == 403
+    assert not [path for path in (folder / "page").rglob("*") if path.name == "b.txt"]
+    for method, address, content in _calls(visitor, file):
+        own = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+        with visitor.client.stream(method, address, headers=own, **content) as allowed:
+            assert allowed.status_code not in (403, 404), (method, address)
+    assert [path for path in (folder / "page").rglob("*") if path.name == "b.txt"]
+
+
+def test_a_visitor_is_served_from_upload_to_result(visitor: Visitor) -> None:
+    file = visitor.upload().json()[0]
+    assert visitor.client.get(f"{API}/file={file}").content == b"hello"
+    assert visitor.ask("in capitals", file).status_code == 200
+    assert "HELLO" in visitor.read()
+    assert visitor.join("apply", [None]).status_code == 200  # lays out the results, as the page does when they change
+    shown = set(re.findall(r'"url":"([^"]+/results/[^"]+)"', visitor.read()))
+    assert any(address.endswith("record.json") for address in shown)
+    for address in shown:
+        assert visitor.client.get(address).status_code == 200
+
+
+def test_files_and_sessions_are_for_their_owner_alone(page: str, visitor: Visitor, folder: Path) -> None:
+    file = visitor.upload(b"private words").json()[0]
+    visitor.ask("in capitals", file)
+    visitor.read()
+    results = [str(path) for path in (folder / "page" / "results").rglob("*") if path.is_file()]
+    assert results
+    with httpx.Client(base_url=page, timeout=30) as client:
+        other = Visitor(client)
+        for path in (file, *results):
+            for way in (path, f"{folder}/page/samples/../{Path(path).relative_to(folder / 'page')}"):
+                assert client.get(f"{API}/file={way}").status_code == 403
+                assert httpx.get(f"{page}{API}/file={way}").status_code == 403  # without a cookie
+        assert other.ask("in capitals", file).status_code == 403
+        assert other.ask("in capitals", "http://attacker.example/a.png").status_code == 403
+        assert other.join("_ask", [None, {"text": "x", "files": []}], visitor.session).status_code == 403
+        assert client.get(f"{API}/queue/data", params={"session_hash": visitor.session}).status_code == 403
+        assert client.get(f"{API}/heartbeat/{visitor.session}").status_code == 403
+        assert client.post(f"{API}/cancel", json={"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}).status_code == 403
+        # Who uploads the same file has it, too.
+        assert other.upload(b"private words").json()[0] == file
+        assert client.get(f"{API}/file={file}").content == b"private words"
+    assert visitor.client.get(f"{API}/file={file}").content == b"private words"
+
+
+def test_only_what_the_page_needs_is_there(visitor: Visitor) -> None:
+    client = visitor.client
+    assert client.get(f"{API}/info").json()["named_endpoints"] == {}
+    visible = {call["api_name"] for call in client.get("/config").json()["dependencies"] if call["api_visibility"] == "public"}
+    assert not visible
+    for address in (
+        "/openapi.json", "/docs", "/monitoring", "/monitoring/summary", "/logout", f"{API}/openapi.json", f"{API}/runs",
+        f"{API}/deep_link?session_hash={visitor.session}", f"{API}/file/etc/passwd", f"{API}/proxy=https://example.org/",
+        f"{API}/queue/status", f"{API}/dev/reload", f"{API}/vibe-code", "/gradio_api//info", f"{API}/token",
+    ):  # fmt: skip
+        assert client.get(address).status_code == 404, address
+    for address in ("call/_ask", "call/v2/_ask", "run/_ask", "api/_ask", "component_server", "process_recording", "vibe-edit"):
+        assert client.post(f"{API}/{address}", json={"data": [None, None]}).status_code == 404, address
+    for path in ("/etc/passwd", "/proc/self/environ", "", "\0", "http://127.0.0.1/", "a" * 5000, str(Path(__file__))):
+        assert client.get(f"{API}/file={quote(path)}").status_code in (403, 404), path
+
+
+def test_uploads_over_the_limit_leave_nothing(visitor: Visitor, folder: Path) -> None:
+    def kept() -> set[Path]:
+        return {path for path in (folder / "page").rglob("*") if path.is_file()}
+
+    before = kept()
+    assert visitor.upload(bytes(LIMIT + 1)).status_code == 413  # seen by Gradio
+    assert visitor.upload(bytes(3 * LIMIT)).status_code == 413  # seen by its length
+    chunks = iter([b"--x\r\n"] * 3)
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    assert visitor.client.post(f"{API}/upload", content=chunks, headers=form).status_code == 411
+    assert kept() == before
+    assert visitor.upload(bytes(LIMIT)).status_code == 200
+    assert visitor.join("_ask", [None, {"text": "x" * (9 << 20), "files": []}]).status_code == 413
+    for nonsense in (b"{", b"[" * 100_000, b"\xff"):
+        answer = visitor.client.post(f"{API}/queue/join", content=nonsense, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 403
+
+
+def test_answers_forbid_frames_and_guessing(visitor: Visitor) -> None:
+    answer = visitor.client.get("/")
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-frame-options"] == "DENY" and answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["referrer-policy"] == "same-origin"
+
+
+def test_the_given_host_is_answered(visitor: Visitor) -> None:
+    port = visitor.client.base_url.port
+    for name in (f"pictures.lan:{port}", f"localhost:{port}", "PICTURES.LAN"):
+        assert visitor.upload(headers={"Host": name, "Origin": f"http://{name}"}).status_code == 200
+    assert visitor.upload(headers={"Host": f"pictures.lan.attacker.example:{port}"}).status_code == 403
+
+
+def test_with_a_password_nothing_is_there_before_it(tmp_path: Path) -> None:
+    gradio_client = pytest.importorskip("gradio_client")
+    with _served(tmp_path, PASSWORD) as address, httpx.Client(base_url=address, timeout=30) as client:
+        assert '"auth_required":true' in client.get("/").text
+        for method, path in (("GET", "/config"), ("GET", f"{API}/info"), ("POST", f"{API}/upload"), ("POST", f"{API}/run/predict")):
+            assert client.request(method, path, json={"data": [], "fn_index": 0} if method == "POST" else None).status_code == 401
+        assert client.post("/login", data={"username": USER, "password": "guessed"}).status_code == 400
+        answer = client.post("/login", data={"username": USER, "password": PASSWORD})
+        cookies = answer.headers.get_list("set-cookie")
+        assert answer.status_code == 200 and len(cookies) == 2
+        assert all(re.search("HttpOnly", cookie) and re.findall("SameSite=(\\w+)", cookie) == ["Lax"] for cookie in cookies)
+        assert COOKIE in client.cookies
+        assert Visitor(client).upload().status_code == 200
+
+        with pytest.raises(Exception, match="[Cc]ould not log"):
+            gradio_client.Client(address, auth=(USER, "guessed"), verbose=False)
+        program = gradio_client.Client(address, auth=(USER, PASSWORD), verbose=False)
+        try:
+            assert program.view_api(return_format="dict") == {"named_endpoints": {}, "unnamed_endpoints": {}}
+            sent = httpx.post(
+                f"{address}{API}/upload", cookies=program.cookies, files={"files": ("a.txt", b"of a program")}
+            ).json()[0]
+            assert httpx.get(f"{address}{API}/file={sent}", cookies=program.cookies).content == b"of a program"
+            assert client.get(f"{API}/file={sent}").status_code == 403
+        finally:
+            program.close()
