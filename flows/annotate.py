@@ -27,7 +27,8 @@ from flows.review import Routing
 from flows.shard import RunStopped, wanted
 from flows.source import MEDIA, Item, scan
 from flows.workers import Workers, here, processes
-from tools.errors import SuperlinkError
+from tools.atomic import write
+from tools.errors import StoreError, SuperlinkError, WriteError
 from tools.registry import load
 from tools.settings import settings
 from tools.store import Store
@@ -37,7 +38,8 @@ FAILURES = "failures.txt"
 Told = Callable[[dict[str, Any]], None]
 """Told what happens, as plain JSON by "event": ``plan`` (tree, hash), ``scan`` (items, new, changed, gone, left_out,
 skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts), ``aside``
-(file: of a person, that was in the way of an export and is kept)."""
+(file: of a person, that was in the way of an export and is kept), ``damaged`` (items: name, reason and hint of those that are
+worked again)."""
 
 
 class AnnotateError(SuperlinkError):
@@ -62,6 +64,7 @@ class Summary:
         seconds: that this run took.
         stopped: why it ended before its time, or "".
         failures: name, reason and hint of failed items.
+        damaged: likewise of items that are done no more, as a value of theirs is damaged or lost.
         exports: format to folder.
         forecast: of the pilot, if there was one.
     """
@@ -75,6 +78,7 @@ class Summary:
     seconds: float = 0.0
     stopped: str = ""
     failures: list[tuple[str, str, str]] = field(default_factory=list)
+    damaged: list[tuple[str, str, str]] = field(default_factory=list)
     exports: dict[str, Path] = field(default_factory=dict)
     forecast: Forecast | None = None
 
@@ -125,10 +129,18 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
                 _work(job, ledger, ids, shard, workers, limits, summary, tell)
             finally:
                 _counted(ledger, summary)
-            if summary.done or summary.failed:
+            damaged = _export(ledger, Store(job.store), out, formats, summary, tell)
+            if damaged and not summary.stopped:
+                try:
+                    _work(job, ledger, damaged, shard, workers, limits, summary, tell)
+                finally:
+                    _counted(ledger, summary)
                 _export(ledger, Store(job.store), out, formats, summary, tell)
+            summary.damaged = list(ledger.reopened().values())
             summary.seconds = time.monotonic() - began
             return summary
+    except WriteError as error:
+        raise RunStopped(f"The run in {out} has stopped: {error.message}", error.hint) from error
     except OSError as error:  # of the run's own folder: what tools, store and exports meet is told by them
         raise RunStopped(f"The run in {out} has stopped: {error}",
                          "Check the permissions and the space left; the same command goes on where it stopped") from error  # fmt: skip
@@ -293,14 +305,25 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
     summary.left = counts.get("left", 0)
     summary.failures = ledger.failures()
     lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
-    (ledger.file.parent / FAILURES).write_text("".join(lines), encoding="utf-8")
+    write(ledger.file.parent / FAILURES, "".join(lines))
 
 
 def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary,
-            tell: Told) -> None:  # fmt: skip
+            tell: Told) -> list[int]:  # fmt: skip
+    """Write the exports; return numbers of the items that are to be worked again, as values of theirs are damaged."""
+    before = ledger.reopened()
     for name in fitting(ledger) if formats is None else formats:
-        if not summary.done and name != "report":
+        if not summary.done and (name != "report" or not summary.failed):
             continue  # an empty data set helps nobody; why everything failed does
-        counts = export(ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)}))
+        try:
+            counts = export(ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)}))
+        except StoreError:
+            if ledger.reopened() == before:
+                raise
+            continue  # of every item something is damaged: there is nothing to export before they are worked again
         summary.exports[name] = out / name
         tell({"event": "export", "format": name, "folder": str(out / name), "counts": counts})
+    damaged = {number: told for number, told in ledger.reopened().items() if number not in before}
+    if damaged:
+        tell({"event": "damaged", "items": list(damaged.values())})
+    return list(damaged)

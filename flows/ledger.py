@@ -298,6 +298,17 @@ class Ledger:
                 "sha256 = iif(?1 = 'failed', NULL, sha256) WHERE id = ?5",
                 [(state, error, hint, signature, number) for number, state, error, hint in outcomes])  # fmt: skip
 
+    def reopen(self, damaged: Mapping[int, SuperlinkError]) -> None:
+        """Note of items that were done that a value of theirs is damaged or lost, and why; they are to be worked again."""
+        with self.writing():
+            self.db.executemany("UPDATE items SET state = 'new', error = ?, hint = ? WHERE id = ?",
+                                [(error.message, error.hint, number) for number, error in damaged.items()])  # fmt: skip
+
+    def reopened(self) -> dict[int, tuple[str, str, str]]:
+        """Number to name, reason and hint of the items that were reopened and not worked since, in order of name."""
+        return {row[0]: row[1:] for row in self.db.execute(
+            "SELECT id, name, error, hint FROM items WHERE state = 'new' AND error != '' ORDER BY name")}  # fmt: skip
+
     def counts(self) -> dict[str, int]:
         """How many items are "done" and "failed" for the run's signature, "left", and "gone" from the source."""
         return dict(self.db.execute(

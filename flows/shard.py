@@ -137,10 +137,12 @@ def _opened(ledger: Ledger, run: Run, entries: Sequence[Entry], name: str) -> It
     for entry in entries:
         # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
         if entry.ref is not None and entry.ref["kind"] == name.capitalize():
-            if "://" not in entry.address and run.desk.path(entry.ref) is not None and _lies(entry):
+            lying = "://" not in entry.address and run.desk.path(entry.ref) is not None and _lies(entry)
+            if lying:
                 run.desk.lay(entry.ref["sha256"], Path(entry.address))
-            yield entry.id, entry.ref
-            continue
+            if lying or run.desk.sound(entry.ref):
+                yield entry.id, entry.ref
+                continue
         try:
             item = Item(entry.name, entry.address, entry.size, entry.stamp)
             fresh[entry.id] = run.desk.open(item, name.capitalize())
@@ -189,7 +191,7 @@ def _work_part(ledger: Ledger, run: Run, step: Step, part: Sequence[str], groups
     works: dict[str, Work] = {}
     for base in part:
         found = run.present.first(known.get(base, []))
-        if found is not None and _kept(run.desk, found.refs):
+        if found is not None and all(map(run.desk.sound, listed(found.refs))):
             works[base] = found
             outcome.cached += len(groups[base])
     to_do = [base for base in part if base not in works]
@@ -250,11 +252,6 @@ def _rows(tool: AnyTool, args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]
 def _seconds(refs: Refs) -> float:
     """How long one call took; what it gave as a list took that time together."""
     return next((ref["provenance"]["seconds"] for ref in listed(refs) if "provenance" in ref), 0.0)
-
-
-def _kept(desk: Desk, refs: Refs) -> bool:
-    """Whether what an earlier run made is still in the store."""
-    return all(ref in desk for ref in listed(refs))
 
 
 def _stop_if_everywhere(error: BaseException) -> None:

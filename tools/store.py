@@ -20,6 +20,7 @@ _CHUNK = 1 << 20
 LAYOUT = 1
 """How values lie in a store: 1 is a folder for the first two digits of the hash, and a file of its whole hash in it."""
 _MARK = ".superlink-store"  # holds the layout; a store without one has the first
+_AGAIN = "The same superlink run or superlink annotate command makes it again"
 
 
 class WeightsUsed(TypedDict):
@@ -120,7 +121,7 @@ class Store:
         self._known = True
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
-        """Store a value, unless its bytes are there already.
+        """Store a value, unless its bytes are there already; damaged ones are written again.
 
         On a local disk the bytes are written beside their place, flushed, and renamed, so that a crash leaves
         no half-written value.
@@ -136,7 +137,7 @@ class Store:
             with value.stream() as stream:
                 sha256, size = _copy(stream)
                 place = self._place(sha256)
-                if not self._files.exists(place) or self._files.size(place) != size:
+                if not self._holds(place, sha256, size):
                     stream.seek(0)
                     self._write(stream, place, sha256)
         except OSError as error:
@@ -163,27 +164,36 @@ class Store:
             raise StoreError(f"The reference is to an unknown kind of value, {ref['kind']!r}",
                              f"Kinds are {', '.join(KINDS)}")
         self._check_layout()
+        place = self._place(ref["sha256"])
         path = self.path(ref)
         try:
             if path is not None:
-                with path.open("rb") as file:
-                    seen = hashlib.file_digest(file, "sha256").hexdigest()
+                seen = self._hash(place)
             else:
-                data: bytes = self._files.cat_file(self._place(ref["sha256"]))
+                data: bytes = self._files.cat_file(place)
                 seen = hashlib.sha256(data).hexdigest()
         except FileNotFoundError as error:
-            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}",
-                             "It may have been deleted, or belong to another store; run its step again") from error
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}: there is no {place}",
+                             f"It may have been deleted, or belong to another store. {_AGAIN}") from error
         except OSError as error:
-            raise StoreError(f"The store {self.url} cannot be read: {error}") from error
+            raise StoreError(f"The store {self.url} cannot be read: {place}: {error.strerror or error}",
+                             f"Check the disk and the permissions. {_AGAIN}") from error
         if seen != ref["sha256"]:
-            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} in the store {self.url} is damaged: "
-                             f"its bytes have the hash {seen[:12]}", "Delete it and run its step again")
+            raise StoreError(f"{place} is damaged: it was the {ref['kind']} {ref['sha256'][:12]}, but its bytes have the "
+                             f"hash {seen[:12]}", _AGAIN)
         try:
             return kind.from_bytes(data, ref["media_type"]) if path is None else kind.from_file(path, ref["media_type"])
         except SuperlinkError as error:
             raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}",
                              error.hint) from error
+
+    def exists(self) -> bool:
+        """Whether its folder is there: its disk may not be mounted. An address elsewhere always is."""
+        return not self._local or os.path.isdir(self._root)
+
+    def sound(self, ref: Ref) -> bool:
+        """Whether the value is there and its bytes have its hash; they are read."""
+        return self._holds(self._place(ref["sha256"]), ref["sha256"], ref["bytes"])
 
     def __contains__(self, ref: Ref) -> bool:
         """Whether the value is there; its bytes are not checked."""
@@ -198,6 +208,20 @@ class Store:
         if not _SHA256.fullmatch(sha256):  # references come from files; one with ".." must not leave the store
             raise StoreError(f"The reference has no sha256 but {sha256!r}")
         return f"{self._root}/{sha256[:2]}/{sha256}"
+
+    def _holds(self, place: str, sha256: str, size: int) -> bool:
+        try:
+            return bool(self._files.size(place) == size) and self._hash(place) == sha256
+        except OSError:
+            return False
+
+    def _hash(self, place: str) -> str:
+        """The sha256 of what lies there."""
+        if self._local:
+            with open(place, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._files.open(place, "rb") as stream:
+            return _copy(stream)[0]
 
     def _write(self, stream: BinaryIO, place: str, sha256: str) -> None:
         if not self._local:

@@ -6,10 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flows.exports.reading import Reading
+from flows.exports.reading import Reading, SourceChanged
 from flows.ledger import Ledger
 from tools.atomic import write_error
-from tools.errors import SuperlinkError
+from tools.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.store import Store
 from tools.swap import files_in, replaced_folder
 
@@ -54,7 +54,7 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
 
     Raises:
         ExportError: when there is no such format, or it cannot be written.
-        StoreError: when a value is no longer in the store.
+        StoreError: when the store itself is not there, or no item is left.
     """
     if name not in FORMATS:
         raise ExportError(f"There is no export format {name!r}", f"Formats are {', '.join(FORMATS)}")
@@ -63,7 +63,27 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
     if kinds and kinds.isdisjoint(getattr(writer, "ITEMS", kinds)):
         held, given = " and ".join(writer.ITEMS), " and ".join(sorted(kinds))
         raise ExportError(f"{name} holds items of kind {held}, and those of this run are {given}", f"Use {_ANYTHING}")
-    reading = Reading(ledger, store, writer.KINDS, tuple(steps))
+    while True:
+        reading = Reading(ledger, store, writer.KINDS, tuple(steps))
+        try:
+            return _written(reading, writer, name, folder, aside)
+        except StoreUnusable:
+            raise
+        except (StoreError, SourceChanged) as error:
+            if not store.exists():
+                raise StoreUnusable(f"The store {store.url} is not there", "Put it back, or mount its disk; the same superlink "
+                                    "annotate command makes every value again") from error  # fmt: skip
+            # Once more without them, as a format may have written half of an item.
+            damaged = reading.damaged(getattr(writer, "SOURCES", False), getattr(writer, "ALSO", ()))
+            if not damaged:
+                raise
+            ledger.reopen(damaged)
+            if next(reading.rows(), None) is None:
+                raise StoreError(f"Something is damaged or lost of each of the {len(damaged)} items: {error.message}",
+                                 "Give the same superlink annotate command: it makes it again") from error  # fmt: skip
+
+
+def _written(reading: Reading, writer: Any, name: str, folder: Path, aside: Callable[[Path], None] | None) -> dict[str, Any]:
     try:
         with replaced_folder(folder, _ours, aside) as draft:
             counts: dict[str, Any] = writer.write(reading, draft, name)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from agents.plan import reference, unescaped
 from agents.state import Refs
 from agents.wiring import uses
 from flows.ledger import Entry, Ledger, listed
-from tools.errors import SuperlinkError
+from tools.errors import StoreError, SuperlinkError
 from tools.store import Ref, Store
 from tools.values import Detections, Poses, Value
 
 MARKS = ("Detections", "Poses")
+
+
+class SourceChanged(SuperlinkError):
+    """A file of the source is gone, or was changed since the run."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +151,35 @@ class Reading:
         """The item's file, opened for reading.
 
         Raises:
-            SuperlinkError: when it is gone or was changed.
+            SourceChanged, StoreError: as of `media_file`.
         """
         return media_file(row, self.store)
+
+    def damaged(self, sources: bool, also: Sequence[str]) -> dict[int, SuperlinkError]:
+        """Read everything that an export reads of each item, and say what is wrong with it.
+
+        Args:
+            sources: with the items' own files.
+            also: kinds that are read besides, of the steps that are chosen for them.
+
+        Returns:
+            Number of an item to the first thing that is damaged or lost.
+        """
+        readings = [self, Reading(self.ledger, self.store, also)]
+        found: dict[int, SuperlinkError] = {}
+        for row in self.rows():
+            refs = [ref for reading in readings for _, _, ref in reading.refs(row)]
+            refs += [ref for step, many in row.refs.items() for ref in listed(many)
+                     if (row.entry.id, step, ref["sha256"]) in self._verdicts]  # fmt: skip
+            try:
+                if sources or any(ref["sha256"] == row.ref["sha256"] for ref in refs):
+                    self.source(row).close()
+                for ref in refs:
+                    if ref["sha256"] != row.ref["sha256"]:
+                        self.store.get(ref)
+            except (StoreError, SourceChanged) as error:
+                found[row.entry.id] = error
+        return found
 
     def output_kinds(self) -> set[str]:
         """Kinds of value that the plan's steps give."""
@@ -242,18 +273,22 @@ def media_file(row: Row, store: Store) -> BinaryIO:
     """The file of an item, opened for reading: where it still lies, else of the store.
 
     Raises:
-        SuperlinkError: when it is in neither place, or was changed.
+        SourceChanged: when it is in neither place, or was changed.
+        StoreError: when it is damaged in the store.
     """
-    if "://" in row.entry.address or row.ref in store:
+    address = row.entry.address
+    why = f"{address} was changed since the run"
+    if "://" not in address:
+        try:
+            file = Path(address).open("rb")  # noqa: SIM115 -- the caller closes it
+            # The sound of a video is not its file, and lies in the store.
+            same = os.fstat(file.fileno()).st_size == row.ref["bytes"]
+            if same and hashlib.file_digest(file, "sha256").hexdigest() == row.ref["sha256"]:
+                file.seek(0)
+                return file
+            file.close()
+        except OSError as error:
+            why = f"{address} cannot be read any more: {error.strerror}"
+    if "://" in address or row.ref in store:
         return store.get(row.ref).stream()
-    try:
-        file = Path(row.entry.address).open("rb")  # noqa: SIM115 -- the caller closes it
-        seen = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SuperlinkError(f"{row.entry.address} cannot be read any more: {error.strerror}",
-                             "Put it back, or run again without it") from error  # fmt: skip
-    if seen != row.ref["sha256"]:
-        file.close()
-        raise SuperlinkError(f"{row.entry.address} was changed since the run", "Run superlink annotate again")
-    file.seek(0)
-    return file
+    raise SourceChanged(why, "Put it back, or give the same superlink annotate command again")

@@ -23,6 +23,7 @@ from tools.values import Detections
 from tools.values.base import canonical_json
 
 KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
+ALSO = MARKS  # finds are counted, whether they are outputs or not
 FILE = "report.html"
 _SAMPLES, _DOUBTFUL = 12, 6
 _LABELS, _HISTOGRAMS, _REASONS, _FAILED, _EDITS = 60, 12, 40, 10, 50

@@ -16,6 +16,7 @@ from tools.values.poses import COCO17
 
 KINDS = ("Detections", "Poses")
 ITEMS = ("Image",)
+SOURCES = True  # the pictures are part of the data set
 _DIGITS = 7
 _STEPS = 5_000_000
 _READ = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}

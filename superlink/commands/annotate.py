@@ -81,7 +81,7 @@ def annotate(given: argparse.Namespace) -> int:
             limit=given.limit, relocate=given.relocate, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
         )  # fmt: skip
     _tell(screen, summary, given.out)
-    return 1 if summary.failed or summary.stopped else 0
+    return 1 if summary.failed or summary.stopped or summary.damaged else 0
 
 
 def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
@@ -135,6 +135,9 @@ class Progress:
                 self.console.print(_forecast(event["forecast"]))
             case "aside":
                 self.console.print(f"{one_line(event['file'])}: kept; the export has a file of the same name")
+            case "damaged":
+                for name, reason, _ in event["items"]:
+                    self.console.print(f"{one_line(name)}: {reason}; it is made again")
             case "progress":
                 note = f"{event['failed']} failed, {_time(event['left'])} left"
                 if not self.console.is_terminal:

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
 
 
 def export(given: argparse.Namespace) -> int:
-    """Write each format into a folder of its name."""
+    """Write each format into a folder of its name; 1 when items had to be left out."""
     from flows.exports import export as write
     from flows.ledger import Ledger
     from tools.settings import settings
@@ -32,9 +32,12 @@ def export(given: argparse.Namespace) -> int:
             folder = (given.to or given.run) / name
             counts = write(ledger, store, name, folder, given.step, aside=_aside)
             say(f"{one_line(folder)}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
+        damaged = ledger.reopened().values()
+        for name, reason, hint in damaged:
+            say(f"{one_line(name)} is left out: {reason}. {hint}", error=True)
     finally:
         ledger.close()
-    return 0
+    return 1 if damaged else 0
 
 
 def _aside(file: Path) -> None:

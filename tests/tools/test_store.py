@@ -37,17 +37,17 @@ def test_equal_bytes_are_stored_once(tmp_path: Path) -> None:
     assert len(files) == 1 and files[0].stat().st_mtime_ns == written
 
 
-def test_damage_is_noticed(tmp_path: Path) -> None:
-    store = Store(tmp_path)
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("damage", [b"hullo", b""])
+def test_damage_is_noticed_and_mended(tmp_path: Path, remote: bool, damage: bytes) -> None:
+    store = Store(f"memory://{tmp_path.name}" if remote else tmp_path)
     ref = store.put(Text("hello"))
-    place = store.path(ref)
-    assert place is not None
-    place.write_bytes(b"hullo")
-    with pytest.raises(StoreError, match="damaged"):
+    assert store.sound(ref)
+    store._files.pipe_file(store._place(ref["sha256"]), damage)
+    assert not store.sound(ref) and ref in store
+    with pytest.raises(StoreError, match=f"/{ref['sha256']} is damaged: it was the Text .* makes it again"):
         store.get(ref)
-    place.write_bytes(b"")  # another length is written anew
-    store.put(Text("hello"))
-    assert store.get(ref) == Text("hello")
+    assert store.put(Text("hello")) == ref and store.sound(ref) and store.get(ref) == Text("hello")
 
 
 def test_missing_values_are_explained(tmp_path: Path) -> None:
