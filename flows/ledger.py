@@ -23,7 +23,7 @@ from tools.errors import SuperlinkError
 from tools.store import Ref
 
 FILE = "ledger.sqlite"
-RESULTS = ("*/provenance.json", "failures.txt", "pilot.png")
+RESULTS = ("*/provenance.json", "*/superlink/provenance.json", "failures.txt", "pilot.png")
 """What a folder holds where a run has been, as patterns."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -30,7 +30,9 @@ ENDINGS = {
 """Endings of file names, whatever the system's own table has."""
 
 _LISTS = (".txt", ".lst", ".list")
-_OF_A_RUN = ("ledger.sqlite", "provenance.json")
+_LEDGER = "ledger.sqlite"
+_PROVENANCE = re.compile("(?:^|/)(?:superlink/)?provenance.json$")
+"""Marks the folder above it as an export."""
 _RECORD = "record.json"
 
 
@@ -157,7 +159,7 @@ class _Scanner:
             ) from error
         names = {place: place.removeprefix(base).lstrip("/") for place in found}
         # An export that lies in a folder marks it and all below it.
-        marked = {f"{os.path.dirname(name)}/" for name in names.values() if os.path.basename(name) in _OF_A_RUN and "/" in name}
+        marked = {f"{mark}/" for name in names.values() if (mark := _PROVENANCE.sub("", name)) not in (name, "")}
         for place, facts in found.items():
             name = names[place]
             if facts.get("type") != "file" or (matching is not None and not matching.match(name)):
@@ -183,7 +185,7 @@ class _Scanner:
     def _folder(self, root: Path) -> Iterator[Item]:
         if self._own(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
-        if (root / _OF_A_RUN[0]).exists():
+        if (root / _LEDGER).exists():
             raise SourceError(
                 f"{root} is the folder of another run", f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves"
             )
@@ -218,7 +220,7 @@ class _Scanner:
                 yield _file(relative_name(prefix), folder)
                 continue
             names = {entry.name for entry in entries}
-            if prefix and (not names.isdisjoint(_OF_A_RUN) or self._own(folder)):
+            if prefix and (_holds_results(folder, names) or self._own(folder)):
                 self.skipped["results"] += 1
                 continue
             written = _written_by_run(folder) if _RECORD in names else frozenset()
@@ -254,6 +256,12 @@ class _Scanner:
                 self.skipped["results"] += 1
             else:
                 yield _file(listed_name(os.path.relpath(path, file.parent)), path)
+
+
+def _holds_results(folder: Path, names: set[str]) -> bool:
+    """Whether a folder, whose entries have these names, is that of a run or an export."""
+    exported = "provenance.json" in names or ("superlink" in names and (folder / "superlink" / "provenance.json").exists())
+    return _LEDGER in names or exported
 
 
 def _written_by_run(folder: Path) -> frozenset[str]:

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from flows.exports.files import save
 from flows.exports.reading import Reading, SourceChanged
 from flows.ledger import Ledger
 from tools.atomic import write_error
@@ -26,6 +28,9 @@ FORMATS = {
     "report": "flows.exports.report",
 }
 PROVENANCE = "provenance.json"
+_APART = f"superlink/{PROVENANCE}"
+# Their readers (ultralytics' convert_coco, Label Studio's storage) take every .json of the folder for annotations.
+_TAKES_ALL_JSON = ("coco", "label-studio")
 _ANYTHING = "label-studio, jsonl or parquet"
 
 
@@ -35,7 +40,7 @@ class ExportError(SuperlinkError):
 
 def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterable[str] = (),
            aside: Callable[[Path], None] | None = None) -> dict[str, Any]:  # fmt: skip
-    """Write the items that are done as a data set, and `provenance.json` beside it.
+    """Write the items that are done as a data set, and `provenance.json` with it.
 
     The same ledger gives the same bytes. The folder is exchanged as a whole once everything is written and on the disk,
     so that a process that is killed leaves the old export or the new one. Files in it that no export wrote are kept.
@@ -84,25 +89,32 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
 
 
 def _written(reading: Reading, writer: Any, name: str, folder: Path, aside: Callable[[Path], None] | None) -> dict[str, Any]:
+    place = provenance_of(name)
     try:
         with replaced_folder(folder, _ours, aside) as draft:
             counts: dict[str, Any] = writer.write(reading, draft, name)
-            provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), PROVENANCE]}
+            provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), place]}
             text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
-            (draft / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+            save(draft / place, text + "\n")
     except OSError as error:
         told = write_error(error, folder, f"The export {name} in {folder}")
         raise ExportError(told.message, told.hint) from error
     return counts
 
 
+def provenance_of(name: str) -> str:
+    """Where an export of a format has its provenance, relative to its folder."""
+    return _APART if name in _TAKES_ALL_JSON else PROVENANCE
+
+
 def _ours(folder: Path) -> Collection[str]:
     """The files that an export before wrote into its folder, by its own word."""
-    try:
-        told = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-        return set(told["files"])
-    except (OSError, ValueError, KeyError, TypeError):  # a person's own folder, or what is left of an export
-        return set()
+    files: set[str] = set()
+    for place in (PROVENANCE, _APART):
+        # One that is missing or damaged: a person's own folder, or what is left of an export.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            files |= set(json.loads((folder / place).read_text(encoding="utf-8"))["files"])
+    return files
 
 
 def fitting(ledger: Ledger) -> list[str]:

@@ -173,7 +173,7 @@ def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path:
     after = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
     assert len(after["annotations"]) == len(before["annotations"]) - 1
     assert "window" in [category["name"] for category in after["categories"]]
-    provenance = json.loads((tmp_path / "out" / "coco" / "provenance.json").read_text())
+    provenance = json.loads((tmp_path / "out" / "coco" / "superlink" / "provenance.json").read_text())
     assert {edit["verdict"] for edit in provenance["human_edits"]} == {"rejected", "corrected"}
 
 

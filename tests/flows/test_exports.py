@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from flows.exports import export
+from flows.exports import export, provenance_of
 from flows.exports.outline import outline
 from flows.ledger import Ledger
 from flows.review import Routing, queue, resolve
@@ -93,6 +93,14 @@ def test_coco_opens_in_pycocotools(run: Run, pictures: Path, tmp_path: Path) -> 
         x, y, w, h = annotation["bbox"]
         assert np.allclose([x, y, x + w, y + h], found.xyxy[place], atol=0.01)
         assert annotation["area"] == found.mask_array(place).sum()
+
+
+def test_readers_that_take_every_json_of_a_folder(run: Run, pictures: Path, tmp_path: Path) -> None:
+    converter = pytest.importorskip("ultralytics.data.converter")
+    out = run(pictures, formats=["coco", "label-studio"]).exports
+    assert [file.name for file in out["label-studio"].glob("*.json")] == ["tasks.json"]
+    converter.convert_coco(str(out["coco"]), str(tmp_path / "converted"), cls91to80=False)
+    assert len(list((tmp_path / "converted").rglob("*.txt"))) >= 12
 
 
 def test_coco_keypoints(run: Run, pictures: Path) -> None:
@@ -369,7 +377,7 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
         ledger.db.execute("UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
     for name in ("yolo", "coco", "voc", "label-studio", "jsonl", "parquet", "report"):
         export(ledger, Store(settings().store_url), name, tmp_path / "out" / name)
-        told = json.loads((tmp_path / "out" / name / "provenance.json").read_text())
+        told = json.loads((tmp_path / "out" / name / provenance_of(name)).read_text())
         assert told["weights"] == ref["provenance"]["weights"] and told["licences"] == ["CC-BY-4.0"]
         assert told["plan"]["steps"][0]["tool"] == "bright" and told["plan_sha256"] == ledger.plan.hash
         assert told["tools"] == {"bright": ref["provenance"]["version"]}
@@ -399,7 +407,7 @@ def test_edits_of_a_plan_before_are_not_told(run: Run, pictures: Path, tmp_path:
     ledger.close()
     steps = [{"id": "s1", "tool": "bright", "args": {"image": "$image", "level": 90}}]
     out = run(pictures, {"steps": steps, "outputs": ["$s1"]}, formats=["coco"]).exports["coco"]
-    assert json.loads((out / "provenance.json").read_text())["human_edits"] == []
+    assert json.loads((out / provenance_of("coco")).read_text())["human_edits"] == []
 
 
 def test_the_mirrored_tree_holds_the_edited_pictures(run: Run, pictures: Path, tmp_path: Path) -> None:

@@ -264,12 +264,12 @@ def test_a_table_that_is_missing(worked: Ledger) -> None:
         Ledger(closed(worked))
 
 
-@pytest.mark.parametrize("result", ["jsonl/provenance.json", "failures.txt", "pilot.png"])
+@pytest.mark.parametrize("result", ["jsonl/provenance.json", "coco/superlink/provenance.json", "failures.txt", "pilot.png"])
 def test_an_empty_ledger_beside_results_is_no_fresh_start(tmp_path: Path, result: str) -> None:
     (tmp_path / FILE).touch()
     Ledger(tmp_path / FILE).close()  # a run that was killed as it began
     (tmp_path / FILE).write_bytes(b"")
-    (tmp_path / result).parent.mkdir(exist_ok=True)
+    (tmp_path / result).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / result).touch()
     with pytest.raises(LedgerError, match="it is empty, although the folder holds results.*superlink repair"):
         Ledger(tmp_path / FILE)

@@ -111,14 +111,16 @@ def test_endings_do_not_depend_on_the_systems_table(monkeypatch: pytest.MonkeyPa
 def test_what_a_run_writes_is_no_source(tmp_path: Path, run: Run) -> None:
     folder = make(tmp_path / "in", 3)
     for _ in range(2):
-        assert run(folder, FIND, out=folder / "found", formats=["yolo", "report"]).items == 3
+        assert run(folder, FIND, out=folder / "found", formats=["yolo", "report", "coco"]).items == 3
     # Nor of another run; neither is what an export or superlink run has put elsewhere.
     shutil.copytree(folder / "found" / "yolo", folder / "moved")
+    shutil.copytree(folder / "found" / "coco", folder / "moved2")
+    make(folder / "moved2", 1)
     make(folder / "results", 2)
     (folder / "results" / "record.json").write_text(json.dumps({"files": {"s1": ["p0000.jpg"]}}))
     found = scan(str(folder), tmp_path / "another")
     assert [item.name for item in found.items] == ["p0000.jpg", "p0001.jpg", "p0002.jpg", "results/p0001.jpg"]
-    assert found.skipped == {"results": 3, "of unknown kind": 1}
+    assert found.skipped == {"results": 4, "of unknown kind": 1}
     assert [item.name for item in scan(str(folder / "moved" / "images")).items]  # named by a person, it is
     for source, out in ((folder, folder), (folder / "found" / "yolo", folder / "found"), (folder / "found", tmp_path / "x")):
         with pytest.raises(SourceError, match="where this run writes|another run"):
