@@ -4,6 +4,8 @@ The core comes as a GGUF file; ``unpack`` writes it once as plain safetensors, w
 """
 
 import json
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import torch
@@ -31,9 +33,10 @@ def unpack(gguf: Path, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     partial = folder.with_name(folder.name + ".partial")
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
-    )
+    with redirect_stderr(StringIO()):  # it draws one more bar, whatever is set
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+        )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(partial)

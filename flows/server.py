@@ -123,6 +123,7 @@ def _child(port: int) -> Iterator[str]:
     with log.open("ab") as out:
         child = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(port)], stdin=subprocess.PIPE, stdout=out, stderr=out,
+            cwd=Path(__file__).resolve().parents[1],  # not a folder with a flows.py of somebody else's
             start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
             env={**os.environ, "PREFECT_SERVER_UI_API_URL": address},  # the page asks port 4200 unless told
         )  # fmt: skip

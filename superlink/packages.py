@@ -18,7 +18,7 @@ def foreign_packages() -> list[str]:
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
         if origin is None or origin.parent.parent != ROOT:
             found.append(
-                f"superlink: the package '{name}' is taken from {origin or 'nowhere'}, not from {ROOT}. "
-                "Another installed package has this name: install superlink into an environment of its own"
+                f"superlink: the package '{name}' is taken from {origin or 'nowhere'}, not from {ROOT}. Take that folder out of "
+                "PYTHONPATH; where it is an installed package, install superlink into an environment of its own"
             )
     return found
