@@ -12,6 +12,7 @@ from agents.kinds import Card
 from agents.plan import PlanInvalid
 from agents.planner import Demonstration
 from agents.problems import Problem
+from tools.base import at_least
 
 CALL = "submit_plan"
 
@@ -51,7 +52,7 @@ def plan_schema(tools: Sequence[Card]) -> dict[str, Any]:
 def _step(card: Card) -> dict[str, Any]:
     example = f' Example: "{card["examples"][0]}".' if card["examples"] else ""
     gives = f"{'a list of ' if card['returns']['many'] else ''}{card['returns']['kind']}"
-    rule = f" Give exactly one of {', '.join(card['one_of'])}." if card["one_of"] else ""
+    rule = f" Give at least one of {', '.join(card['one_of'])}." if card["one_of"] else ""
     return {
         "type": "object",
         "description": f"{card['doc']} Gives {gives}.{rule}{example}",
@@ -62,6 +63,7 @@ def _step(card: Card) -> dict[str, Any]:
                 "type": "object",
                 "properties": {name: _input(given) for name, given in card["inputs"].items()} | card["params"],
                 "required": card["required"],
+                **at_least(card["one_of"]),
                 "additionalProperties": False,
             },
         },

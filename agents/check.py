@@ -124,10 +124,9 @@ class _Checking:
                 yield self._problem(name, message, self._where_from(given["kinds"]))
         yield from self._plain({name: value for name, value in args.items() if name in params})
         one_of = self.card["one_of"]
-        given = [name for name in one_of if name in args]
-        if one_of and len(given) != 1:
-            message = f"{self.step.tool} takes exactly one of {', '.join(one_of)}"
-            yield self._problem("", message, f"Leave out {' or '.join(given)}" if given else "Add one of them")
+        if one_of and all(args.get(name) is None for name in one_of):
+            message = f"{self.step.tool} takes at least one of {', '.join(one_of)}"
+            yield self._problem("", message, "Add one of them")
         yield from self._lists()
 
     def _plain(self, args: Mapping[str, JsonValue]) -> Iterator[Problem]:

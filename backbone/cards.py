@@ -41,7 +41,8 @@ def parameters(card: Card) -> list[Parameter]:
     """What the planner may write for this tool: required arguments first, then the optional ones, in their order.
 
     Raises:
-        UnplannableTool: a required argument is of a type that cannot be written (an object, a list of lists).
+        UnplannableTool: a required argument is of a type that cannot be written (an object, a list of lists), or so are all
+            of those of which one is to be given.
     """
     found: list[Parameter] = []
     for name, given in card["inputs"].items():
@@ -59,6 +60,11 @@ def parameters(card: Card) -> list[Parameter]:
                 f"tool {card['name']}: its argument {name} is of a type that cannot be asked for in words. "
                 "Give it a default, or use text, numbers, booleans, choices or a list of these"
             )
+    if card["one_of"] and not any(parameter.name in card["one_of"] for parameter in found):
+        raise UnplannableTool(
+            f"tool {card['name']}: none of {', '.join(card['one_of'])} can be asked for in words. "
+            "Add one that takes text, numbers, booleans, choices or a list of these"
+        )
     return sorted(found, key=lambda parameter: not parameter.required)
 
 

@@ -228,7 +228,9 @@ class Walk:
         yield [self.layout.end], Walk._finish
 
     def _feasible(self, card: Card) -> bool:
-        return all(self.have & set(i["kinds"]) for i in _needed(card))
+        """Every input that it needs is at hand, and at least one of those of which one is to be given."""
+        needed = all(self.have & set(i["kinds"]) for i in _needed(card))
+        return needed and (not card["one_of"] or bool(self._choices(card)))
 
     def _begin(self, name: str) -> None:
         self._close_call()
@@ -248,21 +250,15 @@ class Walk:
         """Names of the arguments that may follow, and the heads of a next call where this one may end."""
         call = self.calls[-1]
         card, every = self.grammar.cards[call["tool"]], self.grammar.parameters[call["tool"]]
-        chosen = [name for name in card["one_of"] if name in call["args"]]
+        waiting = [] if any(name in call["args"] for name in card["one_of"]) else self._choices(card)
         for position in range(self._next_parameter, len(every)):
             parameter = every[position]
             if parameter.kind == "above" and not self.have & set(parameter.given_by):
                 continue
-            if chosen and parameter.name in card["one_of"]:
-                continue
             yield self.layout.piece(f" {parameter.name}="), partial(Walk._begin_argument, position=position)
             if parameter.required and not self.have & set(parameter.given_by):
                 return
-            if (
-                card["one_of"]
-                and not chosen
-                and parameter.name == [n for n in card["one_of"] if self._offerable(n)][-1]
-            ):
+            if waiting and parameter.name == waiting[-1]:
                 return
         returned = card["returns"]["kind"]
         added = returned not in self.have
@@ -271,9 +267,11 @@ class Walk:
         if added:
             self.have.discard(returned)
 
-    def _offerable(self, name: str) -> bool:
-        every = self.grammar.parameters[self.calls[-1]["tool"]]
-        return any(p.name == name and (p.kind != "above" or self.have & set(p.given_by)) for p in every)
+    def _choices(self, card: Card) -> list[str]:
+        """Those of the tool's `one_of` that can be written here, in the order in which they are written."""
+        every = self.grammar.parameters[card["name"]]
+        return [p.name for p in every
+                if p.name in card["one_of"] and (p.kind != "above" or self.have & set(p.given_by))]  # fmt: skip
 
     # Values
 

@@ -125,7 +125,14 @@ class Tool(Generic[P, R]):
         self._check_declaration(returns_batch)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function directly, on values."""
+        """Run the function directly, on values.
+
+        Raises:
+            ArgumentsInvalid: when none of the `one_of` parameters is given.
+        """
+        if self.one_of:
+            given = inspect.signature(self.fn).bind(*args, **kwargs).arguments
+            self.check_one_of([name for name, value in given.items() if value is not None])
         return self.fn(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -149,13 +156,13 @@ class Tool(Generic[P, R]):
         return {name: getattr(model, name) for name in self.params.model_fields}
 
     def check_one_of(self, given: Sequence[str]) -> None:
-        """Check that one of the `one_of` parameters is among the names given.
+        """Check that at least one of the `one_of` parameters is among the names given.
 
         Raises:
             ArgumentsInvalid: when none is.
         """
         if self.one_of and not any(name in given for name in self.one_of):
-            raise ArgumentsInvalid(self.name, [f"give one of {', '.join(self.one_of)}"])
+            raise ArgumentsInvalid(self.name, [f"give at least one of {', '.join(self.one_of)}"])
 
     def card(self) -> dict[str, Any]:
         """Return the declaration as plain data, for planners and pages."""
@@ -189,7 +196,7 @@ class Tool(Generic[P, R]):
             what = f"{'The words, or a reference' if given.literal else 'Reference'} to {' or '.join(given.accepted)}"
             properties[name] = {**reference, "description": f"{what}. {given.doc}".removesuffix(". ")}
         return {"type": "object", "properties": properties | schema["properties"],
-                "required": schema["required"], "additionalProperties": False}
+                "required": schema["required"], **at_least(self.one_of), "additionalProperties": False}
 
     def _params_schema(self) -> dict[str, Any]:
         schema = self.params.model_json_schema()
@@ -247,6 +254,11 @@ def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), o
         return Tool(function, examples=examples, one_of=one_of, version=version, read_only=read_only)
 
     return make if fn is None else make(fn)
+
+
+def at_least(one_of: Sequence[str]) -> dict[str, Any]:
+    """Return what `one_of` adds to a JSON schema of arguments: at least one of these names, or nothing to add."""
+    return {"anyOf": [{"required": [name]} for name in one_of]} if one_of else {}
 
 
 def _wrong(fn: Callable[..., Any], what: str, hint: str) -> DeclarationInvalid:

@@ -112,7 +112,9 @@ def test_the_schema_names_every_tool_with_its_arguments() -> None:
     assert args["properties"]["image"]["anyOf"][0]["description"] == "Reference to Image"
     assert steps["say"]["properties"]["args"]["properties"]["text"]["type"] == "string"
     assert 'Example: "find the dogs".' in steps["detect"]["description"]
-    assert "Give exactly one of labels, regions." in steps["segment"]["description"]
+    assert "Give at least one of labels, regions." in steps["segment"]["description"]
+    assert steps["segment"]["properties"]["args"]["anyOf"] == [{"required": ["labels"]}, {"required": ["regions"]}]
+    assert "anyOf" not in args
     assert "Gives a list of Image." in steps["crop"]["description"]
 
 

@@ -42,7 +42,7 @@ def test_a_good_plan_has_none() -> None:
         (("detect", {**DETECT[1], "image": []}), "s1.image: image takes an image, not []"),
         (("detect", {**DETECT[1], "image": "$s1"}), "s1.image: it uses its own result"),
         (("count", {"regions": "$image"}), "s1.regions: regions takes detections, but '$image' is an image"),
-        (("segment", {"image": "$image"}), "s1: segment takes exactly one of labels, regions. Add one of them"),
+        (("segment", {"image": "$image"}), "s1: segment takes at least one of labels, regions. Add one of them"),
         (("say", {"text": 3}), "s1.text: text takes a text or a transcript or a number, not 3"),
         (("say", {"text": "$image"}), "s1.text: text takes a text or a transcript or a number, but '$image' is an image"),
     ],
@@ -62,9 +62,13 @@ def test_a_wrong_choice_names_the_choices() -> None:
     assert "s2.how: input should be 'blur' or 'fill', not 'erase'" in problem
 
 
-def test_both_of_one_of() -> None:
-    (problem,) = problems(DETECT, ("segment", {"image": "$image", "labels": ["dog"], "regions": "$s1"}))
-    assert problem == "s2: segment takes exactly one of labels, regions. Leave out labels or regions"
+def test_both_of_one_of_may_be_given() -> None:
+    assert problems(DETECT, ("segment", {"image": "$image", "labels": ["dog"], "regions": "$s1"})) == []
+
+
+def test_none_of_one_of_is_none_when_it_is_null() -> None:
+    (problem,) = problems(("segment", {"image": "$image", "labels": None}))
+    assert problem == "s1: segment takes at least one of labels, regions. Add one of them"
 
 
 def test_ids() -> None:

@@ -113,7 +113,7 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
     args: dict[str, Any] = {}
     source = None
     for n, (_, many, optional) in one.inputs.items():
-        if (n in one.one_of and n != chosen) or (optional and n != chosen and draw(st.booleans())):
+        if optional and n != chosen and draw(st.booleans()):
             continue
         fitting = [v for v, what in at_hand.items() if what.kind in card["inputs"][n]["kinds"]
                    and (many or not what.many or source in (None, what.source))]  # fmt: skip
@@ -126,7 +126,7 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
         elif not optional or n == chosen:
             return None
     for n, (kind, optional) in one.params.items():
-        if (n in one.one_of and n != chosen) or (optional and n != chosen and draw(st.booleans())):
+        if optional and n != chosen and draw(st.booleans()):
             continue
         args[n] = escaped(draw(PLAIN[kind][1]))
     return Step(id=name, tool=one.tool.name, args=args)

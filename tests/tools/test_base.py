@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import Field
 
@@ -110,8 +111,20 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_one_of_is_checked() -> None:
     frame.check_one_of(["image", "labels"])
-    with pytest.raises(ArgumentsInvalid, match="labels, regions"):
+    frame.check_one_of(["labels", "regions"])
+    with pytest.raises(ArgumentsInvalid, match="at least one of labels, regions"):
         frame.check_one_of(["image"])
+    picture, found = Image.from_numpy(np.zeros((2, 2, 3), np.uint8)), Detections.empty((2, 2))
+    assert frame(picture, ["cat"], found) == frame(picture, regions=found) == picture
+    calls: list[Callable[[], Image]] = [lambda: frame(picture), lambda: frame(picture, labels=None, regions=None)]
+    for call in calls:
+        with pytest.raises(ArgumentsInvalid, match="at least one of labels, regions"):
+            call()
+
+
+def test_the_schema_wants_at_least_one_of() -> None:
+    assert frame.json_schema()["anyOf"] == [{"required": ["labels"]}, {"required": ["regions"]}]
+    assert "anyOf" not in tell.json_schema()
 
 
 def test_a_tool_is_called_like_its_function() -> None:

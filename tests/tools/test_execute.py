@@ -129,6 +129,23 @@ def test_wrong_arguments_are_refused_before_anything_runs(store: Store, args: di
         call(brighten, args, store)
 
 
+def test_a_tool_runs_with_one_or_more_of_its_choices(store: Store) -> None:
+    @tool(one_of=("by", "mask"))
+    def choose(image: Image, by: int | None = None, mask: Image | None = None) -> Number:
+        """Count what is given."""
+        return Number((by is not None) + (mask is not None))
+
+    ref = store.put(_image(1))
+    counts = [({"by": 1}, 1), ({"mask": ref}, 1), ({"by": 1, "mask": ref}, 2)]
+    for given, count in counts:
+        made = call(choose, {"image": ref, **given}, store)
+        assert isinstance(made, dict) and store.get(made) == Number(count)
+    for none in ({}, {"by": None}, {"by": None, "mask": None}):
+        with pytest.raises(ArgumentsInvalid, match="at least one of by, mask"):
+            call(choose, {"image": ref, **none}, store)
+    assert call(choose, {"image": ref, "mask": []}, store) == []
+
+
 def test_values_of_the_wrong_kind_are_refused(store: Store) -> None:
     with pytest.raises(ArgumentsInvalid, match="takes Image, not Detections"):
         call(brighten, {"image": store.put(Detections.empty((1, 1)))}, store)
