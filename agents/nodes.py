@@ -22,6 +22,7 @@ from agents.state import (
     Outcome,
     Refs,
     State,
+    fault_of,
     known_of,
     plan_of,
     problems_of,
@@ -30,7 +31,7 @@ from agents.state import (
     taken,
 )
 from agents.wiring import uses
-from tools.errors import SuperlinkError, ValueInvalid
+from tools.errors import ValueInvalid
 from tools.execute import call
 from tools.store import Store
 
@@ -189,9 +190,8 @@ class Nodes:
             outcome["refs"] = call(self.tools[job["tool"]], job["args"], self.store, job["step"])
             outcome["known"] = job["known"]
         except Exception as error:
-            told = error if isinstance(error, SuperlinkError) else SuperlinkError(f"{type(error).__name__}: {error}")
             outcome["state"] = "failed"
-            outcome["error"] = {"message": told.message, "hint": told.hint}
+            outcome["error"] = fault_of(error)
         outcome["seconds"] = round(time.perf_counter() - began, 4)
         runtime.stream_writer(
             {**place, **{key: outcome[key] for key in ("state", "seconds", "error") if key in outcome}}

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 from agents.kinds import Known, step_number
 from agents.plan import Plan, reference, references, unescaped
 from agents.problems import Problem
+from tools import faults
+from tools.errors import SuperlinkError, ToolError
 from tools.store import Ref
 
 Refs = Ref | list[Ref]
@@ -20,10 +22,11 @@ class Given(TypedDict):
 
 
 class Fault(TypedDict):
-    """Why a step has no result."""
+    """Why a step has no result; with the traceback, where the tool's code raised something that it did not foresee."""
 
     message: str
     hint: str
+    traceback: NotRequired[str]
 
 
 class Outcome(TypedDict):
@@ -43,6 +46,19 @@ class Decision(TypedDict):
     action: Literal["accept", "edit", "reject"]
     plan: NotRequired[dict[str, Any]]
     reason: NotRequired[str]
+
+
+def fault_of(error: Exception) -> Fault:
+    """An error as an outcome keeps it."""
+    if isinstance(error, SuperlinkError):
+        fault: Fault = {"message": error.message, "hint": error.hint}
+        traceback = error.traceback if isinstance(error, ToolError) else ""
+    else:  # of superlink itself, or of the disk
+        read = faults.Fault.of(error, "")
+        fault, traceback = {"message": read.what, "hint": ""}, read.traceback
+    if traceback:
+        fault["traceback"] = traceback
+    return fault
 
 
 def merged(old: Mapping[str, V] | None, new: Mapping[str, V | None]) -> dict[str, V]:

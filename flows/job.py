@@ -13,6 +13,7 @@ from flows.keys import Present, signature
 from flows.ledger import FILE, Ledger
 from flows.review import Routing
 from flows.shard import Outcome, Run, run_shard
+from tools.log import kept
 from tools.registry import load
 
 
@@ -64,4 +65,5 @@ def shared(job: Job, plan: Plan) -> Run:
 
 def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
     """`Job.work` with plain data in and out, for other processes and machines."""
-    return asdict(Job.of(facts).work(ids))
+    with kept():
+        return asdict(Job.of(facts).work(ids))

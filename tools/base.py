@@ -15,6 +15,7 @@ from typing import (
     ParamSpec,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -97,12 +98,15 @@ class Tool(Generic[P, R]):
         batch: Whether it takes many items at once.
         examples: How people ask for it.
         one_of: Names of parameters of which at least one is to be given.
+        isolated: Whether it runs in a process of its own.
+        timeout: Seconds after which that process is ended; None for no limit.
         version: Changes when results change; part of every cache key.
         read_only: Whether it only looks: makes no picture, sound or video.
     """
 
     def __init__(self, fn: Callable[P, R], *, examples: Sequence[str] = (), one_of: Sequence[str] = (),
-                 version: str = "1", read_only: bool | None = None) -> None:
+                 version: str = "1", read_only: bool | None = None, isolated: bool = False,
+                 timeout: float | None = None) -> None:
         """Read the declaration from the function.
 
         Raises:
@@ -121,19 +125,33 @@ class Tool(Generic[P, R]):
         self.examples = tuple(examples)
         self.one_of = tuple(one_of)
         self.version = version
+        self.isolated, self.timeout = isolated, timeout
         self.read_only = self.returns.kind not in _MEDIA if read_only is None else read_only
         self._check_declaration(returns_batch)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function directly, on values.
+        """Run the function directly, on values; that of an isolated tool runs in its process.
 
         Raises:
             ArgumentsInvalid: when none of the `one_of` parameters is given.
         """
-        if self.one_of:
-            given = inspect.signature(self.fn).bind(*args, **kwargs).arguments
-            self.check_one_of([name for name, value in given.items() if value is not None])
-        return self.fn(*args, **kwargs)
+        if not (self.one_of or self.isolated):
+            return self.fn(*args, **kwargs)
+        given = inspect.signature(self.fn).bind(*args, **kwargs).arguments
+        self.check_one_of([name for name, value in given.items() if value is not None])
+        return self.run(**given)
+
+    def run(self, **given: Any) -> R:
+        """Run the function where it belongs: here, or in the tool's own process; arguments are not checked.
+
+        Raises:
+            ToolCrashed, ToolTimedOut: when that process ends, or does not end in time.
+        """
+        if not self.isolated:
+            return self.fn(**given)  # type: ignore[call-arg]  # by name, which a ParamSpec cannot tell
+        from tools import isolation
+
+        return cast(R, isolation.run(self, given))
 
     def __repr__(self) -> str:
         """Return the name and the signature."""
@@ -227,6 +245,12 @@ class Tool(Generic[P, R]):
                 raise _wrong(self.fn, f"names {name!r} in one_of, which is no parameter", "Correct the name")
             if not open_:
                 raise _wrong(self.fn, f"names {name!r} in one_of, which has no default", f"Write {name}=None")
+        if self.timeout is not None and not (self.isolated and self.timeout > 0):
+            raise _wrong(self.fn, f"has the timeout {self.timeout}, but is not isolated or the timeout is not above 0",
+                         "Write isolated=True, timeout=60: only a process of its own can be ended")
+        if self.isolated and "<locals>" in self.fn.__qualname__:
+            raise _wrong(self.fn, "is isolated, but defined inside a function, where another process cannot find it",
+                         "Define it at the top of its file")
         if isinstance(self.examples, str) or not all(isinstance(e, str) and e.strip() for e in self.examples):
             raise _wrong(self.fn, "has examples that are no requests", "Give a list of requests in words")
 
@@ -235,9 +259,11 @@ class Tool(Generic[P, R]):
 def tool(fn: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
 def tool(*, examples: Sequence[str] = (), one_of: Sequence[str] = (), version: str = "1",
-         read_only: bool | None = None) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+         read_only: bool | None = None, isolated: bool = False, timeout: float | None = None,
+         ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), one_of: Sequence[str] = (),
-         version: str = "1", read_only: bool | None = None) -> Any:
+         version: str = "1", read_only: bool | None = None, isolated: bool = False,
+         timeout: float | None = None) -> Any:
     """Make a typed function a tool.
 
     Args:
@@ -246,12 +272,16 @@ def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), o
         one_of: Parameters of which at least one is to be given; each needs the default None.
         version: Raise it when results change, so that cached ones are not used again.
         read_only: Whether approval may be skipped; by default when no picture, sound or video is made.
+        isolated: Run it in a process of its own, which is started with the first call and kept. What crashes there, or
+            is killed for its memory, is a failed step; the next call starts a new process.
+        timeout: Of an isolated tool: seconds after which a call is given up and its process ended.
 
     Raises:
         DeclarationInvalid: when the function cannot be a tool as it is written.
     """
     def make(function: Callable[P, R]) -> Tool[P, R]:
-        return Tool(function, examples=examples, one_of=one_of, version=version, read_only=read_only)
+        return Tool(function, examples=examples, one_of=one_of, version=version, read_only=read_only,
+                    isolated=isolated, timeout=timeout)
 
     return make if fn is None else make(fn)
 

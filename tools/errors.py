@@ -1,6 +1,18 @@
 """Errors that say what happened, to which item, and what to do next."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tools.faults import Fault
+
+LONGEST = 4000
+"""Characters of one message. What a tool or a file says of itself may be of any length, and is kept, sent and shown."""
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return the text, cut where it is very long, with how much is left out."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters)"
 
 
 class SuperlinkError(Exception):
@@ -14,8 +26,8 @@ class SuperlinkError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         """Keep both parts, so that an interface can show the hint apart."""
         super().__init__(message, hint)
-        self.message = message.rstrip(".")
-        self.hint = hint.rstrip(".")
+        self.message = shortened(message).rstrip(".")
+        self.hint = shortened(hint).rstrip(".")
 
     def __str__(self) -> str:
         """Return the message and the hint as one or two sentences."""
@@ -80,6 +92,20 @@ class OutOfMemory(SuperlinkError):
     """Even a single item does not fit into memory."""
 
 
+class ToolCrashed(SuperlinkError):
+    """The process of an isolated tool ended in the middle of a call.
+
+    Attributes:
+        fault: Where it was by then, if that is known.
+    """
+
+    fault: "Fault | None" = None
+
+
+class ToolTimedOut(SuperlinkError):
+    """An isolated tool took longer than its `timeout`."""
+
+
 class ToolError(SuperlinkError):
     """A tool failed while it ran.
 
@@ -87,16 +113,19 @@ class ToolError(SuperlinkError):
         tool: Name of the tool.
         step: Id of the plan step.
         item: Position in the list that was worked on, or None for a single item.
+        traceback: Of the exception in the tool's code, as text; empty where the tool gave a reason of its own.
     """
 
     def __init__(self, message: str, hint: str = "", *, tool: str = "", step: str = "",
-                 item: int | None = None) -> None:
+                 item: int | None = None, traceback: str = "") -> None:
         """Keep where it happened beside what happened."""
         super().__init__(message, hint)
         self.tool = tool
         self.step = step
         self.item = item
+        self.traceback = traceback
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the place when sent between processes."""
-        return type(self), (self.message, self.hint), {"tool": self.tool, "step": self.step, "item": self.item}
+        return type(self), (self.message, self.hint), {"tool": self.tool, "step": self.step, "item": self.item,
+                                                       "traceback": self.traceback}

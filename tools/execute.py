@@ -1,13 +1,17 @@
 """Running one tool on stored values, and storing what it makes with its provenance."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from tools import log
 from tools.base import Input, Tool
 from tools.errors import ArgumentsInvalid, OutOfMemory, SuperlinkError, ToolError
+from tools.faults import Fault, stops_the_program
+from tools.packing import Foreign
 from tools.resident import evict_idle, in_use
 from tools.store import Provenance, Ref, Store, WeightsUsed
 from tools.values import Text, Value
@@ -17,6 +21,8 @@ from tools.weights import recording
 AnyTool = Tool[..., Any]
 Args = Mapping[str, Any]
 Result = Ref | list[Ref]
+
+_log = log.logger.getChild("tools")
 
 
 def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
@@ -177,15 +183,15 @@ def _run(tool: AnyTool, jobs: Sequence[_Job], store: Store) -> list[Any]:
     inputs = [{name: _value(tool.inputs[name], ref, store) for name, ref in job.refs.items()} for job in jobs]
     params = jobs[0].params
     if not tool.batch:
-        return [_with_room(lambda: tool.fn(**inputs[0], **params))]
+        return [with_room(lambda: tool.run(**inputs[0], **params))]
     return _halving(tool, inputs, params)
 
 
 def _halving(tool: AnyTool, inputs: Sequence[Mapping[str, Value]], params: Mapping[str, Any]) -> list[Any]:
     columns = {name: [row[name] for row in inputs] for name in inputs[0]}
     try:
-        run = cast(Callable[[], Sequence[Any]], lambda: tool.fn(**columns, **params))
-        made = list(_with_room(run) if len(inputs) == 1 else run())
+        run = cast(Callable[[], Sequence[Any]], lambda: tool.run(**columns, **params))
+        made = list(with_room(run) if len(inputs) == 1 else run())
     except Exception as error:
         if len(inputs) == 1 or not out_of_memory(error):
             raise
@@ -197,7 +203,7 @@ def _halving(tool: AnyTool, inputs: Sequence[Mapping[str, Value]], params: Mappi
     return made
 
 
-def _with_room(run: Callable[[], Any]) -> Any:
+def with_room(run: Callable[[], Any]) -> Any:
     """Run, and once more with all idle models evicted where memory ran out."""
     try:
         return run()
@@ -208,9 +214,9 @@ def _with_room(run: Callable[[], Any]) -> Any:
     try:
         return run()
     except Exception as error:
-        if not out_of_memory(error):
+        if not out_of_memory(error) or isinstance(error, OutOfMemory):
             raise
-        raise OutOfMemory(f"memory ran out: {error}",
+        raise OutOfMemory(f"memory ran out: {error}" if str(error) else "memory ran out",
                           "Use a smaller picture or recording, a smaller model, or close other programs") from error
 
 
@@ -226,12 +232,20 @@ def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[
     place = _place(tool, step, item)
     try:
         return run()
-    except SuperlinkError as error:
-        raise ToolError(f"{place}: {error.message}", error.hint, tool=tool.name, step=step, item=item) from error
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        hint = f"This looks like a fault of the tool; its code is in {tool.fn.__code__.co_filename}"
-        raise ToolError(f"{place}: {what}", hint, tool=tool.name, step=step, item=item) from error
+    except BaseException as error:
+        if stops_the_program(error):
+            raise
+        code = tool.fn.__code__
+        brought: Fault | None = getattr(error, "fault", None)  # by an isolated tool: its traceback is of its own process
+        fault = brought or Fault.of(error, code.co_filename)
+        if isinstance(error, SuperlinkError):
+            message, hint = error.message, error.hint
+        else:
+            message, hint = fault.what, f"It was raised in {fault.where or f'{code.co_filename}, line {code.co_firstlineno}'}"
+        foreseen = isinstance(error, SuperlinkError) and brought is None
+        _log.log(logging.DEBUG if foreseen else logging.ERROR, "%s: %s\n%s", place, message, fault.traceback)
+        raise ToolError(f"{place}: {message}", hint, tool=tool.name, step=step, item=item,
+                        traceback="" if foreseen else fault.traceback) from error
 
 
 def _place(tool: AnyTool, step: str, item: int | None) -> str:
@@ -252,7 +266,7 @@ def _stored(tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed],
     right = isinstance(values, list | tuple) and all(
         isinstance(value, Value) and value.kind == tool.returns.kind for value in values)
     if not right:
-        raise ToolError(f"{_place(tool, step, job.item)}: it returned {type(made).__name__} where "
+        raise ToolError(f"{_place(tool, step, job.item)}: it returned {_type_name(made)} where "
                         f"{'a list of ' if tool.returns.many else ''}{tool.returns.kind} was declared",
                         f"Correct the tool in {tool.fn.__code__.co_filename}", tool=tool.name, step=step, item=job.item)
     given = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
@@ -264,6 +278,10 @@ def _stored(tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed],
     }
     refs = [store.put(value, provenance) for value in values]
     return refs if tool.returns.many else refs[0]
+
+
+def _type_name(made: Any) -> str:
+    return made.type if isinstance(made, Foreign) else type(made).__name__
 
 
 def _or_raise(outcome: Result | SuperlinkError) -> Result:

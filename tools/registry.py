@@ -1,5 +1,6 @@
 """Which tools there are: the built-in ones, those of installed packages, and those of files named by the user."""
 
+import contextlib
 import hashlib
 import sys
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from typing import Any
 
 from tools.base import Tool
 from tools.errors import DeclarationInvalid, SuperlinkError
+from tools.faults import Fault, stops_the_program
 from tools.settings import settings
 
 AnyTool = Tool[..., Any]
@@ -33,6 +35,9 @@ BUILTIN = (
     "tools.speak:speak",
 )
 """Every built-in tool, in the order of the catalogue."""
+
+FILE_MODULE = "superlink_tools_"
+"""Modules of tools files are named so, and by a hash of the file's path."""
 
 GROUP = "superlink.tools"
 """Entry point group in which installed packages name their tools."""
@@ -64,12 +69,14 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
         for point in installed_entry_points(group=GROUP):
             where = f"package {point.dist.name if point.dist else '?'}"
             try:
-                loaded = point.load()
-            except SuperlinkError:
-                raise
-            except Exception as error:
+                with contextlib.redirect_stdout(sys.stderr):
+                    loaded = point.load()
+            except BaseException as error:
+                if isinstance(error, SuperlinkError) or stops_the_program(error):
+                    raise
                 raise DeclarationInvalid(
-                    f"The {where}: its tool {point.value} cannot be loaded: {error!r}", "Mend or uninstall the package"
+                    f"The {where}: its tool {point.value} cannot be loaded: {Fault.of(error, '').what}",
+                    "Mend or uninstall the package",
                 ) from error
             if not isinstance(loaded, Tool):
                 raise DeclarationInvalid(f"The {where}: {point.value} is no tool", "Decorate the function with @tool")
@@ -89,7 +96,7 @@ def file_tools(file: Path) -> list[AnyTool]:
     file = file.expanduser().absolute()
     if not file.is_file():
         raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
-    name = f"superlink_tools_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    name = f"{FILE_MODULE}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     module = sys.modules.get(name)
     if module is None:
         spec = util.spec_from_file_location(name, file)
@@ -98,13 +105,17 @@ def file_tools(file: Path) -> list[AnyTool]:
         module = util.module_from_spec(spec)
         sys.modules[name] = module  # before it runs, so that its types can be resolved
         try:
-            spec.loader.exec_module(module)
-        except SuperlinkError:
-            del sys.modules[name]
-            raise
-        except Exception as error:
-            del sys.modules[name]
-            raise DeclarationInvalid(f"{file} cannot be loaded: {error!r}") from error
+            # What it prints is no part of our output, which may be JSON.
+            with contextlib.redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
+        except BaseException as error:
+            sys.modules.pop(name, None)
+            if isinstance(error, SuperlinkError) or stops_the_program(error):
+                raise
+            fault = Fault.of(error, str(file))
+            raise DeclarationInvalid(
+                f"{file} cannot be loaded: {fault.what}", f"It was raised in {fault.where}" if fault.where else ""
+            ) from error
     tools = [value for value in vars(module).values() if isinstance(value, Tool) and value.fn.__module__ == name]
     if not tools:
         raise DeclarationInvalid(f"{file} defines no tool", "Decorate a typed function with @tool")

@@ -65,7 +65,7 @@ def test_a_log_that_cannot_be_written_is_told(
 
 
 def test_a_large_log_is_put_aside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("superlink.log.MOST", 10)
+    monkeypatch.setattr("tools.log.MOST", 10)
     breaks(monkeypatch, ValueError("first"))
     main(["tools"])
     breaks(monkeypatch, ValueError("second"))
