@@ -8,8 +8,9 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
 
 from tools import atomic
-from tools.errors import SuperlinkError
+from tools.errors import MediaError, SuperlinkError
 from tools.values.base import canonical_json
+from tools.values.files import read_source
 
 ABOVE = "above"
 """What a planner writes for an optional input that shall take the newest value of its type."""
@@ -74,9 +75,9 @@ class Plan(BaseModel):
         try:
             if isinstance(source, Mapping):
                 return cls.model_validate(dict(source))
-            return cls.model_validate_json(source.read_bytes() if isinstance(source, Path) else source)
-        except OSError as error:
-            raise PlanInvalid(f"{where} cannot be read: {error.strerror}", "Check the path") from error
+            return cls.model_validate_json(read_source(source, where, "max_text_bytes") if isinstance(source, Path) else source)
+        except MediaError as error:
+            raise PlanInvalid(error.message, error.hint) from error
         except (ValidationError, RecursionError) as error:
             raise PlanInvalid(
                 f"{where} is not a plan: {_faults(error)}",

@@ -2,17 +2,21 @@
 
 import hashlib
 import os
+import shutil
 import stat
+import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flows.source import Item
 from tools.errors import MediaError, StoreError
 from tools.store import Provenance, Ref, Store
-from tools.values import KINDS, Image, Value
+from tools.values import KINDS, Value
 from tools.values.convert import open_file
 
 _ROOM = 256 << 20
@@ -53,7 +57,9 @@ class Desk(Store):
             StoreError: when it comes from elsewhere and cannot be stored.
         """
         if "://" in item.address:
-            return self.put(_fetched(item, kind))
+            with _fetched(item) as copy:
+                # A picture is read whole; sound and video stay files, and this copy goes away.
+                return (self.put if kind == "Image" else super().put)(_open(copy, item.address, kind))
         path = Path(item.address)
         try:
             mode = path.stat().st_mode
@@ -166,7 +172,7 @@ class Desk(Store):
             self._waiting.release()
 
     def _keep(self, value: Value, sha256: str) -> None:
-        size = _size(value)
+        size = value.held_bytes
         with self._lock:
             key = (value.kind, sha256)
             if key in self._kept or size > self._room:
@@ -178,25 +184,22 @@ class Desk(Store):
                 self._held -= gone
 
 
-def _size(value: Value) -> int:
-    """About how much memory a value takes."""
-    if isinstance(value, Image):
-        return value.width * value.height * 4
-    held: Any = getattr(value, "samples", getattr(value, "source", b""))
-    return 4096 + (held.nbytes if hasattr(held, "nbytes") else len(held) if isinstance(held, bytes) else 0)
-
-
-def _fetched(item: Item, kind: str) -> Value:
-    """A file from another address, read whole."""
+@contextmanager
+def _fetched(item: Item) -> Iterator[Path]:
+    """Copy a file from another address to this computer, for as long as the context lasts."""
     import fsspec
 
-    try:
-        with fsspec.open(item.address, "rb") as file:
-            data: bytes = file.read()
-    except (OSError, ValueError, ImportError) as error:
-        raise MediaError(f"{item.address} cannot be read: {error}", "Check the address") from error
-    if not data:
-        raise MediaError(f"{item.address} is empty (0 bytes)", "Copy or upload the file again")
+    with tempfile.NamedTemporaryFile(suffix=Path(item.address).suffix) as copy:
+        try:
+            with fsspec.open(item.address, "rb") as file:
+                shutil.copyfileobj(file, copy, 1 << 20)
+            copy.flush()
+        except (OSError, ValueError, ImportError) as error:
+            raise MediaError(f"{item.address} cannot be read: {error}", "Check the address") from error
+        yield Path(copy.name)
+
+
+def _open(file: Path, name: str, kind: str) -> Value:
     opener: Any = getattr(KINDS[kind], "open")  # noqa: B009
-    value: Value = opener(data, item.address)
+    value: Value = opener(file, name)
     return value

@@ -55,8 +55,14 @@ class Settings:
         device: Where models run (SUPERLINK_DEVICE).
         memory_bytes: Main memory that loaded models may take together (SUPERLINK_MEMORY_BYTES).
         gpu_memory_bytes: The same for the accelerator; 0 means four fifths of it (SUPERLINK_GPU_MEMORY_BYTES).
-        max_pixels: Larger pictures are refused before they are decoded (SUPERLINK_MAX_PIXELS).
-        max_audio_seconds: Longer recordings are refused before they are decoded (SUPERLINK_MAX_AUDIO_SECONDS).
+        max_image_bytes: Memory that decoding a picture or a frame may take; larger ones are refused before that
+            (SUPERLINK_MAX_IMAGE_BYTES).
+        max_audio_bytes: Size of a recording as decoded samples of 4 bytes; larger ones are refused. Samples are decoded
+            piece by piece, so that less memory is used (SUPERLINK_MAX_AUDIO_BYTES).
+        max_audio_seconds: Longer recordings are refused (SUPERLINK_MAX_AUDIO_SECONDS).
+        max_video_bytes: Size of all frames of a video as decoded RGB pixels; frames are decoded one by one
+            (SUPERLINK_MAX_VIDEO_BYTES).
+        max_text_bytes: Larger files of text, JSON or settings are refused (SUPERLINK_MAX_TEXT_BYTES).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
         weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the rendered
@@ -70,8 +76,11 @@ class Settings:
     device: Device = "auto"
     memory_bytes: int = 0
     gpu_memory_bytes: int = 0
-    max_pixels: int = 120_000_000
+    max_image_bytes: int = 1_000_000_000
+    max_audio_bytes: int = 6_000_000_000
     max_audio_seconds: float = 4 * 3600
+    max_video_bytes: int = 8_000_000_000_000
+    max_text_bytes: int = 16_000_000
     tools: tuple[str, ...] = ()
     entry_points: bool = True
     weights: str = "photographs"
@@ -125,9 +134,11 @@ def settings() -> Settings:
 def _read(file: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
+    if not file.is_file():  # reading a pipe would wait for ever
+        raise SettingsInvalid(f"{file} is not a file", "Move it away")
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise SettingsInvalid(f"{file} cannot be read: {error}", "Mend the file or move it away") from error
 
 
@@ -151,7 +162,8 @@ def _convert(name: str, value: Any, where: str) -> Any:
                 if value not in WEIGHTS:
                     raise ValueError(f"must be one of {', '.join(WEIGHTS)}")
                 return value
-            case "memory_bytes" | "gpu_memory_bytes" | "max_pixels":
+            case ("memory_bytes" | "gpu_memory_bytes" | "max_image_bytes" | "max_audio_bytes" | "max_video_bytes"
+                  | "max_text_bytes"):
                 return _positive(int(value))
             case "max_audio_seconds":
                 return _positive(float(value))
@@ -164,7 +176,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
                 return Path(value).expanduser().absolute()
             case _:
                 return os.path.expanduser(str(value))
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise SettingsInvalid(f"{where}: {name} cannot be {value!r}: {error}") from error
 
 

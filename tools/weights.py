@@ -19,10 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
-from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.errors import MediaError, SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.hashing import files_of, forget, sha256_of
 from tools.settings import settings
 from tools.store import WeightsUsed
+from tools.values.files import read_source
 
 _ROOT = Path(__file__).resolve().parent.parent
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -373,11 +374,13 @@ def _lock_file() -> Path:
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists() or (file.is_file() and not file.stat().st_size):
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    try:
+        return tomllib.loads(read_source(file, str(file), "max_text_bytes").decode())
+    except MediaError as error:
+        raise SettingsInvalid(error.message, error.hint) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsInvalid(f"{file} cannot be read: {error}", "Mend the file or move it away") from error
 
 

@@ -159,7 +159,8 @@ def _session(
 
     digest = hashlib.sha256(repr((given.request, str(given.plan), given.planner, given.tools)).encode())
     for file in item.files:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as content:  # a video can be larger than memory
+            digest.update(hashlib.file_digest(content, "sha256").digest())
     return Session(
         f"run-{digest.hexdigest()[:24]}",
         tools=tools,

@@ -33,14 +33,14 @@ def test_defaults(home: Path) -> None:
 def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     (home / "settings.toml").write_text(
-        'device = "cpu"\nmax_pixels = 10\ntools = ["~/a.py"]\n[roles]\ndetect = "mine"\npose = "file"\n'
+        'device = "cpu"\nmax_image_bytes = 10\ntools = ["~/a.py"]\n[roles]\ndetect = "mine"\npose = "file"\n'
     )
-    monkeypatch.setenv("SUPERLINK_MAX_PIXELS", "20")
+    monkeypatch.setenv("SUPERLINK_MAX_IMAGE_BYTES", "20")
     monkeypatch.setenv("SUPERLINK_ROLE_POSE", "environment")
     monkeypatch.setenv("SUPERLINK_ENTRY_POINTS", "0")
     settings.cache_clear()
     chosen = settings()
-    assert (chosen.device, chosen.max_pixels, chosen.entry_points) == ("cpu", 20, False)
+    assert (chosen.device, chosen.max_image_bytes, chosen.entry_points) == ("cpu", 20, False)
     assert chosen.tools == (str(Path("~/a.py").expanduser()),)
     assert (chosen.role("detect"), chosen.role("pose"), chosen.role("track")) == ("mine", "environment", "yolo26n")
 
@@ -59,7 +59,7 @@ def test_world_weights_stand_for_the_roles_where_no_other_is_named(home: Path, m
     [
         ("device = ", "cannot be read"),
         ('device = "tpu"', "device cannot be 'tpu'.*auto, cpu, cuda"),
-        ("max_pixels = -3", "max_pixels"),
+        ("max_image_bytes = -3", "max_image_bytes"),
         ('weights = "moon"', "weights cannot be 'moon'.*photographs, world"),
         ("colour = 3", "unknown names: colour"),
         ("home = 3", "unknown names: home"),

@@ -53,6 +53,11 @@ class Value(ABC):
         """Read a stored file; kinds that can work from disk do not read all of it."""
         return cls.from_bytes(path.read_bytes(), media_type)
 
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory the value takes."""
+        return 4096
+
     def stream(self) -> BinaryIO:
         """Return `to_bytes()` as a file opened for reading; large kinds do not load it whole."""
         return io.BytesIO(self.to_bytes())
@@ -82,6 +87,8 @@ def read_json(data: bytes, kind: str) -> dict[str, Any]:
     """Parse a JSON object that `canonical_json` wrote for a value of this kind."""
     try:
         parsed = json.loads(data)
+    except RecursionError as error:
+        raise ValueInvalid(f"This is not a stored {kind}: it is nested too deeply") from error
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueInvalid(f"This is not a stored {kind}: {error}") from error
     if not isinstance(parsed, dict):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.errors import MediaError
+from tools.values.files import check_source
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -19,19 +20,11 @@ def open_container(source: bytes | Path, name: str) -> "InputContainer":
     """Open a container for reading.
 
     Raises:
-        MediaError: when it is missing, empty, or no sound or video file.
+        MediaError: when it is missing, empty, no regular file, or no sound or video file.
     """
     import av
 
-    if isinstance(source, Path):
-        try:
-            size = source.stat().st_size
-        except OSError as error:
-            raise MediaError(f"{name} cannot be read: {error.strerror or error}", "Check the path") from error
-    else:
-        size = len(source)
-    if not size:
-        raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
+    check_source(source, name)
     try:
         # FFmpeg takes a relative name such as "concat:a|b" for a command; one that begins with "/" is always a file.
         file = str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source)
@@ -56,6 +49,14 @@ def media_type(container: "InputContainer") -> tuple[str, str]:
                 return "audio/mp4", ".m4a"
             return _TYPES[suffix], suffix
     return ("video/" if video else "audio/") + f"x-{sorted(names)[0]}", f".{sorted(names)[0]}"
+
+
+def first_time(container: "InputContainer") -> float:
+    """Return the time stamp, in seconds, at which the container begins: players count from there."""
+    begins = [float(stream.start_time * stream.time_base) for stream in container.streams
+              if stream.type in ("audio", "video") and not cover(stream)
+              and stream.start_time is not None and stream.time_base]
+    return min(begins, default=0.0)
 
 
 def cover(stream: object) -> bool:

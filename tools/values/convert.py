@@ -8,7 +8,8 @@ from tools.errors import MediaError, ValueInvalid
 from tools.values import KINDS
 from tools.values.base import Value
 from tools.values.container import cover, open_container
-from tools.values.image import Image, read_source
+from tools.values.files import opened, read_source
+from tools.values.image import Image
 from tools.values.number import Number
 from tools.values.text import Text
 from tools.values.transcript import Transcript
@@ -50,7 +51,7 @@ def open_file(path: str | Path, kind: str | None = None) -> Value:
     if opener is not None:
         value: Value = opener(file)
         return value
-    data = read_source(file, str(file))
+    data = read_source(file, str(file), "max_text_bytes")
     try:
         return KINDS[kind or "Text"].from_bytes(data, "")
     except (MediaError, ValueInvalid) as error:
@@ -58,13 +59,11 @@ def open_file(path: str | Path, kind: str | None = None) -> Value:
 
 
 def _kind_of(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(64)
-    except OSError as error:
-        raise MediaError(f"{file} cannot be read: {error.strerror or error}", "Check the path") from error
-    if not start:
-        raise MediaError(f"{file} is empty (0 bytes)", "Copy or download the file again")
+    with opened(file, str(file)) as content:
+        try:
+            start = content.read(64)
+        except OSError as error:
+            raise MediaError(f"{file} cannot be read: {error.strerror or error}", "Check the disk") from error
     if _looks_like_picture(start):
         return Image.kind
     try:

@@ -1,6 +1,9 @@
 """Still pictures."""
 
 import io
+import threading
+import weakref
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,18 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import MediaError, ValueInvalid
-from tools.settings import settings
 from tools.values.base import Value, frozen
+from tools.values.files import read_source
+from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, upright_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-# Formats that people have pictures in. Pillow reads more, some through outside programs (EPS runs Ghostscript).
-_SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",
-             "TIFF": ".tiff", "PPM": ".ppm", "AVIF": ".avif", "JPEG2000": ".jp2"}
 _MEDIA_TYPES = {".jpg": "image/jpeg", ".ppm": "image/x-portable-anymap", ".jp2": "image/jp2"}
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
-_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
+_SEVERAL = (".gif", ".png", ".tiff", ".webp", ".avif")  # formats with pages or frames
+_ROOM = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,24 +39,26 @@ class Image(Value):
     _encoded: bytes | None = None
     _suffix: str = ".png"
     _name: str = "the picture"
+    _pixels: NDArray[np.uint8] | None = None
     kind: ClassVar[str] = "Image"
 
     @classmethod
     def open(cls, source: str | Path | bytes, name: str | None = None) -> Self:
         """Read a picture file and check that all of it can be decoded; its bytes are kept as they are.
 
-        Transparency is laid on white, 16 bits are scaled to 8, CMYK, palettes and grey become RGB, of an
-        animation the first frame is taken.
+        Pixels are sRGB, 8 bits each: ICC profiles are applied, 16 bits are scaled, transparency is laid on a ground
+        on which it shows (`tools.values.raster.decode`). Of several pages or frames the first is taken, and `summary`
+        says how many there are.
 
         Args:
             source: A path, or the bytes of a file.
             name: How errors call it; the path by default.
 
         Raises:
-            MediaError: when it is missing, empty, damaged, no picture, or larger than `max_pixels`.
+            MediaError: when it is missing, empty, damaged, no picture, or larger than `max_image_bytes`.
         """
         label = name or (str(source) if not isinstance(source, bytes) else "the picture")
-        image = cls._from_header(read_source(source, label), label)
+        image = cls._from_header(read_source(source, label, LIMIT), label)
         _ = image.pixels
         image._verify()
         return image
@@ -81,33 +84,42 @@ class Image(Value):
         elif array.shape[2] == 4:
             from PIL import Image as Pil
 
-            array = np.asarray(_to_rgb(Pil.fromarray(array)))
-        image = cls(int(array.shape[1]), int(array.shape[0]))
-        image.__dict__["pixels"] = frozen(array)  # fills the cached property
-        return image
+            array = decode(Pil.fromarray(array))
+        return cls(int(array.shape[1]), int(array.shape[0]), _pixels=frozen(array))
 
     @classmethod
     def from_pil(cls, picture: "PilImage") -> Self:
         """Take a Pillow image of any mode, with its EXIF orientation applied."""
-        from PIL import ImageOps
-
         if picture.width < 1 or picture.height < 1:
             raise ValueInvalid(f"A picture of {picture.width}x{picture.height} has no pixels")
-        return cls.from_numpy(np.asarray(_to_rgb(ImageOps.exif_transpose(picture))))
+        return cls.from_numpy(decode(picture))
 
-    @cached_property
+    @property
     def pixels(self) -> NDArray[np.uint8]:
-        """RGB pixels (H, W, 3), read-only; decoded when first asked for."""
-        from PIL import ImageOps
-
-        assert self._encoded is not None  # pictures made from pixels have this property filled
-        with _open_pil(self._encoded, self._name) as picture:
+        """sRGB pixels (H, W, 3), read-only; decoded when asked for, and kept while memory for that lasts."""
+        if self._pixels is not None:
+            return self._pixels
+        assert self._encoded is not None  # pictures made from pixels have them
+        with open_picture(self._encoded, self._name) as picture:
             try:
-                array = np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
+                array = decode(picture, self._encoded)
             except Exception as error:  # decoders raise nearly anything on damaged files
                 raise MediaError(f"{self._name} is damaged or cut short: {error}",
                                  "Copy or download the file again") from error
-        return frozen(array)
+        array.setflags(write=False)
+        _DECODED.keep(self, array)
+        return array
+
+    @cached_property
+    def pages(self) -> int:
+        """Number of pages or frames in the opened file, of which this picture is the first."""
+        if self._encoded is None or self._suffix not in _SEVERAL:
+            return 1
+        with open_picture(self._encoded, self._name) as picture:
+            try:
+                return count_pages(picture)
+            except Exception as error:
+                raise MediaError(f"{self._name} is damaged: {error}", "Copy or download the file again") from error
 
     @property
     def pil(self) -> "PilImage":
@@ -132,11 +144,16 @@ class Image(Value):
         return self._suffix
 
     def to_bytes(self) -> bytes:
-        """Return the opened file as it was, or PNG."""
+        """Return the opened file as it was, or PNG that says its colours are sRGB."""
         if self._encoded is not None:
             return self._encoded
+        from PIL.PngImagePlugin import PngInfo
+
+        colours = PngInfo()
+        colours.add(b"sRGB", b"\1")  # relative colorimetric
         buffer = io.BytesIO()
-        self.pil.save(buffer, "PNG", compress_level=3)  # a third of the default's time, a few per cent more bytes
+        # compress_level: a third of the default's time, a few per cent more bytes
+        self.pil.save(buffer, "PNG", compress_level=3, pnginfo=colours)
         return buffer.getvalue()
 
     @classmethod
@@ -144,15 +161,21 @@ class Image(Value):
         """Read a picture file; only its header is checked now, the pixels are decoded when asked for."""
         return cls._from_header(data, "the stored picture")
 
+    @property
+    def held_bytes(self) -> int:
+        """Pixels, decoded or to be decoded, and the file."""
+        return self.width * self.height * 3 + len(self._encoded or b"")
+
     def summary(self) -> dict[str, Any]:
-        """Return width and height in pixels."""
-        return {"width": self.width, "height": self.height}
+        """Return width and height in pixels, and how many pages or frames there are if there are several."""
+        several = {"pages": self.pages} if self.pages > 1 else {}
+        return {"width": self.width, "height": self.height, **several}
 
     def _verify(self) -> None:
         """Refuse a PNG with a wrong checksum: its pixels can be decoded, but need not be the right ones."""
         if self._suffix != ".png" or self._encoded is None:
             return
-        with _open_pil(self._encoded, self._name) as picture:
+        with open_picture(self._encoded, self._name) as picture:
             try:
                 picture.verify()
             except Exception as error:
@@ -160,78 +183,32 @@ class Image(Value):
 
     @classmethod
     def _from_header(cls, data: bytes, name: str) -> Self:
-        with _open_pil(data, name) as picture:
-            try:
-                turned = _may_be_turned(picture, data) and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            except Exception:  # a broken EXIF block; Pillow ignores it when turning, too
-                turned = False
-            width, height = picture.size[::-1] if turned else picture.size
-            return cls(width, height, data, _SUFFIXES[picture.format or "PNG"], name)
+        with open_picture(data, name) as picture:
+            width, height = upright_size(picture, data)
+            return cls(width, height, data, SUFFIXES[picture.format or "PNG"], name)
 
 
-def read_source(source: str | Path | bytes, name: str) -> bytes:
-    """Return the bytes of a path or of bytes.
+class _Decoded:
+    """Which opened pictures have their pixels in memory; the oldest lose theirs, and decode them again when asked."""
 
-    Raises:
-        MediaError: when there is no such file, or nothing in it.
-    """
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise MediaError(f"{name} cannot be read: {error.strerror or error}", "Check the path") from error
-    if not data:
-        raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
-    return data
+    def __init__(self, room: int) -> None:
+        self._room, self._held = room, 0
+        self._kept: deque[tuple[weakref.ref[Image], int]] = deque()
+        self._lock = threading.Lock()
 
-
-def _may_be_turned(picture: "PilImage", data: bytes) -> bool:
-    """Whether it is worth asking for EXIF: Pillow decodes all of a PNG for that, as it may stand behind the pixels."""
-    return picture.format != "PNG" or any(mark in data for mark in _PNG_MARKS)
-
-
-def _open_pil(data: bytes, name: str) -> "PilImage":
-    from PIL import Image as Pil
-    from PIL import UnidentifiedImageError
-
-    limit = settings().max_pixels
-    Pil.MAX_IMAGE_PIXELS = limit  # Pillow's own guard: warns above it, refuses twice as much
-    try:
-        picture = Pil.open(io.BytesIO(data), formats=[name for name in _SUFFIXES if name != "MPO"])  # a JPEG that turns out so
-    except (Pil.DecompressionBombError, Pil.DecompressionBombWarning) as error:
-        raise _too_large(name, str(error), limit) from error
-    # ultralytics replaces Pillow's opener by one that asks for a HEIF reader where Pillow knows no better.
-    except (UnidentifiedImageError, ImportError) as error:
-        raise MediaError(f"{name} is not a picture that can be read, or it is damaged",
-                         "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
-    except Exception as error:  # header parsers raise nearly anything on damaged files
-        raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error
-    if picture.width < 1 or picture.height < 1:
-        raise MediaError(f"{name} has no pixels: {picture.width}x{picture.height}")
-    if picture.width * picture.height > limit:
-        raise _too_large(name, f"{picture.width}x{picture.height} pixels", limit)
-    return picture
+    def keep(self, image: Image, pixels: NDArray[np.uint8]) -> None:
+        """Keep the pixels with their picture, unless they alone take all the room."""
+        if pixels.nbytes > self._room:
+            return
+        with self._lock:
+            object.__setattr__(image, "_pixels", pixels)
+            self._kept.append((weakref.ref(image), pixels.nbytes))
+            self._held += pixels.nbytes
+            while self._held > self._room:
+                oldest, size = self._kept.popleft()
+                self._held -= size
+                if (gone := oldest()) is not None:
+                    object.__setattr__(gone, "_pixels", None)
 
 
-def _too_large(name: str, what: str, limit: int) -> MediaError:
-    return MediaError(f"{name} is too large: {what}, above the limit of {limit} pixels",
-                      "Make it smaller, or raise max_pixels in settings.toml (SUPERLINK_MAX_PIXELS)")
-
-
-def _to_rgb(picture: "PilImage") -> "PilImage":
-    from PIL import Image as Pil
-
-    if picture.mode.startswith("I") or picture.mode == "F":
-        # Pillow would clip these at 255, which turns most 16-bit pictures white.
-        values = np.asarray(picture, dtype=np.float64)
-        top = float(values.max(initial=0))
-        full = 65535.0 if top > 255 else 255.0
-        if picture.mode == "F":
-            full = 1.0 if top <= 1 else full
-        elif picture.mode.startswith("I;16"):
-            full = 65535.0
-        picture = Pil.fromarray(np.clip(values / full * 255, 0, 255).round().astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Pil.new("RGBA", picture.size, "white")
-        picture = Pil.alpha_composite(white, picture)
-    return picture.convert("RGB")
+_DECODED = _Decoded(_ROOM)

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import MediaError, ValueInvalid
-from tools.settings import settings
 from tools.values.audio import Audio
 from tools.values.base import Value
-from tools.values.container import cover, media_type, open_container
+from tools.values.container import cover, first_time, media_type, open_container
+from tools.values.files import check_size
+
+# Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
+_HELD = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,8 @@ class Video(Value):
         fps: Frames per second, on average.
         seconds: Length.
         frame_count: Number of frames.
+        times: (frame_count,) seconds at which each frame is shown, from the file's own time stamps; players count from
+            the same zero. With a variable frame rate they differ from `number / fps`.
     """
 
     source: bytes | Path
@@ -37,6 +43,7 @@ class Video(Value):
     fps: float
     seconds: float
     frame_count: int
+    times: NDArray[np.float64]
     _type: tuple[str, str] = ("video/mp4", ".mp4")
     _name: str = "the video"
     kind: ClassVar[str] = "Video"
@@ -46,7 +53,8 @@ class Video(Value):
         """Read a video file's facts and decode its first frame; a path is not loaded into memory.
 
         Raises:
-            MediaError: when it is missing, empty, damaged, or has no pictures in it.
+            MediaError: when it is missing, empty, damaged, has no pictures in it, or is larger than `max_image_bytes`
+                (a frame) or `max_video_bytes` (all frames).
         """
         label = name or (str(source) if not isinstance(source, bytes) else "the video")
         place = source if isinstance(source, bytes) else Path(source)
@@ -58,19 +66,18 @@ class Video(Value):
                 if not streams:
                     raise MediaError(f"{label} has no moving pictures", "Use it as sound, or choose another file")
                 stream = streams[0]
-                limit = settings().max_pixels
-                if (stream.codec_context.width or 0) * (stream.codec_context.height or 0) > limit:
-                    raise MediaError(f"{label} is too large: its frames have more than {limit} pixels",
-                                     "Make it smaller, or raise max_pixels in settings.toml")
+                _check_frame(stream.codec_context.width or 0, stream.codec_context.height or 0, label)
                 first = next(iter(container.decode(stream)), None)
                 if first is None:
                     raise MediaError(f"{label} has no frames", "Copy or download the file again")
+                _check_frame(first.width, first.height, label)
                 height, width = _upright(first).shape[:2]
                 kind = media_type(container)
-            count, seconds, fps = _count_frames(place, label)
-        except av.error.FFmpegError as error:
+            times, seconds, fps = _times(place, label)
+        except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(f"{label} is damaged or cut short: {error}", "Copy or download the file again") from error
-        return cls(place, width, height, fps, seconds, count, kind, label)
+        check_size(len(times) * width * height * 3, "max_video_bytes", label, f"its {len(times)} frames are {{}} of pixels", "Cut it")
+        return cls(place, width, height, fps, seconds, len(times), times, kind, label)
 
     @classmethod
     def from_frames(cls, frames: Iterable[NDArray[np.uint8]], fps: float, audio: Audio | None = None) -> Self:
@@ -114,10 +121,10 @@ class Video(Value):
         """Decode every `stride`-th frame.
 
         Yields:
-            The frame's number from 0, its time in seconds, and RGB pixels (H, W, 3).
+            The frame's number from 0, its time in seconds as in `times`, and RGB pixels (H, W, 3).
 
         Raises:
-            MediaError: when the file turns out damaged on the way.
+            MediaError: when the file turns out damaged on the way, or a frame is larger than `max_image_bytes`.
         """
         import av
 
@@ -126,12 +133,13 @@ class Video(Value):
         with open_container(self.source, self._name) as container:
             stream = next(s for s in container.streams.video if not cover(s))
             stream.thread_type = "AUTO"
+            zero = first_time(container)
             try:
                 for index, frame in enumerate(container.decode(stream)):
                     if index % stride == 0:
-                        time = frame.time if frame.time is not None else index / self.fps
-                        yield index, float(time), _upright(frame)
-            except av.error.FFmpegError as error:
+                        _check_frame(frame.width, frame.height, self._name)
+                        yield index, frame.time - zero if frame.time is not None else index / self.fps, _upright(frame)
+            except (av.error.FFmpegError, ValueError) as error:
                 raise MediaError(f"{self._name} is damaged or cut short: {error}",
                                  "Copy or download the file again") from error
 
@@ -176,6 +184,11 @@ class Video(Value):
         """Read a container from disk, where it stays."""
         return cls.open(path)
 
+    @property
+    def held_bytes(self) -> int:
+        """The container, if it is in memory."""
+        return len(self.source) if isinstance(self.source, bytes) else self.times.nbytes
+
     def summary(self) -> dict[str, Any]:
         """Return size, length, frames per second and number of frames."""
         return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3),
@@ -194,15 +207,28 @@ def _upright(frame: Any) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
 
 
-def _count_frames(source: bytes | Path, name: str) -> tuple[int, float, float]:
-    """Return number of frames, seconds and frames per second; packets are counted, as headers often lie."""
+def _check_frame(width: int, height: int, name: str) -> None:
+    check_size(width * height * _HELD, "max_image_bytes", name, f"decoding frames of {width}x{height} pixels takes {{}} of memory",
+               "Make it smaller")
+
+
+def _times(source: bytes | Path, name: str) -> tuple[NDArray[np.float64], float, float]:
+    """Return when each frame is shown, the length in seconds, and frames per second.
+
+    Packets are read but not decoded; what headers say of their number is often wrong.
+    """
+    stamps, lengths = array("d"), array("d")
     with open_container(source, name) as container:
         stream = next(s for s in container.streams.video if not cover(s))
-        times = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.size]
-        base, rate = stream.time_base, stream.average_rate or stream.guessed_rate
-    known = [(pts, duration) for pts, duration in times if pts is not None]
-    seconds = 0.0
-    if known and base:
-        seconds = float((max(pts + duration for pts, duration in known) - min(pts for pts, _ in known)) * base)
-    fps = float(rate) if rate else len(times) / seconds if seconds else 25.0
-    return len(times), seconds or len(times) / fps, fps
+        base, zero, rate = float(stream.time_base or 0), first_time(container), stream.average_rate or stream.guessed_rate
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_discard:  # an edit list leaves frames out
+                stamps.append(packet.pts * base if packet.pts is not None else np.nan)
+                lengths.append((packet.duration or 0) * base)
+    shown, lasting = np.array(stamps), np.array(lengths)
+    known = ~np.isnan(shown)
+    seconds = float((shown + lasting)[known].max() - shown[known].min()) if known.any() else 0.0
+    fps = float(rate) if rate else len(shown) / seconds if seconds else 25.0
+    times = np.sort(shown) - zero if known.all() else np.arange(len(shown)) / fps  # packets are in order of decoding
+    times.setflags(write=False)
+    return times, seconds or len(shown) / fps, fps

@@ -1,0 +1,114 @@
+"""Opening files that people name: regular files only, and no more of them than the limits allow."""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from tools.errors import MediaError
+from tools.settings import settings
+
+_CHUNK = 1 << 20
+
+
+def opened(path: Path, name: str) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        MediaError: when it is missing, may not be read, is empty, or is a folder, a pipe, a device or a socket, which
+            could be read for ever.
+    """
+    try:
+        # Opening a pipe would wait for a writer; for regular files the flag changes nothing. Not on Windows.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        if _is_socket(path):  # Linux says "No such device or address"
+            raise _irregular(name) from error
+        reason = getattr(error, "strerror", None) or error
+        raise MediaError(f"{name} cannot be read: {reason}", "Check the path and its permissions") from error
+    file = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    if file is None:
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
+        raise MediaError(f"{name} cannot be read: Is a directory", "Name a file") if folder else _irregular(name)
+    if not os.fstat(descriptor).st_size:
+        file.close()
+        raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
+    return file
+
+
+def check_source(source: bytes | Path, name: str) -> None:
+    """Refuse what `opened` refuses, and bytes of length 0; nothing is read."""
+    if isinstance(source, Path):
+        opened(source, name).close()
+    elif not source:
+        raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
+
+
+def read_source(source: str | Path | bytes, name: str, setting: str) -> bytes:
+    """Return the bytes of a path or of bytes.
+
+    A file that grows while it is read is read up to the limit.
+
+    Args:
+        source: A path, or the bytes themselves.
+        name: How errors call it.
+        setting: Name of the setting that limits how many bytes are read, such as "max_image_bytes".
+
+    Raises:
+        MediaError: for what `opened` refuses, and for more bytes than the limit.
+    """
+    limit: int = getattr(settings(), setting)
+    if isinstance(source, bytes):
+        check_source(source, name)
+        check_size(len(source), setting, name)
+        return source
+    pieces, size = [], 0
+    with opened(Path(source), name) as file:
+        check_size(os.fstat(file.fileno()).st_size, setting, name)
+        try:
+            while piece := file.read(min(_CHUNK, limit + 1 - size)):
+                pieces.append(piece)
+                size += len(piece)
+                check_size(size, setting, name)
+        except OSError as error:
+            raise MediaError(f"{name} cannot be read: {error.strerror or error}", "Check the disk") from error
+    return b"".join(pieces)
+
+
+def check_size(size: int, setting: str, name: str, what: str = "it has {}", advice: str = "Use a smaller file") -> None:
+    """Refuse more bytes than a setting allows.
+
+    Args:
+        size: Bytes that are about to be used.
+        setting: Name of the setting with the limit.
+        name: How the error calls the file.
+        what: Words around the size, such as "decoding it takes {} of memory".
+        advice: What to do, apart from raising the limit.
+
+    Raises:
+        MediaError: names the file, the size, the limit and the setting.
+    """
+    limit: int = getattr(settings(), setting)
+    if size > limit:
+        raise MediaError(f"{name} is too large: {what.format(readable(size))}, above the limit of {readable(limit)}",
+                         f"{advice}, or raise {setting} in settings.toml (SUPERLINK_{setting.upper()})")
+
+
+def readable(size: int) -> str:
+    """Return a number of bytes for people: "3.2 GB"."""
+    if size < 1000:
+        return f"{size} bytes"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return stat.S_ISSOCK(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _irregular(name: str) -> MediaError:
+    return MediaError(f"{name} is no file but a device, a pipe or a socket", "Copy its content into a file")

@@ -1,0 +1,312 @@
+"""Decoding pictures with Pillow: limits, orientation, depth, colours and transparency."""
+
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.errors import MediaError
+from tools.values.files import check_size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+LIMIT = "max_image_bytes"
+# Formats that people have pictures in. Pillow reads more, some through outside programs (EPS runs Ghostscript).
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",
+            "TIFF": ".tiff", "PPM": ".ppm", "AVIF": ".avif", "JPEG2000": ".jp2"}
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
+_SUBFILE, _PHOTOMETRIC, _BITS = 254, 262, 258  # TIFF tags
+_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
+_BAND = 1 << 20  # pixels that are converted at once
+# Bytes of memory for each pixel: what Pillow holds (by mode), and what decoders hold beside it, as measured.
+_HELD = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_BESIDE = {"WEBP": 12, "AVIF": 8, "JPEG2000": 16, "GIF": 5, "TIFF": 4}
+_RGB = 3
+_MOST_PAGES = 10_000
+# Full scale of samples in 16 bits or more: cameras of 10, 12 and 14 bits store their values as they are.
+_SCALES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+_FAINT = 40.0  # difference in brightness, of 255, below which something does not stand out from the ground
+_GROUNDS = (255.0, 0.0, 128.0)
+
+
+def open_picture(data: bytes, name: str) -> "PilImage":
+    """Read a picture's header; nothing is decoded yet.
+
+    Raises:
+        MediaError: when it is damaged, no picture, or takes more than `max_image_bytes` when decoded.
+    """
+    from PIL import Image as Pil
+    from PIL import UnidentifiedImageError
+
+    Pil.MAX_IMAGE_PIXELS = None  # Pillow's own guard counts pixels; what they take is checked below
+    try:
+        picture = Pil.open(io.BytesIO(data), formats=[name for name in SUFFIXES if name != "MPO"])  # a JPEG that turns out so
+    # ultralytics replaces Pillow's opener by one that asks for a HEIF reader where Pillow knows no better.
+    except (UnidentifiedImageError, ImportError) as error:
+        raise MediaError(f"{name} is not a picture that can be read, or it is damaged",
+                         "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
+    except Exception as error:  # header parsers raise nearly anything on damaged files
+        raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error
+    if picture.width < 1 or picture.height < 1:
+        raise MediaError(f"{name} has no pixels: {picture.width}x{picture.height}")
+    check_size(picture.width * picture.height * _bytes_per_pixel(picture), LIMIT, name,
+               f"decoding {picture.width}x{picture.height} pixels takes {{}} of memory", "Make it smaller")
+    return picture
+
+
+def upright_size(picture: "PilImage", data: bytes) -> tuple[int, int]:
+    """Return width and height as the picture is seen, from its header."""
+    try:
+        if picture.format == "TIFF" and _ORIENTATION in picture.tag_v2:  # type: ignore[attr-defined]
+            return picture.size  # Pillow has turned it already
+        turned = _may_be_turned(picture, data) and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except Exception:  # a broken EXIF block; Pillow ignores it when turning, too
+        turned = False
+    return picture.size[::-1] if turned else picture.size
+
+
+def count_pages(picture: "PilImage") -> int:
+    """Return the number of pages or frames; previews and masks in a TIFF are not counted."""
+    if picture.format == "MPO":  # further pictures in a JPEG are previews and depths of the first
+        return 1
+    if picture.format != "TIFF":
+        return int(getattr(picture, "n_frames", 1))
+    count = 0
+    try:
+        for page in range(_MOST_PAGES):
+            picture.seek(page)
+            count += not int(picture.tag_v2.get(_SUBFILE, 0)) & 0b101  # type: ignore[attr-defined]
+    except EOFError:
+        pass
+    return max(count, 1)
+
+
+def decode(picture: "PilImage", data: bytes | None = None) -> NDArray[np.uint8]:
+    """Return a picture's pixels as (H, W, 3) in sRGB, as the picture is seen.
+
+    - EXIF orientation is applied.
+    - Samples of more than 8 bits are scaled to 8. Full scale is the smallest of 8, 10, 12, 14 and 16 bits that holds
+      the largest sample. Floating-point samples up to 1 have full scale 1.
+    - Colours with an ICC profile are converted to sRGB.
+    - Transparent pictures are laid on white. Where more than a quarter of what is visible is too bright for that, they
+      are laid on black or grey, whichever shows more.
+
+    The picture is converted in bands, so that no second copy of it is held.
+
+    Args:
+        picture: An opened picture; it is decoded here. Its errors are the decoder's own.
+        data: The file, for what Pillow cannot decode in full depth.
+    """
+    from PIL import ImageOps
+
+    inverted = picture.format == "TIFF" and picture.tag_v2.get(_PHOTOMETRIC) == 0  # type: ignore[attr-defined]
+    deep = _is_deep(picture)
+    picture.load()
+    if picture.format != "TIFF":
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+    elif picture.getexif().get(_ORIENTATION, 1) != 1:
+        ImageOps.exif_transpose(picture, in_place=True)
+        orientation = 1
+    else:
+        orientation = 1
+    if deep and data is not None and (fuller := _full_depth(picture, data)) is not None:
+        picture = fuller
+    height, width = (picture.width, picture.height) if orientation in (5, 6, 7, 8) else (picture.height, picture.width)
+    pixels = np.empty((height, width, _RGB), np.uint8)
+    unturned = _unturned(pixels, orientation)
+    convert = _Converter(picture, inverted)
+    for top, band in _bands(picture):
+        unturned[top : top + band.height] = convert(band)
+    return pixels
+
+
+def _may_be_turned(picture: "PilImage", data: bytes) -> bool:
+    """Whether it is worth asking for EXIF: Pillow decodes all of a PNG for that, as it may stand behind the pixels."""
+    return picture.format != "PNG" or any(mark in data for mark in _PNG_MARKS)
+
+
+def _bytes_per_pixel(picture: "PilImage") -> int:
+    """Return about how much memory decoding takes at its peak, for each pixel."""
+    held = _HELD.get(picture.mode, 4)
+    beside = _BESIDE.get(picture.format or "", 0)
+    if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
+        beside = 2 * len(picture.getbands())  # all coefficients of the file, as 16-bit numbers
+    return held + max(_RGB, beside) + (16 if _is_deep(picture) else 0)
+
+
+def _is_deep(picture: "PilImage") -> bool:
+    """Whether samples of several channels have 16 bits in the file, of which Pillow keeps the upper 8."""
+    if picture.mode not in ("RGB", "RGBA", "LA", "RGBX"):
+        return False
+    if picture.format == "TIFF":
+        return bool(max(picture.tag_v2.get(_BITS, (8,))) > 8)  # type: ignore[attr-defined]
+    tiles: Any = getattr(picture, "tile", ())
+    return picture.format == "PNG" and any(";16" in str(tile[3]) for tile in tiles)
+
+
+def _full_depth(picture: "PilImage", data: bytes) -> "PilImage | None":
+    """Decode 16-bit colours in full where the upper 8 bits hold little of them; None where they hold enough."""
+    import cv2
+    from PIL import Image as Pil
+
+    colours = picture.getextrema()[: 1 if picture.mode == "LA" else 3]
+    if max(int(high) for _, high in colours) >= 64:  # type: ignore[misc]
+        return None
+    samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
+        raise ValueError("its 16-bit samples cannot be decoded")
+    if samples.shape[:2] != (picture.height, picture.width):
+        raise ValueError("its 16-bit samples have another size")
+    full = _full_scale(float(samples[:, :, :3].max()))
+    made = np.empty(samples.shape, np.uint8)
+    made[:, :, :3] = _scaled(samples[:, :, 2::-1], full)
+    if samples.shape[2] == 4:
+        made[:, :, 3] = _scaled(samples[:, :, 3], _full_scale(float(samples[:, :, 3].max())))
+    fuller = Pil.fromarray(made)
+    fuller.info = dict(picture.info)
+    return fuller
+
+
+def _unturned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return a view of upright pixels as the file has them, by EXIF orientation."""
+    flipped = {2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1]}
+    if orientation in flipped:
+        return flipped[orientation]
+    swapped = pixels.transpose(1, 0, 2)
+    return {5: swapped, 6: swapped[::-1], 7: swapped[::-1, ::-1], 8: swapped[:, ::-1]}.get(orientation, pixels)
+
+
+def _bands(picture: "PilImage") -> "Iterator[tuple[int, PilImage]]":
+    rows = max(1, _BAND // picture.width)
+    for top in range(0, picture.height, rows):
+        yield top, picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+class _Converter:
+    """Turns bands of a decoded picture into RGB.
+
+    Args:
+        picture: All of it, from which depth, profile and ground are chosen.
+        inverted: Whether 0 is white in samples of more than 8 bits, which Pillow leaves as they are.
+    """
+
+    def __init__(self, picture: "PilImage", inverted: bool) -> None:
+        """Look at the whole picture where its range or its transparency matters."""
+        self.inverted = inverted
+        self.low, self.full = 0.0, 255.0
+        self.many_bits = picture.mode.startswith("I") or picture.mode == "F"
+        if self.many_bits:
+            self.low, self.full = _range(picture)
+        self.profile = _Profile(picture)
+        self.transparent = picture.has_transparency_data and not _is_opaque(picture)
+        self.ground = _ground(picture) if self.transparent else 255.0
+
+    def __call__(self, band: "PilImage") -> NDArray[np.uint8]:
+        """Return (H, W, 3), or (H, W, 1) of grey."""
+        from PIL import Image as Pil
+
+        if self.many_bits:
+            scaled = _scaled(np.nan_to_num(np.asarray(band, np.float32)) - self.low, self.full)
+            band = Pil.fromarray(255 - scaled if self.inverted else scaled)
+        if not self.transparent:
+            return np.asarray(self.profile.apply(band).convert("RGB"))
+        rgba = band.convert("RGBA")
+        colours = self.profile.apply(band if band.mode == "RGBA" else rgba).convert("RGB")
+        return _laid(np.asarray(colours), np.asarray(rgba.getchannel("A")), self.ground)
+
+
+def _is_opaque(picture: "PilImage") -> bool:
+    return picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema() == (255, 255)
+
+
+def _laid(colours: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: float) -> NDArray[np.uint8]:
+    share = alpha[:, :, None].astype(np.float32) / 255
+    return (colours * share + ground * (1 - share)).round().astype(np.uint8)
+
+
+def _range(picture: "PilImage") -> tuple[float, float]:
+    """Return the sample that is black, and how far above it white is."""
+    low, top = 0.0, 0.0
+    for _, band in _bands(picture):
+        samples = np.nan_to_num(np.asarray(band, np.float32))
+        low, top = min(low, float(samples.min())), max(top, float(samples.max()))
+    if low < 0:
+        return low, (top - low) or 1.0
+    if picture.mode == "F" and top <= 1:
+        return 0.0, 1.0
+    return 0.0, _full_scale(top)
+
+
+def _full_scale(top: float) -> float:
+    """Return the largest value of the smallest usual depth that holds this sample."""
+    return next((scale for scale in _SCALES if top <= scale), top)
+
+
+def _scaled(samples: NDArray[Any], full: float) -> NDArray[np.uint8]:
+    scaled: NDArray[np.uint8] = np.clip(samples * np.float32(255 / full), 0, 255).round().astype(np.uint8)
+    return scaled
+
+
+def _ground(picture: "PilImage") -> float:
+    """Return how bright the ground is on which a transparent picture shows most; white if that does."""
+    faint, visible = np.zeros(len(_GROUNDS)), 0.0
+    for _, band in _bands(picture):
+        shown = band.convert("LA")
+        bright, alpha = (np.asarray(shown.getchannel(n), np.float32) for n in ("L", "A"))
+        visible += float(alpha.sum())
+        for place, ground in enumerate(_GROUNDS):
+            faint[place] += float(alpha[np.abs(bright - ground) * alpha < _FAINT * 255].sum())
+    return 255.0 if faint[0] <= visible / 4 else _GROUNDS[int(faint.argmin())]
+
+
+class _Profile:
+    """A picture's ICC profile: bands are converted to sRGB if it says that they are something else."""
+
+    def __init__(self, picture: "PilImage") -> None:
+        """Read the profile; one that is damaged or of other colours is left out, as every viewer does."""
+        from PIL import Image as Pil
+        from PIL import ImageCms
+
+        self.transform: Any = None
+        embedded = picture.info.get("icc_profile")
+        if not isinstance(embedded, bytes):
+            return
+        mode = {"P": "RGB", "PA": "RGBA", "LA": "L", "1": "L"}.get(picture.mode, picture.mode)
+        if mode == "RGB" and picture.has_transparency_data:
+            mode = "RGBA"
+        if mode.startswith("I") or mode == "F":
+            mode = "L"
+        self.mode: Literal["RGB", "RGBA", "L", "CMYK", "LAB"] = mode  # type: ignore[assignment]
+        made = "RGBA" if mode == "RGBA" else "RGB"
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+            wanted = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(mode)
+            if profile.profile.xcolor_space.strip() != wanted:
+                return
+            transform = ImageCms.buildTransform(
+                profile, ImageCms.createProfile("sRGB"), mode, made, ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                ImageCms.Flags.BLACKPOINTCOMPENSATION)
+            if mode in ("RGB", "RGBA", "L"):  # most profiles are sRGB: nothing to do
+                steps = np.arange(0, 256, 17, dtype=np.uint8)
+                grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(16, -1, 3)
+                probe = Pil.fromarray(grid).convert(mode)
+                seen = np.asarray(ImageCms.applyTransform(probe, transform).convert("RGB")).astype(int)  # type: ignore[union-attr]
+                if np.abs(seen - np.asarray(probe.convert("RGB"))).max() <= 3:
+                    return
+            self.transform = transform
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            return
+
+    def apply(self, band: "PilImage") -> "PilImage":
+        """Return the band in sRGB, or as it is."""
+        from PIL import ImageCms
+
+        if self.transform is None:
+            return band
+        if band.mode != self.mode:
+            band = band.convert(self.mode)
+        made: PilImage = ImageCms.applyTransform(band, self.transform)  # type: ignore[assignment]
+        return made
