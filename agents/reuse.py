@@ -49,7 +49,7 @@ def _listed(outcome: Outcome) -> list[Ref]:
 
 def _holds(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:
     made = ref.get("provenance")
-    if made is None or made["version"] != tool.version or ref not in store:
+    if made is None or made["version"] != tool.version or not store.sound(ref):
         return False
     roles = set(settings().roles.values())
     return all(one["id"] in roles and _hash(one["id"], hashes) == one["sha256"] for one in made["weights"])
