@@ -69,11 +69,14 @@ def test_only_what_has_no_result_runs_again(opened: Open) -> None:
     assert notes.runs == ["a+", "a++"]
 
 
-def test_values_that_are_gone_are_made_again_with_all_that_uses_them(opened: Open) -> None:
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"b" + file.read_bytes()[1:])])
+def test_values_that_are_gone_or_damaged_are_made_again_with_all_that_uses_them(
+    opened: Open, damage: Callable[[Path], object]
+) -> None:
     notes = Notes()
     session = opened(notes.tools)
     first = list(session.start("go", plan=CHAIN))[-1]
-    session.store.path(first["record"]["steps"][1]["refs"]).unlink()  # type: ignore[union-attr]
+    damage(session.store.path(first["record"]["steps"][1]["refs"]))  # type: ignore[arg-type]
     notes.runs = []
     last = list(session.again())[-1]
     assert notes.runs == ["a+", "a++"]
