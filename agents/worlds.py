@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools import atomic
 from tools.errors import ArgumentsInvalid
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path | Non
     if folder:
         from backbone.world.coco import export
 
-        return export(_drawn(range(seed, seed + count), split, size), folder)
+        try:
+            return export(_drawn(range(seed, seed + count), split, size), folder)
+        except OSError as error:
+            raise atomic.write_error(error, folder) from error
     return None
 
 
@@ -74,7 +78,7 @@ def samples(folder: Path) -> list[tuple[Path, str]]:
     found = []
     for picture in _drawn(SAMPLES, "test", 640):
         file = folder / f"rendered_{picture.scene.seed}.png"
-        _image(picture.pixels).pil.save(file)
+        atomic.write(file, _image(picture.pixels).to_bytes())
         found.append((file, f"Rendered sample: {short_caption(picture)}"))
     return found
 
@@ -108,10 +112,12 @@ def _image(pixels: "Pixels") -> "Image":
 
 
 def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
+    from PIL import Image as Pil
+
     from backbone.world.captions import short_caption
     from backbone.world.overlay import with_truth
     from tools.draw import contact_sheet
 
     page = contact_sheet([_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    page.pil.save(file, quality=66)
+    with atomic.opened(file) as out:
+        page.pil.save(out, Pil.registered_extensions()[file.suffix.lower()], quality=66)

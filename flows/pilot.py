@@ -11,6 +11,7 @@ from flows.exports.samples import Viewer
 from flows.job import Job, opened
 from flows.ledger import Ledger
 from flows.shard import Outcome
+from tools.atomic import opened as opened_file
 from tools.errors import SuperlinkError
 from tools.values import Image
 
@@ -118,5 +119,6 @@ def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) ->
         small.thumbnail((_TILE - 8, _TILE - 8))
         sheet.paste(small, (left + (_TILE - small.width) // 2, top + (_TILE - small.height) // 2))
         pen.text((left + 6, top + _TILE + 2), name[-46:], (40, 40, 40))
-    sheet.save(file)
+    with opened_file(file) as out:
+        sheet.save(out, "PNG")
     return file

@@ -5,7 +5,6 @@ were trusted on first use are written to `$SUPERLINK_HOME/weights.lock.toml`.
 """
 
 import importlib.util
-import os
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
+from tools.atomic import write
 from tools.errors import MediaError, SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.hashing import files_of, forget, sha256_of
 from tools.settings import settings
@@ -412,7 +412,4 @@ def _write_table(file: Path, name: str, table: dict[str, Any]) -> None:
 
     document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
     document[name] = table
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(tomlkit.dumps(document), encoding="utf-8")
-    draft.replace(file)
+    write(file, tomlkit.dumps(document))

@@ -1,7 +1,9 @@
 """Pictures of the world with their truth as a COCO data set."""
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -51,7 +53,7 @@ def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
 
 
 def export(pictures: Iterable[Rendered], folder: Path) -> Path:
-    """Write ``images/*.png`` and ``annotations.json``.
+    """Write ``images/*.png``, and then ``annotations.json``; each file appears only when it is complete.
 
     Returns:
         The path of the annotations.
@@ -62,12 +64,25 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
     for number, picture in enumerate(pictures, 1):
         scene = picture.scene
         name = f"{scene.split}_{scene.seed:08d}.png"
-        Image.fromarray(picture.pixels).save(folder / "images" / name)
+        with _whole(folder / "images" / name) as file:
+            Image.fromarray(picture.pixels).save(file, "PNG")
         height, width = picture.pixels.shape[:2]
         images.append({"id": number, "file_name": name, "width": width, "height": height, "license": 1, "caption": short_caption(picture)})
         annotations += [annotation(one, len(annotations) + k, number) for k, one in enumerate(picture.instances, 1)]
     path = folder / "annotations.json"
     info = {"description": "rendered scenes of the superlink world", "version": "1", "contributor": "superlink"}
     licences = [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}]
-    path.write_text(json.dumps({"info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories()}))
+    with _whole(path) as file:
+        file.write_text(json.dumps({"info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories()}))
     return path
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside another, whose place it takes."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
