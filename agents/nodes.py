@@ -83,6 +83,7 @@ class Nodes:
             "faulty": "",
             "decision": None,
             "answer": "",
+            "result": "",
             "began": now(),
             "ended": "",
         }
@@ -200,7 +201,8 @@ class Nodes:
 
     def answer(self, state: State) -> State:
         """Say what was done."""
-        return {"answer": compose(state, self.store, self.cards), "ended": now()}
+        made = compose(state, self.store, self.cards)
+        return {"answer": made.text, "result": made.result, "ended": now()}
 
 
 def received(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:

@@ -193,7 +193,7 @@ class Session:
 
         Returns:
             ``thread``, ``request``, ``plan``, ``hash``, ``problems``, ``decision``, ``began``, ``ended``,
-            ``answer``, ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
+            ``answer``, ``result`` (as of `agents.answer.Result`), ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
             ``refs`` with their provenance, ``error``), ``outputs`` (name to reference).
         """
         state = self._state()
@@ -214,6 +214,7 @@ class Session:
             "began": state.get("began", ""),
             "ended": state.get("ended", ""),
             "answer": state.get("answer", ""),
+            "result": state.get("result", ""),
             "given": {name: given["refs"] for name, given in state.get("given", {}).items()},
             "steps": steps,
             "outputs": {name: refs[name] for name in names if name in refs},
@@ -255,7 +256,7 @@ class Session:
 
     def _done(self) -> Event:
         record = self.record()
-        return {"event": "done", "answer": record["answer"], "outputs": record["outputs"], "record": record}
+        return {"event": "done", "answer": record["answer"], "result": record["result"], "outputs": record["outputs"], "record": record}
 
     def _stands(self) -> str:
         snapshot = self._machine.get_state(self._config)

@@ -94,6 +94,7 @@ class State(Request, total=False):
         faulty: hash of the last plan that did not pass.
         decision: of a person; None before it, or when none was needed.
         answer: what was done, in words.
+        result: how the turn came out, as of `agents.answer.Result`; "" before its end.
         began: ISO time of the request.
         ended: ISO time of the answer.
     """
@@ -107,6 +108,7 @@ class State(Request, total=False):
     faulty: str
     decision: Decision | None
     answer: str
+    result: str
     began: str
     ended: str
 

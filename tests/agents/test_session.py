@@ -164,7 +164,7 @@ def test_an_edited_plan_is_checked_again(opened: Open) -> None:
     edited["outputs"] = []
     events = list(session.resume({"action": "edit", "plan": edited}))
     assert names(events)[0] == "plan" and names(events)[-1] == "done"
-    assert events[-1]["answer"] == "Made 1 picture with crop (s2)."
+    assert events[-1]["answer"] == "Cut out 1 cat: 1 picture."
     assert len(session.planner.asked) == 1  # type: ignore[attr-defined]
 
 
