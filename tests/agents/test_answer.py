@@ -70,7 +70,7 @@ def test_edits_are_counted(answered: Answered) -> None:
     find = ("detect", {"image": "$image", "labels": ["face"]})
     assert answered((*find, boxes(*["face"] * 4)), (*redact, done), image=seen) == "Pixelated 4 faces: a picture, 30×21 pixels."
     assert answered((*find, boxes("face")), ("remove", {"image": "$image", "regions": "$s1"}, done), image=seen) == "Removed 1 face: a picture, 30×21 pixels."
-    assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith("Pixelated 3 (person 1, car 2): a picture")
+    assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith("Pixelated 3 (car 2, person 1): a picture")
     walk = boxes(*["person"] * 9, ids=[1, 1, 1, 2, 2, 2, 2, 2, 1])
     assert answered((*find, walk), ("redact", {"image": "$image", "regions": "$s1"}, done)).startswith("Blurred 2 people: ")
     found = (*find, boxes("dog", "dog"))
