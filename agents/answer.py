@@ -73,17 +73,22 @@ class _Report:
         self.steps = {step.id: step for step in plan.steps}
         self.outcomes = state.get("outcomes", {})
         self.refs = refs_of(state)
+        # A person who accepted the plan, or wrote it, has seen them.
+        self.left_out = [] if state.get("decision") else [warning["message"] for warning in state.get("warnings", [])]
 
     def answer(self) -> Answer:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
         told = [self._told(name, alone=len(names) == 1) for name in names]
         failed = list(self._failures())
         result: Result = "done"
-        if failed:
-            result = "partly" if told else "failed"
-        elif not any(one.fruit for one in told):
+        if failed and not told:
+            result = "failed"
+        elif not failed and not any(one.fruit for one in told):
             result = "nothing"
-        return Answer("\n".join([*(one.text for one in told), *failed]), result)
+        elif failed or self.left_out:
+            result = "partly"
+        left_out = [f"Left out: {message}." for message in self.left_out]
+        return Answer("\n".join([*(one.text for one in told), *failed, *left_out]), result)
 
     def _failures(self) -> Iterator[str]:
         for step in self.plan.steps:

@@ -66,15 +66,16 @@ def test_what_was_found(answered: Answered) -> None:
 
 def test_edits_are_counted(answered: Answered) -> None:
     seen, done = picture(30, 20), picture(30, 21)
-    redact = ("redact", {"image": "$image", "regions": "$s1", "how": "pixelate"})
+    regions = {"image": "$image", "regions": "$s1"}
+    redact = ("redact", {**regions, "how": "pixelate"})
     find = ("detect", {"image": "$image", "labels": ["face"]})
     assert answered((*find, boxes(*["face"] * 4)), (*redact, done), image=seen) == "Pixelated 4 faces: a picture, 30×21 pixels."
-    assert answered((*find, boxes("face")), ("remove", {"image": "$image", "regions": "$s1"}, done), image=seen) == "Removed 1 face: a picture, 30×21 pixels."
+    assert answered((*find, boxes("face")), ("remove", regions, done), image=seen) == "Removed 1 face: a picture, 30×21 pixels."
     assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith("Pixelated 3 (car 2, person 1): a picture")
     walk = boxes(*["person"] * 9, ids=[1, 1, 1, 2, 2, 2, 2, 2, 1])
-    assert answered((*find, walk), ("redact", {"image": "$image", "regions": "$s1"}, done)).startswith("Blurred 2 people: ")
+    assert answered((*find, walk), ("redact", regions, done)).startswith("Blurred 2 people: ")
     found = (*find, boxes("dog", "dog"))
-    assert answered(found, ("crop", redact[1], [picture(), picture(3)])) == "Cut out 2 dogs: 2 pictures."
+    assert answered(found, ("crop", regions, [picture(), picture(3)])) == "Cut out 2 dogs: 2 pictures."
     assert results == ["done"] * 5
 
 
