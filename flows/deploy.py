@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from agents.plan import Plan
+from flows.approval import SIGNED, sign
 from flows.flow import annotate_flow
 from flows.upkeep import FLOW, POOL, prepare
 from tools.errors import SuperlinkError
@@ -78,10 +80,8 @@ def schedule(name: str, when: CronSchedule, plan: Plan, source: str, out: Path, 
         tools: Python files with further tools.
         options: of `flows.flow.annotate_flow`.
     """
-    parameters = {
-        "request": plan.request, "source": source, "out": str(out.absolute()), "plan": plan.model_dump(mode="json"),
-        "approved": plan.hash, "tools": [str(Path(file).absolute()) for file in tools], **options,
-    }  # fmt: skip
+    parameters = approved(request=plan.request, source=source, out=str(out.absolute()), plan=plan.model_dump(mode="json"),
+                          tools=[str(Path(file).absolute()) for file in tools], **options)  # fmt: skip
     with get_client(sync_client=True) as client:
         prepare(client)
     deployment = annotate_flow.to_deployment(
@@ -91,6 +91,20 @@ def schedule(name: str, when: CronSchedule, plan: Plan, source: str, out: Path, 
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
     )  # fmt: skip
     cast(RunnerDeployment, deployment).apply()
+
+
+def approved(**given: Any) -> dict[str, Any]:
+    """All parameters of a run of `flows.flow.annotate_flow`, signed, for what a person approved.
+
+    Args:
+        given: parameters by name; the others have their defaults.
+
+    Raises:
+        NotApproved: a tools file cannot be read.
+    """
+    bound = signature(annotate_flow.fn).bind(**given)
+    bound.apply_defaults()
+    return {**bound.arguments, SIGNED: sign(bound.arguments)}
 
 
 def schedules() -> list[Scheduled]:

@@ -35,8 +35,9 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from agents.plan import Plan
 from agents.planner import Planner
 from flows.alive import alive
-from flows.annotate import PlanRefused, Summary, Told, annotate
+from flows.annotate import Summary, Told, annotate
 from flows.apart import lend, take_back, work_apart
+from flows.approval import check
 from flows.job import Job, opened
 from flows.ledger import LedgerError
 from flows.pilot import Forecast
@@ -114,7 +115,7 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
         source: as of `flows.source.scan`.
         out: folder of the run: its ledger and exports.
         plan: the plan, as of `Plan.load`.
-        approved: the plan's hash, set by `superlink schedule` once a person approved it.
+        approved: the signature that `superlink schedule` put over all others once a person approved the plan.
         request: what the plan is for, in words.
         tools: Python files with further tools.
         shard: how many items are worked step by step together; a task should take a second or more.
@@ -131,18 +132,18 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
     Returns:
         How it ended, as a state: Cached when there was nothing left to run.
     """
+    given = dict(locals())
     live = _live()
     at_hand = live or Live()
     board = _Board(Path(out), at_hand.told)
     try:
+        if live is None:
+            check(given)
         with alive(_run()[1]):
-            chosen = None if plan is None else Plan.load(plan)
-            if live is None and (chosen is None or chosen.hash != approved):
-                raise PlanRefused("Nobody approved this plan", "Plan it with superlink schedule, which asks")
             summary = annotate(
-                request, source, Path(out), plan=chosen, planner=at_hand.planner, tools=tools or (), approve=at_hand.approve,
-                pilot=at_hand.pilot, shard=shard, workers=prefect_workers(workers, runner), retry_failed=retry_failed,
-                limit=limit, budget=budget or (), formats=formats, routing=Routing.of(routing) if routing else None,
+                request, source, Path(out), plan=None if plan is None else Plan.load(plan), planner=at_hand.planner,
+                tools=tools or (), approve=at_hand.approve, pilot=at_hand.pilot, shard=shard,
+                workers=prefect_workers(workers, runner), retry_failed=retry_failed, limit=limit, budget=budget or (), formats=formats, routing=Routing.of(routing) if routing else None,
                 store=store, relocate=relocate, told=board.told,
             )  # fmt: skip
         board.ended(summary)

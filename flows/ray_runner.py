@@ -13,6 +13,11 @@ from tools.settings import settings
 # Ray reads these when it is imported. Without the second, a shard that does not fit into memory is tried for ever.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_task_oom_retries", "3")
+if not os.environ.get("RAY_ADDRESS"):
+    # Ray's switch for "this computer only", in spite of its name: every port is bound to 127.0.0.1 instead of all interfaces.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    # Without a token, every process on this computer could have a command run by Ray's agent.
+    os.environ["RAY_AUTH_MODE"] = "token"
 
 import ray
 from prefect_ray import RayTaskRunner

@@ -1,21 +1,23 @@
-"""A Prefect worker that runs flows in its own process, one after another, so that models stay loaded between runs."""
+"""A Prefect worker that runs our flow in its own process, run after run, so that models stay loaded between them.
+
+It runs no code that a deployment names: the flow is the one that is installed here, and checks its parameters itself.
+"""
 
 import os
 import signal
 import socket
 from functools import partial
-from typing import Any
 
 import anyio
 import anyio.abc
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
-from prefect.flows import Flow, load_flow_from_flow_run
+from prefect.states import Failed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from flows.flow import stopping
-from flows.upkeep import POOL, end_killed, prepare
+from flows.flow import annotate_flow, stopping
+from flows.upkeep import ENTRYPOINT, POOL, end_killed, prepare
 
 
 class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]):
@@ -31,12 +33,24 @@ class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]
 
     async def run(self, flow_run: FlowRun, configuration: BaseJobConfiguration,
                   task_status: anyio.abc.TaskStatus[int] | None = None) -> BaseWorkerResult:  # fmt: skip
-        """Run a flow run to its end."""
-        flow = await load_flow_from_flow_run(flow_run)
+        """Run a flow run to its end, or let it fail when it is of another flow or wants code fetched."""
+        reason = await self._refused(flow_run)
         if task_status is not None:
             task_status.started(os.getpid())
-        await anyio.to_thread.run_sync(_run, flow, flow_run)
-        return BaseWorkerResult(identifier=str(os.getpid()), status_code=0)  # the engine has told how the run ended
+        if reason:
+            await self.client.set_flow_run_state(flow_run.id, Failed(message=reason), force=True)
+        else:
+            await anyio.to_thread.run_sync(_run, flow_run)
+        return BaseWorkerResult(identifier=str(os.getpid()), status_code=0)  # how the run ended is told by then
+
+    async def _refused(self, flow_run: FlowRun) -> str:
+        """Why a run is none of ours, or ""."""
+        found = None if flow_run.deployment_id is None else await self.client.read_deployment(flow_run.deployment_id)
+        if found is None or found.entrypoint != ENTRYPOINT:
+            return f"superlink serve-flows runs {ENTRYPOINT} only. Schedule it with superlink schedule"
+        if found.pull_steps or found.storage_document_id:
+            return "superlink serve-flows fetches no code: this deployment has pull steps. Schedule it with superlink schedule"
+        return ""
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
         """Look for what is due, and for runs that were killed."""
@@ -67,5 +81,5 @@ async def _serve() -> None:
                 break
 
 
-def _run(flow: Flow[..., Any], flow_run: FlowRun) -> None:
-    run_flow(flow, flow_run=flow_run, return_type="state")
+def _run(flow_run: FlowRun) -> None:
+    run_flow(annotate_flow, flow_run=flow_run, return_type="state")

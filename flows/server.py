@@ -1,6 +1,7 @@
 """The Prefect server: the one that is configured, or one of our own on this computer for as long as it is needed.
 
-Prefect reads its settings when it is imported, so `environment` comes before that.
+Our own asks for a password and answers no page but its own. Prefect reads its settings when it is imported, so `environment`
+comes before that.
 """
 
 import json
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 from filelock import FileLock, Timeout
 
+from flows.secret import secret
 from tools.errors import SuperlinkError
 from tools.settings import settings
 
@@ -40,6 +42,11 @@ def home() -> Path:
     return settings().home / "prefect"
 
 
+def password_file() -> Path:
+    """The file that holds the password of our own server; only its owner can read it."""
+    return home() / "password"
+
+
 def environment() -> None:
     """Set what Prefect is to do in this process and its children, unless it is set: nothing that calls home."""
     for name, value in {
@@ -49,11 +56,13 @@ def environment() -> None:
         # A run is held for dead when three of these are missing (`flows.upkeep`); every 30 s is the most often there is.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        # Without the address of a server, Prefect would start one that answers everybody.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
         # In files, so that slots are freed even if the server was started anew since they were taken.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }.items():
         os.environ.setdefault(name, value)
-    home().mkdir(parents=True, exist_ok=True)
+    home().mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         import prefect  # noqa: F401
     except ImportError as error:
@@ -71,13 +80,12 @@ def server(port: int = 0) -> Iterator[str]:
         port: of a server that is started; 0 for any that is free.
 
     Raises:
-        ServerError: it does not answer or does not start.
+        ServerError: it does not answer, does not start, or asks for another password.
     """
-    if configured():
-        environment()
-        yield _checked(os.environ["PREFECT_API_URL"])
-        return
     environment()
+    if configured():
+        yield _admitted(_checked(os.environ["PREFECT_API_URL"]))
+        return
     note = home() / "server.json"
     try:
         with FileLock(home() / "server.lock").acquire(timeout=0):
@@ -96,17 +104,23 @@ def server(port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def _used(address: str) -> Iterator[str]:
-    os.environ["PREFECT_API_URL"] = address
     from prefect.logging.handlers import APILogWorker
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+    # By the environment, since what stands on a command line can be read by everybody.
+    told = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": secret(password_file())}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
     try:
-        with temporary_settings({PREFECT_API_URL: address}):
+        with temporary_settings({PREFECT_API_URL: address, PREFECT_API_AUTH_STRING: told["PREFECT_API_AUTH_STRING"]}):
             yield address
     finally:
         # The last lines of the log are sent while there is a server: without one, Prefect tries for more than a minute.
         APILogWorker.drain_all(timeout=_ANSWERS)
-        del os.environ["PREFECT_API_URL"]
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager
@@ -125,7 +139,9 @@ def _child(port: int) -> Iterator[str]:
             [sys.executable, "-m", "flows.server", str(port)], stdin=subprocess.PIPE, stdout=out, stderr=out,
             cwd=Path(__file__).resolve().parents[1],  # not a folder with a flows.py of somebody else's
             start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
-            env={**os.environ, "PREFECT_SERVER_UI_API_URL": address},  # the page asks port 4200 unless told
+            env={**os.environ, "PREFECT_SERVER_UI_API_URL": address,  # the page asks port 4200 unless told
+                 "PREFECT_SERVER_API_AUTH_STRING": secret(password_file()),
+                 "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(port))},
         )  # fmt: skip
     try:
         deadline = time.monotonic() + _STARTS
@@ -141,6 +157,11 @@ def _child(port: int) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def _origins(port: int) -> list[str]:
+    """The origins of our own pages."""
+    return [f"http://{name}:{port}" for name in (HOST, "localhost")]
 
 
 def _noted(note: Path) -> str:
@@ -160,6 +181,20 @@ def _checked(address: str) -> str:
     return address
 
 
+def _admitted(address: str) -> str:
+    from prefect import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.api_version()
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code in (401, 403):
+            raise ServerError(f"The Prefect server at {address} asks for another password",
+                              "Set PREFECT_API_AUTH_STRING; superlink serve-flows tells how for its own server") from error  # fmt: skip
+    return address
+
+
 def _healthy(address: str) -> bool:
     try:
         with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWERS) as answer:
@@ -168,10 +203,14 @@ def _healthy(address: str) -> bool:
         return False
 
 
-def _serve(port: str) -> None:
+def _serve(port: int) -> None:
     """Be the server until the parent ends, which closes the pipe between the two."""
-    import runpy
     import signal
+
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    from tools.http_guard import HEADERS, HttpGuard
 
     def end() -> None:
         sys.stdin.buffer.read()
@@ -180,9 +219,14 @@ def _serve(port: str) -> None:
         os._exit(1)
 
     threading.Thread(target=end, daemon=True).start()
-    sys.argv = ["prefect", "server", "start", "--host", HOST, "--port", port]
-    runpy.run_module("prefect", run_name="__main__")
+    # The dashboard's own pages would send telemetry to another computer.
+    own = " ".join(one for origin in _origins(port) for one in (origin, origin.replace("http", "ws", 1)))
+    policy = (f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src {own} data: blob:; "
+              "frame-ancestors 'none'")  # fmt: skip
+    # As `prefect server start` does, which offers no check of hosts and origins.
+    app = HttpGuard(create_app(final=True), headers={**HEADERS, "Content-Security-Policy": policy})
+    uvicorn.run(app, host=HOST, port=port, log_level="warning")
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(int(sys.argv[1]))

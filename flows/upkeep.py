@@ -18,6 +18,7 @@ from prefect.workers.process import ProcessWorker
 from flows.alive import abandoned
 
 FLOW = "annotate"
+ENTRYPOINT = "flows.flow.annotate_flow"
 POOL = "superlink"
 ACCELERATORS = "accelerators"
 """The concurrency limit of which each shard holds a slot, on a server that has it."""
@@ -34,7 +35,7 @@ def prepare(client: SyncPrefectClient, accelerators: int | None = None) -> None:
         accelerators: how many shards may use accelerators at the same time, over all workers; None leaves it as it is.
     """
     with suppress(ObjectAlreadyExists):
-        # Of Prefect's own type, so that `prefect worker start --pool superlink` serves it, too: a new process for each run.
+        # Of Prefect's own type: its worker can serve the pool, too, but that runs whatever code a deployment names.
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process",
                                                base_job_template=ProcessWorker.get_default_base_job_template()))  # fmt: skip
     if accelerators is not None:

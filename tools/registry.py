@@ -96,7 +96,13 @@ def file_tools(file: Path) -> list[AnyTool]:
     file = expanded(file).absolute()
     if not file.is_file():
         raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
-    name = f"{FILE_MODULE}{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise DeclarationInvalid(f"{file} cannot be read: {error.strerror}", "Check its permissions") from error
+    # Named by its content, too: a process that goes on for days, such as superlink serve-flows, loads a changed file anew.
+    mark = hashlib.sha256(bytes(file) + bytes(1) + source).hexdigest()
+    name = f"{FILE_MODULE}{mark[:12]}"
     module = sys.modules.get(name)
     if module is None:
         spec = util.spec_from_file_location(name, file)
@@ -107,7 +113,7 @@ def file_tools(file: Path) -> list[AnyTool]:
         try:
             # What it prints is no part of our output, which may be JSON.
             with contextlib.redirect_stdout(sys.stderr):
-                spec.loader.exec_module(module)
+                exec(compile(source, file, "exec"), vars(module))  # these bytes, and no cached ones
         except BaseException as error:
             sys.modules.pop(name, None)
             if isinstance(error, SuperlinkError) or stops_the_program(error):

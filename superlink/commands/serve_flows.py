@@ -1,6 +1,7 @@
 """``superlink serve-flows``: run what is scheduled, with a dashboard."""
 
 import argparse
+import shlex
 from typing import Any
 
 from superlink.terminal import say
@@ -18,13 +19,16 @@ def add(commands: Any) -> None:
 
 def serve_flows(given: argparse.Namespace) -> int:
     """Serve until stopped."""
-    from flows.server import configured, server
+    from flows.server import configured, password_file, server
 
     own = not configured()
     with server(given.port) as address:
         say(f"Dashboard: {address.removesuffix('/api')}")
         if own:
-            say(f"For superlink annotate to show up there: export PREFECT_API_URL={address}")
+            # Named, not shown: what is printed here may end up in a log.
+            say(f"Its password is in {password_file()}, which only you can read")
+            say(f"For superlink annotate to show up there: export PREFECT_API_URL={address} "
+                f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(password_file()))})"')  # fmt: skip
         from flows.resident import serve
 
         serve(_accelerators() if given.accelerators is None else given.accelerators)

@@ -1,19 +1,21 @@
 """Runs under a real Prefect server: recorded, scheduled, cancelled, killed, sharing accelerators."""
 
 import json
-import os
+import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 from uuid import UUID
 
+import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from agents.plan import Plan
 from flows.job import Job
@@ -21,70 +23,8 @@ from flows.server import server
 from flows.shard import RunStopped
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, TOOLS, Run, make
+from tests.flows.place import FADE, ROOT, SLOW, WAIT, Place, bare, until
 from tools.errors import StoreError, SuperlinkError
-
-ROOT = Path(__file__).resolve().parents[2]
-SLOW = str(Path(__file__).with_name("slow.py"))
-FADE = {"request": "fade it", "outputs": ["$s1"], "steps": [{"id": "s1", "tool": "fade", "args": {"image": "$image"}}]}
-WAIT = 300  # seconds for what comes in a few, or once a minute
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not after {WAIT} s")
-
-
-class Place:
-    """A server, a folder of our own, and the commands that use them."""
-
-    def __init__(self, folder: Path, api: str) -> None:
-        from prefect import get_client
-
-        self.folder, self.api, self.log = folder, api, folder / "calls.txt"
-        self.client = get_client(sync_client=True)
-        self.serving: subprocess.Popen[bytes] | None = None
-        self.log.touch()
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "superlink", *arguments], cwd=ROOT, capture_output=True, text=True,
-                              timeout=WAIT)  # fmt: skip
-
-    def serve(self) -> None:
-        with (self.folder / "serve.log").open("ab") as log:
-            self.serving = subprocess.Popen([sys.executable, "-m", "superlink", "serve-flows"], cwd=ROOT, stdout=log, stderr=log)
-
-    def stop(self, how: signal.Signals) -> None:
-        if self.serving is not None:
-            self.serving.send_signal(how)
-            self.serving.wait(WAIT)
-            self.serving = None
-
-    def schedule(self, name: str, plan: dict[str, Any], pictures: Path, *more: str, cron: str = "0 2 1 1 *") -> UUID:
-        """Once a year, unless told otherwise; runs are started by `begin`."""
-        file = self.folder / f"{name}.json"
-        file.write_text(json.dumps(plan))
-        assert main(["schedule", cron, "", str(pictures), "--out", str(self.folder / name), "--plan", str(file), "--yes",
-                     "--tools", SLOW if plan is FADE else TOOLS, "--shard", "4", *more]) == 0  # fmt: skip
-        return self.client.read_deployment_by_name(f"annotate/{name}").id
-
-    def begin(self, deployment: UUID) -> UUID:
-        return self.client.create_flow_run_from_deployment(deployment).id
-
-    def state(self, run: UUID) -> Any:
-        return self.client.read_flow_run(run).state
-
-    def end(self, run: UUID) -> Any:
-        """The state in which a run ended."""
-        return until(lambda: (state := self.state(run)) is not None and state.is_final() and state, f"the end of {run}")
-
-    def calls(self, name: str) -> list[str]:
-        """The processes of calls, in the order in which they began."""
-        return [line.split(":")[1] for line in self.log.read_text().split() if line.startswith(name + ":")]
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "SUPERLINK_HOME": folder / "home", "PREFECT_HOME": folder / "home" / "prefect", "FINDING_LOG": folder / "calls.txt",
-            "PREFECT_WORKER_QUERY_SECONDS": 3, "OMP_NUM_THREADS": 1,
+            "PREFECT_WORKER_QUERY_SECONDS": 1, "OMP_NUM_THREADS": 1,
         }.items():  # fmt: skip
             patch.setenv(name, str(value))
         patch.delenv("PREFECT_API_URL", raising=False)
@@ -103,6 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         with server() as api:
             there = Place(folder, api)
             try:
+                there.serve()
                 yield there
             finally:
                 there.stop(signal.SIGTERM)
@@ -112,7 +53,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def every_minute(place: Place, tmp_path_factory: pytest.TempPathFactory) -> UUID:
     """A schedule that goes on while the other tests run."""
-    place.serve()
     return place.schedule("minutely", DARKEN, make(tmp_path_factory.mktemp("minutely"), 6, 1), cron="* * * * *")
 
 
@@ -151,9 +91,8 @@ def test_without_a_server_prefect_is_not_even_imported(run: Run, pictures: Path,
     plan.write_text(json.dumps(DARKEN))
     code = ("import sys; from superlink.cli import main; main(sys.argv[1:]); "
             "print(sorted(name for name in sys.modules if name.split('.')[0] == 'prefect'))")  # fmt: skip
-    bare = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     done = subprocess.run([sys.executable, "-c", code, "annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan",
-                           str(plan), "--tools", TOOLS, "--yes"], cwd=ROOT, env=bare, capture_output=True, text=True,
+                           str(plan), "--tools", TOOLS, "--yes"], cwd=ROOT, env=bare(), capture_output=True, text=True,
                           timeout=WAIT)  # fmt: skip
     assert "12 of 15 done" in done.stdout and done.stdout.endswith("[]\n"), done.stdout + done.stderr
 
@@ -219,13 +158,129 @@ def test_told_to_stop_while_at_work(place: Place, every_minute: UUID, tmp_path: 
     place.serve()
 
 
-def test_a_plan_that_nobody_approved(place: Place, every_minute: UUID, tmp_path: Path) -> None:
-    deployment = place.schedule("approved", DARKEN, make(tmp_path / "pictures", 1))
-    other = {**DARKEN, "steps": [*DARKEN["steps"][:-1], {**DARKEN["steps"][-1], "args": {
-        "image": "$image", "regions": "$s1", "how": "grey"}}]}  # fmt: skip
-    run = place.client.create_flow_run_from_deployment(deployment, parameters={"plan": other}).id
-    state = place.end(run)
-    assert state.is_failed() and "Nobody approved this plan" in state.message
+def test_pages_and_hosts_other_than_its_own_are_refused(place: Place) -> None:
+    own = place.api.removesuffix("/api")
+    port = own.rpartition(":")[2]
+    with httpx.Client(base_url=place.api, headers=place.admitted()) as http:
+        for headers, status in [
+            ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": f"{own}0"}, 403),
+            ({"Host": "evil.example"}, 403), ({"Host": f"127.0.0.1.evil.example:{port}"}, 403),
+        ]:  # fmt: skip
+            answer = http.post("/flows/", json={"name": "foreign"}, headers=headers)
+            assert answer.status_code == status and "access-control-allow-origin" not in answer.headers, headers
+            asked = http.options("/flows/", headers={**headers, "Access-Control-Request-Method": "POST"})
+            assert "access-control-allow-origin" not in asked.headers, headers
+        answer = http.post("/flows/filter", json={}, headers={"Origin": own})
+        assert answer.status_code == 200 and "foreign" not in [flow["name"] for flow in answer.json()]
+        assert answer.headers["access-control-allow-origin"] == own
+        # Its own pages can neither be framed by others nor send anything to them.
+        assert "frame-ancestors 'none'" in http.get(own).headers["content-security-policy"]
+
+
+def test_nothing_is_told_or_done_without_the_password(place: Place) -> None:
+    with httpx.Client() as http:
+        paths = http.get(place.api.removesuffix("/api") + "/openapi.json").json()["paths"]
+        told = {(method, path) for path, methods in paths.items() for method in methods
+                if http.request(method, place.api + re.sub("{.*?}", str(UUID(int=1)), path)).status_code != 401}  # fmt: skip
+        assert told == {("get", "/health"), ("get", "/ready")} and len(paths) > 100
+        assert http.get(f"{place.api}/admin/version", auth=("superlink", "guess")).status_code == 401
+        assert http.get(f"{place.api}/admin/version", headers=place.admitted()).status_code == 200
+        # The dashboard asks for it.
+        assert http.get(place.api.removesuffix("/api") + "/ui-settings").json()["auth"] == "BASIC"
+
+
+@pytest.mark.parametrize("path", ["/events/in", "/events/out", "/logs/out", "/task_runs/subscriptions/scheduled",
+                                  "/work_pools/superlink/workers/connect"])  # fmt: skip
+def test_sockets_are_guarded_like_the_rest(place: Place, path: str) -> None:
+    address = place.api.replace("http", "ws", 1) + path
+
+    def answer(token: str, **given: Any) -> str:
+        try:
+            with connect(address, **given) as socket:
+                socket.send(json.dumps({"type": "auth", "token": token}))
+                return str(socket.recv(WAIT))
+        except ConnectionClosed as error:
+            return f"closed: {error.rcvd and error.rcvd.code}"
+        except InvalidStatus as error:
+            return f"refused: {error.response.status_code}"
+
+    prefect: dict[str, Any] = {"subprotocols": ["prefect"]}
+    assert json.loads(answer(place.password(), **prefect))["type"] == "auth_success"
+    assert answer("guess", **prefect) == "closed: 1008"
+    assert answer(place.password(), origin="http://evil.example", **prefect) == "refused: 403"
+    assert answer(place.password()).startswith(("closed", "refused"))
+
+
+def test_only_what_was_scheduled_here_is_run(place: Place, tmp_path: Path) -> None:
+    # Somebody has the password, or the server: what they post does not run, and what was scheduled does.
+    marker, shell = tmp_path / "marker", tmp_path / "shell.py"
+    shell.write_text(f"from pathlib import Path\nPath({str(marker)!r}).touch()\n")
+    scheduled = place.schedule("scheduled", DARKEN, make(tmp_path / "pictures", 2))
+    true = place.client.read_deployment(scheduled)
+
+    def post(name: str, **changed: Any) -> UUID:
+        given = {"entrypoint": true.entrypoint, "parameters": true.parameters, "work_pool_name": true.work_pool_name, **changed}
+        return place.begin(place.client.create_deployment(true.flow_id, name, **given))
+
+    def forged(name: str, value: Any) -> UUID:
+        return post(f"forged {name}", parameters={**true.parameters, name: value})
+
+    touch = f"touch {marker}"
+    runs = {
+        post("pull", pull_steps=[{"prefect.deployments.steps.run_shell_script": {"script": touch}}]): "fetches no code",
+        post("file", entrypoint=f"{shell}:flow"): "runs flows.flow.annotate_flow only",
+        forged("tools", [*true.parameters["tools"], str(shell)]): "Nobody approved a run with these parameters",
+        forged("out", str(tmp_path / "elsewhere")): "Nobody approved a run with these parameters",
+        forged("approved", Plan.load(DARKEN).hash): "Nobody approved a run with these parameters",
+    }
+    for run, reason in runs.items():
+        state = place.end(run)
+        assert state.is_failed() and reason in state.message, state
+    # What is there for Prefect's own worker has no effect.
+    variables = post("variables", job_variables={"command": touch, "env": {"SUPERLINK_TOOLS": str(shell)}})
+    assert place.end(variables).is_completed() and place.end(place.begin(scheduled)).is_completed()
+    assert not marker.exists() and not (tmp_path / "elsewhere").exists()
+
+
+def test_a_changed_tools_file_is_refused_until_it_is_scheduled_again(place: Place, tmp_path: Path) -> None:
+    tools, pictures = tmp_path / "own.py", make(tmp_path / "pictures", 1)
+    plan = {"request": "tint it", "outputs": ["$s1"], "steps": [{"id": "s1", "tool": "tint", "args": {"image": "$image"}}]}
+
+    def write(version: int) -> None:
+        tools.write_text("from tests.flows.finding import note\nfrom tools import Image, tool\n\n\n"
+                         f"@tool(version='{version}')\ndef tint(image: Image) -> Image:\n    '''Tint an image.'''\n"
+                         f"    note('tint:{version}')\n    return image\n")  # fmt: skip
+
+    write(1)
+    scheduled = place.schedule("changed", plan, pictures, "--tools", str(tools))
+    assert place.end(place.begin(scheduled)).is_completed()
+    write(2)
+    state = place.end(place.begin(scheduled))
+    assert state.is_failed() and f"The tools file {tools} has changed since it was scheduled" in state.message
+    assert place.schedule("changed", plan, pictures, "--tools", str(tools)) == scheduled
+    assert place.end(place.begin(scheduled)).is_completed()
+    assert place.calls("tint") == ["1", "2"]  # the worker has not kept the old one
+
+
+def test_a_server_with_another_password_is_told(place: Place, pictures: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "superlink", "annotate", "x", str(pictures), "--out", str(tmp_path / "out")],
+                          cwd=ROOT, env={**bare(), "PREFECT_API_URL": place.api}, capture_output=True, text=True, timeout=WAIT)  # fmt: skip
+    assert done.returncode == 1 and "asks for another password" in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_secrets_are_for_their_owner_only(place: Place) -> None:
+    files = [place.home / "password", place.home / "signing.key"]
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+    shown = [place.home / "server.log", place.folder / "serve.log", *Path("/proc").glob("[0-9]*/cmdline")]
+    for file in files:
+        assert not [one for one in shown if file.read_bytes() in content(one)]
+
+
+def content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:  # of a process that has ended
+        return b""
 
 
 def test_the_same_name_changes_the_schedule_and_it_can_be_removed(place: Place, tmp_path: Path,

@@ -34,9 +34,10 @@ from flows.server import server
 
 if __name__ == "__main__":
     with server():
+        from flows.deploy import approved
         from flows.flow import annotate_flow
         for given in json.loads(sys.argv[1]):
-            print("ended:", annotate_flow(**given, return_state=True).message)
+            print("ended:", annotate_flow(**approved(**given), return_state=True).message)
 """
 ALL = f"{ITEMS} of {ITEMS + DAMAGED} done, {DAMAGED} failed, 0 left; {2 * ITEMS} calls run, 0 reused"
 
@@ -62,7 +63,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def ray(root: Path, *names: str, **options: Any) -> list[str]:
     """Run on Ray with two workers, into folders of these names, and return how each run ended."""
-    given = [{"source": str(root / "in"), "out": str(root / name), "plan": PLAN.model_dump(mode="json"), "approved": PLAN.hash,
+    given = [{"source": str(root / "in"), "out": str(root / name), "plan": PLAN.model_dump(mode="json"),
               "tools": TOOLS, "shard": SHARD, "workers": 2, "runner": "ray", "formats": FORMATS,
               "routing": Routing(audit=0.3).facts(), "store": str(root / f"store {name}"), **options} for name in names]  # fmt: skip
     done = subprocess.run([sys.executable, "-c", CHILD, json.dumps(given)], cwd=ROOT, text=True, capture_output=True)
@@ -88,11 +89,18 @@ def pids(root: Path) -> list[str]:
 
 
 def test_several_worker_processes_give_the_same(root: Path) -> None:
+    (root / "attack").touch()
     # The second run finds nothing to do, and so does not even start Ray.
     assert ray(root, "ray", "ray") == [ALL, ALL.replace(f"{2 * ITEMS} calls run", "0 calls run")]
     used = pids(root)
     assert len(used) == ITEMS and len(set(used)) == 2 and str(os.getpid()) not in used
     assert exported(root / "ray") == exported(root / "alone")
+    # Meanwhile, other computers reached none of Ray's ports, and who had no token could not have anything run.
+    seen = json.loads((root / "attacked").read_text())
+    assert set(seen["addresses"]) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}, seen["addresses"]
+    assert seen["statuses"] and min(seen["statuses"]) >= 400 and not (root / "shell").exists()
+    secrets = [os.environ["RAY_AUTH_TOKEN"], (root / "home/prefect/password").read_text()]
+    assert not [line for line in seen["commands"] if any(one in line for one in secrets)]
 
 
 def test_a_killed_worker_is_made_up_for(root: Path) -> None:
