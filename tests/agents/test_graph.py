@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from starlette.testclient import TestClient
 
+from agents import serving
 from agents.graph import build, close_saver, machine, open_saver
 from agents.nodes import Nodes
 from agents.session import Session
@@ -67,6 +69,15 @@ def test_langgraph_json_names_the_machine(home: Path) -> None:
     (place,) = json.loads((ROOT / "langgraph.json").read_text())["graphs"].values()
     assert place == "./agents/graph.py:machine"
     assert {"plan", "check", "approve", "schedule", "work", "answer"} <= machine().nodes.keys()
+
+
+def test_a_langgraph_server_refuses_other_sites() -> None:
+    name = json.loads((ROOT / "langgraph.json").read_text())["http"]["app"]
+    assert name == f"./{Path(serving.__file__).relative_to(ROOT)}:app"
+    browser = TestClient(serving.app, base_url="http://127.0.0.1:2024")
+    assert browser.get("/").status_code == 404  # it adds no page of its own
+    assert browser.get("/", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert browser.get("/", headers={"Host": "evil.example"}).status_code == 403
 
 
 def test_threads_in_postgres(tmp_path: Path) -> None:
