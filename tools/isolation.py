@@ -153,8 +153,8 @@ _idle: dict[str, list[_Worker]] = {}
 def _taken(tool: "Tool[..., Any]") -> _Worker:
     """A worker that nobody else uses."""
     place = _place_of(tool)
-    # Settings reach a worker by the environment that it was started with.
-    key = json.dumps([place, tool.name, sorted(item for item in os.environ.items() if item[0].startswith("SUPERLINK_"))])
+    # A tools file's module is named by its content, too. Settings reach a worker by the environment that it was started with.
+    key = json.dumps([place, tool.name, tool.fn.__module__, sorted(item for item in os.environ.items() if item[0].startswith("SUPERLINK_"))])
     with _lock:
         waiting = _idle.get(key, [])
         while waiting:

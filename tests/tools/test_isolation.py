@@ -181,3 +181,13 @@ def test_what_cannot_be_isolated_is_refused() -> None:
 def test_a_crash_is_an_error_of_its_own() -> None:
     with pytest.raises(ToolCrashed):
         act(Text("leave"))
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_changed_file_is_loaded_anew(tmp_path: Path, isolated: bool) -> None:
+    file = tmp_path / "tools.py"
+    for word in ("one", "two", "one"):  # of the same length, within a second
+        file.write_text(f"from tools import Text, tool\n\n\n@tool(isolated={isolated})\ndef say(text: Text) -> Text:\n"
+                        f"    '''Say a word.'''\n    return Text('{word}')\n")  # fmt: skip
+        (say,) = file_tools(file)
+        assert say(Text("")) == Text(word)
