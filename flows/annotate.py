@@ -30,7 +30,7 @@ from flows.workers import Workers, here, processes
 from tools.atomic import write
 from tools.errors import StoreError, SuperlinkError, WriteError
 from tools.registry import load
-from tools.settings import expanded, settings
+from tools.settings import settings
 from tools.store import Store
 
 FAILURES = "failures.txt"
@@ -65,6 +65,7 @@ class Summary:
         stopped: why it ended before its time, or "".
         failures: name, reason and hint of failed items.
         damaged: likewise of items that are done no more, as a value of theirs is damaged or lost.
+        first_only: names of items of several pages or frames, of which only the first was worked on.
         exports: format to folder.
         forecast: of the pilot, if there was one.
     """
@@ -79,6 +80,7 @@ class Summary:
     stopped: str = ""
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     damaged: list[tuple[str, str, str]] = field(default_factory=list)
+    first_only: list[str] = field(default_factory=list)
     exports: dict[str, Path] = field(default_factory=dict)
     forecast: Forecast | None = None
 
@@ -190,7 +192,7 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
     items = found.items
     ledger = Ledger(out / FILE)
     try:
-        place = source if "://" in source else str(expanded(source).absolute())
+        place = source if "://" in source else str(Path(source).expanduser().absolute())
         before = ledger.fact("source")
         if before not in (None, place) and ledger.moved(before) != place and not relocate:
             raise AnnotateError(f"{out} holds a run over {before}",
@@ -225,7 +227,7 @@ def _store_for(ledger: Ledger, store: str, relocate: bool) -> str:
     before, now = str(ledger.fact("store") or ""), settings().store_url
     values = store or (now if relocate else before or now)
     if "://" not in values:
-        values = str(expanded(values).absolute())  # the next run may be given elsewhere
+        values = str(Path(values).expanduser().absolute())  # the next run may be given elsewhere
     if not store and values == before != now and "://" not in values and not Path(values).exists():
         raise AnnotateError(f"The store {values}, where this run keeps its values, is not there",
                             f"Put it back, or give --relocate to use {now}; what is not there is made again")  # fmt: skip
@@ -304,6 +306,8 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
     summary.done, summary.failed = counts.get("done", 0), counts.get("failed", 0)
     summary.left = counts.get("left", 0)
     summary.failures = ledger.failures()
+    several = "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name"
+    summary.first_only = [name for (name,) in ledger.db.execute(several)]
     lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
     write(ledger.file.parent / FAILURES, "".join(lines))
 

@@ -91,6 +91,11 @@ def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
         screen.print(Text.assemble((one_line(name), "red"), f": {safe(reason)}{'. ' + safe(hint) if hint else ''}"))
     if len(summary.failures) > _SHOWN:
         screen.print(f"… and {summary.failed - _SHOWN} more, all with their reasons in {one_line(out)}/failures.txt")
+    if summary.first_only:
+        names = ", ".join(one_line(name) for name in summary.first_only[:_SHOWN])
+        more = f" and {len(summary.first_only) - _SHOWN} more" if len(summary.first_only) > _SHOWN else ""
+        screen.print(f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: {names}{more}",
+                     style="yellow")  # fmt: skip
     for name, folder in summary.exports.items():
         screen.print(f"{name}: {one_line(folder)}", style="dim")
     if summary.stopped:
@@ -117,9 +122,8 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take the bar away, if there is one."""
-        if self.task is not None:
-            self.bar.stop()
+        """Take the bar away."""
+        self.bar.stop()
 
     def told(self, event: dict[str, Any]) -> None:
         """Show one event."""

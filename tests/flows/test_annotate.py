@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image as Pil
 
 from agents.plan import Plan
 from flows.annotate import AnnotateError, PlanRefused, annotate
@@ -221,3 +222,12 @@ def test_the_command(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.
 def test_without_request_or_plan(home: Path, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(PlanRefused):
         annotate("", str(pictures), tmp_path / "out")
+
+
+def test_pages_that_were_not_worked_on_are_told(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Pil.open(pictures / "p0000.jpg") as page:
+        page.save(pictures / "scan.tiff", save_all=True, append_images=[page, page])
+    plan = tmp_path / "plan.json"
+    plan.write_text(json.dumps(FIND))
+    main(["annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--yes", "--tools", TOOLS])
+    assert "Only the first of several pages or frames was worked on in 1 items: scan.tiff" in capsys.readouterr().out
