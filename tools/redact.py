@@ -17,7 +17,7 @@ _CELL_PIXELS = 8
 _SMOOTHED_AT = 256
 
 
-@tool(examples=["blur every face", "hide the license plates"])
+@tool(examples=["blur every face", "hide the license plates"], version="2")
 def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "fill"] = "blur") -> Image:
     """Make regions of an image unrecognisable.
 
@@ -32,7 +32,8 @@ def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "
         how: blur (smooth), pixelate (squares) or fill (black).
 
     Returns:
-        A new picture without the file's metadata, which may hold a preview; the same one when there are no regions.
+        A picture without the file's metadata, which may hold a preview; when there are no regions, its pixels are those
+        of the file.
 
     Raises:
         ValueInvalid: when the regions belong to another picture.
@@ -45,7 +46,7 @@ def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "
         area = pixels[rows, columns]
         area[mask] = 0 if how == "fill" else _coarse(area, smooth=how == "blur")[mask]
         hidden = True
-    return Image.from_numpy(pixels) if hidden else image
+    return Image.from_numpy(pixels) if hidden else image.without_metadata()
 
 
 def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ _LEAST_RIM = 3
 _RADIUS = 3
 
 
-@tool(examples=["remove the person in the background", "get rid of the car"])
+@tool(examples=["remove the person in the background", "get rid of the car"], version="2")
 def remove(image: Image, regions: Detections) -> Image:
     """Take things out of an image and fill in the background.
 
@@ -29,7 +29,7 @@ def remove(image: Image, regions: Detections) -> Image:
         regions: What to take out; masks (segment) give better results than boxes.
 
     Returns:
-        A new picture; the same one when there are no regions.
+        A picture without the file's metadata; when there are no regions, its pixels are those of the file.
 
     Raises:
         ValueInvalid: when the regions belong to another picture.
@@ -39,7 +39,7 @@ def remove(image: Image, regions: Detections) -> Image:
     check_regions(image, regions)
     mask = _with_rims(regions)
     if not mask.any():
-        return image
+        return image.without_metadata()
     if mask.all():
         raise ToolError("The regions cover the whole picture, so there is no background left to fill them with",
                         "Choose smaller regions, or find masks with segment", tool="remove")

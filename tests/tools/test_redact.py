@@ -164,7 +164,7 @@ def test_a_mask_leaves_what_is_around_it_in_its_box():
     np.testing.assert_array_equal(result.pixels[~disc], image.pixels[~disc])
 
 
-def test_without_regions_the_picture_is_the_same_file():
+def test_without_regions_a_picture_without_metadata_is_the_same_file():
     from PIL import Image as Pil
 
     buffer = io.BytesIO()

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tools.errors import MediaError, ValueInvalid
 from tools.values.base import Value, frozen
 from tools.values.files import read_source
-from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, upright_size
+from tools.values.metadata import stripped
+from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, orientation_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -121,6 +122,21 @@ class Image(Value):
             except Exception as error:
                 raise MediaError(f"{self._name} is damaged: {error}", "Copy or download the file again") from error
 
+    def without_metadata(self) -> Self:
+        """Return the picture without place, time, camera, previews and further pages; this one if it has none.
+
+        JPEG, PNG and WebP keep their encoded pixels and their ICC profile. Other formats are decoded, to be stored as
+        PNG, as are files of several pages or frames.
+        """
+        if self._encoded is None:
+            return self
+        with open_picture(self._encoded, self._name) as picture:
+            orientation = orientation_of(picture, self._encoded)
+        data = stripped(self._encoded, self._suffix, orientation) if self.pages == 1 else None
+        if data is None:
+            return self.from_numpy(self.pixels)
+        return self if data == self._encoded else self._from_header(data, self._name)
+
     @property
     def pil(self) -> "PilImage":
         """A Pillow image (RGB); changing it does not change this value."""
@@ -184,7 +200,8 @@ class Image(Value):
     @classmethod
     def _from_header(cls, data: bytes, name: str) -> Self:
         with open_picture(data, name) as picture:
-            width, height = upright_size(picture, data)
+            turned = orientation_of(picture, data) in (5, 6, 7, 8)
+            width, height = picture.size[::-1] if turned else picture.size
             return cls(width, height, data, SUFFIXES[picture.format or "PNG"], name)
 
 

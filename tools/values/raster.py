@@ -57,15 +57,15 @@ def open_picture(data: bytes, name: str) -> "PilImage":
     return picture
 
 
-def upright_size(picture: "PilImage", data: bytes) -> tuple[int, int]:
-    """Return width and height as the picture is seen, from its header."""
+def orientation_of(picture: "PilImage", data: bytes) -> int:
+    """Return the EXIF orientation, 1 to 8, that is still to be applied to what Pillow decodes; 1 if it is broken."""
     try:
         if picture.format == "TIFF" and _ORIENTATION in picture.tag_v2:  # type: ignore[attr-defined]
-            return picture.size  # Pillow has turned it already
-        turned = _may_be_turned(picture, data) and picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return 1  # Pillow turns it, and gives the size that comes of it
+        orientation = picture.getexif().get(_ORIENTATION, 1) if _may_be_turned(picture, data) else 1
     except Exception:  # a broken EXIF block; Pillow ignores it when turning, too
-        turned = False
-    return picture.size[::-1] if turned else picture.size
+        return 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def count_pages(picture: "PilImage") -> int:
