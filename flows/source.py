@@ -20,7 +20,6 @@ from fsspec.utils import glob_translate
 
 from flows.item_names import address_name, listed_name, relative_name
 from tools.errors import SuperlinkError
-from tools.settings import expanded
 
 MEDIA = ("image", "audio", "video")
 ENDINGS = {
@@ -128,7 +127,7 @@ class _Scanner:
 
     def here(self, source: str) -> Iterator[Item]:
         """Items on this computer."""
-        path = expanded(source)
+        path = Path(source).expanduser()
         if path.is_dir():
             yield from self._folder(path)
         elif path.is_file() and path.suffix.lower() in _LISTS:
@@ -252,7 +251,7 @@ class _Scanner:
             if "://" in line:
                 yield _address(line, address_name(line))
                 continue
-            path = Path(os.path.normpath(file.parent / expanded(line)))
+            path = Path(os.path.normpath(file.parent / Path(line).expanduser()))
             if self._own(path):
                 self.skipped["results"] += 1
             else:

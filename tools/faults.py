@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from dataclasses import dataclass
 
-from tools.errors import readable, shortened
+from tools.errors import shortened
 
 _LINE = 500
 _LINES = 120
@@ -32,8 +32,7 @@ class Fault:
             error: as it was caught.
             file: the tool's source file.
         """
-        trace = _bounded("".join(traceback.format_exception(error)))
-        return cls(readable(told(error)), readable(_place(error, file)), readable(trace))
+        return cls(told(error), _place(error, file), _bounded("".join(traceback.format_exception(error))))
 
 
 def told(error: BaseException) -> str:

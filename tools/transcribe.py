@@ -4,7 +4,7 @@ from tools.base import tool
 from tools.values import Audio, Transcript, Video
 
 
-@tool(examples=["write down what is said", "transcribe this recording"])
+@tool(examples=["write down what is said", "transcribe this recording"], version="2")
 def transcribe(audio: Audio | Video) -> Transcript:
     """Write down what is said in a recording or a video.
 

@@ -81,9 +81,9 @@ def run(given: argparse.Namespace) -> int:
                 record = done["record"]
                 screen.print(done["answer"])
                 folder = given.out / item.name if len(items) > 1 else given.out
-                if any("refs" in step or "error" in step for step in record["steps"]):  # how it failed is a result, too
+                if record["outputs"]:
                     files = write_results(folder, record, store)
-                    screen.print(f"{len(files)} file{'s' * (len(files) > 1)} in {one_line(folder)}", style="dim")
+                    screen.print(f"{len(files)} files in {one_line(folder)}", style="dim")
                 bad = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
                 failed += bad
                 if record["problems"]:

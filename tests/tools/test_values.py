@@ -1,13 +1,18 @@
 """Detections, poses, transcripts, text and numbers."""
 
+import hashlib
+import io
 import json
 import math
+import struct
 import subprocess
 import sys
+import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -51,8 +56,42 @@ def test_every_kind_survives_storing_and_is_summed_up(value: Value) -> None:
         value.kind_of_mine = 1  # type: ignore[attr-defined]
 
 
+# Stored values are found again by the hash of their bytes: when one of these changes, so does every cache and ledger.
+GOLDEN = {
+    "Text": "dba36bffa5cab0f922d087a3aeb179f9d4e745df40b323e1b1471402848c8a3e",
+    "Transcript": "44f39d7e5c4c52d94e3b61eec142e66f9359683818837103bbcee29caeab2f52",
+    "Detections": "c4aa51ab9aa7c8071542869abda48121114256afe0121dd569d053e12b943f22",
+    "Poses": "c1365f59750ec47147145a0c7d4e5497b0b2ee2035a0d25a10265663ee3e1136",
+    "Number": "897c2390333adf100b3879ee3eb97101d9da8eb71d2cb439e45d7511e8d7c51d",
+}
+
+
+@pytest.mark.parametrize("kind", GOLDEN)
+def test_stored_bytes_stay_as_they_are(kind: str) -> None:
+    value = next(value for value in EXAMPLES if value.kind == kind)
+    assert hashlib.sha256(value.to_bytes()).hexdigest() == GOLDEN[kind]
+
+
+def test_what_is_stored_of_pictures_and_sound_stays_as_it_is() -> None:
+    """All but what belongs to the version of an encoder: how well it compresses, and its name."""
+    data = Image.from_numpy(np.arange(60, dtype=np.uint8).reshape(4, 5, 3)).to_bytes()
+    names, packed, at = [], b"", 8
+    while at < len(data):
+        length, name = struct.unpack(">I4s", data[at : at + 8])
+        names.append(name)
+        packed += data[at + 8 : at + 8 + length] if name == b"IDAT" else b""
+        at += 12 + length
+    assert names == [b"IHDR", b"sRGB", b"IDAT", b"IEND"]
+    rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(4, 16)
+    assert hashlib.sha256(rows.tobytes()).hexdigest() == "2e1bb1977fd6617897bd49f4afa2bbd36010d7c2c2b3424a387f6a38da038a87"
+    audio = Audio(np.linspace(-1, 1, 160, dtype=np.float32).reshape(80, 2), 8_000)
+    file = soundfile.SoundFile(io.BytesIO(audio.to_bytes()))
+    assert (file.format, file.subtype, file.samplerate) == ("FLAC", "PCM_16", 8_000)
+    assert hashlib.sha256(file.read(dtype="int16").tobytes()).hexdigest() == "66dbe215376805154bac8ea35590068f91a0a0ffc53e60677ee03f4d4ec85b5f"
+
+
 @pytest.mark.parametrize("kind", ["Detections", "Poses", "Transcript", "Number"])
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff", b"{}", b'{"x": 1}'])
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff", b"{}", b'{"x": 1}', b"[" * 100_000])
 def test_damaged_json_is_refused(kind: str, data: bytes) -> None:
     with pytest.raises(ValueInvalid):
         KINDS[kind].from_bytes(data, "application/json")

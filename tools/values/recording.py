@@ -114,13 +114,12 @@ def mix_down(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
         if block.shape[1] == 1:
             yield block[:, 0]
             continue
-        if signs is None:
-            signs = np.ones(block.shape[1], np.float32)
         for start in range(0, len(block), max(1, rate // 2)):
             window = block[start : start + max(1, rate // 2)]
-            before, signs = signs, _phases(window, signs)
+            before = signs
+            signs = _phases(window, np.ones(block.shape[1], np.float32) if before is None else before)
             gains = np.broadcast_to(signs, window.shape)
-            if (before != signs).any():  # not at once, which would be heard as a click
+            if before is not None and (before != signs).any():  # not at once, which would be heard as a click
                 fade = np.minimum(np.arange(1, len(window) + 1) / max(1, rate // 100), 1).astype(np.float32)[:, None]
                 gains = before * (1 - fade) + signs * fade
             yield (window * gains).mean(axis=1, dtype=np.float32)
