@@ -4,14 +4,16 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from agents.nodes import Nodes
 from agents.state import Request, State
-from tools.errors import SettingsInvalid
+from tools.database import Database, connect
+from tools.errors import SettingsInvalid, SuperlinkError
 from tools.store import Store
 
 Machine = CompiledStateGraph[State, None, Request, State]
@@ -51,23 +53,41 @@ def open_saver(where: Path | str) -> BaseCheckpointSaver[Any]:
         where: an SQLite file (made when missing), or "postgresql://user@host/database".
 
     Raises:
-        SettingsInvalid: it cannot be opened, or the package for Postgres is missing.
+        SettingsInvalid: it cannot be opened, or the package for Postgres is missing. An SQLite file raises it later, too,
+            when it cannot be read or written: it is locked, damaged or read-only, or the disk is full.
     """
     if str(where).startswith(("postgres://", "postgresql://")):
         return _postgres(str(where))
+    # Survives the death of the process at any point at a tenth of the cost of a full sync per step; only a power cut may lose
+    # the last steps, which then run again.
     file = Path(where)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(file, check_same_thread=False, timeout=30)
-        # Survives the death of the process at any point at a tenth of the cost of a full sync per step; only
-        # a power cut may lose the last steps, which then run again.
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        saver = SqliteSaver(connection)
-        saver.setup()
-    except (sqlite3.Error, OSError) as error:
-        raise SettingsInvalid(f"{file} cannot hold the threads: {error}", "Choose another file") from error
+    connection = connect(
+        file, "The memory of sessions", f"superlink repair {file.parent}", SettingsInvalid, timeout=30, isolation_level=""
+    )
+    saver = _Saver(connection)
+    saver.setup()
     return saver
+
+
+class _Saver(SqliteSaver):
+    """Tells a damaged file as such when SQLite can read it, but what it holds is no checkpoint."""
+
+    conn: Database
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        try:
+            found = super().get_tuple(config)
+        except (sqlite3.Error, SuperlinkError):
+            raise
+        except Exception as error:
+            raise self.conn.damaged(f"{type(error).__name__} in a checkpoint") from error
+        if found is not None and not _whole(found.checkpoint):
+            raise self.conn.damaged("a checkpoint lacks its parts")
+        return found
+
+
+def _whole(checkpoint: Any) -> bool:
+    return isinstance(checkpoint, dict) and {"channel_values", "channel_versions", "versions_seen"} <= checkpoint.keys()
 
 
 def machine() -> Machine:

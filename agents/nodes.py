@@ -1,5 +1,6 @@
 """The work of each node of the machine: begin, plan, check, approve, schedule, work, answer."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,8 +32,10 @@ from agents.state import (
     taken,
 )
 from agents.wiring import uses
-from tools.errors import ValueInvalid
+from tools.abandon import Stopped, TimeUp, abandonable
+from tools.errors import ToolError, ValueInvalid
 from tools.execute import call
+from tools.settings import settings
 from tools.store import Store
 
 
@@ -46,6 +49,7 @@ class Nodes:
         store: where values are.
         policy: what runs without approval.
         demonstrations: shown to the planner.
+        stop: once set, planning and running steps are left, and the nodes raise `Stopped`.
     """
 
     tools: Mapping[str, AnyTool]
@@ -53,6 +57,7 @@ class Nodes:
     store: Store
     policy: Policy = Policy()
     demonstrations: Sequence[Demonstration] = ()
+    stop: threading.Event = field(default_factory=threading.Event)
     cards: dict[str, Card] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,10 +97,9 @@ class Nodes:
         values = known_of(state)
         kinds = {name: str(what) for name, what in values.items()}
         attempts = state["attempts"] + 1
+        asked = (state["request"], kinds, list(self.cards.values()), self.demonstrations, problems_of(state))
         try:
-            made = self.planner.plan(
-                state["request"], kinds, list(self.cards.values()), self.demonstrations, problems_of(state)
-            )
+            made = abandonable(lambda: self.planner.plan(*asked), self.stop)
         except PlanInvalid as error:
             problem = Problem("", "", error.message, error.hint)
             return {"plan": None, "attempts": attempts, "problems": [problem.to_dict()]}
@@ -187,8 +191,10 @@ class Nodes:
         began = time.perf_counter()
         outcome: Outcome = {"state": "finished", "tool": job["tool"], "seconds": 0.0}
         try:
-            outcome["refs"] = call(self.tools[job["tool"]], job["args"], self.store, job["step"])
+            outcome["refs"] = self._called(job)
             outcome["known"] = job["known"]
+        except Stopped:  # not an outcome: the step runs when the thread is continued
+            raise
         except Exception as error:
             outcome["state"] = "failed"
             outcome["error"] = fault_of(error)
@@ -197,6 +203,18 @@ class Nodes:
             {**place, **{key: outcome[key] for key in ("state", "seconds", "error") if key in outcome}}
         )
         return {"outcomes": {job["step"]: outcome}}
+
+    def _called(self, job: Job) -> Refs:
+        tool, limit = self.tools[job["tool"]], settings().step_timeout
+        try:
+            return abandonable(lambda: call(tool, job["args"], self.store, job["step"]), self.stop, limit)
+        except TimeUp as error:
+            raise ToolError(
+                f"{tool.name} (step {job['step']}): {error.message}, which is the limit for a step",
+                "Give a smaller file, or more time: step_timeout in settings.toml, or SUPERLINK_STEP_TIMEOUT, in seconds",
+                tool=tool.name,
+                step=job["step"],
+            ) from error
 
     def answer(self, state: State) -> State:
         """Say what was done."""

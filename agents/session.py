@@ -69,6 +69,7 @@ class Session:
             SettingsInvalid: the memory cannot be opened.
         """
         self.thread, self.store = thread, store
+        self._running = False
         self._own = not isinstance(memory, BaseCheckpointSaver)
         self._saver = memory if isinstance(memory, BaseCheckpointSaver) else open_saver(memory)
         self._nodes = Nodes(tools, planner, store, policy or Policy(), demonstrations)
@@ -175,6 +176,18 @@ class Session:
         self._machine.update_state(self._config, update, as_node="work")
         return self._run(None)
 
+    def stop(self) -> bool:
+        """Leave the steps that are running; the iterator of events then raises `tools.abandon.Stopped`.
+
+        May be called from a signal handler. Finished steps are kept: `continue_` goes on.
+
+        Returns:
+            Whether anything was running.
+        """
+        if self._running:
+            self._nodes.stop.set()
+        return self._running
+
     def forget(self) -> None:
         """Remove everything that is remembered of the thread; values stay in the store."""
         self._saver.delete_thread(self.thread)
@@ -223,6 +236,8 @@ class Session:
         """Run the machine. With "sync", what a step gave is on disk before the next one begins."""
         told = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
         last: Event | None = None
+        self._nodes.stop.clear()
+        self._running = True
         try:
             for mode, chunk in told:
                 for event in self._events(mode, _mapping(chunk)):
@@ -233,6 +248,7 @@ class Session:
                         yield event
         finally:
             told.close()  # type: ignore[attr-defined]
+            self._running = False
         # The end is read from the memory, where all of it is only now that the machine has stopped.
         yield last or self._done()
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from superlink.commands import annotate, export, models, plan, review, run, schedule, serve_flows, tools, ui, world
 from superlink.packages import foreign_packages
+from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
 COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, tools, models, ui, world)
@@ -21,10 +22,21 @@ FAULT = 70
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
+    Args:
+        arguments: Of the command line; None for those of this process, which then ends without waiting for work that was
+            left behind.
+
     Returns:
         The exit status: 0 done, 1 something failed, 2 the command line was wrong, 70 a fault of superlink itself, 130 stopped
         by the user.
     """
+    status = _run(arguments)
+    if arguments is None:
+        leave(status)
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     prepare()
     foreign = foreign_packages()
     if foreign:

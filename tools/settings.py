@@ -63,6 +63,8 @@ class Settings:
         max_video_bytes: Size of all frames of a video as decoded RGB pixels; frames are decoded one by one
             (SUPERLINK_MAX_VIDEO_BYTES).
         max_text_bytes: Larger files of text, JSON or settings are refused (SUPERLINK_MAX_TEXT_BYTES).
+        step_timeout: Seconds that one step of a session may run before it is left and counts as failed; 0 for no limit
+            (SUPERLINK_STEP_TIMEOUT).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
         weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the rendered
@@ -81,6 +83,7 @@ class Settings:
     max_audio_seconds: float = 4 * 3600
     max_video_bytes: int = 8_000_000_000_000
     max_text_bytes: int = 16_000_000
+    step_timeout: float = 0
     tools: tuple[str, ...] = ()
     entry_points: bool = True
     weights: str = "photographs"
@@ -167,6 +170,8 @@ def _convert(name: str, value: Any, where: str) -> Any:
                 return _positive(int(value))
             case "max_audio_seconds":
                 return _positive(float(value))
+            case "step_timeout":
+                return 0.0 if float(value) == 0 else _positive(float(value))
             case "entry_points":
                 return {"0": False, "1": True, "false": False, "true": True}[str(value).lower()]
             case "tools":

@@ -1,13 +1,11 @@
 """``superlink run``: words and files in; a plan to approve; results out."""
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
     from agents.plan import Plan
     from agents.session import Event, Session
     from agents.state import Decision
-    from tools.store import Store
-    from tools.values import Value
+    from superlink.items import Item
+    from superlink.stopping import Stopping
+    from tools.store import Ref
 
 
 def add(commands: Any) -> None:
@@ -32,194 +31,198 @@ def add(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before running the plan")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (default: out)")
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
+    parser.add_argument("--fresh", action="store_true", help="use nothing that an earlier run of the same command has done")
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=run)
 
 
-@dataclass(frozen=True)
-class Item:
-    """What one run of the plan works on: a name for its results, and files by kind."""
-
-    name: str
-    files: tuple[Path, ...]
-
-
 def run(given: argparse.Namespace) -> int:
     """Plan once, ask once, run the plan on every item."""
-    from agents.plan import Plan
-    from agents.planner import Planner
-    from agents.results import write_results
-    from tools.errors import SuperlinkError
-    from tools.settings import settings
-    from tools.store import Store
+    from superlink.stopping import Stopping, stopped
+    from tools.abandon import Stopped
 
-    screen = console()
-    tools = load_tools(given)
-    planner: Planner = make_planner(given)
-    store = Store(settings().store_url)
-    plan = Plan.load(given.plan) if given.plan else None
-    opened, failures = _opened(given.files)
-    for path, error in failures:
-        screen.print(f"{one_line(path)}: {error}", style="red")
-    if failures and not opened:
-        return 1
-    items = _items(opened)
-    approved: set[str] = set()
-    shown: set[str] = set()
-    failed = len(failures)
-    for item in items:
-        if len(items) > 1:
-            screen.rule(one_line(item.name), align="left")
-        media = {_kind_name(opened[file]): opened[file] for file in item.files}
-        session = _session(given, item, tools, planner, store, approved)
+    with Stopping() as stopping:
+        work = _Work(given, stopping)
         try:
-            with session:
-                done = _turn(screen, session, given, media, plan, shown)
-                if done is None:
+            return work.done()
+        except (Stopped, KeyboardInterrupt):
+            stopped(work.kept())
+            return stopping.status
+
+
+class _Work:
+    """One command at work."""
+
+    def __init__(self, given: argparse.Namespace, stopping: "Stopping") -> None:
+        self.given, self.stopping, self.screen = given, stopping, console()
+        self.plan: Plan | None = None
+        self.approved: set[str] = set()
+        self.shown: set[str] = set()
+        self.steps: list[str] = []  # finished, of the item in hand
+        self.items: list[Item] = []
+        self.ended = 0
+
+    def done(self) -> int:
+        """Work on every item.
+
+        Returns:
+            The exit status.
+        """
+        from agents.plan import Plan
+        from superlink.items import items_of, open_files
+        from tools.abandon import Stopped
+        from tools.errors import SuperlinkError
+        from tools.settings import settings
+        from tools.store import Store
+
+        self.tools = load_tools(self.given)
+        self.planner = make_planner(self.given)
+        self.store = Store(settings().store_url)
+        self.plan = Plan.load(self.given.plan) if self.given.plan else None
+        self.opened, failures = open_files(self.given.files)
+        for path, error in failures:
+            self._failed(path, error)
+        if failures and not self.opened:
+            return 1
+        self.items = items_of(self.opened)
+        failed = len(failures)
+        for item in self.items:
+            if len(self.items) > 1:
+                file = item.files[0]
+                self.screen.rule(one_line(item.name if item.name == file.stem else f"{item.name} ({file})"), align="left")
+            try:
+                record = self._turn(item)
+                if record is None or record["problems"]:
                     return 1
-                record = done["record"]
-                screen.print(done["answer"])
-                folder = given.out / item.name if len(items) > 1 else given.out
-                if record["outputs"]:
-                    files = write_results(folder, record, store)
-                    screen.print(f"{len(files)} files in {one_line(folder)}", style="dim")
-                bad = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
-                failed += bad
-                if record["problems"]:
-                    return 1
-                if plan is None and record["plan"] and record["steps"]:
-                    plan = Plan.load(record["plan"])
-                if plan is not None:
-                    approved.add(record["hash"])
-        except SuperlinkError as error:
-            if len(items) == 1:
+                failed += any(step["state"] != "finished" for step in record["steps"])
+            except Stopped:
                 raise
-            failed += 1
-            screen.print(f"{one_line(item.name)}: {error}", style="red")
-    if failed:
-        screen.print(f"{failed} of {len(items) + len(failures)} failed", style="red")
-    return 1 if failed else 0
+            except SuperlinkError as error:
+                if len(self.items) == 1:
+                    raise
+                failed += 1
+                self._failed(item.name, error)
+            self.ended += 1
+            self.stopping.check()
+        if failed:
+            self.screen.print(f"{failed} of {len(self.items) + len(failures)} failed", style="red")
+        return 1 if failed else 0
 
+    def kept(self) -> str:
+        """What stays when the command is stopped, in a sentence."""
+        from superlink.stopping import KEPT
 
-def _opened(files: list[Path]) -> "tuple[dict[Path, Value], list[tuple[Path, Exception]]]":
-    """The files as values, and those that cannot be opened with the reason."""
-    from tools.errors import SuperlinkError
-    from tools.values.convert import open_file
+        parts = [f"{self.ended} of {len(self.items)} items have ended"] if len(self.items) > 1 else []
+        if self.steps and self.ended < len(self.items):
+            of = f" of {one_line(self.items[self.ended].name)}" if len(self.items) > 1 else ""
+            parts.append(f"Finished steps{of}: {', '.join(self.steps)}")
+        return ". ".join([*parts, KEPT])
 
-    opened: dict[Path, Value] = {}
-    failures: list[tuple[Path, Exception]] = []
-    for path in dict.fromkeys(files):
-        try:
-            opened[path] = open_file(path)
-        except SuperlinkError as error:
-            failures.append((path, error))
-    return opened, failures
+    def _failed(self, what: object, error: Exception) -> None:
+        self.screen.print(f"{one_line(what)}: {error}", style="red")
 
+    def _turn(self, item: "Item") -> "dict[str, Any] | None":
+        """Work on one item.
 
-def _kind_name(value: "Value") -> str:
-    return value.kind.lower()
+        Returns:
+            The record; None when a person rejected the plan.
+        """
+        from agents.plan import Plan
+        from agents.policy import Policy
+        from agents.results import write_results
+        from agents.session import Session
+        from superlink.items import kind_name
+        from superlink.threads import alone, thread_of
+        from tools.settings import settings
 
-
-def _items(opened: "dict[Path, Value]") -> list[Item]:
-    """What each run works on: several files of one kind are worked on one by one, beside the single files of other kinds.
-
-    Raises:
-        ArgumentsInvalid: there are several files of two kinds, so that it is not clear which go together.
-    """
-    from tools.errors import ArgumentsInvalid
-
-    by_kind: dict[str, list[Path]] = {}
-    for path, value in opened.items():
-        by_kind.setdefault(_kind_name(value), []).append(path)
-    several = [kind for kind, paths in by_kind.items() if len(paths) > 1]
-    if len(several) > 1:
-        counts = " and ".join(f"{len(by_kind[kind])} {kind} files" for kind in several)
-        raise ArgumentsInvalid("run", [f"it is not clear which of {counts} go together; run them in turn"])
-    shared = tuple(paths[0] for kind, paths in by_kind.items() if kind not in several)
-    many = by_kind[several[0]] if several else []
-    if not many:
-        return [Item(shared[0].stem if shared else "result", shared)]
-    names: dict[str, int] = {}
-    items = []
-    for path in many:
-        names[path.stem] = names.get(path.stem, 0) + 1
-        name = path.stem if names[path.stem] == 1 else f"{path.stem}_{names[path.stem]}"
-        items.append(Item(name, (path, *shared)))
-    return items
-
-
-def _session(
-    given: argparse.Namespace, item: Item, tools: Any, planner: Any, store: "Store", approved: set[str]
-) -> "Session":
-    """The session of an item. The same request on the same files finds its thread again, so that a run that was cut short goes on."""
-    from agents.policy import Policy
-    from agents.session import Session
-    from tools.settings import settings
-
-    digest = hashlib.sha256(repr((given.request, str(given.plan), given.planner, given.tools)).encode())
-    for file in item.files:
-        with file.open("rb") as content:  # a video can be larger than memory
-            digest.update(hashlib.file_digest(content, "sha256").digest())
-    return Session(
-        f"run-{digest.hexdigest()[:24]}",
-        tools=tools,
-        planner=planner,
-        store=store,
-        memory=settings().home / "threads.sqlite",
-        policy=Policy(yes=given.yes, approved=frozenset(approved)),
-    )
-
-
-def _turn(
-    screen: "Console",
-    session: "Session",
-    given: argparse.Namespace,
-    media: "dict[str, Value]",
-    plan: "Plan | None",
-    shown: set[str],
-) -> "Event | None":
-    """One turn from start to end; None when a person rejected the plan."""
-    if session.state()["stands"] == "working":
-        screen.print("Continuing a run that was cut short.", style="dim")
-        events = session.continue_()
-    else:
-        events = session.start(given.request, dict(media), plan)
-    while True:
-        waiting = _follow(screen, events, shown)
-        if waiting["event"] == "done":
-            return waiting
-        decision = _decision(screen, waiting)
-        if decision["action"] == "reject":
-            for _ in session.resume(decision):
-                pass
-            screen.print("Nothing was run.")
+        self.steps = []
+        given, home = self.given, settings().home
+        media = {kind_name(self.opened[file]): self.store.put(self.opened[file]) for file in item.files}
+        thread = thread_of(given.request, media, self.plan, given.planner, self.tools)
+        with (
+            alone(thread, home),
+            Session(
+                thread,
+                tools=self.tools,
+                planner=self.planner,
+                store=self.store,
+                memory=home / "threads.sqlite",
+                policy=Policy(yes=given.yes, approved=frozenset(self.approved)),
+            ) as session,
+            self.stopping.watching(session),
+        ):
+            done = self._followed(session, self._begun(session, media))
+        if done is None:
             return None
-        events = session.resume(decision)
+        record: dict[str, Any] = done["record"]
+        self.screen.print(done["answer"])
+        folder = given.out / item.name if len(self.items) > 1 else given.out
+        if record["outputs"]:
+            files = write_results(folder, record, self.store)
+            self.screen.print(f"{len(files)} files in {one_line(folder)}", style="dim")
+        if record["steps"] and not record["problems"]:
+            self.plan = self.plan or Plan.load(record["plan"])
+            self.approved.add(record["hash"])
+        return record
 
+    def _begun(self, session: "Session", media: "Mapping[str, Ref]") -> "Iterator[Event]":
+        """Go on with what an earlier run of the same command has left, or begin."""
+        from agents.session import SessionError
 
-def _follow(screen: "Console", events: "Iterator[Event]", shown: set[str]) -> "Event":
-    """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
-    from rich.text import Text
+        if self.given.fresh:
+            session.forget()
+        state = session.state()
+        self.steps = [step["id"] for step in state["steps"] if step["state"] == "finished"]
+        if state["stands"] == "working":
+            self.screen.print("Continuing a run that was cut short.", style="dim")
+            return session.continue_()
+        try:
+            events = session.again()
+        except SessionError:  # nothing has run that could be gone on with
+            session.forget()
+            return session.start(self.given.request, media, self.plan)
+        self.screen.print("Going on from earlier work on the same request and content; --fresh begins anew.", style="dim")
+        return events
 
-    for event in events:
-        if "tree" in event and event["hash"] not in shown:
-            shown.add(event["hash"])
-            screen.print(event["tree"])
-        match event["event"]:
-            case "approval" | "done":
-                return event
-            case "problems":
-                for problem in event["problems"]:
-                    where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
-                    screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
-            case "step" if event["state"] == "started":
-                screen.print(f"{event['step']} {event['tool']} …", style="dim")
-            case "step":
-                colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
-                ended = f"{event['step']} {event['tool']} {event['state']}"
-                screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
-    raise AssertionError("a turn ends in approval or done")
+    def _followed(self, session: "Session", events: "Iterator[Event]") -> "Event | None":
+        """Follow a turn to its end; None when a person rejected the plan."""
+        while True:
+            waiting = self._until_told(events)
+            if waiting["event"] == "done":
+                return waiting
+            decision = _decision(self.screen, waiting)
+            if decision["action"] == "reject":
+                for _ in session.resume(decision):
+                    pass
+                self.screen.print("Nothing was run.")
+                return None
+            events = session.resume(decision)
+
+    def _until_told(self, events: "Iterator[Event]") -> "Event":
+        """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
+        from rich.text import Text
+
+        for event in events:
+            if "tree" in event and event["hash"] not in self.shown:
+                self.shown.add(event["hash"])
+                self.screen.print(event["tree"])
+            match event["event"]:
+                case "approval" | "done":
+                    return event
+                case "problems":
+                    for problem in event["problems"]:
+                        where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
+                        self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
+                case "step" if event["state"] == "started":
+                    self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
+                case "step":
+                    if event["state"] == "finished":
+                        self.steps.append(event["step"])
+                    colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
+                    ended = f"{event['step']} {event['tool']} {event['state']}"
+                    self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
+        raise AssertionError("a turn ends in approval or done")
 
 
 def _decision(screen: "Console", waiting: "Event") -> "Decision":

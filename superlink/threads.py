@@ -1,0 +1,80 @@
+"""Which thread of sessions a run belongs to, and that no other process works in it at the same time."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.errors import SuperlinkError
+
+if TYPE_CHECKING:
+    from agents.plan import Plan
+    from tools.base import Tool
+    from tools.store import Ref
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def thread_of(
+    request: str, media: "Mapping[str, Ref]", plan: "Plan | None", planner: str, tools: "Mapping[str, Tool[..., Any]]"
+) -> str:
+    """Name the thread for all that decides what will be planned and run: asking for the same again finds it.
+
+    Args:
+        request: in words.
+        media: what it works on; the content counts, whatever the files are called.
+        plan: the plan to run; None where the planner makes it.
+        planner: of the command line.
+        tools: what can be called.
+    """
+    from agents.kinds import cards_of
+    from tools.settings import settings
+    from tools.values.base import canonical_json
+
+    cards = cards_of(tools if plan is None else {s.tool: tools[s.tool] for s in plan.steps if s.tool in tools})
+    what = {
+        "request": request,
+        "media": {name: [ref["kind"], ref["sha256"]] for name, ref in media.items()},
+        "plan": [planner, settings().role("planner")] if plan is None else plan.model_dump(mode="json"),
+        "tools": list(cards.values()),
+    }
+    return f"run-{hashlib.sha256(canonical_json(what)).hexdigest()[:24]}"
+
+
+@contextmanager
+def alone(thread: str, home: Path) -> Iterator[None]:
+    """Work in a thread while no other process does; the system frees it however the process ends.
+
+    Args:
+        thread: its name.
+        home: folder of the lock file, of which each thread locks a byte of its own.
+
+    Raises:
+        SuperlinkError: another process works in it.
+        WriteError: the lock file cannot be made.
+    """
+    from tools.atomic import write_error
+
+    file = home / "threads.lock"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise write_error(error, file) from error
+    try:
+        if fcntl:
+            try:
+                place = int.from_bytes(hashlib.sha256(thread.encode()).digest()[:7])
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except OSError as error:
+                raise SuperlinkError(
+                    "another process is at work on the same run", "Wait until it has ended, and give the command again"
+                ) from error
+        yield
+    finally:
+        os.close(lock)

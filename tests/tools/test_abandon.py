@@ -1,0 +1,38 @@
+"""Work that is left behind when it is stopped or takes too long."""
+
+import threading
+from contextvars import ContextVar
+
+import pytest
+
+from tools import abandon
+from tools.abandon import Stopped, TimeUp, abandonable
+
+FROM = ContextVar("FROM", default="nowhere")
+
+
+def test_work_is_done_in_the_context_of_its_caller() -> None:
+    FROM.set("here")
+    assert abandonable(FROM.get, threading.Event()) == "here"
+    with pytest.raises(ZeroDivisionError):
+        abandonable(lambda: 1 // 0, threading.Event())
+
+
+def test_work_is_left_when_it_is_stopped_or_its_time_is_up() -> None:
+    before, free, stop = abandon.left(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        stop.set()
+        free.wait()
+
+    with pytest.raises(TimeUp, match="longer than 0.1 s"):
+        abandonable(free.wait, threading.Event(), 0.1)
+    with pytest.raises(Stopped):
+        abandonable(work, stop)
+    with pytest.raises(Stopped):
+        abandonable(lambda: pytest.fail("begun although it was stopped"), stop)
+    assert abandon.left() == before + 2
+    free.set()
+    for thread in abandon._left:
+        thread.join()
+    assert abandon.left() == 0
