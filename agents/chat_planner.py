@@ -13,6 +13,7 @@ from agents.planner import Demonstration, first_free
 from agents.problems import Problem
 from tools.errors import SuperlinkError
 from tools.resident import device, resident
+from tools.settings import expanded
 
 
 class ChatUnavailable(SuperlinkError):
@@ -132,7 +133,7 @@ class LocalChatPlanner(ChatPlanner):
         Raises:
             ChatUnavailable: there is no model in the folder.
         """
-        self.folder, self.longest = Path(folder).expanduser(), longest
+        self.folder, self.longest = expanded(folder), longest
         if not (self.folder / "config.json").is_file():
             raise ChatUnavailable(f"there is no model in {folder}", "Give the folder that holds its config.json")
         size = sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))

@@ -24,6 +24,7 @@ from agents.state import (
     Refs,
     State,
     fault_of,
+    given_in,
     known_of,
     plan_of,
     problems_of,
@@ -31,6 +32,7 @@ from agents.state import (
     resolved,
     taken,
 )
+from agents.warnings import warnings
 from agents.wiring import uses
 from tools.abandon import Stopped, TimeUp, abandonable
 from tools.errors import ToolError, ValueInvalid
@@ -85,9 +87,11 @@ class Nodes:
             "plan": None if plan is None else plan.model_dump(mode="json"),
             "attempts": 0,
             "problems": [],
+            "warnings": [],
             "faulty": "",
             "decision": None,
             "answer": "",
+            "result": "",
             "began": now(),
             "ended": "",
         }
@@ -118,7 +122,12 @@ class Nodes:
         if draft is None:
             return {"problems": state["problems"]}
         plan, problems = examined(draft, self.tools, known_of(state), taken(state))
-        update: State = {"plan": plan.model_dump(mode="json"), "problems": [p.to_dict() for p in problems]}
+        warned = [] if problems else warnings(plan, self.tools, given_in(state))
+        update: State = {
+            "plan": plan.model_dump(mode="json"),
+            "problems": [p.to_dict() for p in problems],
+            "warnings": [w.to_dict() for w in warned],
+        }
         if problems:
             # A planner that gives the same plan again will go on doing so.
             update["attempts"] = ATTEMPTS if state.get("faulty") == plan.hash else state["attempts"]
@@ -136,11 +145,13 @@ class Nodes:
         if not plan.steps:
             return "answer"
         edited = decision is not None and decision["action"] == "edit"
-        return "schedule" if edited or self.policy.allows(plan, self.tools) else "approve"
+        return "schedule" if edited or self.policy.allows(plan, self.tools, bool(state["warnings"])) else "approve"
 
     def approve(self, state: State) -> State:
         """Wait for a person. Everything before the interrupt is done again when the answer comes."""
-        decision: Decision = interrupt({"plan": state["plan"], "problems": state["problems"]})
+        decision: Decision = interrupt(
+            {"plan": state["plan"], "problems": state["problems"], "warnings": state["warnings"]}
+        )
         if decision["action"] == "edit":
             plan = Plan.load(decision["plan"]).model_copy(update={"request": state["request"]})
             return {"decision": decision, "plan": plan.model_dump(mode="json"), "problems": []}
@@ -218,7 +229,8 @@ class Nodes:
 
     def answer(self, state: State) -> State:
         """Say what was done."""
-        return {"answer": compose(state, self.store, self.cards), "ended": now()}
+        made = compose(state, self.store, self.cards)
+        return {"answer": made.text, "result": made.result, "ended": now()}
 
 
 def received(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:

@@ -1,6 +1,7 @@
 """The plan: which tools run, in which order, with which arguments; small enough to read, and hashed."""
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -50,6 +51,8 @@ class Plan(BaseModel):
     def _can_be_written(self) -> Self:
         # NaN, infinity and half characters have no JSON, and so no hash.
         self.dumps()
+        if any(abs(number) >= 2**63 for step in self.steps for number in _integers(step.args)):
+            raise ValueError("a whole number has more than 64 bits")  # no memory of threads takes it
         return self
 
     def dumps(self) -> str:
@@ -75,7 +78,8 @@ class Plan(BaseModel):
         try:
             if isinstance(source, Mapping):
                 return cls.model_validate(dict(source))
-            return cls.model_validate_json(read_source(source, where, "max_text_bytes") if isinstance(source, Path) else source)
+            text = read_source(source, where, "max_text_bytes") if isinstance(source, Path) else source
+            return cls.model_validate_json(text.removeprefix(BOM_UTF8) if isinstance(text, bytes) else text)
         except MediaError as error:
             raise PlanInvalid(error.message, error.hint) from error
         except (ValidationError, RecursionError) as error:
@@ -156,6 +160,14 @@ def rewritten(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     if isinstance(value, dict):
         return {key: rewritten(item, change) for key, item in value.items()}
     return value
+
+
+def _integers(value: object) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _integers(item)
 
 
 def _shown(value: JsonValue) -> str:

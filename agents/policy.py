@@ -21,7 +21,13 @@ class Policy:
     approved: Collection[str] = frozenset()
     read_only: bool = True
 
-    def allows(self, plan: Plan, tools: Mapping[str, AnyTool]) -> bool:
-        """Whether this plan, which has passed every check, may run at once."""
-        looks = self.read_only and all(tools[step.tool].read_only for step in plan.steps)
+    def allows(self, plan: Plan, tools: Mapping[str, AnyTool], warned: bool = False) -> bool:
+        """Whether this plan, which has passed every check, may run at once.
+
+        Args:
+            plan: the plan.
+            tools: name to tool.
+            warned: whether there are warnings: then a person looks at it, unless one has approved it before.
+        """
+        looks = self.read_only and not warned and all(tools[step.tool].read_only for step in plan.steps)
         return self.yes or plan.hash in self.approved or looks

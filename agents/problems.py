@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 
+from tools.errors import shortened
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -21,9 +23,14 @@ class Problem:
     message: str
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep it readable, whatever a plan holds."""
+        object.__setattr__(self, "message", shortened(self.message, 1000))
+        object.__setattr__(self, "hint", shortened(self.hint, 1000))
+
     def __str__(self) -> str:
         """Where, what, and what to do, as one line."""
-        where = ".".join(part for part in (self.step, self.argument) if part)
+        where = ".".join(shortened(part, 100) for part in (self.step, self.argument) if part)
         text = f"{where}: {self.message}" if where else self.message
         return f"{text}. {self.hint}" if self.hint else text
 

@@ -25,11 +25,12 @@ from tools.values import Value
 Event = dict[str, Any]
 """What a session tells while it works; plain JSON, told apart by "event":
 
-- ``plan``: ``plan``, ``tree``, ``hash``: a plan that passed every check
+- ``plan``: ``plan``, ``tree``, ``hash``, ``warnings``: a plan that passed every check
 - ``problems``: ``problems`` (step, argument, message, hint each), ``plan`` (or None): one that did not
-- ``approval``: ``plan``, ``tree``, ``hash``, ``problems``: waits for `Session.resume`
+- ``approval``: ``plan``, ``tree``, ``hash``, ``problems``, ``warnings``: waits for `Session.resume`
 - ``step``: ``step``, ``tool``, ``state`` (started, finished, failed, skipped), ``seconds``, ``error`` if any
-- ``done``: ``answer``, ``outputs`` (name to reference or list of these), ``record``: the end of the turn
+- ``done``: ``answer``, ``result`` (as of `agents.answer.Result`), ``outputs`` (name to reference or list of these), ``record``:
+  the end of the turn
 """
 
 
@@ -205,8 +206,8 @@ class Session:
         """The record of the last turn: what was asked, planned and decided, and how each step came out.
 
         Returns:
-            ``thread``, ``request``, ``plan``, ``hash``, ``problems``, ``decision``, ``began``, ``ended``,
-            ``answer``, ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
+            ``thread``, ``request``, ``plan``, ``hash``, ``problems``, ``warnings``, ``decision``, ``began``, ``ended``,
+            ``answer``, ``result`` (as of `agents.answer.Result`), ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
             ``refs`` with their provenance, ``error``), ``outputs`` (name to reference).
         """
         state = self._state()
@@ -223,10 +224,12 @@ class Session:
             "plan": state.get("plan"),
             "hash": plan.hash if plan else "",
             "problems": state.get("problems", []),
+            "warnings": state.get("warnings", []),
             "decision": state.get("decision"),
             "began": state.get("began", ""),
             "ended": state.get("ended", ""),
             "answer": state.get("answer", ""),
+            "result": state.get("result", ""),
             "given": {name: given["refs"] for name, given in state.get("given", {}).items()},
             "steps": steps,
             "outputs": {name: refs[name] for name in names if name in refs},
@@ -259,11 +262,12 @@ class Session:
         for node, update in chunk.items():
             if node == "__interrupt__":
                 waiting = update[0].value
-                yield {"event": "approval", **_shown(waiting["plan"]), "problems": waiting["problems"]}
+                told = {"problems": waiting["problems"], "warnings": waiting["warnings"]}
+                yield {"event": "approval", **_shown(waiting["plan"]), **told}
             elif node == "check" and update["problems"]:
                 yield {"event": "problems", "plan": update.get("plan"), "problems": update["problems"]}
             elif node == "check":
-                yield {"event": "plan", **_shown(update["plan"])}
+                yield {"event": "plan", **_shown(update["plan"]), "warnings": update["warnings"]}
             elif node == "schedule":
                 for step, outcome in update["outcomes"].items():
                     told = {key: outcome[key] for key in ("tool", "state", "seconds", "error")}
@@ -271,7 +275,7 @@ class Session:
 
     def _done(self) -> Event:
         record = self.record()
-        return {"event": "done", "answer": record["answer"], "outputs": record["outputs"], "record": record}
+        return {"event": "done", "answer": record["answer"], "result": record["result"], "outputs": record["outputs"], "record": record}
 
     def _stands(self) -> str:
         snapshot = self._machine.get_state(self._config)

@@ -91,9 +91,11 @@ class State(Request, total=False):
         plan: of this turn; None while there is none.
         attempts: how often the planner was asked in this turn.
         problems: of the plan.
+        warnings: likewise, of a plan without problems.
         faulty: hash of the last plan that did not pass.
         decision: of a person; None before it, or when none was needed.
         answer: what was done, in words.
+        result: how the turn came out, as of `agents.answer.Result`; "" before its end.
         began: ISO time of the request.
         ended: ISO time of the answer.
     """
@@ -104,9 +106,11 @@ class State(Request, total=False):
     plan: dict[str, Any] | None
     attempts: int
     problems: list[dict[str, str]]
+    warnings: list[dict[str, str]]
     faulty: str
     decision: Decision | None
     answer: str
+    result: str
     began: str
     ended: str
 
@@ -129,6 +133,11 @@ def plan_of(state: State) -> Plan | None:
 def problems_of(state: State) -> list[Problem]:
     """The problems of the plan of this turn."""
     return [Problem(**problem) for problem in state.get("problems", [])]
+
+
+def given_in(state: State) -> list[str]:
+    """Names of the values that a person gave in this turn."""
+    return [name for name, given in state.get("given", {}).items() if given["known"]["turn"] == state["turn"]]
 
 
 def known_of(state: State) -> dict[str, Known]:

@@ -30,7 +30,7 @@ from flows.workers import Workers, here, processes
 from tools.atomic import write
 from tools.errors import StoreError, SuperlinkError, WriteError
 from tools.registry import load
-from tools.settings import settings
+from tools.settings import expanded, settings
 from tools.store import Store
 
 FAILURES = "failures.txt"
@@ -192,7 +192,7 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
     items = found.items
     ledger = Ledger(out / FILE)
     try:
-        place = source if "://" in source else str(Path(source).expanduser().absolute())
+        place = source if "://" in source else str(expanded(source).absolute())
         before = ledger.fact("source")
         if before not in (None, place) and ledger.moved(before) != place and not relocate:
             raise AnnotateError(f"{out} holds a run over {before}",
@@ -227,7 +227,7 @@ def _store_for(ledger: Ledger, store: str, relocate: bool) -> str:
     before, now = str(ledger.fact("store") or ""), settings().store_url
     values = store or (now if relocate else before or now)
     if "://" not in values:
-        values = str(Path(values).expanduser().absolute())  # the next run may be given elsewhere
+        values = str(expanded(values).absolute())  # the next run may be given elsewhere
     if not store and values == before != now and "://" not in values and not Path(values).exists():
         raise AnnotateError(f"The store {values}, where this run keeps its values, is not there",
                             f"Put it back, or give --relocate to use {now}; what is not there is made again")  # fmt: skip

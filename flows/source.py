@@ -20,6 +20,7 @@ from fsspec.utils import glob_translate
 
 from flows.item_names import address_name, listed_name, relative_name
 from tools.errors import SuperlinkError
+from tools.settings import expanded
 
 MEDIA = ("image", "audio", "video")
 ENDINGS = {
@@ -127,7 +128,7 @@ class _Scanner:
 
     def here(self, source: str) -> Iterator[Item]:
         """Items on this computer."""
-        path = Path(source).expanduser()
+        path = expanded(source)
         if path.is_dir():
             yield from self._folder(path)
         elif path.is_file() and path.suffix.lower() in _LISTS:
@@ -251,7 +252,7 @@ class _Scanner:
             if "://" in line:
                 yield _address(line, address_name(line))
                 continue
-            path = Path(os.path.normpath(file.parent / Path(line).expanduser()))
+            path = Path(os.path.normpath(file.parent / expanded(line)))
             if self._own(path):
                 self.skipped["results"] += 1
             else:

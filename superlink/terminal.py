@@ -37,7 +37,12 @@ def prepare() -> None:
 
 def safe(text: object) -> str:
     """Return the text with everything escaped that a terminal would act on; lines and tabs stay."""
-    return _HARMFUL.sub(lambda found: _escaped(found[0]), str(text).replace("\r\n", "\n"))
+    shown = str(text).replace("\r\n", "\n")
+    if not shown.isascii():
+        from tools.errors import readable
+
+        shown = readable(shown)
+    return _HARMFUL.sub(lambda found: _escaped(found[0]), shown)
 
 
 def one_line(text: object) -> str:
@@ -97,8 +102,6 @@ def ask(on: "Console", question: str) -> str:
 
 def _escaped(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
-        code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 

@@ -10,6 +10,19 @@ LONGEST = 4000
 """Characters of one message. What a tool or a file says of itself may be of any length, and is kept, sent and shown."""
 
 
+def readable(text: str) -> str:
+    """Return text that has a UTF-8 form: bytes of file names that have none, and half characters, are written as escapes.
+
+    Messages name files, and are written to ledgers, records and logs that are UTF-8.
+    """
+    if text.isascii():
+        return text
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character that stands for no byte
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
 def shortened(text: str, most: int = LONGEST) -> str:
     """Return the text, cut where it is very long, with how much is left out."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters)"
@@ -26,8 +39,8 @@ class SuperlinkError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         """Keep both parts, so that an interface can show the hint apart."""
         super().__init__(message, hint)
-        self.message = shortened(message).rstrip(".")
-        self.hint = shortened(hint).rstrip(".")
+        self.message = readable(shortened(message)).rstrip(".")
+        self.hint = readable(shortened(hint)).rstrip(".")
 
     def __str__(self) -> str:
         """Return the message and the hint as one or two sentences."""

@@ -4,7 +4,7 @@ import asyncio
 import traceback
 from dataclasses import dataclass
 
-from tools.errors import shortened
+from tools.errors import readable, shortened
 
 _LINE = 500
 _LINES = 120
@@ -32,7 +32,8 @@ class Fault:
             error: as it was caught.
             file: the tool's source file.
         """
-        return cls(told(error), _place(error, file), _bounded("".join(traceback.format_exception(error))))
+        trace = _bounded("".join(traceback.format_exception(error)))
+        return cls(readable(told(error)), readable(_place(error, file)), readable(trace))
 
 
 def told(error: BaseException) -> str:

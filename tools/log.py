@@ -25,7 +25,7 @@ class LogFile(logging.FileHandler):
     def __init__(self) -> None:
         """Choose the file; it is opened when there is something to write."""
         # Not from the settings: a settings file that cannot be read is among the things that are logged.
-        home = Path(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink")).expanduser().absolute()
+        home = Path(os.path.expanduser(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink"))).absolute()
         self.file, self.broken = home / "superlink.log", False
         super().__init__(self.file, encoding="utf-8", errors="backslashreplace", delay=True)
         self.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))

@@ -12,7 +12,7 @@ from typing import Any
 from tools.base import Tool
 from tools.errors import DeclarationInvalid, SuperlinkError
 from tools.faults import Fault, stops_the_program
-from tools.settings import settings
+from tools.settings import expanded, settings
 
 AnyTool = Tool[..., Any]
 
@@ -93,7 +93,7 @@ def file_tools(file: Path) -> list[AnyTool]:
     Raises:
         DeclarationInvalid: when there is no such file, it fails, or it defines no tool.
     """
-    file = file.expanduser().absolute()
+    file = expanded(file).absolute()
     if not file.is_file():
         raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
     try:

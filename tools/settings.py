@@ -106,6 +106,18 @@ class Settings:
             raise SettingsInvalid(f"There is no role {name!r}", f"Roles are {', '.join(sorted(self.roles))}") from None
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with its "~" replaced.
+
+    Raises:
+        SettingsInvalid: when that home folder is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no such user, or one without an entry and without HOME
+        raise SettingsInvalid(f"{path}: this home folder is not known", "Write the path without ~, or set HOME") from error
+
+
 @cache
 def settings() -> Settings:
     """Read the settings once; `settings.cache_clear()` reads them anew.
@@ -113,7 +125,7 @@ def settings() -> Settings:
     Raises:
         SettingsInvalid: for unknown names and unusable values, naming where they stand.
     """
-    home = Path(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink")).expanduser().absolute()
+    home = expanded(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink")).absolute()
     file = home / "settings.toml"
     values = _read(file)
     roles = _roles(values.pop("roles", {}), f"[roles] in {file}")
@@ -176,9 +188,9 @@ def _convert(name: str, value: Any, where: str) -> Any:
                 return {"0": False, "1": True, "false": False, "true": True}[str(value).lower()]
             case "tools":
                 files = value.split(os.pathsep) if isinstance(value, str) else value
-                return tuple(str(Path(file).expanduser()) for file in files)
+                return tuple(str(expanded(file)) for file in files)
             case "models":
-                return Path(value).expanduser().absolute()
+                return expanded(value).absolute()
             case _:
                 return os.path.expanduser(str(value))
     except (TypeError, ValueError, KeyError, OverflowError) as error:

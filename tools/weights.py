@@ -21,7 +21,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 from tools.atomic import write
 from tools.errors import MediaError, SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.hashing import files_of, forget, sha256_of
-from tools.settings import settings
+from tools.settings import expanded, settings
 from tools.store import WeightsUsed
 from tools.values.files import read_source
 
@@ -234,7 +234,7 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
         SettingsInvalid: for an id that is taken or malformed, or an unknown role.
         WeightsMissing: when there is nothing at the path.
     """
-    place = Path(path).expanduser().absolute()
+    place = expanded(path).absolute()
     if not place.exists():
         raise WeightsMissing(f"There is no file or folder {place}", "Check the path")
     if not _ID.fullmatch(weights_id) or weights_id in catalogue():

@@ -122,8 +122,9 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take the bar away."""
-        self.bar.stop()
+        """Take the bar away, if there is one."""
+        if self.task is not None:
+            self.bar.stop()
 
     def told(self, event: dict[str, Any]) -> None:
         """Show one event."""

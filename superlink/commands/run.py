@@ -158,9 +158,9 @@ class _Work:
         record: dict[str, Any] = done["record"]
         self.screen.print(done["answer"])
         folder = given.out / item.name if len(self.items) > 1 else given.out
-        if record["outputs"]:
+        if any("refs" in step or "error" in step for step in record["steps"]):  # how it failed is a result, too
             files = write_results(folder, record, self.store)
-            self.screen.print(f"{len(files)} files in {one_line(folder)}", style="dim")
+            self.screen.print(f"{len(files)} file{'s' * (len(files) > 1)} in {one_line(folder)}", style="dim")
         if record["steps"] and not record["problems"]:
             self.plan = self.plan or Plan.load(record["plan"])
             self.approved.add(record["hash"])

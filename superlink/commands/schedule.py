@@ -61,10 +61,11 @@ def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
     from flows.annotate import agreed
     from flows.budget import Budget
     from flows.deploy import schedule as deploy
+    from tools.settings import expanded
 
     Budget.of(given.budget)  # a limit that cannot be read is better told now than at night
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
-    source = given.source if "://" in given.source else str(Path(given.source).expanduser().absolute())
+    source = given.source if "://" in given.source else str(expanded(given.source).absolute())
     with Progress(screen) as progress:
         plan = agreed(
             given.request, source, given.out, plan=Plan.load(given.plan) if given.plan else None, planner=make_planner(given),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
+from superlink.terminal import say
 
 PASSWORD = "SUPERLINK_PASSWORD"
 """Environment variable that holds the page's password."""
@@ -69,6 +70,7 @@ def _password(given: argparse.Namespace) -> str | None:
         SettingsInvalid: it is empty, or the file cannot be read.
     """
     from tools.errors import SettingsInvalid
+    from tools.settings import expanded
 
     # Taken out, so that the programs which tools start do not get it.
     password = os.environ.pop(PASSWORD, None)
@@ -77,11 +79,11 @@ def _password(given: argparse.Namespace) -> str | None:
             raise SettingsInvalid("--password asks on a terminal, and there is none", f"Use --password-file or {PASSWORD}")
         password = getpass.getpass("Password for visitors: ")
     elif given.password is not None:
-        print(f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not", file=sys.stderr)
+        say(f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not", error=True)
         password = given.password
     elif given.password_file:
         try:
-            password = (given.password_file.expanduser().read_text(encoding="utf-8").splitlines() or [""])[0]
+            password = (expanded(given.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsInvalid(f"{given.password_file} cannot be read: {error}", "Give a file of one line") from error
     if password is not None and not password.strip():

@@ -16,6 +16,8 @@ from tests.agents.fakes import TOOLS, picture
 from tools import Audio, Detections, Image, Number, Poses, Segment, Store, Text, Transcript, Value
 
 Answered = Callable[..., str]
+results: list[str] = []
+"""How the answers of a test came out."""
 
 
 def boxes(*labels: str, ids: list[int] | None = None) -> Detections:
@@ -29,8 +31,11 @@ def boxes(*labels: str, ids: list[int] | None = None) -> Detections:
 def answered(tmp_path: Path) -> Answered:
     """The answer to steps of these tools with these values; every value is an output."""
     store = Store(tmp_path)
+    results.clear()
 
-    def answer(*made: tuple[str, dict[str, Any], Value | list[Value]], outputs: list[str] | None = None) -> str:
+    def answer(
+        *made: tuple[str, dict[str, Any], Value | list[Value]], outputs: list[str] | None = None, image: Value | None = None
+    ) -> str:
         steps = tuple(Step(id=f"s{n}", tool=tool, args=args) for n, (tool, args, _) in enumerate(made, 1))
         outcomes: dict[str, Any] = {}
         for n, (tool, _, value) in enumerate(made, 1):
@@ -38,7 +43,11 @@ def answered(tmp_path: Path) -> Answered:
             outcomes[f"s{n}"] = {"state": "finished", "tool": tool, "seconds": 0.0, "refs": refs}
         plan = Plan(steps=steps, outputs=tuple(outputs or [f"$s{len(made)}"]))
         state: State = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes}
-        return compose(state, store, cards_of(TOOLS))
+        if image is not None:
+            state["given"] = {"image": {"refs": store.put(image), "known": {"kind": image.kind, "many": False, "frame": "image"}}}
+        made_up = compose(state, store, cards_of(TOOLS))
+        results.append(made_up.result)
+        return made_up.text
 
     return answer
 
@@ -54,6 +63,39 @@ def test_what_was_found(answered: Answered) -> None:
         == "Followed 2 through the video (car 3 boxes)."
     )
     assert answered(("pose", {}, Poses.empty((4, 4)))) == "Found the poses of 0 people."
+
+
+def test_edits_are_counted(answered: Answered) -> None:
+    seen, done = picture(30, 20), picture(30, 21)
+    regions = {"image": "$image", "regions": "$s1"}
+    redact = ("redact", {**regions, "how": "pixelate"})
+    find = ("detect", {"image": "$image", "labels": ["face"]})
+    assert answered((*find, boxes(*["face"] * 4)), (*redact, done), image=seen) == "Pixelated 4 faces: a picture, 30×21 pixels."
+    assert answered((*find, boxes("face")), ("remove", regions, done), image=seen) == "Removed 1 face: a picture, 30×21 pixels."
+    assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith("Pixelated 3 (car 2, person 1): a picture")
+    walk = boxes(*["person"] * 9, ids=[1, 1, 1, 2, 2, 2, 2, 2, 1])
+    assert answered((*find, walk), ("redact", regions, done)).startswith("Blurred 2 people: ")
+    found = (*find, boxes("dog", "dog"))
+    assert answered(found, ("crop", regions, [picture(), picture(3)])) == "Cut out 2 dogs: 2 pictures."
+    assert results == ["done"] * 5
+
+
+def test_what_changed_nothing_is_not_told_as_done(answered: Answered) -> None:
+    seen = picture(30, 20)
+    redact = ("redact", {"image": "$image", "regions": "$s1"})
+    find = ("detect", {"image": "$image", "labels": ["face", "license plate"]})
+    none = "No face or license plate found, so nothing was "
+    assert answered((*find, boxes()), (*redact, seen), image=seen) == f"{none}blurred; the picture is unchanged."
+    assert answered((*find, boxes()), ("crop", redact[1], [])) == f"{none}cut out."
+    assert answered((*find, boxes("face")), (*redact, seen), image=seen) == "redact changed nothing; the picture is unchanged."
+    assert answered(("blur", {"image": "$image"}, seen), image=seen) == "blur changed nothing; the picture is unchanged."
+    assert answered((*find, boxes())).startswith("Found none")
+    assert answered(("pose", {}, Poses.empty((4, 4)))) and answered(("read", {}, Transcript(())))
+    assert answered(("ask", {}, [Text(""), Text(" ")]))
+    assert results == ["nothing"] * 8
+    assert answered((*find, boxes()), ("count", {"regions": "$s1"}, Number(0))) and results[-1] == "done"  # none is an answer
+    assert answered((*find, boxes()), (*redact, seen), ("read", {}, Text("EXIT")), outputs=["$s2", "$s3"], image=seen)
+    assert results[-1] == "done"
 
 
 def test_numbers_say_what_they_count(answered: Answered) -> None:

@@ -164,7 +164,7 @@ def test_an_edited_plan_is_checked_again(opened: Open) -> None:
     edited["outputs"] = []
     events = list(session.resume({"action": "edit", "plan": edited}))
     assert names(events)[0] == "plan" and names(events)[-1] == "done"
-    assert events[-1]["answer"] == "Made 1 picture with crop (s2)."
+    assert events[-1]["answer"] == "Cut out 1 cat: 1 picture."
     assert len(session.planner.asked) == 1  # type: ignore[attr-defined]
 
 
@@ -361,3 +361,29 @@ def test_the_order_of_the_plan_says_which_result_is_newer(opened: Open) -> None:
     list(session.start("three"))
     done = list(session.start("and again"))[-1]
     assert done["record"]["plan"]["steps"][0]["args"] == {"text": "$s3"}
+
+
+def test_a_warned_plan_waits_for_a_person(opened: Open) -> None:
+    session = opened(plan(DOGS))
+    events = list(session.start("find the dogs and blur them", {"image": picture(), "note": Text("hi")}))
+    assert names(events) == ["plan", "approval"]
+    told = [warning["message"] for warning in events[-1]["warnings"]]
+    assert len(told) == 2 and events[0]["warnings"] == events[-1]["warnings"]
+    assert "no step uses $note" in told[0] and 'says "blur"' in told[1]
+    done = list(session.resume({"action": "accept"}))[-1]
+    assert done["result"] == "done" and "Left out" not in done["answer"] and len(done["record"]["warnings"]) == 2
+
+
+def test_yes_says_what_was_left_out(opened: Open) -> None:
+    session = opened(plan(DOGS), policy=Policy(yes=True))
+    events = list(session.start("find the dogs and blur them", {"image": picture()}))
+    assert events[0]["warnings"] and names(events)[-1] == "done"
+    assert events[-1]["result"] == "partly"
+    assert events[-1]["answer"].endswith('Left out: the request says "blur", and no step does (blur would).')
+
+
+def test_a_plan_approved_before_does_not_wait(opened: Open) -> None:
+    first = opened(plan(DOGS))
+    waiting = list(first.start("blur the dogs", {"image": picture()}))[-1]
+    session = opened(plan(DOGS), policy=Policy(approved=frozenset({waiting["hash"]})), thread="another")
+    assert names(list(session.start("blur the dogs", {"image": picture()})))[-1] == "done"

@@ -1,11 +1,14 @@
 """Whatever goes wrong ends in one sentence, a status and a log; no traceback reaches a person who did not ask for it."""
 
 import argparse
+import json
 import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from agents.plan import Plan
 from superlink.cli import FAULT, main
 from superlink.commands import tools as command
 
@@ -111,6 +114,73 @@ def test_a_hostile_file_of_requests_or_plan_is_told(
     told.append(capsys.readouterr().err)
     for err in told:
         assert f"{name}\\x1b[31m" in err and "\x1b" not in err and err.count("\n") == 1 and len(err) < 2000, err
+
+
+STEP = {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["x"]}}
+HOSTILE_STEPS: dict[str, dict[str, object]] = {
+    "tool": {"tool": "t" * 10**6},
+    "argument": {"args": {"y" * 10**6: 1}},
+    "reference": {"args": {"image": "$" + "z" * 10**6, "labels": ["x"]}},
+    "number": {"args": {"image": "$image", "labels": ["x"], "min_score": 10**400}},
+    "infinity": {"args": {"image": "$image", "labels": ["x"], "min_score": float("inf")}},
+    "id": {"id": "s\x1b[2J\n1"},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_STEPS)
+def test_a_hostile_plan_is_refused_in_few_words(
+    home: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, picture = tmp_path / "plan.json", tmp_path / "a.png"
+    file.write_text(json.dumps({"request": "", "steps": [{**STEP, **HOSTILE_STEPS[name]}], "outputs": ["$s1"]}))
+    Image.new("RGB", (8, 8)).save(picture)
+    assert main(["run", "x", str(picture), "--plan", str(file), "--yes", "--out", str(tmp_path / "out")]) == 1
+    out, err = capsys.readouterr()
+    assert len(out + err) < 5000 and "\x1b" not in out + err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [["tools", "--tools", "~nobody-has-this-name/own.py"],
+                                       ["annotate", "x", "~nobody-has-this-name/photos", "--out"]])  # fmt: skip
+def test_a_home_folder_that_is_not_known_is_told(
+    home: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, *[str(tmp_path / "out")] * (arguments[-1] == "--out")]) == 1
+    assert "this home folder is not known" in capsys.readouterr().err
+
+
+def test_a_plan_may_have_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({"steps": [STEP]}), encoding="utf-8-sig")
+    assert Plan.load(file).steps[0].tool == "detect"
+
+
+FAILING = """
+from tools import Text, tool
+
+@tool
+def spoil(text: Text) -> Text:
+    \"\"\"Spoil \x1b[31mit[/b].\"\"\"
+    raise ValueError("odd \x1b[2J" + "x" * 10**6)
+"""
+
+
+def test_a_fault_in_a_tool_is_told_logged_and_in_the_record(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own, words, file, out = tmp_path / "own.py", tmp_path / "a.txt", tmp_path / "plan.json", tmp_path / "e[/b]x"
+    own.write_text(FAILING)
+    words.write_text("words")
+    file.write_text(json.dumps({"steps": [{"id": "s1", "tool": "spoil", "args": {"text": "$text"}}], "outputs": ["$s1"]}))
+    given = ["run", "x", str(words), "--plan", str(file), "--yes", "--tools", str(own), "--out", str(out)]
+    assert main(given) == 1
+    told, _ = capsys.readouterr()
+    assert f"It was raised in {own}, line 7, in spoil" in told and "Traceback" not in told
+    assert "\x1b" not in told and len(told) < 9000 and f"1 file in {out}" in told
+    (step,) = json.loads((out / "record.json").read_text())["steps"]
+    for kept in (step["error"]["traceback"], (home / "superlink.log").read_text()):
+        assert f'File "{own}", line 7, in spoil' in kept and len(kept) < 70_000
+    assert main([*given, "--debug"]) == 1
+    assert f'File "{own}", line 7, in spoil' in capsys.readouterr().err
 
 
 def test_a_request_that_the_locale_could_not_decode_is_read_as_utf_8() -> None:

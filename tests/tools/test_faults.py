@@ -131,6 +131,11 @@ def test_what_a_tools_file_prints_is_no_output_of_ours(tmp_path: Path, capsys: p
     assert not out and err == "loading\n"
 
 
-def test_every_error_is_bounded() -> None:
+def test_every_error_is_bounded_and_has_a_utf_8_form(store: Store) -> None:
     error = SuperlinkError("x" * 10**6, "y" * 10**6)
     assert len(str(error)) < 9000
+    for text, shown in (("a\udcff.jpg", "a\\xff.jpg"), ("gr\udcc3\udcbcn", "grün"), ("\ud800", "\\ud800"), ("grün", "grün")):
+        assert SuperlinkError(text, text).message == SuperlinkError(text, text).hint == shown
+        told = failure(store, ValueError(text))
+        (told.message + told.hint + told.traceback).encode()
+        assert told.message.endswith(f"ValueError: {shown}")
