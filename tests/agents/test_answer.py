@@ -144,7 +144,7 @@ def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
     def told(**given: Any) -> str:
         state: Any = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes,
                       "given": {name: {"refs": refs, "known": {}} for name, refs in given.items()}}  # fmt: skip
-        return compose(state, store, cards_of(TOOLS))
+        return compose(state, store, cards_of(TOOLS)).text
 
     assert told(image=one) == "A cat."
     assert told(image=three).startswith("A cat.\nOf the 3 pages or frames of image, only the first was worked on.")
