@@ -51,7 +51,7 @@ from tools.settings import settings  # noqa: E402
 
 TOOLS = ROOT / "tests" / "flows" / "finding.py"
 FORMATS = ["jsonl", "coco", "mirror", "yolo"]
-FEW, ALL = 8, 40
+FEW, ALL, PICTURES = 8, 40, 4
 STEPS = {"s1": "bright", "s2": "darken"}
 PLAN = {
     "request": "darken the bright parts", "outputs": ["$s2"],
@@ -103,7 +103,7 @@ class Bench:
 
     def run(self, out: Path) -> list[str]:
         """Arguments of the same for four pictures, one by one."""
-        pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(4)]
+        pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)]
         return ["run", "darken the bright parts", *pictures, "--plan", str(self.folder / "plan.json"), "--tools", str(TOOLS),
                 "--yes", "--out", str(out)]  # fmt: skip
 
@@ -150,6 +150,10 @@ class Bench:
             raise SystemExit(f"A command ended with {status}:\n{(self.folder / 'output.txt').read_text()[-3000:]}")
         return os.WIFSIGNALED(status)
 
+    def strike(self, child: int, seconds: float) -> bool:
+        """Kill a process at a random moment of so many seconds, or let one in four live; False when it had ended."""
+        return self.killed(child, self.rng.random() * seconds) if self.rng.random() < 0.75 else _ended(child)
+
     def calls(self) -> list[tuple[str, str]]:
         """Tool and picture of every call that ended."""
         if not self.log.exists():
@@ -173,7 +177,7 @@ def pixels(file: Path) -> str:
 
 
 def kill_annotate(bench: Bench, kills: int) -> Tally:
-    """Runs over all pictures, in a folder that has the exports of a run over a few."""
+    """Kill runs over all pictures, in a folder that has the exports of a run over a few."""
     tally = Tally()
     seconds = 60.0
     for number in range(2):  # the first is slower
@@ -196,7 +200,16 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'")}  # fmt: skip
             ledger.close()
             child = bench.begun(folder / "home", bench.annotate(folder / "out"))
-            alive = bench.killed(child, bench.rng.random() * seconds) if tally.kills < kills else _ended(child)
+            working = 2 * ALL - len(set(bench.calls()))
+            if tally.kills >= kills:
+                alive = _ended(child)
+            elif working > 1 and bench.rng.random() < 0.5:  # at one of the calls
+                wanted, late = before + bench.rng.randint(1, working // 2), time.monotonic() + 60
+                while len(bench.calls()) < wanted and time.monotonic() < late:
+                    time.sleep(0.0005)
+                alive = bench.killed(child, bench.rng.random() * 0.02)
+            else:
+                alive = bench.strike(child, seconds)
             calls = bench.calls()
             tally.doubled += len(noted & set(calls[before:]))
             before = len(calls)
@@ -206,7 +219,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 break
             tally.kills += 1
             fresh = sum(states[name] == new[name] for name in FORMATS)
-            tally.moments["in the exports" if fresh else "before the exports"] += 1
+            tally.moments["work" if len(set(calls)) < 2 * ALL else "exports" if fresh < len(FORMATS) else "rerun"] += 1
         tally.ended += 1
         ledger = Ledger.existing(folder / "out")
         [(works, bases)] = ledger.db.execute("SELECT count(*), count(DISTINCT base) FROM works")
@@ -225,7 +238,7 @@ def _ended(child: int) -> bool:
 
 
 def kill_export(bench: Bench, kills: int) -> Tally:
-    """Exports of two runs in turn, into the same folder."""
+    """Kill exports of two runs in turn, into the same folder."""
     tally = Tally()
     home = bench.folder / "export home"
     bench.alone(home, bench.annotate(bench.folder / "few", "--limit", str(FEW)))
@@ -254,7 +267,7 @@ def kill_export(bench: Bench, kills: int) -> Tally:
         if alive:
             tally.kills += 1
             litter = any(path.name.startswith(".superlink-") for path in to.iterdir())
-            tally.moments["at the exchange" if aimed and litter else "elsewhere"] += 1
+            tally.moments["exchange" if litter else "elsewhere"] += 1
             bench.alone(home, commands[new])
         tally.ended += 1
         states = {name: tree(to / name) for name in FORMATS}
@@ -266,13 +279,13 @@ def kill_export(bench: Bench, kills: int) -> Tally:
 
 
 def kill_run(bench: Bench, kills: int) -> Tally:
-    """One plan over four pictures, its results written to a folder."""
+    """Kill one plan over a few pictures, whose results are written to a folder."""
     tally = Tally()
     alone = bench.folder / "run alone"
     seconds = min(bench.alone(bench.folder / "first", bench.run(bench.folder / "first")),
                   bench.alone(alone / "home", bench.run(alone / "results")))  # fmt: skip
     whole = tree(alone / "results", "record.json")
-    contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(4)}
+    contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)}
     rounds = 0
     while tally.kills < kills:
         rounds += 1
@@ -282,7 +295,7 @@ def kill_run(bench: Bench, kills: int) -> Tally:
         while True:
             noted = _noted(folder / "home")
             child = bench.begun(folder / "home", bench.run(folder / "results"))
-            alive = bench.killed(child, bench.rng.random() * seconds) if tally.kills < kills else _ended(child)
+            alive = bench.strike(child, seconds) if tally.kills < kills else _ended(child)
             calls = bench.calls()
             tally.doubled += len(noted & Counter(calls[before:]).keys())
             before = len(calls)
@@ -291,7 +304,7 @@ def kill_run(bench: Bench, kills: int) -> Tally:
             if not alive:
                 break
             tally.kills += 1
-            tally.moments["in the results" if state else "before the results"] += 1
+            tally.moments["work" if len(set(calls)) < 2 * PICTURES else "results" if len(state) < len(whole) else "rerun"] += 1
         tally.ended += 1
         tally.lost += len({(tool, content) for tool in STEPS.values() for content in contents} - set(bench.calls()))
         tally.other += tree(folder / "results", "record.json") != whole
@@ -323,7 +336,7 @@ def _noted(home: Path) -> set[tuple[str, str]]:
             picture = store.get(ref)
             assert isinstance(picture, Image)
             seen = hashlib.sha256(picture.pixels).hexdigest()
-            found |= {(step["tool"], seen) for step in record["steps"] if step["state"] == "finished"}
+            found |= {(str(step["tool"]), seen) for step in record["steps"] if step["state"] == "finished"}
     return found
 
 
