@@ -122,7 +122,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
     limits = Budget.of(budget)
     tell: Told = told or (lambda event: None)
     try:
-        with _held(out):
+        with held(out):
             job, pending, summary = prepare(request, source, out, plan, planner, tools, retry_failed, limit, routing,
                                             store, relocate, tell)  # fmt: skip
             ledger = opened(job)[0]
@@ -139,6 +139,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
                     _counted(ledger, summary)
                 _export(ledger, Store(job.store), out, formats, summary, tell)
             summary.damaged = list(ledger.reopened().values())
+            ledger.close()  # its log goes into the file, which may then be copied alone
             summary.seconds = time.monotonic() - began
             return summary
     except WriteError as error:
@@ -158,7 +159,7 @@ def agreed(request: str, source: str, out: Path, *, plan: Plan | None = None, pl
     Raises:
         SourceError, PlanRefused, AnnotateError: as of `annotate`.
     """
-    with _held(out):
+    with held(out):
         prepare(request, source, out, plan, planner, tools, False, None, routing, "", False, told or (lambda event: None))
         ledger = Ledger(out / FILE)
         try:
@@ -169,7 +170,7 @@ def agreed(request: str, source: str, out: Path, *, plan: Plan | None = None, pl
 
 
 @contextmanager
-def _held(out: Path) -> Iterator[None]:
+def held(out: Path) -> Iterator[None]:
     """Keep other runs out of the folder."""
     out.mkdir(parents=True, exist_ok=True)
     try:

@@ -36,7 +36,12 @@ def finished(base: str, tool: str, refs: Refs, seconds: float) -> Work:
     weights = [{"id": name, "sha256": used[name]["sha256"]} for name in sorted(used)]
     roles = {role: name for role, name in settings().roles.items() if name in used}
     text = canonical_json(weights).decode()
-    return Work(_hash({"base": base, "weights": weights}), base, tool, text, canonical_json(roles).decode(), refs, seconds)
+    return Work(work_key(base, weights), base, tool, text, canonical_json(roles).decode(), refs, seconds)
+
+
+def work_key(base: str, weights: Any) -> str:
+    """The key of finished work: of its base, and id and sha256 of the weights that were used."""
+    return _hash({"base": base, "weights": weights})
 
 
 class Present:

@@ -352,7 +352,7 @@ class Ledger:
     def media_kinds(self) -> set[str]:
         """Kinds of the items that are done ("Image", "Audio", "Video")."""
         return {row[0] for row in self.db.execute(
-            "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND ref IS NOT NULL",
+            "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND json_valid(ref)",
             (self._signature,))}  # fmt: skip
 
     @property

@@ -8,12 +8,25 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
-from superlink.commands import annotate, export, models, plan, review, run, schedule, serve_flows, tools, ui, world
+from superlink.commands import (
+    annotate,
+    export,
+    models,
+    plan,
+    repair,
+    review,
+    run,
+    schedule,
+    serve_flows,
+    tools,
+    ui,
+    world,
+)
 from superlink.packages import foreign_packages
 from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
-COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, tools, models, ui, world)
+COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, world)
 
 FAULT = 70
 """Exit status for a fault of superlink itself (EX_SOFTWARE of sysexits.h)."""

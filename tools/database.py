@@ -4,12 +4,17 @@ SQLite reports a locked file, a damaged one and a full disk by the same exceptio
 result codes (https://www.sqlite.org/rescode.html), here and nowhere else.
 """
 
+import contextlib
+import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
+from tools.atomic import flush
 from tools.errors import SuperlinkError
 
 AGAIN = "give the same command again; it goes on where it stopped"
@@ -24,11 +29,9 @@ _WORDS = {
                               f"Make both writable (chmod u+w) and {AGAIN}"),  # fmt: skip
     sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk reports an error",
                            f"Check the disk, its quota and the space left, and {AGAIN}"),  # fmt: skip
-    sqlite3.SQLITE_CORRUPT: ("is damaged", ""),
     sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"Free some space and {AGAIN}"),
     sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"Check that its folder is there and its permissions, and {AGAIN}"),
     sqlite3.SQLITE_PROTOCOL: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
-    sqlite3.SQLITE_NOTADB: ("is damaged, or is no database", ""),
 }  # fmt: skip
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -50,17 +53,19 @@ def failure(error: sqlite3.Error | OSError, file: Path, name: str, repair: str,
     if isinstance(error, OSError):
         return kind(f"{name} {file} cannot be opened: {error.strerror or error}",
                     f"Check that its folder can be made and written, and {AGAIN}")  # fmt: skip
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        # Python itself finds text that is no UTF-8; SQLite does not look at it.
-        return damage(file, name, repair, str(error), kind) if "decode" in str(error) else None
-    primary = code & 0xFF
-    if primary in _DAMAGED:
+    if _is_damage(error):
         return damage(file, name, repair, str(error), kind)
-    if primary not in _WORDS:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code not in _WORDS:
         return None
-    happened, hint = _WORDS[primary]
+    happened, hint = _WORDS[code]
     return kind(f"{name} {file} {happened} ({error})", hint)
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    # Python itself finds text that is no UTF-8; SQLite does not look at it.
+    return "decode" in str(error) if code is None else code & 0xFF in _DAMAGED
 
 
 def damage(file: Path, name: str, repair: str, reason: str, kind: type[SuperlinkError] = SuperlinkError
@@ -199,3 +204,66 @@ def connect(file: Path, name: str, repair: str, kind: type[SuperlinkError] = Sup
         database.close()
         raise
     return database
+
+
+def examine(file: Path, name: str) -> list[str]:
+    """Look for damage in a whole database; nothing is changed.
+
+    Args:
+        file: the database.
+        name: what the file is to a person.
+
+    Returns:
+        What is wrong, at most twenty faults; nothing for a file that is sound.
+
+    Raises:
+        SuperlinkError: when the file cannot be looked at, such as for its permissions.
+    """
+    if not file.exists():
+        return ["it is missing"]
+    if not file.stat().st_size:
+        return ["it is empty"]
+    try:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            faults = [str(row[0]) for row in database.execute("PRAGMA integrity_check(20)")]
+            if faults != ["ok"]:
+                return [fault.removeprefix("*** in database main ***\n").splitlines()[0] for fault in faults]
+            # SQLite does not look at what a text holds; Python does when it reads one.
+            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                for _ in database.execute(f'SELECT * FROM "{table}"'):
+                    pass
+            return []
+    except sqlite3.Error as error:
+        if _is_damage(error):
+            return [str(error)]
+        raise failure(error, file, name, "superlink repair") or error from error
+
+
+def put_in_place(new: Path, file: Path) -> Path | None:
+    """Put a sound database in the place of a damaged one, which is kept beside it.
+
+    Args:
+        new: the sound one, closed, on the same disk.
+        file: the damaged one.
+
+    Returns:
+        Where the damaged one is now, with its log if it has one; None when there was none.
+
+    Raises:
+        OSError: when the folder cannot be written; the damaged one is then still in its place.
+    """
+    kept = None
+    log, index = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
+    if any(one.exists() and one.stat().st_size for one in (file, log)):
+        kept = file.with_name(f"{file.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}")
+        for old, place in ((file, kept), (log, kept.with_name(f"{kept.name}-wal"))):
+            if old.exists():
+                shutil.copy2(old, place)
+                flush(place)
+    flush(new)
+    # The log first: SQLite would play it back over the new file.
+    log.unlink(missing_ok=True)
+    index.unlink(missing_ok=True)
+    os.replace(new, file)
+    flush(file.parent)
+    return kept

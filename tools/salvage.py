@@ -6,6 +6,7 @@ https://www.sqlite.org/fileformat2.html
 """
 
 import sqlite3
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,10 +62,12 @@ def tables(database: sqlite3.Connection) -> dict[str, Table]:
     found = {}
     for name, sql in database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall():
         table = Table(own="WITHOUT ROWID" not in sql.upper())
-        for at, column, kind, required, default, key in database.execute(f'PRAGMA table_info("{name}")').fetchall():
+        info = database.execute(f'PRAGMA table_info("{name}")').fetchall()
+        keys = sum(bool(row[5]) for row in info)
+        for at, column, kind, required, default, key in info:
             table.columns.append(column)
             table.types.append(kind.upper())
-            alone = table.own and key and kind.upper() == "INTEGER"
+            alone = table.own and key and keys == 1 and kind.upper() == "INTEGER"
             table.required.append(bool(required) and not alone)
             table.defaults.append(None if default is None else database.execute(f"SELECT {default}").fetchone()[0])
             if alone:
@@ -290,8 +293,6 @@ def _value(kind: int, data: bytes) -> Any:
     if kind == 0:
         return None
     if kind == 7:
-        import struct
-
         return struct.unpack(">d", data)[0]
     if kind in (8, 9):
         return kind - 8

@@ -14,7 +14,7 @@ import numpy as np
 from agents.plan import reference, unescaped
 from agents.state import Refs
 from agents.wiring import uses
-from flows.ledger import Entry, Ledger, listed
+from flows.ledger import Entry, Ledger, listed, refs_in
 from tools.errors import StoreError, SuperlinkError
 from tools.store import Ref, Store
 from tools.values import Detections, Poses, Value
@@ -255,7 +255,7 @@ class Reading:
         row = self.ledger.db.execute(
             "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
         ).fetchone()
-        return [] if row is None else listed(json.loads(row[0]))
+        return [] if row is None else listed(refs_in(row[0]) or [])
 
 
 def with_area(value: Detections | Poses) -> Detections | Poses:

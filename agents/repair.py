@@ -1,0 +1,79 @@
+"""Repairs the memory of threads: the conversations of `superlink run` and of the page."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from tools.atomic import write_error
+from tools.database import examine, put_in_place
+from tools.salvage import Row, Salvage
+
+
+@dataclass
+class ThreadsRepair:
+    """What a repair found and did.
+
+    Attributes:
+        faults: in words; none when everything is sound.
+        kept: where the damaged file is now, if there was one.
+        threads: how many could be read.
+        states: how many of their states could be read.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    kept: Path | None = None
+    threads: int = 0
+    states: int = 0
+
+
+def repair_threads(file: Path) -> ThreadsRepair:
+    """Make a new memory of the states that can be read; a thread goes on from the latest of its own.
+
+    Args:
+        file: "threads.sqlite" of a home.
+
+    Raises:
+        SuperlinkError: when it is locked or cannot be read.
+        WriteError: when the new one cannot be written; the old one is untouched.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    if not any(one.exists() and one.stat().st_size for one in (file, log)):
+        return ThreadsRepair()  # there is nothing yet
+    found = ThreadsRepair(examine(file, "The memory of threads"))
+    draft = file.with_name(f".{file.name}.repair")
+    try:
+        draft.unlink(missing_ok=True)
+        with closing(sqlite3.connect(draft if found.faults else file)) as database:
+            saver = SqliteSaver(database)
+            if found.faults:
+                saver.setup()
+                salvage = Salvage(file, database)
+                for table, rows in (("checkpoints", salvage.rows("checkpoints")), ("writes", salvage.rows("writes"))):
+                    _insert(saver, salvage, table, rows)
+                for table, row in salvage.strays():
+                    _insert(saver, salvage, table, iter([row]))
+                database.commit()
+            found.threads, found.states = database.execute("SELECT count(DISTINCT thread_id), count(*) FROM checkpoints").fetchone()
+        if found.faults:
+            found.kept = put_in_place(draft, file)
+    except OSError as error:
+        raise write_error(error, file) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return found
+
+
+def _insert(saver: SqliteSaver, salvage: Salvage, table: str, rows: Iterator[Row]) -> None:
+    """Insert the rows whose content can be read: SQLite does not notice a changed byte in a value."""
+    columns = salvage.tables[table].columns
+    kind, value = columns.index("type"), columns.index("checkpoint" if table == "checkpoints" else "value")
+    for row in rows:
+        try:
+            saver.serde.loads_typed((row[kind], row[value]))
+        except Exception:  # whatever the decoder makes of damaged bytes
+            continue
+        saver.conn.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", row)

@@ -1,0 +1,56 @@
+"""``superlink repair``: takes up what can be read of a damaged ledger, or of the memory of threads."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from superlink.terminal import one_line, say
+
+
+def add(commands: Any) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("repair", help="recover what can be read of a damaged run, or of the memory of threads")
+    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR",
+                        help="the folder that superlink annotate wrote to (default: SUPERLINK_HOME, for its threads)")  # fmt: skip
+    parser.set_defaults(command=repair)
+
+
+def repair(given: argparse.Namespace) -> int:
+    """Repair one or the other, and say what was found, what was recovered, and what to do next."""
+    from tools.settings import settings
+
+    home = settings().home
+    if given.folder is None or given.folder.absolute() == home:
+        _threads(home / "threads.sqlite")
+    else:
+        _run(given.folder)
+    return 0
+
+
+def _threads(file: Path) -> None:
+    from agents.repair import repair_threads
+
+    done = repair_threads(file)
+    _tell(file, done.faults, done.kept)
+    say(f"{done.threads} threads with {done.states} states.")
+
+
+def _run(folder: Path) -> None:
+    from flows.ledger import FILE
+    from flows.repair import repair
+
+    done = repair(folder)
+    _tell(folder / FILE, done.faults, done.kept)
+    say(f"{done.items} items, {done.works} finished calls, {done.verdicts} verdicts of people.")
+    if done.again or (done.faults and not done.items):
+        what = f"The next run looks at {done.again} items again" if done.again else "The next run lists the items anew"
+        say(f"{what}; finished calls are not run again. Give the same superlink annotate command.")
+
+
+def _tell(file: Path, faults: list[str], kept: Path | None) -> None:
+    if not faults:
+        say(f"{one_line(file)} is sound.")
+    for fault in faults:
+        say(f"{one_line(file)}: {one_line(fault)}")
+    if kept is not None:
+        say(f"The damaged file is kept as {one_line(kept)}.")

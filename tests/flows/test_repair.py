@@ -1,0 +1,269 @@
+"""A damaged ledger is repaired: what can be read is kept, what is lost is run again, and nothing is thrown away."""
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.plan import Plan
+from flows.keys import work_key
+from flows.ledger import FILE, Ledger, LedgerError, StepRow, Work
+from flows.repair import repair
+from flows.source import Item
+from superlink.cli import main
+from tests.flows.conftest import DARKEN, FIND, TOOLS, Run
+from tools import Text
+from tools.errors import SuperlinkError
+from tools.store import Store
+
+PAGE = 4096
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a run with many done items, a verdict on every tenth, and its store."""
+    folder = tmp_path_factory.mktemp("sound")
+    store = Store(folder / "store")
+    ledger = Ledger(folder / "out" / FILE)
+    ledger.note(plan=FIND, signature="sig", request=FIND["request"], store=store.url, approved=[Plan.load(FIND).hash])
+    ledger.take([Item(f"{n:04}.jpg", f"/photos/{n:04}.jpg", n, str(n)) for n in range(COUNT)])
+    value = store.put(Text("found"))
+    ref: Any = {"kind": "Image", "sha256": "ab" * 32, "media_type": "image/png", "bytes": 5, "summary": {"width": 5, "height": 5}}
+    numbers = range(1, COUNT + 1)
+    ledger.opened(dict.fromkeys(numbers, ref))
+    ledger.record([Work(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
+                  [StepRow(n, "s1", "finished", work_key(f"base {n}", []), seconds=1.0) for n in numbers])  # fmt: skip
+    ledger.settle([(n, "done", "", "") for n in numbers], "sig")
+    with ledger.writing():
+        ledger.db.executemany(
+            "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct, who) "
+            "VALUES (?, 's1', ?, 0, 'dog', 0.5, 'audit', 'corrected', 'cat', 'ann')",
+            [(n, value["sha256"]) for n in range(10, COUNT + 1, 10)])  # fmt: skip
+    ledger.close()
+    return folder
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path, home: Path) -> Path:
+    return shutil.copytree(sound / "out", tmp_path / "out")
+
+
+def contents(folder: Path) -> dict[str, set[Any]]:
+    db = sqlite3.connect(folder / FILE)
+    found = {table: set(db.execute(f"SELECT * FROM {table}").fetchall()) for table in ("facts", "items", "steps", "works", "review")}
+    assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    db.close()
+    return found
+
+
+def damage(folder: Path, how: Callable[[bytearray], Any]) -> bytes:
+    data = bytearray((folder / FILE).read_bytes())
+    how(data)
+    (folder / FILE).write_bytes(data)
+    return bytes(data)
+
+
+def roots(folder: Path) -> dict[str, int]:
+    db = sqlite3.connect(folder / FILE)
+    found = dict(db.execute("SELECT name, rootpage FROM sqlite_master WHERE rootpage").fetchall())
+    db.close()
+    return found
+
+
+def test_a_sound_ledger_is_left_alone(folder: Path) -> None:
+    before = (folder / FILE).read_bytes()
+    done = repair(folder)
+    assert (done.faults, done.kept, done.items, done.works, done.verdicts, done.again) == ([], None, COUNT, COUNT, COUNT // 10, 0)
+    assert (folder / FILE).read_bytes() == before and set(os.listdir(folder)) <= {FILE, ".lock"}
+
+
+@pytest.mark.parametrize("name", ["facts", "items", "steps", "works", "review", "works_base", "sqlite_autoindex_items_1"])
+def test_a_lost_root_page(folder: Path, name: str) -> None:
+    before = contents(folder)
+    at = (roots(folder)[name] - 1) * PAGE
+    data = damage(folder, lambda data: data.__setitem__(slice(at, at + 12), b"\xff" * 12))
+    done = repair(folder)
+    assert done.faults and done.kept is not None and done.kept.read_bytes() == data
+    after = contents(folder)
+    assert after["review"] == before["review"] and {row[1] for row in after["items"]} == {row[1] for row in before["items"]}
+    if name == "facts":  # all of them are on this one page
+        assert not after["facts"] - {("signature", '"sig"')} and done.again == COUNT
+        return
+    # Rows of a table without row numbers lie in its inner pages, too.
+    lost = {table: len(before[table] - after[table]) for table in before}
+    assert lost["facts"] == 0 and sum(lost[table] for table in ("items", "steps", "works")) <= 3 * done.again
+    assert done.again < 30 and done.works > COUNT - 30
+    assert repair(folder).faults == []
+
+
+def test_each_page_that_is_damaged_costs_no_other(sound: Path, folder: Path) -> None:
+    whole = (folder / FILE).read_bytes()
+    before = contents(folder)
+    for page in range(0, len(whole) // PAGE, 9):
+        (folder / FILE).write_bytes(whole)
+        random.seed(page)
+        damage(folder, lambda data: data.__setitem__(slice(page * PAGE + 100, page * PAGE + 400), random.randbytes(300)))  # noqa: B023
+        repair(folder)
+        after = contents(folder)
+        assert {row[1] for row in after["items"]} | {row[1] for row in before["items"]} == {row[1] for row in before["items"]}
+        assert len(after["works"]) > COUNT - 60 and len(after["items"]) > COUNT - 60
+        assert after["works"] <= before["works"]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_ledger_that_was_cut_short(folder: Path, share: float) -> None:
+    before = contents(folder)
+    data = damage(folder, lambda data: data.__delitem__(slice(int(len(data) * share), None)))
+    done = repair(folder)
+    assert done.kept is not None and done.kept.read_bytes() == data
+    after = contents(folder)
+    assert after["works"] <= before["works"] and after["review"] <= before["review"]
+    assert done.items > COUNT * share / 4
+
+
+@pytest.mark.parametrize("content", [b"", b"no database " * 1000, bytes(9000)])
+def test_a_ledger_without_a_row(folder: Path, content: bytes) -> None:
+    (folder / "jsonl").mkdir()
+    (folder / "jsonl" / "provenance.json").write_text(json.dumps({"plan": FIND, "request": "find the bright parts"}))
+    (folder / FILE).write_bytes(content)
+    with pytest.raises(LedgerError, match="superlink repair"):
+        Ledger(folder / FILE)
+    done = repair(folder)
+    assert done.faults and done.items == 0
+    ledger = Ledger(folder / FILE)
+    assert ledger.plan == Plan.load(FIND) and ledger.fact("request") == "find the bright parts"
+    ledger.close()
+
+
+def test_a_ledger_that_is_missing(folder: Path) -> None:
+    with pytest.raises(LedgerError, match="There is no run in"):
+        repair(folder / "elsewhere")
+    assert not (folder / "elsewhere").exists()
+    (folder / FILE).unlink()
+    (folder / "failures.txt").touch()
+    assert repair(folder).faults == ["it is missing"]
+    assert contents(folder)["items"] == set()
+
+
+def test_the_log_of_a_killed_run_is_taken_up(folder: Path, tmp_path: Path) -> None:
+    db = sqlite3.connect(folder / FILE, isolation_level=None)
+    db.execute("UPDATE review SET verdict = 'accepted', correct = ''")
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    db.close()
+    data = damage(copy, lambda data: data.__setitem__(slice(PAGE, PAGE + 8), b"\xff" * 8))
+    log = (copy / f"{FILE}-wal").read_bytes()
+    done = repair(copy)
+    assert done.kept is not None and done.kept.read_bytes() == data
+    assert done.kept.with_name(f"{done.kept.name}-wal").read_bytes() == log and not (copy / f"{FILE}-wal").exists()
+    assert {row[8] for row in contents(copy)["review"]} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "fault", "again"),
+    [
+        ("UPDATE works SET refs = replace(refs, '{', '[') WHERE base = 'base 7'", "1 rows of works", 1),
+        ("UPDATE works SET base = 'base 7_' WHERE base = 'base 7'", "1 rows of works", 1),
+        ("UPDATE works SET weights = '[1]' WHERE base = 'base 7'", "1 rows of works", 1),
+        ("UPDATE items SET ref = '{' WHERE id = 7", "1 rows of items", 0),
+        ("UPDATE items SET ref = NULL WHERE id = 7", "1 items lack a result", 1),
+        ("DELETE FROM steps WHERE item = 7", "1 items lack a result", 1),
+        ("UPDATE steps SET work = 'none' WHERE item = 7", "1 items lack a result", 1),
+        ("UPDATE items SET state = 'dona' WHERE id = 7", "1 rows of items", 0),
+        ("UPDATE review SET verdict = 'eccepted' WHERE item = 10", "1 rows of review", 0),
+        ("UPDATE facts SET value = '{\"a\"' WHERE name = 'plan'", "its plan is lost", COUNT),
+        ("DELETE FROM facts WHERE name = 'signature'", "the signature of its plan is lost", 0),
+        ("UPDATE items SET name = CAST(x'ff' AS TEXT) WHERE id = 7", "Could not decode", 0),
+        ("DROP TABLE review", "table review is missing", 0),
+    ],
+)
+def test_a_row_that_sqlite_reads_without_a_doubt(folder: Path, sql: str, fault: str, again: int) -> None:
+    db = sqlite3.connect(folder / FILE)
+    db.execute(sql)
+    db.commit()
+    db.close()
+    done = repair(folder)
+    assert any(fault in said for said in done.faults) and done.again == again
+    assert repair(folder).faults == [] or again == COUNT
+
+
+def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound / "store", tmp_path / "store")
+    ledger = Ledger(folder / FILE)
+    ledger.note(store=str(tmp_path / "store"))
+    ledger.close()
+    assert repair(folder).faults == []
+    (value,) = (tmp_path / "store").glob("??/*")
+    value.write_bytes(b"fuond")
+    done = repair(folder)
+    assert f"{COUNT} values of finished calls are missing or damaged in the store" in done.faults[0]
+    assert done.again == COUNT and done.works == 0 and done.verdicts == COUNT // 10
+
+
+def test_a_store_that_is_not_there_says_nothing_of_its_values(folder: Path) -> None:
+    ledger = Ledger(folder / FILE)
+    ledger.note(store=str(folder / "not mounted"))
+    ledger.close()
+    assert repair(folder).faults == []
+
+
+def test_what_is_no_damage_is_not_repaired(folder: Path, tmp_path: Path) -> None:
+    db = sqlite3.connect(folder / FILE)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(LedgerError, match="newer superlink"):
+        repair(folder)
+    (tmp_path / "music").mkdir()
+    db = sqlite3.connect(tmp_path / "music" / FILE)
+    db.execute("CREATE TABLE songs (name)")
+    db.close()
+    with pytest.raises(LedgerError, match="another program's"):
+        repair(tmp_path / "music")
+    from flows.annotate import held
+
+    with held(folder), pytest.raises(SuperlinkError, match="Another run is working"):
+        repair(folder)
+
+
+def test_a_repair_that_cannot_be_written_changes_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = damage(folder, lambda data: data.__setitem__(slice(PAGE, PAGE + 8), b"\xff" * 8))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    with pytest.raises(SuperlinkError, match="disk is full"):
+        repair(folder)
+    assert (folder / FILE).read_bytes() == data and not (folder / ".repair").exists()
+
+
+def test_a_run_goes_on_after_its_repair(run: Run, pictures: Path, tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(pictures, DARKEN, formats=["mirror"])
+    shutil.copytree(tmp_path / "out" / "mirror", tmp_path / "before")
+    out = tmp_path / "out"
+    db = sqlite3.connect(out / FILE)
+    assert not (out / f"{FILE}-wal").exists()
+    ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'steps'").fetchall()
+    db.close()
+    damage(out, lambda data: data.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))
+    (tmp_path / "plan.json").write_text(Plan.load(DARKEN).dumps())
+    command = ["annotate", "", str(pictures), "--out", str(out), "--tools", TOOLS, "--yes", "--pilot", "0",
+               "--plan", str(tmp_path / "plan.json"), "--format", "mirror"]  # fmt: skip
+    assert main(["export", str(out), "mirror"]) == 1
+    told = capsys.readouterr().err
+    assert f"superlink repair {out}" in told and "is damaged" in told
+    assert main(["repair", str(out)]) == 0
+    told = capsys.readouterr().out
+    assert "12 items again; finished calls are not run again" in told and ".damaged-" in told
+    log.write_text("")
+    assert main(command) == 1  # of the three files that are no pictures
+    assert "12 of 15 done, 3 failed" in capsys.readouterr().out and log.read_text() == ""
+    for file in (tmp_path / "before").rglob("*.*"):
+        assert (out / "mirror" / file.relative_to(tmp_path / "before")).read_bytes() == file.read_bytes()
