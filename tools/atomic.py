@@ -9,7 +9,8 @@ import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -168,9 +169,26 @@ def lock(file: int, wait: bool = False) -> bool:
     return True
 
 
+def sweep(files: Iterable[Path], age: float = 0) -> None:
+    """Remove temporary files that were locked, and that no process holds any more.
+
+    Args:
+        files: temporary files of any process.
+        age: seconds since their last change; younger ones stay.
+    """
+    for left in files:
+        with contextlib.suppress(OSError):
+            file = os.open(left, os.O_RDONLY)
+            try:
+                if time.time() - os.fstat(file).st_mtime >= age and lock(file):
+                    left.unlink(missing_ok=True)
+            finally:
+                os.close(file)
+
+
 def _draft(place: Path, mode: int) -> tuple[Path, int]:
     """Make a temporary file beside a path, locked for as long as its descriptor is open."""
-    _sweep(place)
+    sweep(place.parent.glob(f"{prefix(place)}*.part"))
     while True:
         draft = place.with_name(f"{prefix(place)}{secrets.token_hex(4)}.part")
         file = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
@@ -178,18 +196,6 @@ def _draft(place: Path, mode: int) -> tuple[Path, int]:
         if os.fstat(file).st_nlink:  # not swept by another process between the two
             return draft, file
         os.close(file)
-
-
-def _sweep(place: Path) -> None:
-    """Remove temporary files that no process holds any more."""
-    for left in place.parent.glob(f"{prefix(place)}*.part"):
-        with contextlib.suppress(OSError):
-            file = os.open(left, os.O_RDONLY)
-            try:
-                if lock(file):
-                    left.unlink(missing_ok=True)
-            finally:
-                os.close(file)
 
 
 def _mode_of(path: Path) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NotRequired, TypedDict
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tools.atomic import write_error
+from tools.atomic import lock, sweep, write_error
 from tools.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.values import KINDS
 from tools.values.base import Value
@@ -19,6 +19,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 LAYOUT = 1
 """How values lie in a store: 1 is a folder for the first two digits of the hash, and a file of its whole hash in it."""
+_DRAFTS = ".drafts"
 _MARK = ".superlink-store"  # holds the layout; a store without one has the first
 _AGAIN = "The same superlink run or superlink annotate command makes it again"
 
@@ -79,7 +80,7 @@ class Store:
                              "Check the address; buckets need their fsspec package, such as s3fs") from error
         self._local = isinstance(self._files, LocalFileSystem)
         self._root = root.rstrip("/")
-        self._known = False
+        self._known = self._swept = False
 
     def check(self) -> None:
         """Make the store ready for values: its folder is made and can be written, and its layout is one that is known.
@@ -94,7 +95,7 @@ class Store:
             if not self._files.exists(mark):
                 self._files.pipe_file(mark, f"{LAYOUT}\n".encode())
             if self._local:
-                draft = Path(self._root, f".{uuid.uuid4().hex}.tmp")
+                draft = self._drafts() / uuid.uuid4().hex
                 draft.touch()
                 draft.unlink()
         except OSError as error:
@@ -123,7 +124,7 @@ class Store:
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
         """Store a value, unless its bytes are there already; damaged ones are written again.
 
-        On a local disk the bytes are written beside their place, flushed, and renamed, so that a crash leaves
+        On a local disk the bytes are written to a folder for drafts, flushed, and renamed, so that a crash leaves
         no half-written value.
 
         Raises:
@@ -234,9 +235,10 @@ class Store:
             return
         target = Path(place)
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{uuid.uuid4().hex}.tmp")
+        draft = self._drafts() / uuid.uuid4().hex
         try:
             with draft.open("wb") as file:
+                lock(file.fileno())
                 written, _ = _copy(stream, file)
                 if written != sha256:
                     raise _changed(place)
@@ -245,6 +247,15 @@ class Store:
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
+
+    def _drafts(self) -> Path:
+        """The folder where values are written before they get their place; what killed processes left there is removed."""
+        folder = Path(self._root, _DRAFTS)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self._swept:
+            sweep(folder.iterdir(), 60)  # one that is younger may be about to be locked
+            self._swept = True
+        return folder
 
     def _flush(self, file: int, target: Path) -> None:
         """Have the disk take a written file, given as its descriptor, before it gets its name."""

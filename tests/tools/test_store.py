@@ -1,6 +1,9 @@
 """The store: content-addressed, crash-proof, and distrustful."""
 
 import errno
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 
 from tools import Image, Store, Text, Video
+from tools.atomic import lock
 from tools.errors import StoreError, StoreUnusable
 from tools.store import Ref
 
@@ -124,6 +128,29 @@ def test_no_draft_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(StoreError, match="disk full"):
         Store(tmp_path).put(Text("hello"))
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+KILLED = """
+import os, signal, sys
+from tools import Store, Text
+os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+Store(sys.argv[1]).put(Text("hello"))
+"""
+
+
+def test_the_draft_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
+    [draft] = [file for file in tmp_path.rglob("*") if file.is_file()]
+    Store(tmp_path).put(Text("young"))
+    assert draft.exists()  # its process might be about to lock it
+    os.utime(draft, (0, 0))
+    with draft.open() as held:
+        lock(held.fileno())
+        Store(tmp_path).put(Text("held"))
+        assert draft.exists()
+    Store(tmp_path).put(Text("new"))
+    assert not draft.exists()
 
 
 def test_a_file_that_grows_while_it_is_stored_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
