@@ -94,7 +94,7 @@ def console(*, error: bool = False) -> "Console":
 def ask(on: "Console", question: str) -> str:
     """Ask a person on the terminal; the answer is in lower case, and empty where the input has ended."""
     try:
-        return on.input(f"{question} ").strip().lower()
+        return on.input(f"{question} ", markup=False, emoji=False).strip().lower()
     except EOFError:
         on.print()
         return ""

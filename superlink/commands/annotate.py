@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superlink.commands.options import add_planner, add_tools, make_planner, words
+from superlink.commands.options import add_planner, add_tools, make_planner, whole, words
 from superlink.terminal import ask, console, one_line, safe
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def add(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where ledger and exports go; the same again resumes")
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
     parser.add_argument("--yes", action="store_true", help="do not ask after the pilot")
-    parser.add_argument("--pilot", type=int, default=8, metavar="N", help="items to try first (default: 8; 0: none)")
+    parser.add_argument("--pilot", type=whole(0), default=8, metavar="N", help="items to try first (default: 8; 0: none)")
     parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
     parser.add_argument("--relocate", action="store_true", help="the files of the run in DIR were moved to SOURCE: keep what was done on them")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="so many items at most")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="so many items at most")
     add_work(parser)
     add_planner(parser)
     add_tools(parser)
@@ -43,8 +43,8 @@ def add(commands: Any) -> None:
 
 def add_work(parser: argparse.ArgumentParser) -> None:
     """Declare how the files are worked, and what is kept of it."""
-    parser.add_argument("--shard", type=_positive, default=64, metavar="N", help="items worked together (default: 64)")
-    parser.add_argument("--workers", type=_positive, default=1, metavar="N", help="processes at the same time (default: 1)")
+    parser.add_argument("--shard", type=whole(1), default=64, metavar="N", help="items worked together (default: 64)")
+    parser.add_argument("--workers", type=whole(1), default=1, metavar="N", help="processes at the same time (default: 1)")
     parser.add_argument("--runner", choices=("processes", "ray"), default="processes",
                         help="where they run: on this computer (default), or on Ray: its cluster at RAY_ADDRESS, or here")  # fmt: skip
     parser.add_argument("--budget", action="append", default=[], metavar="LIMIT",
@@ -197,13 +197,6 @@ def routing(given: argparse.Namespace) -> "Routing":
         bands[label] = (low, high)
     everywhere = bands.pop("", (0.25, 0.5))
     return Routing(everywhere, bands, given.audit)
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +44,27 @@ def words(text: str) -> str:
         return os.fsencode(text).decode() if any("\udc80" <= c <= "\udcff" for c in text) else text.encode().decode()
     except UnicodeError as error:
         raise argparse.ArgumentTypeError("the request is not UTF-8 text") from error
+
+
+def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
+    """The type of an option that takes a whole number between two."""
+
+    def number(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = least - 1
+        if not least <= found <= most:
+            between = f"from {least} to {most}" if most < 2**63 - 1 else f"of at least {least}" if found < least else "of 64 bits"
+            raise argparse.ArgumentTypeError(f"give a whole number {between}, not {shown(text)}")
+        return found
+
+    return number
+
+
+def shown(text: str) -> str:
+    """What was given, as an error repeats it."""
+    return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
 def load_tools(given: argparse.Namespace) -> "dict[str, Tool[..., Any]]":

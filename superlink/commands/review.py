@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from superlink.commands.options import shown, whole
 from superlink.terminal import one_line, say
 
 
@@ -11,12 +12,12 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("review", help="list and resolve the finds of a run that a person should look at")
     parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")
-    parser.add_argument("--accept", type=int, nargs="+", default=[], metavar="NUMBER", help="these are right")
-    parser.add_argument("--reject", type=int, nargs="+", default=[], metavar="NUMBER", help="nothing is there")
+    parser.add_argument("--accept", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="these are right")
+    parser.add_argument("--reject", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="nothing is there")
     parser.add_argument("--correct", nargs=2, action="append", default=[], metavar=("NUMBER", "LABEL"), help="it is something else")
     parser.add_argument("--label", default="", help="list only this label")
     parser.add_argument("--reason", default="", choices=["", "band", "audit"], help="list only these")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="list so many (default: 50)")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list so many (default: 50)")
     parser.add_argument("--all", action="store_true", help="list resolved ones, too")
     parser.set_defaults(command=review)
 
@@ -37,8 +38,8 @@ def review(given: argparse.Namespace) -> int:
         for number in given.reject:
             resolve(ledger, number, "rejected", who=who)
         for number, label in given.correct:
-            if not number.isdecimal():
-                raise ArgumentsInvalid("review", [f"--correct takes a number and a label, not {number!r}"])
+            if not number.isdecimal() or len(number) > 18:
+                raise ArgumentsInvalid("review", [f"--correct takes a number and a label, not {shown(number)}"])
             resolve(ledger, int(number), "corrected", label, who)
         if not (given.accept or given.reject or given.correct):
             for one in queue(ledger, given.label, given.reason, given.all, given.limit):

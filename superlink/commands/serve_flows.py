@@ -4,14 +4,15 @@ import argparse
 import shlex
 from typing import Any
 
+from superlink.commands.options import whole
 from superlink.terminal import say
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("serve-flows", help="run what superlink schedule has scheduled, with Prefect's dashboard")
-    parser.add_argument("--port", type=int, default=4200, help="of the dashboard, on this computer only (default: 4200)")
-    parser.add_argument("--accelerators", type=int, metavar="N",
+    parser.add_argument("--port", type=whole(1, 65535), default=4200, help="of the dashboard, on this computer only (default: 4200)")
+    parser.add_argument("--accelerators", type=whole(0), metavar="N",
                         help="how many shards may use accelerators at a time, over all workers of the server "
                         "(default: as many as this computer has)")  # fmt: skip
     parser.set_defaults(command=serve_flows)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner
+from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, whole
 from superlink.terminal import say
 
 PASSWORD = "SUPERLINK_PASSWORD"
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
         epilog=f"The password (user name: superlink) may also stand in the environment variable {PASSWORD}. It is "
         "required for any other host than this computer.",
     )
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=whole(0, 65535), default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on; default: this computer only")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         "every user of this computer",
     )  # fmt: skip
     given.add_argument("--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file")
-    parser.add_argument("--max-upload", type=_megabytes, default=2048, metavar="MB", help="most that is uploaded at once; default: 2048")
+    parser.add_argument("--max-upload", type=whole(1), default=2048, metavar="MB", help="most that is uploaded at once; default: 2048")
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)
@@ -89,10 +89,3 @@ def _password(given: argparse.Namespace) -> str | None:
     if password is not None and not password.strip():
         raise SettingsInvalid("the password is empty", "Give one, or leave it out to serve this computer only")
     return password
-
-
-def _megabytes(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

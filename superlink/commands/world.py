@@ -4,16 +4,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from superlink.commands.options import whole
 from superlink.terminal import one_line, say
 
 
 def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("world", help="draw pictures of the rendered world, with their truth in COCO's format")
-    parser.add_argument("--n", type=int, default=20, metavar="N", help="how many (default: 20)")
-    parser.add_argument("--seed", type=int, default=0, help="the first seed; the same seed gives the same picture")
+    parser.add_argument("--n", type=whole(1), default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument("--seed", type=whole(0), default=0, help="the first seed; the same seed gives the same picture")
     parser.add_argument("--split", default="test", help="train, val, test (default), compositions or shifted")
-    parser.add_argument("--size", type=int, default=512, metavar="PIXELS", help="height and width (default: 512)")
+    parser.add_argument("--size", type=whole(1), default=512, metavar="PIXELS", help="height and width (default: 512)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where images/ and annotations.json go")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="all of them on one picture, with masks, boxes and joints drawn over")
     parser.set_defaults(command=world)

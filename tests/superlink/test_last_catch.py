@@ -11,6 +11,7 @@ from PIL import Image
 from agents.plan import Plan
 from superlink.cli import FAULT, main
 from superlink.commands import tools as command
+from tools.errors import SettingsInvalid
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -190,3 +191,31 @@ def test_a_request_that_the_locale_could_not_decode_is_read_as_utf_8() -> None:
     for wrong in ("\udcff", "\ud800", "a\ud83d"):
         with pytest.raises(argparse.ArgumentTypeError, match="UTF-8"):
             words(wrong)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["review", "run", "--accept", "9" * 20],
+        ["review", "run", "--limit", "9" * 5000],
+        ["annotate", "x", "photos", "--out", "run", "--pilot", "-1"],
+        ["ui", "--port", "65536"],
+        ["world", "--n", "many"],
+    ],
+)
+def test_numbers_are_checked_on_the_command_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "give a whole number" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("editor", ["/no/such/editor", "false", ""])
+def test_an_editor_that_fails_is_told(editor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from superlink.commands.run import _edited
+
+    monkeypatch.setenv("EDITOR", editor)
+    with pytest.raises(SettingsInvalid, match="Name another in EDITOR"):
+        _edited({"steps": [STEP]})
+    monkeypatch.setenv("EDITOR", "true")
+    assert _edited({"steps": [STEP]}).steps[0].id == "s1"

@@ -96,3 +96,19 @@ def test_commands_print_by_no_other_way() -> None:
                 assert node.func.id != "Console", f"{file}:{node.lineno}: use superlink.terminal.console"
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert "[/]" not in node.value, f"{file}:{node.lineno}: the console takes no markup"
+
+
+def test_a_question_is_shown_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    answers = iter([" Y\n", None])
+
+    def typed() -> str:
+        answer = next(answers)
+        if answer is None:
+            raise EOFError
+        return answer
+
+    monkeypatch.setattr("builtins.input", typed)
+    screen = terminal.console()
+    assert terminal.ask(screen, "Run it? [y]es, [n]o \x1b[2J:") == "y"
+    assert terminal.ask(screen, "Again?") == ""  # Ctrl-D
+    assert capsys.readouterr().out == "Run it? [y]es, [n]o \\x1b[2J: Again? \n"
