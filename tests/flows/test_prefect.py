@@ -97,6 +97,13 @@ def test_without_a_server_prefect_is_not_even_imported(run: Run, pictures: Path,
     assert "12 of 15 done" in done.stdout and done.stdout.endswith("[]\n"), done.stdout + done.stderr
 
 
+def test_prefect_starts_no_server_that_answers_everybody(home: Path) -> None:
+    code = ("from flows.server import environment; environment(); from prefect import get_client\n"
+            "try: get_client(sync_client=True)\nexcept ValueError as error: print(error)")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare(), capture_output=True, text=True, timeout=WAIT)
+    assert "No Prefect API URL provided" in done.stdout, done.stdout + done.stderr
+
+
 def test_a_server_that_does_not_answer_is_told(home: Path, pictures: Path, tmp_path: Path,
                                                monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
