@@ -172,7 +172,7 @@ def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None
     One worker works in this process, unless the runner is "ray".
 
     Raises:
-        ServerError: the server went away.
+        ServerError: the server went away, or refused the run.
     """
     box: list[Summary | BaseException] = []
     live = Live(planner, approve, pilot, told, box)
@@ -188,8 +188,9 @@ def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None
             budget=list(budget), formats=None if formats is None else list(formats),
             routing=None if routing is None else routing.facts(), relocate=relocate, return_state=True,
         )  # fmt: skip
-        if not box:
-            state.result()
+        if not box:  # a server's state may name a result to unpickle, so that it is not read
+            raise ServerError(f"The Prefect server did not let the run begin: {state.message or state.name}",
+                              "Look at it in the server's dashboard")  # fmt: skip
     except (HTTPError, PrefectException) as error:
         raise ServerError(f"The Prefect server stopped answering: {error}",
                           "What is done stays done: start the server and give the same command again") from error  # fmt: skip

@@ -335,6 +335,21 @@ def test_a_shard_is_tried_again_where_that_can_help(place: Place, pictures: Path
     assert len(tried) == tries
 
 
+def test_what_a_server_gives_as_a_result_is_not_unpickled(place: Place, pictures: Path, tmp_path: Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    from prefect.results import ResultRecordMetadata
+    from prefect.serializers import PickleSerializer
+    from prefect.states import Completed
+
+    from flows import flow
+    from flows.server import ServerError
+
+    kept = ResultRecordMetadata(storage_key=str(tmp_path / "kept"), serializer=PickleSerializer())
+    monkeypatch.setattr(flow, "annotate_flow", lambda *given, **named: Completed(data=kept, message="done before"))
+    with pytest.raises(ServerError, match="did not let the run begin: done before"):
+        flow.annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0)
+
+
 def test_workers_share_accelerators(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flows.upkeep import ACCELERATORS
 
