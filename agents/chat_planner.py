@@ -157,9 +157,16 @@ def _load(folder: Path) -> tuple[Any, Any]:
     """The model in evaluation mode, and its tokenizer; nothing is fetched."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    if not any(folder.glob("*.safetensors")):
+        raise ChatUnavailable(
+            f"the model in {folder} cannot be loaded: it has no safetensors, and other weights can run code",
+            "Choose a model that is saved as safetensors",
+        )
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto", use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype="auto", use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         raise ChatUnavailable(f"the model in {folder} cannot be loaded: {error}", "Check the folder") from error
     if not tokenizer.chat_template:

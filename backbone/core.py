@@ -35,18 +35,28 @@ def unpack(gguf: Path, folder: Path) -> None:
     partial = folder.with_name(folder.name + ".partial")
     with redirect_stderr(StringIO()):  # it draws one more bar, whatever is set
         model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+            local_files_only=True,
+            trust_remote_code=False,
         )
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     model.save_pretrained(partial)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(partial)
+    tokenizer = AutoTokenizer.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, local_files_only=True, trust_remote_code=False
+    )
+    tokenizer.save_pretrained(partial)
     partial.rename(folder)
 
 
 def load_core(folder: Path, dtype: torch.dtype = torch.bfloat16) -> LlamaForCausalLM:
     """Load the unpacked core, in evaluation mode, its weights frozen."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
+    )
     model.requires_grad_(False)
     return model.eval()
 

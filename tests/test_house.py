@@ -1,5 +1,6 @@
 """The house rules: who imports whom, what importing costs, whose names are whose."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -98,3 +99,17 @@ def test_the_architecture_names_what_there_is() -> None:
                 continue
             base = path.rstrip("/").rsplit("/", 1)[0] if "/" in path.rstrip("/") else base
             assert (ROOT / path).exists() or (ROOT / base / path).exists(), path
+
+
+def test_no_model_is_fetched_or_brings_code_of_its_own() -> None:
+    """Every `from_pretrained` says so by itself: the libraries' defaults ask the network, or the terminal."""
+    calls = 0
+    for package in OURS:
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("from_pretrained", "from_config"):
+                    said = {key.arg: ast.unparse(key.value) for key in node.keywords}
+                    wanted = {"local_files_only": "True", "trust_remote_code": "False"}
+                    assert wanted.items() <= said.items(), f"{file}:{node.lineno}"
+                    calls += 1
+    assert calls > 5

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 from tools.atomic import write
 from tools.errors import MediaError, SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.formats import PICKLED, can_run_code, format_of
 from tools.hashing import files_of, forget, sha256_of
 from tools.settings import expanded, settings
 from tools.store import WeightsUsed
@@ -28,7 +29,6 @@ from tools.values.files import read_source
 _ROOT = Path(__file__).resolve().parent.parent
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _SOURCES = {"local", "bundled", "package", "wheel", "hub", "url", "path"}
-_PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -59,8 +59,9 @@ class Weights:
         roles: Work that it can do, as in the settings' [roles].
         licence: Of the weights, as an SPDX name where there is one.
         engine: The library that runs it.
-        format: Of the files; "native" is a shared library, "none" that no file is needed. Pickles and TorchScript can
-            run code when they are loaded, so they need a pinned hash.
+        format: Of the files, where it is known beforehand; "native" is a shared library, "none" that no file is needed.
+            Whether loading can run code, so that a pinned hash is needed, is told from the bytes of the files: what
+            stands here can only make it stricter.
         file: Name of the file, or of the folder where it has no ending.
         sources: Where to get it, tried in order; each a table with one of
             `local` (a name under $SUPERLINK_MODELS), `bundled` (a path in this repository), `path` (anywhere on this
@@ -79,7 +80,7 @@ class Weights:
     roles: tuple[str, ...]
     licence: str
     engine: str = ""
-    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "native", "text", "none"] = "safetensors"
+    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "numpy", "native", "text", "none"] | None = None
     file: str = ""
     sources: tuple[Source, ...] = ()
     only: tuple[str, ...] = ()
@@ -145,7 +146,7 @@ def use(weights_id: str) -> Path:
 
     Raises:
         WeightsMissing: when they are not on this computer.
-        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+        WeightsUnsafe: when they differ from their pinned hash, or can run code and no hash is pinned.
     """
     path, seen = _verified(weights_id)
     record([{"id": weights_id, "sha256": seen, "licence": find(weights_id).licence}])
@@ -157,7 +158,7 @@ def verify(weights_id: str) -> str:
 
     Raises:
         WeightsMissing: when they are not on this computer.
-        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+        WeightsUnsafe: when they differ from their pinned hash, or can run code and no hash is pinned.
     """
     forget()  # read every byte again
     return _verified(weights_id)[1]
@@ -168,7 +169,7 @@ def verified_hash(weights_id: str) -> str:
 
     Raises:
         WeightsMissing: when they are not on this computer.
-        WeightsUnsafe: when they differ from their pinned hash, or are pickled and no hash is pinned.
+        WeightsUnsafe: when they differ from their pinned hash, or can run code and no hash is pinned.
     """
     return _verified(weights_id)[1]
 
@@ -187,40 +188,44 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
 
     Args:
         weights_id: An id of the catalogue.
-        trust: Accept weights whose hash the catalogue does not give as they are now, and pin that hash: pickled ones
-            that were never pinned, or any that changed since.
+        trust: Accept weights whose hash the catalogue does not give as they are now, and pin that hash: those that can
+            run code and were never pinned, or any that changed since.
         progress: Called with bytes so far and bytes in all (None where unknown) while an address is fetched.
 
     Returns:
         Where they lie.
 
     Raises:
-        WeightsUnsafe: when they are pickled, unpinned and not trusted, or differ from the pinned hash.
+        WeightsUnsafe: when they can run code and are neither pinned nor trusted, or differ from the pinned hash.
         WeightsMissing: when no source gave them; the message has each one's reason.
     """
     from tools.fetch import FETCHED, fetch
 
     entry = find(weights_id)
     expected = pinned(entry)
-    if expected is None and not trust and entry.format in ("pickle", "torchscript"):
-        raise _untrusted(entry, "their hash is not pinned")
+    if expected is None and not trust and entry.format in _CODE:
+        raise _untrusted(entry, _CODE[entry.format], "their hash is not pinned")
+    vouched = False
     try:
         path = locate(weights_id)
     except WeightsMissing:
         if not any(source.keys() & set(FETCHED) for source in entry.sources):
             raise
         path = fetch(entry, pulled_path(entry), entry.sha256 if trust else expected, progress)
+        vouched = all("sha256" in source for source in entry.sources if source.keys() & {"wheel", "hub", "url"})
     seen = sha256_of(path, entry.only)
     if expected and expected != seen and (entry.sha256 or not trust):
         raise _differs(entry, path, seen, expected)
-    if not expected and not trust and _runs_code(entry, path):  # a pickle where safetensors were expected
-        raise _untrusted(entry, f"no hash is pinned for {path}")
+    if not (expected or trust or vouched) and (risk := _risk(entry, path)):  # a pickle where safetensors were expected
+        raise _untrusted(entry, risk, f"no hash is pinned for {path}")
     if not entry.sha256 and expected != seen:
         _write_table(_lock_file(), entry.id, {"sha256": seen})
     return path
 
 
-def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str = "") -> Weights:
+def add(
+    weights_id: str, path: str | Path, role: str, licence: str, engine: str = "", trust: bool = False
+) -> Weights:
     """Add weights of one's own to `$SUPERLINK_HOME/weights.toml`, pinned to their present hash.
 
     Args:
@@ -229,10 +234,12 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
         role: The work it does, such as "detect".
         licence: Under which they may be used.
         engine: The library that runs it; by default that of the role's usual weights.
+        trust: Accept weights that can run code when they are loaded.
 
     Raises:
         SettingsInvalid: for an id that is taken or malformed, or an unknown role.
         WeightsMissing: when there is nothing at the path.
+        WeightsUnsafe: when they can run code and are not trusted.
     """
     place = expanded(path).absolute()
     if not place.exists():
@@ -241,8 +248,12 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
         raise SettingsInvalid(f"The id {weights_id!r} is taken or malformed",
                               "Use lower case letters, digits, dots, dashes and underscores")
     engine = engine or find(settings().role(role)).engine  # an unknown role is refused here
+    if not trust and (risky := can_run_code(place)):
+        file, kind = risky[0]
+        raise WeightsUnsafe(f"{file} is {kind}: loading it can run code",
+                            "If you trust where it comes from, add it with --trust: its hash is pinned as it is now")
     size = sum(file.stat().st_size for file in files_of(place))
-    table = {"roles": [role], "licence": licence, "engine": engine, "format": _format_of(place), "file": place.name,
+    table = {"roles": [role], "licence": licence, "engine": engine, "format": format_of(place), "file": place.name,
              "size": size, "sha256": sha256_of(place), "sources": [{"path": str(place)}]}
     _write_table(_own_file(), weights_id, table)
     return find(weights_id)
@@ -277,23 +288,30 @@ def record(used: Sequence[WeightsUsed]) -> None:
 def _verified(weights_id: str) -> tuple[Path, str]:
     entry, path = find(weights_id), locate(weights_id)
     expected = pinned(entry)
-    if expected is None and _runs_code(entry, path):
-        raise _untrusted(entry, f"no hash is pinned for {path}")
+    if expected is None and (risk := _risk(entry, path)):
+        raise _untrusted(entry, risk, f"no hash is pinned for {path}")
     seen = sha256_of(path, entry.only)
     if expected and seen != expected:
         raise _differs(entry, path, seen, expected)
     return path, seen
 
 
-def _runs_code(entry: Weights, path: Path) -> bool:
-    """Whether loading can run code, by the catalogue or by what else lies in the folder."""
-    return entry.format in ("pickle", "torchscript") or path.is_dir() and any(
-        file.suffix.lower() in _PICKLED for file in files_of(path, entry.only))
+_CODE = {"pickle": "pickled", "torchscript": "TorchScript"}
+"""Formats that can run code when they are loaded, in words."""
 
 
-def _untrusted(entry: Weights, why: str) -> WeightsUnsafe:
+def _risk(entry: Weights, path: Path) -> str:
+    """What there is that can run code, by the catalogue or by the bytes of the files; empty for nothing."""
+    if entry.format in _CODE:
+        return _CODE[entry.format]
+    if any("package" in source and _in_place(source) == path for source in entry.sources):
+        return ""  # as trusted as the package, whose code is run
+    return next((kind for _, kind in can_run_code(path, entry.only)), "")
+
+
+def _untrusted(entry: Weights, risk: str, why: str) -> WeightsUnsafe:
     places = [source.get("wheel") or source.get("hub") or source.get("url") for source in entry.sources]
-    return WeightsUnsafe(f"The weights {entry.id} are pickled, which can run code when they are loaded, and {why}",
+    return WeightsUnsafe(f"The weights {entry.id} are {risk}: loading them can run code, and {why}",
                          f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
                          f"superlink models pull {entry.id} --trust")
 
@@ -329,7 +347,8 @@ def _in_place(source: Source) -> Path | None:
 def _how_to_get(entry: Weights) -> str:
     fetched = [source for source in entry.sources if source.keys() & {"wheel", "hub", "url"}]
     if fetched:
-        trust = " --trust" if entry.format in ("pickle", "torchscript") and not pinned(entry) else ""
+        risky = entry.format in _CODE or entry.format is None and entry.file.endswith(PICKLED)
+        trust = " --trust" if risky and not pinned(entry) else ""
         return f"Run: superlink models pull {entry.id}{trust}"
     packages = [source["package"] for source in entry.sources if "package" in source]
     if packages:
@@ -344,17 +363,6 @@ def _how_to_get(entry: Weights) -> str:
 def source_project(package: str) -> str:
     """Return the name under which an importable package is installed."""
     return package.replace("_", "-")
-
-
-def _format_of(path: Path) -> str:
-    endings = {file.suffix.lower() for file in files_of(path)}
-    if endings & set(_PICKLED):
-        return "pickle"
-    for ending, name in ((".safetensors", "safetensors"), (".onnx", "onnx"), (".gguf", "gguf"),
-                         (".jit", "torchscript"), (".ts", "torchscript")):
-        if ending in endings:
-            return name
-    return "pickle"  # unknown: treated as the dangerous one
 
 
 _ENTRY = TypeAdapter(Weights)

@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
     add_.add_argument("path", type=Path, help="a file, or a folder of diffusers or transformers")
     add_.add_argument("--role", required=True, help="what they do: detect, segment, pose, transcribe, …")
     add_.add_argument("--licence", required=True, help="their licence; exports name it")
+    add_.add_argument("--trust", action="store_true", help="accept weights that can run code when they are loaded, such as .pt files")
     add_.set_defaults(command=own)
 
 
@@ -95,7 +96,7 @@ def own(given: argparse.Namespace) -> int:
     """Register weights of the user's own."""
     from tools.weights import add as add_weights
 
-    add_weights(given.id, given.path, role=given.role, licence=given.licence)
+    add_weights(given.id, given.path, role=given.role, licence=given.licence, trust=given.trust)
     say(
         f'{one_line(given.id)}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"'
     )

@@ -1,8 +1,11 @@
 """Chat models as planners: over HTTP against a server on this computer, and in this process."""
 
 import json
+import pickle
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -254,3 +257,37 @@ def test_folders_without_a_chat_model_are_told(folder: Path, tmp_path: Path) -> 
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ChatUnavailable, match="has no chat template"):
         LocalChatPlanner(tmp_path).plan("go", {}, CARDS)
+
+
+def test_code_in_a_model_folder_is_not_run(folder: Path, tmp_path: Path) -> None:
+    model, marker = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(folder, model)
+    (model / "custom.py").write_text(
+        f"open({str(marker)!r}, 'w').close()\n"
+        "from transformers import LlamaConfig as Config, LlamaForCausalLM as Model, PreTrainedTokenizerFast as Words\n"
+    )
+    config = json.loads((model / "config.json").read_text())
+    config |= {"model_type": "unheard", "auto_map": {"AutoConfig": "custom.Config", "AutoModelForCausalLM": "custom.Model"}}
+    (model / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ChatUnavailable, match="cannot be loaded"):
+        LocalChatPlanner(model).plan("go", {}, CARDS)
+    shutil.copyfile(folder / "config.json", model / "config.json")
+    words = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps(words | {"auto_map": {"AutoTokenizer": [None, "custom.Words"]}}))
+    with suppress(ChatUnavailable, PlanInvalid):  # it may be loaded without its code
+        LocalChatPlanner(model).plan("go", {}, CARDS)
+    assert not marker.exists()
+
+
+def test_pickled_weights_of_a_model_folder_are_not_loaded(folder: Path, tmp_path: Path) -> None:
+    model, marker = tmp_path / "model", tmp_path / "ran"
+    shutil.copytree(folder, model, ignore=shutil.ignore_patterns("*.safetensors"))
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (marker,))
+
+    (model / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ChatUnavailable, match="it has no safetensors, and other weights can run code"):
+        LocalChatPlanner(model).plan("go", {}, CARDS)
+    assert not marker.exists()

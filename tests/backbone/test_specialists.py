@@ -30,7 +30,7 @@ def test_specialists_are_trained_and_shipped_clean(home: Path, tmp_path: Path, m
     with zipfile.ZipFile(made["segment"]) as file:
         assert str(tmp_path).encode() not in b"".join(file.read(name) for name in file.namelist())
     for task, role in (("segment", "segment"), ("pose", "pose"), ("colours", "detect_open")):
-        weights.add(f"mine-{task}", made[task], role, "AGPL-3.0-only")
+        weights.add(f"mine-{task}", made[task], role, "AGPL-3.0-only", trust=True)
         monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", f"mine-{task}")
     settings.cache_clear()
     assert yolo.class_names("segment", ("segment",))[0] == "person"

@@ -43,7 +43,7 @@ def choose(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path],
 
     def register(role: str, file: Path) -> str:
         weights_id = f"drawn-{role.replace('_', '-')}"
-        weights.add(weights_id, file, role, "CC0-1.0")
+        weights.add(weights_id, file, role, "CC0-1.0", trust=True)
         monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", weights_id)
         settings.cache_clear()
         return weights_id
@@ -83,7 +83,7 @@ def text_encoder(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     from tests.engines import training
 
     training.save_text_encoder(tmp_path / "encoder.ts")
-    weights.add("drawn-encoder", tmp_path / "encoder.ts", "detect_open", "CC0-1.0")
+    weights.add("drawn-encoder", tmp_path / "encoder.ts", "detect_open", "CC0-1.0", trust=True)
     weights.add("drawn-vocabulary", write_vocabulary(tmp_path), "detect_open", "CC0-1.0")
     monkeypatch.setitem(open_vocabulary._ENCODERS, "mobileclip2:b", "drawn-encoder")
     monkeypatch.setattr(open_vocabulary, "_VOCABULARY", "drawn-vocabulary")

@@ -91,10 +91,12 @@ def pipeline(kind: str, channels: int, **others: Any) -> Any:
     return getattr(diffusers, kind)(**parts)
 
 
-def take(monkeypatch: pytest.MonkeyPatch, role: str, folder: Path, name: str | None = None) -> str:
+def take(
+    monkeypatch: pytest.MonkeyPatch, role: str, folder: Path, name: str | None = None, trust: bool = False
+) -> str:
     """Add weights and give them the role."""
     name = name or f"tiny-{role}"
-    weights.add(name, folder, role, "CC0-1.0")
+    weights.add(name, folder, role, "CC0-1.0", trust=trust)
     monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", name)
     settings.cache_clear()
     return name
@@ -275,7 +277,7 @@ def test_folders_that_are_no_pipeline_or_bring_code_are_refused(
     (own / "model_index.json").write_text(json.dumps({**index, "_class_name": ["pipeline", "Mine"]}))
     (own / "pipeline.py").write_text("raise SystemExit('this ran')")
     with pytest.raises(ToolError, match="own pipeline code"):
-        diffusion.generate("a red car", take(monkeypatch, "generate", own, "own"))
+        diffusion.generate("a red car", take(monkeypatch, "generate", own, "own", trust=True))
 
 
 def test_a_folder_without_its_safety_checker_is_used_without(

@@ -112,7 +112,7 @@ def test_other_weights_are_refused_by_name(store: Store, tmp_path: Path, monkeyp
     folder = tmp_path / "others"
     folder.mkdir()
     (folder / "other.onnx").write_bytes(b"not text")
-    weights.add("others", folder, "read_text", "MIT")
+    weights.add("others", folder, "read_text", "MIT", trust=True)
     monkeypatch.setenv("SUPERLINK_ROLE_READ_TEXT", "others")
     settings.cache_clear()
     with pytest.raises(ToolError, match=r"The weights others .*det.*Choose other weights for the role read_text"):

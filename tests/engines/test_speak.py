@@ -131,6 +131,7 @@ def choose_library(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         f'file = "mine"\nsources = [{{ path = {json.dumps(os.fspath(folder))} }}]\n', encoding="utf-8")
     monkeypatch.setenv("SUPERLINK_ROLE_SPEAK", "mine")
     settings.cache_clear()
+    weights.pull("mine", trust=True)
 
 
 # ---- VITS ------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def test_letters_that_a_voice_does_not_know(neural: Store) -> None:
 
 def test_other_weights_are_refused_by_name(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "vits"}')
-    weights.add("others", tmp_path / "config.json", "speak", "MIT")
+    weights.add("others", tmp_path / "config.json", "speak", "MIT", trust=True)
     monkeypatch.setenv("SUPERLINK_ROLE_SPEAK", "others")
     settings.cache_clear()
     with pytest.raises(ToolError, match="The weights others .*cannot be loaded as a VITS voice"):

@@ -188,7 +188,7 @@ def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixtu
     assert main(["models", "verify", "centerface"]) == 0
     assert main(["models", "pull", "no-such"]) == 1
     own = home.parent / "mine.onnx"
-    own.write_bytes(b"weights")
+    own.write_bytes(b"\x08\x0a\x3a\x07weights")  # an ONNX model, as far as its fields go
     assert main(["models", "add", "mine", str(own), "--role", "face", "--licence", "MIT"]) == 0
     assert weights.catalogue()["mine"].licence == "MIT"
     own.write_bytes(b"changed")
@@ -199,7 +199,7 @@ def test_pulling_the_planners_core_unpacks_it(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = home.parent / "small.gguf"
-    packed.write_bytes(b"weights")
+    packed.write_bytes(b"GGUF weights")
     weights.add("small", packed, "planner", "MIT")
     core = ModuleType("backbone.core")
     core.unpack = lambda gguf, folder: folder.mkdir()  # type: ignore[attr-defined]

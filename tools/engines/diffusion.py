@@ -233,13 +233,14 @@ def _load(folder: Path, task: Task, weights_id: str) -> Any:
     place = device()
     # Half precision is what accelerators are for; transformers need the range of bfloat16.
     half = torch.bfloat16 if "transformer" in index else torch.float16
-    options: dict[str, Any] = {"dtype": half if place == "cuda" else torch.float32, "local_files_only": True}
+    options: dict[str, Any] = {"dtype": half if place == "cuda" else torch.float32}
     if half_only(_components(folder, index)):
         options["variant"] = "fp16"
     if "safety_checker" in index and not (folder / "safety_checker").is_dir():
         options |= {"safety_checker": None, "requires_safety_checker": False}
     try:
-        pipe = _pipeline_class(diffusers, index["_class_name"], task).from_pretrained(folder, **options)
+        pipe = _pipeline_class(diffusers, index["_class_name"], task).from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a pipeline that {_NEEDS[task]}: "
                         f"{error}", "Choose other weights for the role in settings.toml") from error

@@ -129,7 +129,8 @@ def _text_encoder(path: Path) -> Callable[[NDArray[np.int32]], Embeddings]:
     if path.is_dir():
         from transformers import CLIPTextModelWithProjection
 
-        clip = CLIPTextModelWithProjection.from_pretrained(path).to(place).eval()
+        clip = CLIPTextModelWithProjection.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+        clip = clip.to(place).eval()
 
         def run(tokens: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.normalize(clip(input_ids=tokens.long()).text_embeds, dim=-1)

@@ -45,11 +45,11 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     place = device()
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        processor = AutoProcessor.from_pretrained(folder, **options)
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=torch.bfloat16 if place == "cuda" else torch.float32, **options)
+            folder, dtype=torch.bfloat16 if place == "cuda" else torch.float32, local_files_only=True,
+            trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a vision-language model: {error}",
                         "Install what is missing, or choose other weights for the role in settings.toml") from error

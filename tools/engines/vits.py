@@ -69,8 +69,8 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
     from transformers import VitsModel, VitsTokenizer
 
     try:
-        tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True)
-        model = VitsModel.from_pretrained(folder, local_files_only=True)
+        tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model = VitsModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
         raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a VITS voice: {error}",
                         "Choose other weights for the role speak in settings.toml") from error
