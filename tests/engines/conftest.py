@@ -1,9 +1,7 @@
 """Engines in a home of their own, and small models trained on drawn pictures."""
 
 import gzip
-import hashlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,6 @@ from tools.store import Store
 
 _VOCABULARY = ["p e", "pe r", "per s", "pers o", "perso n</w>", "c a", "ca r</w>", "s t", "st i", "sti c", "stic k</w>",
                "f i", "fi g", "fig u", "figu r", "figur e</w>", "b o", "bo x</w>"]
-WORDS = ("stick figure", "box car")
-"""What the trained open-vocabulary model understands: it was shown people and cars under these words."""
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +48,15 @@ def choose(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path],
 
 
 @pytest.fixture(scope="session")
-def trained(request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """Return a trained model's file by its name; trained when first asked for, and kept until the recipe changes."""
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a trained model's file by its name."""
     from tests.engines import training
 
-    here = Path(__file__)
-    recipe = "".join(here.with_name(name).read_text() for name in ("training.py", "drawn.py"))
-    key = hashlib.sha256(f"{recipe} {version('ultralytics')}".encode()).hexdigest()[:16]
-    folder = request.config.cache.mkdir(f"drawn-{key}")  # type: ignore[union-attr]
+    folder = tmp_path_factory.mktemp("drawn")
 
     def get(name: str) -> Path:
         file = folder / f"{name}.pt"
-        if not file.exists():
-            architecture, steps, names = {
-                "detect": ("26/yolo26", 200, ("person", "car")),
-                "segment": ("11/yolo11-seg", 150, ("person", "car")),
-                "pose": ("26/yolo26-pose", 180, ("person",)),
-                "open": ("26/yoloe-26-seg", 150, ("person", "car")),
-            }[name]
-            words = training.embeddings(WORDS, write_vocabulary(folder)) if name == "open" else None
-            training.train(architecture, file, steps=steps, names=names, words=words)
-        return file
+        return file if file.exists() else training.write(name, file)
 
     return get
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.engines.conftest import WORDS
 from tests.engines.drawn import Thing, draw, iou, scene
+from tests.engines.training import WORDS
 from tools import execute
 from tools.detect import detect
 from tools.engines import open_vocabulary, yolo
@@ -27,6 +27,8 @@ from tools.values import Detections, Image, Poses, Video
 
 if find_spec("ultralytics") is None:  # importing it here would forestall what `yolo.library` sets
     pytest.skip("ultralytics is not installed", allow_module_level=True)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Choose = Callable[[str, Path], str]
 Trained = Callable[[str], Path]

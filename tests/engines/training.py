@@ -1,53 +1,104 @@
-"""Trains small YOLO models on drawn pictures: real files in the library's own format, in seconds."""
+"""Small YOLO models that know drawn pictures: their pinned weights, and how these were trained.
+
+    python -m tests.engines.training [NAME …]
+
+trains them again, in minutes, into `tests/engines/weights`. The tests load what lies there: the same minutes on another
+processor give another model.
+"""
 
 import random
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate, normalize
 
 from tests.engines.drawn import NAMES, SIZE, scene
 from tools.engines import open_vocabulary, yolo
 
-_WIDTH = 0.125  # half as wide as the library's smallest
+WEIGHTS = Path(__file__).with_name("weights")
+WORDS = ("stick figure", "box car")
+"""What the open-vocabulary model understands: it was shown people and cars under these words."""
+
+_WIDTH = 0.0625  # a quarter as wide as the library's smallest
+# What looks for nothing: second heads for use without suppression, prompts that are pictures, a loss of joints, and an
+# adapter of words that stays as it is built.
+_SPARE = (".one2one_", ".savpe.", ".flow_model.", ".reprta.")
 _BATCH, _BATCHES = 8, 16
 
 
-def train(architecture: str, file: Path, *, steps: int, names: tuple[str, ...] = NAMES,
-          words: torch.Tensor | None = None) -> Path:
-    """Train a model and save it.
+class Recipe(NamedTuple):
+    """What a model is: the library's architecture without its size, batches to learn from, and the things to learn."""
 
-    Args:
-        architecture: One of the library's, without its size, such as "26/yolo26-seg".
-        file: Where to save it.
-        steps: How many batches to learn from.
-        names: The things to learn, out of `drawn.NAMES`.
-        words: (N, 512) embeddings of the names, for models that are prompted with words.
-    """
+    architecture: str
+    steps: int
+    names: tuple[str, ...] = NAMES
+
+
+RECIPES = {"detect": Recipe("26/yolo26", 1200), "segment": Recipe("11/yolo11-seg", 900),
+           "pose": Recipe("26/yolo26-pose", 1080, ("person",)), "open": Recipe("26/yoloe-26-seg", 900)}  # fmt: skip
+
+
+def write(name: str, file: Path) -> Path:
+    """Write the pinned model of this name as a checkpoint of the library's."""
+    model = _untrained(RECIPES[name], file)
+    state = model.model.state_dict()
+    pinned = load_file(WEIGHTS / f"{name}.safetensors")
+    assert pinned.keys() == set(_used(state))
+    for key, value in pinned.items():
+        state[key].copy_(value)
+    model.model.eval()
+    model.ckpt = {"train_args": {"imgsz": SIZE, "task": model.task}}
+    model.save(file)
+    return file
+
+
+def _used(state: Mapping[str, torch.Tensor]) -> list[str]:
+    """Name the weights that finding things needs."""
+    return [name for name in state if not any(part in name for part in _SPARE)]
+
+
+def _untrained(recipe: Recipe, file: Path) -> Any:
+    """Build a model; its plan is written beside `file`."""
     yolo.library()
     from ultralytics import YOLO
     from ultralytics.cfg import get_cfg
     from ultralytics.utils import DEFAULT_CFG, ROOT, YAML
 
-    plan = YAML.load(ROOT / f"cfg/models/{architecture}.yaml")
-    plan |= {"nc": len(names), "scales": {"n": [0.5, _WIDTH, 1024]}}
-    series = Path(architecture).name
-    recipe = file.parent / f"{file.stem}-{series}.yaml".replace(series, _with_size(series))
-    YAML.save(recipe, plan)
+    plan = YAML.load(ROOT / f"cfg/models/{recipe.architecture}.yaml")
+    plan |= {"nc": len(recipe.names), "scales": {"n": [0.5, _WIDTH, 1024]}}
+    series = Path(recipe.architecture).name
+    written = file.parent / f"{file.stem}-{series}.yaml".replace(series, _with_size(series))
+    YAML.save(written, plan)
     torch.manual_seed(0)
-    model = YOLO(recipe)
+    model = YOLO(written)
     network = model.model
     network.args = get_cfg(DEFAULT_CFG)
-    network.names = dict(enumerate(names))
-    network.model[-1].nc = len(names)  # the models prompted with words begin with 80
+    network.names = dict(enumerate(recipe.names))
+    network.model[-1].nc = len(recipe.names)  # the models prompted with words begin with 80
+    return model
+
+
+def train(recipe: Recipe, folder: Path, words: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
+    """Train a model; return its weights in half precision.
+
+    Args:
+        recipe: Which one.
+        folder: Where its plan is written.
+        words: (1, N, 512) embeddings of the names, for models that are prompted with words.
+    """
+    network = _untrained(recipe, folder / "training.pt").model
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = ".reprta." not in name
     rng = random.Random(0)
-    batches = [_batch(rng, names) for _ in range(_BATCHES)]
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)
+    batches = [_batch(rng, recipe.names) for _ in range(_BATCHES)]
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=0.01, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=recipe.steps)
     network.train()
-    for step in range(steps):
+    for step in range(recipe.steps):
         batch = batches[step % _BATCHES]
         if words is not None:
             batch["txt_feats"] = words.expand(_BATCH, -1, -1)
@@ -57,11 +108,8 @@ def train(architecture: str, file: Path, *, steps: int, names: tuple[str, ...] =
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10)
         optimizer.step()
         schedule.step()
-    network.eval()
-    network.criterion = None
-    model.ckpt = {"train_args": {"imgsz": SIZE, "task": model.task}}
-    model.save(file)
-    return file
+    state = network.state_dict()
+    return {name: state[name].half() if state[name].is_floating_point() else state[name] for name in _used(state)}
 
 
 class TextEncoder(torch.nn.Module):
@@ -122,3 +170,16 @@ def _class_of_pixels(masks: torch.Tensor, owners: list[float], classes: list[lis
         for i, kind in enumerate(own):
             made[number][mask == i + 1] = kind
     return made
+
+
+if __name__ == "__main__":
+    from tempfile import TemporaryDirectory
+
+    from tests.engines.conftest import write_vocabulary
+
+    torch.set_num_threads(1)
+    WEIGHTS.mkdir(exist_ok=True)
+    with TemporaryDirectory() as scratch:
+        for name in sys.argv[1:] or RECIPES:
+            words = embeddings(WORDS, write_vocabulary(Path(scratch))) if name == "open" else None
+            save_file(train(RECIPES[name], Path(scratch), words), WEIGHTS / f"{name}.safetensors")
