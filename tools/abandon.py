@@ -6,8 +6,9 @@ waits for it, and what it returns is dropped.
 
 import threading
 import time
-from collections.abc import Callable
-from contextvars import copy_context
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from typing import TypeVar
 
 from tools.errors import SuperlinkError
@@ -18,6 +19,7 @@ _STEP = 0.05
 """Seconds between two looks at whether the work is to be left; a signal handler may set an event, but not take locks."""
 
 _left: list[threading.Thread] = []
+_ends: ContextVar[list[Callable[[], None]] | None] = ContextVar("ends_of_abandonable_work", default=None)
 
 
 class Stopped(SuperlinkError):
@@ -44,10 +46,12 @@ def abandonable(work: Callable[[], R], stop: threading.Event, limit: float = 0) 
         TimeUp: it took longer than `limit`.
         BaseException: whatever the work raises.
     """
+    ends: list[Callable[[], None]] = []
     results: list[R] = []
     errors: list[BaseException] = []
 
     def run() -> None:
+        _ends.set(ends)
         try:
             results.append(work())
         except BaseException as error:
@@ -61,14 +65,34 @@ def abandonable(work: Callable[[], R], stop: threading.Event, limit: float = 0) 
     while thread.is_alive():
         thread.join(_STEP)
         if stop.is_set() and not results:
-            _left.append(thread)
+            _leave(thread, ends)
             raise Stopped("the work was stopped")
         if limit and thread.is_alive() and time.monotonic() - began > limit:
-            _left.append(thread)
+            _leave(thread, ends)
             raise TimeUp(f"it took longer than {limit:g} s")
     if errors:
         raise errors[0]
     return results[0]
+
+
+@contextmanager
+def when_left(end: Callable[[], None]) -> Iterator[None]:
+    """Have `end` called when the work that is being done is left inside the block; it is called by another thread."""
+    ends = _ends.get()
+    if ends is None:
+        yield
+        return
+    ends.append(end)
+    try:
+        yield
+    finally:
+        ends.remove(end)
+
+
+def _leave(thread: threading.Thread, ends: list[Callable[[], None]]) -> None:
+    _left.append(thread)
+    for end in list(ends):
+        end()
 
 
 def left() -> int:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tools import errors
+from tools.abandon import when_left
 from tools.errors import SuperlinkError, ToolCrashed, ToolTimedOut
 from tools.faults import Fault
 from tools.packing import pack, unpack
@@ -55,8 +56,9 @@ def run(tool: "Tool[..., Any]", arguments: Mapping[str, Any]) -> Any:
     """
     worker = _taken(tool)
     try:
-        worker.begin()
-        answer = worker.asked({name: pack(value) for name, value in arguments.items()}, tool.timeout)
+        with when_left(worker.leave):
+            worker.begin()
+            answer = worker.asked({name: pack(value) for name, value in arguments.items()}, tool.timeout)
     except BaseException:  # also Ctrl-C: whatever it is doing, nobody waits for it any more
         worker.end()
         raise
@@ -73,6 +75,7 @@ class _Worker:
 
     def __init__(self, key: str, tool: "Tool[..., Any]", place: list[str]) -> None:
         self.key, self.file, self.begun = key, tool.fn.__code__.co_filename, False
+        self.left = False
         # Where a crash leaves its traceback (faulthandler).
         self.crash: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         self.connection, theirs = Pipe()
@@ -118,10 +121,15 @@ class _Worker:
         except (EOFError, OSError) as error:
             raise self._crashed() from error
 
-    def end(self) -> None:
-        """End the process and all that it has started."""
+    def leave(self) -> None:
+        """End the process and all that it has started; who waits for its answer sees it end."""
+        self.left = True
         with suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End the process, and wait until it has."""
+        self.leave()
         self.process.wait()
         self.connection.close()
         self.crash.close()
@@ -140,7 +148,8 @@ class _Worker:
         dump = self.crash.read(20_000).decode(errors="replace")
         line = next((line for line in dump.splitlines() if self.file in line), "")
         where = line.strip().replace('File "', "").replace('", line', ", line").replace(" in ", ", in ")
-        hint = "Perhaps memory ran out" if status == -signal.SIGKILL else f"It was in {where}" if where else ""
+        hint = "The call was given up" if self.left else ""
+        hint = hint or "Perhaps memory ran out" if status == -signal.SIGKILL else f"It was in {where}" if where else ""
         error = ToolCrashed(f"its process {how} before the tool did", hint)
         error.fault = Fault(error.message, where, dump)
         return error

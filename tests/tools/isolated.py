@@ -57,7 +57,13 @@ def invert(images: Batch[Image]) -> Batch[Image]:
 
 @tool(isolated=True, timeout=1.0)
 def sleep(text: Text) -> Number:
-    """Sleep, with a program that it starts, for as long as nobody ends it."""
+    """Take too long."""
+    return linger.fn(text)
+
+
+@tool(isolated=True)
+def linger(text: Text) -> Number:
+    """Stay, with a program that it starts, for as long as nobody ends it."""
     if text.text:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path(text.text).write_text(f"{os.getpid()} {child.pid}")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tools.isolated import act, invert, sleep
+from tests.tools.isolated import act, invert, linger, sleep
 from tools import Image, Number, Store, Text, ToolError, isolation, tool
+from tools.abandon import Stopped, abandonable
 from tools.errors import DeclarationInvalid, OutOfMemory, SuperlinkError, ToolCrashed
 from tools.execute import call, call_many
 from tools.registry import file_tools
@@ -113,14 +115,28 @@ def test_a_call_that_takes_too_long_is_given_up_with_all_it_started(store: Store
     assert sleep(Text("")) == Number(0)
 
 
+def test_a_call_that_is_left_ends_with_all_it_started(tmp_path: Path) -> None:
+    note, stop = tmp_path / "pids", threading.Event()
+
+    def wait() -> None:
+        while not (note.exists() and len(note.read_text().split()) == 2):
+            time.sleep(0.02)
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    with pytest.raises(Stopped):
+        abandonable(lambda: linger(Text(str(note))), stop)
+    assert all(gone(int(pid)) for pid in note.read_text().split())
+    assert linger(Text("")) == Number(0)
+
+
 def test_it_ends_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
     note = tmp_path / "pids"
     code = (
         "import sys, threading, os\n"
-        "from tests.tools.isolated import sleep\n"
+        "from tests.tools.isolated import linger\n"
         "from tools import Text\n"
-        "sleep.timeout = None\n"
-        f"threading.Thread(target=sleep, args=(Text({str(note)!r}),), daemon=True).start()\n"
+        f"threading.Thread(target=linger, args=(Text({str(note)!r}),), daemon=True).start()\n"
         "sys.stdin.read()\n"
         "os.kill(os.getpid(), 9)\n"
     )
