@@ -1,6 +1,6 @@
 """Commands killed at random moments (kill -9), each continued by the same command: what is lost, doubled, or half there.
 
-    python benchmarks/kill.py [--kills N] [--seed N]
+    python benchmarks/kill.py [--kills N] [--pictures N] [--seed N]
 
 A third of the kills strikes `superlink run`, a third `superlink annotate`, a third `superlink export`, the last in and around
 the moment when an export takes the place of the one before. Each command is a process of its own, forked from one that
@@ -27,6 +27,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +36,19 @@ from PIL import Image as Pil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import flows.exports.coco  # noqa: E402 -- loaded before the forks
-import flows.exports.jsonl  # noqa: E402
-import flows.exports.mirror  # noqa: E402
-import flows.exports.yolo  # noqa: E402, F401
-import superlink.commands.annotate  # noqa: E402
-import superlink.commands.export  # noqa: E402
-import superlink.commands.run  # noqa: E402, F401
 from agents.session import Session  # noqa: E402
-from flows.annotate import annotate  # noqa: E402, F401
 from flows.ledger import Ledger  # noqa: E402
 from superlink.cli import main as command  # noqa: E402
 from tools import Image, swap  # noqa: E402
+from tools.registry import load  # noqa: E402
 from tools.settings import settings  # noqa: E402
+from tools.store import Store  # noqa: E402
 
+LOADED = ("cv2", "pycocotools.mask", "flows.annotate", "superlink.commands.annotate", "superlink.commands.export",
+          "superlink.commands.run", *(f"flows.exports.{name}" for name in ("coco", "jsonl", "mirror", "yolo")))  # fmt: skip
 TOOLS = ROOT / "tests" / "flows" / "finding.py"
 FORMATS = ["jsonl", "coco", "mirror", "yolo"]
-FEW, ALL = 8, 40
+PICTURES = 4
 STEPS = {"s1": "bright", "s2": "darken"}
 PLAN = {
     "request": "darken the bright parts", "outputs": ["$s2"],
@@ -84,13 +81,15 @@ class Bench:
     Args:
         folder: for everything.
         rng: draws the moments.
+        count: how many pictures.
     """
 
-    def __init__(self, folder: Path, rng: random.Random) -> None:
-        self.folder, self.rng = folder, rng
+    def __init__(self, folder: Path, rng: random.Random, count: int) -> None:
+        """Draw the pictures."""
+        self.folder, self.rng, self.count = folder, rng, count
         self.log = folder / "calls.txt"
         (folder / "in").mkdir()
-        for number in range(ALL):
+        for number in range(count):
             noise = np.random.default_rng(number).integers(0, 256, (9, 12, 3), np.uint8)
             Pil.fromarray(noise).resize((160, 120), Pil.Resampling.BICUBIC).save(folder / "in" / f"p{number:03}.jpg")
         (folder / "plan.json").write_text(json.dumps(PLAN))
@@ -103,7 +102,7 @@ class Bench:
 
     def run(self, out: Path) -> list[str]:
         """Arguments of the same for four pictures, one by one."""
-        pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(4)]
+        pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)]
         return ["run", "darken the bright parts", *pictures, "--plan", str(self.folder / "plan.json"), "--tools", str(TOOLS),
                 "--yes", "--out", str(out)]  # fmt: skip
 
@@ -150,6 +149,10 @@ class Bench:
             raise SystemExit(f"A command ended with {status}:\n{(self.folder / 'output.txt').read_text()[-3000:]}")
         return os.WIFSIGNALED(status)
 
+    def strike(self, child: int, seconds: float) -> bool:
+        """Kill a process at a random moment of so many seconds, or let one in four live; False when it had ended."""
+        return self.killed(child, self.rng.random() * seconds) if self.rng.random() < 0.75 else _ended(child)
+
     def calls(self) -> list[tuple[str, str]]:
         """Tool and picture of every call that ended."""
         if not self.log.exists():
@@ -173,12 +176,12 @@ def pixels(file: Path) -> str:
 
 
 def kill_annotate(bench: Bench, kills: int) -> Tally:
-    """Runs over all pictures, in a folder that has the exports of a run over a few."""
+    """Kill runs over all pictures, in a folder that has the exports of a run over a few."""
     tally = Tally()
     seconds = 60.0
     for number in range(2):  # the first is slower
         alone = bench.folder / f"annotate alone {number}"
-        bench.alone(alone / "home", bench.annotate(alone / "out", "--limit", str(FEW)))
+        bench.alone(alone / "home", bench.annotate(alone / "out", "--limit", str(bench.count // 5)))
         old = {name: tree(alone / "out" / name) for name in FORMATS}
         seconds = min(seconds, bench.alone(alone / "home", bench.annotate(alone / "out")))
         new = {name: tree(alone / "out" / name) for name in FORMATS}
@@ -188,7 +191,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
         rounds += 1
         folder = bench.folder / f"annotate {rounds}"
         bench.log.write_text("")
-        bench.alone(folder / "home", bench.annotate(folder / "out", "--limit", str(FEW)))
+        bench.alone(folder / "home", bench.annotate(folder / "out", "--limit", str(bench.count // 5)))
         before = len(bench.calls())
         while True:
             ledger = Ledger.existing(folder / "out")
@@ -196,7 +199,16 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'")}  # fmt: skip
             ledger.close()
             child = bench.begun(folder / "home", bench.annotate(folder / "out"))
-            alive = bench.killed(child, bench.rng.random() * seconds) if tally.kills < kills else _ended(child)
+            working = 2 * bench.count - len(set(bench.calls()))
+            if tally.kills >= kills:
+                alive = _ended(child)
+            elif working > 1 and bench.rng.random() < 0.5:  # at one of the calls
+                wanted, late = before + bench.rng.randint(1, working // 2), time.monotonic() + 60
+                while len(bench.calls()) < wanted and time.monotonic() < late:
+                    time.sleep(0.0005)
+                alive = bench.killed(child, bench.rng.random() * 0.02)
+            else:
+                alive = bench.strike(child, seconds)
             calls = bench.calls()
             tally.doubled += len(noted & set(calls[before:]))
             before = len(calls)
@@ -206,11 +218,11 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 break
             tally.kills += 1
             fresh = sum(states[name] == new[name] for name in FORMATS)
-            tally.moments["in the exports" if fresh else "before the exports"] += 1
+            tally.moments["work" if len(set(calls)) < 2 * bench.count else "exports" if fresh < len(FORMATS) else "rerun"] += 1
         tally.ended += 1
         ledger = Ledger.existing(folder / "out")
         [(works, bases)] = ledger.db.execute("SELECT count(*), count(DISTINCT base) FROM works")
-        tally.lost += ALL - ledger.counts().get("done", 0) + 2 * ALL - bases
+        tally.lost += bench.count - ledger.counts().get("done", 0) + 2 * bench.count - bases
         tally.doubled += works - bases
         ledger.close()
         tally.other += sum(tree(folder / "out" / name) != new[name] for name in FORMATS)
@@ -225,10 +237,10 @@ def _ended(child: int) -> bool:
 
 
 def kill_export(bench: Bench, kills: int) -> Tally:
-    """Exports of two runs in turn, into the same folder."""
+    """Kill exports of two runs in turn, into the same folder."""
     tally = Tally()
     home = bench.folder / "export home"
-    bench.alone(home, bench.annotate(bench.folder / "few", "--limit", str(FEW)))
+    bench.alone(home, bench.annotate(bench.folder / "few", "--limit", str(bench.count // 5)))
     bench.alone(home, bench.annotate(bench.folder / "all"))
     trees = {run: {name: tree(bench.folder / run / name) for name in FORMATS} for run in ("few", "all")}
     to = bench.folder / "exports"
@@ -254,7 +266,7 @@ def kill_export(bench: Bench, kills: int) -> Tally:
         if alive:
             tally.kills += 1
             litter = any(path.name.startswith(".superlink-") for path in to.iterdir())
-            tally.moments["at the exchange" if aimed and litter else "elsewhere"] += 1
+            tally.moments["exchange" if litter else "elsewhere"] += 1
             bench.alone(home, commands[new])
         tally.ended += 1
         states = {name: tree(to / name) for name in FORMATS}
@@ -266,13 +278,13 @@ def kill_export(bench: Bench, kills: int) -> Tally:
 
 
 def kill_run(bench: Bench, kills: int) -> Tally:
-    """One plan over four pictures, its results written to a folder."""
+    """Kill one plan over a few pictures, whose results are written to a folder."""
     tally = Tally()
     alone = bench.folder / "run alone"
     seconds = min(bench.alone(bench.folder / "first", bench.run(bench.folder / "first")),
                   bench.alone(alone / "home", bench.run(alone / "results")))  # fmt: skip
     whole = tree(alone / "results", "record.json")
-    contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(4)}
+    contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)}
     rounds = 0
     while tally.kills < kills:
         rounds += 1
@@ -282,7 +294,7 @@ def kill_run(bench: Bench, kills: int) -> Tally:
         while True:
             noted = _noted(folder / "home")
             child = bench.begun(folder / "home", bench.run(folder / "results"))
-            alive = bench.killed(child, bench.rng.random() * seconds) if tally.kills < kills else _ended(child)
+            alive = bench.strike(child, seconds) if tally.kills < kills else _ended(child)
             calls = bench.calls()
             tally.doubled += len(noted & Counter(calls[before:]).keys())
             before = len(calls)
@@ -291,7 +303,7 @@ def kill_run(bench: Bench, kills: int) -> Tally:
             if not alive:
                 break
             tally.kills += 1
-            tally.moments["in the results" if state else "before the results"] += 1
+            tally.moments["work" if len(set(calls)) < 2 * PICTURES else "results" if len(state) < len(whole) else "rerun"] += 1
         tally.ended += 1
         tally.lost += len({(tool, content) for tool in STEPS.values() for content in contents} - set(bench.calls()))
         tally.other += tree(folder / "results", "record.json") != whole
@@ -305,9 +317,6 @@ def _noted(home: Path) -> set[tuple[str, str]]:
     memory = home / "threads.sqlite"
     if not memory.exists():
         return set()
-    from tools.registry import load
-    from tools.store import Store
-
     store = Store(home / "store")
     with sqlite3.connect(memory) as database:
         try:
@@ -323,7 +332,7 @@ def _noted(home: Path) -> set[tuple[str, str]]:
             picture = store.get(ref)
             assert isinstance(picture, Image)
             seen = hashlib.sha256(picture.pixels).hexdigest()
-            found |= {(step["tool"], seen) for step in record["steps"] if step["state"] == "finished"}
+            found |= {(str(step["tool"]), seen) for step in record["steps"] if step["state"] == "finished"}
     return found
 
 
@@ -339,15 +348,20 @@ def shares(kills: int) -> Iterator[tuple[str, int]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--pictures", type=int, default=40)
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
+    for module in LOADED:  # once, before the forks
+        import_module(module)
+    load([str(TOOLS)])
+    Pil.init()
     wrong = 0
     print(f"{'command':<10}{'kills':>6}{'ended':>6}{'lost':>6}{'doubled':>8}{'half':>6}{'other bytes':>12}{'litter':>7}{'seconds':>9}  where")
     for name, kills in shares(given.kills):
         folder = Path(tempfile.mkdtemp(prefix="superlink-kill-"))
         began = time.perf_counter()
         try:
-            tally = BENCHES[name](Bench(folder, random.Random(f"{given.seed} {name}")), kills)
+            tally = BENCHES[name](Bench(folder, random.Random(f"{given.seed} {name}"), given.pictures), kills)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         where = ", ".join(f"{count} {what}" for what, count in sorted(tally.moments.items()))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.source import Item
+from tools.atomic import flush
 from tools.errors import MediaError, StoreError
 from tools.store import Provenance, Ref, Store
 from tools.values import KINDS, Value
@@ -101,12 +102,17 @@ class Desk(Store):
         """
         flushing, self._flushing = self._flushing, []
         failed: list[OSError] = []
-        for target, flush in flushing:
+        for target, flushed in flushing:
             try:
-                flush.result()
+                flushed.result()
             except OSError as error:
                 target.unlink(missing_ok=True)
                 failed.append(error)
+        try:
+            for folder in {target.parent for target, _ in flushing}:
+                flush(folder)
+        except OSError as error:
+            failed.append(error)
         if failed:
             raise self._unusable(failed[0]) from failed[0]
 
@@ -163,6 +169,9 @@ class Desk(Store):
     def _flush(self, file: int, target: Path) -> None:
         self._waiting.acquire()
         self._flushing.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
+
+    def _flush_name(self, target: Path) -> None:
+        """Names are flushed with all others, in `flushed`."""
 
     def _flush_and_close(self, file: int) -> None:
         try:

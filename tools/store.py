@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NotRequired, TypedDict
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from tools.atomic import lock, sweep, write_error
+from tools.atomic import flush, lock, sweep, write_error
 from tools.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.values import KINDS
 from tools.values.base import Value
@@ -245,6 +245,7 @@ class Store:
                 file.flush()
                 self._flush(file.fileno(), target)
             draft.replace(target)
+            self._flush_name(target)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -260,6 +261,10 @@ class Store:
     def _flush(self, file: int, target: Path) -> None:
         """Have the disk take a written file, given as its descriptor, before it gets its name."""
         os.fsync(file)
+
+    def _flush_name(self, target: Path) -> None:
+        """Have the disk take the name that a file got."""
+        flush(target.parent)
 
 
 def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:

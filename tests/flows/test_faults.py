@@ -102,6 +102,56 @@ def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(run: Run, p
     export(ledger, Store(ledger.fact("store")), "mirror", tmp_path / "out" / "mirror")
 
 
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(("hinder", "words"), [("size=1m", "the disk is full"), ("ro", "the disk is read-only")])
+def test_an_export_to_a_real_disk_goes_on_when_it_can(run: Run, pictures: Path, tmp_path: Path, small_disk: Path, hinder: str,
+                                                      words: str, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    run(pictures, DARKEN, formats=FORMATS)
+    remount(small_disk, "size=1m")
+    command = ["export", str(tmp_path / "out"), *FORMATS, "--to", str(small_disk)]
+    assert main(command) == 0
+    (small_disk / "mirror" / "provenance.json").unlink()  # so that old and new can be told apart
+    free = shutil.disk_usage(small_disk).free
+    (small_disk / "filling").write_bytes(bytes(free - (8 << 10)))
+    before = {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()}
+    remount(small_disk, hinder)
+    capsys.readouterr()
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("superlink: The export ") and f"cannot be written: {words}" in told and told.count("\n") == 1
+    for path, data in before.items():
+        if path.parent.name not in told:  # those before the one that failed may be new
+            assert path.read_bytes() == data
+    remount(small_disk, "rw,size=64m")
+    assert main(command) == 0
+    same(small_disk, tmp_path / "out")
+    assert not list(small_disk.glob(".superlink*")) and (small_disk / "filling").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are looked up in /proc")
+def test_an_item_is_done_once_the_disk_has_its_values_and_their_names(run: Run, pictures: Path, tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    flushed: set[str] = set()
+    whole, settle = os.fsync, Ledger.settle
+
+    def fsync(file: int) -> None:
+        flushed.add(os.readlink(f"/proc/self/fd/{file}"))
+        whole(file)
+
+    def settled(self: Ledger, *given: object) -> None:
+        values = list((tmp_path / "store").glob("??/*"))
+        assert len(values) == 24 and {str(path.parent) for path in values} <= flushed
+        assert len([name for name in flushed if Path(name).parent.name == ".drafts" or len(Path(name).name) == 64]) >= 24
+        settle(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Ledger, "settle", settled)
+    assert run(pictures, DARKEN, formats=[], store=str(tmp_path / "store")).done == 12
+
+
 def test_what_a_power_cut_left_short_is_made_again(run: Run, pictures: Path, tmp_path: Path) -> None:
     run(pictures, FIND, store=str(tmp_path / "store"))
     first = sorted((tmp_path / "store").glob("??/*"))[0]
