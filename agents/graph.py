@@ -81,12 +81,13 @@ class _Saver(SqliteSaver):
             raise
         except Exception as error:
             raise self.conn.damaged(f"{type(error).__name__} in a checkpoint") from error
-        if found is not None and not _whole(found.checkpoint):
+        if found is not None and not whole(found.checkpoint):
             raise self.conn.damaged("a checkpoint lacks its parts")
         return found
 
 
-def _whole(checkpoint: Any) -> bool:
+def whole(checkpoint: Any) -> bool:
+    """Whether what was decoded is a checkpoint: SQLite does not notice a changed byte in it."""
     return isinstance(checkpoint, dict) and {"channel_values", "channel_versions", "versions_seen"} <= checkpoint.keys()
 
 

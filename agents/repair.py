@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from agents.graph import whole
 from tools.atomic import write_error
 from tools.database import examine, put_in_place
 from tools.salvage import Row, Salvage
+
+
+_CONTENT = {"checkpoints": "type, checkpoint", "writes": "type, value"}
 
 
 @dataclass
@@ -43,7 +48,14 @@ def repair_threads(file: Path) -> ThreadsRepair:
     log = file.with_name(f"{file.name}-wal")
     if not any(one.exists() and one.stat().st_size for one in (file, log)):
         return ThreadsRepair()  # there is nothing yet
-    found = ThreadsRepair(examine(file, "The memory of threads"))
+    found = ThreadsRepair(examine(file, "The memory of sessions"))
+    if not found.faults:
+        with closing(sqlite3.connect(file)) as database:
+            saver = SqliteSaver(database)
+            lost = sum(not _decodes(saver, table, row) for table, columns in _CONTENT.items()
+                       for row in database.execute(f"SELECT {columns} FROM {table}"))  # fmt: skip
+        if lost:
+            found.faults.append(f"{lost} of its states cannot be decoded")
     draft = file.with_name(f".{file.name}.repair")
     try:
         draft.unlink(missing_ok=True)
@@ -70,10 +82,16 @@ def repair_threads(file: Path) -> ThreadsRepair:
 def _insert(saver: SqliteSaver, salvage: Salvage, table: str, rows: Iterator[Row]) -> None:
     """Insert the rows whose content can be read: SQLite does not notice a changed byte in a value."""
     columns = salvage.tables[table].columns
-    kind, value = columns.index("type"), columns.index("checkpoint" if table == "checkpoints" else "value")
+    kind, value = (columns.index(name) for name in _CONTENT[table].split(", "))
     for row in rows:
-        try:
-            saver.serde.loads_typed((row[kind], row[value]))
-        except Exception:  # whatever the decoder makes of damaged bytes
+        if not _decodes(saver, table, (row[kind], row[value])):
             continue
         saver.conn.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", row)
+
+
+def _decodes(saver: SqliteSaver, table: str, content: tuple[Any, Any]) -> bool:
+    try:
+        value = saver.serde.loads_typed(content)
+    except Exception:  # whatever the decoder makes of damaged bytes
+        return False
+    return table == "writes" or whole(value)
