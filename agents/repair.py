@@ -14,7 +14,6 @@ from tools.atomic import write_error
 from tools.database import examine, put_in_place
 from tools.salvage import Row, Salvage
 
-
 _CONTENT = {"checkpoints": "type, checkpoint", "writes": "type, value"}
 
 

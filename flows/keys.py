@@ -76,7 +76,7 @@ class Present:
 
 
 def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
-    """Tells whether items that are settled need another look: of the steps, the tools' versions, the roles' weights."""
+    """Hash of a plan's steps, its tools' versions and the weights of all roles; items settled for another are looked at again."""
     from tools.weights import pinned
 
     roles = {}

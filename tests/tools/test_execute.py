@@ -75,6 +75,13 @@ def test_results_carry_provenance(store: Store) -> None:
     assert provenance["seconds"] >= 0 and provenance["time"].endswith("+00:00")
 
 
+def test_the_seconds_of_a_batch_are_shared_by_its_calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 108.0])
+    monkeypatch.setattr("tools.execute.time.perf_counter", lambda: next(clock))
+    results = call_many(shades, [{"images": store.put(_image(shade))} for shade in range(4)], store, "s1")
+    assert [ref["provenance"]["seconds"] for ref in results if isinstance(ref, dict)] == [2.0] * 4
+
+
 def test_weights_are_noted_even_when_they_were_loaded_before(store: Store) -> None:
     @resident(bytes=1, device="cpu")
     def model() -> str:
