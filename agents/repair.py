@@ -68,7 +68,8 @@ def repair_threads(file: Path) -> ThreadsRepair:
                 for table, row in salvage.strays():
                     _insert(saver, salvage, table, iter([row]))
                 database.commit()
-            found.threads, found.states = database.execute("SELECT count(DISTINCT thread_id), count(*) FROM checkpoints").fetchone()
+            counts = database.execute("SELECT count(DISTINCT thread_id), count(*) FROM checkpoints")
+            found.threads, found.states = counts.fetchone()
         if found.faults:
             found.kept = put_in_place(draft, file)
     except OSError as error:
@@ -85,7 +86,8 @@ def _insert(saver: SqliteSaver, salvage: Salvage, table: str, rows: Iterator[Row
     for row in rows:
         if not _decodes(saver, table, (row[kind], row[value])):
             continue
-        saver.conn.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", row)
+        marks = ", ".join("?" * len(columns))
+        saver.conn.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
 
 
 def _decodes(saver: SqliteSaver, table: str, content: tuple[Any, Any]) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from agents.plan import Plan
 from agents.state import Refs
 from flows import schema
+from flows.item_addresses import common_folder, located, packed
 from flows.source import Item
 from tools.database import Database, connect
 from tools.errors import SuperlinkError
@@ -200,7 +201,7 @@ class Ledger:
 
     def located(self, address: bytes) -> str:
         """The path or URL that a row's address stands for."""
-        return _located(address, self.root)
+        return located(address, self.root)
 
     def take(self, items: Sequence[Item], source: str = "") -> Taken:
         """Take in a scan. Items whose size and stamp are as before keep what was done on them, wherever they are now.
@@ -209,7 +210,7 @@ class Ledger:
             items: that were found.
             source: where; its folder may later be moved together with the run's.
         """
-        root = source if os.path.isdir(source) else _common_folder(items)
+        root = source if os.path.isdir(source) else common_folder(items)
         with self.writing():
             before = {row[0]: row[1:] for row in self.db.execute("SELECT name, address, size, stamp, state FROM items")}
             scan = int(self.fact("scan") or 0) + 1
@@ -220,7 +221,7 @@ class Ledger:
             moved: list[tuple[bytes, str]] = []
             for item in items:
                 known = before.pop(item.name, None)
-                address = _packed(item.address, root)
+                address = packed(item.address, root)
                 if known is None or known[1:3] != (item.size, item.stamp) or known[3] == "gone":
                     new, changed = new + (known is None), changed + (known is not None)
                     rows.append((item.name, address, item.size, item.stamp, scan))
@@ -390,26 +391,7 @@ def _json_in(text: str | None) -> Any:
 def _entry(row: tuple[Any, ...], root: str) -> Entry:
     number, name, address, size, stamp, state, ref = row
     found = refs_in(ref)
-    return Entry(number, name, _located(address, root), size, stamp, state, None if isinstance(found, list) else found)
-
-
-def _located(address: bytes, root: str) -> str:
-    text = bytes(address).decode("utf-8", "surrogateescape")
-    return text if "://" in text or os.path.isabs(text) else os.path.join(root, text)
-
-
-def _packed(address: str, root: str) -> bytes:
-    inside = root and address.startswith(os.path.join(root, ""))
-    return (address[len(os.path.join(root, "")):] if inside else address).encode("utf-8", "surrogateescape")  # fmt: skip
-
-
-def _common_folder(items: Sequence[Item]) -> str:
-    """The deepest folder that holds all items of this computer; "" for none."""
-    folders = {os.path.dirname(item.address) for item in items if "://" not in item.address}
-    try:
-        return os.path.commonpath(folders)
-    except ValueError:  # there are none, or they are on several drives
-        return ""
+    return Entry(number, name, located(address, root), size, stamp, state, None if isinstance(found, list) else found)
 
 
 def _json(data: Any) -> str:

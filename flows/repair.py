@@ -26,6 +26,9 @@ from tools.settings import settings
 from tools.store import Store
 
 _NAME = re.compile("[a-z_]{1,40}")
+_EDIT = ("place", "label", "score", "verdict", "correct", "who", "time")
+# An item of which no more is known: the next scan finds its file, and leaves it its number.
+_NAMED = "INSERT OR IGNORE INTO items (name, id, address, size, stamp, scan) VALUES (?, ?, x'', -1, '', 0)"
 _STATES = ("new", "done", "failed", "gone")
 
 
@@ -39,6 +42,7 @@ class Repair:
         items: in the ledger.
         works: finished calls of tools.
         verdicts: of people.
+        refound: how many of these were lost and are taken from the exports.
         again: how many items will be looked at again by the next run; their finished calls are not run again.
     """
 
@@ -47,6 +51,7 @@ class Repair:
     items: int = 0
     works: int = 0
     verdicts: int = 0
+    refound: int = 0
     again: int = 0
 
 
@@ -96,6 +101,8 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
         ledger = Ledger(draft)
     try:
         found.faults += _mend(ledger, folder)
+        if found.faults:
+            found.refound = _verdicts_of_exports(ledger, folder)
         counts = ledger.counts()
         found.items = sum(counts.values()) - counts.get("gone", 0)
         found.again = counts.get("left", 0)
@@ -123,7 +130,7 @@ def _salvage(file: Path, ledger: Ledger) -> None:
                 _insert(ledger, table, [row])
         # The numbers of items whose rows are lost, so that verdicts on them stay theirs.
         names = (entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int])
-        ledger.db.executemany("INSERT OR IGNORE INTO items (name, id, address, size, stamp, scan) VALUES (?, ?, x'', -1, '', 0)", names)
+        ledger.db.executemany(_NAMED, names)
 
 
 def _insert(ledger: Ledger, table: str, rows: Iterable[Row]) -> None:
@@ -180,6 +187,8 @@ def _mend(ledger: Ledger, folder: Path) -> list[str]:
                 keys = _KEYS[table].split(", ")
                 ledger.db.executemany(f"DELETE FROM {table} WHERE ({_KEYS[table]}) = ({', '.join('?' * len(keys))})",
                                       [[row[names.index(key)] for key in keys] for row in unfit])  # fmt: skip
+            if table == "items":  # verdicts on them stay theirs
+                ledger.db.executemany(_NAMED, [(row[1], row[0]) for row in unfit if row[1]])
         for table in ("steps", "review"):
             strayed = ledger.db.execute(f"DELETE FROM {table} WHERE item NOT IN (SELECT id FROM items)").rowcount
             if strayed:
@@ -220,11 +229,49 @@ def _mend_facts(ledger: Ledger, folder: Path) -> list[str]:
             ledger.note(plan=made["plan"], request=str(made.get("request") or ""))
             break
     if ledger.fact("signature") is None:
-        row = ledger.db.execute("SELECT signature FROM items WHERE state = 'done' GROUP BY 1 ORDER BY count(*) DESC").fetchone()
+        row = ledger.db.execute(
+            "SELECT signature FROM items WHERE state = 'done' GROUP BY 1 ORDER BY count(*) DESC").fetchone()  # fmt: skip
         if row is not None:
             faults.append("the signature of its plan is lost")
             ledger.note(signature=row[0])
     return faults
+
+
+def _verdicts_of_exports(ledger: Ledger, folder: Path) -> int:
+    """Take the verdicts that are lost from what the exports say of them; return how many."""
+    values = dict(_values_of_exports(folder))
+    for item, step, text in ledger.db.execute(
+        "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
+    ):
+        values[item, step] = [ref["sha256"] for ref in listed(refs_in(text) or [])]
+    before = _count(ledger, "review")
+    for made in _provenances(folder):
+        for edit in made.get("human_edits") or ():
+            try:
+                item, found = edit["item"], values.get((edit["item"], edit["step"]), ())
+                # Of several values it is not known which one was meant.
+                said = [edit[name] for name in _EDIT]
+                row = (None, 0, edit["step"], *found, *said[:3], "band", *said[3:])
+            except (KeyError, TypeError):
+                continue
+            if len(found) == 1 and _fits("review", row):
+                with ledger.writing():
+                    ledger.db.execute(_NAMED, (item, None))
+                    (number,) = ledger.db.execute("SELECT id FROM items WHERE name = ?", (item,)).fetchone()
+                    _insert(ledger, "review", [(None, number, *row[2:])])
+    return _count(ledger, "review") - before
+
+
+def _values_of_exports(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]]:
+    """Item and step, and the sha256 of what it gave, as an export as JSON lines has them."""
+    for file in folder.glob("*/items.jsonl"):
+        try:
+            for line in file.read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                for step, found in row["results"].items():
+                    yield (row["item"], step), [one["sha256"] for one in found]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
 
 
 def _provenances(folder: Path) -> Iterator[dict[str, Any]]:

@@ -172,11 +172,11 @@ def test_the_log_of_a_killed_run_is_taken_up(folder: Path, tmp_path: Path) -> No
         ("UPDATE works SET refs = replace(refs, '{', '[') WHERE base = 'base 7'", "1 rows of works", 1),
         ("UPDATE works SET base = 'base 7_' WHERE base = 'base 7'", "1 rows of works", 1),
         ("UPDATE works SET weights = '[1]' WHERE base = 'base 7'", "1 rows of works", 1),
-        ("UPDATE items SET ref = '{' WHERE id = 7", "1 rows of items", 0),
+        ("UPDATE items SET ref = '{' WHERE id = 10", "1 rows of items", 1),
         ("UPDATE items SET ref = NULL WHERE id = 7", "1 items lack a result", 1),
         ("DELETE FROM steps WHERE item = 7", "1 items lack a result", 1),
         ("UPDATE steps SET work = 'none' WHERE item = 7", "1 items lack a result", 1),
-        ("UPDATE items SET state = 'dona' WHERE id = 7", "1 rows of items", 0),
+        ("UPDATE items SET state = 'dona' WHERE id = 10", "1 rows of items", 1),
         ("UPDATE review SET verdict = 'eccepted' WHERE item = 10", "1 rows of review", 0),
         ("UPDATE facts SET value = '{\"a\"' WHERE name = 'plan'", "its plan is lost", COUNT),
         ("DELETE FROM facts WHERE name = 'signature'", "the signature of its plan is lost", 0),
@@ -191,7 +191,38 @@ def test_a_row_that_sqlite_reads_without_a_doubt(folder: Path, sql: str, fault: 
     db.close()
     done = repair(folder)
     assert any(fault in said for said in done.faults) and done.again == again
+    assert done.verdicts == COUNT // 10 - (0 if "review" not in sql else COUNT // 10 if "DROP" in sql else 1)
     assert repair(folder).faults == [] or again == COUNT
+
+
+def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
+    before = {row[1:7] + row[8:] for row in contents(folder)["review"]}
+    names = {row[0]: row[1] for row in contents(folder)["items"]}
+    (folder / "jsonl").mkdir()
+    edits = [{"item": names[item], "step": step, "place": place, "label": label, "score": score, "box": [], "verdict": verdict,
+              "correct": correct, "who": who, "time": time}
+             for item, step, _, place, label, score, verdict, correct, who, time in sorted(before)]  # fmt: skip
+    (folder / "jsonl" / "provenance.json").write_text(json.dumps({"plan": FIND, "human_edits": edits}))
+    (sha256,) = {row[2] for row in [row[1:] for row in contents(folder)["review"]]}
+    lines = [{"item": name, "results": {"s1": [{"kind": "Text", "sha256": sha256}]}} for name in names.values()]
+    (folder / "jsonl" / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    db = sqlite3.connect(folder / FILE)
+    db.execute("DELETE FROM review WHERE item > 100")
+    db.execute("DELETE FROM steps WHERE item = 200")
+    db.commit()
+    db.close()
+    done = repair(folder)
+    assert (done.refound, done.verdicts) == (30, 40)
+    assert {row[1:7] + row[8:] for row in contents(folder)["review"]} == before
+    # Nothing but the exports is left.
+    (folder / FILE).write_bytes(b"")
+    done = repair(folder)
+    assert (done.items, done.refound, done.verdicts) == (40, 40, 40)
+    ledger = Ledger(folder / FILE)
+    ledger.take([Item(name, f"/photos/{name}", 1, "1") for name in names.values()])
+    found = ledger.db.execute("SELECT name, verdict, correct, who FROM review JOIN items ON items.id = item").fetchall()
+    assert set(found) == {(names[row[0]], *row[6:9]) for row in before}
+    ledger.close()
 
 
 def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tmp_path: Path) -> None:
