@@ -1,11 +1,15 @@
 """The machine: plan → check → approve → run → answer, and where it remembers."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -13,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from agents.nodes import Nodes
 from agents.state import Request, State
 from tools.database import Database, connect
-from tools.errors import SettingsInvalid, SuperlinkError
+from tools.errors import SettingsInvalid, SuperlinkError, shortened
 from tools.store import Store
 
 Machine = CompiledStateGraph[State, None, Request, State]
@@ -64,26 +68,76 @@ def open_saver(where: Path | str) -> BaseCheckpointSaver[Any]:
     connection = connect(
         file, "The memory of sessions", f"superlink repair {file.parent}", SettingsInvalid, timeout=30, isolation_level=""
     )
-    saver = _Saver(connection)
-    saver.setup()
+    saver = _Saver(connection, serde=Summed())
+    try:
+        saver.setup()
+    except BaseException:
+        connection.close()
+        raise
     return saver
 
 
+class Summed(JsonPlusSerializer):
+    """Writes every value with a checksum, as SQLite does not notice a changed byte; values without one are read as well."""
+
+    _MARK = "+crc32"
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """As of `JsonPlusSerializer`."""
+        kind, data = super().dumps_typed(obj)
+        return kind + self._MARK, data + crc32(data).to_bytes(4)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        """As of `JsonPlusSerializer`.
+
+        Raises:
+            ValueError: the checksum differs.
+        """
+        kind, content = data
+        if kind.endswith(self._MARK):
+            kind, content, found = kind.removesuffix(self._MARK), content[:-4], content[-4:]
+            if crc32(content).to_bytes(4) != found:
+                raise ValueError("its checksum differs")
+        return super().loads_typed((kind, content))
+
+
 class _Saver(SqliteSaver):
-    """Tells a damaged file as such when SQLite can read it, but what it holds is no checkpoint."""
+    """Tells a damaged file as such where SQLite can read it, but what it holds is no checkpoint."""
 
     conn: Database
 
+    def setup(self) -> None:
+        with self._damage_told():
+            super().setup()
+
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        try:
+        with self._damage_told():
             found = super().get_tuple(config)
-        except (sqlite3.Error, SuperlinkError):
+            if found is not None and not whole(found.checkpoint):
+                raise ValueError("a checkpoint lacks its parts")
+        return found
+
+    def put(self, *given: Any, **more: Any) -> RunnableConfig:
+        with self._damage_told():
+            return super().put(*given, **more)
+
+    def put_writes(self, *given: Any, **more: Any) -> None:
+        with self._damage_told():
+            super().put_writes(*given, **more)
+
+    def delete_thread(self, thread_id: str) -> None:
+        with self._damage_told():
+            super().delete_thread(thread_id)
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        """What is read and written here is always the same: what goes wrong is what the file holds."""
+        try:
+            yield
+        except (SuperlinkError, sqlite3.ProgrammingError):  # of a connection that was closed
             raise
         except Exception as error:
-            raise self.conn.damaged(f"{type(error).__name__} in a checkpoint") from error
-        if found is not None and not whole(found.checkpoint):
-            raise self.conn.damaged("a checkpoint lacks its parts")
-        return found
+            raise self.conn.damaged(f"{type(error).__name__}: {shortened(str(error))}") from error
 
 
 def whole(checkpoint: Any) -> bool:

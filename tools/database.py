@@ -90,6 +90,8 @@ class Database(sqlite3.Connection):
             yield
         except sqlite3.Error as error:
             self.tell(error)
+        except UnicodeDecodeError as error:  # of a message that quotes a damaged schema
+            raise self.damaged(str(error)) from error
 
     def tell(self, error: sqlite3.Error) -> NoReturn:
         """Raise the error in words, or as it is where the program is at fault."""

@@ -2,8 +2,10 @@
 
 import json
 import os
+import random
 import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,47 @@ def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         open_saver(tmp_path / "file")
     with pytest.raises(SettingsInvalid, match="cannot be opened"):
         open_saver(tmp_path / "file" / "threads.sqlite")
+
+
+def test_damage_anywhere_in_the_memory_is_told(tmp_path: Path) -> None:
+    memory, rng = tmp_path / "threads.sqlite", random.Random(7)
+    calls = plan(("shout", {"text": "a"}), ("shout", {"text": "$s1"}))
+
+    def told() -> str:
+        try:
+            with Session("t", tools=TOOLS, planner=Scripted([]), store=Store(tmp_path / "s"), memory=memory) as session:
+                if session.state()["stands"] == "done":
+                    list(session.again())
+                list(session.start("go", plan=calls))
+        except SettingsInvalid as error:
+            return str(error)
+        return ""
+
+    assert told() == ""
+    whole, damaged = memory.read_bytes(), 0
+    for number in range(40):
+        content = bytearray(whole)
+        if number % 2:
+            page = rng.randrange(len(whole) // 4096) * 4096
+            content[page : page + 4096] = rng.randbytes(4096)
+        else:
+            for _ in range(20):
+                content[rng.randrange(100, len(content))] = rng.randrange(256)
+        memory.write_bytes(content)
+        said = told()
+        damaged += "is damaged" in said
+        assert not said or (str(memory) in said and f"superlink repair {tmp_path}" in said)
+    assert damaged > 10
+
+
+def test_a_locked_memory_is_told_as_such(tmp_path: Path) -> None:
+    saver = open_saver(tmp_path / "threads.sqlite")
+    saver.conn.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(tmp_path / "threads.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SettingsInvalid, match="is locked by another process .*Wait until that one has ended"):
+            saver.delete_thread("t")
+    close_saver(saver)
 
 
 def test_postgres_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
