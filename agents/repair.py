@@ -1,7 +1,8 @@
 """Repairs the memory of threads: the conversations of `superlink run` and of the page."""
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from agents.graph import whole
+from agents.graph import Summed, whole
 from tools.atomic import write_error
 from tools.database import examine, put_in_place
-from tools.salvage import Row, Salvage
+from tools.salvage import Row, Salvage, tables
 
-_CONTENT = {"checkpoints": "type, checkpoint", "writes": "type, value"}
+_CONTENT = {"checkpoints": "type, checkpoint, metadata", "writes": "type, value"}
 
 
 @dataclass
@@ -49,20 +50,18 @@ def repair_threads(file: Path) -> ThreadsRepair:
         return ThreadsRepair()  # there is nothing yet
     found = ThreadsRepair(examine(file, "The memory of sessions"))
     if not found.faults:
-        with closing(sqlite3.connect(file)) as database:
-            saver = SqliteSaver(database)
-            lost = sum(not _decodes(saver, table, row) for table, columns in _CONTENT.items()
-                       for row in database.execute(f"SELECT {columns} FROM {table}"))  # fmt: skip
-        if lost:
-            found.faults.append(f"{lost} of its states cannot be decoded")
+        found.faults += _undecoded(file)
     draft = file.with_name(f".{file.name}.repair")
     try:
         draft.unlink(missing_ok=True)
         with closing(sqlite3.connect(draft if found.faults else file)) as database:
-            saver = SqliteSaver(database)
+            saver = SqliteSaver(database, serde=Summed())
             if found.faults:
                 saver.setup()
                 salvage = Salvage(file, database)
+                for name, known in tables(database).items():
+                    if not set(salvage.tables[name].columns) <= set(known.columns):  # its names are damaged
+                        salvage.tables[name] = known
                 for table, rows in (("checkpoints", salvage.rows("checkpoints")), ("writes", salvage.rows("writes"))):
                     _insert(saver, salvage, table, rows)
                 for table, row in salvage.strays():
@@ -79,20 +78,36 @@ def repair_threads(file: Path) -> ThreadsRepair:
     return found
 
 
+def _undecoded(file: Path) -> list[str]:
+    """What is wrong with the content of a file that SQLite finds sound."""
+    with closing(sqlite3.connect(file)) as database:
+        try:
+            lost = sum(not _decodes(table, row) for table, columns in _CONTENT.items()
+                       for row in database.execute(f"SELECT {columns} FROM {table}"))  # fmt: skip
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            return [str(error)]  # the names of its columns are damaged
+    return [f"{lost} of its states cannot be decoded"] if lost else []
+
+
 def _insert(saver: SqliteSaver, salvage: Salvage, table: str, rows: Iterator[Row]) -> None:
     """Insert the rows whose content can be read: SQLite does not notice a changed byte in a value."""
     columns = salvage.tables[table].columns
-    kind, value = (columns.index(name) for name in _CONTENT[table].split(", "))
+    content = [columns.index(name) for name in _CONTENT[table].split(", ")]
     for row in rows:
-        if not _decodes(saver, table, (row[kind], row[value])):
+        if not _decodes(table, [row[place] for place in content]):
             continue
         marks = ", ".join("?" * len(columns))
         saver.conn.execute(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
 
 
-def _decodes(saver: SqliteSaver, table: str, content: tuple[Any, Any]) -> bool:
+def _decodes(table: str, content: Sequence[Any]) -> bool:
+    kind, data, *metadata = content
     try:
-        value = saver.serde.loads_typed(content)
-    except Exception:  # whatever the decoder makes of damaged bytes
+        value = Summed().loads_typed((kind, data))
+        for text in metadata:
+            json.loads(text or b"null")
+    except Exception:  # whatever the decoders make of damaged bytes
         return False
     return table == "writes" or whole(value)

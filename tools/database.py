@@ -235,6 +235,8 @@ def examine(file: Path, name: str) -> list[str]:
                 for _ in database.execute(f'SELECT * FROM "{table}"'):
                     pass
             return []
+    except UnicodeDecodeError as error:  # of a message that quotes a damaged schema
+        return [str(error)]
     except sqlite3.Error as error:
         if _is_damage(error):
             return [str(error)]
