@@ -29,7 +29,7 @@ Message = dict[str, Any]
 
 Stage = Literal["idle", "working", "approval", "editing"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("superlink.ui")
 
 
 @dataclass

@@ -38,6 +38,15 @@ def test_no_text_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None
     assert told.count("[red]x[/b]:smile:") >= 6 and "\\x1b[2J" in told and "\\u202e" in told and "\\xe9" in told
 
 
+def test_what_is_escaped_keeps_its_place_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("a", "b", box=None)
+    table.add_row("\x1b[31mred\x1b[0m", "second")
+    table.add_row("plain", "second")
+    terminal.console().print(table, soft_wrap=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "second" in line]
+    assert len({line.index("second") for line in lines}) == 1 and "\\x1b[31mred\\x1b[0m" in lines[0]
+
+
 def test_colours_are_still_the_console_s(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
