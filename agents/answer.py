@@ -178,17 +178,27 @@ class _Report:
         if facts is None:
             return None
         count, done = sum(facts.values()), self._done(step)
-        what = _several(count, next(iter(facts)), "") if len(facts) == 1 else f"{count} ({_counts(facts)})"
+        what = _several(count, next(iter(facts))) if len(facts) == 1 else f"{count} ({_counts(facts)})"
+        frames = self._frames(step)
+        if frames and facts:  # the same things again and again, one does not know how many
+            what = f"{' and '.join(map(_plural, facts))} in {_several(frames, 'frame')}"
         return f"{done[:1].upper()}{done[1:]} {what}", count
+
+    def _marks(self, step: Step) -> list[Ref]:
+        return [ref for name in sorted(uses(step)) for ref in listed_refs(self.refs.get(name)) if ref["kind"] == "Detections"]
 
     def _marked(self, step: Step) -> dict[str, int] | None:
         """Labels and numbers of what was found that a step takes; a thing followed through a video counts once."""
         counts: Counter[str] = Counter()
-        marks = [ref for name in sorted(uses(step)) for ref in listed_refs(self.refs.get(name)) if ref["kind"] == "Detections"]
+        marks = self._marks(step)
         for ref in marks:
             labels, tracks = ref["summary"]["labels"], ref["summary"].get("tracks")
             counts.update({next(iter(labels)): tracks} if tracks is not None and len(labels) == 1 else labels)
         return dict(counts) if marks or any(self._empty_marks(name) for name in uses(step)) else None
+
+    def _frames(self, step: Step) -> int:
+        """In how many frames of a video things were found that are not followed from one to the next."""
+        return sum(ref["summary"].get("frames", 0) for ref in self._marks(step) if "tracks" not in ref["summary"])
 
     def _empty_marks(self, name: str) -> bool:
         """Whether a value is an empty list of what was found."""
@@ -222,6 +232,8 @@ class _Report:
             return f"Found none{f' (looked for {wanted})' if wanted else ''}."
         if "tracks" in facts:
             return f"Followed {facts['tracks']} through the video ({_counts(facts['labels'])} boxes)."
+        if "frames" in facts:
+            return f"Found {' and '.join(map(_plural, facts['labels']))} in {_several(facts['frames'], 'frame')}."
         return f"Found {facts['count']} ({_counts(facts['labels'])})."
 
     def _number(self, value: Number, step: Step | None) -> str:

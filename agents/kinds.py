@@ -112,13 +112,16 @@ def result(step: str, args: Mapping[str, object], card: Card, at_hand: Mapping[s
     """What is known of a step's result.
 
     A list given to an input for single values maps the step over it: the result is a list of the same
-    source. What a mapped step gives as lists is joined to one list. A picture made from a picture keeps its
+    source. What a mapped step gives as lists is joined to one list. A tool may give the kind that it was given. A picture made from a picture keeps its
     frame, and marks take the frame of what they were found in; pictures that come as a list were cut out
     and are frames of their own.
     """
     taken = {name: what for name in card["inputs"] if (what := argument(args.get(name), at_hand)) is not None}
     mapped = [what for name, what in taken.items() if what.many and not card["inputs"][name]["many"]]
     kind, listed = card["returns"]["kind"], card["returns"]["many"]
+    followed = taken.get(card["returns"].get("follows", ""))
+    if followed is not None and followed.kind in card["inputs"][card["returns"]["follows"]]["kinds"]:
+        kind = followed.kind
     source = step if listed else mapped[0].source if mapped else ""
     frame = step
     if kind in MEDIA and not listed:

@@ -3,7 +3,7 @@
 A card is made by the tools' own code and handed over; nothing here imports them. Keys: ``name``, ``doc`` (first
 docstring line), ``inputs`` (value-typed parameters: ``kinds`` accepted, ``many``, ``optional``, ``literal``: may be
 written out as text), ``params`` (JSON schema of each plain parameter), ``required`` (names of plain parameters),
-``one_of`` (at least one of these must be given), ``returns`` (``kind``, ``many``), ``examples``.
+``one_of`` (at least one of these must be given), ``returns`` (``kind``, ``many``, ``follows``: the input whose kind it has, if any), ``examples``.
 """
 
 from dataclasses import dataclass

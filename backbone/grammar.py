@@ -244,7 +244,12 @@ class Walk:
     def _close_call(self) -> None:
         """What the last call gives is at hand for the next."""
         if self.calls:
-            self.have.add(self.grammar.cards[self.calls[-1]["tool"]]["returns"]["kind"])
+            self.have |= self._given_by(self.grammar.cards[self.calls[-1]["tool"]])
+
+    def _given_by(self, card: Card) -> set[str]:
+        """Kinds that a tool gives: its own, or those of the input that it follows, as far as they are at hand."""
+        follows = card["returns"].get("follows")
+        return self.have & set(card["inputs"][follows]["kinds"]) if follows else {card["returns"]["kind"]}
 
     def _arguments(self) -> Iterator[_Alternative]:
         """Names of the arguments that may follow, and the heads of a next call where this one may end."""
@@ -260,12 +265,10 @@ class Walk:
                 return
             if waiting and parameter.name == waiting[-1]:
                 return
-        returned = card["returns"]["kind"]
-        added = returned not in self.have
-        self.have.add(returned)
+        added = self._given_by(card) - self.have
+        self.have |= added
         yield from self._heads()
-        if added:
-            self.have.discard(returned)
+        self.have -= added
 
     def _choices(self, card: Card) -> list[str]:
         """Those of the tool's `one_of` that can be written here, in the order in which they are written."""

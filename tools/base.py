@@ -78,10 +78,17 @@ class Input:
 
 @dataclass(frozen=True)
 class Output:
-    """What a tool returns for one item: a value of this kind, or (`many`) a list of them."""
+    """What a tool returns for one item.
+
+    Attributes:
+        kind: The kind of value; the first of several where it follows an input.
+        many: Whether it is a list of them.
+        follows: The input whose kind it has (`def redact(image: Picture, …) -> Picture` with a TypeVar), or "".
+    """
 
     kind: str
     many: bool = False
+    follows: str = ""
 
 
 class Tool(Generic[P, R]):
@@ -120,7 +127,7 @@ class Tool(Generic[P, R]):
         if not self.doc:
             raise _wrong(fn, "has no docstring", "Say in one line what it does; planners read it")
         self.inputs, self.params = _parameters(fn, self.description)
-        self.returns, returns_batch = _output(fn)
+        self.returns, returns_batch = _output(fn, self.inputs)
         self.batch = any(i.batch for i in self.inputs.values())
         self.examples = tuple(examples)
         self.one_of = tuple(one_of)
@@ -193,7 +200,8 @@ class Tool(Generic[P, R]):
             "params": schema["properties"],
             "required": schema["required"],
             "one_of": list(self.one_of),
-            "returns": {"kind": self.returns.kind, "many": self.returns.many},
+            "returns": {"kind": self.returns.kind, "many": self.returns.many,
+                        **({"follows": self.returns.follows} if self.returns.follows else {})},
             "examples": list(self.examples),
             "read_only": self.read_only,
         }
@@ -350,7 +358,9 @@ def _as_input(annotation: Any) -> tuple[tuple[str, ...], bool, bool, bool] | Non
     if many or batch:
         annotation = get_args(annotation)[0]
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    if not all(isinstance(o, type) and issubclass(o, Value) and o.__name__ in KINDS for o in options):
+    if isinstance(annotation, TypeVar):
+        options = annotation.__constraints__
+    if not options or not all(isinstance(o, type) and issubclass(o, Value) and o.__name__ in KINDS for o in options):
         return None
     return tuple(o.kind for o in options), many, batch, nullable
 
@@ -385,13 +395,16 @@ def _is_plain(annotation: Any) -> bool:
     return annotation in _PLAIN
 
 
-def _output(fn: Callable[..., Any]) -> tuple[Output, bool]:
-    hint = _hints(fn).get("return")
+def _output(fn: Callable[..., Any], inputs: Mapping[str, Input]) -> tuple[Output, bool]:
+    hints = _hints(fn)
+    hint = hints.get("return")
     found = None if hint is None else _as_input(hint)
-    if found is None or len(found[0]) != 1 or found[3]:
-        raise _wrong(fn, "does not say what value it returns", "Write -> Image, -> list[Image], -> Detections, …")
+    follows = next((name for name in inputs if hints[name] is hint), "") if isinstance(hint, TypeVar) else ""
+    if found is None or (len(found[0]) != 1 and not follows) or found[3]:
+        raise _wrong(fn, "does not say what value it returns",
+                     "Write -> Image, -> list[Image], -> Detections, … or the TypeVar of one of its inputs")
     kinds, many, batch, _ = found
-    return Output(kinds[0], many), batch
+    return Output(kinds[0], many, follows), batch
 
 
 def _argument_docs(description: str) -> dict[str, str]:

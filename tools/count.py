@@ -3,6 +3,7 @@
 import numpy as np
 
 from tools.base import tool
+from tools.errors import ValueInvalid
 from tools.values import Detections, Number
 
 
@@ -17,7 +18,12 @@ def count(regions: Detections) -> Number:
 
     Returns:
         A whole number, 0 when nothing was found.
+
+    Raises:
+        ValueInvalid: when they were found in the frames of a video, but not followed from one to the next.
     """
     if regions.ids is not None:
         return Number(len(np.unique(regions.ids)))
+    if regions.frames is not None:
+        raise ValueInvalid("These things were found in each frame by itself, so nobody knows which are the same", "Use track instead of detect")
     return Number(len(regions))

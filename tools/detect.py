@@ -1,16 +1,22 @@
 """Finding things in pictures."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field
 
 from tools.base import Batch, tool
 from tools.engines import routing
-from tools.values import Detections, Image
+from tools.values import Detections, Image, Video
+
+_AT_ONCE = 8  # frames
 
 
 @tool(examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"])
-def detect(image: Batch[Image], labels: list[str],
+def detect(image: Batch[Image | Video], labels: list[str],
            min_score: Annotated[float | None, Field(ge=0, le=1)] = None) -> Batch[Detections]:
     """Find things in an image by what they are called.
 
@@ -18,18 +24,28 @@ def detect(image: Batch[Image], labels: list[str],
     "face" and "faces" to CenterFace; names that the weights of the role detect know (COCO's 80 by default, with
     plurals and synonyms such as people, bike, sofa) to YOLO; every other label to the open-vocabulary weights
     of the role detect_open. Things that two labels of one engine mean are found once, under the first.
+    Every frame of a video is looked at by itself, and nothing is followed: track does that.
 
     Args:
-        image: The pictures.
+        image: The pictures or videos.
         labels: What to look for, such as ["dog", "traffic light"].
         min_score: Keep finds with at least this score; by default what the weights' catalogue says, mostly 0.25, for faces 0.4.
 
     Returns:
-        What was found in each picture.
+        What was found in each picture or video; finds in a video have frame numbers.
 
     Raises:
         ValueInvalid: when there is no label.
         WeightsMissing: when the weights for a label are not here; names the label and the command that fetches them.
     """
-    return routing.find([each.pixels for each in image], routing.finders(labels, "detect", "detect_open", faces=True),
-                        min_score)
+    chosen = routing.finders(labels, "detect", "detect_open", faces=True)
+    pictures = iter(routing.find([each.pixels for each in image if isinstance(each, Image)], chosen, min_score))
+    return [next(pictures) if isinstance(each, Image) else _in_frames(each, chosen, min_score) for each in image]
+
+
+def _in_frames(video: Video, chosen: Sequence[routing.Finder], min_score: float | None) -> Detections:
+    frames, found = video.frames(), [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
+    while part := list(islice(frames, _AT_ONCE)):
+        seen = routing.find([pixels for _, _, pixels in part], chosen, min_score)
+        found += [replace(one, frames=np.full(len(one), number)) for (number, _, _), one in zip(part, seen, strict=True)]
+    return Detections.concat(found)

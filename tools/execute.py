@@ -263,11 +263,11 @@ def _stored(tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed],
             step: str) -> Result:
     """Store what one job made, each value with its provenance."""
     values = made if tool.returns.many else [made]
-    right = isinstance(values, list | tuple) and all(
-        isinstance(value, Value) and value.kind == tool.returns.kind for value in values)
+    kind = job.refs[tool.returns.follows]["kind"] if tool.returns.follows else tool.returns.kind
+    right = isinstance(values, list | tuple) and all(isinstance(value, Value) and value.kind == kind for value in values)
     if not right:
         raise ToolError(f"{_place(tool, step, job.item)}: it returned {_type_name(made)} where "
-                        f"{'a list of ' if tool.returns.many else ''}{tool.returns.kind} was declared",
+                        f"{'a list of ' if tool.returns.many else ''}{kind} was declared",
                         f"Correct the tool in {tool.fn.__code__.co_filename}", tool=tool.name, step=step, item=job.item)
     given = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
     words = {name: value for name, value in job.refs.items() if isinstance(value, str)}

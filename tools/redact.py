@@ -1,13 +1,14 @@
 """Making things in a picture unrecognisable."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.base import tool
+from tools.held import changed_frames
 from tools.regions import check_regions, region_pixels
-from tools.values import Detections, Image
+from tools.values import Detections, Image, Video
 
 # What is left of a region: its average colour in so many cells along its longer side. A digit can still be
 # read from 3x5 cells, a face be guessed from 8x8.
@@ -17,8 +18,11 @@ _CELL_PIXELS = 8
 _SMOOTHED_AT = 256
 
 
-@tool(examples=["blur every face", "hide the license plates"], version="2")
-def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "fill"] = "blur") -> Image:
+Picture = TypeVar("Picture", Image, Video)
+
+
+@tool(examples=["blur every face", "hide the license plates"], version="3")
+def redact(image: Picture, regions: Detections, how: Literal["blur", "pixelate", "fill"] = "blur") -> Picture:
     """Make regions of an image unrecognisable.
 
     A region is its mask where it has one, otherwise every pixel that its box touches. Only those pixels
@@ -26,27 +30,37 @@ def redact(image: Image, regions: Detections, how: Literal["blur", "pixelate", "
     4 cells along its longer side; fill makes it black and keeps nothing, which is the choice where someone
     may try hard to guess what was there.
 
+    In a video, regions are held while a thing is out of a detector's sight for a moment (`tools.held`). Number and time stamps
+    of the frames and the sound stay as they are; subtitles, other data and metadata are left out.
+
     Args:
-        image: The picture.
+        image: The picture or video.
         regions: What to hide.
         how: blur (smooth), pixelate (squares) or fill (black).
 
     Returns:
-        A picture without the file's metadata, which may hold a preview; when there are no regions, its pixels are those
-        of the file.
+        A picture without the file's metadata, which may hold a preview, or a new video; when there are no regions, the pixels are
+        those of the file, and a video is the same one.
 
     Raises:
-        ValueInvalid: when the regions belong to another picture.
+        ValueInvalid: when the regions belong to another picture or video.
     """
     check_regions(image, regions)
-    pixels = np.array(image.pixels)
-    hidden = False
+    if isinstance(image, Video):
+        return changed_frames(image, regions, lambda pixels, found: _hidden(pixels, found, how))  # type: ignore[return-value]  # of either kind
+    pixels = _hidden(image.pixels, regions, how)
+    return image.without_metadata() if pixels is None else Image.from_numpy(pixels)
+
+
+def _hidden(pixels: NDArray[np.uint8], regions: Detections, how: str) -> NDArray[np.uint8] | None:
+    """Return pixels (H, W, 3) without the regions; None when they have no pixel."""
+    hidden: NDArray[np.uint8] | None = None
     # Each region starts from what the ones before it left, so that overlaps never show more than one of them.
     for rows, columns, mask in region_pixels(regions):
-        area = pixels[rows, columns]
+        hidden = np.array(pixels) if hidden is None else hidden
+        area = hidden[rows, columns]
         area[mask] = 0 if how == "fill" else _coarse(area, smooth=how == "blur")[mask]
-        hidden = True
-    return Image.from_numpy(pixels) if hidden else image.without_metadata()
+    return hidden
 
 
 def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import ValueInvalid
-from tools.values import Detections, Image, Poses
+from tools.values import Detections, Image, Poses, Video
 
 
 class Region(NamedTuple):
@@ -25,19 +25,22 @@ class Region(NamedTuple):
     mask: NDArray[np.bool_]
 
 
-def check_regions(image: Image, regions: Detections) -> None:
-    """Make sure that regions can be used on a picture.
+def check_regions(image: Image | Video, regions: Detections) -> None:
+    """Make sure that regions can be used on a picture or video.
 
     Raises:
-        ValueInvalid: when they were found in a picture of another size, or in a video.
+        ValueInvalid: when they were found in one of another size, in a video and not in a picture, or the other way round.
     """
     check_size(image, regions)
-    if regions.frames is not None:
+    if isinstance(image, Video):
+        if regions.frames is None and len(regions):
+            raise ValueInvalid("The regions belong to a picture, not to the frames of a video", "Find them in this video with track or detect")
+    elif regions.frames is not None:
         raise ValueInvalid("The regions belong to the frames of a video, not to one picture",
                            "Find them in this picture with detect or segment")
 
 
-def check_size(image: Image, found: Detections | Poses) -> None:
+def check_size(image: Image | Video, found: Detections | Poses) -> None:
     """Make sure that what was found belongs to a picture of this size.
 
     Raises:

@@ -1,13 +1,16 @@
 """Taking things out of a picture."""
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.base import tool
 from tools.errors import ToolError
+from tools.held import changed_frames
 from tools.regions import check_regions, region_pixels
 from tools.settings import settings
-from tools.values import Detections, Image
+from tools.values import Detections, Image, Video
 
 _WITHOUT_WEIGHTS = "opencv-telea"
 # Masks stop short of soft edges and shadows, which would grow into the filled area.
@@ -16,41 +19,54 @@ _LEAST_RIM = 3
 _RADIUS = 3
 
 
-@tool(examples=["remove the person in the background", "get rid of the car"], version="2")
-def remove(image: Image, regions: Detections) -> Image:
+Picture = TypeVar("Picture", Image, Video)
+
+
+@tool(examples=["remove the person in the background", "get rid of the car"], version="3")
+def remove(image: Picture, regions: Detections) -> Picture:
     """Take things out of an image and fill in the background.
 
     Regions are their masks where they have them, otherwise their boxes, with a rim of 3% of their longer
     side (3 pixels at least); nothing else changes. The role `remove` in the settings chooses what fills them:
     `opencv-telea`, which continues the surroundings, or the weights id of a diffusers inpainting pipeline.
+    Frames of a video are filled one by one, which may flicker.
 
     Args:
-        image: The picture.
+        image: The picture or video.
         regions: What to take out; masks (segment) give better results than boxes.
 
     Returns:
-        A picture without the file's metadata; when there are no regions, its pixels are those of the file.
+        A picture without the file's metadata, or a new video; when there are no regions, the pixels are those of the file, and a
+        video is the same one.
 
     Raises:
-        ValueInvalid: when the regions belong to another picture.
+        ValueInvalid: when the regions belong to another picture or video.
         ToolError: when they cover all of it.
         WeightsMissing: when the chosen weights are not on this computer.
     """
     check_regions(image, regions)
+    if isinstance(image, Video):
+        return changed_frames(image, regions, _filled)  # type: ignore[return-value]  # of either kind
+    pixels = _filled(image.pixels, regions)
+    return image.without_metadata() if pixels is None else Image.from_numpy(pixels)
+
+
+def _filled(pixels: NDArray[np.uint8], regions: Detections) -> NDArray[np.uint8] | None:
+    """Return pixels (H, W, 3) with the regions filled in; None when they have no pixel."""
     mask = _with_rims(regions)
     if not mask.any():
-        return image.without_metadata()
+        return None
     if mask.all():
         raise ToolError("The regions cover the whole picture, so there is no background left to fill them with",
                         "Choose smaller regions, or find masks with segment", tool="remove")
     weights = settings().role("remove")
     if weights == _WITHOUT_WEIGHTS:
-        filled = _continue_surroundings(image.pixels, mask)
+        filled = _continue_surroundings(pixels, mask)
     else:
         from tools.engines.diffusion import inpaint
 
-        filled = inpaint(image, mask, weights).pixels
-    return Image.from_numpy(np.where(mask[:, :, None], filled, image.pixels))
+        filled = inpaint(Image.from_numpy(pixels), mask, weights).pixels
+    return np.where(mask[:, :, None], filled, pixels)
 
 
 def _with_rims(regions: Detections) -> NDArray[np.bool_]:

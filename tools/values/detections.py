@@ -271,6 +271,8 @@ class Detections(Value):
                                  "size": list(self.size), "masks": self.masks is not None}
         if self.ids is not None:
             facts["tracks"] = len(set(self.ids.tolist()))
+        if self.frames is not None:
+            facts["frames"] = len(set(self.frames.tolist()))
         if self.dropped:
             facts["dropped"] = self.dropped
         return facts

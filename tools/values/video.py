@@ -71,7 +71,7 @@ class Video(Value):
                 if first is None:
                     raise MediaError(f"{label} has no frames", "Copy or download the file again")
                 _check_frame(first.width, first.height, label)
-                height, width = _upright(first).shape[:2]
+                height, width = upright(first).shape[:2]
                 kind = media_type(container)
             times, seconds, fps = _times(place, label)
         except (av.error.FFmpegError, ValueError) as error:
@@ -138,7 +138,7 @@ class Video(Value):
                 for index, frame in enumerate(container.decode(stream)):
                     if index % stride == 0:
                         _check_frame(frame.width, frame.height, self._name)
-                        yield index, frame.time - zero if frame.time is not None else index / self.fps, _upright(frame)
+                        yield index, frame.time - zero if frame.time is not None else index / self.fps, upright(frame)
             except (av.error.FFmpegError, ValueError) as error:
                 raise MediaError(f"{self._name} is damaged or cut short: {error}",
                                  "Copy or download the file again") from error
@@ -155,6 +155,11 @@ class Video(Value):
     def size(self) -> tuple[int, int]:
         """(height, width), as `Detections.size` has it."""
         return self.height, self.width
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self._name
 
     @property
     def media_type(self) -> str:
@@ -200,7 +205,7 @@ class Video(Value):
             return hash(hashlib.file_digest(file, "sha256").digest())  # type: ignore[arg-type]  # a real file
 
 
-def _upright(frame: Any) -> NDArray[np.uint8]:
+def upright(frame: Any) -> NDArray[np.uint8]:
     """Return RGB pixels, turned as the container's display matrix says (phones film sideways)."""
     pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
     quarters = round(frame.rotation / 90) % 4
