@@ -14,6 +14,7 @@ HOLD = 0.3
 GAP = 1.0
 """Seconds for which a thing that is followed may be out of sight and still is hidden all along."""
 
+_ROUNDING = 1e-6
 _SAME = 0.3  # of the smaller box, that two boxes share where they are of one thing
 
 
@@ -90,7 +91,7 @@ class HeldRegions:
         """Frames within the time of holding; the next one in any case."""
         other = frame + direction
         while 0 <= other < len(self._times) and (
-            abs(self._times[other] - self._times[frame]) <= HOLD or other == frame + direction
+            abs(self._times[other] - self._times[frame]) <= HOLD + _ROUNDING or other == frame + direction
         ):
             yield other
             other += direction
@@ -115,7 +116,7 @@ class HeldRegions:
             if before is not None and after is not None:
                 first, last = self._frame(before), self._frame(after)
                 last_time = self._times[min(last, len(self._times) - 1)]
-                if last_time - self._times[min(first, len(self._times) - 1)] <= GAP:
+                if last_time - self._times[min(first, len(self._times) - 1)] <= GAP + _ROUNDING:
                     a, b = self._regions.xyxy[before], self._regions.xyxy[after]
                     way = np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])])
                     for frame in range(first + 1, last):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents.check import MAX_STEPS, check
+from agents.check import MAX_STEPS, check, examined
 from agents.plan import Plan, Step
 from tests.agents.fakes import TOOLS, plan
 
@@ -133,3 +133,14 @@ def test_every_fault_is_told_at_once() -> None:
         ("detect", {"image": "$image", "labels": "dog", "min_score": 7, "x": 1}), ("detct", {}), outputs=["$q"]
     )
     assert len(found) == 5
+
+
+def test_a_tool_that_gives_the_kind_it_was_given() -> None:
+    from tools.registry import load
+
+    steps = [{"id": "s1", "tool": "detect", "args": {"labels": ["face"]}}, {"id": "s2", "tool": "redact"},
+             {"id": "s3", "tool": "transcribe"}]  # fmt: skip
+    wired, problems = examined(Plan.load({"steps": steps}), load(), {"video": "Video"})
+    assert problems == [] and wired.steps[2].args == {"audio": "$s2"} and wired.outputs == ("$s2", "$s3")
+    problems = examined(Plan.load({"steps": steps}), load(), {"image": "Image"})[1]
+    assert [problem.step for problem in problems] == ["s3"]  # a blurred picture has no sound

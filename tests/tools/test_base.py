@@ -1,14 +1,17 @@
 """A tool's declaration: what is read from signature and docstring, and what is refused."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import pytest
 from pydantic import Field
 
 from tools import Audio, Batch, Detections, Image, Number, Text, Tool, Transcript, Video, tool
+from tools.base import Output
 from tools.errors import ArgumentsInvalid, DeclarationInvalid
+
+Turned = TypeVar("Turned", Image, Video)
 
 
 @tool(examples=["frame the cats"], one_of=("labels", "regions"), version="3")
@@ -267,3 +270,19 @@ def test_wrong_options_are_refused() -> None:
         tool(one_of=("regions", "padding"))(crop_it)
     with pytest.raises(DeclarationInvalid, match="examples"):
         tool(examples="crop it")(crop_it)
+
+
+def test_a_result_of_the_kind_of_an_input():
+    @tool
+    def turn(image: Turned) -> Turned:
+        """Turn a picture or video."""
+        return image
+
+    assert turn.returns == Output("Image", follows="image") and turn.card()["returns"] == {
+        "kind": "Image", "many": False, "follows": "image"}  # fmt: skip
+    assert turn.inputs["image"].kinds == ("Image", "Video") and not turn.read_only
+    with pytest.raises(DeclarationInvalid, match="does not say what value it returns"):
+
+        @tool
+        def make(text: Text) -> Turned:
+            """Follows nothing."""

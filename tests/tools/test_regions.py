@@ -86,6 +86,8 @@ def test_count():
     assert count(Detections.empty(SIZE)).value == 0
     tracked = found([[0, 0, 9, 9]] * 4, ids=[7, 8, 7, 7], frames=[0, 0, 1, 2])
     assert count(tracked).value == 2
+    with pytest.raises(ValueInvalid, match="found in each frame by itself"):
+        count(found([[0, 0, 9, 9]] * 2, frames=[0, 1]))
 
 
 def test_crop_holds_every_pixel_that_a_box_touches():

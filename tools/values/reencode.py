@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import MediaError
-from tools.values.container import cover, open_container
+from tools.values.container import cover, first_time, open_container
 from tools.values.video import Video, upright
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ Change = Callable[[int, NDArray[np.uint8]], NDArray[np.uint8] | None]
 
 # Near to what one sees of the original, and quick: detectors take most of the time.
 _QUALITY = {"crf": "18", "preset": "superfast", "bf": "0"}
-_MP4 = ("video/mp4", "video/quicktime")
+# Sound that MP4 can hold without being encoded again.
+_IN_MP4 = ("aac", "mp3", "ac3", "eac3", "alac", "opus")
 
 
 def reencoded(video: Video, wanted: Callable[[int], bool], change: Change) -> Video:
-    """Return a video some of whose frames are changed, as H.264: in MP4 where it was MP4, else in Matroska.
+    """Return a video some of whose frames are changed, as H.264 in MP4, or in Matroska where it was that or has other sound.
 
     Sound is copied, not encoded again. Other streams (subtitles, data such as places) and metadata are left out. An odd side gets
     its last row or column of pixels twice, since H.264 wants even sides.
@@ -39,8 +40,9 @@ def reencoded(video: Video, wanted: Callable[[int], bool], change: Change) -> Vi
     import av
 
     buffer = io.BytesIO()
-    form = "mp4" if video.media_type in _MP4 else "matroska"
     with open_container(video.source, video.name) as source:
+        kept = video.suffix in (".mkv", ".webm") or any(one.codec_context.name not in _IN_MP4 for one in source.streams.audio)
+        form = "matroska" if kept else "mp4"
         try:
             with av.open(buffer, "w", format=form) as target:
                 _copy(video, source, target, wanted, change)
@@ -56,7 +58,7 @@ def _copy(video: Video, source: "InputContainer", target: "OutputContainer", wan
     # All streams are there before the first packet: the container's header is written with it.
     out = _video_stream(target, stream, video)
     sounds = {one.index: target.add_stream_from_template(one) for one in source.streams.audio}
-    number = 0
+    zero, number, last = first_time(source), 0, -(1 << 62)
     lengths: dict[int, int] = {}
 
     def written(frame: Any) -> None:
@@ -70,8 +72,12 @@ def _copy(video: Video, source: "InputContainer", target: "OutputContainer", wan
                 packet.stream = sounds[packet.stream.index]
                 target.mux(packet)
             continue
-        for frame in packet.decode():
-            lengths[frame.pts] = frame.duration
+        decoded: Any = packet.decode()
+        for frame in decoded:
+            # The stamps of the packets, in order: decoders make up others where a container has none, as AVI.
+            shown = video.times[min(number, video.frame_count - 1)] + zero
+            last = frame.pts = max(round(shown / stream.time_base), last + 1)
+            lengths[last] = frame.duration
             written(_changed(frame, number, out, wanted, change))
             number += 1
     written(None)
