@@ -158,7 +158,7 @@ class _Report:
         if step is None:
             return _Told(f"Given: {medium}.", False)
         counted, done = self._counted(step), self._done(step)
-        if self._unchanged(step, ref):
+        if self._unchanged(step, ref) or (done and counted is not None and not counted[1]):
             none = self._none(step, done) if counted is None or not counted[1] else ""
             return _Told(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
         if done and counted is not None:

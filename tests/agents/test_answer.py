@@ -86,13 +86,15 @@ def test_what_changed_nothing_is_not_told_as_done(answered: Answered) -> None:
     find = ("detect", {"image": "$image", "labels": ["face", "license plate"]})
     none = "No face or license plate found, so nothing was "
     assert answered((*find, boxes()), (*redact, seen), image=seen) == f"{none}blurred; the picture is unchanged."
+    # Without its metadata, the file is another one.
+    assert answered((*find, boxes()), (*redact, picture(30, 21)), image=seen) == f"{none}blurred; the picture is unchanged."
     assert answered((*find, boxes()), ("crop", redact[1], [])) == f"{none}cut out."
     assert answered((*find, boxes("face")), (*redact, seen), image=seen) == "redact changed nothing; the picture is unchanged."
     assert answered(("blur", {"image": "$image"}, seen), image=seen) == "blur changed nothing; the picture is unchanged."
     assert answered((*find, boxes())).startswith("Found none")
     assert answered(("pose", {}, Poses.empty((4, 4)))) and answered(("read", {}, Transcript(())))
     assert answered(("ask", {}, [Text(""), Text(" ")]))
-    assert results == ["nothing"] * 8
+    assert results == ["nothing"] * 9
     assert answered((*find, boxes()), ("count", {"regions": "$s1"}, Number(0))) and results[-1] == "done"  # none is an answer
     assert answered((*find, boxes()), (*redact, seen), ("read", {}, Text("EXIT")), outputs=["$s2", "$s3"], image=seen)
     assert results[-1] == "done"
