@@ -19,8 +19,8 @@ from tools.values.files import read_source
 from tools.values.image import _Decoded
 
 # Opens and uses each file, in a process whose memory can be measured.
-_USE = """
-import json, resource, sys, traceback
+_USE = r"""
+import json, re, sys, traceback
 from pathlib import Path
 from tools import Audio, Image, SuperlinkError, Video, open_file
 from tools.values import KINDS
@@ -44,11 +44,13 @@ def used(file, kind):
         return traceback.format_exc()
 
 told = {kind: {} for kind in ("", "Image", "Audio", "Video", "Text")}
-for name in sys.stdin.read().split("\\0"):
+for name in sys.stdin.read().split("\0"):
     for kind in told:
         print(kind, name, file=sys.stderr)
         told[kind][name] = used(name, kind or None)
-print(json.dumps({"told": told, "bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
+# Of this program alone: what getrusage says may be that of the process that started it.
+peak = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
+print(json.dumps({"told": told, "bytes": int(peak[1]) * 1024}))
 """
 
 
