@@ -242,7 +242,7 @@ def add(
         WeightsUnsafe: when they can run code and are not trusted.
     """
     place = expanded(path).absolute()
-    if not place.exists():
+    if not (place.is_file() or place.is_dir()):
         raise WeightsMissing(f"There is no file or folder {place}", "Check the path")
     if not _ID.fullmatch(weights_id) or weights_id in catalogue():
         raise SettingsInvalid(f"The id {weights_id!r} is taken or malformed",

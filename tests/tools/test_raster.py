@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pil
 from PIL import ImageCms, ImageDraw
 
-from tools import Image
+from tools import Image, MediaError
 
 _ORIENTATION = 0x0112
 _TURNS = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
@@ -74,6 +74,38 @@ def test_deep_colours_are_turned_once(tmp_path: Path) -> None:
     image = Image.open(tmp_path / "deep.tiff")
     assert image.size == (40, 24)
     assert np.abs(image.pixels.astype(int) - _TURNS[6](_corners())).max() <= 6
+
+
+@pytest.mark.parametrize("alpha", ["assocalpha", "unassalpha"])
+def test_colours_multiplied_by_their_alpha(alpha: str) -> None:
+    import tifffile
+
+    pixels = np.dstack([_corners(), np.full((24, 40), 200, np.uint8)])
+    if alpha == "assocalpha":
+        pixels[:, :, :3] = np.round(_corners() * (200 / 255))
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", extrasamples=[alpha])
+    wanted = (_corners() * 200.0 + 255 * 55) / 255
+    assert np.abs(Image.open(buffer.getvalue()).pixels - wanted).max() <= 3
+
+
+def test_deep_planes_are_refused_not_mixed_up() -> None:
+    import tifffile
+
+    for kind, refused in ((np.uint8, False), (np.uint16, True)):
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, np.moveaxis(_corners(), 2, 0).astype(kind), photometric="rgb", planarconfig="separate")
+        if refused:
+            with pytest.raises(MediaError, match="separate planes, which cannot be read"):
+                Image.open(buffer.getvalue())
+        else:
+            assert (Image.open(buffer.getvalue()).pixels == _corners()).all()
+
+
+def test_a_transparent_shade_of_deep_grey_is_shown() -> None:
+    ramp = np.linspace(0, 65535, 960).reshape(24, 40).astype(np.uint16)
+    pixels = Image.open(_bytes(Pil.fromarray(ramp), "PNG", transparency=0)).pixels[:, :, 0]
+    assert np.abs(pixels.astype(int) - ramp / 257).max() <= 1
 
 
 def test_white_is_zero_where_the_file_says_so() -> None:

@@ -39,7 +39,8 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
     peak = float(np.abs(samples).max(initial=0))  # a single sample may be resampled to none
     if not peak:
         return []
-    louder = samples * min(_MOST_GAIN, max(1.0, _LOUDEST / peak))
+    gain = min(_MOST_GAIN, max(1.0, _LOUDEST / peak))
+    louder = samples * gain if gain > 1 else samples  # a second copy of a long recording only where it is needed
     with _load.lease(path, weights_id) as model:
         import torch
         from silero_vad import get_speech_timestamps

@@ -194,7 +194,7 @@ class Audio(Value):
         count, peak = 0, 0.0
         for block in self.blocks():
             count += len(block)
-            peak = max(peak, float(np.abs(block).max()))
+            peak = max(peak, float(block.max()), -float(block.min()))
         return _Facts(count, peak)
 
     @property

@@ -18,7 +18,7 @@ LIMIT = "max_image_bytes"
 SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",
             "TIFF": ".tiff", "PPM": ".ppm", "AVIF": ".avif", "JPEG2000": ".jp2"}
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
-_SUBFILE, _PHOTOMETRIC, _BITS = 254, 262, 258  # TIFF tags
+_SUBFILE, _BITS, _PHOTOMETRIC, _PLANES = 254, 258, 262, 284  # TIFF tags
 _PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
 _BAND = 1 << 20  # pixels that are converted at once
 # Bytes of memory for each pixel: what Pillow holds (by mode), and what decoders hold beside it, as measured.
@@ -52,6 +52,10 @@ def open_picture(data: bytes, name: str) -> "PilImage":
         raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error
     if picture.width < 1 or picture.height < 1:
         raise MediaError(f"{name} has no pixels: {picture.width}x{picture.height}")
+    if picture.format == "TIFF" and _is_deep(picture) and picture.tag_v2.get(_PLANES) == 2:  # type: ignore[attr-defined]
+        # Neither Pillow nor OpenCV decodes them, and neither says so.
+        raise MediaError(f"{name} has 16-bit colours in separate planes, which cannot be read",
+                         "Save it with interleaved channels, or as PNG")
     check_size(picture.width * picture.height * _bytes_per_pixel(picture), LIMIT, name,
                f"decoding {picture.width}x{picture.height} pixels takes {{}} of memory", "Make it smaller")
     return picture
@@ -201,7 +205,8 @@ class _Converter:
         if self.many_bits:
             self.low, self.full = _range(picture)
         self.profile = _Profile(picture)
-        self.transparent = picture.has_transparency_data and not _is_opaque(picture)
+        # Of deep grey only one shade can be transparent; all are shown.
+        self.transparent = picture.has_transparency_data and not self.many_bits and not _is_opaque(picture)
         self.ground = _ground(picture) if self.transparent else 255.0
 
     def __call__(self, band: "PilImage") -> NDArray[np.uint8]:
@@ -213,9 +218,14 @@ class _Converter:
             band = Pil.fromarray(255 - scaled if self.inverted else scaled)
         if not self.transparent:
             return np.asarray(self.profile.apply(band).convert("RGB"))
-        rgba = band.convert("RGBA")
+        rgba = _with_alpha(band)
         colours = self.profile.apply(band if band.mode == "RGBA" else rgba).convert("RGB")
         return _laid(np.asarray(colours), np.asarray(rgba.getchannel("A")), self.ground)
+
+
+def _with_alpha(band: "PilImage") -> "PilImage":
+    """Return RGBA whose colours are not multiplied by their alpha."""
+    return (band.convert("LA") if band.mode == "La" else band).convert("RGBA")
 
 
 def _is_opaque(picture: "PilImage") -> bool:
@@ -254,7 +264,7 @@ def _ground(picture: "PilImage") -> float:
     """Return how bright the ground is on which a transparent picture shows most; white if that does."""
     faint, visible = np.zeros(len(_GROUNDS)), 0.0
     for _, band in _bands(picture):
-        shown = band.convert("LA")
+        shown = _with_alpha(band).convert("LA")
         bright, alpha = (np.asarray(shown.getchannel(n), np.float32) for n in ("L", "A"))
         visible += float(alpha.sum())
         for place, ground in enumerate(_GROUNDS):

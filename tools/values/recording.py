@@ -118,11 +118,11 @@ def mix_down(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
             window = block[start : start + max(1, rate // 2)]
             before = signs
             signs = _phases(window, np.ones(block.shape[1], np.float32) if before is None else before)
-            gains = np.broadcast_to(signs, window.shape)
+            mixed: Samples = window @ (signs / np.float32(len(signs)))
             if before is not None and (before != signs).any():  # not at once, which would be heard as a click
-                fade = np.minimum(np.arange(1, len(window) + 1) / max(1, rate // 100), 1).astype(np.float32)[:, None]
-                gains = before * (1 - fade) + signs * fade
-            yield (window * gains).mean(axis=1, dtype=np.float32)
+                fade = np.minimum(np.arange(1, len(window) + 1) / max(1, rate // 100), 1).astype(np.float32)
+                mixed = window @ (before / np.float32(len(signs))) * (1 - fade) + mixed * fade
+            yield mixed
 
 
 def resample(blocks: Iterable[Samples], rate: int, wanted: int) -> Iterator[Samples]:
@@ -157,6 +157,9 @@ def _even(blocks: Iterable[Samples]) -> Iterator[Samples]:
     held: list[Samples] = []
     count = 0
     for block in blocks:
+        if not count and len(block) == BLOCK:
+            yield block
+            continue
         held.append(block)
         count += len(block)
         if count >= BLOCK:
@@ -169,9 +172,10 @@ def _even(blocks: Iterable[Samples]) -> Iterator[Samples]:
 
 
 def _checked(block: Samples, name: str) -> Samples:
-    peak = float(np.abs(block).max(initial=0))
-    if not np.isfinite(peak):
+    high, low = float(block.max(initial=0)), float(block.min(initial=0))
+    if not (np.isfinite(high) and np.isfinite(low)):
         raise MediaError(f"{name}: The samples hold NaN or infinity", "Export it again")
+    peak = max(high, -low)
     if peak > _LOUDEST:
         raise MediaError(f"{name}: The samples reach {peak:g}, far above 1", "Export it as 16-bit samples")
     return np.clip(block, -1, 1) if peak > 1 else block
