@@ -27,7 +27,7 @@ from flows.review import Routing
 from flows.shard import RunStopped, wanted
 from flows.source import MEDIA, Item, scan
 from flows.workers import Workers, here, processes
-from tools.atomic import write
+from tools.atomic import write, write_error
 from tools.errors import StoreError, SuperlinkError, WriteError
 from tools.registry import load
 from tools.settings import expanded, settings
@@ -145,8 +145,8 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
     except WriteError as error:
         raise RunStopped(f"The run in {out} has stopped: {error.message}", error.hint) from error
     except OSError as error:  # of the run's own folder: what tools, store and exports meet is told by them
-        raise RunStopped(f"The run in {out} has stopped: {error}",
-                         "Check the permissions and the space left; the same command goes on where it stopped") from error  # fmt: skip
+        said = write_error(error, error.filename or out)
+        raise RunStopped(f"The run in {out} has stopped: {said.message}", said.hint) from error
     finally:
         opened.cache_clear()
 

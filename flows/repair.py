@@ -88,9 +88,10 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
         try:
             Ledger(file).close()  # a newer version, another program's database: nothing to repair
         except LedgerError as error:
-            if "is damaged" not in error.message:
+            _, damaged, reason = error.message.partition(" is damaged (")
+            if not damaged:
                 raise
-            found.faults.append(error.message)
+            found.faults.append(reason.removesuffix(")"))
     draft.parent.mkdir()
     if found.faults:
         ledger = Ledger(draft)

@@ -30,7 +30,9 @@ _WORDS = {
     sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk reports an error",
                            f"Check the disk, its quota and the space left, and {AGAIN}"),  # fmt: skip
     sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"Free some space and {AGAIN}"),
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", f"Check that its folder is there and its permissions, and {AGAIN}"),
+    # SQLite makes a file beside the database even to read it.
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened: its folder is missing or cannot be written",
+                              f"Make it writable, or copy all of the folder elsewhere, and {AGAIN}"),  # fmt: skip
     sqlite3.SQLITE_PROTOCOL: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
 }  # fmt: skip
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -261,7 +263,7 @@ def put_in_place(new: Path, file: Path) -> Path | None:
     if any(one.exists() and one.stat().st_size for one in (file, log)):
         kept = file.with_name(f"{file.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}")
         for old, place in ((file, kept), (log, kept.with_name(f"{kept.name}-wal"))):
-            if old.exists():
+            if old.exists() and old.stat().st_size:
                 shutil.copy2(old, place)
                 flush(place)
     flush(new)

@@ -45,7 +45,8 @@ def _run(folder: Path) -> None:
         f"{f' ({done.refound} of them from the exports)' if done.refound else ''}.")
     if done.again or (done.faults and not done.items):
         what = f"The next run looks at {done.again} items again" if done.again else "The next run lists the items anew"
-        say(f"{what}; finished calls are not run again. Give the same superlink annotate command.")
+        kept = f"; the {done.works} finished calls are not run again" if done.works else ""
+        say(f"{what}{kept}. Give the same superlink annotate command.")
 
 
 def _tell(file: Path, faults: list[str], kept: Path | None) -> None:

@@ -292,7 +292,7 @@ def test_a_run_goes_on_after_its_repair(run: Run, pictures: Path, tmp_path: Path
     assert f"superlink repair {out}" in told and "is damaged" in told
     assert main(["repair", str(out)]) == 0
     told = capsys.readouterr().out
-    assert "12 items again; finished calls are not run again" in told and ".damaged-" in told
+    assert "12 items again; the 24 finished calls are not run again" in told and ".damaged-" in told
     log.write_text("")
     assert main(command) == 1  # of the three files that are no pictures
     assert "12 of 15 done, 3 failed" in capsys.readouterr().out and log.read_text() == ""
