@@ -7,13 +7,14 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flows.exports.coco import SEEN
 from flows.exports.files import printable, rounded, save, write_array
 from flows.exports.outline import outline
 from flows.exports.reading import Reading, Row
 from tools.store import Ref
-from tools.values import Detections, Poses, Transcript
+from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection
 from tools.values.poses import COCO17
 
@@ -42,7 +43,7 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
             if isinstance(found, Poses):
                 results += _points(found, row)
             else:
-                results += _regions(found, row) if found.frames is None else _tracks(found, row)
+                results += _regions(found, row) if found.frames is None else _tracks(found, row, _times(reading, row))
         for _, _, ref in reading.refs(row, ("Transcript",)):
             value = reading.store.get(ref)
             if isinstance(value, Transcript):
@@ -75,7 +76,18 @@ def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
                "value": {**_percent(x0, y0, x1, y1, width, height), "rotation": 0, "rectanglelabels": [printable(one.label)]}}  # fmt: skip
 
 
-def _tracks(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
+def _times(reading: Reading, row: Row) -> NDArray[np.float64]:
+    """Seconds at which each frame of a video is shown."""
+    summary = row.ref["summary"]
+    if not summary.get("variable"):
+        times: NDArray[np.float64] = summary.get("start", 0.0) + np.arange(summary["frames"]) / summary["fps"]
+        return times
+    with reading.source(row) as file:
+        path = getattr(file, "name", None)
+        return Video.open(Path(path) if isinstance(path, str) else file.read(), row.name).times
+
+
+def _tracks(found: Detections, row: Row, times: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
     """One region for each thing that was followed; finds that nothing joins are one each."""
     height, width = row.size
     summary = row.ref["summary"]
@@ -86,7 +98,7 @@ def _tracks(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
         seen.sort(key=lambda one: one.frame or 0)
         frames = [one.frame or 0 for one in seen]
         # Between two places Label Studio moves the box along, unless the first says that the thing is gone after it.
-        sequence = [{"frame": frame + 1, "enabled": after == frame + 1, "rotation": 0, "time": round(frame / summary["fps"], 4),
+        sequence = [{"frame": frame + 1, "enabled": after == frame + 1, "rotation": 0, "time": round(float(times[frame]), 4),
                      **_percent(*one.box, width, height)}
                     for one, frame, after in zip(seen, frames, [*frames[1:], None], strict=True)]  # fmt: skip
         yield {"type": "videorectangle", "from_name": "track", "to_name": "video",

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+import av
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -337,6 +339,32 @@ def test_label_studio_takes_sounds_and_videos(run: Run, tmp_path: Path) -> None:
     [track] = task["predictions"][0]["result"]
     assert [(one["frame"], one["enabled"]) for one in track["value"]["sequence"]] == [(2, True), (3, False), (6, False)]
     assert track["value"]["labels"] == ["glow"] and track["value"]["framesCount"] == 7
+
+
+@pytest.mark.parametrize("times", [[0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0.1, 0.2, 2, 2.1, 4, 4.5], [3, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6]])
+def test_label_studio_has_the_times_at_which_frames_are_shown(run: Run, tmp_path: Path, times: list[float]) -> None:
+    (tmp_path / "videos").mkdir()
+    with av.open(str(tmp_path / "videos" / "clip.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(10))
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        speech = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        for number, time in enumerate(times):
+            pixels = np.full((64, 96, 3), 20, np.uint8)
+            if number in (1, 2, 5):
+                pixels[16:48, 16:48] = (40, 200, 40)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 4000), np.int16), "s16", "mono")
+        heard.sample_rate, heard.pts = 8000, 0  # from where a player counts
+        container.mux(speech.encode(heard))
+    out = run(tmp_path / "videos", FOLLOW, formats=["label-studio"]).exports["label-studio"]
+    [task] = json.loads((out / "tasks.json").read_text())
+    [track] = task["predictions"][0]["result"]
+    assert [one["frame"] for one in track["value"]["sequence"]] == [2, 3, 6]
+    assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx([times[1], times[2], times[5]], abs=0.002)
 
 
 def sound(folder: Path) -> Path:

@@ -58,6 +58,14 @@ def test_a_container_that_begins_late_as_a_whole(tmp_path: Path) -> None:
     assert isinstance(video, Video)
     assert video.times[0] == 0 and [time for _, time, _ in video.frames()] == pytest.approx(list(video.times))
     assert _heard(video.audio().mono(RATE)) == [2, 3]
+    assert not {"start", "variable"} & video.summary().keys()
+    assert video.fps == pytest.approx(10)  # though the header says 30
+
+
+def test_pictures_that_begin_after_the_sound(tmp_path: Path) -> None:
+    video = open_file(_written(tmp_path / "a.mkv", [(0, 4)], frames=[2 + n / 10 for n in range(20)]))
+    assert isinstance(video, Video)
+    assert video.times[0] == 2 and video.summary()["start"] == 2 and "variable" not in video.summary()
 
 
 def test_missing_packets_are_silence(tmp_path: Path) -> None:
@@ -87,6 +95,7 @@ def test_frames_have_the_times_of_their_stamps(tmp_path: Path, ending: str) -> N
     assert video.times == pytest.approx(shown, abs=0.002)
     assert [time for _, time, _ in video.frames()] == pytest.approx(shown, abs=0.002)
     assert video.frame_count == len(video.times) == 16
+    assert video.summary()["variable"] and "start" not in video.summary()
     assert not video.times.flags.writeable
 
 

@@ -20,6 +20,7 @@ from tools.values.files import check_size
 
 # Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
 _HELD = 30
+_RATE_ERROR = 0.05  # time stamps in milliseconds say a rate less exactly than the header
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,9 +196,19 @@ class Video(Value):
         return len(self.source) if isinstance(self.source, bytes) else self.times.nbytes
 
     def summary(self) -> dict[str, Any]:
-        """Return size, length, frames per second and number of frames."""
-        return {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3),
-                "fps": round(self.fps, 3), "frames": self.frame_count}
+        """Return size, length, frames per second and number of frames.
+
+        Also "start" where the first frame is not shown at 0 s, and "variable" where `times` are not those of frames at
+        equal distances.
+        """
+        told: dict[str, Any] = {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3),
+                                "fps": round(self.fps, 3), "frames": self.frame_count}
+        start = float(self.times[0])
+        if start:
+            told["start"] = round(start, 6)
+        if np.abs(self.times - start - np.arange(len(self.times)) / self.fps).max() > 0.5 / self.fps:
+            told["variable"] = True
+        return told
 
     def __hash__(self) -> int:
         """Hash the container without loading it whole."""
@@ -234,6 +245,8 @@ def _times(source: bytes | Path, name: str) -> tuple[NDArray[np.float64], float,
     known = ~np.isnan(shown)
     seconds = float((shown + lasting)[known].max() - shown[known].min()) if known.any() else 0.0
     fps = float(rate) if rate else len(shown) / seconds if seconds else 25.0
+    if known.all() and (span := float(np.ptp(shown))) and abs((len(shown) - 1) / span / fps - 1) > _RATE_ERROR:
+        fps = (len(shown) - 1) / span  # what the header says is often the rate of another film
     times = np.sort(shown) - zero if known.all() else np.arange(len(shown)) / fps  # packets are in order of decoding
     times.setflags(write=False)
     return times, seconds or len(shown) / fps, fps
