@@ -8,6 +8,7 @@ from agents.kinds import AnyTool, cards_of
 from agents.plan import Plan, PlanInvalid
 from agents.planner import ATTEMPTS, Demonstration, Planner
 from agents.problems import Problem
+from agents.warnings import warnings
 
 
 @dataclass(frozen=True)
@@ -17,10 +18,12 @@ class Proposal:
     Attributes:
         plan: wired; without steps when there is nothing to run.
         problems: why it cannot run; empty when it can.
+        warnings: what a person should know before it runs.
     """
 
     plan: Plan
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def propose(
@@ -55,6 +58,7 @@ def propose(
         if proposal.problems and not plan.steps:
             return proposal
         if plan == proposal.plan or not problems:
-            return Proposal(plan, tuple(problems))
+            warned = () if problems else tuple(warnings(plan, tools, values))
+            return Proposal(plan, tuple(problems), warned)
         proposal = Proposal(plan, tuple(problems))
     return proposal

@@ -11,17 +11,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from agents.check import examined
+from agents.kinds import MEDIA as MEDIA_KINDS
 from agents.kinds import AnyTool
 from agents.plan import Plan
 from agents.planner import Planner
 from agents.problems import Problem
 from agents.propose import propose
+from agents.warnings import warnings
 from agents.wiring import uses
 from flows.budget import Budget
 from flows.exports import export, fitting
 from flows.job import Job, opened
 from flows.keys import signature
-from flows.ledger import FILE, Ledger
+from flows.ledger import FILE, Ledger, listed
 from flows.pilot import Forecast, run_pilot
 from flows.review import Routing
 from flows.shard import RunStopped, wanted
@@ -36,7 +38,7 @@ from tools.store import Store
 FAILURES = "failures.txt"
 
 Told = Callable[[dict[str, Any]], None]
-"""Told what happens, as plain JSON by "event": ``plan`` (tree, hash), ``scan`` (items, new, changed, gone, left_out,
+"""Told what happens, as plain JSON by "event": ``plan`` (tree, hash, warnings), ``scan`` (items, new, changed, gone, left_out,
 skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts), ``aside``
 (file: of a person, that was in the way of an export and is kept), ``damaged`` (items: name, reason and hint of those that are
 worked again)."""
@@ -59,6 +61,7 @@ class Summary:
         done: of these, over all runs.
         failed: likewise.
         left: likewise neither.
+        nothing_found: of those that are done and should be edited, how many had nothing in them to edit.
         ran: calls of tools in this run.
         cached: calls that were finished before.
         seconds: that this run took.
@@ -74,6 +77,7 @@ class Summary:
     done: int = 0
     failed: int = 0
     left: int = 0
+    nothing_found: int = 0
     ran: int = 0
     cached: int = 0
     seconds: float = 0.0
@@ -210,7 +214,9 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
         pending = ledger.pending(mark, retry_failed)[:limit]
     finally:
         ledger.close()
-    tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash})
+    # Items of other kinds, which no step uses, are counted below.
+    told = [str(warning) for warning in warnings(checked, known, ())]
+    tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash, "warnings": told})
     tell({"event": "scan", "items": taken.items, "new": taken.new, "changed": taken.changed, "gone": taken.gone,
           "left_out": len(items) - len(own), "skipped": found.told, "pending": len(pending)})  # fmt: skip
     facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
@@ -309,8 +315,21 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
     summary.failures = ledger.failures()
     several = "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name"
     summary.first_only = [name for (name,) in ledger.db.execute(several)]
+    summary.nothing_found = _nothing_found(ledger)
     lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
     write(ledger.file.parent / FAILURES, "".join(lines))
+
+
+def _nothing_found(ledger: Ledger) -> int:
+    """How many items a plan that edits what it finds left as they are."""
+    count = 0
+    for number, (_, refs) in enumerate(ledger.done()):
+        made = [ref for one in refs.values() for ref in listed(one)]
+        finds = [ref["summary"]["count"] for ref in made if ref["kind"] == "Detections"]
+        if number == 0 and (not finds or MEDIA_KINDS.isdisjoint(ref["kind"] for ref in made)):
+            return 0  # the plan looks, and what it found is in the exports
+        count += not any(finds)
+    return count
 
 
 def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary,

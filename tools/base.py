@@ -107,7 +107,8 @@ class Tool(Generic[P, R]):
         one_of: Names of parameters of which at least one is to be given.
         isolated: Whether it runs in a process of its own.
         timeout: Seconds after which that process is ended; None for no limit.
-        version: Changes when results change; part of every cache key.
+        version: Changes when results change; part of every cache key. Of tools that are not built in, it ends with "+" and a
+            hash of their source file.
         read_only: Whether it only looks: makes no picture, sound or video.
     """
 
@@ -278,7 +279,8 @@ def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), o
         fn: The function, when used as plain `@tool`.
         examples: How people ask for it, in a few words each; they teach the planner and are tested.
         one_of: Parameters of which at least one is to be given; each needs the default None.
-        version: Raise it when results change, so that cached ones are not used again.
+        version: Raise it when results change, so that cached ones are not used again; a change in the tool's own file is noticed
+            without that.
         read_only: Whether approval may be skipped; by default when no picture, sound or video is made.
         isolated: Run it in a process of its own, which is started with the first call and kept. What crashes there, or
             is killed for its memory, is a failed step; the next call starts a new process.

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import sys
 from collections.abc import Iterable
 from importlib import import_module, util
@@ -80,6 +81,8 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
                 ) from error
             if not isinstance(loaded, Tool):
                 raise DeclarationInvalid(f"The {where}: {point.value} is no tool", "Decorate the function with @tool")
+            with contextlib.suppress(OSError, TypeError):  # an extension module has no source to tell changes by
+                _with_source(loaded, Path(inspect.getsourcefile(loaded.fn) or "").read_bytes())
             take(loaded, where)
     for file in dict.fromkeys(Path(name) for name in (*settings().tools, *files)):
         for tool in file_tools(file):
@@ -125,7 +128,15 @@ def file_tools(file: Path) -> list[AnyTool]:
     tools = [value for value in vars(module).values() if isinstance(value, Tool) and value.fn.__module__ == name]
     if not tools:
         raise DeclarationInvalid(f"{file} defines no tool", "Decorate a typed function with @tool")
+    for tool in tools:
+        _with_source(tool, source)
     return tools
+
+
+def _with_source(tool: AnyTool, source: bytes) -> None:
+    """Make a hash of its source a part of a tool's version, so that no cached result of other code is used."""
+    declared, _, _ = tool.version.partition("+")
+    tool.version = f"{declared}+{hashlib.sha256(source).hexdigest()[:12]}"
 
 
 def _member(spec: str) -> AnyTool:

@@ -40,11 +40,14 @@ _WORK = {
 """Role of weights to the tool that needs them, and what it then can do."""
 
 
+_COLOURS = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}
+
+
 def plan_html(tab: Tab) -> str:
     """The plan as a tree with the state of each step, and its problems."""
     if not tab.status:
         return f'<p class="sl-empty">{EMPTY}</p>'
-    colour = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}.get(tab.status, "")
+    colour = _COLOURS.get(tab.status, "wait" if tab.stage == "idle" else "")
     busy = " sl-busy" if tab.stage == "working" else ""
     parts = [f'<div class="sl-status {colour}{busy}">{escape(tab.status)}</div>']
     if tab.plan is not None:
@@ -53,6 +56,7 @@ def plan_html(tab: Tab) -> str:
         parts += [_step(step, tab) for step in plan.steps]
         gives = " ".join(_wired(output) for output in plan.outputs)
         parts.append(f'</ol><div class="sl-gives">gives {gives or "nothing"}</div>')
+    parts += [f'<p class="sl-warning">{escape(_problem(warning))}</p>' for warning in tab.warnings]
     if tab.problems:
         parts.append('<ul class="sl-problems">')
         parts += [f"<li>{escape(_problem(problem))}</li>" for problem in tab.problems]

@@ -46,6 +46,8 @@ footer { display: none !important; }
 .sl-args span { margin-right: 1em; } .sl-args i { color: var(--body-text-color-subdued); font-style: normal; }
 .sl-fault, .sl-problems, .sl-problems li { color: #b91c1c !important; font-size: .94em; overflow-wrap: anywhere; }
 .dark .sl-fault, .dark .sl-problems, .dark .sl-problems li { color: #f87171 !important; }
+.sl-warning { color: #92400e !important; font-size: .94em; overflow-wrap: anywhere; }
+.dark .sl-warning { color: #fbbf24 !important; }
 .sl-problems li { font-size: 1em; }
 .sl-problems { margin: .5rem 0 0 1.1rem; list-style: disc; }
 .sl-gives { padding-left: 1.5rem; color: var(--body-text-color-subdued); font-size: .88em; }

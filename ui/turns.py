@@ -44,6 +44,7 @@ class Tab:
         chat: what was said.
         plan: of the last request, as plain JSON.
         problems: of that plan.
+        warnings: of that plan.
         progress: step id to its last ``step`` event.
         editor: the text in the editor.
         fault: what is wrong with that text.
@@ -57,6 +58,7 @@ class Tab:
     chat: list[Message] = field(default_factory=list)
     plan: dict[str, Any] | None = None
     problems: list[dict[str, str]] = field(default_factory=list)
+    warnings: list[dict[str, str]] = field(default_factory=list)
     progress: dict[str, Event] = field(default_factory=dict)
     editor: str = ""
     fault: str = ""
@@ -186,10 +188,10 @@ class Turns:
     def _take(self, tab: Tab, event: Event) -> None:
         match event["event"]:
             case "plan":
-                tab.plan, tab.problems, tab.progress = event["plan"], [], {}
+                tab.plan, tab.problems, tab.warnings, tab.progress = event["plan"], [], event["warnings"], {}
                 tab.status = "Running …"
             case "problems":
-                tab.plan, tab.problems = event["plan"], event["problems"]
+                tab.plan, tab.problems, tab.warnings = event["plan"], event["problems"], []
                 tab.status = "Mending the plan …"
             case "approval":
                 tab.plan, tab.problems = event["plan"], event["problems"]
@@ -202,15 +204,17 @@ class Turns:
     def _ended(self, tab: Tab, done: Event) -> None:
         record = done["record"]
         rejected = (record["decision"] or {}).get("action") == "reject"
-        broken = bool(record["problems"]) or any(step["state"] != "finished" for step in record["steps"])
         tab.stage = "idle"
-        tab.status = "Rejected" if rejected else "Failed" if broken else "Done"
+        tab.status = "Rejected" if rejected else _STATUS[record["result"]]
         if record["plan"] and not record["plan"]["steps"]:
             tab.plan = None
         tab.say(done["answer"])
         if record["outputs"]:
             folder = self.folder(tab) / f"turn_{tab.turn}"
             tab.files = tuple(dict.fromkeys(write_results(folder, record, self._store)))
+
+
+_STATUS = {"done": "Done", "nothing": "Nothing found or changed", "partly": "Partly done", "failed": "Failed", "refused": "Nothing was run"}
 
 
 def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:

@@ -96,6 +96,8 @@ def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
         more = f" and {len(summary.first_only) - _SHOWN} more" if len(summary.first_only) > _SHOWN else ""
         screen.print(f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: {names}{more}",
                      style="yellow")  # fmt: skip
+    if summary.nothing_found:
+        screen.print(f"In {summary.nothing_found} of {summary.done} items nothing was found, and nothing was changed.", style="yellow")
     for name, folder in summary.exports.items():
         screen.print(f"{name}: {one_line(folder)}", style="dim")
     if summary.stopped:
@@ -131,6 +133,8 @@ class Progress:
         match event["event"]:
             case "plan":
                 self.console.print(event["tree"])
+                for warning in event["warnings"]:
+                    self.console.print(f"Warning: {warning}", style="yellow")
             case "scan":
                 changes = ", ".join(f"{event[key]} {key.replace('_', ' ')}" for key in ("new", "changed", "gone", "left_out")
                                     if event[key])  # fmt: skip

@@ -43,6 +43,8 @@ def plan(given: argparse.Namespace) -> int:
         say(proposal.plan.tree() if proposal.plan.steps else "Nothing to run.")
     for problem in proposal.problems:
         say(problem, error=True)
+    for warning in proposal.warnings:
+        say(f"Warning: {warning}", error=True)
     return 1 if proposal.problems else 0
 
 

@@ -93,7 +93,7 @@ class _Work:
                 self.screen.rule(one_line(item.name if item.name == file.stem else f"{item.name} ({file})"), align="left")
             try:
                 record = self._turn(item)
-                if record is None or record["problems"]:
+                if record is None or record["result"] == "refused":
                     return 1
                 failed += any(step["state"] != "finished" for step in record["steps"])
             except Stopped:
@@ -156,7 +156,7 @@ class _Work:
         if done is None:
             return None
         record: dict[str, Any] = done["record"]
-        self.screen.print(done["answer"])
+        self.screen.print(done["answer"], style={"done": "", "failed": "red"}.get(done["result"], "yellow"))
         folder = given.out / item.name if len(self.items) > 1 else given.out
         if any("refs" in step or "error" in step for step in record["steps"]):  # how it failed is a result, too
             files = write_results(folder, record, self.store)
@@ -207,6 +207,8 @@ class _Work:
             if "tree" in event and event["hash"] not in self.shown:
                 self.shown.add(event["hash"])
                 self.screen.print(event["tree"])
+                for warning in event.get("warnings", ()):
+                    self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
             match event["event"]:
                 case "approval" | "done":
                     return event

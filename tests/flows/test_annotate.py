@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pil
 
 from agents.plan import Plan
-from flows.annotate import AnnotateError, PlanRefused, annotate
+from flows.annotate import AnnotateError, PlanRefused, Summary, annotate
 from flows.ledger import Ledger
 from flows.review import Routing
 from flows.shard import PlanUnfit, RunStopped, wanted
@@ -231,3 +231,33 @@ def test_pages_that_were_not_worked_on_are_told(home: Path, pictures: Path, tmp_
     plan.write_text(json.dumps(FIND))
     main(["annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--yes", "--tools", TOOLS])
     assert "Only the first of several pages or frames was worked on in 1 items: scan.tiff" in capsys.readouterr().out
+
+
+def test_a_changed_tools_file_is_worked_anew(home: Path, pictures: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "mine.py"
+    tools.write_text("from tools import Image, Number, tool\n\n\n@tool\ndef size(image: Image) -> Number:\n"
+                     '    """Measure it."""\n    return Number(image.width)\n')  # fmt: skip
+    plan = Plan.load({"request": "x", "steps": [{"id": "s1", "tool": "size", "args": {"image": "$image"}}], "outputs": ["$s1"]})
+
+    def run() -> Summary:
+        return annotate("", str(pictures), tmp_path / "out", plan=plan, tools=[str(tools)], pilot=0, formats=["jsonl"])
+
+    assert run().ran == 12 and run().ran == 0
+    tools.write_text(tools.read_text().replace("image.width", "-image.width"))
+    assert run().ran == 12
+    rows = (tmp_path / "out" / "jsonl" / "items.jsonl").read_text()
+    assert '"value":-12' in rows and '"value":12' not in rows
+
+
+def test_items_in_which_nothing_was_found_are_counted(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    for name, level in (("dark", 0), ("light", 250), ("black", 0)):
+        Pil.new("RGB", (40, 30), (level,) * 3).save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "plan.json").write_text(Plan.load(DARKEN | {"request": "blur the bright parts"}).dumps())
+    command = ["annotate", "", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--plan", str(tmp_path / "plan.json")]
+    assert main([*command, "--yes", "--tools", TOOLS]) == 0
+    told = capsys.readouterr().out
+    assert "In 2 of 3 items nothing was found, and nothing was changed." in told
+    assert 'Warning: the request says "blur", and no step does' in told
+    looked = annotate("", str(tmp_path / "in"), tmp_path / "looked", plan=Plan.load(FIND), tools=[TOOLS], pilot=0, formats=[])
+    assert looked.nothing_found == 0  # a plan that only looks changes nothing anyway

@@ -43,3 +43,9 @@ def awake(text: Text, how: Literal["python", "native", "locked"]) -> Text:
 def flip(image: Image) -> Image:
     """Turn a picture upside down."""
     return Image.from_numpy(image.pixels[::-1])
+
+
+@tool
+def read_nothing(image: Image) -> Text:
+    """Read an image that has no words."""
+    return Text("")

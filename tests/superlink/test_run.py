@@ -173,3 +173,17 @@ def test_two_processes_do_not_work_on_one_run(
         assert "another process is at work on the same run. Wait" in capsys.readouterr().err
         other.communicate()
     assert run(CHAIN) == 0
+
+
+def test_what_was_left_out_and_what_changed_nothing_is_told(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Pil.new("RGB", (30, 20)).save(tmp_path / "black.png")
+    assert run([("read_nothing", {"image": "$image"})], str(tmp_path / "black.png")) == 0
+    assert "No words were found." in capsys.readouterr().out
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["result"] == "nothing" and record["warnings"] == []
+    assert run(CHAIN, str(tmp_path / "black.png")) == 0
+    told = capsys.readouterr().out
+    assert "Warning: no step uses $image, which came with the request" in told and "Left out: no step uses $image" in told
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["result"] == "partly"

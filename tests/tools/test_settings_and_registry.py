@@ -125,6 +125,25 @@ def test_broken_files_are_named(two_built_in: None, tmp_path: Path, text: str, w
     assert "broken.py" in str(caught.value)
 
 
+def test_the_version_of_an_own_tool_tells_its_source(two_built_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(TOOL.format(name="width"))
+    [before] = registry.file_tools(file)
+    assert before.version.startswith("1+") and registry.file_tools(file)[0].version == before.version
+    (tmp_path / "moved.py").write_bytes(file.read_bytes())
+    assert registry.file_tools(tmp_path / "moved.py")[0].version == before.version
+    file.write_text(file.read_text().replace("image.width", "image.height"))
+    assert registry.file_tools(file)[0].version != before.version
+    # The same for a package's tool; a built-in one says itself when its results change.
+    monkeypatch.setattr(registry, "installed_entry_points", lambda group: [
+        EntryPoint("remove", "tools.remove:remove", registry.GROUP)])  # fmt: skip
+    tools = registry.load(entry_points=True)
+    version = tools["remove"].version
+    assert "+" in version and registry.load(entry_points=True)["remove"].version == version
+    assert "+" not in tools["count"].version
+    monkeypatch.setattr(tools["remove"], "version", version.partition("+")[0])
+
+
 def test_missing_files_are_named(two_built_in: None, tmp_path: Path) -> None:
     with pytest.raises(DeclarationInvalid, match=r"gone\.py"):
         registry.load([tmp_path / "gone.py"], entry_points=False)
