@@ -11,7 +11,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from skimage import data
 
 from agents.planner import BackbonePlanner
 from agents.policy import Policy
@@ -21,23 +20,24 @@ from tools.registry import load
 from tools.store import Store
 from tools.values import Audio, Image, Text, Value, Video
 
-CUP = Image.from_numpy(data.coffee())  # no face, no words
+GROUND = (np.mgrid[:400, :600][0][..., None] * [0.3, 0.4, 0.5] + 40).astype(np.uint8)
+PLAIN = Image.from_numpy(GROUND)  # no face, no words
 TONE = Audio(np.sin(np.arange(16_000) / 20).astype(np.float32)[:, None] / 2, 16_000)
-CLIP = Video.from_frames((data.coffee()[::4, ::4] for _ in range(4)), 4)
+CLIP = Video.from_frames((GROUND[::2, ::2] for _ in range(4)), 4)
 NOTE = Text("milk, bread")
 
 REQUESTS: list[tuple[str, dict[str, Value]]] = [
-    ("blur every face", {"image": CUP}), ("pixelate the faces", {"image": CUP}), ("crop every face", {"image": CUP}),
-    ("hide all faces with black boxes", {"image": CUP}), ("remove the faces", {"image": CUP}), ("find every face", {"image": CUP}),
-    ("cut out the leftmost face", {"image": CUP}), ("read the text", {"image": CUP}), ("read the sign out loud", {"image": CUP}),
+    ("blur every face", {"image": PLAIN}), ("pixelate the faces", {"image": PLAIN}), ("crop every face", {"image": PLAIN}),
+    ("hide all faces with black boxes", {"image": PLAIN}), ("remove the faces", {"image": PLAIN}), ("find every face", {"image": PLAIN}),
+    ("cut out the leftmost face", {"image": PLAIN}), ("read the text", {"image": PLAIN}), ("read the sign out loud", {"image": PLAIN}),
     ("blur every face in this video", {"video": CLIP}), ("follow the faces through the video", {"video": CLIP}),
     ("blur every face", {"audio": TONE}), ("crop every face", {"audio": TONE}), ("read the text in this picture", {"audio": TONE}),
-    ("transcribe this recording", {"image": CUP}), ("write down what is said", {"image": CUP}), ("blur every face", {"text": NOTE}),
+    ("transcribe this recording", {"image": PLAIN}), ("write down what is said", {"image": PLAIN}), ("blur every face", {"text": NOTE}),
     ("blur every face", {}), ("count the dogs in the picture", {}), ("transcribe this recording", {}), ("read the text", {}),
-    ("blur every face and transcribe the recording", {"image": CUP}), ("find the faces, then blur them, then describe the picture", {"image": CUP}),
-    ("blur the faces and track them", {"image": CUP}), ("blur every face", {"image": CUP, "audio": TONE}),
-    ("order a pizza for tonight", {}), ("send this picture to my sister", {"image": CUP}), ("what will the weather be tomorrow", {}),
-    ("translate the recording into Finnish", {"audio": TONE}), ("print it twice", {"image": CUP}),
+    ("blur every face and transcribe the recording", {"image": PLAIN}), ("find the faces, then blur them, then describe the picture", {"image": PLAIN}),
+    ("blur the faces and track them", {"image": PLAIN}), ("blur every face", {"image": PLAIN, "audio": TONE}),
+    ("order a pizza for tonight", {}), ("send this picture to my sister", {"image": PLAIN}), ("what will the weather be tomorrow", {}),
+    ("translate the recording into Finnish", {"audio": TONE}), ("print it twice", {"image": PLAIN}),
 ]  # fmt: skip
 
 

@@ -53,9 +53,10 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
         scores = [result["score"] for result in results if "score" in result]
         mean = round(sum(scores) / len(scores), 6) if scores else 0.0
         kind = row.ref["kind"].lower()
+        rate = {"fps": row.ref["summary"]["fps"]} if kind == "video" else {}  # one interface shows files of any rate
         yield {
             "id": number,
-            "data": {kind: f"/data/local-files/?d={quote(row.name)}", "sha256": row.ref["sha256"]},
+            "data": {kind: f"/data/local-files/?d={quote(row.name)}", "sha256": row.ref["sha256"], **rate},
             "predictions": [{"model_version": f"superlink-{reading.plan.hash[:12]}", "score": mean, "result": results}],
         }
 
@@ -154,7 +155,7 @@ def _config(labels: list[str], item: Ref | None) -> str:
                 f'<Audio name="audio" value="$audio"/>{text}</View>\n')  # fmt: skip
     if item is not None and kind == "Video":
         return (f'<View><Labels name="label" toName="video">{values}</Labels>'
-                f'<Video name="video" value="$video" frameRate="{item["summary"]["fps"]:g}"/>'
+                f'<Video name="video" value="$video" frameRate="$fps"/>'
                 '<VideoRectangle name="track" toName="video"/></View>\n')  # fmt: skip
     joints = "".join(f'<Label value="{name}"/>' for name in COCO17)
     return (f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'

@@ -1,10 +1,12 @@
 """Numbers in exports: boxes at the edge of what a format can hold, class ids, and items that a format has no room for."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+import av
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -148,3 +150,27 @@ def test_poses_without_an_area_are_left_out(home: Path, picture: Path, tmp_path:
     assert len(json.loads((out["coco"] / "annotations.json").read_text())["annotations"]) == 1
     value = value_in(tmp_path / "out", "wide.png")
     assert isinstance(value, Poses) and len(value) == 2 and not isinstance(value, Detections)
+
+
+def test_times_in_videos_are_those_of_their_frames(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    stamps = [0, 30, 60, 300, 330, 900]
+    for name, rate in (("a.mp4", 25), ("b.mp4", 50)):
+        with av.open(str(tmp_path / "in" / name), "w") as target:
+            stream = target.add_stream("libx264", rate=rate)
+            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 1000)
+            for stamp in stamps:
+                pixels = np.full((64, 96, 3), 20, np.uint8)
+                pixels[16:48, 16:48] = (40, 200, 40)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts, frame.time_base = stamp * rate // 25, Fraction(1, 1000)
+                target.mux(stream.encode(frame))
+            target.mux(stream.encode(None))
+    out = run(tmp_path / "in", FOLLOW, formats=["label-studio"]).exports["label-studio"]
+    tasks = json.loads((out / "tasks.json").read_text())
+    for task, factor in zip(tasks, (1, 2), strict=True):
+        [track] = task["predictions"][0]["result"]
+        assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx([stamp / 1000 * factor for stamp in stamps], abs=0.001)
+        assert task["data"]["fps"] == pytest.approx(Video.open(tmp_path / "in" / f"{'ab'[factor - 1]}.mp4").fps, abs=0.001)
+    assert tasks[0]["data"]["fps"] != tasks[1]["data"]["fps"] and 'frameRate="$fps"' in (out / "config.xml").read_text()
