@@ -166,6 +166,7 @@ def test_supervision_round_trip() -> None:
     found = Detections.from_masks(masks, ["cat", "ant"], [0.5, 0.75])
     assert Detections.from_supervision(found.to_supervision(), SIZE) == found
     assert found.to_supervision().class_id.tolist() == [1, 0]
+    assert found.to_supervision(["zebra", *found.labels]).class_id.tolist() == [1, 2]
     assert Detections.from_supervision(Detections.empty(SIZE).to_supervision(), SIZE) == Detections.empty(SIZE)
     poses = Poses(np.full((2, 17, 3), 0.3), [0.5, 0.6], [[0, 0, 9, 9]] * 2, SIZE)
     assert len(poses.to_supervision().xy) == 2
