@@ -161,14 +161,17 @@ class Detections(Value):
         masks = None if found.mask is None else np.asarray(found.mask)
         return cls.from_model(found.xyxy, labels, scores, size, masks, found.tracker_id)
 
-    def to_supervision(self) -> "supervision.Detections":
-        """Return `supervision.Detections`; class ids number the labels in alphabetical order.
+    def to_supervision(self, classes: Sequence[str] = ()) -> "supervision.Detections":
+        """Return `supervision.Detections`.
+
+        Args:
+            classes: Labels in the order of their class ids; others that were found follow, sorted.
 
         Raises:
             ToolError: when supervision is not installed.
         """
         sv = supervision_library()
-        number = {label: i for i, label in enumerate(sorted(set(self.labels)))}
+        number = {label: i for i, label in enumerate(dict.fromkeys([*classes, *sorted(set(self.labels))]))}
         masks = None
         if self.masks is not None:
             masks = np.array([self.mask_array(i) for i in range(len(self))]).reshape(len(self), *self.size)
