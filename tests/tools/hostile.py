@@ -145,6 +145,10 @@ def _lies() -> Iterator[tuple[str, bytes]]:
     yield "no_channels.wav", wav(channels=0)
     yield "not_numbers.wav", wav(bits=32, form=3, data=np.full(200, np.nan, np.float32).tobytes())
     yield "loud.wav", wav(bits=32, form=3, data=np.full(200, 1e30, np.float32).tobytes())
+    yield "unknown_codec.wav", wav(form=0x9999)
+    yield "unknown_codec.mkv", matroska(1).replace(b"A_PCM/INT/LIT", b"A_XYZ/INT/LIT")
+    film = Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 4, 5, Audio(np.zeros(800, np.float32), 8000)).to_bytes()
+    yield "unknown_codec.mp4", film.replace(b"avc1", b"xyz1").replace(b"mp4a", b"xyz2")
     yield "gap.mkv", matroska(10**7)
     yield "claims.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + struct.pack(">I", 2**31) + b"moov" + bytes(100)
     yield "boxes.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + b"\0\0\xff\xffmoov" * 500

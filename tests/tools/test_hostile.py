@@ -74,7 +74,8 @@ def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Pa
             assert words == "opened" or name in words, f"{name} as {kind or 'anything'}: {words}"
     refused = {Path(name).name for name, words in seen["told"][""].items() if words != "opened"}
     assert {"huge.png", "claims.flac", "short.flac", "pipe.jpg", "zero.png", "vast.jpg", "text_bomb.png", "slow.wav",
-            "gap.mkv", "folder.mp4", "dangling.jpg", "socket.wav", "vast.txt", "huge.webp"} <= refused  # fmt: skip
+            "gap.mkv", "folder.mp4", "dangling.jpg", "socket.wav", "vast.txt", "huge.webp",
+            "unknown_codec.wav", "unknown_codec.mkv", "unknown_codec.mp4"} <= refused  # fmt: skip
     assert not {"deep.png", "silence.flac", "open_end.flac", "sound.jpg"} & refused
     assert seen["bytes"] < 1_500_000_000
 

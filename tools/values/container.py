@@ -51,6 +51,17 @@ def media_type(container: "InputContainer") -> tuple[str, str]:
     return ("video/" if video else "audio/") + f"x-{sorted(names)[0]}", f".{sorted(names)[0]}"
 
 
+def check_codec(stream: object, name: str) -> None:
+    """Refuse a stream whose codec FFmpeg does not know.
+
+    Raises:
+        MediaError: names the file.
+    """
+    if getattr(stream, "codec_context", None) is None:
+        kind = "sound" if getattr(stream, "type", "") == "audio" else "pictures"
+        raise MediaError(f"{name} has {kind} in an unknown format, or is damaged", "Export it anew, as mp4 or wav")
+
+
 def first_time(container: "InputContainer") -> float:
     """Return the time stamp, in seconds, at which the container begins: players count from there."""
     begins = [float(stream.start_time * stream.time_base) for stream in container.streams

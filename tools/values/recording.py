@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tools.errors import MediaError
 from tools.settings import settings
-from tools.values.container import cover, first_time, media_type, open_container
+from tools.values.container import check_codec, cover, first_time, media_type, open_container
 from tools.values.files import check_size, check_source
 
 if TYPE_CHECKING:
@@ -232,6 +232,7 @@ def _open_container(source: bytes | Path, name: str) -> Recording:
         if not container.streams.audio:
             raise MediaError(f"{name} has no sound", "Use a recording, or a video with a sound track")
         stream = container.streams.audio[0]
+        check_codec(stream, name)
         rate, channels = int(stream.rate or 0), int(stream.channels or 0)
         if not 1 <= rate <= 655_350 or not channels:
             raise MediaError(f"{name} has sound that cannot be decoded: {channels} channels at {rate} Hz",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tools.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
 from tools.values.base import Value
-from tools.values.container import cover, first_time, media_type, open_container
+from tools.values.container import check_codec, cover, first_time, media_type, open_container
 from tools.values.files import check_size
 
 # Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
@@ -67,6 +67,7 @@ class Video(Value):
                 if not streams:
                     raise MediaError(f"{label} has no moving pictures", "Use it as sound, or choose another file")
                 stream = streams[0]
+                check_codec(stream, label)
                 _check_frame(stream.codec_context.width or 0, stream.codec_context.height or 0, label)
                 first = next(iter(container.decode(stream)), None)
                 if first is None:
