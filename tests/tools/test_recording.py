@@ -159,6 +159,23 @@ def test_a_recording_is_read_again_when_it_is_used(tmp_path: Path) -> None:
         again.mono(RATE)
 
 
+def test_files_that_become_others_between_opening_and_use(tmp_path: Path) -> None:
+    film = _written(tmp_path / "a.mkv", [(0, 1)], frames=[0, 0.1])
+    mute = Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 2, 5).to_bytes()
+    audio, video = Audio.open(film), Video.open(film)
+    film.write_bytes(mute)
+    with pytest.raises(MediaError, match=r"a\.mkv has no sound"):
+        audio.mono(RATE)
+    _written(tmp_path / "b.mka", [(0, 1)]).rename(film)
+    with pytest.raises(MediaError, match=r"a\.mkv has no moving pictures"):
+        list(video.frames())
+    for name, channels in (("c.wav", 1), ("c.wav", 2)):
+        soundfile.write(tmp_path / name, np.zeros((800, channels)), RATE)
+        audio = audio if channels == 2 else Audio.open(tmp_path / name)
+    with pytest.raises(MediaError, match=r"c\.wav was changed"):
+        audio.mono(RATE)
+
+
 def test_more_channels_in_the_middle_of_a_stream_are_mixed_as_at_its_start(tmp_path: Path) -> None:
     for name, layout in (("one", "mono"), ("two", "stereo")):
         with av.open(str(tmp_path / f"{name}.aac"), "w", format="adts") as container:

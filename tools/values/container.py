@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tools.errors import MediaError
 from tools.values.files import check_source
@@ -51,15 +51,21 @@ def media_type(container: "InputContainer") -> tuple[str, str]:
     return ("video/" if video else "audio/") + f"x-{sorted(names)[0]}", f".{sorted(names)[0]}"
 
 
-def check_codec(stream: object, name: str) -> None:
-    """Refuse a stream whose codec FFmpeg does not know.
+def first_stream(container: "InputContainer", kind: str, name: str) -> Any:
+    """Return the first stream of "audio" or "video"; the cover picture of a sound file is none.
 
     Raises:
-        MediaError: names the file.
+        MediaError: when there is none, or FFmpeg does not know its codec.
     """
-    if getattr(stream, "codec_context", None) is None:
-        kind = "sound" if getattr(stream, "type", "") == "audio" else "pictures"
-        raise MediaError(f"{name} has {kind} in an unknown format, or is damaged", "Export it anew, as mp4 or wav")
+    stream = next((s for s in container.streams if s.type == kind and not cover(s)), None)
+    if stream is None and kind == "audio":
+        raise MediaError(f"{name} has no sound", "Use a recording, or a video with a sound track")
+    if stream is None:
+        raise MediaError(f"{name} has no moving pictures", "Use it as sound, or choose another file")
+    if stream.codec_context is None:
+        what = "sound" if kind == "audio" else "pictures"
+        raise MediaError(f"{name} has {what} in an unknown format, or is damaged", "Export it anew, as mp4 or wav")
+    return stream
 
 
 def first_time(container: "InputContainer") -> float:

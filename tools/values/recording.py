@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tools.errors import MediaError
 from tools.settings import settings
-from tools.values.container import check_codec, cover, first_time, media_type, open_container
+from tools.values.container import cover, first_stream, first_time, media_type, open_container
 from tools.values.files import check_size, check_source
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class Recording:
         """
         count = 0
         for block in _even(_decoded_container(self) if self.is_container else _decoded_soundfile(self)):
+            if block.shape[1] != self.channels:
+                raise MediaError(f"{self.name} was changed while it was used", "Try again when it is complete")
             count += len(block)
             check_length(count, self.rate, self.channels, self.name)
             yield _checked(block, self.name)
@@ -229,10 +231,7 @@ def _decoded_soundfile(recording: Recording) -> Iterator[Samples]:
 def _open_container(source: bytes | Path, name: str) -> Recording:
     """Open with FFmpeg: m4a, sound tracks of videos and the rest."""
     with open_container(source, name) as container:
-        if not container.streams.audio:
-            raise MediaError(f"{name} has no sound", "Use a recording, or a video with a sound track")
-        stream = container.streams.audio[0]
-        check_codec(stream, name)
+        stream = first_stream(container, "audio", name)
         rate, channels = int(stream.rate or 0), int(stream.channels or 0)
         if not 1 <= rate <= 655_350 or not channels:
             raise MediaError(f"{name} has sound that cannot be decoded: {channels} channels at {rate} Hz",
@@ -249,7 +248,7 @@ def _decoded_container(recording: Recording) -> Iterator[Samples]:
 
     rate, channels = recording.rate, recording.channels
     with open_container(recording.source, recording.name) as container:
-        stream = container.streams.audio[0]
+        stream = first_stream(container, "audio", recording.name)
         start = first_time(container)
         count = 0
         try:

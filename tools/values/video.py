@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tools.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
 from tools.values.base import Value
-from tools.values.container import check_codec, cover, first_time, media_type, open_container
+from tools.values.container import first_stream, first_time, media_type, open_container
 from tools.values.files import check_size
 
 # Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
@@ -63,11 +63,7 @@ class Video(Value):
 
         try:
             with open_container(place, label) as container:
-                streams = [s for s in container.streams.video if not cover(s)]
-                if not streams:
-                    raise MediaError(f"{label} has no moving pictures", "Use it as sound, or choose another file")
-                stream = streams[0]
-                check_codec(stream, label)
+                stream = first_stream(container, "video", label)
                 _check_frame(stream.codec_context.width or 0, stream.codec_context.height or 0, label)
                 first = next(iter(container.decode(stream)), None)
                 if first is None:
@@ -133,7 +129,7 @@ class Video(Value):
         if stride < 1:
             raise ValueInvalid(f"stride must be at least 1, not {stride}")
         with open_container(self.source, self._name) as container:
-            stream = next(s for s in container.streams.video if not cover(s))
+            stream = first_stream(container, "video", self._name)
             stream.thread_type = "AUTO"
             zero = first_time(container)
             try:
@@ -236,7 +232,7 @@ def _times(source: bytes | Path, name: str) -> tuple[NDArray[np.float64], float,
     """
     stamps, lengths = array("d"), array("d")
     with open_container(source, name) as container:
-        stream = next(s for s in container.streams.video if not cover(s))
+        stream = first_stream(container, "video", name)
         base, zero, rate = float(stream.time_base or 0), first_time(container), stream.average_rate or stream.guessed_rate
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:  # an edit list leaves frames out
