@@ -9,6 +9,7 @@ from agents.kinds import Known
 from agents.plan import ABOVE, Plan, Step
 from agents.wiring import wire
 from tests.agents.fakes import TOOLS, plan
+from tools import Audio, Detections, Image, Text, tool
 
 IMAGE = {"image": "Image"}
 
@@ -165,3 +166,70 @@ def test_given_outputs_stay() -> None:
 def test_unknown_tools_are_left_to_the_check() -> None:
     made, problems = wire(plan(("nothing", {"x": 1}), ("read", {})), TOOLS, IMAGE)
     assert problems == [] and made.steps[0].args == {"x": 1} and made.outputs == ("$s1", "$s2")
+
+
+def test_an_ambiguity_is_told_whatever_comes_after_it() -> None:
+    values = {"beach": "Image", "party": "Image"}
+    _, problems = wire(plan(("read", {}), ("say", {"text": "hello"}), ("ask", {"question": "who?"})), TOOLS, values)
+    assert [problem.step for problem in problems] == ["s1", "s3"]
+
+
+def test_the_request_stays_with_the_plan() -> None:
+    assert wired(plan(("read", {}), request="read it")).request == "read it"
+
+
+def test_cut_outs_of_two_steps_are_lists_and_frames_of_their_own() -> None:
+    steps = [("detect", {"labels": ["dog"]}), ("crop", {}), ("detect", {"image": "$s2", "labels": ["eye"]}),
+             ("crop", {"image": "$image", "regions": "$s1"}), ("blur", {"regions": "$s3"})]  # fmt: skip
+    assert args(wired(plan(*steps)), 5) == {"image": "$s2", "regions": "$s3"}
+
+
+def test_a_plan_that_begins_with_nothing_at_hand() -> None:
+    made = wired(plan(("say", {"text": "a"}), ("say", {"text": "b"}), ("hear", {"audio": ["$s1", "$s2"]})), {})
+    assert made.outputs == ("$s1", "$s2", "$s3")
+
+
+def test_a_text_that_says_above_is_a_text_also_where_there_is_one_above() -> None:
+    assert args(wired(plan(("say", {"text": ABOVE})), {"note": "Text"}), 1) == {"text": ABOVE}
+
+
+def test_without_a_pair_of_one_frame_the_marks_decide() -> None:
+    marks = Known("Detections", True, source="gone", frame="gone", turn=1, made=True)
+    at_hand = {"photo": Known("Image", turn=1), "s1": marks, "album": Known("Image", True, turn=2)}
+    made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
+    # Lists of two sources do not go together, but a list and a single picture do.
+    assert args(made, 1) == {"image": "$photo", "regions": "$s1"}
+
+
+def test_newer_marks_whose_picture_is_gone_are_passed_over() -> None:
+    values = {"first": Known("Image"), "s1": Known("Detections", frame="first", made=True),
+              "s2": Known("Detections", frame="gone", made=True)}  # fmt: skip
+    made = wired(plan(("blur", {})).renamed({"s1": "s3"}), values)
+    assert args(made, 1) == {"image": "$first", "regions": "$s1"}
+
+
+def test_an_optional_input_that_stays_ambiguous_is_left_out() -> None:
+    values = {"image": "Image", "cats": "Detections", "dogs": "Detections"}
+    made, (problem,) = wire(plan(("pose", {"regions": ABOVE})), TOOLS, values)
+    assert args(made, 1) == {"image": "$image"} and problem.argument == "regions"
+
+
+def test_inputs_of_other_kinds_do_not_part_a_picture_from_its_marks() -> None:
+    @tool
+    def caption(note: Text, image: Image, regions: Detections) -> Image:
+        """Write a note beside regions."""
+        return image
+
+    tools = {**TOOLS, "caption": caption}
+    made, problems = wire(plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("caption", {})), tools, {**IMAGE, "note": "Text"})
+    assert problems == [] and args(made, 3) == {"note": "$note", "image": "$image", "regions": "$s1"}
+
+
+def test_a_list_as_a_whole_and_a_list_item_by_item_need_not_have_one_source() -> None:
+    @tool
+    def compare(images: list[Image], audio: Audio) -> Image:
+        """Find the picture that goes with a sound."""
+        return images[0]
+
+    made, problems = wire(plan(("compare", {"images": "$album"})), {"compare": compare}, {"album": "list[Image]", "songs": "list[Audio]"})
+    assert problems == [] and args(made, 1) == {"images": "$album", "audio": "$songs"}
