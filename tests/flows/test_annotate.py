@@ -195,15 +195,6 @@ def test_an_item_is_done_only_once_its_finds_are_in_the_queue(run: Run, pictures
     ledger.close()
 
 
-def test_wilson_matches_published_values() -> None:
-    from flows.review import wilson
-
-    # Newcombe (1998), "Two-sided confidence intervals for the single proportion", table I, method 3.
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-
-
 def test_the_command(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(DARKEN))
