@@ -55,8 +55,8 @@ class Settings:
         device: Where models run (SUPERLINK_DEVICE).
         memory_bytes: Main memory that loaded models may take together (SUPERLINK_MEMORY_BYTES).
         gpu_memory_bytes: The same for the accelerator; 0 means four fifths of it (SUPERLINK_GPU_MEMORY_BYTES).
-        max_image_bytes: Memory that decoding a picture or a frame may take; larger ones are refused before that
-            (SUPERLINK_MAX_IMAGE_BYTES).
+        max_image_bytes: Memory that decoding a picture or a frame, and working on it, may take: 16 bytes or more for
+            each pixel. Larger ones are refused before they are decoded (SUPERLINK_MAX_IMAGE_BYTES).
         max_audio_bytes: Size of a recording as decoded samples of 4 bytes; larger ones are refused. Samples are decoded
             piece by piece, so that less memory is used (SUPERLINK_MAX_AUDIO_BYTES).
         max_audio_seconds: Longer recordings are refused (SUPERLINK_MAX_AUDIO_SECONDS).

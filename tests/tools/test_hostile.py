@@ -157,10 +157,13 @@ def test_many_opened_pictures_do_not_keep_all_their_pixels(monkeypatch: pytest.M
     images = [Image.open(hostile.png(100, 100, pixels=bytes([0, *[shade] * 300]) * 100)) for shade in range(10)]
     assert [image._pixels is not None for image in images] == [False] * 7 + [True] * 3
     assert [int(image.pixels[0, 0, 0]) for image in images] == list(range(10))
+    large = Image.open(hostile.png(300, 300, pixels=bytes(901 * 300)))
+    assert large.pixels is large.pixels  # not decoded for each look at it
+    assert all(image._pixels is None for image in images)
 
 
 @pytest.mark.parametrize(("name", "setting", "limit", "words"), [
-    ("a.png", "MAX_IMAGE_BYTES", 400, r"decoding 8x8 pixels takes 448 bytes of memory, above the limit of 400 bytes"),
+    ("a.png", "MAX_IMAGE_BYTES", 400, r"working on 8x8 pixels takes 1\.0 kB of memory, above the limit of 400 bytes"),
     ("a.wav", "MAX_AUDIO_BYTES", 1000, r"samples are 1\.6 kB when decoded, above the limit of 1\.0 kB"),
     ("a.mkv", "MAX_AUDIO_BYTES", 6000, r"samples are .* kB when decoded, above the limit of 6\.0 kB"),
     ("a.mp4", "MAX_VIDEO_BYTES", 9999, r"its 4 frames are 36\.9 kB of pixels, above the limit of 10\.0 kB"),

@@ -214,14 +214,12 @@ class _Decoded:
         self._lock = threading.Lock()
 
     def keep(self, image: Image, pixels: NDArray[np.uint8]) -> None:
-        """Keep the pixels with their picture, unless they alone take all the room."""
-        if pixels.nbytes > self._room:
-            return
+        """Keep the pixels with their picture; the newest are kept whatever room they take."""
         with self._lock:
             object.__setattr__(image, "_pixels", pixels)
             self._kept.append((weakref.ref(image), pixels.nbytes))
             self._held += pixels.nbytes
-            while self._held > self._room:
+            while self._held > self._room and len(self._kept) > 1:
                 oldest, size = self._kept.popleft()
                 self._held -= size
                 if (gone := oldest()) is not None:

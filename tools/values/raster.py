@@ -25,6 +25,7 @@ _BAND = 1 << 20  # pixels that are converted at once
 _HELD = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 _BESIDE = {"WEBP": 12, "AVIF": 8, "JPEG2000": 16, "GIF": 5, "TIFF": 4}
 _RGB = 3
+_WORK = 16  # what tools hold at least: pixels, a copy in the order or size of their model, a drawing, a file of it
 _MOST_PAGES = 10_000
 # Full scale of samples in 16 bits or more: cameras of 10, 12 and 14 bits store their values as they are.
 _SCALES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
@@ -36,7 +37,7 @@ def open_picture(data: bytes, name: str) -> "PilImage":
     """Read a picture's header; nothing is decoded yet.
 
     Raises:
-        MediaError: when it is damaged, no picture, or takes more than `max_image_bytes` when decoded.
+        MediaError: when it is damaged, no picture, or takes more than `max_image_bytes` of memory.
     """
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
@@ -57,7 +58,7 @@ def open_picture(data: bytes, name: str) -> "PilImage":
         raise MediaError(f"{name} has 16-bit colours in separate planes, which cannot be read",
                          "Save it with interleaved channels, or as PNG")
     check_size(picture.width * picture.height * _bytes_per_pixel(picture), LIMIT, name,
-               f"decoding {picture.width}x{picture.height} pixels takes {{}} of memory", "Make it smaller")
+               f"working on {picture.width}x{picture.height} pixels takes {{}} of memory", "Make it smaller")
     return picture
 
 
@@ -133,12 +134,12 @@ def _may_be_turned(picture: "PilImage", data: bytes) -> bool:
 
 
 def _bytes_per_pixel(picture: "PilImage") -> int:
-    """Return about how much memory decoding takes at its peak, for each pixel."""
+    """Return about how much memory decoding and the work of tools take at their peak, for each pixel."""
     held = _HELD.get(picture.mode, 4)
     beside = _BESIDE.get(picture.format or "", 0)
     if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
         beside = 2 * len(picture.getbands())  # all coefficients of the file, as 16-bit numbers
-    return held + max(_RGB, beside) + (16 if _is_deep(picture) else 0)
+    return max(_WORK, held + max(_RGB, beside) + (16 if _is_deep(picture) else 0))
 
 
 def _is_deep(picture: "PilImage") -> bool:
