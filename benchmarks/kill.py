@@ -195,8 +195,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
         before = len(bench.calls())
         while True:
             ledger = Ledger.existing(folder / "out")
-            noted = {(STEPS[step], contents[name]) for name, step in ledger.db.execute(
-                "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'")}  # fmt: skip
+            noted = {(STEPS[step], contents[name]) for name, step in ledger.finished_steps()}
             ledger.close()
             child = bench.begun(folder / "home", bench.annotate(folder / "out"))
             working = 2 * bench.count - len(set(bench.calls()))
@@ -221,7 +220,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
             tally.moments["work" if len(set(calls)) < 2 * bench.count else "exports" if fresh < len(FORMATS) else "rerun"] += 1
         tally.ended += 1
         ledger = Ledger.existing(folder / "out")
-        [(works, bases)] = ledger.db.execute("SELECT count(*), count(DISTINCT base) FROM works")
+        works, bases = ledger.work_counts()
         tally.lost += bench.count - ledger.counts().get("done", 0) + 2 * bench.count - bases
         tally.doubled += works - bases
         ledger.close()

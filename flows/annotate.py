@@ -23,7 +23,8 @@ from flows.budget import Budget
 from flows.exports import export, fitting
 from flows.job import Job, opened
 from flows.keys import signature
-from flows.ledger import FILE, Ledger, listed
+from flows.ledger import FILE, Ledger
+from flows.ledger_rows import listed
 from flows.pilot import Forecast, run_pilot
 from flows.review import Routing
 from flows.shard import RunStopped, wanted
@@ -290,7 +291,7 @@ def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Wo
     shards = [ids[at:at + size] for at in range(0, len(ids), size)]  # fmt: skip
     began = time.monotonic()
     ended = done = failed = 0
-    (before,) = ledger.db.execute("SELECT coalesce(sum(bytes), 0) FROM works").fetchone()
+    before = ledger.value_bytes()
     if isinstance(workers, int):
         workers = processes(workers) if workers > 1 and len(shards) > 1 else here
     for outcome in workers(job, shards):
@@ -301,8 +302,7 @@ def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Wo
         passed = time.monotonic() - began
         left = passed / ended * (len(ids) - ended)
         tell({"event": "progress", "done": done, "failed": failed, "all": len(ids), "seconds": passed, "left": left})
-        (now,) = ledger.db.execute("SELECT coalesce(sum(bytes), 0) FROM works").fetchone()
-        summary.stopped = budget.spent(now - before, done, failed, passed / ended * size if budget.seconds else 0)
+        summary.stopped = budget.spent(ledger.value_bytes() - before, done, failed, passed / ended * size if budget.seconds else 0)
         if summary.stopped and ended < len(ids):
             return
     summary.stopped = ""
@@ -313,8 +313,7 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
     summary.done, summary.failed = counts.get("done", 0), counts.get("failed", 0)
     summary.left = counts.get("left", 0)
     summary.failures = ledger.failures()
-    several = "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name"
-    summary.first_only = [name for (name,) in ledger.db.execute(several)]
+    summary.first_only = ledger.of_several_pages()
     summary.nothing_found = _nothing_found(ledger)
     lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
     write(ledger.file.parent / FAILURES, "".join(lines))

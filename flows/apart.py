@@ -15,21 +15,12 @@ from typing import Any
 
 from agents.plan import Plan
 from flows.job import Job, shared
-from flows.ledger import Ledger, listed
+from flows.ledger import Ledger
+from flows.ledger_rows import Rows, listed
 from flows.shard import Outcome, Run, RunStopped, run_shard
 from tools.store import Store
 
 _FACTS = ("plan", "signature", "source", "root")
-# What is copied of each table; a review's number is the ledger's own.
-_COLUMNS = {
-    "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
-    "works": "key, base, tool, weights, roles, refs, seconds, bytes",
-    "steps": "item, step, state, work, error, hint, seconds",
-    "review": "item, step, sha256, place, label, score, reason",
-}
-
-Rows = dict[str, list[tuple[Any, ...]]]
-"""Rows by table, in the columns of `_COLUMNS`."""
 
 
 def lend(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
@@ -38,10 +29,7 @@ def lend(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
     Returns:
         Plain data for `work_apart`.
     """
-    some = f"({','.join(map(str, ids))})"
-    rows = {"items": _read(ledger, "items", f"id IN {some}"),
-            "works": _read(ledger, "works", f"key IN (SELECT work FROM steps WHERE item IN {some})")}  # fmt: skip
-    return {"ids": list(ids), "facts": {name: ledger.fact(name) for name in _FACTS}, "rows": rows}
+    return {"ids": list(ids), "facts": {name: ledger.fact(name) for name in _FACTS}, "rows": ledger.rows(ids)}
 
 
 def work_apart(facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str, int], None] | None = None
@@ -64,11 +52,11 @@ def work_apart(facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str,
     try:
         ledger.note(**lent["facts"])
         with ledger.writing():
-            _write(ledger, lent["rows"])
+            ledger.insert(lent["rows"])
         run = _shared(job, ledger.plan.dumps())
         _stop_if_different(job, run, str(lent["facts"]["source"]))
         outcome = run_shard(ledger, run, lent["ids"], told)
-        rows = {table: _read(ledger, table) for table in _COLUMNS}
+        rows = ledger.rows()
         rows["works"] = sorted(set(rows["works"]) - set(lent["rows"]["works"]))
         return {"outcome": asdict(outcome), "rows": rows}
     finally:
@@ -95,7 +83,7 @@ def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
         raise RunStopped(f"What a worker made is not in the store {store.url} as this computer sees it",
                          "Set SUPERLINK_STORE to an address that all computers share, such as s3://bucket/values")  # fmt: skip
     with ledger.writing():
-        _write(ledger, rows)
+        ledger.insert(rows)
     return outcome
 
 
@@ -112,16 +100,3 @@ def _stop_if_different(job: Job, run: Run, source: str) -> None:
     # Without this, each item would be noted as failed because its file is missing.
     if "://" not in source and not glob.has_magic(source) and not Path(source).exists():
         raise RunStopped(f"{platform.node()} does not see {source}", "Mount it there at the same path, or use a bucket")
-
-
-def _read(ledger: Ledger, table: str, where: str = "1") -> list[tuple[Any, ...]]:
-    return ledger.db.execute(f"SELECT {_COLUMNS[table]} FROM {table} WHERE {where}").fetchall()
-
-
-def _write(ledger: Ledger, rows: Rows) -> None:
-    """Put rows into their tables. Verdicts that are there stay as they are."""
-    for table, some in rows.items():
-        verb = "IGNORE" if table == "review" else "REPLACE"
-        columns = _COLUMNS[table]
-        marks = ", ".join("?" * len(columns.split(",")))
-        ledger.db.executemany(f"INSERT OR {verb} INTO {table} ({columns}) VALUES ({marks})", some)

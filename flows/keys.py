@@ -13,7 +13,7 @@ from typing import Any
 from agents.kinds import AnyTool
 from agents.plan import Plan
 from agents.state import Refs
-from flows.ledger import Work, listed
+from flows.ledger_rows import Work, listed
 from tools.errors import SuperlinkError
 from tools.settings import settings
 from tools.store import WeightsUsed

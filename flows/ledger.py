@@ -6,18 +6,18 @@ with the same content share it and a changed plan finds again what it has in com
 
 import json
 import os
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from agents.plan import Plan
 from agents.state import Refs
 from flows import schema
 from flows.item_addresses import common_folder, located, packed
+from flows.ledger_review import ReviewTable
+from flows.ledger_rows import Entry, Rows, Spent, StepRow, Taken, Work, entry_in, json_in, json_of, listed, refs_in
 from flows.source import Item
 from tools.database import Database, connect
 from tools.errors import SuperlinkError
@@ -27,62 +27,17 @@ FILE = "ledger.sqlite"
 RESULTS = ("*/provenance.json", "*/superlink/provenance.json", "failures.txt", "pilot.png")
 """What a folder holds where a run has been, as patterns."""
 
-_SHA256 = re.compile("[0-9a-f]{64}")
-_REF = {"kind": str, "sha256": str, "media_type": str, "bytes": int, "summary": dict}
-
 
 class LedgerError(SuperlinkError):
     """The ledger cannot be read or written."""
 
 
-class Entry(NamedTuple):
-    """An item as the ledger has it; `ref` is None before it was opened."""
-
-    id: int
-    name: str
-    address: str
-    size: int
-    stamp: str
-    state: str
-    ref: Ref | None
-
-
-class Work(NamedTuple):
-    """A finished call of a tool; `refs` is what came out."""
-
-    key: str
-    base: str
-    tool: str
-    weights: str
-    roles: str
-    refs: Refs
-    seconds: float
-
-
-class StepRow(NamedTuple):
-    """How a step came out on an item; `work` is the key of its work, or its base where it failed."""
-
-    item: int
-    step: str
-    state: str
-    work: str
-    error: str = ""
-    hint: str = ""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a scan changed: how many items there are, and how many are new, changed, and gone."""
-
-    items: int
-    new: int
-    changed: int
-    gone: int
-
-
 class Ledger:
     """An open ledger; several processes may have it open.
+
+    Attributes:
+        file: the SQLite file.
+        review: the review queue.
 
     Args:
         file: the SQLite file; made when missing, with its folder.
@@ -94,37 +49,39 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         """Open or make the file."""
         self.file = file
-        self.db: Database = connect(file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError)
+        self._db: Database = connect(file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError)
         try:
-            self.db.execute("PRAGMA cache_size = -4000")
+            self._db.execute("PRAGMA cache_size = -4000")
             if self._version() != schema.VERSION:
                 with self.writing():  # another process may be about to do the same
                     self._bring_up_to_date(self._version())
             if missing := schema.NAMES - self._tables():
-                raise self.db.damaged(f"its table {min(missing)} is missing")
+                raise self._db.damaged(f"its table {min(missing)} is missing")
         except BaseException:
-            self.db.close()
+            self._db.close()
             raise
+        self.review = ReviewTable(self._db)
+        self._plan: tuple[str, Plan] | None = None
 
     def _bring_up_to_date(self, version: int) -> None:
         if version > schema.VERSION:
             raise LedgerError(f"The ledger {self.file} was written by a newer superlink (layout {version}; this one knows "
                               f"{schema.VERSION})", "Update superlink, or give another folder")  # fmt: skip
         if version:
-            schema.migrate(self.db, version)
+            schema.migrate(self._db, version)
         elif self._tables():
             raise LedgerError(f"{self.file} is no ledger but another program's database",
                               "Move it away, or give another folder")  # fmt: skip
         elif str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS):
-            raise self.db.damaged("it is empty, although the folder holds results of a run")
+            raise self._db.damaged("it is empty, although the folder holds results of a run")
         else:
-            schema.create(self.db)
+            schema.create(self._db)
 
     def _version(self) -> int:
-        return int(self.db.execute("PRAGMA user_version").fetchone()[0])
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def _tables(self) -> set[str]:
-        return {row[0] for row in self.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
     @classmethod
     def existing(cls, folder: Path) -> "Ledger":
@@ -139,7 +96,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self.db.close()
+        self._db.close()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -148,22 +105,28 @@ class Ledger:
         Raises:
             LedgerError: when the disk is full or the file cannot be written.
         """
-        self.db.execute("BEGIN IMMEDIATE")
+        self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self.db.execute("COMMIT")
+            self._db.execute("COMMIT")
         except BaseException:
-            if self.db.in_transaction:  # a full disk ends it by itself
-                self.db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk ends it by itself
+                self._db.execute("ROLLBACK")
             raise
 
     def fact(self, name: str) -> Any:
         """A fact of the run ("plan", "signature", "source", "review", …), or None."""
-        row = self.db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return self._fact_in(name, self._fact_text(name))
+
+    def _fact_text(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def _fact_in(self, name: str, text: str | None) -> Any:
         try:
-            return None if row is None else json.loads(row[0])
+            return None if text is None else json.loads(text)
         except ValueError as error:
-            raise self.db.damaged(f"its fact {name!r} is no JSON") from error
+            raise self._db.damaged(f"its fact {name!r} is no JSON") from error
 
     def note(self, **facts: Any) -> None:
         """Set facts of the run."""
@@ -172,18 +135,23 @@ class Ledger:
 
     @property
     def plan(self) -> Plan:
-        """The plan of the last run.
+        """The plan of the last run; parsed once, until another run notes a different one.
 
         Raises:
             LedgerError: when nothing ran yet.
         """
-        plan = self.fact("plan")
-        if plan is None:
+        text = self._fact_text("plan")
+        if text is None:
             raise LedgerError(f"The ledger {self.file} has no plan yet", "Run superlink annotate first")
+        if self._plan is None or self._plan[0] != text:
+            self._plan = text, self._plan_in(text)
+        return self._plan[1]
+
+    def _plan_in(self, text: str) -> Plan:
         try:
-            return Plan.load(plan)
+            return Plan.load(self._fact_in("plan", text))
         except SuperlinkError as error:
-            raise self.db.damaged(f"its plan is none: {error.message}") from error
+            raise self._db.damaged(f"its plan is none: {error.message}") from error
 
     @property
     def root(self) -> str:
@@ -199,10 +167,6 @@ class Ledger:
         there = os.path.normpath(os.path.join(now, os.path.relpath(path, before)))
         return there if os.path.exists(there) else path
 
-    def located(self, address: bytes) -> str:
-        """The path or URL that a row's address stands for."""
-        return located(address, self.root)
-
     def take(self, items: Sequence[Item], source: str = "") -> Taken:
         """Take in a scan. Items whose size and stamp are as before keep what was done on them, wherever they are now.
 
@@ -212,7 +176,7 @@ class Ledger:
         """
         root = source if os.path.isdir(source) else common_folder(items)
         with self.writing():
-            before = {row[0]: row[1:] for row in self.db.execute("SELECT name, address, size, stamp, state FROM items")}
+            before = {row[0]: row[1:] for row in self._db.execute("SELECT name, address, size, stamp, state FROM items")}
             scan = int(self.fact("scan") or 0) + 1
             facts = {"scan": scan, "root": root, "out": os.path.abspath(self.file.parent)}
             self._set(facts)
@@ -227,13 +191,13 @@ class Ledger:
                     rows.append((item.name, address, item.size, item.stamp, scan))
                 elif known[0] != address:
                     moved.append((address, item.name))
-            self.db.executemany(
+            self._db.executemany(
                 "INSERT INTO items (name, address, size, stamp, scan) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET address = excluded.address, size = excluded.size, stamp = excluded.stamp, scan = excluded.scan, "
                 "state = 'new', signature = '', sha256 = NULL, ref = NULL, error = '', hint = ''", rows)  # fmt: skip
-            self.db.executemany("UPDATE items SET address = ? WHERE name = ?", moved)
+            self._db.executemany("UPDATE items SET address = ? WHERE name = ?", moved)
             gone = [(name,) for name, was in before.items() if was[3] != "gone"]
-            self.db.executemany("UPDATE items SET state = 'gone', signature = '' WHERE name = ?", gone)
+            self._db.executemany("UPDATE items SET state = 'gone', signature = '' WHERE name = ?", gone)
         return Taken(len(items), new, changed, len(gone))
 
     def pending(self, signature: str, retry_failed: bool = False) -> list[int]:
@@ -245,34 +209,34 @@ class Ledger:
         """
         settled = "state IN ('done', 'failed') AND signature = ?"
         where = "state = 'failed' AND signature = ?" if retry_failed else f"state != 'gone' AND NOT ({settled})"
-        return [row[0] for row in self.db.execute(f"SELECT id FROM items WHERE {where} ORDER BY name", (signature,))]
+        return [row[0] for row in self._db.execute(f"SELECT id FROM items WHERE {where} ORDER BY name", (signature,))]
 
     def entries(self, ids: Sequence[int]) -> list[Entry]:
         """Items by number, in that order."""
         marks = ",".join("?" * len(ids))
         root = self.root
-        found = {row[0]: _entry(row, root) for row in self.db.execute(
+        found = {row[0]: entry_in(row, root) for row in self._db.execute(
             f"SELECT id, name, address, size, stamp, state, ref FROM items WHERE id IN ({marks})", list(ids))}  # fmt: skip
         if lost := set(ids) - found.keys():
-            raise self.db.damaged(f"it lacks the item {min(lost)}")
+            raise self._db.damaged(f"it lacks the item {min(lost)}")
         return [found[number] for number in ids]
 
     def opened(self, refs: Mapping[int, Ref]) -> None:
         """Note the content of items."""
         with self.writing():
-            self.db.executemany("UPDATE items SET sha256 = ?, ref = ? WHERE id = ?",
-                                [(ref["sha256"], _json(ref), number) for number, ref in refs.items()])  # fmt: skip
+            self._db.executemany("UPDATE items SET sha256 = ?, ref = ? WHERE id = ?",
+                                [(ref["sha256"], json_of(ref), number) for number, ref in refs.items()])  # fmt: skip
 
     def candidates(self, bases: Sequence[str]) -> dict[str, list[Work]]:
         """Finished work with these bases, whatever weights were used; what cannot be read counts as never done."""
         marks = ",".join("?" * len(bases))
         found: dict[str, list[Work]] = {}
-        for row in self.db.execute(
+        for row in self._db.execute(
             f"SELECT key, base, tool, weights, roles, refs, seconds FROM works WHERE base IN ({marks})", list(bases)
         ):
             key, base, tool, weights, roles, refs, seconds = row
             read = refs_in(refs)
-            if read is not None and all(_json_in(text) is not None for text in (weights, roles)):
+            if read is not None and all(json_in(text) is not None for text in (weights, roles)):
                 found.setdefault(base, []).append(Work(key, base, tool, weights, roles, read, seconds))
         return found
 
@@ -282,11 +246,11 @@ class Ledger:
         Work of a known key was done again because what came out was lost, so it takes the place of the old.
         """
         with self.writing():
-            self.db.executemany(
+            self._db.executemany(
                 "INSERT OR REPLACE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*work[:5], _json(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
+                [(*work[:5], json_of(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
                  for work in works])  # fmt: skip
-            self.db.executemany("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", list(steps))
+            self._db.executemany("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", list(steps))
 
     def settle(self, outcomes: Iterable[tuple[int, str, str, str]], signature: str) -> None:
         """Note that items are "done" or "failed" for a signature: number, state, error, hint of each.
@@ -294,7 +258,7 @@ class Ledger:
         What failed is opened anew when it is tried again, in case its noted content is at fault.
         """
         with self.writing():
-            self.db.executemany(
+            self._db.executemany(
                 "UPDATE items SET state = ?1, error = ?2, hint = ?3, signature = ?4, ref = iif(?1 = 'failed', NULL, ref), "
                 "sha256 = iif(?1 = 'failed', NULL, sha256) WHERE id = ?5",
                 [(state, error, hint, signature, number) for number, state, error, hint in outcomes])  # fmt: skip
@@ -302,25 +266,34 @@ class Ledger:
     def reopen(self, damaged: Mapping[int, SuperlinkError]) -> None:
         """Note of items that were done that a value of theirs is damaged or lost, and why; they are to be worked again."""
         with self.writing():
-            self.db.executemany("UPDATE items SET state = 'new', error = ?, hint = ? WHERE id = ?",
+            self._db.executemany("UPDATE items SET state = 'new', error = ?, hint = ? WHERE id = ?",
                                 [(error.message, error.hint, number) for number, error in damaged.items()])  # fmt: skip
 
     def reopened(self) -> dict[int, tuple[str, str, str]]:
         """Number to name, reason and hint of the items that were reopened and not worked since, in order of name."""
-        return {row[0]: row[1:] for row in self.db.execute(
+        return {row[0]: row[1:] for row in self._db.execute(
             "SELECT id, name, error, hint FROM items WHERE state = 'new' AND error != '' ORDER BY name")}  # fmt: skip
 
     def counts(self) -> dict[str, int]:
         """How many items are "done" and "failed" for the run's signature, "left", and "gone" from the source."""
-        return dict(self.db.execute(
+        return dict(self._db.execute(
             "SELECT CASE WHEN state = 'gone' THEN state WHEN state = 'new' OR signature != ? THEN 'left' ELSE state END "
             "AS stands, count(*) FROM items GROUP BY stands", (self._signature,)).fetchall())  # fmt: skip
 
     def failures(self, limit: int = -1) -> list[tuple[str, str, str]]:
         """Name, reason and hint of failed items, in order of name."""
-        return self.db.execute(
+        return self._db.execute(
             "SELECT name, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name LIMIT ?",
             (self._signature, limit)).fetchall()  # fmt: skip
+
+    def failed_addresses(self) -> list[tuple[str, str, str, str]]:
+        """Name, path or URL, reason and hint of failed items, in order of name."""
+        root = self.root
+        rows = self._db.execute(
+            "SELECT name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
+            (self._signature,),
+        )
+        return [(name, located(address, root), error, hint) for name, address, error, hint in rows]
 
     def done(self, ids: Sequence[int] | None = None) -> Iterator[tuple[Entry, dict[str, Refs]]]:
         """Each item that is done, in order of name, with what its steps gave.
@@ -328,7 +301,7 @@ class Ledger:
         Args:
             ids: only these.
         """
-        chosen = [row[0] for row in self.db.execute(
+        chosen = [row[0] for row in self._db.execute(
             "SELECT id FROM items WHERE state = 'done' AND signature = ?1 "
             "AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY name",
             (self._signature, None if ids is None else json.dumps(list(ids))))]  # fmt: skip
@@ -337,62 +310,106 @@ class Ledger:
             part = chosen[at:at + 256]  # fmt: skip
             marks = ",".join("?" * len(part))
             refs: dict[int, dict[str, Refs]] = {}
-            for item, step, found in self.db.execute(
+            for item, step, found in self._db.execute(
                 f"SELECT item, step, refs FROM steps JOIN works ON key = work WHERE item IN ({marks})", part
             ):
                 if step in names:
                     read = refs_in(found)
                     if read is None:
-                        raise self.db.damaged(f"what step {step} gave for item {item} cannot be read")
+                        raise self._db.damaged(f"what step {step} gave for item {item} cannot be read")
                     refs.setdefault(item, {})[step] = read
             for entry in self.entries(part):
                 if entry.ref is None:
-                    raise self.db.damaged(f"the content of {entry.name} cannot be read")
+                    raise self._db.damaged(f"the content of {entry.name} cannot be read")
                 yield entry, refs.get(entry.id, {})
 
     def media_kinds(self) -> set[str]:
         """Kinds of the items that are done ("Image", "Audio", "Video")."""
-        return {row[0] for row in self.db.execute(
+        return {row[0] for row in self._db.execute(
             "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND json_valid(ref)",
             (self._signature,))}  # fmt: skip
+
+    def of_several_pages(self) -> list[str]:
+        """Names of the items that are done and have several pages or frames, in order of name."""
+        return [row[0] for row in self._db.execute(
+            "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name")]
+
+    def sample(self, step: str) -> list[Ref]:
+        """What a step gave on some item; empty when it gave nothing on any."""
+        row = self._db.execute(
+            "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
+        ).fetchone()
+        return [] if row is None else listed(refs_in(row[0]) or [])
+
+    def finished_steps(self) -> Iterator[tuple[str, str]]:
+        """Item's name and step, wherever a step is finished, also on items that are not done."""
+        return self._db.execute(
+            "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'")
+
+    def work_counts(self) -> tuple[int, int]:
+        """How many finished calls there are, and how many when those that differ in their weights alone are one."""
+        works, bases = self._db.execute("SELECT count(*), count(DISTINCT base) FROM works").fetchone()
+        return works, bases
+
+    def value_bytes(self, ids: Sequence[int] | None = None) -> int:
+        """Bytes of the values that finished calls gave, those shared by several calls counted for each.
+
+        Args:
+            ids: only of calls for these items.
+        """
+        sql = "SELECT coalesce(sum(bytes), 0) FROM works"
+        if ids is not None:
+            sql += f" WHERE key IN (SELECT work FROM steps WHERE item IN ({','.join('?' * len(ids))}))"
+        return int(self._db.execute(sql, list(ids or ())).fetchone()[0])
+
+    def spent(self, step: str, tool: str) -> Spent:
+        """What a step took, on the items that are done or failed.
+
+        Args:
+            step: of the plan.
+            tool: of the step. A row of another tool is left from an earlier plan, on an item that failed before it came
+                to this step.
+        """
+        own = ("FROM steps JOIN items ON items.id = item LEFT JOIN works ON key = work WHERE step = ? AND "
+               "items.signature = ? AND items.state IN ('done', 'failed') ")
+        values = (step, self._signature)
+        items, calls = self._db.execute(
+            f"SELECT count(*), count(DISTINCT key) {own} AND tool = ?", (*values, tool)).fetchone()
+        (failed,) = self._db.execute(f"SELECT count(*) {own} AND steps.state = 'failed'", values).fetchone()
+        (seconds,) = self._db.execute(
+            f"SELECT coalesce(sum(seconds), 0) FROM works WHERE key IN (SELECT work {own} AND tool = ?)", (*values, tool)
+        ).fetchone()
+        return Spent(items, failed, calls, seconds)
+
+    def rows(self, ids: Sequence[int] | None = None) -> Rows:
+        """Plain rows, for `insert` of another ledger.
+
+        Args:
+            ids: only these items and the work that is finished on them; by default all items, works, steps and finds.
+        """
+        if ids is None:
+            return {table: self._rows(table) for table in schema.COPIED}
+        some = f"({','.join(map(str, ids))})"
+        return {
+            "items": self._rows("items", f"id IN {some}"),
+            "works": self._rows("works", f"key IN (SELECT work FROM steps WHERE item IN {some})"),
+        }
+
+    def _rows(self, table: str, where: str = "1") -> list[tuple[Any, ...]]:
+        return self._db.execute(f"SELECT {schema.COPIED[table]} FROM {table} WHERE {where}").fetchall()
+
+    def insert(self, rows: Rows) -> None:
+        """Put in what `rows` gave, within the transaction at hand; verdicts that are there stay as they are."""
+        for table, some in rows.items():
+            verb = "IGNORE" if table == "review" else "REPLACE"
+            columns = schema.COPIED[table]
+            marks = ", ".join("?" * len(columns.split(",")))
+            self._db.executemany(f"INSERT OR {verb} INTO {table} ({columns}) VALUES ({marks})", some)
 
     @property
     def _signature(self) -> str:
         return str(self.fact("signature") or "")
 
     def _set(self, facts: Mapping[str, Any]) -> None:
-        self.db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)",
+        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)",
                             [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()])  # fmt: skip
-
-
-def listed(refs: Refs) -> list[Ref]:
-    """What came out as a list, whether it is one or not."""
-    return refs if isinstance(refs, list) else [refs]
-
-
-def refs_in(text: str | None) -> Refs | None:
-    """References as a row has them, or None where they are none: SQLite does not notice a changed byte in a text."""
-    refs: Refs | None = _json_in(text)
-    return refs if isinstance(refs, dict | list) and all(map(_is_ref, listed(refs))) else None
-
-
-def _is_ref(ref: Any) -> bool:
-    return (isinstance(ref, dict) and all(isinstance(ref.get(name), kind) for name, kind in _REF.items())
-            and _SHA256.fullmatch(ref["sha256"]) is not None)  # fmt: skip
-
-
-def _json_in(text: str | None) -> Any:
-    try:
-        return None if text is None else json.loads(text)
-    except ValueError:
-        return None
-
-
-def _entry(row: tuple[Any, ...], root: str) -> Entry:
-    number, name, address, size, stamp, state, ref = row
-    found = refs_in(ref)
-    return Entry(number, name, located(address, root), size, stamp, state, None if isinstance(found, list) else found)
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

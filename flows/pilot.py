@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.desk import Desk
-from flows.exports.reading import Row
-from flows.exports.samples import Viewer
 from flows.job import Job, opened
 from flows.ledger import Ledger
+from flows.reading import Row
+from flows.samples import Viewer
 from flows.shard import Outcome
 from tools.atomic import opened as opened_file
 from tools.errors import SuperlinkError
@@ -70,11 +70,7 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
         outcomes.append(job.work(part))
         seconds = (time.perf_counter() - began) / len(part)
     failed = {number: why for outcome in outcomes for number, why in outcome.failed.items()}
-    marks = ",".join("?" * len(chosen))
-    (size,) = ledger.db.execute(
-        f"SELECT coalesce(sum(bytes), 0) FROM works WHERE key IN (SELECT work FROM steps WHERE item IN ({marks}))",
-        chosen).fetchone()  # fmt: skip
-    (review,) = ledger.db.execute(f"SELECT count(*) FROM review WHERE item IN ({marks})", chosen).fetchone()
+    size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
     share = len(left) / len(chosen)
     by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
     sheet = contact_sheet(ledger, run.desk, chosen, Path(job.out) / SHEET)

@@ -5,31 +5,24 @@ one, which is kept beside it. What cannot be recovered is run again by the next 
 """
 
 import json
-import re
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows import schema
 from flows.annotate import held
-from flows.keys import work_key
-from flows.ledger import FILE, RESULTS, Ledger, LedgerError, listed, refs_in
+from flows.ledger import FILE, RESULTS, Ledger, LedgerError
+from flows.ledger_repair import RepairedLedger
 from tools.atomic import write_error
 from tools.database import examine, put_in_place
 from tools.errors import SuperlinkError
-from tools.salvage import Row, Salvage
 from tools.settings import settings
 from tools.store import Store
 
-_NAME = re.compile("[a-z_]{1,40}")
 _EDIT = ("place", "label", "score", "verdict", "correct", "who", "time")
-# An item of which no more is known: the next scan finds its file, and leaves it its number.
-_NAMED = "INSERT OR IGNORE INTO items (name, id, address, size, stamp, scan) VALUES (?, ?, x'', -1, '', 0)"
-_STATES = ("new", "done", "failed", "gone")
 
 
 @dataclass
@@ -94,12 +87,12 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
             found.faults.append(reason.removesuffix(")"))
     draft.parent.mkdir()
     if found.faults:
-        ledger = Ledger(draft)
-        _salvage(file, ledger)
+        ledger = RepairedLedger(draft)
+        ledger.salvage(file)
     else:
         with closing(sqlite3.connect(file)) as old, closing(sqlite3.connect(draft)) as new:
             old.backup(new)
-        ledger = Ledger(draft)
+        ledger = RepairedLedger(draft)
     try:
         found.faults += _mend(ledger, folder)
         if found.faults:
@@ -107,8 +100,8 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
         counts = ledger.counts()
         found.items = sum(counts.values()) - counts.get("gone", 0)
         found.again = counts.get("left", 0)
-        found.works = _count(ledger, "works")
-        found.verdicts = _count(ledger, "review WHERE verdict != ''")
+        found.works = ledger.work_counts()[0]
+        found.verdicts = ledger.review.decided()
     finally:
         ledger.close()
     if found.faults:
@@ -116,151 +109,55 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
     return found
 
 
-def _count(ledger: Ledger, table: str) -> int:
-    return int(ledger.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
-
-def _salvage(file: Path, ledger: Ledger) -> None:
-    """Fill a new ledger with the rows of a damaged one that can be read."""
-    salvage = Salvage(file, ledger.db)
-    with ledger.writing():
-        for table in sorted(schema.NAMES):
-            _insert(ledger, table, (row for row in salvage.rows(table) if _fits(table, row)))
-        for table, row in salvage.strays():
-            if _fits(table, row):
-                _insert(ledger, table, [row])
-        # The numbers of items whose rows are lost, so that verdicts on them stay theirs.
-        names = (entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int])
-        ledger.db.executemany(_NAMED, names)
-
-
-def _insert(ledger: Ledger, table: str, rows: Iterable[Row]) -> None:
-    width = len(ledger.db.execute(f"PRAGMA table_info({table})").fetchall())
-    ledger.db.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * width)})",
-                          (row for row in rows if len(row) == width))  # fmt: skip
-
-
-def _fits(table: str, row: Row) -> bool:
-    """Whether a row can be right. SQLite does not notice a changed byte in a text, and strays may be of another table."""
-    try:
-        return _FITS[table](*row)
-    except (ValueError, TypeError, KeyError):
-        return False
-
-
-def _fact_fits(name: str, value: str) -> bool:
-    json.loads(value)
-    return _NAME.fullmatch(name) is not None
-
-
-def _item_fits(number: int, name: str, address: bytes, size: int, stamp: str, scan: int, state: str, signature: str,
-               sha256: str | None, ref: str | None, error: str, hint: str) -> bool:  # fmt: skip
-    return bool(name) and state in _STATES and (ref is None or isinstance(refs_in(ref), dict))
-
-
-def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: str, seconds: float) -> bool:
-    return state in ("finished", "failed")
-
-
-def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int) -> bool:
-    return key == work_key(base, json.loads(weights)) and isinstance(json.loads(roles), dict) and refs_in(refs) is not None
-
-
-def _review_fits(number: int, item: int, step: str, sha256: str, place: int, label: str, score: float, reason: str,
-                 verdict: str, correct: str, who: str, time: str) -> bool:  # fmt: skip
-    return reason in ("band", "audit") and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
-
-
-_FITS: dict[str, Callable[..., bool]] = {"facts": _fact_fits, "items": _item_fits, "steps": _step_fits, "works": _work_fits,
-                                         "review": _review_fits}  # fmt: skip
-_KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id"}
-
-
-def _mend(ledger: Ledger, folder: Path) -> list[str]:
+def _mend(ledger: RepairedLedger, folder: Path) -> list[str]:
     """Take out what cannot be right, and have items looked at again that lack something; say what was wrong."""
-    faults = []
-    with ledger.writing():
-        for table in sorted(schema.NAMES):
-            unfit = [row for row in ledger.db.execute(f"SELECT * FROM {table}") if not _fits(table, row)]
-            if unfit:
-                faults.append(f"{len(unfit)} rows of {table} cannot be read")
-                names = [row[1] for row in ledger.db.execute(f"PRAGMA table_info({table})")]
-                keys = _KEYS[table].split(", ")
-                ledger.db.executemany(f"DELETE FROM {table} WHERE ({_KEYS[table]}) = ({', '.join('?' * len(keys))})",
-                                      [[row[names.index(key)] for key in keys] for row in unfit])  # fmt: skip
-            if table == "items":  # verdicts on them stay theirs
-                ledger.db.executemany(_NAMED, [(row[1], row[0]) for row in unfit if row[1]])
-        for table in ("steps", "review"):
-            strayed = ledger.db.execute(f"DELETE FROM {table} WHERE item NOT IN (SELECT id FROM items)").rowcount
-            if strayed:
-                faults.append(f"{strayed} rows of {table} belong to no item")
-    faults += _mend_facts(ledger, folder)
-    lost = _lost_values(ledger)
-    if lost:
+    faults = ledger.remove_unfit() + _mend_facts(ledger, folder)
+    if lost := _lost_values(ledger):
         faults.append(f"{len(lost)} values of finished calls are missing or damaged in the store")
-        with ledger.writing():
-            ledger.db.executemany("DELETE FROM works WHERE key = ?", [(key,) for key in lost])
-    with ledger.writing():
-        steps = _steps(ledger)
-        whole = ("SELECT item FROM steps JOIN works ON key = work WHERE steps.state = 'finished' AND step IN (SELECT value FROM "
-                 "json_each(?1)) GROUP BY item HAVING count(*) = json_array_length(?1)")  # fmt: skip
-        again = ledger.db.execute(
-            f"UPDATE items SET state = 'new', signature = '' WHERE state = 'done' AND signature = ?2 AND (ref IS NULL OR "
-            f"id NOT IN ({whole}))", (json.dumps(steps), ledger.fact("signature") or "")).rowcount  # fmt: skip
-    if again:
+        ledger.remove_works(lost)
+    if again := ledger.reopen_incomplete():
         faults.append(f"{again} items lack a result")
     return faults
 
 
-def _steps(ledger: Ledger) -> list[str]:
-    return [] if ledger.fact("plan") is None else [step.id for step in ledger.plan.steps]
-
-
-def _mend_facts(ledger: Ledger, folder: Path) -> list[str]:
+def _mend_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
     """Find plan and signature again where they are lost."""
     faults = []
     try:
         ledger.plan  # noqa: B018 -- raises when it cannot be read
     except LedgerError:
-        if _count(ledger, "items"):
+        if ledger.counts():
             faults.append("its plan is lost")
-        with ledger.writing():
-            ledger.db.execute("DELETE FROM facts WHERE name IN ('plan', 'request')")
+        ledger.forget_plan()
         for made in _provenances(folder):
             ledger.note(plan=made["plan"], request=str(made.get("request") or ""))
             break
     if ledger.fact("signature") is None:
-        row = ledger.db.execute(
-            "SELECT signature FROM items WHERE state = 'done' GROUP BY 1 ORDER BY count(*) DESC").fetchone()  # fmt: skip
-        if row is not None:
+        found = ledger.commonest_signature()
+        if found is not None:
             faults.append("the signature of its plan is lost")
-            ledger.note(signature=row[0])
+            ledger.note(signature=found)
     return faults
 
 
-def _verdicts_of_exports(ledger: Ledger, folder: Path) -> int:
+def _verdicts_of_exports(ledger: RepairedLedger, folder: Path) -> int:
     """Take the verdicts that are lost from what the exports say of them; return how many."""
     values = dict(_values_of_exports(folder))
-    for item, step, text in ledger.db.execute(
-        "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
-    ):
-        values[item, step] = [ref["sha256"] for ref in listed(refs_in(text) or [])]
-    before = _count(ledger, "review")
+    for item, step, refs in ledger.results():
+        values[item, step] = [ref["sha256"] for ref in refs]
+    restored = 0
     for made in _provenances(folder):
         for edit in made.get("human_edits") or ():
             try:
                 item, found = edit["item"], values.get((edit["item"], edit["step"]), ())
                 # Of several values it is not known which one was meant.
                 said = [edit[name] for name in _EDIT]
-                row = (None, 0, edit["step"], *found, *said[:3], "band", *said[3:])
+                find = (edit["step"], *found, *said[:3], "band", *said[3:])
             except (KeyError, TypeError):
                 continue
-            if len(found) == 1 and _fits("review", row):
-                with ledger.writing():
-                    ledger.db.execute(_NAMED, (item, None))
-                    (number,) = ledger.db.execute("SELECT id FROM items WHERE name = ?", (item,)).fetchone()
-                    _insert(ledger, "review", [(None, number, *row[2:])])
-    return _count(ledger, "review") - before
+            if len(found) == 1:
+                restored += ledger.restore_verdict(item, find)
+    return restored
 
 
 def _values_of_exports(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]]:
@@ -290,7 +187,7 @@ def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
         yield made
 
 
-def _lost_values(ledger: Ledger) -> set[str]:
+def _lost_values(ledger: RepairedLedger) -> set[str]:
     """Keys of finished work of which the store lacks a value, or has it damaged."""
     store = Store(str(ledger.fact("store") or settings().store_url))
     checked: dict[str, bool] = {}
@@ -298,8 +195,8 @@ def _lost_values(ledger: Ledger) -> set[str]:
     if not store.exists():
         return lost  # moved or not mounted, which annotate tells: nothing can be said of its values
     store.check()
-    for key, text in ledger.db.execute("SELECT key, refs FROM works"):
-        for ref in listed(refs_in(text) or []):
+    for key, refs in ledger.values():
+        for ref in refs:
             if ref["sha256"] not in checked:
                 checked[ref["sha256"]] = store.sound(ref)
             if not checked[ref["sha256"]]:

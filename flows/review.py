@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from flows.exports.reading import Reading, Row
 from flows.ledger import Ledger
+from flows.reading import Reading, Row
 from tools.errors import SuperlinkError
 from tools.store import Store
 from tools.values import Detections
@@ -97,7 +97,7 @@ def enqueue(ledger: Ledger, store: Store, routing: Routing, rows: Iterable[Row])
         How many the items have in the queue now.
     """
     reading = Reading(ledger, store, ("Detections",))
-    doubts: list[tuple[Any, ...]] = []
+    doubts: list[tuple[int, str, str, int, str, float, str]] = []
     for row in rows:
         for step, _, ref in reading.refs(row):
             if not ref["summary"]["count"]:
@@ -109,8 +109,7 @@ def enqueue(ledger: Ledger, store: Store, routing: Routing, rows: Iterable[Row])
                 if reason:
                     doubts.append((row.entry.id, step, ref["sha256"], place, one.label, one.score, reason))
     with ledger.writing():
-        ledger.db.executemany("INSERT OR IGNORE INTO review (item, step, sha256, place, label, score, reason) "
-                              "VALUES (?, ?, ?, ?, ?, ?, ?)", doubts)  # fmt: skip
+        ledger.review.add(doubts)
     return len(doubts)
 
 
@@ -125,10 +124,7 @@ def queue(ledger: Ledger, label: str = "", reason: str = "", everything: bool = 
         everything: with what has a verdict.
         limit: so many at most.
     """
-    for row in ledger.db.execute(
-        "SELECT review.id, name, step, label, score, reason, verdict, correct FROM review JOIN items ON items.id = item "
-        "WHERE items.state = 'done' AND (? OR verdict = '') AND (? = '' OR label = ?) AND (? = '' OR reason = ?) "
-        "ORDER BY score, review.id LIMIT ?", (everything, label, label, reason, reason, limit)):  # fmt: skip
+    for row in ledger.review.queue(label, reason, everything, limit):
         yield Question(*row)
 
 
@@ -150,21 +146,13 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
                           "Accept, reject, or correct with the right label")  # fmt: skip
     time = datetime.now(UTC).isoformat(timespec="seconds")
     with ledger.writing():
-        done = ledger.db.execute("UPDATE review SET verdict = ?, correct = ?, who = ?, time = ? WHERE id = ?",
-                                 (verdict, correct.strip(), who, time, number))  # fmt: skip
-        if not done.rowcount:
+        if not ledger.review.decide(number, verdict, correct.strip(), who, time):
             raise ReviewError(f"There is nothing with the number {number} in the queue", "superlink review lists it")
 
 
 def precision(ledger: Ledger) -> list[Precision]:
     """How good the finds of each label are, from the random sample alone: the doubtful ones would say too little."""
-    found = []
-    for label, right, audited in ledger.db.execute(
-        "SELECT label, sum(verdict = 'accepted'), count(*) FROM review WHERE reason = 'audit' AND verdict != '' "
-        "GROUP BY label ORDER BY label"
-    ):
-        found.append(Precision(label, right, audited, *wilson(right, audited)))
-    return found
+    return [Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()]
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

@@ -40,6 +40,13 @@ CREATE TABLE review (
 CREATE INDEX review_open ON review (verdict, reason);
 """
 NAMES = frozenset({"facts", "items", "steps", "works", "review"})
+COPIED = {
+    "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
+    "works": "key, base, tool, weights, roles, refs, seconds, bytes",
+    "steps": "item, step, state, work, error, hint, seconds",
+    "review": "item, step, sha256, place, label, score, reason",
+}
+"""Table to columns that are copied from one ledger to another; a review's number is the ledger's own."""
 
 
 def create(db: sqlite3.Connection) -> None:

@@ -12,9 +12,10 @@ from agents.plan import Plan, Step, reference
 from agents.state import Refs, resolved
 from agents.wiring import uses
 from flows.desk import Desk
-from flows.exports.reading import Row
 from flows.keys import Present, base_key, finished
-from flows.ledger import Entry, Ledger, StepRow, Work, listed
+from flows.ledger import Ledger
+from flows.ledger_rows import Entry, StepRow, Work, listed
+from flows.reading import Row
 from flows.review import Routing, enqueue
 from flows.source import Item
 from tools.errors import (

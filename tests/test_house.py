@@ -113,3 +113,37 @@ def test_no_model_is_fetched_or_brings_code_of_its_own() -> None:
                     assert wanted.items() <= said.items(), f"{file}:{node.lineno}"
                     calls += 1
     assert calls > 5
+
+
+LEDGER = {"ledger.py", "ledger_repair.py", "ledger_review.py", "schema.py"}
+SQL = re.compile(r"\b(SELECT\b.*\bFROM|INSERT(\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|PRAGMA)\b", re.DOTALL)
+
+
+def sql_in(source: str) -> set[int]:
+    """Numbers of the lines with text that is a statement of SQL; what an f-string fills in counts as a word."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        texts = node.values if isinstance(node, ast.JoinedStr) else [node]
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in texts
+                       if isinstance(part, ast.Constant | ast.FormattedValue))  # fmt: skip
+        if SQL.search(text):
+            found.add(node.lineno)
+    return found
+
+
+def test_sql_is_seen() -> None:
+    for sql in ("SELECT * FROM {t}", "INSERT OR IGNORE INTO {t} VALUES (1)", "UPDATE {t} SET state = ''", "DELETE FROM {t}"):
+        assert sql_in(f'db.execute("{sql}")') == sql_in(f'db.execute(f"{sql}")') == {1}
+    assert not sql_in('say("Select a file from the list, insert it into another and update it")')
+
+
+def test_the_ledger_alone_has_its_sql() -> None:
+    """Its tables can be changed in one place. Benchmarks go through its methods, too."""
+    for file in (file for package in ("flows", "superlink", "ui", "benchmarks") for file in (ROOT / package).rglob("*.py")):
+        source = file.read_text(encoding="utf-8")
+        if file.parent.name == "flows" and file.name in LEDGER:
+            continue
+        reached = [node.lineno for node in ast.walk(ast.parse(source))
+                   if isinstance(node, ast.Attribute) and node.attr in ("db", "_db")]  # fmt: skip
+        of_others = file.parent.name == "benchmarks"  # such as the memory of threads
+        assert not reached and (of_others or not sql_in(source)), f"{file}: {reached or sql_in(source)}"

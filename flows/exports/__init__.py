@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import save
-from flows.exports.reading import Reading, SourceChanged
 from flows.ledger import Ledger
+from flows.reading import Reading, SourceChanged
 from tools.atomic import write_error
 from tools.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.store import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import line, rounded, write_array
-from flows.exports.reading import Reading
+from flows.reading import Reading
 from tools.values import Detections, Poses
 from tools.values.poses import COCO17, SKELETON
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import line
-from flows.exports.reading import Reading
+from flows.reading import Reading
 from tools.values import Image, Text
 from tools.values.base import JSON_TYPE
 

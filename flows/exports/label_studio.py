@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flows.exports.coco import SEEN
 from flows.exports.files import printable, rounded, save, write_array
 from flows.exports.outline import outline
-from flows.exports.reading import Reading, Row
+from flows.reading import Reading, Row
 from tools.store import Ref
 from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import Names, save
-from flows.exports.reading import Reading
-from flows.ledger import listed
+from flows.ledger_rows import listed
+from flows.reading import Reading
 
 KINDS = ("Image", "Audio", "Video")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import line
-from flows.exports.reading import Reading, Row
+from flows.reading import Reading, Row
 from tools.errors import SuperlinkError
 from tools.values import Detections, Number, Poses, Text, Transcript, Value
 

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.plan import Plan, Step, references
+from agents.plan import Plan, references
 from flows.desk import Desk
 from flows.exports.files import save
 from flows.exports.markup import BINS, Markup, bar, histogram, interval, name, page, section, table, tiles, words
-from flows.exports.reading import MARKS, Reading, Row
-from flows.exports.samples import Sample, Viewer, sampled
-from flows.ledger import Ledger, listed
+from flows.ledger import Ledger
+from flows.ledger_rows import listed
 from flows.pilot import spread
+from flows.reading import MARKS, Reading, Row
 from flows.review import Precision, precision
+from flows.samples import Sample, Viewer, sampled
 from tools.values import Detections
 from tools.values.base import canonical_json
 
@@ -125,8 +126,7 @@ def _count_finds(tally: _Tally, marks: Reading, row: Row) -> None:
 
 def _head(ledger: Ledger, plan: Plan, tally: _Tally) -> str:
     counts = ledger.counts()
-    (waiting,) = ledger.db.execute(
-        "SELECT count(*) FROM review JOIN items ON items.id = item WHERE items.state = 'done' AND verdict = ''").fetchone()
+    waiting = ledger.review.waiting()
     source = str(ledger.fact("source") or "").rstrip("/").rpartition("/")[2]
     facts = [("done", f"{tally.done:,}", ""), ("failed", f"{counts.get('failed', 0):,}", "bad" if counts.get("failed") else "")]
     if left := counts.get("left", 0):
@@ -238,11 +238,8 @@ def _gallery(samples: Iterator[Sample]) -> str:
 def _failures(ledger: Ledger) -> str:
     """Failed items by reason, the most frequent reason first; the items' own names and places are taken out of it."""
     groups: dict[tuple[str, str], list[str]] = {}
-    for item, address, error, hint in ledger.db.execute(
-        "SELECT name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
-        (ledger.fact("signature") or "",)
-    ):  # fmt: skip
-        place = ledger.located(address).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    for item, address, error, hint in ledger.failed_addresses():
+        place = address.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         for own in (place, item, item.rpartition("/")[2]):
             error, hint = error.replace(own, "…"), hint.replace(own, "…")
         groups.setdefault((error, hint), []).append(item)
@@ -264,9 +261,7 @@ def _failures(ledger: Ledger) -> str:
 def _review(ledger: Ledger, measured: list[Precision]) -> str:
     """The queue by reason and verdict, how good each label is, and what people changed."""
     states: dict[str, Counter[str]] = {}
-    for reason, verdict, count in ledger.db.execute(
-        "SELECT reason, verdict, count(*) FROM review JOIN items ON items.id = item WHERE items.state = 'done' GROUP BY 1, 2"
-    ):
+    for reason, verdict, count in ledger.review.by_verdict():
         states.setdefault(reason, Counter())[verdict] = count
     if not states:
         return "<p class=note>Nothing was put in the queue.</p>\n"
@@ -279,15 +274,13 @@ def _review(ledger: Ledger, measured: list[Precision]) -> str:
         parts.append(table(["Label", "Right", "Audited", "95 % interval"],
                            [[name(one.label), f"{one.right:,}", f"{one.audited:,}", _precision(one)] for one in measured[:_LABELS]],
                            numbers=(1, 2)))  # fmt: skip
-    changes = ledger.db.execute(
-        "SELECT name, step, label, score, verdict, correct FROM review JOIN items ON items.id = item "
-        "WHERE verdict IN ('rejected', 'corrected') ORDER BY name, step, place").fetchall()  # fmt: skip
+    changes = ledger.review.changes()
     if changes:
         parts.append("<h3>Changed by people</h3>\n")
         parts.append(table(["Item", "Step", "Found as", "Score", "Verdict"],
                            [[name(item), step, name(label), f"{score:.2f}",
                              Markup(f"now {name(correct)}") if correct else "rejected"]
-                            for item, step, label, score, _, correct in changes[:_EDITS]], numbers=(3,)))  # fmt: skip
+                            for item, step, label, score, correct in changes[:_EDITS]], numbers=(3,)))  # fmt: skip
         if len(changes) > _EDITS:
             parts.append(f"<p class=note>And {len(changes) - _EDITS:,} more, in provenance.json.</p>\n")
     return "".join(parts)
@@ -296,25 +289,12 @@ def _review(ledger: Ledger, measured: list[Precision]) -> str:
 def _times(ledger: Ledger, plan: Plan) -> str:
     """How long each step took; what is shared by items of the same content is one call."""
     rows: list[list[object]] = []
-    spent = [_spent(ledger, step) for step in plan.steps]
-    total = sum(seconds for *_, seconds in spent)
+    spent = [ledger.spent(step.id, step.tool) for step in plan.steps]
+    total = sum(one.seconds for one in spent)
     for step, (items, failed, calls, seconds) in zip(plan.steps, spent, strict=True):
         rows.append([step.id, step.tool, f"{calls:,}", f"{items - calls:,}", f"{failed:,}", _time(seconds),
                      bar(seconds / total if total else 0), _time(seconds / calls) if calls else ""])  # fmt: skip
     return table(["Step", "Tool", "Calls", "Reused", "Failed", "Time", "", "Mean"], rows, numbers=(2, 3, 4, 5, 7))
-
-
-def _spent(ledger: Ledger, step: Step) -> tuple[int, int, int, float]:
-    """Of a step: items that have its result, items on which it failed, calls that made the results, and their seconds."""
-    # A row of another tool is left from an earlier plan, on an item that failed before it came to this step.
-    own = ("FROM steps JOIN items ON items.id = item LEFT JOIN works ON key = work WHERE step = ? AND items.signature = ? "
-           "AND items.state IN ('done', 'failed') ")  # fmt: skip
-    values = (step.id, ledger.fact("signature") or "", step.tool)
-    items, calls = ledger.db.execute(f"SELECT count(*), count(DISTINCT key) {own} AND tool = ?", values).fetchone()
-    (failed,) = ledger.db.execute(f"SELECT count(*) {own} AND steps.state = 'failed'", values[:2]).fetchone()
-    (seconds,) = ledger.db.execute("SELECT coalesce(sum(seconds), 0) FROM works WHERE key IN "
-                                   f"(SELECT work {own} AND tool = ?)", values).fetchone()  # fmt: skip
-    return items, failed, calls, seconds
 
 
 def _time(seconds: float) -> str:

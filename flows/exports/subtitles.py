@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.exports.files import Names, save
-from flows.exports.reading import Reading
+from flows.reading import Reading
 from tools.values import Transcript
 
 KINDS = ("Transcript",)

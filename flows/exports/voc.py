@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from flows.exports.files import Names, printable, rounded, save
-from flows.exports.reading import Reading, Row
+from flows.reading import Reading, Row
 from tools.values import Detections
 
 KINDS = ("Detections",)

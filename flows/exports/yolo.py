@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flows.exports.coco import SEEN
 from flows.exports.files import Names, line, rounded, save
 from flows.exports.outline import outline
-from flows.exports.reading import Reading, Row
+from flows.reading import Reading, Row
 from tools.values import Detections, Image, Poses
 from tools.values.poses import COCO17
 

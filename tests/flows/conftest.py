@@ -1,6 +1,8 @@
 """Pictures to work on, made from real photographs, and how tests start a run."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from PIL import Image as Pil
 
 from agents.plan import Plan
 from flows.annotate import Summary, annotate
+from flows.ledger import Ledger
 
 TOOLS = str(Path(__file__).with_name("finding.py"))
 FIND: dict[str, Any] = {
@@ -21,6 +24,12 @@ DARKEN: dict[str, Any] = {
 }  # fmt: skip
 
 Run = Callable[..., Summary]
+
+
+def raw_sql(ledger: Ledger, sql: str, *rows: Sequence[Any]) -> list[Any]:
+    """Rows of a ledger as they are in its file, or rows changed behind its back; `rows` fill the marks of as many statements."""
+    with closing(sqlite3.connect(ledger.file)) as db, db:
+        return [found for row in rows or [()] for found in db.execute(sql, row)]
 
 
 def make(folder: Path, count: int, damaged: int = 0) -> Path:

@@ -15,10 +15,11 @@ from flows.apart import lend, take_back, work_apart
 from flows.exports import export
 from flows.job import Job
 from flows.keys import signature
-from flows.ledger import Ledger, listed
+from flows.ledger import Ledger
+from flows.ledger_rows import listed
 from flows.review import Routing
 from superlink.cli import main
-from tests.flows.conftest import DARKEN, FIND, TOOLS, Run
+from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
 from tools.registry import load
 from tools.store import Store
 
@@ -152,9 +153,9 @@ def test_other_computers_make_it_again_too(run: Run, pictures: Path, tmp_path: P
     lost = place(out, "p0004.jpg", "s1")
     ledger = Ledger.existing(out)
     job = Job(str(out), str(store), (TOOLS,), json.dumps(Routing().facts()), signature(ledger.plan, load([TOOLS])))
-    ids = [row[0] for row in ledger.db.execute("SELECT id FROM items WHERE state = 'done'")]
-    with ledger.writing():  # as it is where a tool does not give the same twice
-        ledger.db.execute("UPDATE works SET refs = replace(refs, ?, ?)", (lost.name, "0" * 64))
+    ids = [row[0] for row in raw_sql(ledger, "SELECT id FROM items WHERE state = 'done'")]
+    # As it is where a tool does not give the same twice.
+    raw_sql(ledger, "UPDATE works SET refs = replace(refs, ?, ?)", (lost.name, "0" * 64))
     outcome = take_back(ledger, Store(store), work_apart(job.facts(), lend(ledger, ids)))
     assert outcome.ran == 1
     for _, refs in ledger.done():

@@ -25,7 +25,7 @@ from flows.exports import export, provenance_of
 from flows.exports.outline import outline
 from flows.ledger import Ledger
 from flows.review import Routing, queue, resolve
-from tests.flows.conftest import DARKEN, FIND, Run
+from tests.flows.conftest import DARKEN, FIND, Run, raw_sql
 from tools.settings import settings
 from tools.store import Store
 from tools.values import Detections, Poses, Video
@@ -397,12 +397,11 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
     others = [one for one in queue(ledger) if one.item != "p0000.jpg"]
     resolve(ledger, others[0].id, "accepted", who="ann")
     # Weights as the ledger has them of tools that use some.
-    [(key, refs)] = ledger.db.execute("SELECT key, refs FROM works JOIN steps ON work = key JOIN items ON items.id = item "
-                                      "WHERE items.name = 'p0001.jpg'").fetchall()  # fmt: skip
+    [(key, refs)] = raw_sql(ledger, "SELECT key, refs FROM works JOIN steps ON work = key JOIN items ON items.id = item "
+                                    "WHERE items.name = 'p0001.jpg'")  # fmt: skip
     ref = json.loads(refs)
     ref["provenance"]["weights"] = [{"id": "eyes", "sha256": "5" * 64, "licence": "CC-BY-4.0"}]
-    with ledger.writing():
-        ledger.db.execute("UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
+    raw_sql(ledger, "UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
     for name in ("yolo", "coco", "voc", "label-studio", "jsonl", "parquet", "report"):
         export(ledger, Store(settings().store_url), name, tmp_path / "out" / name)
         told = json.loads((tmp_path / "out" / name / provenance_of(name)).read_text())
@@ -476,8 +475,7 @@ def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost
     # Whose these two are cannot be known.
     assert [path.relative_to(tmp_path / "out").as_posix() for path in aside] == ["voc.kept/Annotations/p0000.xml", "jsonl.kept/provenance.json"]
     # What an export wrote and the next one does not is gone.
-    with ledger.writing():
-        ledger.db.execute("UPDATE items SET state = 'gone' WHERE name = 'p0000.jpg'")
+    raw_sql(ledger, "UPDATE items SET state = 'gone' WHERE name = 'p0000.jpg'")
     export(ledger, Store(settings().store_url), "voc", out)
     left = {path.name for path in (out / "Annotations").rglob("*")}
     assert "p0000.xml" not in left and {"p0001.xml", "letter.txt"} <= left

@@ -53,7 +53,7 @@ def test_a_disk_that_is_really_full(run: Run, pictures: Path, tmp_path: Path, sm
         run(pictures, DARKEN, **given)
     # What is noted is whole, and nothing is taken for done that is not there.
     ledger = Ledger.existing(small_disk / "out")
-    noted = ledger.db.execute("SELECT count(*) FROM steps WHERE state = 'finished'").fetchone()[0]
+    noted = len(list(ledger.finished_steps()))
     for entry, refs in ledger.done():
         assert Store(small_disk / "store").get(refs["s2"]), entry.name
     ledger.close()

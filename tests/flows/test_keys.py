@@ -11,7 +11,7 @@ import pytest
 from agents.plan import Plan
 from flows import keys
 from flows.keys import Present, base_key, finished, signature
-from flows.ledger import Work
+from flows.ledger_rows import Work
 from tests.flows.conftest import DARKEN, TOOLS
 from tools.errors import WeightsMissing
 from tools.registry import load

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.ledger import FILE, Ledger, LedgerError, StepRow, Work
+from flows.ledger import FILE, Ledger, LedgerError
+from flows.ledger_rows import StepRow, Work
 from flows.source import Item
+from tests.flows.conftest import raw_sql
 
 # As the release 0.1.0 made it.
 VERSION_1 = """
@@ -121,16 +123,26 @@ def test_work_that_was_lost_and_done_again_takes_the_place_of_the_old(worked: Le
 
 def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
     with pytest.raises(ZeroDivisionError), ledger.writing():
-        ledger.db.execute("INSERT INTO facts VALUES ('a', '1')")
+        ledger._db.execute("INSERT INTO facts VALUES ('a', '1')")
         raise ZeroDivisionError
     assert ledger.fact("a") is None
-    pages = ledger.db.execute("PRAGMA page_count").fetchone()[0]
-    ledger.db.execute(f"PRAGMA max_page_count = {pages}")
+    [(pages,)] = raw_sql(ledger, "PRAGMA page_count")
+    ledger._db.execute(f"PRAGMA max_page_count = {pages}")  # holds for this connection alone
     with pytest.raises(LedgerError, match="disk is full.*Free some space"):
         ledger.note(a="x" * 100_000)
-    ledger.db.execute("PRAGMA max_page_count = 1000000")
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
     ledger.note(a=1)
     assert ledger.fact("a") == 1
+
+
+def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(worked: Ledger) -> None:
+    plan = worked.plan
+    worked.note(plan=PLAN, signature="other")
+    assert worked.plan is plan
+    other = Ledger(worked.file)
+    other.note(plan={**PLAN, "request": "find cats"})
+    other.close()
+    assert worked.plan.request == "find cats" and worked.plan.steps == plan.steps
 
 
 # Other versions.
@@ -154,7 +166,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         ledger = Ledger(tmp_path / "out" / FILE)
         entries = [entry for entry, _ in ledger.done()]
         assert [entry.address for entry in entries] == ["/photos/a.jpg", "/photos/b\udcff.jpg", "s3://bucket/c.jpg"]
-        assert ledger.db.execute("SELECT address FROM items").fetchall() == [(b"a.jpg",), (b"b\xff.jpg",), (b"s3://bucket/c.jpg",)]
+        assert raw_sql(ledger, "SELECT address FROM items") == [(b"a.jpg",), (b"b\xff.jpg",), (b"s3://bucket/c.jpg",)]
         assert next(ledger.done())[1] == {"s1": REF} and ledger.pending("sig") == []
         ledger.close()
 
@@ -238,7 +250,7 @@ def test_flipped_bytes_are_told_with_what_to_do(worked: Ledger, use: Callable[[L
     ],
 )
 def test_a_changed_byte_that_sqlite_does_not_notice(worked: Ledger, sql: str, fault: str) -> None:
-    worked.db.execute(sql)
+    raw_sql(worked, sql)
     with pytest.raises(LedgerError, match=f"is damaged .*{fault}.*superlink repair"):
         list(worked.done())
 
@@ -247,19 +259,19 @@ def test_work_that_cannot_be_read_counts_as_never_done(worked: Ledger) -> None:
     assert worked.candidates(["base"]) == {"base": [WORK]}
     for column in ("refs", "weights", "roles"):
         worked.record([WORK], [])
-        worked.db.execute(f"UPDATE works SET {column} = '['")
+        raw_sql(worked, f"UPDATE works SET {column} = '['")
         assert worked.candidates(["base"]) == {}
 
 
 def test_an_item_whose_content_cannot_be_read_is_opened_anew(worked: Ledger) -> None:
-    worked.db.execute("UPDATE items SET ref = '['")
+    raw_sql(worked, "UPDATE items SET ref = '['")
     assert worked.entries([1])[0].ref is None
     with pytest.raises(LedgerError, match="lacks the item 7"):
         worked.entries([1, 7])
 
 
 def test_a_table_that_is_missing(worked: Ledger) -> None:
-    worked.db.execute("DROP TABLE review")
+    raw_sql(worked, "DROP TABLE review")
     with pytest.raises(LedgerError, match="damaged .*table review is missing.*superlink repair"):
         Ledger(closed(worked))
 

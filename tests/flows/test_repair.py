@@ -13,11 +13,12 @@ import pytest
 
 from agents.plan import Plan
 from flows.keys import work_key
-from flows.ledger import FILE, Ledger, LedgerError, StepRow, Work
+from flows.ledger import FILE, Ledger, LedgerError
+from flows.ledger_rows import StepRow, Work
 from flows.repair import repair
 from flows.source import Item
 from superlink.cli import main
-from tests.flows.conftest import DARKEN, FIND, TOOLS, Run
+from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
 from tools import Text
 from tools.errors import SuperlinkError
 from tools.store import Store
@@ -41,11 +42,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.record([Work(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
                   [StepRow(n, "s1", "finished", work_key(f"base {n}", []), seconds=1.0) for n in numbers])  # fmt: skip
     ledger.settle([(n, "done", "", "") for n in numbers], "sig")
-    with ledger.writing():
-        ledger.db.executemany(
-            "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct, who) "
-            "VALUES (?, 's1', ?, 0, 'dog', 0.5, 'audit', 'corrected', 'cat', 'ann')",
-            [(n, value["sha256"]) for n in range(10, COUNT + 1, 10)])  # fmt: skip
+    raw_sql(ledger, "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct, who) "
+                    "VALUES (?, 's1', ?, 0, 'dog', 0.5, 'audit', 'corrected', 'cat', 'ann')",
+            *((n, value["sha256"]) for n in range(10, COUNT + 1, 10)))  # fmt: skip
     ledger.close()
     return folder
 
@@ -220,7 +219,7 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
     assert (done.items, done.refound, done.verdicts) == (40, 40, 40)
     ledger = Ledger(folder / FILE)
     ledger.take([Item(name, f"/photos/{name}", 1, "1") for name in names.values()])
-    found = ledger.db.execute("SELECT name, verdict, correct, who FROM review JOIN items ON items.id = item").fetchall()
+    found = raw_sql(ledger, "SELECT name, verdict, correct, who FROM review JOIN items ON items.id = item")
     assert set(found) == {(names[row[0]], *row[6:9]) for row in before}
     ledger.close()
 

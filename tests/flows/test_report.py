@@ -16,7 +16,7 @@ from PIL import Image as Pil
 from flows.exports import export
 from flows.ledger import Ledger
 from flows.review import Routing, precision, queue, resolve
-from tests.flows.conftest import DARKEN, FIND, Run, make
+from tests.flows.conftest import DARKEN, FIND, Run, make, raw_sql
 from tools.draw import draw
 from tools.settings import settings
 from tools.store import Store
@@ -149,7 +149,7 @@ def test_the_numbers_are_the_ledgers(run: Run, pictures: Path, tmp_path: Path) -
 
     steps = {row[0]: row for row in page.tables["Time"][1:]}
     for step, tool in (("s1", "bright"), ("s2", "darken")):
-        calls, seconds = ledger.db.execute("SELECT count(*), sum(seconds) FROM works WHERE tool = ?", (tool,)).fetchone()
+        [(calls, seconds)] = raw_sql(ledger, "SELECT count(*), sum(seconds) FROM works WHERE tool = ?", (tool,))
         # The twin's result was there already.
         assert steps[step][1:5] == [tool, str(calls), "1", "0"] and calls == 12
         number, unit = steps[step][5].split()
@@ -249,18 +249,16 @@ def test_one_item_whose_file_is_gone(run: Run, tmp_path: Path) -> None:
 def test_ten_thousand_items_stay_a_small_page(run: Run, tmp_path: Path) -> None:
     run(make(tmp_path / "in", 1, 1))
     ledger = Ledger.existing(tmp_path / "out")
-    with ledger.writing():
-        ledger.db.execute("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999) INSERT INTO items "
-                          "(name, address, size, stamp, scan, state, signature, sha256, ref) SELECT printf('q%05d.jpg', n.n), "
-                          "address, size, stamp, scan, state, signature, sha256, ref FROM items, n WHERE name = 'p0000.jpg'")
-        ledger.db.execute("INSERT INTO steps SELECT items.id, step, steps.state, work, '', '', 0 FROM steps JOIN items "
-                          "WHERE items.name LIKE 'q%'")
-        ledger.db.executemany(
-            "INSERT INTO items (name, address, size, stamp, scan, state, signature, error) SELECT ?, ?, 0, '', 1, 'failed', "
-            "signature, ? FROM items WHERE name = 'p0000.jpg'",
-            [(f"x{n}.jpg", f"/in/x{n}.jpg".encode(), f"/in/x{n}.jpg is odd{n % 60}") for n in range(3000)])  # fmt: skip
-        ledger.db.executemany("INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct) "
-                              "VALUES (1, 's9', '', ?, 'a', 0.5, 'band', 'corrected', 'b')", [(n,) for n in range(500)])  # fmt: skip
+    raw_sql(ledger, "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999) INSERT INTO items "
+                    "(name, address, size, stamp, scan, state, signature, sha256, ref) SELECT printf('q%05d.jpg', n.n), "
+                    "address, size, stamp, scan, state, signature, sha256, ref FROM items, n WHERE name = 'p0000.jpg'")  # fmt: skip
+    raw_sql(ledger, "INSERT INTO steps SELECT items.id, step, steps.state, work, '', '', 0 FROM steps JOIN items "
+                    "WHERE items.name LIKE 'q%'")  # fmt: skip
+    raw_sql(ledger, "INSERT INTO items (name, address, size, stamp, scan, state, signature, error) SELECT ?, ?, 0, '', 1, "
+                    "'failed', signature, ? FROM items WHERE name = 'p0000.jpg'",
+            *((f"x{n}.jpg", f"/in/x{n}.jpg".encode(), f"/in/x{n}.jpg is odd{n % 60}") for n in range(3000)))  # fmt: skip
+    raw_sql(ledger, "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct) "
+                    "VALUES (1, 's9', '', ?, 'a', 0.5, 'band', 'corrected', 'b')", *((n,) for n in range(500)))  # fmt: skip
     ledger.close()
     page = written(tmp_path / "out")
     harmless(page)

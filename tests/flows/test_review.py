@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.exports.reading import Row
-from flows.ledger import FILE, Ledger, StepRow, Work
+from flows.ledger import FILE, Ledger
+from flows.ledger_rows import StepRow, Work
+from flows.reading import Row
 from flows.review import ReviewError, Routing, enqueue, precision, queue, resolve, wilson
 from flows.source import Item
+from tests.flows.conftest import raw_sql
 from tools import Detections, Image, Store
 
 PLAN = {"steps": [{"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["cat"]}}], "outputs": ["$s1"]}
@@ -119,7 +121,7 @@ def test_a_later_verdict_replaces_an_earlier_one(finds: Finds) -> None:
     resolve(finds.ledger, first.id, "corrected", "wolf", who="ben")
     assert [(one.id, one.verdict, one.correct) for one in queue(finds.ledger, everything=True)] == [
         (first.id, "corrected", "wolf"), (second.id, "", "")]  # fmt: skip
-    who, time = finds.ledger.db.execute("SELECT who, time FROM review WHERE id = ?", (first.id,)).fetchone()
+    [(who, time)] = raw_sql(finds.ledger, "SELECT who, time FROM review WHERE id = ?", (first.id,))
     assert who == "ben" and time.endswith("+00:00")
     resolve(finds.ledger, first.id, "rejected")
     assert [(one.verdict, one.correct) for one in queue(finds.ledger, everything=True)][0] == ("rejected", "")

@@ -17,6 +17,7 @@ from flows.ledger import FILE, Ledger
 from flows.review import Routing, queue
 from flows.shard import Outcome, PlanUnfit, Run, RunStopped, run_shard, wanted
 from flows.source import Item
+from tests.flows.conftest import raw_sql
 from tools import Batch, Detections, Image, Number, tool
 from tools.errors import (
     MediaError,
@@ -132,7 +133,7 @@ class Bench:
         return [[self.desk.get(each) for each in refs] if isinstance(refs, list) else self.desk.get(refs) for refs in found]
 
     def steps(self) -> list[tuple[Any, ...]]:
-        return self.ledger.db.execute("SELECT item, step, state, error, seconds FROM steps ORDER BY item, step").fetchall()
+        return raw_sql(self.ledger, "SELECT item, step, state, error, seconds FROM steps ORDER BY item, step")
 
 
 @pytest.fixture
@@ -210,7 +211,7 @@ def test_a_tool_over_batches_gets_them_and_others_are_noted_one_by_one(bench: Be
     assert batches == told == [16, 4]
     rows: list[int] = []
     bench.work(plan(("shade", {"image": "$image"})), ids[:3], lambda step, count: rows.append(
-        bench.ledger.db.execute("SELECT count(*) FROM works WHERE tool = 'shade'").fetchone()[0]))  # fmt: skip
+        raw_sql(bench.ledger, "SELECT count(*) FROM works WHERE tool = 'shade'")[0][0]))  # fmt: skip
     assert rows == [1, 2, 3]  # a killed run repeats at most the call in hand
 
 
@@ -227,7 +228,7 @@ def test_a_failed_step_is_told_for_its_item_and_ends_that_item_alone(bench: Benc
     assert outcome.ran == 4 and seen == [10, 20]
     assert [row[:4] for row in bench.steps() if row[0] == 2] == [(2, "s1", "failed", message), (2, "s3", "finished", "")]
     assert bench.ledger.failures() == [(name, message, "Take a sharper one") for name in ("01.png", "02.png")]
-    assert bench.ledger.db.execute("SELECT hint FROM steps WHERE item = 2 AND step = 's1'").fetchone() == ("Take a sharper one",)
+    assert raw_sql(bench.ledger, "SELECT hint FROM steps WHERE item = 2 AND step = 's1'") == [("Take a sharper one",)]
     faults.clear()
     ids = bench.ledger.pending("sig", retry_failed=True)
     assert ids == [2, 3] and bench.work(plan(SHADE), ids).done == [2, 3]
@@ -400,7 +401,7 @@ def test_finds_of_done_items_are_queued_before_they_are_settled(bench: Bench, mo
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Ledger, "settle", killed)
         bench.work(steps, ids)
-    (count,) = bench.ledger.db.execute("SELECT count(*) FROM review").fetchone()
+    [(count,)] = raw_sql(bench.ledger, "SELECT count(*) FROM review")
     assert count == 1  # of 80: 90 has failed, and 200 is above the band
     bench.work(steps, ids)
     assert [(one.item, one.step, one.reason) for one in queue(bench.ledger)] == [("00.png", "s1", "band")]

@@ -10,8 +10,8 @@ from typing import Any
 
 from agents.results import picture_of
 from flows.desk import Desk
-from flows.exports.reading import MARKS, Reading, Row
 from flows.ledger import Ledger
+from flows.reading import MARKS, Reading, Row
 from tools.draw import draw
 from tools.errors import SuperlinkError
 from tools.store import Ref

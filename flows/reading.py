@@ -1,4 +1,4 @@
-"""What every export reads: the items that are done, what was found in them, and what people said of it."""
+"""What exports, review and contact sheets read: the items that are done, what was found in them, and what people said of it."""
 
 import hashlib
 import json
@@ -14,7 +14,8 @@ import numpy as np
 from agents.plan import reference, unescaped
 from agents.state import Refs
 from agents.wiring import uses
-from flows.ledger import Entry, Ledger, listed, refs_in
+from flows.ledger import Ledger
+from flows.ledger_rows import Entry, listed
 from tools.errors import StoreError, SuperlinkError
 from tools.store import Ref, Store
 from tools.values import Detections, Poses, Value
@@ -57,12 +58,12 @@ class Row:
 
 
 class Reading:
-    """A ledger as exports read it.
+    """The results of a run, as people left them.
 
     Args:
         ledger: of the run.
         store: where values are.
-        kinds: that the format can hold.
+        kinds: of value to read, such as those that a format can hold.
         steps: whose results to take, instead of choosing them by kind.
     """
 
@@ -78,9 +79,7 @@ class Reading:
             raise SuperlinkError(f"The plan has no step {unknown[0]!r}", f"Its steps are {', '.join(ids)}")
         self.steps = steps or self._chosen()
         self._verdicts: dict[tuple[int, str, str], dict[int, tuple[str, str]]] = {}
-        for item, step, sha256, place, verdict, correct in ledger.db.execute(
-            "SELECT item, step, sha256, place, verdict, correct FROM review WHERE verdict IN ('rejected', 'corrected')"
-        ):
+        for item, step, sha256, place, verdict, correct in ledger.review.verdicts():
             self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
 
     def rows(self) -> Iterator[Row]:
@@ -183,7 +182,7 @@ class Reading:
 
     def output_kinds(self) -> set[str]:
         """Kinds of value that the plan's steps give."""
-        return {ref["kind"] for step in self.plan.steps for ref in self._sample(step.id)[:1]}
+        return {ref["kind"] for step in self.plan.steps for ref in self.ledger.sample(step.id)[:1]}
 
     def provenance(self) -> dict[str, Any]:
         """How the data set came to be: plan, tools, weights with their licences, scores, what people said and changed."""
@@ -192,9 +191,7 @@ class Reading:
         review: Counter[str] = Counter()
         edits: list[dict[str, Any]] = []
         said: dict[tuple[int, str, str], list[Any]] = {}
-        for row in self.ledger.db.execute(
-            "SELECT item, step, sha256, place, label, score, reason, verdict, correct, who, time FROM review ORDER BY place"
-        ):
+        for row in self.ledger.review.rows():
             said.setdefault(row[:3], []).append(row[3:])
         for one in self.rows():
             for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in listed(refs)):
@@ -243,19 +240,12 @@ class Reading:
     def _chosen(self) -> tuple[str, ...]:
         """The outputs of a kind that the format holds, or else the last steps of such a kind."""
         fitting = {step.id for step in self.plan.steps
-                   if any(ref["kind"] in self.kinds for ref in self._sample(step.id))}  # fmt: skip
+                   if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))}  # fmt: skip
         outputs = [name for name in map(reference, self.plan.outputs) if name in fitting]
         if outputs:
             return tuple(dict.fromkeys(name for name in outputs if name is not None))
         built_on = {name for step in self.plan.steps if step.id in fitting for name in uses(step)}
         return tuple(step.id for step in self.plan.steps if step.id in fitting and step.id not in built_on)
-
-    def _sample(self, step: str) -> list[Ref]:
-        """What a step gave on some item; a list may be empty on the first ones."""
-        row = self.ledger.db.execute(
-            "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
-        ).fetchone()
-        return [] if row is None else listed(refs_in(row[0]) or [])
 
 
 def with_area(value: Detections | Poses) -> Detections | Poses:
