@@ -1,1 +1,78 @@
-"""The command line."""
+"""Words to typed plans, and plans to real tools: what a program or a tools file takes from superlink.
+
+    from superlink import Detections, Image, tool
+
+Names are loaded when they are first used, so that `import superlink` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from superlink.packages import foreign_packages, prefer_own
+
+if TYPE_CHECKING:
+    from agents.plan import Plan as Plan
+    from agents.planner import BackbonePlanner as BackbonePlanner
+    from agents.policy import Policy as Policy
+    from agents.session import Session as Session
+    from flows.annotate import Summary as Summary
+    from flows.annotate import annotate as annotate
+    from tools.base import Batch as Batch
+    from tools.base import tool as tool
+    from tools.errors import SuperlinkError as SuperlinkError
+    from tools.registry import load as load_tools  # noqa: F401 -- under a name that says what is loaded
+    from tools.resident import resident as resident
+    from tools.settings import settings as settings
+    from tools.store import Store as Store
+    from tools.values import Audio as Audio
+    from tools.values import Detections as Detections
+    from tools.values import Image as Image
+    from tools.values import Number as Number
+    from tools.values import Poses as Poses
+    from tools.values import Segment as Segment
+    from tools.values import Text as Text
+    from tools.values import Transcript as Transcript
+    from tools.values import Value as Value
+    from tools.values import Video as Video
+    from tools.values.convert import open_file as open_file
+
+prefer_own()
+if _foreign := foreign_packages():
+    raise ImportError("\n".join(_foreign))
+
+_HOMES = {
+    "agents.plan": ("Plan",),
+    "agents.planner": ("BackbonePlanner",),
+    "agents.policy": ("Policy",),
+    "agents.session": ("Session",),
+    "flows.annotate": ("Summary", "annotate"),
+    "tools.base": ("Batch", "tool"),
+    "tools.errors": ("SuperlinkError",),
+    "tools.registry": ("load_tools",),
+    "tools.resident": ("resident",),
+    "tools.settings": ("settings",),
+    "tools.store": ("Store",),
+    "tools.values": (
+        "Audio", "Detections", "Image", "Number", "Poses", "Segment", "Text", "Transcript", "Value", "Video",
+    ),
+    "tools.values.convert": ("open_file",),
+}  # fmt: skip
+_OTHER_NAMES = {"load_tools": "load"}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name from its module when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'superlink' has no attribute {name!r}")
+    value = getattr(import_module(home), _OTHER_NAMES.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the lazy names with the others."""
+    return sorted({*globals(), *_HOME_OF})

@@ -22,7 +22,6 @@ from superlink.commands import (
     ui,
     world,
 )
-from superlink.packages import foreign_packages
 from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
@@ -51,10 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     prepare()
-    foreign = foreign_packages()
-    if foreign:
-        say("\n".join(foreign), error=True)
-        return 1
     given = _parser().parse_args(arguments)
     # Nothing that superlink starts may call home or fetch a model by itself.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")

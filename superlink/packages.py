@@ -1,24 +1,45 @@
-"""Whether the top-level packages that we import are ours.
+"""Our top-level packages are found where superlink is, whatever lies in the folder that a program is started in.
 
-They have plain names (``tools``, ``agents`` …); another distribution that claims one would be imported in their place.
+They have plain names (``tools``, ``agents`` …), which a person's own files may have, too.
 """
 
-from importlib.util import find_spec
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("agents", "backbone", "flows", "tools", "ui")
 
 
+class OwnPackages(MetaPathFinder):
+    """Finds our packages before any path is searched."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return where a package of ours is; None for other modules, and for those within packages."""
+        if name not in PACKAGES:
+            return None
+        folder = ROOT / name
+        return spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
+
+
+def prefer_own() -> None:
+    """Have our packages found first from now on; doing so again changes nothing."""
+    if not any(isinstance(finder, OwnPackages) for finder in sys.meta_path):
+        sys.meta_path.insert(0, OwnPackages())
+
+
 def foreign_packages() -> list[str]:
-    """A message for each of our packages that Python would take from somewhere else."""
+    """A message for each of our packages in whose place another one was imported before superlink was."""
     found = []
     for name in PACKAGES:
-        spec = find_spec(name)
-        origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if origin is None or origin.parent.parent != ROOT:
+        origin = getattr(sys.modules.get(name), "__file__", None)
+        if origin is not None and Path(origin).resolve().parent.parent != ROOT:
             found.append(
-                f"superlink: the package '{name}' is taken from {origin or 'nowhere'}, not from {ROOT}. Take that folder out of "
-                "PYTHONPATH; where it is an installed package, install superlink into an environment of its own"
+                f"superlink: the module '{name}' of {origin} was imported before superlink, which has a package of this name. "
+                "Rename that file; where it is an installed package, install superlink into an environment of its own"
             )
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from superlink.packages import PACKAGES, foreign_packages
+from superlink.packages import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = (*PACKAGES, "superlink")
@@ -60,7 +60,6 @@ def test_nothing_reaches_the_network_at_start() -> None:
 
 
 def test_our_packages_are_ours() -> None:
-    assert not foreign_packages()
     for name in OURS:
         origin = importlib.import_module(name).__file__
         assert origin and Path(origin).resolve().parent.parent == ROOT
@@ -77,14 +76,45 @@ def test_no_installed_distribution_claims_our_names() -> None:
     assert not claims
 
 
-def test_a_foreign_package_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "ui").mkdir()
-    (tmp_path / "ui" / "__init__.py").touch()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    for name in [n for n in sys.modules if n == "ui" or n.startswith("ui.")]:
-        monkeypatch.delitem(sys.modules, name)
-    (message,) = foreign_packages()
-    assert "'ui'" in message and str(tmp_path) in message
+SCRIPT = """
+from superlink import Detections, Image, Session, Video, annotate, load_tools, tool
+import superlink
+
+@tool
+def widen(image: Image) -> Image:
+    \"\"\"Make an image twice as wide.\"\"\"
+    return Image.from_pil(image.pil.resize((image.width * 2, image.height)))
+
+made = widen(Image.from_pil(__import__("PIL.Image").Image.new("RGB", (4, 3))))
+assert made.width == 8 and len(load_tools()) >= 16
+assert all(getattr(superlink, name) is not None for name in superlink.__all__)
+print("right")
+"""
+
+
+def test_a_file_of_our_names_changes_nothing(tmp_path: Path) -> None:
+    for name in PACKAGES:
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported in the place of ours')")
+    (tmp_path / "mine.py").write_text(SCRIPT)
+    environment = {"PYTHONPATH": str(ROOT), "SUPERLINK_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    assert done.stdout == "right\n", done.stderr
+    listed = subprocess.run([sys.executable, "-m", "superlink", "tools"], capture_output=True, text=True, cwd=tmp_path,
+                            env={**environment, "PYTHONPATH": f"{tmp_path}:{ROOT}"}, timeout=120)  # fmt: skip
+    assert "redact" in listed.stdout, listed.stderr
+
+
+def test_a_module_that_was_there_before_is_told(tmp_path: Path) -> None:
+    (tmp_path / "tools.py").touch()
+    done = subprocess.run([sys.executable, "-c", "import tools; import superlink"], capture_output=True, text=True, cwd=tmp_path,
+                          env={"PYTHONPATH": str(ROOT)}, timeout=120)  # fmt: skip
+    assert f"the module 'tools' of {tmp_path / 'tools.py'} was imported before superlink" in done.stderr
+
+
+def test_the_public_face_is_light() -> None:
+    done = run_python("import sys, superlink; from superlink import tool, Image\n"
+                      "print(sorted({'torch', 'cv2', 'langgraph', 'transformers', 'pydantic_ai'} & set(sys.modules)))")  # fmt: skip
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 def test_the_architecture_names_what_there_is() -> None:
