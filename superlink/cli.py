@@ -104,12 +104,23 @@ def _of_the_output(error: OSError) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Has ``--debug`` in every command, and prints no argument that could drive the terminal."""
+    """Has ``--debug`` in every command, takes options between files, and prints no argument that could drive the terminal."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._intermixed = False
         self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
                           help="show the log, with the traceback of every error")  # fmt: skip
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Read a command line; a command's own may have options before, between and behind what it works on."""
+        if self._intermixed or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._intermixed = True  # which calls this method, too
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._intermixed = False
 
     def error(self, message: str) -> NoReturn:
         super().error(safe(message))

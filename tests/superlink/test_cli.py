@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Pil
 from PIL import ImageDraw, ImageFont
 
-from superlink.cli import main
+from superlink.cli import _parser, main
 from tools import weights
 from tools.errors import WeightsMissing
 from tools.resident import evict_idle
@@ -217,3 +217,20 @@ def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsy
     assert "shout" in capsys.readouterr().out
     assert main(["tools", "shuot", "--tools", str(file)]) == 1
     assert "shout" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", [
+    "run blur --yes a.jpg --out o b.jpg", "run --yes blur a.jpg b.jpg --out o", "run blur a.jpg b.jpg --yes --out o",
+])  # fmt: skip
+def test_options_may_stand_between_files(line: str) -> None:
+    given = _parser().parse_args(line.split())
+    assert (given.request, [str(file) for file in given.files], given.yes, str(given.out)) == ("blur", ["a.jpg", "b.jpg"], True, "o")
+
+
+@pytest.mark.parametrize("line", [
+    "run", "annotate x", "export", "export d", "models", "models pull", "plan --bogus x", "tools a b", "review d --accept x", "run x --out",
+])  # fmt: skip
+def test_wrong_command_lines_are_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        _parser().parse_args(line.split())
+    assert left.value.code == 2 and "usage: superlink" in capsys.readouterr().err
