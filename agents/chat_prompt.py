@@ -51,7 +51,9 @@ def plan_schema(tools: Sequence[Card]) -> dict[str, Any]:
 
 def _step(card: Card) -> dict[str, Any]:
     example = f' Example: "{card["examples"][0]}".' if card["examples"] else ""
-    gives = f"{'a list of ' if card['returns']['many'] else ''}{card['returns']['kind']}"
+    follows = card["returns"].get("follows")
+    kind = " or ".join(card["inputs"][follows]["kinds"]) if follows else card["returns"]["kind"]
+    gives = f"{'a list of ' if card['returns']['many'] else ''}{kind}"
     rule = f" Give at least one of {', '.join(card['one_of'])}." if card["one_of"] else ""
     return {
         "type": "object",

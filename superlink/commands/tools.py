@@ -1,10 +1,13 @@
 """``superlink tools``: what can be done."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superlink.commands.options import add_tools, load_tools
 from superlink.terminal import console, say_json
+
+if TYPE_CHECKING:
+    from tools.registry import AnyTool
 
 
 def add(commands: Any) -> None:
@@ -35,7 +38,7 @@ def show(given: argparse.Namespace) -> int:
     if given.name:
         tool = chosen[0]
         takes = ", ".join([*tool.inputs, *tool.params.model_fields])
-        screen.print(Text.assemble((tool.name, "bold"), f"({takes}) -> {tool.returns.kind}"))
+        screen.print(Text.assemble((tool.name, "bold"), f"({takes}) -> {_gives(tool)}"))
         screen.print(tool.description)
         for example in tool.examples:
             screen.print(Text.assemble("  ", ("e.g.", "dim"), f" {example}"))
@@ -43,7 +46,11 @@ def show(given: argparse.Namespace) -> int:
     table = Table("tool", "takes", "gives", "what it does", box=None, header_style="bold")
     for tool in chosen:
         takes = ", ".join(["|".join(i.kinds) for i in tool.inputs.values()] + list(tool.params.model_fields))
-        gives = f"{'list of ' * tool.returns.many}{tool.returns.kind}"
-        table.add_row(tool.name, takes, gives, tool.doc)
+        table.add_row(tool.name, takes, _gives(tool), tool.doc)
     screen.print(table, soft_wrap=False)
     return 0
+
+
+def _gives(tool: "AnyTool") -> str:
+    kinds = tool.inputs[tool.returns.follows].kinds if tool.returns.follows else (tool.returns.kind,)
+    return f"{'list of ' * tool.returns.many}{'|'.join(kinds)}"

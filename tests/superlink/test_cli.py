@@ -211,10 +211,12 @@ def test_pulling_the_planners_core_unpacks_it(
 def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.py"
     file.write_text(
-        'from tools import Text, tool\n\n@tool(examples=["shout it"])\ndef shout(text: Text) -> Text:\n    """Make words loud."""\n    return Text(text.text.upper())\n'
+        'from superlink import Text, tool\n\n@tool(examples=["shout it"])\ndef shout(text: Text) -> Text:\n    """Make words loud."""\n    return Text(text.text.upper())\n'
     )
     assert main(["tools", "--tools", str(file)]) == 0
     assert "shout" in capsys.readouterr().out
+    assert main(["tools", "redact"]) == 0
+    assert capsys.readouterr().out.startswith("redact(image, regions, how) -> Image|Video\n")
     assert main(["tools", "shuot", "--tools", str(file)]) == 1
     assert "shout" in capsys.readouterr().err
 
