@@ -52,36 +52,19 @@ class Ledger:
         self._db: Database = connect(file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError)
         try:
             self._db.execute("PRAGMA cache_size = -4000")
-            if self._version() != schema.VERSION:
+            if schema.version(self._db) != schema.VERSION:
                 with self.writing():  # another process may be about to do the same
-                    self._bring_up_to_date(self._version())
-            if missing := schema.NAMES - self._tables():
+                    schema.bring_up_to_date(self._db, self._is_beside_results)
+            if missing := schema.NAMES - schema.tables(self._db):
                 raise self._db.damaged(f"its table {min(missing)} is missing")
         except BaseException:
             self._db.close()
             raise
         self.review = ReviewTable(self._db)
-        self._plan: tuple[str, Plan] | None = None
+        self._plan: tuple[str | None, Plan] | None = None  # with the text that it was parsed from
 
-    def _bring_up_to_date(self, version: int) -> None:
-        if version > schema.VERSION:
-            raise LedgerError(f"The ledger {self.file} was written by a newer superlink (layout {version}; this one knows "
-                              f"{schema.VERSION})", "Update superlink, or give another folder")  # fmt: skip
-        if version:
-            schema.migrate(self._db, version)
-        elif self._tables():
-            raise LedgerError(f"{self.file} is no ledger but another program's database",
-                              "Move it away, or give another folder")  # fmt: skip
-        elif str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS):
-            raise self._db.damaged("it is empty, although the folder holds results of a run")
-        else:
-            schema.create(self._db)
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
-
-    def _tables(self) -> set[str]:
-        return {row[0] for row in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    def _is_beside_results(self) -> bool:
+        return str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS)
 
     @classmethod
     def existing(cls, folder: Path) -> "Ledger":
@@ -141,17 +124,15 @@ class Ledger:
             LedgerError: when nothing ran yet.
         """
         text = self._fact_text("plan")
-        if text is None:
-            raise LedgerError(f"The ledger {self.file} has no plan yet", "Run superlink annotate first")
         if self._plan is None or self._plan[0] != text:
-            self._plan = text, self._plan_in(text)
+            plan = self._fact_in("plan", text)
+            if plan is None:
+                raise LedgerError(f"The ledger {self.file} has no plan yet", "Run superlink annotate first")
+            try:
+                self._plan = text, Plan.load(plan)
+            except SuperlinkError as error:
+                raise self._db.damaged(f"its plan is none: {error.message}") from error
         return self._plan[1]
-
-    def _plan_in(self, text: str) -> Plan:
-        try:
-            return Plan.load(self._fact_in("plan", text))
-        except SuperlinkError as error:
-            raise self._db.damaged(f"its plan is none: {error.message}") from error
 
     @property
     def root(self) -> str:

@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import PurePath
 
+from tools.database import Database
+
 VERSION = 2
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -49,17 +51,40 @@ COPIED = {
 """Table to columns that are copied from one ledger to another; a review's number is the ledger's own."""
 
 
-def create(db: sqlite3.Connection) -> None:
-    """Make the tables in an empty database, within the transaction at hand."""
-    for statement in TABLES.split(";"):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {VERSION}")
+def version(db: sqlite3.Connection) -> int:
+    """The version of a ledger's tables; 0 for a new file or another program's."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring the tables of an earlier version up to date, within the transaction at hand."""
-    for known in range(version, VERSION):
-        _STEPS[known](db)
+def tables(db: sqlite3.Connection) -> set[str]:
+    """Names of the tables that there are."""
+    return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> None:
+    """Make the tables of a new ledger, or those of an earlier version this one's, within the transaction at hand.
+
+    Args:
+        db: the ledger.
+        is_beside_results: whether its folder holds results of a run, so that it cannot be new.
+
+    Raises:
+        SuperlinkError: of the database's kind, when it is of a later version, another program's, or has lost its tables.
+    """
+    known = version(db)
+    if known > VERSION:
+        raise db.kind(f"The ledger {db.file} was written by a newer superlink (layout {known}; this one knows {VERSION})",
+                      "Update superlink, or give another folder")  # fmt: skip
+    if known:
+        for step in range(known, VERSION):
+            _STEPS[step](db)
+    elif tables(db):
+        raise db.kind(f"{db.file} is no ledger but another program's database", "Move it away, or give another folder")
+    elif is_beside_results():
+        raise db.damaged("it is empty, although the folder holds results of a run")
+    else:
+        for statement in TABLES.split(";"):
+            db.execute(statement)
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 

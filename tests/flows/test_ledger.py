@@ -143,6 +143,9 @@ def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(wor
     other.note(plan={**PLAN, "request": "find cats"})
     other.close()
     assert worked.plan.request == "find cats" and worked.plan.steps == plan.steps
+    worked.note(plan=None)
+    with pytest.raises(LedgerError, match="has no plan yet"):
+        worked.plan  # noqa: B018
 
 
 # Other versions.
