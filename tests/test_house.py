@@ -35,27 +35,21 @@ def test_importing_tools_is_light() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["tools", "tools.registry", "agents.session", "agents.planner", "backbone.planner", "superlink.cli", "ui.page"],
-)
-def test_nothing_reaches_the_network_at_import(module: str) -> None:
-    done = run_python(
-        "import socket\n"
-        "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
-        "socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse\n"
-        f"import {module}; print('quiet')"
-    )
-    assert done.stdout.strip().endswith("quiet"), done.stdout + done.stderr
+QUIET = """
+import socket, sys
+def refuse(*a, **k): raise SystemExit(f'network: {a}')
+socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse
+"""
+
+
+def test_nothing_reaches_the_network_at_import() -> None:
+    modules = ["tools", "tools.registry", "agents.session", "agents.planner", "backbone.planner", "superlink.cli", "ui.page"]
+    done = run_python(QUIET + "".join(f"print({name!r}); import {name}\n" for name in modules) + "print('quiet')")
+    assert done.stdout.split() == [*modules, "quiet"], done.stdout + done.stderr
 
 
 def test_nothing_reaches_the_network_at_start() -> None:
-    done = run_python(
-        "import socket\n"
-        "def refuse(*a, **k): raise SystemExit(f'network: {a}')\n"
-        "socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_connection = refuse\n"
-        "from superlink.cli import main; main(['tools']); main(['models', 'list']); print('quiet')"
-    )
+    done = run_python(QUIET + "from superlink.cli import main; main(['tools']); main(['models', 'list']); print('quiet')")
     assert done.stdout.strip().endswith("quiet"), done.stdout + done.stderr
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -152,8 +153,6 @@ def test_validation_never_sees_training(layout: Layout) -> None:
 
 
 def _words(text: str) -> frozenset[str]:
-    import re
-
     return frozenset(re.findall(r"[a-z']+", text.lower()))
 
 
@@ -161,21 +160,34 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> float:
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
-def test_no_test_request_is_in_training(shared: Path) -> None:
-    """Nothing that is trained on is worded like the requests that the planner is judged by."""
-    judged = [json.loads(line)["request"] for line in (shared / "planning" / "dev.jsonl").read_text().splitlines()]
-    benchmarks = Path(__file__).parents[2] / "benchmarks"
-    for name in ("requests.jsonl", "unseen_requests.jsonl"):
-        judged += [json.loads(line)["request"] for line in (benchmarks / name).read_text().splitlines()]
-    import re
+@pytest.fixture(scope="module")
+def trained_on() -> dict[frozenset[str], str]:
+    """What is trained on, as plain text, by its words."""
+    written = [p.request for p in requests()] + [asked for tool in made_up_tools() for asked in tool.asks]
+    plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in written]
+    return {_words(text): text for text in plain}
 
-    plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in
-             [p.request for p in requests()] + [a for tool in made_up_tools() for a in tool.asks]]  # fmt: skip
-    trained = [(text, _words(text)) for text in plain]
-    close = [
-        (request, text)
-        for request in judged
-        for text, words in trained
-        if len(_words(request)) > 3 and _alike(_words(request), words) >= 0.76
-    ]
-    assert not close
+
+def close_to(judged: Path, trained: dict[frozenset[str], str]) -> list[tuple[str, str]]:
+    """The requests of a test set that are worded like something that is trained on."""
+    asked = {request: _words(request) for request in (json.loads(line)["request"] for line in judged.read_text().splitlines())}
+    assert asked
+    return [(request, text) for request, said in asked.items() if len(said) > 3
+            for words, text in trained.items() if _alike(said, words) >= 0.76]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["requests.jsonl", "unseen_requests.jsonl"])
+def test_no_request_of_a_benchmark_is_in_training(name: str, trained_on: dict[frozenset[str], str]) -> None:
+    """Nothing that is trained on is worded like the requests that the planner is judged by."""
+    assert not close_to(Path(__file__).parents[2] / "benchmarks" / name, trained_on)
+
+
+def test_no_test_request_is_in_training(shared: Path, trained_on: dict[frozenset[str], str]) -> None:
+    assert not close_to(shared / "planning" / "dev.jsonl", trained_on)
+
+
+def test_what_is_worded_alike_is_found(tmp_path: Path, trained_on: dict[frozenset[str], str]) -> None:
+    (tmp_path / "judged.jsonl").write_text(json.dumps({"request": "Please count all of the dogs in this picture"}))
+    likeness = {_words("count all of the dogs in this picture"): "count all of the [dogs] in this picture", _words("no"): "no"}
+    assert [text for _, text in close_to(tmp_path / "judged.jsonl", likeness)] == ["count all of the [dogs] in this picture"]
+    assert all("[" not in text for text in trained_on.values())

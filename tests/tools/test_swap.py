@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Collection
 from contextlib import suppress
@@ -61,17 +62,33 @@ def killed(folder: Path, at: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def kill_at_every_moment(place: Path, exchange: bool) -> None:
+    """Leave a folder for each moment, as a kill left it, and as the last one that of a child that came to its end."""
+    with pytest.MonkeyPatch.context() as patch:
+        without_what_is_not_tested(patch, exchange)
+        for at in range(1000):
+            folder = place / str(at) / "out"
+            fill(folder, OLD | MINE)
+            if not killed(folder, at):
+                break
+
+
+def without_what_is_not_tested(patch: pytest.MonkeyPatch, exchange: bool) -> None:
+    patch.setattr(swap, "flush_tree", lambda folder: None)  # a kill takes nothing from the system's memory
+    if not exchange:  # as on a disk that cannot
+        patch.setattr(swap, "_exchange", lambda one, other: False)
+
+
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool) -> None:
-    monkeypatch.setattr(swap, "flush_tree", lambda folder: None)  # a kill takes nothing from the system's memory
-    if not exchange:  # as on a disk that cannot
-        monkeypatch.setattr(swap, "_exchange", lambda one, other: False)
+    # The children are forked from a small process: each takes a copy of the memory's map, which is large here.
+    code = f"from tests.tools.test_swap import *; kill_at_every_moment(Path(sys.argv[1]), {exchange})"
+    subprocess.run([sys.executable, "-c", code, tmp_path], cwd=Path(__file__).parents[2], check=True)
+    without_what_is_not_tested(monkeypatch, exchange)
+    *moments, last = [tmp_path / str(at) / "out" for at in range(len(os.listdir(tmp_path)))]
+    assert content(last) == NEW | MINE
     seen: list[dict[str, str]] = []
-    for at in range(1000):
-        folder = tmp_path / str(at) / "out"
-        fill(folder, OLD | MINE)
-        if not killed(folder, at):
-            break
+    for folder in moments:
         if exchange:
             assert content(folder) in (OLD | MINE, NEW | MINE)
         with suppress(KeyError), replaced_folder(folder, ours):  # the next run, which fails
@@ -80,7 +97,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, monkeypa
         assert os.listdir(folder.parent) == ["out"]
         replace(folder)
         assert content(folder) == NEW | MINE and os.listdir(folder.parent) == ["out"]
-    assert at > 30 and all(found in (OLD | MINE, NEW | MINE) for found in seen)
+    assert len(seen) > 30 and all(found in (OLD | MINE, NEW | MINE) for found in seen)
     assert OLD | MINE in seen and NEW | MINE in seen
 
 
