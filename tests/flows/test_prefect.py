@@ -71,9 +71,8 @@ def test_the_command_is_recorded(place: Place, every_minute: UUID, run: Run, pic
 
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 
-    (recorded,) = [one for one in place.client.read_flow_runs() if one.deployment_id is None]
-    assert recorded.state is not None and recorded.state.name == "Completed"
-    assert recorded.name == f"darken the bright parts → {out}"
+    (recorded,) = [one for one in place.client.read_flow_runs() if one.name == f"darken the bright parts → {out}"]
+    assert recorded.deployment_id is None and recorded.state is not None and recorded.state.name == "Completed"
     only = FlowRunFilter(id=FlowRunFilterId(any_=[recorded.id]))
     tasks = until(lambda: len(found := place.client.read_task_runs(flow_run_filter=only)) == 4 and found, "four shards")
     assert sorted(one.name for one in tasks) == ["shard 1", "shard 2", "shard 3", "shard 4"]
@@ -129,16 +128,17 @@ def test_cancelled_in_the_dashboard(place: Place, every_minute: UUID, tmp_path: 
 
     pictures = make(tmp_path / "pictures", 40)
     deployment = place.schedule("cancelled", FADE, pictures)
+    before = len(place.calls("fade"))
     run = place.begin(deployment)
-    until(lambda: len(place.calls("fade")) >= 2, "work")
+    until(lambda: len(place.calls("fade")) >= before + 2, "work")
     place.client.set_flow_run_state(run, Cancelling())  # as the dashboard's button does
     state = place.end(run)
     assert state.is_cancelled() and state.name == "Cancelled" and "goes on from there" in state.message
-    assert len(place.calls("fade")) < 40
+    assert len(place.calls("fade")) < before + 40
     # The next one goes on from there: nothing is done twice, and the model is still loaded.
     assert place.end(place.begin(deployment)).is_completed()
-    assert len(place.calls("fade")) == 40
-    assert place.calls("load") == [str(place.serving and place.serving.pid)]
+    assert len(place.calls("fade")) == before + 40
+    assert place.calls("load").count(str(place.serving and place.serving.pid)) == 1
 
 
 def test_killed_with_the_worker(place: Place, every_minute: UUID, tmp_path: Path) -> None:

@@ -174,11 +174,18 @@ def test_the_overlay_marks_what_is_there_and_nothing_else() -> None:
     assert (shown == picture.pixels).all(2)[~near].all()
 
 
-@pytest.mark.parametrize("asked", [["--n", "2"], ["--sheet", "sheet.txt"], ["--n", "0", "--sheet", "sheet.png"]])
+@pytest.mark.parametrize("asked", [["--n", "2"], ["--sheet", "sheet.txt"]])
 def test_what_cannot_be_written_is_refused(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["world", *asked]) == 1
     assert "--" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_no_pictures_at_all_are_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        main(["world", "--n", "0", "--sheet", "sheet.png"])
+    assert "--n: give a whole number of at least 1" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_missing_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
