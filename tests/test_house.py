@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from superlink.packages import PACKAGES
+from tests.waiting import WAIT
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = (*PACKAGES, "superlink")
 
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=WAIT)
 
 
 def test_imports_run_downward() -> None:
-    done = subprocess.run(["lint-imports"], capture_output=True, text=True, cwd=ROOT, timeout=120,
+    done = subprocess.run(["lint-imports"], capture_output=True, text=True, cwd=ROOT, timeout=WAIT,
                           env={"PATH": str(Path(sys.executable).parent)})  # fmt: skip
     assert done.returncode == 0, done.stdout
 

@@ -13,6 +13,7 @@ from agents.plan import ABOVE, Plan, PlanInvalid
 from agents.policy import Policy
 from agents.session import Session, SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tests.waiting import WAIT
 from tools import Store, Text, tool
 from tools.errors import SuperlinkError, ValueInvalid
 
@@ -226,7 +227,7 @@ def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
 
 
 def test_ready_steps_run_side_by_side(opened: Open) -> None:
-    barrier = threading.Barrier(3, timeout=20)
+    barrier = threading.Barrier(3, timeout=WAIT)
 
     @tool
     def meet(text: Text) -> Text:

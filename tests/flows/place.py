@@ -6,30 +6,18 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from base64 import b64encode
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from superlink.cli import main
 from tests.flows.conftest import TOOLS
+from tests.waiting import WAIT, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = str(Path(__file__).with_name("slow.py"))
 FADE = {"request": "fade it", "outputs": ["$s1"], "steps": [{"id": "s1", "tool": "fade", "args": {"image": "$image"}}]}
-WAIT = 300  # seconds for what comes in a few, or once a minute
-
-
-def until(holds: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + WAIT
-    while time.monotonic() < end:
-        found = holds()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what}: not after {WAIT} s")
 
 
 def bare() -> dict[str, str]:

@@ -23,7 +23,8 @@ from flows.server import server
 from flows.shard import RunStopped
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, TOOLS, Run, make
-from tests.flows.place import FADE, ROOT, SLOW, WAIT, Place, bare, until
+from tests.flows.place import FADE, ROOT, SLOW, Place, bare
+from tests.waiting import WAIT, until
 from tools.errors import StoreError, SuperlinkError
 
 

@@ -35,7 +35,7 @@ def awake(text: Text, how: Literal["python", "native", "locked"]) -> Text:
     sleep = {"python": time.sleep, "native": ctypes.CDLL(None).sleep, "locked": ctypes.PyDLL(None).sleep}
     if not (folder() / "awake").exists():
         (folder() / "asleep").touch()
-        sleep[how](60)
+        sleep[how](600)
     return Text(f"{text.text} awake")
 
 

@@ -12,6 +12,7 @@ from PIL import Image as Pil
 from PIL import ImageDraw, ImageFont
 
 from superlink.cli import _parser, main
+from tests.waiting import WAIT
 from tools import weights
 from tools.errors import WeightsMissing
 from tools.resident import evict_idle
@@ -70,7 +71,7 @@ def sign(folder: Path, words: str = "OPEN DAILY") -> Path:
 
 def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "superlink", "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-X", "importtime", "-m", "superlink", "--help"], capture_output=True, text=True, timeout=WAIT
     )
     assert done.returncode == 0 and "superlink run" in done.stdout
     assert not {"numpy", "pydantic", "torch", "rich"} & {

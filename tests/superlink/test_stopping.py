@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from superlink.cli import main
+from tests.waiting import until
 
 OWN = Path(__file__).with_name("own_tools.py")
 KEPT = "What is finished is kept; give the same command again to go on"
@@ -31,8 +31,7 @@ def command(folder: Path, how: str) -> list[str]:
 
 def asleep(folder: Path) -> None:
     """Wait until the second step is at work."""
-    while not (folder / "asleep").exists():
-        time.sleep(0.02)
+    until((folder / "asleep").exists, "the second step")
 
 
 def goes_on(folder: Path, given: list[str]) -> None:
@@ -63,6 +62,6 @@ def test_a_process_ends_whatever_its_tool_does(how: str, status: int, tmp_path: 
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
         asleep(tmp_path)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)  # the tool would take a minute
+        _, told = process.communicate(timeout=300)  # the tool would take ten minutes
     assert process.returncode == status and KEPT in told
     goes_on(tmp_path, given)

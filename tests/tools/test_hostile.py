@@ -12,6 +12,7 @@ import pytest
 
 from agents.plan import Plan, PlanInvalid
 from tests.tools import hostile
+from tests.waiting import WAIT
 from tools import Audio, Image, MediaError, SuperlinkError, Video, open_file
 from tools.errors import SettingsInvalid
 from tools.settings import settings
@@ -65,7 +66,7 @@ def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Pa
     files = sorted(folder.iterdir())
     assert len(files) >= 100
     done = subprocess.run([sys.executable, "-c", _USE], input="\0".join(map(str, files)), capture_output=True, text=True,
-                          timeout=300, cwd=Path(__file__).parents[2], env={**os.environ, "SUPERLINK_HOME": str(tmp_path)})
+                          timeout=WAIT, cwd=Path(__file__).parents[2], env={**os.environ, "SUPERLINK_HOME": str(tmp_path)})
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout)
     for kind, told in seen["told"].items():
@@ -83,7 +84,7 @@ def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Pa
 def test_the_command_names_each_file_and_goes_on(folder: Path, tmp_path: Path) -> None:
     names = ["pipe.jpg", "zero.png", "claims.flac", "vast.txt", "huge.png", "folder.mp4", "gap.mkv", "no\nline.png"]
     done = subprocess.run([sys.executable, "-m", "superlink", "run", "read the text", *(str(folder / name) for name in names)],
-                          capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=WAIT, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL,
                           env={**os.environ, "SUPERLINK_HOME": str(tmp_path / "home")})  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode == 1

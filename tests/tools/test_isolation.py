@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.tools.isolated import act, invert, linger, sleep
+from tests.waiting import WAIT, until
 from tools import Image, Number, Store, Text, ToolError, isolation, tool
 from tools.abandon import Stopped, abandonable
 from tools.errors import DeclarationInvalid, OutOfMemory, SuperlinkError, ToolCrashed
@@ -119,8 +120,7 @@ def test_a_call_that_is_left_ends_with_all_it_started(tmp_path: Path) -> None:
     note, stop = tmp_path / "pids", threading.Event()
 
     def wait() -> None:
-        while not (note.exists() and len(note.read_text().split()) == 2):
-            time.sleep(0.02)
+        until(lambda: note.exists() and len(note.read_text().split()) == 2, "the tool and its program")
         stop.set()
 
     threading.Thread(target=wait, daemon=True).start()
@@ -141,13 +141,10 @@ def test_it_ends_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
         "os.kill(os.getpid(), 9)\n"
     )
     ours = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-    for _ in range(400):
-        if note.exists() and len(note.read_text().split()) == 2:
-            break
-        time.sleep(0.05)
+    until(lambda: note.exists() and len(note.read_text().split()) == 2, "the tool and its program")
     assert ours.stdin
     ours.stdin.close()
-    assert ours.wait(20) == -9
+    assert ours.wait(WAIT) == -9
     assert all(gone(int(pid)) for pid in note.read_text().split())
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import WAIT
 from tools.resident import Resident, evict_idle, in_use, loaded, resident
 from tools.settings import settings
 
@@ -106,7 +107,7 @@ def test_a_model_larger_than_the_budget_is_loaded_alone() -> None:
 
 
 def test_models_that_load_at_the_same_time_share_the_budget() -> None:
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=WAIT)
 
     @resident(bytes=60, device="cpu")
     def slow(name: str) -> str:

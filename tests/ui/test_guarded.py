@@ -19,6 +19,7 @@ import uvicorn
 
 from agents.graph import close_saver, open_saver
 from tests.ui.serve import Rules, shout
+from tests.waiting import WAIT
 from tools.store import Store
 from ui.page import USER, build
 from ui.server import application
@@ -63,7 +64,7 @@ def page(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def visitor(page: str) -> Iterator["Visitor"]:
-    with httpx.Client(base_url=page, timeout=30) as client:
+    with httpx.Client(base_url=page, timeout=WAIT) as client:
         yield Visitor(client)
 
 
@@ -157,7 +158,7 @@ def test_files_and_sessions_are_for_their_owner_alone(page: str, visitor: Visito
     visitor.read()
     results = [str(path) for path in (folder / "page" / "results").rglob("*") if path.is_file()]
     assert results
-    with httpx.Client(base_url=page, timeout=30) as client:
+    with httpx.Client(base_url=page, timeout=WAIT) as client:
         other = Visitor(client)
         for path in (file, *results):
             for way in (path, f"{folder}/page/samples/../{Path(path).relative_to(folder / 'page')}"):
@@ -226,7 +227,7 @@ def test_the_given_host_is_answered(visitor: Visitor) -> None:
 
 def test_with_a_password_nothing_is_there_before_it(tmp_path: Path) -> None:
     gradio_client = pytest.importorskip("gradio_client")
-    with _served(tmp_path, PASSWORD) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with _served(tmp_path, PASSWORD) as address, httpx.Client(base_url=address, timeout=WAIT) as client:
         assert '"auth_required":true' in client.get("/").text
         for method, path in (("GET", "/config"), ("GET", f"{API}/info"), ("POST", f"{API}/upload"), ("POST", f"{API}/run/predict")):
             assert client.request(method, path, json={"data": [], "fn_index": 0} if method == "POST" else None).status_code == 401

@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ pytest.importorskip("gradio")
 
 from agents.planner import BackbonePlanner
 from tests.ui.serve import Rules
+from tests.waiting import WAIT, until
 from tools import Text
 from tools.errors import MediaError, SettingsInvalid
 from tools.registry import load
@@ -82,19 +82,17 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + 120
-        while "superlink is at" not in log.read_text():
-            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+        until(lambda: "superlink is at" in log.read_text() or child.poll() is not None, "the page")
+        assert child.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/gradio_api/heartbeat/open"):  # as a page that is still shown
             child.terminate()
-            child.wait(20)
+            child.wait(WAIT)
         told = log.read_text()
         assert "Traceback" not in told and "ERROR" not in told
     finally:
         child.kill()
-        child.wait(20)
+        child.wait(WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +105,8 @@ def visited(address: str) -> Iterator[tuple["Page", list[str]]]:
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.set_default_timeout(90_000)
-        sync.expect.set_options(timeout=90_000)
+        page.set_default_timeout(WAIT * 1000)
+        sync.expect.set_options(timeout=WAIT * 1000)
         asked: list[str] = []
         complaints: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

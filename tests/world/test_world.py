@@ -23,6 +23,7 @@ from backbone.world.questions import questions, referring
 from backbone.world.specs import spec
 from backbone.world.splits import HELD_COUNT, SPLITS, held_colour, rng_for
 from superlink.cli import main
+from tests.waiting import WAIT
 
 SIZE = 96
 
@@ -71,7 +72,7 @@ def test_a_figure_has_its_left_on_its_left() -> None:
 
 def test_the_same_seed_is_the_same_picture_in_another_process() -> None:
     code = "from backbone.world import *; print(*(compose(s, 'test').digest() + render(compose(s, 'test'), 96).digest() for s in range(3)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT).stdout.split()
     assert told == [compose(s, "test").digest() + render(compose(s, "test"), SIZE).digest() for s in range(3)]
 
 
