@@ -115,13 +115,12 @@ def test_words_leave_no_trace(size, how):
     assert after.std() < 0.35 * before.std()
 
 
-@pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("size", [24, 72])
-def test_a_reader_reads_nothing(size, how, read):
+def test_a_reader_reads_nothing(size, read):
     image = written("SECRET 4713", size)
     assert read(image) == "SECRET4713"
-    left = read(redact(image, words_box(image), how))
-    assert not set(left) & set("SECRET4713")
+    left = {how: read(redact(image, words_box(image), how)) for how in WAYS}
+    assert not {how: text for how, text in left.items() if set(text) & set("SECRET4713")}
 
 
 @pytest.mark.parametrize("how", WAYS)
