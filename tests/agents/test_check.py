@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from agents.check import MAX_STEPS, check, examined
-from agents.plan import Plan, Step
+from agents.plan import ABOVE, Plan, Step
 from tests.agents.fakes import TOOLS, plan
+from tools import Detections, tool
 
 DETECT = ("detect", {"image": "$image", "labels": ["dog"]})
 IMAGE = {"image": "Image"}
@@ -144,3 +145,68 @@ def test_a_tool_that_gives_the_kind_it_was_given() -> None:
     assert problems == [] and wired.steps[2].args == {"audio": "$s2"} and wired.outputs == ("$s2", "$s3")
     problems = examined(Plan.load({"steps": steps}), load(), {"image": "Image"})[1]
     assert [problem.step for problem in problems] == ["s3"]  # a blurred picture has no sound
+
+
+def test_names_that_are_taken_are_told_of_a_plan_that_was_filled_in() -> None:
+    read = plan(("read", {}))
+    assert examined(read, TOOLS, IMAGE)[1] == []
+    (problem,) = examined(read, TOOLS, IMAGE, taken=("s1",))[1]
+    assert "earlier value has this name" in problem.message
+
+
+def test_a_fault_names_its_argument_and_what_could_stand_there() -> None:
+    def told(*calls: tuple[str, dict[str, Any]], values: dict[str, str] = IMAGE) -> tuple[str, str]:
+        (problem,) = check(plan(*calls), TOOLS, values)
+        return problem.argument, problem.hint
+
+    argument, hint = told(("read", {"image": ["$image", "$song"]}), values={**IMAGE, "song": "Audio"})
+    assert argument == "image" and hint
+    assert told(("count", {"regions": "$image"})) == ("regions", "Put a step before it that gives it (detect, segment)")
+    assert told(("pose", {"image": "$image", "regions": ABOVE})) == (
+        "regions", "Put a step before it that gives it (detect, segment)")  # fmt: skip
+    values = {**IMAGE, "s0": "Detections"}
+    assert told(("count", {}), values=values) == ("regions", "Take $s0")  # what is there is nearer than what could be made
+    assert told(("read", {}), values={}) == ("image", "Attach one, or put a step before it that gives it (blur, crop, collage)")
+    many = dict.fromkeys(("one", "two", "three", "four"), "Image")
+    assert told(("read", {}), values=many) == ("image", "Take $two or $three or $four")
+    assert told(("detect", {"image": "$image", "labels": 3})) == ("labels", "")
+
+
+def test_hints_name_no_more_than_four_tools() -> None:
+    def maker(name: str) -> Any:
+        def make() -> Detections:
+            """Make detections."""
+            return Detections.empty((1, 1))
+
+        make.__name__ = name
+        return tool(make)
+
+    made = {name: maker(name) for name in ("a", "b", "c", "d", "e")}
+    (problem,) = check(plan(("count", {})), {"count": TOOLS["count"], **made}, {})
+    assert "(a, b, c, d)" in problem.hint
+
+
+def test_steps_that_only_use_a_circle_are_not_in_it() -> None:
+    found = check(plan(("shout", {"text": "$s2"}), ("shout", {"text": "$s1"}), ("shout", {"text": "$s4"}), ("shout", {"text": "hello"})),
+                  TOOLS, {})  # fmt: skip
+    assert [(problem.step, "wait for each other" in problem.message) for problem in found] == [("s1", True), ("s3", False)]
+    assert "$s4 comes later" in found[1].message
+    outside = check(plan(("shout", {"text": "$s2"}), ("shout", {"text": "$s3"}), ("shout", {"text": "$s2"})), TOOLS, {})
+    assert "$s2 comes later" in outside[0].message and "wait for each other" in outside[1].message
+
+
+def test_a_reference_anywhere_within_a_plain_argument_is_told() -> None:
+    for value in ({"a": "$image"}, [["$image"]], {"a": [{"b": "$image"}]}):
+        (problem,) = problems(("ask", {"image": "$image", "question": value}))
+        assert "written out, it cannot take the value $image" in problem
+
+
+def test_long_values_are_cut_in_what_is_told() -> None:
+    (fits,) = problems(("detect", {"image": "$image", "labels": "x" * 58}))
+    assert f"not '{'x' * 58}'" in fits
+    (cut,) = problems(("detect", {"image": "$image", "labels": "x" * 59}))
+    assert cut.endswith(f"not '{'x' * 56}…")
+
+
+def test_an_output_without_its_dollar_is_found() -> None:
+    assert "Did you mean $image?" in problems(outputs=["image"])[0] and "Did you mean $image?" in problems(outputs=["$$image"])[0]
