@@ -1,0 +1,290 @@
+"""One walk, token by token: what may come next, and what has come of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from backbone.cards import Card
+from backbone.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Vocabulary, Walk, _byte_alphabet, _utf8
+from backbone.layout import ABOVE, Layout
+
+BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+
+
+def stand_ins(text: str) -> str:
+    """Text as byte-level vocabularies write it, after the tokenizers' own code."""
+    return "".join(piece for piece, _ in BYTES.pre_tokenize_str(text))
+
+
+def card(name: str, gives: str = "Number", needs: Sequence[str] = (), above: Sequence[str] = (), params: dict[str, Any] | None = None,
+         required: Sequence[str] = (), one_of: Sequence[str] = (), follows: str = "") -> Card:  # fmt: skip
+    inputs = {kind.lower(): {"kinds": [kind], "many": False, "optional": kind in above, "literal": False} for kind in (*needs, *above)}
+    return {"name": name, "doc": "Do it.", "inputs": inputs, "params": params or {}, "required": list(required), "one_of": list(one_of),
+            "returns": {"kind": gives, "many": False, **({"follows": follows} if follows else {})}, "examples": []}  # fmt: skip
+
+
+class Writer:
+    """Walks over some cards, written as text."""
+
+    def __init__(self, layout: Layout, vocabulary: Vocabulary, *cards: Card) -> None:
+        self.layout, self.grammar = layout, Grammar(layout, vocabulary, cards)
+
+    def ids(self, written: str) -> list[int]:
+        """Token ids: a name ending in "(" begins a call, ";" closes a value, "," begins the next item, "." ends the plan."""
+        marks = {";": [self.layout.sep], ",": [self.layout.item], ".": [self.layout.end]}
+        if written.endswith("("):
+            return self.layout.head(written[:-1])
+        return marks.get(written) or self.layout.text(written)
+
+    def write(self, walk: Walk, *written: str) -> Walk:
+        for each in written:
+            for token in self.ids(each):
+                walk.push(token)
+        return walk
+
+    def can(self, walk: Walk, *written: str) -> bool:
+        """Whether it may go on like this; it does not."""
+        try:
+            self.write(walk.fork(), *written)
+        except ValueError:
+            return False
+        return True
+
+    def offered(self, walk: Walk) -> set[str]:
+        """Names of the tools that may be called next."""
+        return {name for name in self.grammar.cards if self.can(walk, f"{name}(")}
+
+
+@pytest.fixture
+def writer(layout: Layout, vocabulary: Vocabulary) -> Any:
+    return lambda *cards: Writer(layout, vocabulary, *cards)
+
+
+# Values at hand.
+
+
+def test_what_a_call_gives_is_at_hand_for_the_next_and_not_for_itself(writer: Any) -> None:
+    made = writer(card("count_it", "Number", ["Image"], above=["Number"], params={"note": {"type": "string"}}),
+                  card("say_it", "Audio", ["Number"]), card("both_of", "Text", ["Image", "Number"]), card("hear_it", "Text", ["Audio"]))  # fmt: skip
+    walk = made.grammar.walk(["Image"], typed=True)
+    assert made.offered(walk) == {"count_it"} and walk.have == {"Image"}
+    made.write(walk, "count_it(")
+    assert made.offered(walk) == {"count_it", "say_it", "both_of"}  # once this call is done, there is a number
+    assert not made.can(walk, " number=")  # its own is none that it can take
+    made.write(walk, " note=", " dear", ";")
+    assert not made.can(walk, " number=") and walk.have == {"Image"}
+    assert made.offered(walk) == {"count_it", "say_it", "both_of"}
+    made.write(walk, "count_it(")
+    assert walk.have == {"Image", "Number"} and made.can(walk, " number=", " above", ";")
+    made.write(walk, "say_it(")
+    assert walk.have == {"Image", "Number"} and made.offered(walk) == {"count_it", "say_it", "both_of", "hear_it"}
+
+
+def test_a_tool_that_gives_the_kind_it_was_given(writer: Any) -> None:
+    blur: Card = card("blur_it", "Image", ["Image"], follows="image")
+    blur["inputs"]["image"]["kinds"] = ["Image", "Video"]
+    made = writer(blur, card("see_it", needs=["Image"]), card("play_it", needs=["Video"]), card("hear_it", needs=["Audio"]))
+    for have, kinds in ((["Video"], {"blur_it", "play_it"}), (["Image"], {"blur_it", "see_it"}),
+                        (["Video", "Audio"], {"blur_it", "play_it", "hear_it"})):  # fmt: skip
+        walk = made.grammar.walk(have, typed=True)
+        assert made.offered(made.write(walk, "blur_it(")) == kinds
+        assert made.offered(made.write(walk, "blur_it(")) == kinds and walk.have == set(have)
+
+
+def test_where_a_plan_often_begins(writer: Any) -> None:
+    made = writer(card("dream", "Image"), card("hear_it", needs=["Audio"]), card("see_it", needs=["Image"]), card("look_at", needs=["Image"]))
+    assert made.grammar.walk(["Image"]).wireable() == "see_it" and made.grammar.walk(["Audio"]).wireable() == "hear_it"
+    assert made.grammar.walk([]).wireable() == "dream"
+    assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).wireable() is None
+
+
+# Forks.
+
+
+def test_neither_of_a_fork_sees_where_the_other_goes(writer: Any) -> None:
+    tags = {"type": "array", "items": {"type": "string"}}
+    modes = {"type": "array", "items": {"enum": ["soft", "hard"]}}
+    made = writer(card("find_it", params={"tags": tags, "modes": modes}), card("make_it", "Image"), card("see_it", needs=["Image"]))
+    begun = ["find_it(", " tags=", " a", ",", " b"]
+    left = made.write(made.grammar.walk([], typed=True), *begun)
+    right = left.fork()
+    made.write(left, "x", ",", " c", ";")
+    assert right.calls == [{"tool": "find_it", "args": {}}] and right.text == made.ids(" b")
+    made.write(right, "y", ";")
+    assert left.calls == [{"tool": "find_it", "args": {"tags": ["a", "bx", "c"]}}]
+    assert right.calls == [{"tool": "find_it", "args": {"tags": ["a", "by"]}}]
+    made.write(left, " modes=", " soft", ",", " ha")
+    third = left.fork()
+    made.write(third, "rd", ";", "make_it(", "see_it(", ".")
+    assert third.done and not left.done and "modes" not in left.calls[0]["args"] and left.have == set()
+    assert [call["tool"] for call in third.calls] == ["find_it", "make_it", "see_it"]
+    made.write(left, "rd", ";", ".")
+    assert left.calls == [{"tool": "find_it", "args": {"tags": ["a", "bx", "c"], "modes": ["soft", "hard"]}}]
+    assert third.calls[0] == left.calls[0] and len(left.calls) == 1
+
+
+# What has to be written.
+
+
+def test_one_of_the_choices_comes_before_the_end(writer: Any) -> None:
+    text = {"type": "string"}
+    made = writer(card("seek", above=["Poses", "Video"], params={"words": text, "note": text}, one_of=["poses", "video", "words"]))
+    walk = made.write(made.grammar.walk(["Poses"]), "seek(")
+    assert not made.can(walk, ".") and not made.can(walk, "seek(") and not made.can(walk, " video=")
+    assert not made.can(walk, " note=")  # it comes after the last of the choices
+    for first in ([" poses=", " above", ";"], [" words=", " x", ";"]):
+        ahead = made.write(walk.fork(), *first)
+        assert made.can(ahead, ".") and made.can(ahead, "seek(") and made.can(ahead, " note=")
+    assert not made.can(made.write(walk.fork(), " words=", " x", ";"), " poses=")  # the order is the card's
+    assert made.write(walk, " poses=", " above", ";", ".").calls == [{"tool": "seek", "args": {"poses": ABOVE}}]
+
+
+def test_required_arguments_come_first_and_text_may_be_had_from_above(writer: Any) -> None:
+    number = {"type": "integer"}
+    say = card("say_it", "Audio", params={"speed": number, "count": number}, required=["count"])
+    say["inputs"] = {"text": {"kinds": ["Text"], "many": False, "optional": False, "literal": True}}
+    made = writer(say)
+    walk = made.write(made.grammar.walk([]), "say_it(")
+    assert not made.can(walk, ".") and not made.can(walk, " count=") and not made.can(walk, " speed=")
+    made.write(walk, " text=", " hi", ";")
+    assert not made.can(walk, ".") and not made.can(walk, " speed=") and made.can(walk, " count=", " 3", ";", " speed=")
+    given = made.write(made.grammar.walk(["Text"]), "say_it(")
+    assert made.can(given, " count=", " 3", ";", ".")
+
+
+def test_a_plan_has_so_many_calls_at_most(writer: Any) -> None:
+    made = writer(card("dream", "Image"))
+    walk = made.grammar.walk([])
+    assert walk.done is False and walk.forced() is None
+    for _ in range(MAX_CALLS):
+        made.write(walk, "dream(")
+    assert made.offered(walk) == set() and walk.allowed() == [made.layout.end] and walk.forced() == made.layout.end
+    made.write(walk, ".")
+    assert walk.done is True and walk.allowed() == [] and walk.forced() is None and len(walk.calls) == MAX_CALLS
+
+
+# Values.
+
+
+def test_numbers_are_of_their_kind(writer: Any) -> None:
+    params = {"width": {"type": "integer"}, "scale": {"type": "number"}, "sizes": {"type": "array", "items": {"type": "integer"}}}
+    made = writer(card("fit_it", params=params))
+    walk = made.write(made.grammar.walk([]), "fit_it(", " width=")
+    for wrong in (["1"], [" x"], [" ", ";"], [" -", ";"], [" --1"], [" 1.5"], [" 1 2"], [" " + "1" * 13], [" 1", ","]):
+        assert not made.can(walk, *wrong), wrong
+    made.write(walk, " " + "1" * 12, ";", " scale=")
+    for wrong in ([" .5"], [" 1.", ";"], [" 1.2.3"], [" 1." + "1" * 7], [" 1e5"]):
+        assert not made.can(walk, *wrong), wrong
+    for right in ([" -1.5", ";"], [" 1." + "1" * 6, ";"], [" 0", ";"]):
+        assert made.can(walk, *right), right
+    made.write(walk, " 2", ";", " sizes=", " 3", ",", " -4", ";", ".")
+    args = walk.calls[0]["args"]
+    assert args == {"width": 111111111111, "scale": 2.0, "sizes": [3, -4]}
+    assert type(args["width"]) is int and type(args["scale"]) is float and type(args["sizes"][0]) is int
+
+
+def test_booleans_and_choices_are_those_that_there_are(writer: Any) -> None:
+    soft = {"enum": ["soft", "sharp"]}
+    made = writer(card("fit_it", params={"keep": {"type": "boolean"}, "how": soft, "all": {"type": "array", "items": soft}}))
+    walk = made.write(made.grammar.walk([]), "fit_it(", " keep=")
+    assert not made.can(walk, " True") and not made.can(walk, " yes") and not made.can(walk, " true", ",")
+    assert walk.text is None and not walk.listed
+    assert made.write(walk.fork(), " false", ";", ".").calls == [{"tool": "fit_it", "args": {"keep": False}}]
+    made.write(walk, " true", ";", " how=")
+    assert not made.can(walk, " soft", ",")
+    made.write(walk, " soft", ";", " all=")
+    assert walk.listed
+    for _ in range(MAX_ITEMS - 1):
+        made.write(walk, " sharp", ",")
+    assert not made.can(walk, " soft", ",")
+    made.write(walk, " soft", ";", ".")
+    assert walk.calls == [{"tool": "fit_it", "args": {"keep": True, "how": "soft", "all": ["sharp"] * 15 + ["soft"]}}] and MAX_ITEMS == 16
+
+
+def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
+    made = writer(card("say_it", params={"text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}}))
+    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    assert walk.text == [] and not walk.listed and walk.forced() is None
+    assert not made.can(walk, "a") and not made.can(walk, " ", ";") and not made.can(walk, ";") and not made.can(walk, " a", ",")
+    made.write(walk, " ")
+    half, rest = made.ids("é")
+    walk.push(half)
+    assert not made.can(walk, ";") and not made.can(walk, "a")
+    walk.push(rest)
+    assert made.can(walk, ";") and walk.text == [*made.ids(" "), half, rest]
+    made.write(walk, ";", " texts=")
+    assert walk.listed and made.can(walk, " a", ",", " b", ";", ".") and walk.calls[0]["args"] == {"text": "é"}
+
+
+def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
+    made = writer(card("say_it", params={"text": {"type": "string"}}))
+    walk = made.write(made.grammar.walk([]), "say_it(", " text=", " " + "a" * (MAX_TEXT - 2))
+    ahead = walk.fork()
+    made.write(walk, "a")
+    allowed = walk.allowed()
+    assert isinstance(allowed, np.ndarray) and np.flatnonzero(allowed).tolist() == [made.layout.sep]
+    half, rest = made.ids("é")
+    ahead.push(half)  # a character that was begun is brought to its end
+    assert not made.can(ahead, ";") and not made.can(ahead, "a")
+    ahead.push(rest)
+    assert np.flatnonzero(ahead.allowed()).tolist() == [made.layout.sep]
+
+
+# The vocabulary.
+
+
+@pytest.mark.parametrize(("raw", "state"), [
+    (b"", "whole"), (b"a", "whole"), ("é".encode(), "whole"), ("🎈".encode(), "whole"), (b"\xc3", "open"), (b"a\xf0\x9f", "open"),
+    (b"\xed", "open"), (b"\xed\x80", "open"), (b"\xed\x9f", "open"), (b"\xed\xa0", "broken"), (b"\xed\xbf", "broken"),
+    (b"\xe2\xa0", "open"), (b"\xff", "broken"), (b"\xa9", "broken"), (b"a\xa9b", "broken"), (b"\xc3a", "broken"),
+])  # fmt: skip
+def test_bytes_are_whole_open_or_broken(raw: bytes, state: str) -> None:
+    assert _utf8(raw) == state
+
+
+def test_the_stand_ins_of_bytes_are_those_of_byte_level_vocabularies() -> None:
+    table = _byte_alphabet()
+    assert sorted(table) == list(range(256)) and set(table.values()) == set(pre_tokenizers.ByteLevel.alphabet())
+    for char in map(chr, [*range(0x800), *range(0x800, 0xD800, 0x400), *range(0xE000, 0x110000, 0x1000)]):
+        assert stand_ins(char) == "".join(table[byte] for byte in char.encode())
+
+
+def test_what_stands_in_a_vocabulary() -> None:
+    words = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    merged = {"é": "whole", " a": "whole", "12": "whole", " -": "whole", "1a": "whole", "\n\n": "", "a\x7f": ""}
+    words += [stand_ins(word) for word in merged]
+    broken = stand_ins(" ") + stand_ins("é")[1]  # a space, and the second half of a character
+    opened = stand_ins("a") + stand_ins("é")[0]
+    words += [broken, opened, "▁x"]
+    vocab = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    found = Vocabulary(Layout(tokenizer, len(words) + 2))  # with rows that stand for nothing
+
+    def at(word: str) -> int:
+        return vocab[word]
+
+    for word, state in merged.items():
+        number = at(stand_ins(word))
+        assert found.bytes[number] == (word.encode() if state else b"")
+        assert (found.whole[number], found.opening[number]) == (bool(state), False) and number not in found.partial
+    assert found.bytes[at(broken)] == b" \xa9" and found.bytes[at(opened)] == b"a\xc3"
+    assert (found.whole[at(broken)], found.opening[at(broken)], found.whole[at(opened)], found.opening[at(opened)]) == (False, False, False, True)
+    assert {at(broken), at(opened), at(stand_ins("é")[0])} <= set(found.partial) and at(stand_ins("a")) not in found.partial
+    nothing = [0, at("▁x"), at(stand_ins("\n")), at(stand_ins("\x7f")), len(words), len(words) + 1]
+    for number in nothing:
+        assert found.bytes[number] == b"" and not (found.whole[number] or found.opening[number] or found.spaced[number])
+        assert number not in found.partial and number not in found.numeric
+    assert found.bytes[at(stand_ins(" "))] == b" " and found.bytes[at(stand_ins("~"))] == b"~"
+    assert [number for number in range(len(words)) if found.spaced[number]] == sorted(
+        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -")), at(broken)])  # fmt: skip
+    assert sorted(found.numeric) == sorted(at(stand_ins(word)) for word in [*"0123456789 -.", "12", " -"])
+    assert len(found.whole) == len(found.opening) == len(found.spaced) == len(words) + 2 + 23
+    # A text begins with a space, and with nothing broken after it.
+    layout = Layout(tokenizer, len(words) + 2)
+    made = Writer(layout, found, card("say_it", params={"text": {"type": "string"}}))
+    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    assert np.flatnonzero(walk.allowed()).tolist() == sorted([at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -"))])
