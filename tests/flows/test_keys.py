@@ -110,3 +110,56 @@ def test_the_signature_is_of_steps_tools_and_roles(home: Any, world: Callable[..
     assert missing != before
     world(detector="yolo")
     assert signature(plan, tools) == before
+
+
+def test_the_signature_is_of_every_argument_and_of_roles_whose_weights_are_missing(home: Any, world: Callable[..., None]) -> None:
+    tools = load([TOOLS])
+    lighter = {**DARKEN, "steps": [DARKEN["steps"][0], {**DARKEN["steps"][1], "args": {**DARKEN["steps"][1]["args"], "how": "grey"}}]}
+    assert signature(Plan.load(lighter), tools) != signature(Plan.load(DARKEN), tools)
+    world({}, detector="yolo")
+    missing = signature(Plan.load(DARKEN), tools)
+    world({}, detector="other")
+    assert signature(Plan.load(DARKEN), tools) != missing
+
+
+def test_finished_work_holds_the_seconds_the_tool_and_each_weight_once(home: Any, world: Callable[..., None]) -> None:
+    work = finished("base", "detect", [made_with("yolo"), made_with("other", "yolo"), REF], 2.5)
+    assert (work.base, work.tool, work.seconds) == ("base", "detect", 2.5)
+    assert json.loads(work.weights) == [{"id": name, "sha256": HASHES[name]} for name in ("other", "yolo")]
+    assert finished("base", "count", REF, 1.0)[3:5] == ("[]", "{}")
+
+
+def test_each_of_several_inputs_and_words_count(home: Any) -> None:
+    tools = load([TOOLS])
+    other = {**REF, "sha256": "ef" * 32}
+    base = base_key(tools["darken"], {"image": REF, "regions": other})
+    assert base_key(tools["darken"], {"image": other, "regions": REF}) != base
+    assert base_key(tools["darken"], {"image": REF, "regions": [other]}) != base
+    assert base_key(tools["darken"], {"image": REF, "regions": [other, other]}) != base_key(tools["darken"], {"image": REF, "regions": [other]})
+    assert base_key(tools["darken"], {"image": REF, "regions": None}) == base_key(tools["darken"], {"image": REF})
+    say = load()["speak"]
+    assert base_key(say, {"text": "hello"}) != base_key(say, {"text": "good bye"})
+
+
+def test_weights_are_read_once_and_missing_ones_hold_for_nothing(home: Any, world: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def verified_hash(name: str) -> str:
+        read.append(name)
+        return HASHES[name]
+
+    monkeypatch.setattr(keys, "verified_hash", verified_hash)
+    present = Present()
+    one, two = finished("base", "detect", made_with("yolo"), 1.0), finished("base 2", "detect", made_with("yolo", "other"), 1.0)
+    assert present.holds(one) and present.holds(one) and present.holds(two) and present.holds(two) and sorted(read) == ["other", "yolo"]
+    world({"yolo": HASHES["yolo"]}, detector="yolo")
+    assert Present().holds(one) and not Present().holds(two)  # one of the two is gone
+
+
+def test_keys_stay_the_same_from_one_release_to_the_next(home: Any, world: Callable[..., None]) -> None:
+    """Whoever changes one of these has every earlier run of everybody worked again."""
+    tools = load([TOOLS])
+    work = finished(base_key(tools["darken"], {"image": REF, "regions": REF}), "darken", made_with("yolo"), 1.0)
+    assert work.base == "4cd3eee8e544eda9b7f4fe59a4005a1ad045dec2af211aeb80722eca0f60b3d8"
+    assert work.key == "d75ae98d6bf556fb0aeb5316a445bd963078c30e48c2f133efcdd8ad281dbcb1"
+    assert signature(Plan.load(DARKEN), tools) == "67f5c4363dd45313e491de5cfa0a2ef8ac74419b89279c44df539a9302f724b1"
