@@ -148,6 +148,98 @@ def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(wor
         worked.plan  # noqa: B018
 
 
+# What is asked of it.
+
+
+def test_the_ledger_of_a_folder_where_no_run_has_been(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=f"no {FILE} in {tmp_path}") as told:
+        Ledger.existing(tmp_path)
+    assert told.value.hint and not list(tmp_path.iterdir())
+    Ledger(tmp_path / FILE).close()
+    ledger = Ledger.existing(tmp_path)
+    assert ledger.file == tmp_path / FILE
+    with pytest.raises(LedgerError, match="no plan yet") as told:
+        ledger.plan  # noqa: B018
+    assert told.value.hint and ledger.fact("plan") is None
+    ledger.close()
+
+
+def test_items_whose_values_are_damaged_are_worked_again(ledger: Ledger) -> None:
+    ledger.note(plan=PLAN, signature="sig")
+    ledger.take([item("b.jpg"), item("a.jpg"), item("c.jpg")])
+    ledger.settle([(number, "done", "", "") for number in (1, 2, 3)], "sig")
+    ledger.reopen({1: LedgerError("it is damaged", "run again"), 2: LedgerError("it is lost", "")})
+    assert list(ledger.reopened().items()) == [(2, ("a.jpg", "it is lost", "")), (1, ("b.jpg", "it is damaged", "run again"))]
+    assert ledger.pending("sig") == [2, 1] and ledger.counts() == {"done": 1, "left": 2}
+    ledger.settle([(1, "done", "", "")], "sig")
+    assert list(ledger.reopened()) == [2]
+
+
+def test_the_kinds_of_what_is_done(ledger: Ledger) -> None:
+    ledger.take([item(f"{n}.jpg") for n in range(5)])
+    ledger.opened({1: REF, 2: REF, 3: {**REF, "kind": "Video"}, 4: {**REF, "kind": "Audio"}, 5: REF})
+    ledger.settle([(1, "done", "", ""), (2, "done", "", ""), (3, "done", "", "")], "sig")
+    ledger.settle([(4, "done", "", "")], "before")
+    ledger.note(signature="sig")
+    raw_sql(ledger, "UPDATE items SET ref = '{' WHERE id = 2")
+    assert ledger.media_kinds() == {"Image", "Video"}
+
+
+def test_what_is_done_can_be_asked_of_some_items(ledger: Ledger) -> None:
+    ledger.note(plan=PLAN, signature="sig")
+    ledger.take([item(f"{n:03}.jpg") for n in range(300)])
+    ledger.opened(dict.fromkeys(range(1, 301), REF))
+    ledger.record([WORK], [StepRow(n, "s1", "finished", "key") for n in range(1, 300)])
+    ledger.settle([(n, "done", "", "") for n in range(1, 301) if n != 7], "sig")
+    found = list(ledger.done())
+    assert [entry.id for entry, _ in found] == [n for n in range(1, 301) if n != 7]
+    assert all(refs == {"s1": REF} for _, refs in found[:-1]) and found[-1][1] == {}  # of the last no step was noted
+    assert [entry.id for entry, _ in ledger.done([300, 7, 2])] == [2, 300] and list(ledger.done([])) == []
+    ledger.record([], [StepRow(2, "s9", "finished", "key")])  # of a plan before
+    assert next(ledger.done([2]))[1] == {"s1": REF}
+    assert [row[0].id for row in ledger.done([1])] == [1] and [entry.id for entry in ledger.entries([5, 3])] == [5, 3]
+
+
+def test_failures_come_in_order_of_name_as_many_as_are_asked_for(ledger: Ledger) -> None:
+    ledger.note(signature="sig")
+    ledger.take([item("c.jpg"), item("a.jpg"), item("b.jpg")])
+    ledger.opened({1: REF})
+    ledger.settle([(n, "failed", "it broke", "") for n in (1, 2, 3)], "sig")
+    assert [name for name, _, _ in ledger.failures()] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert [name for name, _, _ in ledger.failures(2)] == ["a.jpg", "b.jpg"]
+    assert raw_sql(ledger, "SELECT DISTINCT sha256 FROM items") == [(None,)]
+
+
+def test_a_scan_counts_and_keeps_where_things_were(ledger: Ledger, tmp_path: Path) -> None:
+    taken = ledger.take([item("a.jpg"), item("b.jpg")])
+    assert (taken.items, taken.new, taken.changed, taken.gone) == (2, 2, 0, 0)
+    taken = ledger.take([item("b.jpg", size=6), item("c.jpg"), item("d.jpg")], str(tmp_path))
+    assert (taken.items, taken.new, taken.changed, taken.gone) == (3, 2, 1, 1)
+    assert (ledger.fact("scan"), ledger.fact("root"), ledger.fact("out")) == (2, str(tmp_path), str(ledger.file.parent))
+    assert raw_sql(ledger, "SELECT name, scan, state FROM items ORDER BY name") == [
+        ("a.jpg", 1, "gone"), ("b.jpg", 2, "new"), ("c.jpg", 2, "new"), ("d.jpg", 2, "new")]  # fmt: skip
+    assert ledger.take([], "").gone == 3 and ledger.take([], "").gone == 0 and ledger.counts() == {"gone": 4}
+    assert ledger.pending("sig") == [] and ledger.fact("root") == ""
+
+
+def test_an_address_is_read_below_the_root(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.take([item("a.jpg", root=str(tmp_path))], str(tmp_path))
+    assert raw_sql(ledger, "SELECT address FROM items")[0] == (b"a.jpg",)
+
+
+def test_work_is_found_by_its_base_and_counts_what_it_takes(ledger: Ledger) -> None:
+    works = [WORK, WORK._replace(key="other", refs=[REF, REF]), WORK._replace(key="third", base="another", seconds=2.5)]
+    ledger.record(works, [StepRow(1, "s1", "failed", "base", "it broke", "mend it", 0.5)])
+    assert ledger.candidates(["base", "another", "none"]) == {"base": works[:2], "another": works[2:]} and ledger.candidates([]) == {}
+    assert raw_sql(ledger, "SELECT key, bytes FROM works ORDER BY key") == [("key", 5), ("other", 10), ("third", 5)]
+    assert raw_sql(ledger, "SELECT * FROM steps") == [(1, "s1", "failed", "base", "it broke", "mend it", 0.5)]
+    ledger.record([], [StepRow(1, "s1", "finished", "key")])
+    assert raw_sql(ledger, "SELECT * FROM steps") == [(1, "s1", "finished", "key", "", "", 0.0)]
+    ledger.take([item("a.jpg")])
+    ledger.opened({1: REF})
+    assert raw_sql(ledger, "SELECT sha256 FROM items")[0] == (SHA,) and ledger.entries([1])[0].ref == REF
+
+
 # Other versions.
 
 
@@ -334,3 +426,19 @@ def test_items_outside_of_the_common_folder_keep_their_address(ledger: Ledger, t
     assert ledger.fact("root") == "/x"
     assert [entry.address for entry in ledger.entries([1, 2, 3])] == ["/x/y/a.jpg", "/x/z/b.jpg", "s3://b/c.jpg"]
     assert ledger.take([Item("c", "s3://b/c.jpg", 1, "")]).changed == 0 and ledger.fact("root") == ""
+
+
+def test_only_whole_paths_are_where_they_were_moved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "before" / "photos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    ledger = Ledger(tmp_path / "before" / "out" / FILE)
+    (tmp_path / "before" / "out" / "before").mkdir()
+    assert ledger.moved(str(tmp_path / "before")) == str(tmp_path / "before")  # nothing was scanned yet
+    ledger.take([])
+    ledger.close()
+    os.rename(tmp_path / "before", tmp_path / "after")
+    ledger = Ledger(tmp_path / "after" / "out" / FILE)
+    assert ledger.moved("before/photos") == "before/photos" and ledger.moved("s3://bucket/photos") == "s3://bucket/photos"
+    assert ledger.moved(str(tmp_path / "before" / "photos")) == str(tmp_path / "after" / "photos")
+    assert ledger.moved(str(tmp_path / "before" / "gone")) == str(tmp_path / "before" / "gone")
+    ledger.close()

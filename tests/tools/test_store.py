@@ -1,6 +1,7 @@
 """The store: content-addressed, crash-proof, and distrustful."""
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from tools import Image, Store, Text, Video
 from tools.atomic import lock
 from tools.errors import StoreError, StoreUnusable
-from tools.store import Ref
+from tools.store import Provenance, Ref
 
 
 @pytest.mark.parametrize("remote", [False, True])
@@ -198,3 +199,83 @@ def test_an_opened_jpeg_is_not_encoded_again(tmp_path: Path) -> None:
     stored = store.path(ref)
     assert stored is not None and stored.read_bytes() == path.read_bytes()
     assert ref["media_type"] == "image/jpeg"
+
+
+def test_whether_its_folder_is_there(tmp_path: Path) -> None:
+    assert not Store(tmp_path / "new").exists() and Store(f"memory://{tmp_path.name}").exists()
+    Store(tmp_path / "new").check()
+    assert Store(tmp_path / "new").exists()
+
+
+def test_a_check_leaves_a_mark_as_it_is_and_nothing_else(tmp_path: Path) -> None:
+    Store(tmp_path).check()
+    mark = tmp_path / ".superlink-store"
+    mark.write_text("1 and more")
+    Store(tmp_path).check()
+    assert mark.read_text() == "1 and more" and [file for file in tmp_path.rglob("*") if file.is_file()] == [mark]
+
+
+def test_a_store_elsewhere_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Denied(Exception):
+        """As clients of buckets have."""
+
+    def deny(*_: object, **__: object) -> None:
+        raise Denied("403 Forbidden")
+
+    store = Store(f"memory://{tmp_path.name}")
+    monkeypatch.setattr(store._files, "pipe_file", deny)
+    with pytest.raises(StoreUnusable, match=f"^The store memory://{tmp_path.name} cannot be written: 403 Forbidden") as told:
+        store.check()
+    assert told.value.hint and isinstance(told.value.__cause__, Denied)
+
+
+def test_what_cannot_be_written_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.ETIMEDOUT, "Connection timed out")  # of a folder that another computer has
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StoreUnusable, match=f"^The store {tmp_path} cannot be written: Connection timed out") as told:
+        Store(tmp_path).put(Text("hello"))
+    assert str(tmp_path) in told.value.hint
+
+
+def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = Store(tmp_path).put(Text("hello"))
+    for wrong in ({**ref, "kind": None, "media_type": 3}, {**ref, "kind": "Secret"}, {**ref, "kind": "Image"}, {**ref, "sha256": "ab" * 32}):
+        with pytest.raises(StoreError) as told:
+            Store(tmp_path).get(wrong)  # type: ignore[arg-type]
+        assert told.value.hint
+    with pytest.raises(StoreError, match="no kind and no media_type"):
+        Store(tmp_path).get({**ref, "kind": None, "media_type": 3})  # type: ignore[typeddict-item]
+
+    def fail(self: Store, place: str) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Store, "_hash", fail)
+    with pytest.raises(StoreError, match=f"^The store {tmp_path} cannot be read: .*{ref['sha256']}: Input/output error") as told:
+        Store(tmp_path).get(ref)
+    assert told.value.hint and not Store(tmp_path).sound(ref)
+
+
+def test_provenance_goes_with_the_reference(tmp_path: Path) -> None:
+    provenance: Provenance = {"step": "s1", "tool": "say", "version": "1", "weights": [], "args": {}, "inputs": [], "seconds": 1.0, "time": ""}
+    ref = Store(tmp_path).put(Text("hello"), provenance)
+    assert ref["provenance"] == provenance and "provenance" not in Store(tmp_path).put(Text("hello"))
+    assert Store(tmp_path).get(ref) == Text("hello")
+
+
+def test_values_of_several_pieces_are_hashed_and_copied_whole(tmp_path: Path) -> None:
+    text = "0123456789abcdef" * (1 << 16) + "the end"  # more than is copied at once
+    for url in (tmp_path / "store", f"memory://{tmp_path.name}"):
+        store = Store(url)
+        ref = store.put(Text(text))
+        assert (ref["sha256"], ref["bytes"]) == (hashlib.sha256(text.encode()).hexdigest(), len(text))
+        assert store.get(ref) == Text(text) and store.sound(ref) and not store.sound({**ref, "bytes": 5})
+
+
+def test_what_was_flushed_before_a_value_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda file: done.append(f"{os.fstat(file).st_size} of {len(list(tmp_path.glob('??/*')))}"))
+    monkeypatch.setattr("tools.store.flush", lambda folder: done.append(folder.name))
+    ref = Store(tmp_path).put(Text("hello"))
+    assert done == ["5 of 0", ref["sha256"][:2]] and not list((tmp_path / ".drafts").iterdir())
