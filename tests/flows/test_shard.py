@@ -72,9 +72,15 @@ def layers(image: Image, count: int = 2) -> list[Image]:
 
 
 @tool
-def both(image: Image, other: Image) -> Number:
+def tenths(image: Image) -> list[Image]:
+    """Make a copy for each tenth shade."""
+    return [image] * (level(image) // 10)
+
+
+@tool
+def both(image: Batch[Image], other: Batch[Image]) -> Batch[Number]:
     """Add two shades."""
-    return Number(level(image) + level(other))
+    return [Number(level(one) + level(two)) for one, two in zip(image, other, strict=True)]
 
 
 @tool
@@ -90,7 +96,7 @@ def weigh(image: Image) -> Number:
     return Number(look(image))
 
 
-TOOLS: dict[str, Any] = {one.name: one for one in (shade, shades, double, layers, both, find, weigh)}
+TOOLS: dict[str, Any] = {one.name: one for one in (shade, shades, double, layers, tenths, both, find, weigh)}
 batches: list[int] = []
 SHADE = ("shade", {"image": "$image"})
 
@@ -157,6 +163,7 @@ def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     assert told == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
     assert bench.steps() == [(item, step, "finished", "", 1.0) for item in (1, 2) for step in ("s1", "s2")]
     assert bench.ledger.pending("sig") == [] and bench.ledger.counts() == {"done": 2}
+    assert bench.ledger.db.execute("SELECT DISTINCT error, hint FROM items").fetchall() == [("", "")]
     entries = bench.ledger.entries(ids)
     assert all(entry.ref is not None and entry.ref["kind"] == "Image" and bench.desk.path(entry.ref) is not None for entry in entries)
 
@@ -234,6 +241,12 @@ def test_a_failed_step_is_told_for_its_item_and_ends_that_item_alone(bench: Benc
     assert ids == [2, 3] and bench.work(plan(SHADE), ids).done == [2, 3]
 
 
+def test_items_after_a_failed_one_go_on(bench: Bench) -> None:
+    faults[20] = ValueError("odd")
+    assert bench.work(plan(SHADE, ("double", {"number": "$s1"})), bench.lay(20, 10, 30)).done == [2, 3]
+    assert bench.numbers("s2") == [Number(20), Number(60)]
+
+
 def test_the_first_of_several_failures_of_an_item_is_told(bench: Bench) -> None:
     faults[20] = ValueError("odd")
     outcome = bench.work(plan(SHADE, ("shade", {"image": "$image", "plus": 1})), bench.lay(20))
@@ -274,9 +287,11 @@ def test_an_empty_list_gives_an_empty_list(bench: Bench) -> None:
 
 
 def test_lists_that_do_not_go_together_are_the_items_failure(bench: Bench) -> None:
-    steps = [("layers", {"image": "$image"}), ("layers", {"image": "$image", "count": 3}), ("both", {"image": "$s1", "other": "$s2"})]
-    outcome = bench.work(plan(*steps), bench.lay(10, 20))
-    assert outcome.done == [] and "lists of 2 and 3" in outcome.failed[1][0] and outcome.ran == 4
+    steps = [("layers", {"image": "$image"}), ("tenths", {"image": "$image"}), ("both", {"image": "$s1", "other": "$s2"})]
+    outcome = bench.work(plan(*steps), bench.lay(10, 20, 30))
+    assert outcome.done == [2] and list(outcome.failed) == [1, 3] and outcome.ran == 7
+    assert "lists of 1 and 2" in outcome.failed[1][0] and "lists of 2 and 3" in outcome.failed[3][0]
+    assert bench.numbers("s3") == [[Number(41), Number(42)]]
 
 
 # Files.
@@ -306,10 +321,11 @@ def test_a_file_that_was_opened_before_is_not_opened_again(bench: Bench, monkeyp
     ids = bench.lay(10, 20)
     bench.work(plan(SHADE), ids)
     opened: list[str] = []
-    whole = Desk.open
+    whole, first = Desk.open, bench.ledger.entries([1])[0]
 
     def note(self: Desk, item: Item, kind: str) -> Ref:
         opened.append(item.name)
+        assert (item, kind) == (Item("00.png", first.address, first.size, first.stamp), "Image")
         return whole(self, item, kind)
 
     monkeypatch.setattr(Desk, "open", note)
@@ -338,6 +354,15 @@ def test_a_value_that_was_taken_out_of_its_file_comes_from_the_store(bench: Benc
     assert stored is not None
     stored.unlink()  # then it has to be taken out again
     assert bench.work(plan(("shade", {"image": "$image", "plus": 2})), ids).done == [1] and opened == ["00.png"] * 2
+
+
+def test_a_file_from_elsewhere_is_fetched_once(bench: Bench) -> None:
+    ids = bench.lay(10)
+    file = bench.folder / "in" / "00.png"
+    bench.ledger.take([Item("00.png", f"file://{file}", file.stat().st_size, "1")])
+    bench.work(plan(SHADE), ids)
+    file.unlink()
+    assert bench.work(plan(("shade", {"image": "$image", "plus": 1})), ids).done == [1] and bench.numbers("s1") == [Number(11)]
 
 
 # What ends the run.

@@ -1,17 +1,20 @@
 """Running tools on stored values: provenance, mapping, batches, memory, and errors that say where."""
 
 import pickle
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
-from tools import Batch, Detections, Image, Number, Store, Text, ToolError, tool
-from tools.errors import ArgumentsInvalid, MediaError, SuperlinkError
-from tools.execute import call, call_many
-from tools.resident import resident
+from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
+from tools.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
+from tools.execute import call, call_many, joined, out_of_memory, rows_of, with_room
+from tools.resident import evict_idle, loaded, resident
 from tools.weights import record
+
+Picture = TypeVar("Picture", Image, Video)
 
 
 def _image(shade: int) -> Image:
@@ -208,19 +211,209 @@ def test_when_memory_runs_out_idle_models_make_room(store: Store) -> None:
     def idle() -> object:
         return object()
 
+    @resident(bytes=1, device="cpu")
+    def used() -> object:
+        return object()
+
+    evict_idle()
     idle()
-    runs = []
+    there: list[set[str]] = []
 
     @tool
     def greedy(image: Image) -> Image:
         """Take all there is."""
-        runs.append(1)
-        if len(runs) == 1:
+        used()
+        there.append({entry.name for entry in loaded()})
+        if len(there) == 1:
             raise MemoryError
         return image
 
     call(greedy, {"image": store.put(_image(1))}, store)
-    assert len(runs) == 2
+    assert there == [{"idle", "used"}, {"used"}]
+    evict_idle()
+
+
+@pytest.mark.parametrize(("error", "ran_out"), [
+    (MemoryError(), True), (OutOfMemory("it is too large", ""), True), (type("OutOfMemoryError", (Exception,), {})("CUDA"), True),
+    (RuntimeError("CUDA out of memory"), True), (RuntimeError("HIP Out Of Memory"), True), (RuntimeError("out of paper"), False),
+    (ValueError("out of memory"), False), (OSError(12, "Cannot allocate memory"), False),
+])  # fmt: skip
+def test_what_says_that_memory_ran_out(error: Exception, ran_out: bool) -> None:
+    runs: list[int] = []
+
+    def run() -> None:
+        runs.append(1)
+        raise error
+
+    assert out_of_memory(error) == ran_out
+    with pytest.raises(OutOfMemory if ran_out else type(error)) as told:
+        with_room(run)
+    assert len(runs) == (2 if ran_out else 1)
+    if ran_out and not isinstance(error, OutOfMemory):
+        assert told.value.hint and told.value.__cause__ is error and str(error) in told.value.message and "memory ran out" in told.value.message
+    else:
+        assert told.value is error
+
+
+def test_another_fault_of_the_second_try_is_that_fault() -> None:
+    faults: list[Exception] = [MemoryError(), ValueError("odd")]
+
+    def run() -> None:
+        raise faults.pop(0)
+
+    with pytest.raises(ValueError, match="odd"):
+        with_room(run)
+    assert with_room(lambda: 5) == 5
+
+
+def test_a_mapped_call_ends_at_the_first_failure(store: Store) -> None:
+    seen: list[int] = []
+
+    @tool
+    def look(image: Image) -> Number:
+        """Look at it."""
+        seen.append(int(image.pixels[0, 0, 0]))
+        if seen[-1] == 99:
+            raise ValueError("shade 99 is broken")
+        return Number(seen[-1])
+
+    refs = [store.put(_image(n)) for n in (1, 99, 2, 3)]
+    with pytest.raises(ToolError):
+        call(look, {"image": refs}, store)
+    assert seen == [1, 99]
+    outcomes = call_many(look, [{"image": ref} for ref in refs], store)
+    assert [isinstance(outcome, SuperlinkError) for outcome in outcomes] == [False, True, False, False] and seen[2:] == [1, 99, 2, 3]
+    outcomes = call_many(look, [{"image": refs[0]}, {}, {"image": refs[2]}], store, stop=True)
+    assert [isinstance(outcome, ArgumentsInvalid) for outcome in outcomes] == [False, True] and seen[6:] == [1]
+
+
+def test_rows_of_other_parameters_or_other_inputs_are_batches_of_their_own(store: Store) -> None:
+    groups: list[tuple[int, int, bool]] = []
+
+    @tool
+    def gather(images: Batch[Image], masks: Batch[Image] | None = None, by: int = 0) -> Batch[Number]:
+        """Gather."""
+        groups.append((len(images), by, masks is not None))
+        return [Number(int(image.pixels[0, 0, 0])) for image in images]
+
+    ref = [{"images": store.put(_image(n))} for n in range(5)]
+    mask = {"masks": store.put(_image(9))}
+    rows: list[Any] = [ref[0], ref[1], {**ref[2], "by": 1}, {**ref[3], "by": 1}, {**ref[4], "by": 1, **mask}, ref[0]]
+    results = call_many(gather, rows, store)
+    assert groups == [(2, 0, False), (2, 1, False), (1, 1, True), (1, 0, False)]
+    assert [store.get(one) for one in results if isinstance(one, dict)] == [Number(n) for n in (0, 1, 2, 3, 4, 0)]
+    assert [one["provenance"]["args"]["by"] for one in results if isinstance(one, dict)] == [0, 0, 1, 1, 1, 0]
+    groups.clear()
+    call_many(gather, [ref[0]] * 17, store)
+    call_many(gather, [ref[0]] * 5, store, batch_size=2)
+    assert [size for size, _, _ in groups] == [16, 1, 2, 2, 1]
+
+
+def test_provenance_names_every_input_in_order_and_words_among_the_arguments(store: Store) -> None:
+    @tool
+    def tell(note: Text, images: list[Image], mask: Image | None = None, by: int = 1) -> list[Text]:
+        """Tell."""
+        return [note, note]
+
+    one, two, three = (store.put(_image(n)) for n in (1, 2, 3))
+    refs = call(tell, {"note": "hello", "images": [two, one], "mask": three}, store, "s7")
+    assert isinstance(refs, list) and len(refs) == 2
+    for ref in refs:
+        found = ref["provenance"]
+        assert found["inputs"] == [two["sha256"], one["sha256"], three["sha256"]] and found["args"] == {"by": 1, "note": "hello"}
+        assert (found["step"], found["tool"], found["weights"]) == ("s7", "tell", [])
+        assert datetime.fromisoformat(found["time"]).tzinfo is not None and "." not in found["time"]
+
+
+def test_what_a_tool_raises_is_told_with_where(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    ref = store.put(_image(99))
+    with caplog.at_level("DEBUG", "superlink"), pytest.raises(ToolError) as caught:
+        call(brighten, {"image": ref}, store)
+    assert caught.value.message.startswith("brighten: ValueError") and "shade 99 is broken" in caught.value.traceback
+    assert f"raised in {__file__}" in caught.value.hint and (caught.value.step, caught.value.item) == ("", None)
+    [line] = [record for record in caplog.records if record.name.endswith("tools")]
+    assert line.levelname == "ERROR" and "brighten: " in line.message and "shade 99 is broken" in line.message
+    caplog.clear()
+
+    @tool
+    def refuse(image: Image) -> Image:
+        """Refuse."""
+        raise MediaError("a.jpg is damaged", "Copy it again")
+
+    with caplog.at_level("DEBUG", "superlink"), pytest.raises(ToolError) as caught:
+        call(refuse, {"image": ref}, store, "s2")
+    assert (caught.value.message, caught.value.hint, caught.value.traceback) == ("refuse (step s2): a.jpg is damaged", "Copy it again", "")
+    [line] = [record for record in caplog.records if record.name.endswith("tools")]
+    assert line.levelname == "DEBUG"  # a file that is damaged is no fault of the program
+
+
+def test_what_stops_the_program_is_no_tools_failure(store: Store) -> None:
+    @tool
+    def interrupted(image: Image) -> Image:
+        """Be told to stop."""
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        call(interrupted, {"image": store.put(_image(1))}, store)
+
+
+def test_every_wrong_argument_is_told_at_once(store: Store) -> None:
+    ref = store.put(_image(1))
+    with pytest.raises(ArgumentsInvalid) as told:
+        call(brighten, {"mask": store.put(Text("no")), "by": "x"}, store)
+    assert [problem.partition(":")[0] for problem in told.value.problems] == ["image", "mask", "by"]
+    with pytest.raises(ArgumentsInvalid) as told:
+        call(join, {"images": [ref, "words", 3, {"kind": 3}]}, store)
+    assert len(told.value.problems) == 3 and all(problem.startswith("images: takes") for problem in told.value.problems)
+    with pytest.raises(ArgumentsInvalid, match="image: is missing .Image."):
+        call(brighten, {"mask": []}, store)  # nothing to run, but a wrong call
+    with pytest.raises(ArgumentsInvalid, match="image and mask: lists of 1 and 2"):
+        rows_of(brighten, {"image": [ref, ref], "mask": [ref]})
+
+
+def test_the_rows_of_a_mapped_call(store: Store) -> None:
+    one, two = store.put(_image(1)), store.put(_image(2))
+    assert rows_of(brighten, {"image": one, "by": 2}) is None and rows_of(join, {"images": [one, two]}) is None
+    assert rows_of(brighten, {"image": [one, two], "mask": one, "by": 2}) == [
+        {"image": one, "mask": one, "by": 2}, {"image": two, "mask": one, "by": 2}]  # fmt: skip
+    assert rows_of(brighten, {"image": []}) == []
+    assert joined([one, [two, one], []]) == [one, two, one]
+
+
+@pytest.mark.parametrize("made", [Number(1), [Number(1)], None, (_image(1), Number(1))])
+def test_undeclared_lists_are_refused(store: Store, made: Any) -> None:
+    @tool
+    def wrong(image: Image) -> list[Image]:
+        """Return something else."""
+        return made  # type: ignore[no-any-return]
+
+    _, error = call_many(wrong, [{"image": store.put(_image(1))}] * 2, store, "s1")
+    assert isinstance(error, ToolError) and (error.tool, error.step, error.item) == ("wrong", "s1", 1) and __file__ in error.hint
+    assert error.message.startswith(f"wrong (step s1), item 2: it returned {type(made).__name__} where a list of Image")
+
+
+def test_a_result_follows_the_kind_that_was_given(store: Store) -> None:
+    film = Video.from_frames([np.zeros((16, 16, 3), np.uint8)] * 2, 5)
+
+    @tool
+    def same(media: Picture, wrong: bool = False) -> Picture:
+        """Give it back, or the other kind."""
+        return film if wrong == isinstance(media, Image) else _image(1)  # type: ignore[return-value]
+
+    for ref in (store.put(_image(1)), store.put(film)):
+        made = call(same, {"media": ref}, store)
+        assert isinstance(made, dict) and made["kind"] == ref["kind"]
+        with pytest.raises(ToolError, match=f"where {ref['kind']} was declared"):
+            call(same, {"media": ref, "wrong": True}, store)
+
+
+def test_tuples_are_lists(store: Store) -> None:
+    @tool
+    def pair(image: Image) -> list[Image]:
+        """Return two."""
+        return (image, image)  # type: ignore[return-value]
+
+    assert len(call(pair, {"image": store.put(_image(1))}, store)) == 2
 
 
 def test_many_rows_fail_one_by_one(store: Store) -> None:
