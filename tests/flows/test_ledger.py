@@ -240,6 +240,82 @@ def test_work_is_found_by_its_base_and_counts_what_it_takes(ledger: Ledger) -> N
     assert raw_sql(ledger, "SELECT sha256 FROM items")[0] == (SHA,) and ledger.entries([1])[0].ref == REF
 
 
+# Numbers and rows.
+
+
+@pytest.fixture
+def several(ledger: Ledger) -> Ledger:
+    """Three items that are done, by two steps, and one that failed; two of them have one content."""
+    ledger.note(plan=PLAN, signature="sig")
+    ledger.take([item(name, root="/x/y") for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")])
+    ledger.opened({1: {**REF, "summary": {"pages": 3}}, 2: {**REF, "summary": {"pages": 1}}, 3: REF})
+    works = [WORK, WORK._replace(key="key 2", refs=[REF, REF], seconds=2.0), WORK._replace(key="key 3", base="base 3", tool="count", seconds=0.5)]
+    done = [StepRow(n, "s1", "finished", "key" if n < 3 else "key 2") for n in (1, 2, 3)]
+    ledger.record(works, [*done, StepRow(4, "s1", "failed", "base", "it broke", "mend it"), StepRow(1, "s2", "finished", "key 3")])
+    ledger.settle([(4, "failed", "it broke", "mend it"), *((n, "done", "", "") for n in (1, 2, 3))], "sig")
+    return ledger
+
+
+def test_what_the_steps_took(several: Ledger) -> None:
+    assert several.spent("s1", "bright") == (3, 1, 2, 3.5)
+    assert several.spent("s2", "count") == (1, 0, 1, 0.5) and several.spent("s3", "count") == (0, 0, 0, 0.0)
+    assert several.spent("s1", "other") == (0, 1, 0, 0.0)  # what is left of another tool counts for nothing
+    several.settle([(3, "done", "", "")], "before")
+    assert several.spent("s1", "bright") == (2, 1, 1, 1.5)
+    several.reopen({2: LedgerError("it is lost", "")})
+    assert several.spent("s1", "bright") == (1, 1, 1, 1.5)
+
+
+def test_what_there_is_in_numbers(several: Ledger) -> None:
+    assert several.work_counts() == (3, 2) and several.value_bytes() == 20
+    assert several.value_bytes([3]) == 10 and several.value_bytes([1, 2]) == 10 and several.value_bytes([4]) == several.value_bytes([]) == 0
+    assert sorted(several.finished_steps()) == [("a.jpg", "s1"), ("a.jpg", "s2"), ("b.jpg", "s1"), ("c.jpg", "s1")]
+    assert several.of_several_pages() == ["a.jpg"]
+    assert several.failed_addresses() == [("d.jpg", "/x/y/d.jpg", "it broke", "mend it")]
+    assert several.sample("s2") == [REF] and several.sample("s9") == []
+    several.record([WORK._replace(key="empty", refs=[])], [StepRow(1, "s9", "finished", "empty")])
+    assert several.sample("s9") == []
+    several.note(signature="other")
+    assert several.failed_addresses() == []
+
+
+def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> None:
+    several.take([item("a.jpg"), item("b.jpg"), item("c.jpg"), item("d.jpg")], "")
+    with several.writing():
+        several.review.add([(1, "s1", SHA, 0, "cat", 0.4, "band"), (2, "s1", SHA, 0, "cat", 0.5, "audit")])
+    some, everything = several.rows([1]), several.rows()
+    assert set(some) == {"items", "works"} and len(some["items"]) == 1 and len(some["works"]) == 2
+    assert {table: len(rows) for table, rows in everything.items()} == {"items": 4, "works": 3, "steps": 5, "review": 2}
+    other = Ledger(tmp_path / "other" / FILE)
+    with other.writing():
+        other.insert(everything)
+    assert other.rows() == everything
+    with other.writing():
+        other.review.decide(1, "accepted", "", "ann", "now")
+        other.insert(several.rows())
+    assert other.review.decided() == 1 and other.review.waiting() == 1 and other.rows([1]) == some
+    other.close()
+
+
+def test_the_review_queue_in_numbers(several: Ledger) -> None:
+    finds = [(1, "s1", SHA, 0, "dog", 0.4, "audit"), (1, "s1", SHA, 1, "cat", 0.3, "audit"), (2, "s1", SHA, 0, "cat", 0.9, "band"),
+             (4, "s1", SHA, 0, "cat", 0.1, "audit")]  # fmt: skip
+    review = several.review
+    with several.writing():
+        review.add(finds)
+        review.add([(1, "s1", SHA, 0, "other", 0.5, "band")])  # is there already
+        assert review.decide(1, "corrected", "fox", "ann", "now") and review.decide(4, "accepted", "", "ann", "now")
+        assert not review.decide(9, "accepted", "", "ann", "now")
+    assert (review.count([1, 2]), review.count([4]), review.count([]), review.waiting(), review.decided()) == (3, 1, 0, 2, 2)
+    assert sorted(review.by_verdict()) == [("audit", "", 1), ("audit", "corrected", 1), ("band", "", 1)]
+    assert review.audited() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [("a.jpg", "s1", "dog", 0.4, "fox")]
+    assert list(review.verdicts()) == [(1, "s1", SHA, 0, "corrected", "fox")]
+    assert [row[0] for row in review.queue("", "", False, -1)] == [2, 3] and [row[0] for row in review.queue("", "", True, 2)] == [2, 1]
+    assert [row[0] for row in review.queue("cat", "band", True, -1)] == [3]
+    assert sorted(review.rows())[0] == (1, "s1", SHA, 0, "dog", 0.4, "audit", "corrected", "fox", "ann", "now")
+    assert [row[3] for row in review.rows()] == [0, 0, 0, 1]
+
+
 # Other versions.
 
 

@@ -163,7 +163,7 @@ def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     assert told == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
     assert bench.steps() == [(item, step, "finished", "", 1.0) for item in (1, 2) for step in ("s1", "s2")]
     assert bench.ledger.pending("sig") == [] and bench.ledger.counts() == {"done": 2}
-    assert bench.ledger.db.execute("SELECT DISTINCT error, hint FROM items").fetchall() == [("", "")]
+    assert raw_sql(bench.ledger, "SELECT DISTINCT error, hint FROM items") == [("", "")]
     entries = bench.ledger.entries(ids)
     assert all(entry.ref is not None and entry.ref["kind"] == "Image" and bench.desk.path(entry.ref) is not None for entry in entries)
 
