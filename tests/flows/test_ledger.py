@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flows.ledger import FILE, Ledger, LedgerError
+from flows.ledger_repair import RepairedLedger
 from flows.ledger_rows import StepRow, Work
 from flows.source import Item
 from tests.flows.conftest import raw_sql
@@ -314,6 +315,16 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
     assert [row[0] for row in review.queue("cat", "band", True, -1)] == [3]
     assert sorted(review.rows())[0] == (1, "s1", SHA, 0, "dog", 0.4, "audit", "corrected", "fox", "ann", "now")
     assert [row[3] for row in review.rows()] == [0, 0, 0, 1]
+
+
+def test_the_signature_of_most_items_counts_where_it_is_lost(tmp_path: Path) -> None:
+    ledger = RepairedLedger(tmp_path / FILE)
+    assert ledger.commonest_signature() is None
+    ledger.take([item("a.jpg"), item("b.jpg"), item("c.jpg")])
+    ledger.settle([(1, "done", "", "")], "before")
+    ledger.settle([(2, "done", "", ""), (3, "done", "", "")], "now")
+    assert ledger.commonest_signature() == "now"
+    ledger.close()
 
 
 # Other versions.

@@ -159,3 +159,14 @@ def test_the_interval_of_a_share() -> None:
     assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5) and wilson(0, 20)[0] == 0
     assert wilson(20, 20) == pytest.approx((0.8389, 1.0), abs=5e-5) and wilson(20, 20)[1] == 1
     assert wilson(0, 0) == (0, 1)
+
+
+def test_changes_stand_in_order_of_items(finds: Finds) -> None:
+    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.6), ("cat", 0.7)], [("dog", 0.4)]))
+    dog, cat, other = queue(finds.ledger)
+    resolve(finds.ledger, dog.id, "corrected", "fox")
+    resolve(finds.ledger, cat.id, "accepted")
+    resolve(finds.ledger, other.id, "rejected")
+    assert [(name, label, correct) for name, _, label, _, correct in finds.ledger.review.changes()] == [
+        ("0.png", "cat", ""), ("1.png", "dog", "fox")]  # fmt: skip
+    assert finds.ledger.review.decided() == 3
