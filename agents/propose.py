@@ -25,6 +25,11 @@ class Proposal:
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
+    @property
+    def works(self) -> bool:
+        """Whether there is something to run, and it can."""
+        return bool(self.plan.steps) and not self.problems
+
 
 def propose(
     request: str,

@@ -253,7 +253,11 @@ def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Ma
         # A plan may work on the sound of videos.
         used, problems = examined(plan, tools, {name: name.capitalize() for name in sorted(named)} or values)
     elif planner is not None and request:
-        proposal = propose(request, values, tools, planner)
+        # Each item is of one kind: a request that does not say which of several is meant may fit one of them alone.
+        ways = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
+        proposals = (propose(request, way, tools, planner) for way in ways)
+        first = next(proposals)
+        proposal = first if first.works else next((other for other in proposals if other.works), first)
         used, problems = proposal.plan, proposal.problems
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
@@ -271,6 +275,7 @@ def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
     left = pending
     if count and len(pending) > count:
         summary.forecast, left = run_pilot(job, pending, count)
+        summary.ran, summary.cached = summary.forecast.ran, summary.forecast.cached
         tell({"event": "forecast", "forecast": summary.forecast})
     _approved(ledger, approve, summary.forecast)
     return left

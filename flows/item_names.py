@@ -8,21 +8,22 @@ import os
 import re
 from pathlib import PurePosixPath
 
-_BYTE = re.compile("[\udc80-\udcff]")
-_LIKE_BYTE = re.compile("%(?=(?:25)*[89A-F][0-9A-F])")
+# Bytes that are not UTF-8, and control characters, which a terminal would act on.
+_BYTE = re.compile("[\udc80-\udcff\x01-\x1f\x7f]")
+_LIKE_BYTE = re.compile("%(?=(?:25)*(?:[0189A-F][0-9A-F]|7F))")
 
 
 def relative_name(path: str) -> str:
     """The name of a file below the root of a source.
 
-    Bytes that are not UTF-8 become "%E9"; a "%" that could be taken for one of these becomes "%25".
+    Bytes that are not UTF-8 become "%E9", control characters "%1B"; a "%" that could be taken for one of these becomes "%25".
 
     Args:
         path: relative to the root, without "..".
     """
     parts = PurePosixPath(path.replace(os.sep, "/")).parts
     text = _LIKE_BYTE.sub("%25", "/".join(parts))
-    return _BYTE.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", text) or "item"
+    return _BYTE.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", text) or "item"
 
 
 def listed_name(path: str) -> str:

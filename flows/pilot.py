@@ -33,6 +33,8 @@ class Forecast:
         by_tool: seconds for each tool, of the items left.
         sheet: the contact sheet, or None where there was nothing to draw.
         reasons: why items of the pilot failed.
+        ran: calls of tools in the pilot.
+        cached: calls that were finished before it.
     """
 
     pilot: int
@@ -44,6 +46,8 @@ class Forecast:
     by_tool: dict[str, float]
     sheet: Path | None
     reasons: tuple[str, ...]
+    ran: int = 0
+    cached: int = 0
 
 
 def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[int]]:
@@ -76,7 +80,8 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
     sheet = contact_sheet(ledger, run.desk, chosen, Path(job.out) / SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
     return Forecast(len(chosen), len(failed), len(left), seconds * len(left), round(size * share),
-                    round(review * share), by_tool, sheet, reasons), left  # fmt: skip
+                    round(review * share), by_tool, sheet, reasons, sum(outcome.ran for outcome in outcomes),
+                    sum(outcome.cached for outcome in outcomes)), left  # fmt: skip
 
 
 def spread(ids: Sequence[int], count: int) -> list[int]:

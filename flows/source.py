@@ -88,7 +88,7 @@ def scan(source: str, out: Path | None = None) -> Scan:
     Args:
         source: a folder (all pictures, sound and video in it, at any depth), a glob such as "photos/**/*.jpg", one file, a
             text file with one path or address a line ("#" begins a comment), or an fsspec address such as
-            "s3://bucket/folder". A folder within it that cannot be read, and a file of a list that is not there, are
+            "s3://bucket/folder". Links to files are followed, links to folders are not. A folder within it that cannot be read, and a file of a list that is not there, are
             items too, so that they are told as failures.
         out: folder of the run, which is never a source of it.
 

@@ -13,6 +13,7 @@ from flows.ledger import Ledger
 from flows.review import Routing
 from flows.shard import PlanUnfit, RunStopped, wanted
 from superlink.cli import main
+from tests.agents.fakes import Scripted, plan
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, make
 
 
@@ -252,3 +253,25 @@ def test_items_in_which_nothing_was_found_are_counted(home: Path, tmp_path: Path
     assert 'Warning: the request says "blur", and no step does' in told
     looked = annotate("", str(tmp_path / "in"), tmp_path / "looked", plan=Plan.load(FIND), tools=[TOOLS], pilot=0, formats=[])
     assert looked.nothing_found == 0  # a plan that only looks changes nothing anyway
+
+
+def test_a_folder_of_sound_and_video_is_planned_for_one_of_them(home: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    from tools.values import Audio, Video
+
+    tone = Audio(np.sin(np.arange(8000) / 15).astype(np.float32) / 2, 8000)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "talk.wav").write_bytes(tone.to_bytes())
+    (tmp_path / "in" / "clip.mp4").write_bytes(Video.from_frames((np.full((32, 48, 3), n, np.uint8) for n in range(5)), 10, tone).to_bytes())
+    planner = Scripted([plan(("both", {}))] * 9)
+    tools = tmp_path / "mine.py"
+    tools.write_text("from superlink import Audio, Number, Video, tool\n\n\n@tool\ndef both(audio: Audio | Video) -> Number:\n"
+                     '    """Measure it."""\n    return Number(audio.seconds)\n')  # fmt: skip
+    summary = annotate("measure it", str(tmp_path / "in"), tmp_path / "out", planner=planner, tools=[str(tools)], pilot=0, formats=[])
+    assert (summary.items, summary.done) == (2, 2)
+
+
+def test_calls_of_the_pilot_are_counted(run: Run, pictures: Path) -> None:
+    summary = run(pictures, pilot=4)
+    assert summary.forecast is not None and summary.forecast.ran == 4 - summary.forecast.failed and summary.ran == 12

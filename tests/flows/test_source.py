@@ -47,7 +47,13 @@ def test_file_names_that_are_no_utf8(tmp_path: Path, run: Run) -> None:
     assert names(listed) == ["in/caf%E8.jpg", "in/caf%E9.jpg"]
 
 
-@given(st.sets(st.text(st.sampled_from("a%E9258\udce9_")), min_size=2, max_size=12))
+def test_control_characters_do_not_reach_the_names_of_results(tmp_path: Path) -> None:
+    for name in ("a\x1b[2J.jpg", "b\nc.jpg", "a%1B[2J.jpg", "100%25.jpg", "50%.jpg", "my%20photo.jpg"):
+        (tmp_path / name).touch()
+    assert names(tmp_path) == ["100%25.jpg", "50%.jpg", "a%1B[2J.jpg", "a%251B[2J.jpg", "b%0Ac.jpg", "my%20photo.jpg"]
+
+
+@given(st.sets(st.text(st.sampled_from("a%E9258107F\udce9\x1b\n_")), min_size=2, max_size=12))
 def test_different_files_have_different_names(paths: set[str]) -> None:
     assert len({relative_name(path or "x") for path in paths - {"x"}}) == len(paths)
 
