@@ -170,3 +170,10 @@ def test_changes_stand_in_order_of_items(finds: Finds) -> None:
     assert [(name, label, correct) for name, _, label, _, correct in finds.ledger.review.changes()] == [
         ("0.png", "cat", ""), ("1.png", "dog", "fox")]  # fmt: skip
     assert finds.ledger.review.decided() == 3
+
+
+def test_finds_of_items_that_are_gone_wait_for_nobody(finds: Finds) -> None:
+    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4)], [("cat", 0.6)]))
+    assert finds.ledger.review.waiting() == 2
+    finds.ledger.take([Item("1.png", "/x/1.png", 1, "")])
+    assert finds.ledger.review.waiting() == 1 and finds.ledger.review.by_verdict() == [("audit", "", 1)]
