@@ -107,6 +107,7 @@ def test_an_unknown_tool_is_not_reported_again_where_its_result_is_used() -> Non
 
 def test_too_many_steps() -> None:
     found = problems(*[("read", {"image": "$image"})] * (MAX_STEPS + 1))
+    assert problems(*[("read", {"image": "$image"})] * MAX_STEPS) == []
     assert found == [f"the plan has {MAX_STEPS + 1} steps, and {MAX_STEPS} is the most. Ask for less at a time"]
 
 
@@ -210,3 +211,15 @@ def test_long_values_are_cut_in_what_is_told() -> None:
 
 def test_an_output_without_its_dollar_is_found() -> None:
     assert "Did you mean $image?" in problems(outputs=["image"])[0] and "Did you mean $image?" in problems(outputs=["$$image"])[0]
+
+
+def test_faults_of_several_plain_arguments_are_told_together() -> None:
+    found = check(plan(("detect", {"image": "$image", "min_score": 2})), TOOLS, IMAGE)
+    assert sorted(problem.argument for problem in found) == ["labels", "min_score"]
+
+
+def test_cut_outs_of_two_steps_do_not_go_together() -> None:
+    steps = [DETECT, *[("crop", {"image": "$image", "regions": "$s1"})] * 2, ("detect", {"image": "$s3", "labels": ["eye"]})]
+    assert problems(*steps, ("blur", {"image": "$s3", "regions": "$s4"})) == []
+    (apart,) = problems(*steps, ("blur", {"image": "$s2", "regions": "$s4"}))
+    assert "do not go together" in apart

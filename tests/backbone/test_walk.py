@@ -213,6 +213,8 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
     half, rest = made.ids("é")
     walk.push(half)
     assert not made.can(walk, ";") and not made.can(walk, "a")
+    with pytest.raises(ValueError, match="cannot follow"):
+        walk.fork().push(half)
     walk.push(rest)
     assert made.can(walk, ";") and walk.text == [*made.ids(" "), half, rest]
     made.write(walk, ";", " texts=")
