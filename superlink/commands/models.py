@@ -32,14 +32,16 @@ def add(commands: Any) -> None:
 
 def show(given: argparse.Namespace) -> int:
     """Print the catalogue."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from tools.errors import SuperlinkError
     from tools.settings import settings
     from tools.weights import catalogue, locate
 
-    table = Table("id", "roles", "size", "licence", "here", box=None, header_style="bold")
+    # Ids and licences are copied from here: on a narrow terminal they are broken, not cut.
+    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
+    table = Table(*columns, box=None, header_style="bold")
     used = set(settings().roles.values())
     for entry in catalogue().values():
         try:
