@@ -11,7 +11,7 @@ import pytest
 
 from flows.ledger import FILE, Ledger, LedgerError
 from flows.ledger_repair import RepairedLedger
-from flows.ledger_rows import StepRow, Work
+from flows.ledger_rows import StepRow, Work, json_of
 from flows.source import Item
 from tests.flows.conftest import raw_sql
 
@@ -223,6 +223,18 @@ def test_a_scan_counts_and_keeps_where_things_were(ledger: Ledger, tmp_path: Pat
     assert ledger.pending("sig") == [] and ledger.fact("root") == ""
 
 
+def test_an_item_that_lies_elsewhere_below_the_root_is_found_there(worked: Ledger) -> None:
+    other = Item("b.jpg", "/x/q/b.jpg", 5, "1")
+    for folder in "pr":
+        worked.take([Item("a.jpg", f"/x/{folder}/a.jpg", 5, "1"), other])
+        assert worked.fact("root") == "/x" and worked.pending("sig") == [2]
+        assert [entry.address for entry in worked.entries([1, 2])] == [f"/x/{folder}/a.jpg", "/x/q/b.jpg"]
+
+
+def test_rows_keep_one_text_for_equal_data() -> None:
+    assert json_of({"b": [1, 2], "a": "ü"}) == json_of({"a": "ü", "b": [1, 2]}) == '{"a":"ü","b":[1,2]}'
+
+
 def test_an_address_is_read_below_the_root(ledger: Ledger, tmp_path: Path) -> None:
     ledger.take([item("a.jpg", root=str(tmp_path))], str(tmp_path))
     assert raw_sql(ledger, "SELECT address FROM items")[0] == (b"a.jpg",)
@@ -295,6 +307,11 @@ def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> 
         other.review.decide(1, "accepted", "", "ann", "now")
         other.insert(several.rows())
     assert other.review.decided() == 1 and other.review.waiting() == 1 and other.rows([1]) == some
+    several.settle([(1, "failed", "it broke", "")], "later")
+    with other.writing():
+        other.insert(several.rows([1, 3]))
+    assert [entry.state for entry in other.entries([1, 2])] == ["failed", "done"]
+    assert [len(rows) for rows in other.rows([1, 3]).values()] == [2, 3]
     other.close()
 
 

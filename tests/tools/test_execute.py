@@ -433,5 +433,5 @@ def test_a_batch_with_too_few_results_is_refused(store: Store) -> None:
         """Lose one."""
         return list(images)[1:]
 
-    with pytest.raises(ToolError, match="0 results for 1 items"):
+    with pytest.raises(ToolError, match="0 results for 1 items. A function over a Batch"):
         call(lose, {"images": store.put(_image(1))}, store)
