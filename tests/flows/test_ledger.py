@@ -11,7 +11,7 @@ import pytest
 
 from flows.ledger import FILE, Ledger, LedgerError
 from flows.ledger_repair import RepairedLedger
-from flows.ledger_rows import StepRow, Work, json_of
+from flows.ledger_rows import Entry, StepRow, Work, json_of
 from flows.source import Item
 from tests.flows.conftest import raw_sql
 
@@ -229,6 +229,12 @@ def test_an_item_that_lies_elsewhere_below_the_root_is_found_there(worked: Ledge
         worked.take([Item("a.jpg", f"/x/{folder}/a.jpg", 5, "1"), other])
         assert worked.fact("root") == "/x" and worked.pending("sig") == [2]
         assert [entry.address for entry in worked.entries([1, 2])] == [f"/x/{folder}/a.jpg", "/x/q/b.jpg"]
+
+
+def test_an_item_is_as_its_row_has_it(worked: Ledger) -> None:
+    assert worked.entries([1]) == [Entry(1, "a.jpg", "/x/a.jpg", 5, "1", "done", REF)]
+    raw_sql(worked, "UPDATE items SET ref = '[' || ref || ']'")
+    assert worked.entries([1])[0].ref is None  # an item is one value
 
 
 def test_rows_keep_one_text_for_equal_data() -> None:

@@ -266,6 +266,15 @@ def test_another_fault_of_the_second_try_is_that_fault() -> None:
     assert with_room(lambda: 5) == 5
 
 
+def test_an_error_without_words_is_told_without() -> None:
+    def run() -> None:
+        raise MemoryError
+
+    with pytest.raises(OutOfMemory) as told:
+        with_room(run)
+    assert told.value.message == "memory ran out"
+
+
 def test_a_mapped_call_ends_at_the_first_failure(store: Store) -> None:
     seen: list[int] = []
 
