@@ -2,10 +2,10 @@
 
 import ctypes
 import os
-import time
 from pathlib import Path
 from typing import Literal
 
+from tests.waiting import until
 from tools import Image, Text, tool
 
 
@@ -31,11 +31,14 @@ def mended(text: Text) -> Text:
 
 @tool
 def awake(text: Text, how: Literal["python", "native", "locked"]) -> Text:
-    """Wait for a minute, unless the file "awake" is there; "locked" keeps Python's lock."""
-    sleep = {"python": time.sleep, "native": ctypes.CDLL(None).sleep, "locked": ctypes.PyDLL(None).sleep}
-    if not (folder() / "awake").exists():
+    """Wait until the file "awake" is there, or, if not in "python", for ten minutes; "locked" keeps Python's lock."""
+    file = folder() / "awake"
+    if not file.exists():
         (folder() / "asleep").touch()
-        sleep[how](600)
+        if how == "python":
+            until(file.exists, "somebody who wakes it")
+        else:
+            {"native": ctypes.CDLL, "locked": ctypes.PyDLL}[how](None).sleep(600)
     return Text(f"{text.text} awake")
 
 
