@@ -1,6 +1,6 @@
 """How many mutants the unit tests kill: a table by module, and what those that live would change.
 
-    .venv/bin/pip install mutmut==3.8.1
+    .venv/bin/pip install -e '.[mutants]'
     .venv/bin/mutmut run --max-children 2    # minutes; [tool.mutmut] in pyproject.toml says what is mutated and which tests run
     .venv/bin/python benchmarks/mutants.py [MODULE…]
 

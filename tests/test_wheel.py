@@ -95,7 +95,7 @@ def test_every_package_that_is_imported_is_declared(folder: str) -> None:
 
 
 def test_the_tests_import_what_development_installs() -> None:
-    all_of_it = BASE | declared(EXTRAS["all"]) | declared(EXTRAS["dev"])
+    all_of_it = BASE | declared(EXTRAS["all"]) | declared(EXTRAS["dev"]) | declared(EXTRAS["mutants"])
     files = [file for folder in ("tests", "benchmarks", "examples") for file in (ROOT / folder).rglob("*.py")]
     used = {(file.name, package) for file in files for package, _ in imports(file)}
     assert not [(name, package) for name, package in sorted(used) if not owners(package) & all_of_it]
@@ -109,7 +109,7 @@ def test_nothing_is_declared_in_vain() -> None:
 
 
 def test_the_extra_all_is_all_of_them() -> None:
-    assert declared(EXTRAS["all"]) == declared(one for name, each in EXTRAS.items() if name != "dev" for one in each)
+    assert declared(EXTRAS["all"]) == declared(one for name, each in EXTRAS.items() if name not in ("dev", "mutants") for one in each)
 
 
 # ---- the wheel -------------------------------------------------------------------------------------------------
