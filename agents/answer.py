@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from agents.kinds import Card
 from agents.plan import Plan, Step, reference
-from agents.state import Refs, State, plan_of, problems_of, refs_of
+from agents.state import Refs, State, listed, plan_of, problems_of, refs_of
 from agents.wiring import uses
 from tools.store import Ref, Store
 from tools.values import Number, Text, Transcript
@@ -105,7 +105,7 @@ class _Report:
         """Which given files have pages or frames that were not worked on."""
         for name in sorted(self.refs.keys() - self.steps.keys()):
             refs = self.refs[name]
-            pages = [ref["summary"].get("pages", 1) for ref in (refs if isinstance(refs, list) else [refs])]
+            pages = [ref["summary"].get("pages", 1) for ref in listed(refs)]
             for number, count in enumerate(pages, 1):
                 if count > 1:
                     which = f"{name} {number}" if len(pages) > 1 else name
@@ -185,7 +185,7 @@ class _Report:
         return f"{done[:1].upper()}{done[1:]} {what}", count
 
     def _marks(self, step: Step) -> list[Ref]:
-        return [ref for name in sorted(uses(step)) for ref in listed_refs(self.refs.get(name)) if ref["kind"] == "Detections"]
+        return [ref for name in sorted(uses(step)) for ref in listed(self.refs.get(name, [])) if ref["kind"] == "Detections"]
 
     def _marked(self, step: Step) -> dict[str, int] | None:
         """Labels and numbers of what was found that a step takes; a thing followed through a video counts once."""
@@ -214,7 +214,7 @@ class _Report:
 
     def _unchanged(self, step: Step, ref: Ref) -> bool:
         """Whether a value is one of those that its step was given."""
-        return any(given["sha256"] == ref["sha256"] for name in uses(step) for given in listed_refs(self.refs.get(name)))
+        return any(given["sha256"] == ref["sha256"] for name in uses(step) for given in listed(self.refs.get(name, [])))
 
     def _said(self, step: Step) -> str | None:
         """The words that a sound was made from; None when it was not made from words."""
@@ -255,17 +255,12 @@ class _Report:
         return next(filter(None, (self._looked_for(self.steps.get(name)) for name in sorted(uses(step)))), "")
 
 
-def listed_refs(refs: Refs | None) -> list[Ref]:
-    """References as a list, whether they are one, several or none."""
-    return [] if refs is None else refs if isinstance(refs, list) else [refs]
-
-
 def _joined(refs: Refs | None) -> dict[str, int] | None:
     """Labels and how often each was found; None when this is not what was found."""
     if refs is None or (isinstance(refs, list) and not refs):
         return None
     counts: Counter[str] = Counter()
-    for ref in listed_refs(refs):
+    for ref in listed(refs):
         if ref["kind"] != "Detections":
             return None
         counts.update(ref["summary"]["labels"])

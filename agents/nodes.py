@@ -26,6 +26,7 @@ from agents.state import (
     fault_of,
     given_in,
     known_of,
+    listed,
     plan_of,
     problems_of,
     refs_of,
@@ -239,7 +240,7 @@ def received(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -
     for wanted, refs in media.items():
         if not wanted.isidentifier() or step_number(wanted):
             raise ValueInvalid(f"a value cannot be called {wanted!r}", 'Use letters, such as "image"; "s1" is a step')
-        kinds = {ref["kind"] for ref in (refs if isinstance(refs, list) else [refs])}
+        kinds = {ref["kind"] for ref in listed(refs)}
         if len(kinds) != 1:
             raise ValueInvalid(f"the list {wanted} holds {', '.join(sorted(kinds)) or 'nothing'}", "Give one kind")
         name, number = wanted, 1

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan import Plan, references
-from agents.state import Refs
+from agents.state import Refs, listed
 from tools import atomic
 from tools.store import Ref, Store
 from tools.values import Detections, Image, Poses, Transcript, Value
@@ -85,7 +85,7 @@ def picture_of(name: str, ref: Ref, record: Mapping[str, Any]) -> Ref | None:
     while waiting:
         step = steps.get(waiting.pop(0))
         names = [n for value in step.args.values() for n in references(value)] if step else []
-        for found in (r for n in names for r in _listed(refs.get(n, []))):
+        for found in (r for n in names for r in listed(refs.get(n, []))):
             # The inputs of what led here are followed, so that item 3 of a list is drawn on picture 3.
             if found["sha256"] in wanted:
                 if found["kind"] == "Image":
@@ -93,7 +93,3 @@ def picture_of(name: str, ref: Ref, record: Mapping[str, Any]) -> Ref | None:
                 wanted |= set(found.get("provenance", {}).get("inputs", ()))
         waiting += names
     return None
-
-
-def _listed(refs: Refs) -> list[Ref]:
-    return refs if isinstance(refs, list) else [refs]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from agents.kinds import AnyTool
 from agents.plan import Plan
-from agents.state import Outcome
+from agents.state import Outcome, listed
 from agents.wiring import uses
 from tools.errors import SuperlinkError
 from tools.settings import settings
@@ -35,16 +35,11 @@ def unusable(
             and outcome["state"] == "finished"
             and uses(step).isdisjoint(found)
             and step.tool in tools
-            and all(_holds(ref, tools[step.tool], store, hashes) for ref in _listed(outcome))
+            and all(_holds(ref, tools[step.tool], store, hashes) for ref in listed(outcome.get("refs", [])))
         )
         if not usable:
             found.add(step.id)
     return [step.id for step in plan.steps if step.id in found]
-
-
-def _listed(outcome: Outcome) -> list[Ref]:
-    refs = outcome.get("refs", [])
-    return refs if isinstance(refs, list) else [refs]
 
 
 def _holds(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:

@@ -14,6 +14,11 @@ Refs = Ref | list[Ref]
 V = TypeVar("V")
 
 
+def listed(refs: Refs) -> list[Ref]:
+    """References as a list, whether they are one or not."""
+    return refs if isinstance(refs, list) else [refs]
+
+
 class Given(TypedDict):
     """A value that a person gave: its reference (or a list of them) and what is `Known` of it."""
 

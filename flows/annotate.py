@@ -17,6 +17,7 @@ from agents.plan import Plan
 from agents.planner import Planner
 from agents.problems import Problem
 from agents.propose import propose
+from agents.state import listed
 from agents.warnings import warnings
 from agents.wiring import uses
 from flows.budget import Budget
@@ -24,7 +25,6 @@ from flows.exports import export, fitting
 from flows.job import Job, opened
 from flows.keys import signature
 from flows.ledger import FILE, Ledger
-from flows.ledger_rows import listed
 from flows.pilot import Forecast, run_pilot
 from flows.review import Routing
 from flows.shard import RunStopped, wanted
@@ -326,13 +326,13 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
 
 def _nothing_found(ledger: Ledger) -> int:
     """How many items a plan that edits what it finds left as they are."""
+    made = {ref["kind"] for step in ledger.plan.steps for ref in ledger.sample(step.id)[:1]}
+    if "Detections" not in made or MEDIA_KINDS.isdisjoint(made):
+        return 0  # the plan looks, and what it found is in the exports
     count = 0
-    for number, (_, refs) in enumerate(ledger.done()):
-        made = [ref for one in refs.values() for ref in listed(one)]
-        finds = [ref["summary"]["count"] for ref in made if ref["kind"] == "Detections"]
-        if number == 0 and (not finds or MEDIA_KINDS.isdisjoint(ref["kind"] for ref in made)):
-            return 0  # the plan looks, and what it found is in the exports
-        count += not any(finds)
+    for _, refs in ledger.done():
+        finds = (ref for one in refs.values() for ref in listed(one) if ref["kind"] == "Detections")
+        count += not any(ref["summary"]["count"] for ref in finds)
     return count
 
 

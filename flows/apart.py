@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan import Plan
+from agents.state import listed
 from flows.job import Job, shared
 from flows.ledger import Ledger
-from flows.ledger_rows import Rows, listed
+from flows.ledger_rows import Rows
 from flows.shard import Outcome, Run, RunStopped, run_shard
 from tools.store import Store
 

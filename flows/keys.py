@@ -12,8 +12,8 @@ from typing import Any
 
 from agents.kinds import AnyTool
 from agents.plan import Plan
-from agents.state import Refs
-from flows.ledger_rows import Work, listed
+from agents.state import Refs, listed
+from flows.ledger_rows import Work
 from tools.errors import SuperlinkError
 from tools.settings import settings
 from tools.store import WeightsUsed

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan import Plan
-from agents.state import Refs
+from agents.state import Refs, listed
 from flows import schema
 from flows.item_addresses import common_folder, located, packed
 from flows.ledger_review import ReviewTable
-from flows.ledger_rows import Entry, Rows, Spent, StepRow, Taken, Work, entry_in, json_in, json_of, listed, refs_in
+from flows.ledger_rows import Entry, Rows, Spent, StepRow, Taken, Work, entry_in, json_in, json_of, refs_in
 from flows.source import Item
 from tools.database import Database, connect
 from tools.errors import SuperlinkError

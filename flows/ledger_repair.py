@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from agents.state import listed
 from flows import schema
 from flows.keys import work_key
 from flows.ledger import Ledger
-from flows.ledger_rows import listed, refs_in
+from flows.ledger_rows import refs_in
 from tools.salvage import Row, Salvage
 from tools.store import Ref
 

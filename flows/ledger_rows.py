@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agents.state import Refs
+from agents.state import Refs, listed
 from flows.item_addresses import located
 from tools.store import Ref
 
@@ -69,11 +69,6 @@ class Taken:
     new: int
     changed: int
     gone: int
-
-
-def listed(refs: Refs) -> list[Ref]:
-    """What came out as a list, whether it is one or not."""
-    return refs if isinstance(refs, list) else [refs]
 
 
 def refs_in(text: str | None) -> Refs | None:

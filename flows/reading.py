@@ -12,10 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from agents.plan import reference, unescaped
-from agents.state import Refs
+from agents.state import Refs, listed
 from agents.wiring import uses
 from flows.ledger import Ledger
-from flows.ledger_rows import Entry, listed
+from flows.ledger_rows import Entry
 from tools.errors import StoreError, SuperlinkError
 from tools.store import Ref, Store
 from tools.values import Detections, Poses, Value

@@ -9,12 +9,12 @@ from typing import Any
 
 from agents.kinds import MEDIA, AnyTool
 from agents.plan import Plan, Step, reference
-from agents.state import Refs, resolved
+from agents.state import Refs, listed, resolved
 from agents.wiring import uses
 from flows.desk import Desk
 from flows.keys import Present, base_key, finished
 from flows.ledger import Ledger
-from flows.ledger_rows import Entry, StepRow, Work, listed
+from flows.ledger_rows import Entry, StepRow, Work
 from flows.reading import Row
 from flows.review import Routing, enqueue
 from flows.source import Item

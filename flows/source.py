@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 from fsspec.utils import glob_translate
 
+from agents.results import RECORD
 from flows.item_names import address_name, listed_name, relative_name
 from tools.errors import SuperlinkError
 from tools.settings import expanded
@@ -34,7 +35,6 @@ _LISTS = (".txt", ".lst", ".list")
 _LEDGER = "ledger.sqlite"
 _PROVENANCE = re.compile("(?:^|/)(?:superlink/)?provenance.json$")
 """Marks the folder above it as an export."""
-_RECORD = "record.json"
 
 
 class SourceError(SuperlinkError):
@@ -224,7 +224,7 @@ class _Scanner:
             if prefix and (_holds_results(folder, names) or self._own(folder)):
                 self.skipped["results"] += 1
                 continue
-            written = _written_by_run(folder) if _RECORD in names else frozenset()
+            written = _written_by_run(folder) if RECORD in names else frozenset()
             for entry in entries:
                 name = f"{prefix}{entry.name}"
                 if entry.name.startswith("."):
@@ -268,7 +268,7 @@ def _holds_results(folder: Path, names: set[str]) -> bool:
 def _written_by_run(folder: Path) -> frozenset[str]:
     """Names of the files that ``superlink run`` wrote to a folder, as its record has them."""
     try:
-        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         written: Iterable[list[str]] = record["files"].values()
         return frozenset(name for names in written for name in names)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -40,7 +40,7 @@ def changed_frames(video: Video, regions: Detections, change: Callable[[NDArray[
             pixels = pixels if other is None else other
         return pixels
 
-    return reencoded(video, lambda number: bool(held.at(number)), changed)
+    return reencoded(video, held.__contains__, changed)
 
 
 class HeldRegions:
@@ -70,6 +70,10 @@ class HeldRegions:
         else:
             for one in np.unique(regions.ids):
                 self._follow(np.flatnonzero(regions.ids == one))
+
+    def __contains__(self, frame: int) -> bool:
+        """Whether there are regions in a frame."""
+        return frame in self._rows or frame in self._held or frame in self._between
 
     def at(self, frame: int) -> list[Detections]:
         """The regions of one frame, without frame numbers; an empty list for none."""

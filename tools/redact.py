@@ -1,13 +1,13 @@
 """Making things in a picture unrecognisable."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.base import tool
 from tools.held import changed_frames
-from tools.regions import check_regions, region_pixels
+from tools.regions import Picture, check_regions, region_pixels
 from tools.values import Detections, Image, Video
 
 # What is left of a region: its average colour in so many cells along its longer side. A digit can still be
@@ -16,9 +16,6 @@ _CELLS = 4
 # Cells are not smaller than this, or small writing would survive in small regions.
 _CELL_PIXELS = 8
 _SMOOTHED_AT = 256
-
-
-Picture = TypeVar("Picture", Image, Video)
 
 
 @tool(examples=["blur every face", "hide the license plates"], version="3")

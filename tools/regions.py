@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.errors import ValueInvalid
 from tools.values import Detections, Image, Poses, Video
+
+Picture = TypeVar("Picture", Image, Video)
+"""What regions are changed in: a tool gives the kind that it was given."""
 
 
 class Region(NamedTuple):

@@ -1,14 +1,12 @@
 """Taking things out of a picture."""
 
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.base import tool
 from tools.errors import ToolError
 from tools.held import changed_frames
-from tools.regions import check_regions, region_pixels
+from tools.regions import Picture, check_regions, region_pixels
 from tools.settings import settings
 from tools.values import Detections, Image, Video
 
@@ -17,9 +15,6 @@ _WITHOUT_WEIGHTS = "opencv-telea"
 _RIM = 0.03
 _LEAST_RIM = 3
 _RADIUS = 3
-
-
-Picture = TypeVar("Picture", Image, Video)
 
 
 @tool(examples=["remove the person in the background", "get rid of the car"], version="3")

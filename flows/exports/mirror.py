@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from agents.state import listed
 from flows.exports.files import Names, save
-from flows.ledger_rows import listed
 from flows.reading import Reading
 
 KINDS = ("Image", "Audio", "Video")

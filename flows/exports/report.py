@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.plan import Plan, references
+from agents.state import listed
 from flows.desk import Desk
 from flows.exports.files import save
 from flows.exports.markup import BINS, Markup, bar, histogram, interval, name, page, section, table, tiles, words
 from flows.ledger import Ledger
-from flows.ledger_rows import listed
 from flows.pilot import spread
 from flows.reading import MARKS, Reading, Row
 from flows.review import Precision, precision

@@ -251,6 +251,10 @@ def test_items_in_which_nothing_was_found_are_counted(home: Path, tmp_path: Path
     told = capsys.readouterr().out
     assert "In 2 of 3 items nothing was found, and nothing was changed." in told
     assert 'Warning: the request says "blur", and no step does' in told
+    cut = Plan.load({"steps": [FIND["steps"][0], {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}}],
+                     "outputs": ["$s2"]})  # fmt: skip
+    cropped = annotate("", str(tmp_path / "in"), tmp_path / "cropped", plan=cut, tools=[TOOLS], pilot=0, formats=[])
+    assert cropped.nothing_found == 2  # also where the first item has nothing
     looked = annotate("", str(tmp_path / "in"), tmp_path / "looked", plan=Plan.load(FIND), tools=[TOOLS], pilot=0, formats=[])
     assert looked.nothing_found == 0  # a plan that only looks changes nothing anyway
 

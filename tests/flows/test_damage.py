@@ -11,12 +11,12 @@ import fsspec
 import pytest
 
 from agents.plan import Plan
+from agents.state import listed
 from flows.apart import lend, take_back, work_apart
 from flows.exports import export
 from flows.job import Job
 from flows.keys import signature
 from flows.ledger import Ledger
-from flows.ledger_rows import listed
 from flows.review import Routing
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
