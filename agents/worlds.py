@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools import atomic
-from tools.errors import ArgumentsInvalid
+from tools.core.errors import ArgumentsInvalid
+from tools.storage import atomic
 
 if TYPE_CHECKING:
     from backbone.world import Rendered
-    from backbone.world.camera import Pixels
+    from backbone.world.scene.camera import Pixels
     from tools.values import Image
 
 SAMPLES = (8, 12, 16, 19)
@@ -22,7 +22,7 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path | Non
     Args:
         count: how many pictures.
         seed: of the first; the others follow.
-        split: one of ``backbone.world.splits.SPLITS``.
+        split: one of ``backbone.world.scene.splits.SPLITS``.
         size: height and width in pixels.
         folder: where ``images/`` and ``annotations.json`` go.
         sheet: a picture file, by its ending; all pictures in a grid, with masks, boxes and joints.
@@ -35,7 +35,7 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path | Non
             picture's name, or skia cannot be loaded.
     """
     _skia()
-    from backbone.world.splits import SPLITS
+    from backbone.world.scene.splits import SPLITS
 
     problems = []
     if count < 1:
@@ -53,7 +53,7 @@ def write_world(count: int, seed: int, split: str, size: int, folder: Path | Non
     if sheet:
         _write_sheet(list(_drawn(range(seed, seed + count), split, size)), sheet)
     if folder:
-        from backbone.world.coco import export
+        from backbone.world.io.coco import export
 
         try:
             return export(_drawn(range(seed, seed + count), split, size), folder)
@@ -72,7 +72,7 @@ def samples(folder: Path) -> list[tuple[Path, str]]:
         ArgumentsInvalid: skia cannot be loaded.
     """
     _skia()
-    from backbone.world.captions import short_caption
+    from backbone.world.words.captions import short_caption
 
     folder.mkdir(parents=True, exist_ok=True)
     found = []
@@ -114,9 +114,9 @@ def _image(pixels: "Pixels") -> "Image":
 def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
     from PIL import Image as Pil
 
-    from backbone.world.captions import short_caption
-    from backbone.world.overlay import with_truth
-    from tools.draw import contact_sheet
+    from backbone.world.truth.overlay import with_truth
+    from backbone.world.words.captions import short_caption
+    from tools.imaging.drawing import contact_sheet
 
     page = contact_sheet([_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures])
     with atomic.opened(file) as out:

@@ -51,7 +51,7 @@ def loop(files: Sequence[Path], out: Path) -> None:
 
 
 def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
-    from agents.plan import Plan
+    from agents.plan.plan import Plan
     from flows.annotate import annotate
 
     summary = annotate("", str(source), out, plan=Plan.load(FACES), pilot=0, shard=shard, store=str(store),
@@ -61,8 +61,8 @@ def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
 
 def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
     """What the loop, the flow, and the flow given again took on the same pictures."""
-    from flows.job import Job
-    from flows.shard import Outcome
+    from flows.batch.job import Job
+    from flows.batch.shard import Outcome
 
     files = sorted(source.iterdir())
     bare = folder / "loop"
@@ -99,8 +99,8 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
 
 def ledger(folder: Path, count: int) -> tuple[float, float]:
     """Seconds to take in a scan for the first time, and to scan the same again and find what is left."""
-    from flows.ledger import FILE, Ledger
-    from flows.source import scan
+    from flows.items.source import scan
+    from flows.ledger.ledger import FILE, Ledger
 
     source = folder / "many"
     source.mkdir()
@@ -120,12 +120,12 @@ def ledger(folder: Path, count: int) -> tuple[float, float]:
 
 def tasks(source: Path, folder: Path) -> tuple[float, float]:
     """Seconds for a run with one Prefect task for each shard, and with one for each picture."""
-    from agents.plan import Plan
-    from flows.server import server
+    from agents.plan.plan import Plan
+    from flows.orchestration.server import server
 
     times = []
     with server():
-        from flows.flow import annotate_recorded
+        from flows.orchestration.flow import annotate_recorded
 
         for shard in (SHARD, 1):
             began = time.perf_counter()

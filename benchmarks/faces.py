@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tools.detect import detect
-from tools.draw import contact_sheet, draw
+from tools.imaging.drawing import contact_sheet, draw
 from tools.values import Image
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.planner import BackbonePlanner
-from agents.policy import Policy
-from agents.session import Session
-from tools.errors import SuperlinkError
-from tools.registry import load
-from tools.store import Store
+from agents.planners.backbone import BackbonePlanner
+from agents.session.policy import Policy
+from agents.session.session import Session
+from tools.core.errors import SuperlinkError
+from tools.runtime.registry import load
+from tools.storage.store import Store
 from tools.values import Audio, Image, Text, Value, Video
 
 GROUND = (np.mgrid[:400, :600][0][..., None] * [0.3, 0.4, 0.5] + 40).astype(np.uint8)

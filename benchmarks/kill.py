@@ -36,13 +36,14 @@ from PIL import Image as Pil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from agents.session import Session  # noqa: E402
-from flows.ledger import Ledger  # noqa: E402
+from agents.session.session import Session  # noqa: E402
+from flows.ledger.ledger import Ledger  # noqa: E402
 from superlink.cli import main as command  # noqa: E402
-from tools import Image, swap  # noqa: E402
-from tools.registry import load  # noqa: E402
-from tools.settings import settings  # noqa: E402
-from tools.store import Store  # noqa: E402
+from tools import Image  # noqa: E402
+from tools.core.settings import settings  # noqa: E402
+from tools.runtime.registry import load  # noqa: E402
+from tools.storage import swap  # noqa: E402
+from tools.storage.store import Store  # noqa: E402
 
 LOADED = ("cv2", "pycocotools.mask", "flows.annotate", "superlink.commands.annotate", "superlink.commands.export",
           "superlink.commands.run", *(f"flows.exports.{name}" for name in ("coco", "jsonl", "mirror", "yolo")))  # fmt: skip

@@ -26,10 +26,10 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
-from agents.planner import core_folder
-from backbone.planner import WEIGHTS, PlannerModel, load_planner
-from backbone.routes import ROUTE_CARDS
-from tools.registry import file_tools, load
+from agents.planners.backbone import core_folder
+from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.model import WEIGHTS, PlannerModel, load_planner
+from tools.runtime.registry import file_tools, load
 
 ROOT = Path(__file__).parent
 KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}

@@ -75,11 +75,11 @@ def precision(truth: Any, found: Found, kind: str) -> tuple[float, float]:
 def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]:
     from pycocotools.coco import COCO
 
-    from backbone.world.categories import IDS
-    from backbone.world.coco import annotation, categories
-    from backbone.world.loader import pictures
-    from backbone.world.palette import COLOURS
-    from backbone.world.yolo import coloured
+    from backbone.world.io.coco import annotation, categories
+    from backbone.world.io.loader import pictures
+    from backbone.world.io.yolo import coloured
+    from backbone.world.paint.categories import IDS
+    from backbone.world.paint.palette import COLOURS
 
     colours = {f"{colour} thing": number for number, colour in enumerate(COLOURS, 1)}
     finders = {"detect: boxes": boxes("detect", IDS), "segment": boxes("segment", IDS, True), "colours": boxes("detect_open", colours), "pose": joints}
@@ -130,7 +130,7 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
 def requested(count: int) -> None:
     """Run the request on pictures of the test split; print what is wrong where something is."""
     from backbone.world import compose, render
-    from backbone.world.coco import export
+    from backbone.world.io.coco import export
     from superlink.cli import main as superlink
 
     with tempfile.TemporaryDirectory() as name:
@@ -153,10 +153,10 @@ def requested(count: int) -> None:
 
 def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
     """What is wrong with the results of the request."""
-    from backbone.world.relations import shown
-    from backbone.world.yolo import coloured
-    from tools.settings import settings
-    from tools.store import Store
+    from backbone.world.io.yolo import coloured
+    from backbone.world.truth.relations import shown
+    from tools.core.settings import settings
+    from tools.storage.store import Store
     from tools.values import Detections, Number, Poses
 
     store = Store(settings().store_url)

@@ -24,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT.parent))
 
-from tools.errors import SuperlinkError  # noqa: E402
+from tools.core.errors import SuperlinkError  # noqa: E402
 from tools.transcribe import transcribe  # noqa: E402
 from tools.values import Audio  # noqa: E402
 

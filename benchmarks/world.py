@@ -24,12 +24,12 @@ import cv2
 import numpy as np
 
 from backbone.world import Rendered, compose, render
-from backbone.world.checker import Finder, Found, check, truth
-from backbone.world.falsify import KINDS, falsify
-from backbone.world.loader import pictures
-from backbone.world.specs import Spec, spec
-from backbone.world.splits import SPLITS
-from flows.review import wilson
+from backbone.world.check.checker import Finder, Found, check, truth
+from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.io.loader import pictures
+from backbone.world.scene.splits import SPLITS
+from backbone.world.words.specs import Spec, spec
+from flows.batch.review import wilson
 
 
 def share(right: int, of: int) -> str:

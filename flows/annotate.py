@@ -10,31 +10,31 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agents.check import examined
-from agents.kinds import MEDIA as MEDIA_KINDS
-from agents.kinds import AnyTool
-from agents.plan import Plan
-from agents.planner import Planner
-from agents.problems import Problem
-from agents.propose import propose
-from agents.state import listed
-from agents.warnings import warnings
-from agents.wiring import uses
-from flows.budget import Budget
+from agents.plan.check import examined
+from agents.plan.plan import Plan
+from agents.plan.problems import Problem
+from agents.plan.types import MEDIA as MEDIA_KINDS
+from agents.plan.types import AnyTool
+from agents.plan.warnings import warnings
+from agents.plan.wiring import uses
+from agents.planners.base import Planner
+from agents.planners.repair import propose
+from agents.session.state import listed
+from flows.batch.budget import Budget
+from flows.batch.job import Job, opened
+from flows.batch.pilot import Forecast, run_pilot
+from flows.batch.review import Routing
+from flows.batch.shard import RunStopped, wanted
 from flows.exports import export, fitting
-from flows.job import Job, opened
-from flows.keys import signature
-from flows.ledger import FILE, Ledger
-from flows.pilot import Forecast, run_pilot
-from flows.review import Routing
-from flows.shard import RunStopped, wanted
-from flows.source import MEDIA, Item, scan
-from flows.workers import Workers, here, processes
-from tools.atomic import write, write_error
-from tools.errors import StoreError, SuperlinkError, WriteError
-from tools.registry import load
-from tools.settings import expanded, settings
-from tools.store import Store
+from flows.items.source import MEDIA, Item, scan
+from flows.ledger.keys import signature
+from flows.ledger.ledger import FILE, Ledger
+from flows.workers.local import Workers, here, processes
+from tools.core.errors import StoreError, SuperlinkError, WriteError
+from tools.core.settings import expanded, settings
+from tools.runtime.registry import load
+from tools.storage.atomic import write, write_error
+from tools.storage.store import Store
 
 FAILURES = "failures.txt"
 
@@ -99,7 +99,7 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
 
     Args:
         request: in words.
-        source: as of `flows.source.scan`.
+        source: as of `flows.items.source.scan`.
         out: folder of the run: its ledger, contact sheet and exports.
         plan: run this plan instead of asking the planner; the request may then be empty.
         planner: who plans; not asked when the folder has a plan for this request.

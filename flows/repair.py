@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.annotate import held
-from flows.ledger import FILE, RESULTS, Ledger, LedgerError
-from flows.ledger_repair import RepairedLedger
-from tools.atomic import write_error
-from tools.database import examine, put_in_place
-from tools.errors import SuperlinkError
-from tools.settings import settings
-from tools.store import Store
+from flows.ledger.ledger import FILE, RESULTS, Ledger, LedgerError
+from flows.ledger.repair import RepairedLedger
+from tools.core.errors import SuperlinkError
+from tools.core.settings import settings
+from tools.storage.atomic import write_error
+from tools.storage.database import examine, put_in_place
+from tools.storage.store import Store
 
 _EDIT = ("place", "label", "score", "verdict", "correct", "who", "time")
 
@@ -174,7 +174,7 @@ def _values_of_exports(folder: Path) -> Iterator[tuple[tuple[str, str], list[str
 
 def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
     """What the exports in a folder say of themselves, the latest first, where their plan is one."""
-    from agents.plan import Plan
+    from agents.plan.plan import Plan
 
     found = [file for pattern in RESULTS if pattern.endswith(".json") for file in folder.glob(pattern)]
     files = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 from superlink.packages import foreign_packages, prefer_own
 
 if TYPE_CHECKING:
-    from agents.plan import Plan as Plan
-    from agents.planner import BackbonePlanner as BackbonePlanner
-    from agents.policy import Policy as Policy
-    from agents.session import Session as Session
+    from agents.plan.plan import Plan as Plan
+    from agents.planners.backbone import BackbonePlanner as BackbonePlanner
+    from agents.session.policy import Policy as Policy
+    from agents.session.session import Session as Session
     from flows.annotate import Summary as Summary
     from flows.annotate import annotate as annotate
-    from tools.base import Batch as Batch
-    from tools.base import tool as tool
-    from tools.errors import SuperlinkError as SuperlinkError
-    from tools.registry import load as load_tools  # noqa: F401 -- under a name that says what is loaded
-    from tools.resident import resident as resident
-    from tools.settings import settings as settings
-    from tools.store import Store as Store
+    from tools.core.errors import SuperlinkError as SuperlinkError
+    from tools.core.settings import settings as settings
+    from tools.runtime.model_cache import resident as resident
+    from tools.runtime.registry import load as load_tools  # noqa: F401 -- under a name that says what is loaded
+    from tools.runtime.tool import Batch as Batch
+    from tools.runtime.tool import tool as tool
+    from tools.storage.store import Store as Store
     from tools.values import Audio as Audio
     from tools.values import Detections as Detections
     from tools.values import Image as Image
@@ -41,17 +41,17 @@ if _foreign := foreign_packages():
     raise ImportError("\n".join(_foreign))
 
 _HOMES = {
-    "agents.plan": ("Plan",),
-    "agents.planner": ("BackbonePlanner",),
-    "agents.policy": ("Policy",),
-    "agents.session": ("Session",),
+    "agents.plan.plan": ("Plan",),
+    "agents.planners.backbone": ("BackbonePlanner",),
+    "agents.session.policy": ("Policy",),
+    "agents.session.session": ("Session",),
     "flows.annotate": ("Summary", "annotate"),
-    "tools.base": ("Batch", "tool"),
-    "tools.errors": ("SuperlinkError",),
-    "tools.registry": ("load_tools",),
-    "tools.resident": ("resident",),
-    "tools.settings": ("settings",),
-    "tools.store": ("Store",),
+    "tools.runtime.tool": ("Batch", "tool"),
+    "tools.core.errors": ("SuperlinkError",),
+    "tools.runtime.registry": ("load_tools",),
+    "tools.runtime.model_cache": ("resident",),
+    "tools.core.settings": ("settings",),
+    "tools.storage.store": ("Store",),
     "tools.values": (
         "Audio", "Detections", "Image", "Number", "Poses", "Segment", "Text", "Transcript", "Value", "Video",
     ),

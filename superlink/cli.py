@@ -56,7 +56,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from superlink.log import kept
-    from tools.errors import SuperlinkError
+    from tools.core.errors import SuperlinkError
 
     log = logging.getLogger("superlink.cli")
     with kept(given.debug) as logged:

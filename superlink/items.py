@@ -36,7 +36,7 @@ def open_files(files: Sequence[Path]) -> "tuple[dict[Path, Value], list[tuple[Pa
     Returns:
         The files as values, and those that cannot be opened with the reason.
     """
-    from tools.errors import SuperlinkError
+    from tools.core.errors import SuperlinkError
     from tools.values.convert import open_file
 
     opened: dict[Path, Value] = {}
@@ -65,7 +65,7 @@ def items_of(opened: "Mapping[Path, Value]") -> list[Item]:
     Raises:
         ArgumentsInvalid: there are several files of two kinds, so that it is not clear which go together.
     """
-    from tools.errors import ArgumentsInvalid
+    from tools.core.errors import ArgumentsInvalid
 
     by_kind: dict[str, list[Path]] = {}
     for path, value in opened.items():

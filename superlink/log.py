@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from superlink.terminal import one_line, safe
-from tools import log
+from tools.core import log
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from superlink.terminal import say
 from superlink.watcher import ENDED, HANDLED
 
 if TYPE_CHECKING:
-    from agents.session import Session
+    from agents.session.session import Session
 
 KEPT = "What is finished is kept; give the same command again to go on"
 
@@ -107,7 +107,7 @@ class Stopping:
 
 def leave(status: int) -> None:
     """End the process if work that was left still goes on in it: Python's own end could wait for it, or crash in it."""
-    abandon = sys.modules.get("tools.abandon")
+    abandon = sys.modules.get("tools.core.abandon")
     if abandon is None or not abandon.left():
         return
     for stream in (sys.stdout, sys.stderr):

@@ -39,7 +39,7 @@ def safe(text: object) -> str:
     """Return the text with everything escaped that a terminal would act on; lines and tabs stay."""
     shown = str(text).replace("\r\n", "\n")
     if not shown.isascii():
-        from tools.errors import readable
+        from tools.core.errors import readable
 
         shown = readable(shown)
     return _HARMFUL.sub(lambda found: _escaped(found[0]), shown)

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.errors import SuperlinkError
+from tools.core.errors import SuperlinkError
 
 if TYPE_CHECKING:
-    from agents.plan import Plan
-    from tools.base import Tool
-    from tools.store import Ref
+    from agents.plan.plan import Plan
+    from tools.runtime.tool import Tool
+    from tools.storage.store import Ref
 
 try:
     import fcntl
@@ -32,8 +32,8 @@ def thread_of(
         planner: of the command line.
         tools: what can be called.
     """
-    from agents.kinds import cards_of
-    from tools.settings import settings
+    from agents.plan.types import cards_of
+    from tools.core.settings import settings
     from tools.values.base import canonical_json
 
     cards = cards_of(tools if plan is None else {s.tool: tools[s.tool] for s in plan.steps if s.tool in tools})
@@ -58,7 +58,7 @@ def alone(thread: str, home: Path) -> Iterator[None]:
         SuperlinkError: another process works in it.
         WriteError: the lock file cannot be made.
     """
-    from tools.atomic import write_error
+    from tools.storage.atomic import write_error
 
     file = home / "threads.lock"
     try:

@@ -48,7 +48,7 @@ def shared() -> Path:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A SUPERLINK_HOME of the test's own."""
-    from tools.settings import settings
+    from tools.core.settings import settings
 
     monkeypatch.setenv("SUPERLINK_HOME", str(tmp_path / "home"))
     settings.cache_clear()

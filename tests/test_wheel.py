@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from superlink.packages import PACKAGES
-from tools import weights
+from tools.weights import weights
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = ("superlink", *PACKAGES)
@@ -28,9 +28,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 # What is imported at once, not when first used, where a file is of no use without an extra.
-NEEDED = {"backbone/world": "world", "backbone/train_planner.py": "train", "backbone/train_specialists.py": "train",
-          "ui": "ui", "agents/serving.py": "ui", "flows/flow.py": "prefect", "flows/deploy.py": "prefect",
-          "flows/resident.py": "prefect", "flows/upkeep.py": "prefect", "flows/ray_runner.py": "ray"}  # fmt: skip
+NEEDED = {"backbone/world": "world", "backbone/training/planner.py": "train", "backbone/training/specialists.py": "train",
+          "ui": "ui", "agents/session/serving.py": "ui", "flows/orchestration/flow.py": "prefect", "flows/orchestration/deployments.py": "prefect",
+          "flows/orchestration/worker.py": "prefect", "flows/orchestration/setup.py": "prefect", "flows/workers/ray.py": "ray"}  # fmt: skip
 
 
 # ---- what is imported is declared ------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
     assert other and not other & names
     assert not [name for name in names if Path(name).suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt")]
     data = {name for name in names if Path(name).suffix != ".py" and ".dist-info/" not in name}
-    folders = ("backbone/phrasings", "backbone/weights/planner", "backbone/weights/world", "tools", "flows/exports")
+    folders = ("backbone/training/phrasings", "backbone/weights/planner", "backbone/weights/world", "tools/weights", "flows/report")
     there = {file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file() and file.suffix != ".py"}
     assert data == {file.relative_to(ROOT).as_posix() for file in there}
 
@@ -257,9 +257,9 @@ def test_a_core_is_unpacked_when_it_is_pulled_with_the_base_alone(clean: Path, e
 
 
 def test_a_request_is_planned_with_the_base_alone(clean: Path, elsewhere: Path, tmp_path: Path) -> None:
-    from agents.planner import core_folder
-    from tools.errors import WeightsMissing
-    from tools.settings import settings
+    from agents.planners.backbone import core_folder
+    from tools.core.errors import WeightsMissing
+    from tools.core.settings import settings
 
     try:
         core_folder()

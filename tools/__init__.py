@@ -7,18 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tools.base import Batch as Batch
-    from tools.base import Tool as Tool
-    from tools.base import tool as tool
-    from tools.errors import MediaError as MediaError
-    from tools.errors import SuperlinkError as SuperlinkError
-    from tools.errors import ToolError as ToolError
-    from tools.errors import ValueInvalid as ValueInvalid
-    from tools.errors import WeightsMissing as WeightsMissing
-    from tools.resident import resident as resident
-    from tools.settings import settings as settings
-    from tools.store import Ref as Ref
-    from tools.store import Store as Store
+    from tools.core.errors import MediaError as MediaError
+    from tools.core.errors import SuperlinkError as SuperlinkError
+    from tools.core.errors import ToolError as ToolError
+    from tools.core.errors import ValueInvalid as ValueInvalid
+    from tools.core.errors import WeightsMissing as WeightsMissing
+    from tools.core.settings import settings as settings
+    from tools.runtime.model_cache import resident as resident
+    from tools.runtime.tool import Batch as Batch
+    from tools.runtime.tool import Tool as Tool
+    from tools.runtime.tool import tool as tool
+    from tools.storage.store import Ref as Ref
+    from tools.storage.store import Store as Store
     from tools.values import KINDS as KINDS
     from tools.values import Audio as Audio
     from tools.values import Detection as Detection
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from tools.values.convert import open_file as open_file
 
 _HOMES = {
-    "tools.base": ("Batch", "Tool", "tool"),
-    "tools.errors": ("MediaError", "SuperlinkError", "ToolError", "ValueInvalid", "WeightsMissing"),
-    "tools.resident": ("resident",),
-    "tools.settings": ("settings",),
-    "tools.store": ("Ref", "Store"),
+    "tools.runtime.tool": ("Batch", "Tool", "tool"),
+    "tools.core.errors": ("MediaError", "SuperlinkError", "ToolError", "ValueInvalid", "WeightsMissing"),
+    "tools.runtime.model_cache": ("resident",),
+    "tools.core.settings": ("settings",),
+    "tools.storage.store": ("Ref", "Store"),
     "tools.values": ("KINDS", "Audio", "Detection", "Detections", "Image", "Number", "Poses", "Segment", "Text",
                      "Transcript", "Value", "Video"),
     "tools.values.convert": ("open_file",),

@@ -1,7 +1,7 @@
 """Answering questions about pictures."""
 
-from tools.base import tool
-from tools.settings import settings
+from tools.core.settings import settings
+from tools.runtime.tool import tool
 from tools.values import Image, Text
 
 _LONGEST = 256  # tokens

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tools.base import tool
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
+from tools.runtime.tool import tool
 from tools.values import Detections, Number
 
 

@@ -1,7 +1,7 @@
 """Cutting things out of a picture."""
 
-from tools.base import tool
-from tools.regions import check_regions, window
+from tools.imaging.regions import check_regions, window
+from tools.runtime.tool import tool
 from tools.values import Detections, Image
 
 

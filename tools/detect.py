@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from tools.base import Batch, tool
 from tools.engines import routing
+from tools.runtime.tool import Batch, tool
 from tools.values import Detections, Image, Video
 
 _AT_ONCE = 8  # frames

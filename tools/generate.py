@@ -1,7 +1,7 @@
 """Making pictures from words."""
 
-from tools.base import tool
-from tools.settings import settings
+from tools.core.settings import settings
+from tools.runtime.tool import tool
 from tools.values import Image
 
 

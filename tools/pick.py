@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from tools.base import tool
+from tools.runtime.tool import tool
 from tools.values import Detections
 
 

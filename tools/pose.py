@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.base import tool
 from tools.engines import yolo
-from tools.regions import check_regions
+from tools.imaging.regions import check_regions
+from tools.runtime.tool import tool
 from tools.values import Detections, Image, Poses
 
 _SAME = 0.5  # a region that overlaps a person's box by this IoU is that person

@@ -1,6 +1,6 @@
 """Reading text in pictures."""
 
-from tools.base import tool
+from tools.runtime.tool import tool
 from tools.values import Image, Transcript
 
 

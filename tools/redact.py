@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.base import tool
-from tools.held import changed_frames
-from tools.regions import Picture, check_regions, region_pixels
+from tools.imaging.held import changed_frames
+from tools.imaging.regions import Picture, check_regions, region_pixels
+from tools.runtime.tool import tool
 from tools.values import Detections, Image, Video
 
 # What is left of a region: its average colour in so many cells along its longer side. A digit can still be
@@ -27,7 +27,7 @@ def redact(image: Picture, regions: Detections, how: Literal["blur", "pixelate",
     4 cells along its longer side; fill makes it black and keeps nothing, which is the choice where someone
     may try hard to guess what was there.
 
-    In a video, regions are held while a thing is out of a detector's sight for a moment (`tools.held`). Number and time stamps
+    In a video, regions are held while a thing is out of a detector's sight for a moment (`tools.imaging.held`). Number and time stamps
     of the frames and the sound stay as they are; subtitles, other data and metadata are left out.
 
     Args:

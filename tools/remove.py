@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.base import tool
-from tools.errors import ToolError
-from tools.held import changed_frames
-from tools.regions import Picture, check_regions, region_pixels
-from tools.settings import settings
+from tools.core.errors import ToolError
+from tools.core.settings import settings
+from tools.imaging.held import changed_frames
+from tools.imaging.regions import Picture, check_regions, region_pixels
+from tools.runtime.tool import tool
 from tools.values import Detections, Image, Video
 
 _WITHOUT_WEIGHTS = "opencv-telea"

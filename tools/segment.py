@@ -1,9 +1,9 @@
 """Cutting things out of pictures, to the pixel."""
 
-from tools.base import tool
 from tools.engines import labels as names
 from tools.engines import routing, sam
-from tools.regions import check_regions
+from tools.imaging.regions import check_regions
+from tools.runtime.tool import tool
 from tools.values import Detections, Image
 
 

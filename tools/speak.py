@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tools.base import tool
-from tools.errors import ValueInvalid
-from tools.settings import settings
+from tools.core.errors import ValueInvalid
+from tools.core.settings import settings
+from tools.runtime.tool import tool
 from tools.values import Audio, Text
 
 _RATE = 22_050
@@ -35,8 +35,8 @@ def speak(text: Text) -> Audio:
     if len(text.text) > _LONGEST:
         raise ValueInvalid(f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
                            "Cut it into parts")
-    from tools import weights
     from tools.engines import espeak, vits
+    from tools.weights import weights
 
     voice = settings().role("speak")
     say = espeak.say if weights.find(voice).format == "native" else vits.say

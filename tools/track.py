@@ -6,8 +6,8 @@ from itertools import islice
 
 import numpy as np
 
-from tools.base import tool
 from tools.engines import byte_track, routing
+from tools.runtime.tool import tool
 from tools.values import Detections, Video
 
 _AT_ONCE = 8

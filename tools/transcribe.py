@@ -1,6 +1,6 @@
 """Writing down speech."""
 
-from tools.base import tool
+from tools.runtime.tool import tool
 from tools.values import Audio, Transcript, Video
 
 

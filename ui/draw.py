@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from agents.kinds import AnyTool
-from agents.plan import Plan, Step, reference, references
-from agents.planner import BackbonePlanner, Planner
-from tools import weights
-from tools.errors import WeightsMissing
-from tools.settings import settings
+from agents.plan.plan import Plan, Step, reference, references
+from agents.plan.types import AnyTool
+from agents.planners.backbone import BackbonePlanner
+from agents.planners.base import Planner
+from tools.core.errors import WeightsMissing
+from tools.core.settings import settings
 from tools.values.base import canonical_json
+from tools.weights import weights
 from ui.turns import Tab, sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."

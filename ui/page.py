@@ -10,14 +10,14 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.graph import close_saver, open_saver
-from agents.kinds import AnyTool
-from agents.planner import Planner
+from agents.plan.types import AnyTool
+from agents.planners.base import Planner
+from agents.session.graph import close_saver, open_saver
 from agents.worlds import samples
-from tools.errors import SettingsInvalid, SuperlinkError
-from tools.http_guard import is_loopback
-from tools.settings import settings
-from tools.store import Store
+from tools.core.errors import SettingsInvalid, SuperlinkError
+from tools.core.http_guard import is_loopback
+from tools.core.settings import settings
+from tools.storage.store import Store
 from ui.draw import fault_html, limits_html, plan_html
 from ui.server import MAX_UPLOAD, application, serve
 from ui.turns import Message, Tab, Turns, of_type

@@ -8,9 +8,9 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
-from tools.errors import SuperlinkError
-from tools.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
-from ui.look import CSS, THEME
+from tools.core.errors import SuperlinkError
+from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
+from ui.theme import CSS, THEME
 from ui.visitors import Files, Visitors
 
 MAX_UPLOAD = 2 << 30

@@ -13,14 +13,14 @@ from typing import Any, Literal, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.kinds import AnyTool
-from agents.plan import Plan
-from agents.planner import Planner
-from agents.results import write_results
-from agents.session import Event, Session
-from agents.state import Decision
-from tools.errors import MediaError, SuperlinkError
-from tools.store import Store
+from agents.plan.plan import Plan
+from agents.plan.types import AnyTool
+from agents.planners.base import Planner
+from agents.session.results import write_results
+from agents.session.session import Event, Session
+from agents.session.state import Decision
+from tools.core.errors import MediaError, SuperlinkError
+from tools.storage.store import Store
 from tools.values import Value
 from tools.values.convert import open_file
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from tools.http_guard import App, Message, Receive, Scope, Send, header, refuse
+from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
 
 COOKIE = "superlink-visitor"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")

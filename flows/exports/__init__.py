@@ -7,13 +7,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from flows.batch.reading import Reading, SourceChanged
 from flows.exports.files import save
-from flows.ledger import Ledger
-from flows.reading import Reading, SourceChanged
-from tools.atomic import write_error
-from tools.errors import StoreError, StoreUnusable, SuperlinkError
-from tools.store import Store
-from tools.swap import files_in, replaced_folder
+from flows.ledger.ledger import Ledger
+from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
+from tools.storage.atomic import write_error
+from tools.storage.store import Store
+from tools.storage.swap import files_in, replaced_folder
 
 FORMATS = {
     "coco": "flows.exports.coco",
@@ -25,7 +25,7 @@ FORMATS = {
     "srt": "flows.exports.subtitles",
     "vtt": "flows.exports.subtitles",
     "mirror": "flows.exports.mirror",
-    "report": "flows.exports.report",
+    "report": "flows.report.page",
 }
 PROVENANCE = "provenance.json"
 _APART = f"superlink/{PROVENANCE}"

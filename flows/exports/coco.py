@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from flows.batch.reading import Reading
 from flows.exports.files import line, rounded, write_array
-from flows.reading import Reading
 from tools.values import Detections, Poses
 from tools.values.poses import COCO17, SKELETON
 

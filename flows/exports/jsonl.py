@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from flows.batch.reading import Reading
 from flows.exports.files import line
-from flows.reading import Reading
 from tools.values import Image, Text
 from tools.values.base import JSON_TYPE
 

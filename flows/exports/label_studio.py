@@ -9,11 +9,11 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.batch.reading import Reading, Row
 from flows.exports.coco import SEEN
 from flows.exports.files import printable, rounded, save, write_array
 from flows.exports.outline import outline
-from flows.reading import Reading, Row
-from tools.store import Ref
+from tools.storage.store import Ref
 from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection
 from tools.values.poses import COCO17

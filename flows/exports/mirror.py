@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from agents.state import listed
+from agents.session.state import listed
+from flows.batch.reading import Reading
 from flows.exports.files import Names, save
-from flows.reading import Reading
 
 KINDS = ("Image", "Audio", "Video")
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flows.batch.reading import Reading, Row
 from flows.exports.files import line
-from flows.reading import Reading, Row
-from tools.errors import SuperlinkError
+from tools.core.errors import SuperlinkError
 from tools.values import Detections, Number, Poses, Text, Transcript, Value
 
 KINDS = ("Detections", "Poses", "Transcript", "Text", "Number")

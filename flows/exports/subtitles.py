@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from flows.batch.reading import Reading
 from flows.exports.files import Names, save
-from flows.reading import Reading
 from tools.values import Transcript
 
 KINDS = ("Transcript",)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
+from flows.batch.reading import Reading, Row
 from flows.exports.files import Names, printable, rounded, save
-from flows.reading import Reading, Row
 from tools.values import Detections
 
 KINDS = ("Detections",)

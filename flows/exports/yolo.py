@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.batch.reading import Reading, Row
 from flows.exports.coco import SEEN
 from flows.exports.files import Names, line, rounded, save
 from flows.exports.outline import outline
-from flows.reading import Reading, Row
 from tools.values import Detections, Image, Poses
 from tools.values.poses import COCO17
 

@@ -15,10 +15,10 @@ from superlink.terminal import ask, console, one_line, safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agents.plan import Plan
+    from agents.plan.plan import Plan
     from flows.annotate import Summary
-    from flows.pilot import Forecast
-    from flows.review import Routing
+    from flows.batch.pilot import Forecast
+    from flows.batch.review import Routing
 
 _SHOWN = 20
 
@@ -58,8 +58,8 @@ def add_work(parser: argparse.ArgumentParser) -> None:
 
 def annotate(given: argparse.Namespace) -> int:
     """Run it, show how it goes, and say how it ended."""
-    from agents.plan import Plan
-    from flows.server import configured, server
+    from agents.plan.plan import Plan
+    from flows.orchestration.server import configured, server
 
     screen = console()
     recorded = configured() or given.runner == "ray"
@@ -67,7 +67,7 @@ def annotate(given: argparse.Namespace) -> int:
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with server() if recorded else nullcontext(), Progress(screen) as progress:
         if recorded:
-            from flows.flow import annotate_recorded
+            from flows.orchestration.flow import annotate_recorded
 
             run: Callable[..., Summary] = partial(annotate_recorded, runner=given.runner)
         else:
@@ -173,7 +173,7 @@ def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None]
     """Who asks for approval on the terminal."""
 
     def approved(plan: "Plan", forecast: "Forecast | None") -> bool:
-        from tools.errors import SuperlinkError
+        from tools.core.errors import SuperlinkError
 
         if not sys.stdin.isatty():
             raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes")
@@ -188,8 +188,8 @@ def routing(given: argparse.Namespace) -> "Routing":
     Raises:
         ArgumentsInvalid: a band cannot be read.
     """
-    from flows.review import Routing
-    from tools.errors import ArgumentsInvalid
+    from flows.batch.review import Routing
+    from tools.core.errors import ArgumentsInvalid
 
     bands: dict[str, tuple[float, float]] = {}
     for text in given.band:

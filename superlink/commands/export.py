@@ -21,9 +21,9 @@ def add(commands: Any) -> None:
 def export(given: argparse.Namespace) -> int:
     """Write each format into a folder of its name; 1 when items had to be left out."""
     from flows.exports import export as write
-    from flows.ledger import Ledger
-    from tools.settings import settings
-    from tools.store import Store
+    from flows.ledger.ledger import Ledger
+    from tools.core.settings import settings
+    from tools.storage.store import Store
 
     ledger = Ledger.existing(given.run)
     try:

@@ -35,9 +35,9 @@ def show(given: argparse.Namespace) -> int:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from tools.errors import SuperlinkError
-    from tools.settings import settings
-    from tools.weights import catalogue, locate
+    from tools.core.errors import SuperlinkError
+    from tools.core.settings import settings
+    from tools.weights.weights import catalogue, locate
 
     # Ids and licences are copied from here: on a narrow terminal they are broken, not cut.
     columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
@@ -61,13 +61,13 @@ def show(given: argparse.Namespace) -> int:
 
 def pull(given: argparse.Namespace) -> int:
     """Get weights; a core of the planner is unpacked, too, so that the first plan need not."""
-    from tools.weights import find
-    from tools.weights import pull as pull_weights
+    from tools.weights.weights import find
+    from tools.weights.weights import pull as pull_weights
 
     for name in given.ids:
         say(f"{one_line(name)}: {one_line(pull_weights(name, trust=given.trust))}")
         if "planner" in find(name).roles:
-            from agents.planner import core_folder
+            from agents.planners.backbone import core_folder
 
             say(f"{one_line(name)}: unpacked to {one_line(core_folder(name))}")
     return 0
@@ -75,9 +75,9 @@ def pull(given: argparse.Namespace) -> int:
 
 def verify(given: argparse.Namespace) -> int:
     """Check hashes; without ids, of everything on this computer."""
-    from tools.errors import SuperlinkError, WeightsMissing
-    from tools.weights import catalogue
-    from tools.weights import verify as verify_weights
+    from tools.core.errors import SuperlinkError, WeightsMissing
+    from tools.weights.weights import catalogue
+    from tools.weights.weights import verify as verify_weights
 
     bad = 0
     for name in given.ids or catalogue():
@@ -96,7 +96,7 @@ def verify(given: argparse.Namespace) -> int:
 
 def own(given: argparse.Namespace) -> int:
     """Register weights of the user's own."""
-    from tools.weights import add as add_weights
+    from tools.weights.weights import add as add_weights
 
     add_weights(given.id, given.path, role=given.role, licence=given.licence, trust=given.trust)
     say(

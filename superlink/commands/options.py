@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from agents.planner import Planner
-    from tools.base import Tool
+    from agents.planners.base import Planner
+    from tools.runtime.tool import Tool
 
 
 def add_tools(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def shown(text: str) -> str:
 
 def load_tools(given: argparse.Namespace) -> "dict[str, Tool[..., Any]]":
     """The tools that the command offers."""
-    from tools.registry import load
+    from tools.runtime.registry import load
 
     return load(given.tools)
 
@@ -80,15 +80,15 @@ def make_planner(given: argparse.Namespace) -> "Planner":
     Raises:
         SettingsInvalid: there is no such planner.
     """
-    from tools.errors import SettingsInvalid
+    from tools.core.errors import SettingsInvalid
 
     kind, _, name = given.planner.partition(":")
     if kind == "backbone" and not name:
-        from agents.planner import BackbonePlanner
+        from agents.planners.backbone import BackbonePlanner
 
         return BackbonePlanner()
     if name and kind in ("openai", "local"):
-        from agents.chat_planner import LocalChatPlanner, OpenAIPlanner
+        from agents.planners.chat import LocalChatPlanner, OpenAIPlanner
 
         return OpenAIPlanner(name) if kind == "openai" else LocalChatPlanner(name)
     raise SettingsInvalid(f"there is no planner {given.planner!r}", "Use backbone, openai:MODEL or local:FOLDER")

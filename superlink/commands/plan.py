@@ -34,7 +34,7 @@ def plan(given: argparse.Namespace) -> int:
     if not given.request:
         say("superlink plan: give a request in words, or --requests FILE.jsonl", error=True)
         return 2
-    from agents.propose import propose
+    from agents.planners.repair import propose
 
     proposal = propose(given.request, _values(given.media), load_tools(given), make_planner(given))
     if given.json:
@@ -53,7 +53,7 @@ def _values(media: list[str]) -> dict[str, str]:
 
 
 def _many(given: argparse.Namespace) -> int:
-    from tools import atomic
+    from tools.storage import atomic
 
     rows = list(_rows(given.requests))  # a fault in the last line is better told before the first is planned
     if given.out is None:
@@ -64,7 +64,7 @@ def _many(given: argparse.Namespace) -> int:
 
 def _answered(rows: list[tuple[Any, str, list[str]]], given: argparse.Namespace, tell: Callable[[Any], object]) -> int:
     """Plan every request and tell each answer."""
-    from agents.propose import propose
+    from agents.planners.repair import propose
 
     tools, planner = load_tools(given), make_planner(given)
     faulty = 0
@@ -87,7 +87,7 @@ def _line(answer: Any) -> bytes:
 
 def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
     """Id, request and media of each line."""
-    from tools.errors import ArgumentsInvalid
+    from tools.core.errors import ArgumentsInvalid
 
     try:
         lines = file.read_bytes().splitlines()

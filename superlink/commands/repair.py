@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
 
 def repair(given: argparse.Namespace) -> int:
     """Repair one or the other, and say what was found, what was recovered, and what to do next."""
-    from tools.settings import settings
+    from tools.core.settings import settings
 
     home = settings().home
     if given.folder is None or given.folder.absolute() == home:
@@ -28,7 +28,7 @@ def repair(given: argparse.Namespace) -> int:
 
 
 def _threads(file: Path) -> None:
-    from agents.repair import repair_threads
+    from agents.session.memory_repair import repair_threads
 
     done = repair_threads(file)
     _tell(file, done.faults, done.kept)
@@ -36,7 +36,7 @@ def _threads(file: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    from flows.ledger import FILE
+    from flows.ledger.ledger import FILE
     from flows.repair import repair
 
     done = repair(folder)

@@ -26,9 +26,9 @@ def review(given: argparse.Namespace) -> int:
     """Note the verdicts, or list what waits; then say how good the labels are."""
     import getpass
 
-    from flows.ledger import Ledger
-    from flows.review import precision, queue, resolve
-    from tools.errors import ArgumentsInvalid
+    from flows.batch.review import precision, queue, resolve
+    from flows.ledger.ledger import Ledger
+    from tools.core.errors import ArgumentsInvalid
 
     ledger = Ledger.existing(given.run)
     try:

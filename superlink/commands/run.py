@@ -15,12 +15,12 @@ from superlink.terminal import ask, console, one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agents.plan import Plan
-    from agents.session import Event, Session
-    from agents.state import Decision
+    from agents.plan.plan import Plan
+    from agents.session.session import Event, Session
+    from agents.session.state import Decision
     from superlink.items import Item
     from superlink.stopping import Stopping
-    from tools.store import Ref
+    from tools.storage.store import Ref
 
 
 def add(commands: Any) -> None:
@@ -40,7 +40,7 @@ def add(commands: Any) -> None:
 def run(given: argparse.Namespace) -> int:
     """Plan once, ask once, run the plan on every item."""
     from superlink.stopping import Stopping, stopped
-    from tools.abandon import Stopped
+    from tools.core.abandon import Stopped
 
     with Stopping() as stopping:
         work = _Work(given, stopping)
@@ -69,12 +69,12 @@ class _Work:
         Returns:
             The exit status.
         """
-        from agents.plan import Plan
+        from agents.plan.plan import Plan
         from superlink.items import items_of, open_files
-        from tools.abandon import Stopped
-        from tools.errors import SuperlinkError
-        from tools.settings import settings
-        from tools.store import Store
+        from tools.core.abandon import Stopped
+        from tools.core.errors import SuperlinkError
+        from tools.core.settings import settings
+        from tools.storage.store import Store
 
         self.tools = load_tools(self.given)
         self.planner = make_planner(self.given)
@@ -128,13 +128,13 @@ class _Work:
         Returns:
             The record; None when a person rejected the plan.
         """
-        from agents.plan import Plan
-        from agents.policy import Policy
-        from agents.results import write_results
-        from agents.session import Session
+        from agents.plan.plan import Plan
+        from agents.session.policy import Policy
+        from agents.session.results import write_results
+        from agents.session.session import Session
         from superlink.items import kind_name
         from superlink.threads import alone, thread_of
-        from tools.settings import settings
+        from tools.core.settings import settings
 
         self.steps = []
         given, home = self.given, settings().home
@@ -168,7 +168,7 @@ class _Work:
 
     def _begun(self, session: "Session", media: "Mapping[str, Ref]") -> "Iterator[Event]":
         """Go on with what an earlier run of the same command has left, or begin."""
-        from agents.session import SessionError
+        from agents.session.session import SessionError
 
         if self.given.fresh:
             session.forget()
@@ -229,7 +229,7 @@ class _Work:
 
 def _decision(screen: "Console", waiting: "Event") -> "Decision":
     """Ask a person."""
-    from tools.errors import SuperlinkError
+    from tools.core.errors import SuperlinkError
 
     if not sys.stdin.isatty():
         raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at it and add --yes")
@@ -255,8 +255,8 @@ def _edited(plan: dict[str, Any]) -> "Plan":
     """
     import json
 
-    from agents.plan import Plan
-    from tools.errors import SettingsInvalid
+    from agents.plan.plan import Plan
+    from tools.core.errors import SettingsInvalid
 
     with tempfile.NamedTemporaryFile("w", suffix=".json", delete=False, encoding="utf-8") as file:
         json.dump(plan, file, indent=2, ensure_ascii=False)

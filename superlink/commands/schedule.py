@@ -31,8 +31,8 @@ def add(commands: Any) -> None:
 
 def schedule(given: argparse.Namespace) -> int:
     """List, remove, or plan, ask and schedule."""
-    from flows.server import environment, server
-    from tools.errors import ArgumentsInvalid
+    from flows.orchestration.server import environment, server
+    from tools.core.errors import ArgumentsInvalid
 
     screen = console()
     asked = given.cron is not None
@@ -41,7 +41,7 @@ def schedule(given: argparse.Namespace) -> int:
     if not (asked or given.remove or given.list):
         raise ArgumentsInvalid("schedule", ["say when and what, or --list, or --remove NAME"])
     environment()
-    from flows.deploy import schedules, times, unschedule
+    from flows.orchestration.deployments import schedules, times, unschedule
 
     when = times(given.cron, given.timezone) if asked else None
     with server():
@@ -57,11 +57,11 @@ def schedule(given: argparse.Namespace) -> int:
 
 
 def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
-    from agents.plan import Plan
+    from agents.plan.plan import Plan
     from flows.annotate import agreed
-    from flows.budget import Budget
-    from flows.deploy import schedule as deploy
-    from tools.settings import expanded
+    from flows.batch.budget import Budget
+    from flows.orchestration.deployments import schedule as deploy
+    from tools.core.settings import expanded
 
     Budget.of(given.budget)  # a limit that cannot be read is better told now than at night
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)

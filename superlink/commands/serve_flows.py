@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
 
 def serve_flows(given: argparse.Namespace) -> int:
     """Serve until stopped."""
-    from flows.server import configured, password_file, server
+    from flows.orchestration.server import configured, password_file, server
 
     own = not configured()
     with server(given.port) as address:
@@ -30,14 +30,14 @@ def serve_flows(given: argparse.Namespace) -> int:
             say(f"Its password is in {password_file()}, which only you can read")
             say(f"For superlink annotate to show up there: export PREFECT_API_URL={address} "
                 f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(password_file()))})"')  # fmt: skip
-        from flows.resident import serve
+        from flows.orchestration.worker import serve
 
         serve(_accelerators() if given.accelerators is None else given.accelerators)
     return 0
 
 
 def _accelerators() -> int | None:
-    from tools.resident import device
+    from tools.runtime.model_cache import device
 
     if device() == "cpu":
         return None

@@ -7,7 +7,7 @@ from superlink.commands.options import add_tools, load_tools
 from superlink.terminal import console, say_json
 
 if TYPE_CHECKING:
-    from tools.registry import AnyTool
+    from tools.runtime.registry import AnyTool
 
 
 def add(commands: Any) -> None:
@@ -24,8 +24,8 @@ def show(given: argparse.Namespace) -> int:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.problems import nearest
-    from tools.errors import ArgumentsInvalid
+    from agents.plan.problems import nearest
+    from tools.core.errors import ArgumentsInvalid
 
     tools = load_tools(given)
     if given.name and given.name not in tools:

@@ -47,7 +47,7 @@ def serve(given: argparse.Namespace) -> int:
     try:
         from ui.page import launch
     except ModuleNotFoundError as error:
-        from tools.errors import SettingsInvalid
+        from tools.core.errors import SettingsInvalid
 
         raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
 
@@ -69,8 +69,8 @@ def _password(given: argparse.Namespace) -> str | None:
     Raises:
         SettingsInvalid: it is empty, or the file cannot be read.
     """
-    from tools.errors import SettingsInvalid
-    from tools.settings import expanded
+    from tools.core.errors import SettingsInvalid
+    from tools.core.settings import expanded
 
     # Taken out, so that the programs which tools start do not get it.
     password = os.environ.pop(PASSWORD, None)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from agents import nodes
-from agents.plan import Plan, Step
-from agents.session import Session
+from agents.plan.plan import Plan, Step
+from agents.session import nodes
+from agents.session.session import Session
 from tools import Store, Text, tool
 
 FOLDER, PLACE, SHAPE = Path(sys.argv[1]), sys.argv[2], sys.argv[3]

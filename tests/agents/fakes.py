@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from agents.kinds import AnyTool, Card
-from agents.plan import Plan, PlanInvalid, Step
-from agents.planner import Demonstration, first_free
-from agents.problems import Problem
+from agents.plan.plan import Plan, PlanInvalid, Step
+from agents.plan.problems import Problem
+from agents.plan.types import AnyTool, Card
+from agents.planners.base import Demonstration, first_free
 from tools import Audio, Detections, Image, Number, Text, Transcript, tool
 
 

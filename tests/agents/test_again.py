@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from agents.kinds import AnyTool
-from agents.plan import Plan
-from agents.session import Session, SessionError
+from agents.plan.plan import Plan
+from agents.plan.types import AnyTool
+from agents.session.session import Session, SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
-from tools import Store, Text, tool, weights
-from tools.settings import settings
+from tools import Store, Text, tool
+from tools.core.settings import settings
+from tools.weights import weights
 
 Open = Callable[..., Session]
 CHAIN = plan(("note", {"text": "a"}), ("note", {"text": "$s1"}), ("note", {"text": "$s2"}), ("note", {"text": "b"}))

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.answer import LONGEST, MOST, compose
-from agents.kinds import cards_of
-from agents.plan import Plan, Step
-from agents.state import State
+from agents.plan.plan import Plan, Step
+from agents.plan.types import cards_of
+from agents.session.answer import LONGEST, MOST, compose
+from agents.session.state import State
 from tests.agents.fakes import TOOLS, picture
 from tools import Audio, Detections, Image, Number, Poses, Segment, Store, Text, Transcript, Value
 

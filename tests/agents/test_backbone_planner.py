@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from agents.planner import BackbonePlanner, Demonstration, core_folder, first_free
-from agents.problems import Problem
+from agents.plan.problems import Problem
+from agents.planners.backbone import BackbonePlanner, core_folder
+from agents.planners.base import Demonstration, first_free
 from tests.agents.fakes import TOOLS
-from tools.resident import evict_idle
+from tools.runtime.model_cache import evict_idle
 
 CARDS = [tool.card() for tool in TOOLS.values()]
 
@@ -47,11 +48,11 @@ def unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]
         folders.append(folder)
         folder.mkdir()
 
-    core, planner = ModuleType("backbone.core"), ModuleType("backbone.planner")
+    core, planner = ModuleType("backbone.planner.core"), ModuleType("backbone.planner.model")
     core.unpack, planner.PlannerModel = unpack, Model  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "backbone.core", core)
-    monkeypatch.setitem(sys.modules, "backbone.planner", planner)
-    monkeypatch.setattr("tools.weights.use", lambda weights_id: Path(f"/weights/{weights_id}.gguf"))
+    monkeypatch.setitem(sys.modules, "backbone.planner.core", core)
+    monkeypatch.setitem(sys.modules, "backbone.planner.model", planner)
+    monkeypatch.setattr("tools.weights.weights.use", lambda weights_id: Path(f"/weights/{weights_id}.gguf"))
     Model.made = []
     yield folders
     evict_idle()

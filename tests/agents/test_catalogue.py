@@ -2,14 +2,14 @@
 
 import random
 
-from agents.check import examined
-from agents.plan import Plan, Step, escaped
-from tools.registry import load
+from agents.plan.check import examined
+from agents.plan.plan import Plan, Step, escaped
+from tools.runtime.registry import load
 
 
 def test_plans_of_the_training() -> None:
-    from backbone.phrasings import requests
-    from backbone.samples import fill
+    from backbone.training.phrasings import requests
+    from backbone.training.samples import fill
 
     rng, tools = random.Random(0), load(entry_points=False)
     for phrasing in requests()[::20]:

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from agents.chat_planner import ChatUnavailable, LocalChatPlanner, OpenAIPlanner
-from agents.chat_prompt import CALL, handed_in, plan_schema
-from agents.plan import PlanInvalid
-from agents.planner import Demonstration
-from agents.problems import Problem
-from agents.session import Session
+from agents.plan.plan import PlanInvalid
+from agents.plan.problems import Problem
+from agents.planners.base import Demonstration
+from agents.planners.chat import ChatUnavailable, LocalChatPlanner, OpenAIPlanner
+from agents.planners.chat_prompt import CALL, handed_in, plan_schema
+from agents.session.session import Session
 from tests.agents.fakes import TOOLS, picture
 from tools import Store
 

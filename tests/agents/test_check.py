@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from agents.check import MAX_STEPS, check, examined
-from agents.plan import ABOVE, Plan, Step
+from agents.plan.check import MAX_STEPS, check, examined
+from agents.plan.plan import ABOVE, Plan, Step
 from tests.agents.fakes import TOOLS, plan
 from tools import Detections, tool
 
@@ -138,7 +138,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 def test_a_tool_that_gives_the_kind_it_was_given() -> None:
-    from tools.registry import load
+    from tools.runtime.registry import load
 
     steps = [{"id": "s1", "tool": "detect", "args": {"labels": ["face"]}}, {"id": "s2", "tool": "redact"},
              {"id": "s3", "tool": "transcribe"}]  # fmt: skip

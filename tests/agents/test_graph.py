@@ -12,14 +12,14 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from starlette.testclient import TestClient
 
-from agents import serving
-from agents.graph import build, close_saver, machine, open_saver
-from agents.nodes import Nodes
-from agents.repair import repair_threads
-from agents.session import Session
+from agents.session import serving
+from agents.session.graph import build, close_saver, machine, open_saver
+from agents.session.memory_repair import repair_threads
+from agents.session.nodes import Nodes
+from agents.session.session import Session
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tools import Store
-from tools.errors import SettingsInvalid
+from tools.core.errors import SettingsInvalid
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,7 +114,7 @@ def test_a_server_needs_no_more_than_a_request(tmp_path: Path) -> None:
 
 def test_langgraph_json_names_the_machine(home: Path) -> None:
     (place,) = json.loads((ROOT / "langgraph.json").read_text())["graphs"].values()
-    assert place == "./agents/graph.py:machine"
+    assert place == "./agents/session/graph.py:machine"
     assert {"plan", "check", "approve", "schedule", "work", "answer"} <= machine().nodes.keys()
 
 

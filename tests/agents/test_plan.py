@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from agents.plan import Plan, PlanInvalid, Step, escaped, reference, references, unescaped
+from agents.plan.plan import Plan, PlanInvalid, Step, escaped, reference, references, unescaped
 from tests.agents.fakes import plan
 
 SHOWN = Plan(

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from agents.check import check
-from agents.kinds import AnyTool, Known, known, result
-from agents.plan import Plan, Step, escaped
-from agents.wiring import wire
+from agents.plan.check import check
+from agents.plan.plan import Plan, Step, escaped
+from agents.plan.types import AnyTool, Known, known, result
+from agents.plan.wiring import wire
 from tools import KINDS, Image, tool
 
 NAMES = sorted(KINDS)

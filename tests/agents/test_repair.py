@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.graph import close_saver, open_saver
-from agents.repair import repair_threads
-from agents.session import Session
+from agents.session.graph import close_saver, open_saver
+from agents.session.memory_repair import repair_threads
+from agents.session.session import Session
 from superlink.cli import main
 from tests.agents.fakes import TOOLS, Scripted, plan
 from tools import Store
-from tools.errors import SuperlinkError
+from tools.core.errors import SuperlinkError
 
 PAGE = 4096
 THREADS = [f"t{n}" for n in range(6)]

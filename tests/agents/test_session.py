@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from agents.check import MAX_STEPS
-from agents.kinds import AnyTool
-from agents.plan import ABOVE, Plan, PlanInvalid
-from agents.policy import Policy
-from agents.session import Session, SessionError
+from agents.plan.check import MAX_STEPS
+from agents.plan.plan import ABOVE, Plan, PlanInvalid
+from agents.plan.types import AnyTool
+from agents.session.policy import Policy
+from agents.session.session import Session, SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tests.waiting import WAIT
 from tools import Store, Text, tool
-from tools.errors import SuperlinkError, ValueInvalid
+from tools.core.errors import SuperlinkError, ValueInvalid
 
 Open = Callable[..., Session]
 DOGS = ("detect", {"labels": ["dog", "cat"]})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents.plan import Plan
-from agents.warnings import warnings
-from tools.registry import load
+from agents.plan.plan import Plan
+from agents.plan.warnings import warnings
+from tools.runtime.registry import load
 
 
 def made(request: str, *tools: str) -> Plan:

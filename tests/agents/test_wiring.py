@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from agents.check import check
-from agents.kinds import Known
-from agents.plan import ABOVE, Plan, Step
-from agents.wiring import wire
+from agents.plan.check import check
+from agents.plan.plan import ABOVE, Plan, Step
+from agents.plan.types import Known
+from agents.plan.wiring import wire
 from tests.agents.fakes import TOOLS, plan
 from tools import Audio, Detections, Image, Text, tool
 

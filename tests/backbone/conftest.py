@@ -7,9 +7,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from backbone.grammar import Vocabulary
-from backbone.layout import Layout
-from backbone.planner import PlannerModel
+from backbone.planner.grammar import Vocabulary
+from backbone.planner.layout import Layout
+from backbone.planner.model import PlannerModel
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +46,8 @@ def vocabulary(layout: Layout) -> Vocabulary:
 @pytest.fixture(scope="session")
 def trained_planner() -> PlannerModel:
     """The planner as shipped, on the real core."""
-    from agents.planner import core_folder
-    from tools.errors import WeightsMissing
+    from agents.planners.backbone import core_folder
+    from tools.core.errors import WeightsMissing
 
     try:
         return PlannerModel(core_folder())

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from backbone.core import load_core
-from backbone.forward import ROOM, Decoder
+from backbone.planner.core import load_core
+from backbone.planner.forward import ROOM, Decoder
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbone.cards import Card, UnplannableTool, card_text, parameters
-from backbone.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
-from backbone.guises import disguise
-from backbone.layout import ABOVE, Layout
-from backbone.phrasings import made_up_tools
-from backbone.routes import ROUTE_CARDS
+from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.cards import Card, UnplannableTool, card_text, parameters
+from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
+from backbone.planner.layout import ABOVE, Layout
+from backbone.training.phrasings import made_up_tools
+from backbone.training.synthetic_tools import disguise
 
 RESIZE: Card = {
     "name": "resize_all", "doc": "Resize.", "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},

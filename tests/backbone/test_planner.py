@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backbone.core import load_core, merge_adapter
-from backbone.grammar import Grammar, Vocabulary, Walk
-from backbone.layout import Layout
-from backbone.mixture import Mixture
-from backbone.planner import PlannerModel, load_planner
-from backbone.routes import ROUTE_CARDS
-from backbone.train_planner import Recipe, Trainee, sight, train
+from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.core import load_core, merge_adapter
+from backbone.planner.grammar import Grammar, Vocabulary, Walk
+from backbone.planner.layout import Layout
+from backbone.planner.model import PlannerModel, load_planner
+from backbone.training.dataset import Mixture
+from backbone.training.planner import Recipe, Trainee, sight, train
 
 CARDS = list(ROUTE_CARDS.values())
 SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
@@ -46,7 +46,7 @@ def test_a_training_cut_short_goes_on_as_if_it_had_not_been(tiny_core: Path, ada
         return {}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("backbone.train_planner.validate", cut)
+        patch.setattr("backbone.training.planner.validate", cut)
         with pytest.raises(Cut):
             train(tiny_core, tmp_path, SMALL, compiled=False, every=3)
     train(tiny_core, tmp_path, SMALL, compiled=False, every=3)
@@ -110,8 +110,8 @@ def test_plans_are_those_of_one_token_at_a_time(
     """Guesses, forced tokens sent along and a kept prefix change no token of a plan."""
     # A model that has learnt nothing writes up to every bound, and its scores lie close together.
     for bound, value in (("MAX_CALLS", 3), ("MAX_ITEMS", 3), ("MAX_TEXT", 6)):
-        monkeypatch.setattr(f"backbone.grammar.{bound}", value)
-    monkeypatch.setattr("backbone.planner._fast_dtype", lambda: torch.float32)
+        monkeypatch.setattr(f"backbone.planner.grammar.{bound}", value)
+    monkeypatch.setattr("backbone.planner.model._fast_dtype", lambda: torch.float32)
     layout, model = load_planner(tiny_core, adapter / "adapter")
     planner = PlannerModel(tiny_core, adapter / "adapter")
     cards = [*CARDS, _rotate(), _mirror()]

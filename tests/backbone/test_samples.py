@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from backbone.cards import parameters
-from backbone.guises import ask, disguise
-from backbone.layout import Layout
-from backbone.mixture import Mixture
-from backbone.phrasings import BadPhrasing, _have, _phrasing, argument_groups, chains, made_up_tools, pools, requests
-from backbone.routes import ROUTE_CARDS
-from backbone.samples import fill, held_out, join
+from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.cards import parameters
+from backbone.planner.layout import Layout
+from backbone.training.dataset import Mixture
+from backbone.training.phrasings import (
+    BadPhrasing,
+    _have,
+    _phrasing,
+    argument_groups,
+    chains,
+    made_up_tools,
+    pools,
+    requests,
+)
+from backbone.training.samples import fill, held_out, join
+from backbone.training.synthetic_tools import ask, disguise
 
 from .test_grammar import check_types
 
@@ -133,7 +142,7 @@ def test_rows_are_the_same_by_seed(layout: Layout) -> None:
 
 
 def test_a_row_hides_requests_from_each_other(layout: Layout) -> None:
-    from backbone.train_planner import sight
+    from backbone.training.planner import sight
 
     row = Mixture(layout, 3).row(8, 2048)
     import torch

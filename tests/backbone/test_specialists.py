@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from backbone import train_specialists
-from backbone.train_specialists import data, train
-from tools import weights
+from backbone.training import specialists as train_specialists
+from backbone.training.specialists import data, train
+from tools.core.settings import settings
 from tools.engines import yolo
-from tools.settings import settings
+from tools.weights import weights
 
 
 def test_specialists_are_trained_and_shipped_clean(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

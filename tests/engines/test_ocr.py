@@ -9,14 +9,14 @@ from PIL import ImageDraw, ImageFont
 
 pytest.importorskip("rapidocr")
 
-from tools import weights
+from tools.core.errors import ToolError
+from tools.core.settings import settings
 from tools.engines import ocr
-from tools.errors import ToolError
-from tools.execute import call
 from tools.read_text import read_text
-from tools.settings import settings
-from tools.store import Ref, Store
+from tools.runtime.execute import call
+from tools.storage.store import Ref, Store
 from tools.values import Image, Segment, Transcript
+from tools.weights import weights
 
 SIDE = 400  # of the tiles, in the tests that cut pictures up
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tools.core.errors import ValueInvalid
 from tools.engines import centerface, ocr, whisper, yolo
-from tools.errors import ValueInvalid
 from tools.values import Detections, Image, Poses, Segment
 
 SIZE = (60, 80)
@@ -130,7 +130,7 @@ def test_lines_of_text_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     from contextlib import nullcontext
 
     monkeypatch.setattr(ocr, "_load", SimpleNamespace(lease=lambda *_: nullcontext(Lines())))
-    monkeypatch.setattr("tools.weights.use", lambda _: None)
+    monkeypatch.setattr("tools.weights.weights.use", lambda _: None)
     read = ocr.read(Image.from_numpy(np.zeros((*SIZE, 3), np.uint8)))
     assert [(line.text, line.box, line.score) for line in read.segments] == [
         ("one", (5, 5, 50, 20), 0.9), ("two", (60, 30, 80, 45), 1.0)]  # fmt: skip

@@ -11,15 +11,15 @@ import pytest
 import torch
 from transformers import VitsConfig, VitsModel, VitsTokenizer
 
-from tools import weights
+from tools.core.errors import ToolError
+from tools.core.settings import settings
 from tools.engines import vits
-from tools.errors import ToolError
-from tools.execute import call
-from tools.resident import loaded
-from tools.settings import settings
+from tools.runtime.execute import call
+from tools.runtime.model_cache import loaded
 from tools.speak import speak
-from tools.store import Ref, Store
+from tools.storage.store import Ref, Store
 from tools.values import Audio, Segment, Text, Transcript, Value
+from tools.weights import weights
 
 RATE = 16_000
 

@@ -25,16 +25,16 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tools import weights
 from tools.ask import ask
 from tools.caption import caption
+from tools.core.errors import ToolError, WeightsMissing
+from tools.core.settings import settings
 from tools.engines import vision_language
-from tools.errors import ToolError, WeightsMissing
-from tools.execute import call
-from tools.resident import evict_idle, loaded
-from tools.settings import settings
-from tools.store import Store
+from tools.runtime.execute import call
+from tools.runtime.model_cache import evict_idle, loaded
+from tools.storage.store import Store
 from tools.values import Image, Text
+from tools.weights import weights
 
 # The template of SmolVLM, as it is published with the weights.
 TEMPLATE = (

@@ -16,13 +16,13 @@ pytest.importorskip("whisper")
 from whisper.model import ModelDimensions, Whisper
 
 from tests.conftest import ROOT
+from tools.core.errors import ToolError
+from tools.core.settings import settings
 from tools.engines import espeak, vad, whisper
-from tools.errors import ToolError
-from tools.execute import call
-from tools.resident import evict_idle
-from tools.settings import settings
+from tools.runtime.execute import call
+from tools.runtime.model_cache import evict_idle
 from tools.speak import speak
-from tools.store import Ref, Store
+from tools.storage.store import Ref, Store
 from tools.transcribe import transcribe
 from tools.values import Audio, Segment, Transcript, Video
 

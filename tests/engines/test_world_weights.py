@@ -8,17 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from backbone.world import Rendered, compose, render
-from backbone.world.categories import CATEGORIES
-from backbone.world.relations import shown
-from backbone.world.render import Instance
-from tools import weights
+from backbone.world.paint.categories import CATEGORIES
+from backbone.world.truth.relations import shown
+from backbone.world.truth.render import Instance
+from tools.core.errors import SettingsInvalid
+from tools.core.settings import WORLD_ROLES, settings
 from tools.detect import detect
 from tools.engines import yolo
-from tools.errors import SettingsInvalid
 from tools.pose import pose
 from tools.segment import segment
-from tools.settings import WORLD_ROLES, settings
 from tools.values import Image
+from tools.weights import weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,14 +14,14 @@ import torch
 
 from tests.engines.drawn import Thing, draw, iou, scene
 from tests.engines.training import WORDS
-from tools import execute
+from tools.core.errors import SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
+from tools.core.hashing import sha256_of
 from tools.detect import detect
 from tools.engines import open_vocabulary, yolo
-from tools.errors import SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
-from tools.hashing import sha256_of
 from tools.pose import pose
+from tools.runtime import execute
 from tools.segment import segment
-from tools.store import Store
+from tools.storage.store import Store
 from tools.track import track
 from tools.values import Detections, Image, Poses, Video
 
@@ -272,7 +272,7 @@ def test_yolo_world_takes_words_through_clip(choose: Choose, tmp_path: Path, tex
                                              monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
-    from tools import weights
+    from tools.weights import weights
 
     yolo.library()
     from ultralytics import YOLO
@@ -372,8 +372,8 @@ socket.socket.connect = refuse
 import cv2, torch, os
 threads = cv2.getNumThreads(), torch.get_num_threads()
 import numpy as np
-from tools import weights
-from tools.settings import settings
+from tools.weights import weights
+from tools.core.settings import settings
 weights.add("mine", {str(trained("detect"))!r}, "detect", "CC0-1.0", trust=True)
 os.environ["SUPERLINK_ROLE_DETECT"] = "mine"
 settings.cache_clear()

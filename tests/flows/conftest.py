@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image as Pil
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import Summary, annotate
-from flows.ledger import Ledger
+from flows.ledger.ledger import Ledger
 
 TOOLS = str(Path(__file__).with_name("finding.py"))
 FIND: dict[str, Any] = {

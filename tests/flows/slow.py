@@ -5,7 +5,7 @@ import time
 
 from tests.flows.finding import note
 from tools import Image, tool
-from tools.resident import resident
+from tools.runtime.model_cache import resident
 
 
 @resident(bytes=1, device="cpu")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pil
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import AnnotateError, PlanRefused, Summary, annotate
-from flows.ledger import Ledger
-from flows.review import Routing
-from flows.shard import PlanUnfit, RunStopped, wanted
+from flows.batch.review import Routing
+from flows.batch.shard import PlanUnfit, RunStopped, wanted
+from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.agents.fakes import Scripted, plan
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, make
@@ -63,7 +63,7 @@ def test_retry_failed_runs_only_those(run: Run, pictures: Path, log: Path) -> No
 
 
 def test_another_version_of_a_tool_is_run_again(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tools.registry import file_tools
+    from tools.runtime.registry import file_tools
 
     run(pictures)
     bright = next(tool for tool in file_tools(Path(TOOLS)) if tool.name == "bright")
@@ -123,7 +123,7 @@ def test_a_vanished_file_and_one_that_is_changed_underneath(run: Run, pictures: 
 def test_a_full_disk_stops_the_run_and_leaves_it_resumable(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from tools.store import Store
+    from tools.storage.store import Store
 
     whole = Store._write
     left = [4]
@@ -154,7 +154,7 @@ def test_plans_for_many_files_work_on_one() -> None:
 
 
 def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path: Path) -> None:
-    from flows.review import ReviewError, precision, queue, resolve
+    from flows.batch.review import ReviewError, precision, queue, resolve
 
     run(pictures, routing=Routing(band=(0, 0.4), audit=0.5), formats=["coco"])
     before = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
@@ -187,7 +187,7 @@ def test_an_item_is_done_only_once_its_finds_are_in_the_queue(run: Run, pictures
     everything = Routing(audit=1.0)
     for name in ("enqueue", "Ledger.settle"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(f"flows.shard.{name}", killed)
+            patch.setattr(f"flows.batch.shard.{name}", killed)
             run(pictures, routing=everything)
     assert run(pictures, routing=everything).ran == 0
     ledger = Ledger.existing(tmp_path / "out")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flows.approval import NotApproved, check, sign
-from flows.secret import secret
-from tools.errors import SettingsInvalid
+from flows.orchestration.approval import NotApproved, check, sign
+from flows.orchestration.secret import secret
+from tools.core.errors import SettingsInvalid
 
 
 @pytest.fixture

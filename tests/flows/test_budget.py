@@ -2,8 +2,8 @@
 
 import pytest
 
-from flows.budget import Budget
-from tools.errors import SettingsInvalid
+from flows.batch.budget import Budget
+from tools.core.errors import SettingsInvalid
 
 
 def test_limits_are_read_as_people_write_them() -> None:

@@ -10,18 +10,18 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from agents.plan import Plan
-from agents.state import listed
-from flows.apart import lend, take_back, work_apart
+from agents.plan.plan import Plan
+from agents.session.state import listed
+from flows.batch.job import Job
+from flows.batch.review import Routing
 from flows.exports import export
-from flows.job import Job
-from flows.keys import signature
-from flows.ledger import Ledger
-from flows.review import Routing
+from flows.ledger.keys import signature
+from flows.ledger.ledger import Ledger
+from flows.workers.remote import lend, take_back, work_apart
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
-from tools.registry import load
-from tools.store import Store
+from tools.runtime.registry import load
+from tools.storage.store import Store
 
 FORMATS = ["jsonl", "coco", "yolo", "mirror", "report"]
 Damage = Callable[[Path], object]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import annotate
 from flows.exports import ExportError
 from tests.flows.conftest import Run, make

@@ -21,13 +21,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from flows.batch.review import Routing, queue, resolve
 from flows.exports import export, provenance_of
 from flows.exports.outline import outline
-from flows.ledger import Ledger
-from flows.review import Routing, queue, resolve
+from flows.ledger.ledger import Ledger
 from tests.flows.conftest import DARKEN, FIND, Run, raw_sql
-from tools.settings import settings
-from tools.store import Store
+from tools.core.settings import settings
+from tools.storage.store import Store
 from tools.values import Detections, Poses, Video
 
 POSE = {"steps": [{"id": "s1", "tool": "stand", "args": {"image": "$image"}}], "outputs": ["$s1"]}

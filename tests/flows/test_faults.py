@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pil
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import annotate
-from flows.desk import Desk
+from flows.batch.shard import RunStopped
+from flows.batch.shard_store import Desk
 from flows.exports import ExportError, export
-from flows.ledger import Ledger
-from flows.shard import RunStopped
-from flows.source import scan
+from flows.items.source import scan
+from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run
-from tools import swap
-from tools.errors import StoreError
-from tools.store import Store
+from tools.core.errors import StoreError
+from tools.storage import swap
+from tools.storage.store import Store
 
 FORMATS = ["jsonl", "coco", "mirror"]
 

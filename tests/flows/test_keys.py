@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from agents.plan import Plan
-from flows import keys
-from flows.keys import Present, base_key, finished, signature
-from flows.ledger_rows import Work
+from agents.plan.plan import Plan
+from flows.batch import keys
+from flows.ledger.keys import Present, base_key, finished, signature
+from flows.ledger.rows import Work
 from tests.flows.conftest import DARKEN, TOOLS
-from tools.errors import WeightsMissing
-from tools.registry import load
-from tools.settings import Settings, settings
+from tools.core.errors import WeightsMissing
+from tools.core.settings import Settings, settings
+from tools.runtime.registry import load
 
 HASHES = {"yolo": "aa" * 32, "other": "bb" * 32}
 REF: Any = {"kind": "Image", "sha256": "cd" * 32, "media_type": "image/png", "bytes": 5, "summary": {}}
@@ -41,7 +41,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(keys, "settings", lambda: now)
         monkeypatch.setattr(keys, "verified_hash", verified_hash)
         monkeypatch.setattr(keys, "find", lambda name: name)
-        monkeypatch.setattr("tools.weights.pinned", verified_hash)
+        monkeypatch.setattr("tools.weights.weights.pinned", verified_hash)
 
     become(detector="yolo")
     return become

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.ledger import FILE, Ledger, LedgerError
-from flows.ledger_repair import RepairedLedger
-from flows.ledger_rows import Entry, StepRow, Work, json_of
-from flows.source import Item
+from flows.items.source import Item
+from flows.ledger.ledger import FILE, Ledger, LedgerError
+from flows.ledger.repair import RepairedLedger
+from flows.ledger.rows import Entry, StepRow, Work, json_of
 from tests.flows.conftest import raw_sql
 
 # As the release 0.1.0 made it.

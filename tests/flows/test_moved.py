@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import AnnotateError, annotate
-from flows.ledger import FILE, Ledger
+from flows.ledger.ledger import FILE, Ledger
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, TOOLS, make
-from tools.errors import StoreUnusable
-from tools.settings import settings
+from tools.core.errors import StoreUnusable
+from tools.core.settings import settings
 
 
 @pytest.fixture

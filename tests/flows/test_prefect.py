@@ -17,20 +17,20 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from agents.plan import Plan
-from flows.job import Job
-from flows.server import server
-from flows.shard import RunStopped
+from agents.plan.plan import Plan
+from flows.batch.job import Job
+from flows.batch.shard import RunStopped
+from flows.orchestration.server import server
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, TOOLS, Run, make
 from tests.flows.place import FADE, ROOT, SLOW, Place, bare
 from tests.waiting import WAIT, until
-from tools.errors import StoreError, SuperlinkError
+from tools.core.errors import StoreError, SuperlinkError
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    from tools.settings import settings
+    from tools.core.settings import settings
 
     folder = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:
@@ -98,7 +98,7 @@ def test_without_a_server_prefect_is_not_even_imported(run: Run, pictures: Path,
 
 
 def test_prefect_starts_no_server_that_answers_everybody(home: Path) -> None:
-    code = ("from flows.server import environment; environment(); from prefect import get_client\n"
+    code = ("from flows.orchestration.server import environment; environment(); from prefect import get_client\n"
             "try: get_client(sync_client=True)\nexcept ValueError as error: print(error)")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare(), capture_output=True, text=True, timeout=WAIT)
     assert "No Prefect API URL provided" in done.stdout, done.stdout + done.stderr
@@ -236,7 +236,7 @@ def test_only_what_was_scheduled_here_is_run(place: Place, tmp_path: Path) -> No
     touch = f"touch {marker}"
     runs = {
         post("pull", pull_steps=[{"prefect.deployments.steps.run_shell_script": {"script": touch}}]): "fetches no code",
-        post("file", entrypoint=f"{shell}:flow"): "runs flows.flow.annotate_flow only",
+        post("file", entrypoint=f"{shell}:flow"): "runs flows.orchestration.flow.annotate_flow only",
         forged("tools", [*true.parameters["tools"], str(shell)]): "Nobody approved a run with these parameters",
         forged("out", str(tmp_path / "elsewhere")): "Nobody approved a run with these parameters",
         forged("approved", Plan.load(DARKEN).hash): "Nobody approved a run with these parameters",
@@ -319,7 +319,7 @@ def test_what_is_no_schedule_is_told(place: Place, arguments: list[str], capsys:
 @pytest.mark.parametrize(("fault", "tries"), [(StoreError("the bucket is away"), 2), (RunStopped("weights are missing"), 1)])
 def test_a_shard_is_tried_again_where_that_can_help(place: Place, pictures: Path, tmp_path: Path, fault: SuperlinkError,
                                                     tries: int, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    from flows.flow import annotate_recorded
+    from flows.orchestration.flow import annotate_recorded
 
     tried = []
     work = Job.work
@@ -342,8 +342,8 @@ def test_what_a_server_gives_as_a_result_is_not_unpickled(place: Place, pictures
     from prefect.serializers import PickleSerializer
     from prefect.states import Completed
 
-    from flows import flow
-    from flows.server import ServerError
+    from flows.orchestration import flow
+    from flows.orchestration.server import ServerError
 
     kept = ResultRecordMetadata(storage_key=str(tmp_path / "kept"), serializer=PickleSerializer())
     monkeypatch.setattr(flow, "annotate_flow", lambda *given, **named: Completed(data=kept, message="done before"))
@@ -352,7 +352,7 @@ def test_what_a_server_gives_as_a_result_is_not_unpickled(place: Place, pictures
 
 
 def test_workers_share_accelerators(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.upkeep import ACCELERATORS
+    from flows.orchestration.setup import ACCELERATORS
 
     monkeypatch.setenv("FINDING_LOG", str(tmp_path / "calls.txt"))
     plan = tmp_path / "plan.json"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from flows.annotate import annotate
-from flows.ledger import Ledger
-from flows.review import Routing, queue
-from flows.shard import RunStopped
+from flows.batch.review import Routing, queue
+from flows.batch.shard import RunStopped
+from flows.ledger.ledger import Ledger
 from tests.flows.conftest import FIND, make
-from tools.settings import settings
+from tools.core.settings import settings
 
 pytest.importorskip("prefect_ray")
 pytest.importorskip("ray")
@@ -30,12 +30,12 @@ FORMATS = ["jsonl", "coco", "mirror"]
 ITEMS, DAMAGED, SHARD = 18, 3, 3
 CHILD = """
 import json, sys
-from flows.server import server
+from flows.orchestration.server import server
 
 if __name__ == "__main__":
     with server():
-        from flows.deploy import approved
-        from flows.flow import annotate_flow
+        from flows.orchestration.deployments import approved
+        from flows.orchestration.flow import annotate_flow
         for given in json.loads(sys.argv[1]):
             print("ended:", annotate_flow(**approved(**given), return_state=True).message)
 """
@@ -122,7 +122,7 @@ def test_a_shard_that_kills_every_worker_stops_the_run(root: Path) -> None:
 
 
 def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.ray_runner import ShardRunner
+    from flows.workers.ray import ShardRunner
 
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     with pytest.raises(RunStopped, match="There is no Ray cluster at 127.0.0.1:1"), ShardRunner(2):
@@ -132,7 +132,7 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("workers", "accelerators", "share"), [(4, 0, 0), (4, 2, 0.5), (3, 2, 0.5), (2, 4, 1)])
 def test_shards_share_accelerators(home: Path, monkeypatch: pytest.MonkeyPatch, workers: int, accelerators: int,
                                    share: float) -> None:  # fmt: skip
-    from flows import ray_runner
+    from flows.workers import ray as ray_runner
 
     monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": float(accelerators)})
     assert ray_runner._share(workers) == share

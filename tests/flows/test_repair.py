@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from agents.plan import Plan
-from flows.keys import work_key
-from flows.ledger import FILE, Ledger, LedgerError
-from flows.ledger_rows import StepRow, Work
+from agents.plan.plan import Plan
+from flows.items.source import Item
+from flows.ledger.keys import work_key
+from flows.ledger.ledger import FILE, Ledger, LedgerError
+from flows.ledger.rows import StepRow, Work
 from flows.repair import repair
-from flows.source import Item
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
 from tools import Text
-from tools.errors import SuperlinkError
-from tools.store import Store
+from tools.core.errors import SuperlinkError
+from tools.storage.store import Store
 
 PAGE = 4096
 COUNT = 400

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from flows.batch.review import Routing, precision, queue, resolve
 from flows.exports import export
-from flows.ledger import Ledger
-from flows.review import Routing, precision, queue, resolve
+from flows.ledger.ledger import Ledger
 from tests.flows.conftest import DARKEN, FIND, Run, make, raw_sql
-from tools.draw import draw
-from tools.settings import settings
-from tools.store import Store
+from tools.core.settings import settings
+from tools.imaging.drawing import draw
+from tools.storage.store import Store
 from tools.values import Detections, Image
 
 EVIL = ['"><img src=x onerror=alert(1)>.jpg', "&lt;b&gt;'\u202egpj.jpg"]

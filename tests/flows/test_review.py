@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.ledger import FILE, Ledger
-from flows.ledger_rows import StepRow, Work
-from flows.reading import Row
-from flows.review import ReviewError, Routing, enqueue, precision, queue, resolve, wilson
-from flows.source import Item
+from flows.batch.reading import Row
+from flows.batch.review import ReviewError, Routing, enqueue, precision, queue, resolve, wilson
+from flows.items.source import Item
+from flows.ledger.ledger import FILE, Ledger
+from flows.ledger.rows import StepRow, Work
 from tests.flows.conftest import raw_sql
 from tools import Detections, Image, Store
 

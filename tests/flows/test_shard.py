@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.plan import Plan
-from flows import shard
-from flows.desk import Desk
-from flows.keys import Present
-from flows.ledger import FILE, Ledger
-from flows.review import Routing, queue
-from flows.shard import Outcome, PlanUnfit, Run, RunStopped, run_shard, wanted
-from flows.source import Item
+from agents.plan.plan import Plan
+from flows.batch import shard
+from flows.batch.review import Routing, queue
+from flows.batch.shard import Outcome, PlanUnfit, Run, RunStopped, run_shard, wanted
+from flows.batch.shard_store import Desk
+from flows.items.source import Item
+from flows.ledger.keys import Present
+from flows.ledger.ledger import FILE, Ledger
 from tests.flows.conftest import raw_sql
 from tools import Batch, Detections, Image, Number, tool
-from tools.errors import (
+from tools.core.errors import (
     MediaError,
     OutOfMemory,
     SettingsInvalid,
@@ -28,8 +28,8 @@ from tools.errors import (
     WeightsMissing,
     WeightsUnsafe,
 )
-from tools.store import Ref
-from tools.weights import record
+from tools.storage.store import Ref
+from tools.weights.weights import record
 
 seen: list[int] = []
 faults: dict[int, BaseException] = {}
@@ -148,7 +148,7 @@ def bench(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     faults.clear()
     batches.clear()
     clock = itertools.count()
-    monkeypatch.setattr("tools.execute.time.perf_counter", lambda: float(next(clock)))  # each call takes a second
+    monkeypatch.setattr("tools.runtime.execute.time.perf_counter", lambda: float(next(clock)))  # each call takes a second
     bench = Bench(tmp_path)
     yield bench
     bench.ledger.close()
@@ -205,9 +205,9 @@ def test_another_argument_is_another_call(bench: Bench) -> None:
 def test_work_of_other_weights_does_not_count(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = bench.lay(10)
     weights = plan(("weigh", {"image": "$image"}))
-    monkeypatch.setattr("flows.keys.verified_hash", lambda name: "0" * 64)
+    monkeypatch.setattr("flows.ledger.keys.verified_hash", lambda name: "0" * 64)
     assert [bench.work(weights, ids).ran for _ in range(2)] == [1, 0]
-    monkeypatch.setattr("flows.keys.verified_hash", lambda name: "1" * 64)
+    monkeypatch.setattr("flows.ledger.keys.verified_hash", lambda name: "1" * 64)
     assert bench.work(weights, ids).ran == 1
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.item_names import address_name, listed_name, relative_name
-from flows.source import SourceError, media_of, scan
+from flows.items.names import address_name, listed_name, relative_name
+from flows.items.source import SourceError, media_of, scan
 from tests.flows.conftest import FIND, Run, make
 
 

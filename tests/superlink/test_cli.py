@@ -13,10 +13,10 @@ from PIL import ImageDraw, ImageFont
 
 from superlink.cli import _parser, main
 from tests.waiting import WAIT
-from tools import weights
-from tools.errors import WeightsMissing
-from tools.resident import evict_idle
-from tools.settings import settings
+from tools.core.errors import WeightsMissing
+from tools.core.settings import settings
+from tools.runtime.model_cache import evict_idle
+from tools.weights import weights
 
 PLAN = {
     "request": "hide the faces", "outputs": ["$s2"],
@@ -45,7 +45,7 @@ def astronaut(tmp_path: Path) -> Path:
 @pytest.fixture
 def real_planner_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home of the test's own that has the pulled weights of the real one."""
-    from agents.planner import core_folder
+    from agents.planners.backbone import core_folder
 
     try:
         core_folder()
@@ -202,9 +202,9 @@ def test_pulling_the_planners_core_unpacks_it(
     packed = home.parent / "small.gguf"
     packed.write_bytes(b"GGUF weights")
     weights.add("small", packed, "planner", "MIT")
-    core = ModuleType("backbone.core")
+    core = ModuleType("backbone.planner.core")
     core.unpack = lambda gguf, folder: folder.mkdir()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "backbone.core", core)
+    monkeypatch.setitem(sys.modules, "backbone.planner.core", core)
     assert main(["models", "pull", "small"]) == 0
     assert (home / "core" / "small").is_dir() and f"small: unpacked to {home / 'core' / 'small'}" in capsys.readouterr().out
 

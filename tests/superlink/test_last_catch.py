@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agents.plan import Plan
+from agents.plan.plan import Plan
 from superlink.cli import FAULT, main
 from superlink.commands import tools as command
-from tools.errors import SettingsInvalid
+from tools.core.errors import SettingsInvalid
 
 
 def breaks(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -69,7 +69,7 @@ def test_a_log_that_cannot_be_written_is_told(
 
 
 def test_a_large_log_is_put_aside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.log.MOST", 10)
+    monkeypatch.setattr("tools.core.log.MOST", 10)
     breaks(monkeypatch, ValueError("first"))
     main(["tools"])
     breaks(monkeypatch, ValueError("second"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from tools import Image, Store
-from tools.execute import call
-from tools.registry import file_tools, load
+from tools.runtime.execute import call
+from tools.runtime.registry import file_tools, load
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 

@@ -15,8 +15,8 @@ from PIL import Image as Pil
 from superlink.cli import main
 from superlink.commands import run as command
 from superlink.stopping import Stopping
-from tools import atomic
-from tools.settings import settings
+from tools.core.settings import settings
+from tools.storage import atomic
 
 OWN = str(Path(__file__).with_name("own_tools.py"))
 Run = Callable[..., int]
@@ -77,7 +77,7 @@ def test_a_run_killed_before_its_files_were_written_writes_them(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("agents.results.write_results", stopped)
+        patch.setattr("agents.session.results.write_results", stopped)
         assert run(CHAIN) == 130
     assert "stopped. Finished steps: s1, s2. What is finished is kept" in capsys.readouterr().err
     assert run(CHAIN) == 0

@@ -6,8 +6,8 @@ from contextvars import ContextVar
 import pytest
 
 from tests.waiting import WAIT
-from tools import abandon
-from tools.abandon import Stopped, TimeUp, abandonable
+from tools.core import abandon
+from tools.core.abandon import Stopped, TimeUp, abandonable
 
 FROM = ContextVar("FROM", default="nowhere")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import atomic
-from tools.errors import WriteError
+from tools.core.errors import WriteError
+from tools.storage import atomic
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_an_error_of_the_writer_leaves_what_was_there(tmp_path: Path) -> None:
 ROOT = Path(__file__).resolve().parents[2]
 KILLED = """
 import os, signal, sys
-from tools import atomic
+from tools.storage import atomic
 def dies(*args):
     os.kill(os.getpid(), signal.SIGKILL)
 with atomic.opened(sys.argv[1]) as out:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.database import Database, connect
-from tools.errors import StoreError
+from tools.core.errors import StoreError
+from tools.storage.database import Database, connect
 
 ROWS = 200
 

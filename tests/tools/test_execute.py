@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
-from tools.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.execute import call, call_many, joined, out_of_memory, rows_of, with_room
-from tools.resident import evict_idle, loaded, resident
-from tools.weights import record
+from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
+from tools.runtime.execute import call, call_many, joined, out_of_memory, rows_of, with_room
+from tools.runtime.model_cache import evict_idle, loaded, resident
+from tools.weights.weights import record
 
 Picture = TypeVar("Picture", Image, Video)
 
@@ -80,7 +80,7 @@ def test_results_carry_provenance(store: Store) -> None:
 
 def test_the_seconds_of_a_batch_are_shared_by_its_calls(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 108.0])
-    monkeypatch.setattr("tools.execute.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("tools.runtime.execute.time.perf_counter", lambda: next(clock))
     results = call_many(shades, [{"images": store.put(_image(shade))} for shade in range(4)], store, "s1")
     assert [ref["provenance"]["seconds"] for ref in results if isinstance(ref, dict)] == [2.0] * 4
 

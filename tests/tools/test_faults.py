@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tools import Number, Store, Text, ToolError, tool
-from tools.errors import DeclarationInvalid, MediaError, SuperlinkError
-from tools.execute import call
-from tools.faults import Fault
-from tools.registry import file_tools
+from tools.core.errors import DeclarationInvalid, MediaError, SuperlinkError
+from tools.core.faults import Fault
+from tools.runtime.execute import call
+from tools.runtime.registry import file_tools
 
 
 class PanicException(BaseException):

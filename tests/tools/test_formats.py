@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from tools.formats import can_run_code, format_of
+from tools.weights.formats import can_run_code, format_of
 
 
 class Evil:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.plan import Plan, PlanInvalid
+from agents.plan.plan import Plan, PlanInvalid
 from tests.tools import hostile
 from tests.waiting import WAIT
 from tools import Audio, Image, MediaError, SuperlinkError, Video, open_file
-from tools.errors import SettingsInvalid
-from tools.settings import settings
+from tools.core.errors import SettingsInvalid
+from tools.core.settings import settings
 from tools.values.files import read_source
 from tools.values.image import _Decoded
 

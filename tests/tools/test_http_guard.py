@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tools.http_guard import HEADERS, HttpGuard
+from tools.core.http_guard import HEADERS, HttpGuard
 
 
 def _status(method: str = "GET", max_body: int | None = None, hosts: tuple[str, ...] = (), **headers: str) -> int:

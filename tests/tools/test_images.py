@@ -15,7 +15,7 @@ from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
 from tools import Image, MediaError, ValueInvalid, open_file
-from tools.settings import settings as superlink_settings
+from tools.core.settings import settings as superlink_settings
 
 
 def _saved(picture: Pil.Image, path: Path, **options: object) -> Path:

@@ -14,11 +14,12 @@ import pytest
 
 from tests.tools.isolated import act, invert, linger, sleep
 from tests.waiting import WAIT, until
-from tools import Image, Number, Store, Text, ToolError, isolation, tool
-from tools.abandon import Stopped, abandonable
-from tools.errors import DeclarationInvalid, OutOfMemory, SuperlinkError, ToolCrashed
-from tools.execute import call, call_many
-from tools.registry import file_tools
+from tools import Image, Number, Store, Text, ToolError, tool
+from tools.core.abandon import Stopped, abandonable
+from tools.core.errors import DeclarationInvalid, OutOfMemory, SuperlinkError, ToolCrashed
+from tools.runtime import isolation
+from tools.runtime.execute import call, call_many
+from tools.runtime.registry import file_tools
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.errors import ArgumentsInvalid, ValueInvalid
+from tools.core.errors import ArgumentsInvalid, ValueInvalid
+from tools.imaging.regions import region_pixels
 from tools.redact import redact
-from tools.regions import region_pixels
 from tools.values import Detections, Image
 
 WAYS = ("blur", "pixelate", "fill")
@@ -28,7 +28,7 @@ def written(text, size) -> Image:
     from PIL import Image as Pil
     from PIL import ImageDraw
 
-    from tools.draw import _font
+    from tools.imaging.drawing import _font
 
     font = _font(size, text)
     left, top, right, bottom = font.getbbox(text)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools.core.errors import ArgumentsInvalid, ValueInvalid
 from tools.count import count
 from tools.crop import crop
-from tools.errors import ArgumentsInvalid, ValueInvalid
+from tools.imaging.regions import region_pixels, window
 from tools.pick import pick
-from tools.regions import region_pixels, window
 from tools.values import Detections, Image
 
 SIZE = (60, 100)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tools.errors import ToolError, ValueInvalid
+from tools.core.errors import ToolError, ValueInvalid
+from tools.core.settings import settings
 from tools.remove import remove
-from tools.settings import settings
 from tools.values import Detections, Image
 
 SIZE = (80, 120)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tools.salvage import Salvage
+from tools.storage.salvage import Salvage
 
 SCHEMA = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, data BLOB, score REAL NOT NULL);

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tools import registry
-from tools.errors import DeclarationInvalid, SettingsInvalid
-from tools.settings import DEFAULT_ROLES, WORLD_ROLES, settings
-from tools.weights import catalogue
+from tools.core.errors import DeclarationInvalid, SettingsInvalid
+from tools.core.settings import DEFAULT_ROLES, WORLD_ROLES, settings
+from tools.runtime import registry
+from tools.weights.weights import catalogue
 
 TOOL = '''
 from tools import Image, Number, tool

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tools import Audio, Image, MediaError, Text, ValueInvalid, Video, open_file
-from tools.settings import settings
+from tools.core.settings import settings
 
 
 def _tone(rate: int, seconds: float = 0.5, channels: int = 1) -> np.ndarray:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from tools import Image, Store, Text, Video
-from tools.atomic import lock
-from tools.errors import StoreError, StoreUnusable
-from tools.store import Provenance, Ref
+from tools.core.errors import StoreError, StoreUnusable
+from tools.storage.atomic import lock
+from tools.storage.store import Provenance, Ref
 
 
 @pytest.mark.parametrize("remote", [False, True])
@@ -276,6 +276,6 @@ def test_values_of_several_pieces_are_hashed_and_copied_whole(tmp_path: Path) ->
 def test_what_was_flushed_before_a_value_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     monkeypatch.setattr("os.fsync", lambda file: done.append(f"{os.fstat(file).st_size} of {len(list(tmp_path.glob('??/*')))}"))
-    monkeypatch.setattr("tools.store.flush", lambda folder: done.append(folder.name))
+    monkeypatch.setattr("tools.storage.store.flush", lambda folder: done.append(folder.name))
     ref = Store(tmp_path).put(Text("hello"))
     assert done == ["5 of 0", ref["sha256"][:2]] and not list((tmp_path / ".drafts").iterdir())

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import swap
-from tools.swap import files_in, replaced_folder
+from tools.storage import swap
+from tools.storage.swap import files_in, replaced_folder
 
 OLD = {"a.txt": "old a", "sub/b.txt": "old b", "sub/gone.txt": "old"}
 NEW = {"a.txt": "new a", "sub/b.txt": "new b", "sub/deep/c.txt": "new c"}

@@ -257,7 +257,7 @@ def test_transcripts_and_numbers_stand_in_for_text() -> None:
 def test_importing_tools_is_light() -> None:
     heavy = "torch cv2 onnxruntime transformers ultralytics supervision PIL av soundfile pycocotools diffusers whisper"
     code = (
-        "import sys, tools; from tools import tool, Image, Detections, Store; import tools.execute\n"
+        "import sys, tools; from tools import tool, Image, Detections, Store; import tools.runtime.execute\n"
         f"print([m for m in '{heavy}'.split() if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tools import Detections, Image, Video
+from tools.core.errors import ValueInvalid
 from tools.detect import detect
-from tools.errors import ValueInvalid
-from tools.held import GAP, HOLD, HeldRegions
+from tools.imaging.held import GAP, HOLD, HeldRegions
 from tools.redact import redact
 from tools.remove import remove
 from tools.values.reencode import reencoded

@@ -16,10 +16,10 @@ import pytest
 from safetensors.numpy import save
 
 from superlink.cli import main
-from tools import fetch, weights
-from tools.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
-from tools.hashing import sha256_of
-from tools.settings import DEFAULT_ROLES, settings
+from tools.core.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
+from tools.core.hashing import sha256_of
+from tools.core.settings import DEFAULT_ROLES, settings
+from tools.weights import fetch, weights
 
 CATALOGUE = """
 [tiny]

@@ -11,13 +11,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from agents.kinds import Card
-from agents.plan import Plan, Step
-from agents.planner import Demonstration, first_free
-from agents.problems import Problem
+from agents.plan.plan import Plan, Step
+from agents.plan.problems import Problem
+from agents.plan.types import Card
+from agents.planners.base import Demonstration, first_free
 from tools import Number, Text, tool
-from tools.errors import WeightsMissing
-from tools.registry import load
+from tools.core.errors import WeightsMissing
+from tools.runtime.registry import load
 from ui.page import launch
 
 Call = tuple[str, dict[str, Any]]

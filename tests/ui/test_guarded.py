@@ -17,10 +17,10 @@ pytest.importorskip("gradio")
 import httpx
 import uvicorn
 
-from agents.graph import close_saver, open_saver
+from agents.session.graph import close_saver, open_saver
 from tests.ui.serve import Rules, shout
 from tests.waiting import WAIT
-from tools.store import Store
+from tools.storage.store import Store
 from ui.page import USER, build
 from ui.server import application
 from ui.visitors import COOKIE, Files

@@ -17,12 +17,12 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from agents.planner import BackbonePlanner
+from agents.planners.backbone import BackbonePlanner
 from tests.ui.serve import Rules
 from tests.waiting import WAIT, until
 from tools import Text
-from tools.errors import MediaError, SettingsInvalid
-from tools.registry import load
+from tools.core.errors import MediaError, SettingsInvalid
+from tools.runtime.registry import load
 from ui.draw import limits_html
 from ui.page import launch
 from ui.turns import opened

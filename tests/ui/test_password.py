@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from superlink.commands import ui
-from tools.errors import SettingsInvalid
+from tools.core.errors import SettingsInvalid
 
 
 def _password(*arguments: str) -> str | None:

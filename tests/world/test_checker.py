@@ -9,15 +9,15 @@ import pytest
 from safetensors.numpy import load_file
 
 from backbone.world import Rendered, Scene, Thing, compose, render
-from backbone.world.camera import LIGHT
-from backbone.world.categories import CATEGORIES
-from backbone.world.checker import Found, check, holds, truth
-from backbone.world.colours import CODES, FEATURES, features, measure
-from backbone.world.falsify import KINDS, falsify
-from backbone.world.fit_colours import examples, fit, save
-from backbone.world.palette import COLOURS
-from backbone.world.places import place_of
-from backbone.world.specs import Spec, spec
+from backbone.world.check.checker import Found, check, holds, truth
+from backbone.world.check.colours import CODES, FEATURES, features, measure
+from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.check.fit_colours import examples, fit, save
+from backbone.world.check.places import place_of
+from backbone.world.paint.categories import CATEGORIES
+from backbone.world.paint.palette import COLOURS
+from backbone.world.scene.camera import LIGHT
+from backbone.world.words.specs import Spec, spec
 
 SIZE = 160
 

@@ -11,7 +11,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from backbone.world import Rendered, compose, render
-from backbone.world.coco import export
+from backbone.world.io.coco import export
 
 SIZE = 80
 

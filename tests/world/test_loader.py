@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from backbone.world import Rendered, compose, render
-from backbone.world.loader import pictures
+from backbone.world.io.loader import pictures
 
 SEEDS = [3, 11, 4, 60, 5]
 

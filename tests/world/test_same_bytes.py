@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from backbone.world import compose, render
-from backbone.world.captions import long_caption, short_caption
-from backbone.world.clips import clip
-from backbone.world.coco import annotation
-from backbone.world.edits import edits
-from backbone.world.falsify import KINDS, falsify
-from backbone.world.questions import questions, referring, region_prompts
-from backbone.world.specs import spec
-from backbone.world.splits import SPLITS
-from backbone.world.spoken import spoken
+from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.io.coco import annotation
+from backbone.world.scene.clips import clip
+from backbone.world.scene.splits import SPLITS
+from backbone.world.words.captions import long_caption, short_caption
+from backbone.world.words.edits import edits
+from backbone.world.words.questions import questions, referring, region_prompts
+from backbone.world.words.specs import spec
+from backbone.world.words.spoken import spoken
 
 SIZE = 64
 ROOT = Path(__file__).resolve().parents[2]

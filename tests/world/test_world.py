@@ -10,18 +10,18 @@ import pytest
 from pycocotools.coco import COCO
 
 from backbone.world import Scene, Thing, compose, render
-from backbone.world.backgrounds import BACKGROUNDS, SHIFTED_BACKGROUNDS
-from backbone.world.categories import CATEGORIES, WORDS
-from backbone.world.clips import clip
-from backbone.world.edits import KINDS, edits
-from backbone.world.figure import BUILDS, KEYPOINTS, joints, keypoints
-from backbone.world.letters import lettering
-from backbone.world.overlay import with_truth
-from backbone.world.palette import COLOURS
-from backbone.world.poses import POSES, draw_pose
-from backbone.world.questions import questions, referring
-from backbone.world.specs import spec
-from backbone.world.splits import HELD_COUNT, SPLITS, held_colour, rng_for
+from backbone.world.paint.backgrounds import BACKGROUNDS, SHIFTED_BACKGROUNDS
+from backbone.world.paint.categories import CATEGORIES, WORDS
+from backbone.world.paint.figure import BUILDS, KEYPOINTS, joints, keypoints
+from backbone.world.paint.letters import lettering
+from backbone.world.paint.palette import COLOURS
+from backbone.world.paint.poses import POSES, draw_pose
+from backbone.world.scene.clips import clip
+from backbone.world.scene.splits import HELD_COUNT, SPLITS, held_colour, rng_for
+from backbone.world.truth.overlay import with_truth
+from backbone.world.words.edits import KINDS, edits
+from backbone.world.words.questions import questions, referring
+from backbone.world.words.specs import spec
 from superlink.cli import main
 from tests.waiting import WAIT
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from backbone.world import Rendered, compose, render
-from backbone.world.categories import IDS
-from backbone.world.figure import KEYPOINTS
-from backbone.world.palette import COLOURS
-from backbone.world.yolo import FLIPPED, KINDS, coloured, export, outline
+from backbone.world.io.yolo import FLIPPED, KINDS, coloured, export, outline
+from backbone.world.paint.categories import IDS
+from backbone.world.paint.figure import KEYPOINTS
+from backbone.world.paint.palette import COLOURS
 from tools.engines.yolo import library
 
 SIZE = 256

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from tools.core.errors import ToolError
 from tools.engines import yolo
-from tools.errors import ToolError
 from tools.values import Detections
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
-from tools.resident import resident
-from tools.settings import settings
+from tools.core.settings import settings
+from tools.runtime.model_cache import resident
 from tools.values import Detections
+from tools.weights import weights
 
 USUAL_SCORE = 0.4
 """Without a `min_score`, faces from this score on are kept."""

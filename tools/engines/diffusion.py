@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
+from tools.core.errors import ToolError, ValueInvalid
 from tools.engines.folders import half_only, model_bytes, offline
-from tools.errors import ToolError, ValueInvalid
-from tools.resident import Resident, device, resident
+from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Image
+from tools.weights import weights
 
 Task = Literal["generate", "edit", "inpaint"]
 

@@ -40,9 +40,9 @@ def say(text: str, weights_id: str) -> "Audio":
     """
     import numpy as np
 
-    from tools import weights
-    from tools.errors import ToolError
+    from tools.core.errors import ToolError
     from tools.values import Audio
+    from tools.weights import weights
 
     folder = weights.use(weights_id).resolve()
     # From the project's folder, so that no other folder called tools is taken for this one.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 
 # Names of the same thing; the first of each is COCO's. Kinds of a thing are not the thing: a woman is a person, but
 # who asks for women does not want every person.

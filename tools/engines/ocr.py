@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
-from tools.errors import ToolError
-from tools.resident import resident
-from tools.settings import settings
+from tools.core.errors import ToolError
+from tools.core.settings import settings
+from tools.runtime.model_cache import resident
 from tools.values import Image, Segment, Transcript
+from tools.weights import weights
 
 _MODELS = {"Det": "*det*.onnx", "Rec": "*rec*.onnx", "Cls": "*cls*.onnx"}
 # Lines are looked for in tiles of at most this side: the shorter side of the picture is brought down to it, then the

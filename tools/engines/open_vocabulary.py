@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
+from tools.core.errors import SettingsInvalid
+from tools.core.settings import settings
 from tools.engines import yolo
-from tools.errors import SettingsInvalid
-from tools.resident import device, resident
-from tools.settings import settings
+from tools.runtime.model_cache import device, resident
 from tools.values import Detections
+from tools.weights import weights
 
 # The text encoder that each family of models was trained with, by the library's name for it.
 _ENCODERS = {"mobileclip:blt": "mobileclip-blt", "mobileclip2:b": "mobileclip2-b",

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from tools.core.errors import WeightsMissing, WeightsUnsafe
 from tools.engines import centerface, labels, open_vocabulary, yolo
-from tools.errors import WeightsMissing, WeightsUnsafe
 from tools.values import Detections
 
 

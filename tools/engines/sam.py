@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
+from tools.core.errors import SuperlinkError, ToolError, WeightsUnsafe
+from tools.core.settings import settings
 from tools.engines import yolo
-from tools.errors import SuperlinkError, ToolError, WeightsUnsafe
-from tools.resident import device, resident
-from tools.settings import settings
+from tools.runtime.model_cache import device, resident
 from tools.values import Detections
+from tools.weights import weights
 
 # The network looks at 1024 pixels; of a longer picture, masks of this length are enlarged.
 _LONGEST = 2048

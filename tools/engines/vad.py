@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
-from tools.errors import ToolError
-from tools.resident import resident
-from tools.settings import settings
+from tools.core.errors import ToolError
+from tools.core.settings import settings
+from tools.runtime.model_cache import resident
+from tools.weights import weights
 
 RATE = 16_000
 """Samples per second that `pieces` wants."""

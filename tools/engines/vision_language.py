@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from tools import weights
+from tools.core.errors import ToolError, ValueInvalid
 from tools.engines.folders import model_bytes, offline
-from tools.errors import ToolError, ValueInvalid
-from tools.resident import Resident, device, resident
+from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Image, Text
+from tools.weights import weights
 
 # Larger pictures tell these models no more, and some would look at every pixel; smaller ones, some cannot cut up.
 _LONGEST_SIDE = 2048

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tools import weights
+from tools.core.errors import ToolError
 from tools.engines.folders import model_bytes, offline
-from tools.errors import ToolError
-from tools.resident import Resident, device, resident
+from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Audio
+from tools.weights import weights
 
 _LONGEST = 300  # characters at once: memory grows with them, and the voice gets hurried
 _PAUSE = 0.25  # seconds between two pieces

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
+from tools.core.errors import ToolError
+from tools.core.settings import settings
 from tools.engines import vad
-from tools.errors import ToolError
-from tools.resident import Resident, device, resident
-from tools.settings import settings
+from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Audio, Segment, Transcript
+from tools.weights import weights
 
 _LONGEST = 30.0  # seconds that Whisper hears at once
 # Words are chosen greedily. Where that ends in repetitions or wild guesses (the limits are Whisper's own), the piece is

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools import weights
-from tools.errors import SettingsInvalid, SuperlinkError, ToolError
-from tools.resident import device, resident
-from tools.settings import settings
+from tools.core.errors import SettingsInvalid, SuperlinkError, ToolError
+from tools.core.settings import settings
+from tools.runtime.model_cache import device, resident
 from tools.values import Detections, Poses
+from tools.weights import weights
 
 USUAL_SCORE = 0.25
 """Finds from this score on are kept where neither a request nor the weights say another; what the library's users know."""

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 from tools.values.base import Value, frozen
 from tools.values.recording import BLOCK, MOST_CHANNELS, TYPES, Recording, check_length, mix_down, resample
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import ToolError, ValueInvalid
+from tools.core.errors import ToolError, ValueInvalid
 
 JSON_TYPE = "application/json"
 

@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools.errors import MediaError
+from tools.core.errors import MediaError
 from tools.values.files import check_source
 
 if TYPE_CHECKING:

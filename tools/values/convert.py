@@ -4,7 +4,7 @@ import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.errors import MediaError, ValueInvalid
+from tools.core.errors import MediaError, ValueInvalid
 from tools.values import KINDS
 from tools.values.base import Value
 from tools.values.container import cover, open_container

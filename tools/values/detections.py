@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 from tools.values.base import (
     JSON_TYPE,
     Value,

@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from tools.errors import MediaError
-from tools.settings import settings
+from tools.core.errors import MediaError
+from tools.core.settings import settings
 
 _CHUNK = 1 << 20
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import MediaError, ValueInvalid
+from tools.core.errors import MediaError, ValueInvalid
 from tools.values.base import Value, frozen
 from tools.values.files import read_source
 from tools.values.metadata import stripped

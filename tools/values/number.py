@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 from tools.values.base import (
     JSON_TYPE,
     Value,

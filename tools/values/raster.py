@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import MediaError
+from tools.core.errors import MediaError
 from tools.values.files import check_size
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import MediaError
-from tools.settings import settings
+from tools.core.errors import MediaError
+from tools.core.settings import settings
 from tools.values.container import cover, first_stream, first_time, media_type, open_container
 from tools.values.files import check_size, check_source
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import MediaError
+from tools.core.errors import MediaError
 from tools.values.container import cover, first_time, open_container
 from tools.values.video import Video, upright
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from tools.errors import MediaError, ValueInvalid
+from tools.core.errors import MediaError, ValueInvalid
 from tools.values.base import Value
 
 

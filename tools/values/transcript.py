@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
-from tools.errors import ValueInvalid
+from tools.core.errors import ValueInvalid
 from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
 
 

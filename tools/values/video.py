@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.errors import MediaError, ValueInvalid
+from tools.core.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
 from tools.values.base import Value
 from tools.values.container import first_stream, first_time, media_type, open_container

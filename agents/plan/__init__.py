@@ -1,0 +1,1 @@
+"""Plans: the plan itself, its types, wiring, checks, problems and warnings."""

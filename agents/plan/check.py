@@ -1,0 +1,259 @@
+"""Says everything that is wrong with a plan. Nothing runs that did not pass here."""
+
+from collections.abc import Collection, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from pydantic import JsonValue, ValidationError
+
+from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescaped
+from agents.plan.problems import Problem, nearest
+from agents.plan.types import MEDIA, AnyTool, Card, Known, argument, cards_of, known, named, result
+from agents.plan.wiring import uses, wire
+
+MAX_STEPS = 64
+"""Longer plans are refused: no request needs them, and a confused planner may never stop."""
+
+
+def check(
+    plan: Plan,
+    tools: Mapping[str, AnyTool],
+    values: Mapping[str, str | Known],
+    taken: Collection[str] = (),
+) -> list[Problem]:
+    """Check a plan against the tools' declarations.
+
+    Run `wire` first: inputs that are left out count as missing here.
+
+    Args:
+        plan: the plan.
+        tools: name to tool.
+        values: what is at hand: name to kind ("Image", "list[Image]") or to `Known`.
+        taken: further names that steps may not have.
+
+    Returns:
+        Every problem found; none means that the plan may run.
+    """
+    cards, at_hand = cards_of(tools), known(values)
+    turn = max((what.turn for what in at_hand.values()), default=0)
+    problems = list(_shape(plan, {*at_hand, *taken}))
+    circle = _circle(plan)
+    later = {step.id for step in plan.steps}
+    unknown: set[str] = set()
+    for step in plan.steps:
+        if step.tool in cards:
+            checking = _Checking(step, tools[step.tool], cards, at_hand, later, circle, unknown)
+            problems += checking.problems()
+            at_hand[step.id] = result(step.id, step.args, cards[step.tool], at_hand, turn)
+        else:
+            message = f"there is no tool {step.tool!r}"
+            problems.append(Problem(step.id, "", message, nearest(step.tool, cards)))
+            unknown.add(step.id)
+    for output in plan.outputs:
+        if reference(output) not in {*at_hand, *later}:
+            message = f"{output!r} is not a value"
+            problems.append(Problem("", "outputs", message, _nearest_value(output, at_hand)))
+    return problems
+
+
+def examined(
+    draft: Plan,
+    tools: Mapping[str, AnyTool],
+    values: Mapping[str, str | Known],
+    taken: Collection[str] = (),
+) -> tuple[Plan, list[Problem]]:
+    """A plan with what was left out filled in, and everything that is wrong with it; arguments as of `check`."""
+    plan, problems = wire(draft, tools, values)
+    told = {(problem.step, problem.argument) for problem in problems}
+    return plan, problems + [p for p in check(plan, tools, values, taken) if (p.step, p.argument) not in told]
+
+
+def _shape(plan: Plan, taken: Collection[str]) -> Iterator[Problem]:
+    if len(plan.steps) > MAX_STEPS:
+        yield Problem(
+            "",
+            "",
+            f"the plan has {len(plan.steps)} steps, and {MAX_STEPS} is the most",
+            "Ask for less at a time",
+        )
+    seen: set[str] = set()
+    for step in plan.steps:
+        if not step.id.isidentifier():
+            yield Problem(step.id, "", f"{step.id!r} cannot be the id of a step", 'Use ids like "s1"')
+        elif step.id in seen:
+            yield Problem(step.id, "", "two steps have this id", "Number the steps s1, s2, …")
+        elif step.id in taken:
+            yield Problem(step.id, "", "an earlier value has this name", "Give the step another id")
+        seen.add(step.id)
+
+
+def _circle(plan: Plan) -> list[str]:
+    try:
+        TopologicalSorter({step.id: uses(step) for step in plan.steps}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+class _Checking:
+    """The checks of one step."""
+
+    def __init__(
+        self,
+        step: Step,
+        tool: AnyTool,
+        cards: Mapping[str, Card],
+        at_hand: Mapping[str, Known],
+        later: Collection[str],
+        circle: Collection[str],
+        unknown: Collection[str],
+    ) -> None:
+        self.step, self.tool, self.card, self.cards = step, tool, cards[step.tool], cards
+        self.at_hand, self.later, self.circle, self.unknown = at_hand, later, circle, unknown
+
+    def problems(self) -> Iterator[Problem]:
+        inputs, params, args = self.card["inputs"], self.card["params"], self.step.args
+        for name, value in args.items():
+            if name in inputs:
+                yield from self._input(name, value)
+            elif name not in params:
+                hint = nearest(name, [*inputs, *params])
+                yield self._problem(name, f"{self.step.tool} has no argument {name!r}", hint)
+        for name, given in inputs.items():
+            if name not in args and not given["optional"]:
+                message = f"{self.step.tool} needs {named(given['kinds'])}"
+                yield self._problem(name, message, self._where_from(given["kinds"]))
+        yield from self._plain({name: value for name, value in args.items() if name in params})
+        one_of = self.card["one_of"]
+        if one_of and all(args.get(name) is None for name in one_of):
+            message = f"{self.step.tool} takes at least one of {', '.join(one_of)}"
+            yield self._problem("", message, "Add one of them")
+        yield from self._lists()
+
+    def _plain(self, args: Mapping[str, JsonValue]) -> Iterator[Problem]:
+        for name, value in args.items():
+            text = next((text for text in _texts(value) if reference(text) is not None), None)
+            if text is not None:
+                yield self._problem(
+                    name,
+                    f"{name} is written out, it cannot take the value {text}",
+                    f'Write the text itself; one that begins with $ is written "${text}"',
+                )
+                return
+        try:
+            self.tool.params.model_validate({name: unescaped(value) for name, value in args.items()})
+        except ValidationError as error:
+            for fault in error.errors():
+                name, *item = map(str, fault["loc"])
+                if fault["type"] == "missing":
+                    yield self._problem(name, f"{self.step.tool} needs {name}", f"Add {name}")
+                    continue
+                where = f"in item {'.'.join(item)}, " if item else ""
+                said = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, not {_short(fault['input'])}"
+                yield self._problem(name, where + said)
+
+    def _input(self, name: str, value: JsonValue) -> Iterator[Problem]:
+        given = self.card["inputs"][name]
+        refers = list(references(value))
+        if given.get("literal") and isinstance(value, str) and not refers:
+            return
+        items = value if isinstance(value, list) else [value]
+        if value == ABOVE:
+            yield self._problem(
+                name,
+                f"{name} should be {named(given['kinds'])} from above, but there is none",
+                self._where_from(given["kinds"]),
+            )
+        elif not items or len(refers) != len(items):
+            yield self._problem(
+                name,
+                f"{name} takes {named(given['kinds'])}, not {_short(value)}",
+                self._reference_hint(value, given["kinds"]),
+            )
+        else:
+            yield from self._references(name, value, refers, given["kinds"])
+
+    def _references(self, name: str, value: JsonValue, refers: list[str], kinds: list[str]) -> Iterator[Problem]:
+        absent = [n for n in refers if n not in self.at_hand]
+        for n in absent:
+            if n not in self.unknown:
+                yield self._problem(name, *self._absent(n))
+        if absent:
+            return
+        what = argument(value, self.at_hand)
+        if what is None:
+            yield self._problem(
+                name,
+                "a list must hold single values of one kind, but here are "
+                + ", ".join(f"${n} ({self.at_hand[n]})" for n in refers),
+                "Take one of them",
+            )
+        elif what.kind not in kinds:
+            yield self._problem(
+                name,
+                f"{name} takes {named(kinds)}, but {_short(value)} is {named([what.kind])}",
+                self._where_from(kinds),
+            )
+
+    def _absent(self, name: str) -> tuple[str, str]:
+        if name == self.step.id:
+            return "it uses its own result", "Take an earlier value"
+        if name in self.circle and self.step.id in self.circle:
+            return f"{' and '.join(dict.fromkeys(self.circle))} wait for each other", "Break the circle"
+        if name in self.later:
+            return f"${name} comes later in the plan", f"Put {name} before {self.step.id}"
+        return f"there is no value ${name}", _nearest_value(name, self.at_hand)
+
+    def _where_from(self, kinds: Collection[str]) -> str:
+        """What could stand in: a value at hand, something to attach, or a tool that makes it."""
+        ways = []
+        here = [f"${name}" for name, what in self.at_hand.items() if what.kind in kinds]
+        if here:
+            ways.append(f"take {' or '.join(here[-3:])}")
+        elif not MEDIA.isdisjoint(kinds):
+            ways.append("attach one")
+        makers = [
+            name for name, card in self.cards.items() if card["returns"]["kind"] in kinds and name != self.step.tool
+        ]
+        if makers and not here:
+            ways.append(f"put a step before it that gives it ({', '.join(makers[:4])})")
+        hint = ", or ".join(ways)
+        return hint[:1].upper() + hint[1:]
+
+    def _reference_hint(self, value: JsonValue, kinds: Collection[str]) -> str:
+        if isinstance(value, str) and value in self.at_hand:
+            return f"Did you mean ${value}?"
+        return self._where_from(kinds)
+
+    def _lists(self) -> Iterator[Problem]:
+        mapped: dict[str, list[str]] = {}
+        for name, given in self.card["inputs"].items():
+            what = argument(self.step.args.get(name), self.at_hand)
+            if what is not None and what.many and not given["many"]:
+                mapped.setdefault(what.source, []).append(name)
+        if len(mapped) > 1:
+            first, second, *_ = (names[0] for names in mapped.values())
+            yield self._problem(
+                second,
+                f"{first} and {second} are lists that do not go together item by item",
+                "Give one list, or two that were made from the same list",
+            )
+
+    def _problem(self, argument: str, message: str, hint: str = "") -> Problem:
+        return Problem(self.step.id, argument, message, hint)
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _nearest_value(name: str, at_hand: Collection[str]) -> str:
+    return nearest(f"${name.lstrip('$')}", [f"${n}" for n in at_hand])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

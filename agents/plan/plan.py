@@ -1,0 +1,181 @@
+"""The plan: which tools run, in which order, with which arguments; small enough to read, and hashed."""
+
+import hashlib
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
+
+from tools.core.errors import MediaError, SuperlinkError
+from tools.storage import atomic
+from tools.values.base import canonical_json
+from tools.values.files import read_source
+
+ABOVE = "above"
+"""What a planner writes for an optional input that shall take the newest value of its type."""
+
+
+class PlanInvalid(SuperlinkError):
+    """Something that should be a plan is not one."""
+
+
+class Step(BaseModel):
+    """One call of a tool.
+
+    Attributes:
+        id: its name within the thread, such as "s1"; "$s1" refers to its result.
+        tool: name of the tool.
+        args: argument name to plain value, to a reference ("$image", "$s1"), or to a list of these. A text
+            that really begins with "$" is written with "$$".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    tool: str
+    args: dict[str, JsonValue] = {}
+
+
+class Plan(BaseModel):
+    """Steps in the order in which they may run, and the references that are the plan's results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    request: str = ""
+    steps: tuple[Step, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Self:
+        # NaN, infinity and half characters have no JSON, and so no hash.
+        self.dumps()
+        if any(abs(number) >= 2**63 for step in self.steps for number in _integers(step.args)):
+            raise ValueError("a whole number has more than 64 bits")  # no memory of threads takes it
+        return self
+
+    def dumps(self) -> str:
+        """The plan as JSON with sorted keys and no spaces: equal plans have equal text."""
+        return canonical_json(self.model_dump(mode="json")).decode()
+
+    @property
+    def hash(self) -> str:
+        """The sha256 of `dumps`, in hexadecimal."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()
+
+    @classmethod
+    def load(cls, source: Path | str | bytes | Mapping[str, Any]) -> "Plan":
+        """Read a plan.
+
+        Args:
+            source: a file, JSON text, or a parsed object.
+
+        Raises:
+            PlanInvalid: when it cannot be read or is not a plan, naming what is wrong where.
+        """
+        where = str(source) if isinstance(source, Path) else "the plan"
+        try:
+            if isinstance(source, Mapping):
+                return cls.model_validate(dict(source))
+            text = read_source(source, where, "max_text_bytes") if isinstance(source, Path) else source
+            return cls.model_validate_json(text.removeprefix(BOM_UTF8) if isinstance(text, bytes) else text)
+        except MediaError as error:
+            raise PlanInvalid(error.message, error.hint) from error
+        except (ValidationError, RecursionError) as error:
+            raise PlanInvalid(
+                f"{where} is not a plan: {_faults(error)}",
+                'A plan is {"request": "…", "steps": [{"id": "s1", "tool": "…", "args": {…}}], "outputs": ["$s1"]}',
+            ) from error
+
+    def dump(self, path: Path) -> None:
+        """Write `dumps` to a file.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
+        atomic.write(path, self.dumps() + "\n")
+
+    def tree(self) -> str:
+        """The plan for a terminal: one line for each step, with its wiring and its plain arguments."""
+        lines = [self.request or "(no request)"]
+        for step in self.steps:
+            wired = {name: value for name, value in step.args.items() if any(references(value))}
+            plain = {name: value for name, value in step.args.items() if name not in wired}
+            written = ", ".join(f"{name}={_shown(value)}" for name, value in plain.items())
+            arrows = ", ".join(f"{name} ← {_shown(value)}" for name, value in wired.items())
+            lines.append(f"├─ {step.id}  {step.tool}({written})" + (f"   {arrows}" if arrows else ""))
+        lines.append(f"└─ gives {', '.join(self.outputs) or 'nothing'}")
+        return "\n".join(lines)
+
+    def renamed(self, names: Mapping[str, str]) -> "Plan":
+        """The same plan with other step ids, in the steps and in every reference to them."""
+
+        def swap(text: str) -> str:
+            name = reference(text)
+            return text if name is None or name not in names else f"${names[name]}"
+
+        steps = tuple(
+            Step(
+                id=names.get(step.id, step.id),
+                tool=step.tool,
+                args={name: rewritten(value, swap) for name, value in step.args.items()},
+            )
+            for step in self.steps
+        )
+        return Plan(request=self.request, steps=steps, outputs=tuple(map(swap, self.outputs)))
+
+
+def reference(value: object) -> str | None:
+    """The name that "$name" refers to, or None for anything else ("$$5" is the text "$5")."""
+    if isinstance(value, str) and value.startswith("$") and not value.startswith("$$"):
+        return value[1:]
+    return None
+
+
+def references(value: object) -> Iterator[str]:
+    """Every name that an argument refers to: the argument itself or the items of a list."""
+    for item in value if isinstance(value, list) else [value]:
+        name = reference(item)
+        if name is not None:
+            yield name
+
+
+def escaped(value: JsonValue) -> JsonValue:
+    """A literal argument as it stands in a plan: a text that begins with "$" gets another one."""
+    return rewritten(value, lambda text: f"${text}" if text.startswith("$") else text)
+
+
+def unescaped(value: JsonValue) -> JsonValue:
+    """A literal argument of a plan as the tool gets it."""
+    return rewritten(value, lambda text: text[1:] if text.startswith("$$") else text)
+
+
+def rewritten(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    """An argument with every text in it changed, within lists and objects too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [rewritten(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: rewritten(item, change) for key, item in value.items()}
+    return value
+
+
+def _integers(value: object) -> Iterator[int]:
+    if isinstance(value, int):
+        yield value
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _integers(item)
+
+
+def _shown(value: JsonValue) -> str:
+    return value if isinstance(value, str) else canonical_json(value).decode()
+
+
+def _faults(error: ValidationError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    found = [f"{'.'.join(map(str, fault['loc'])) or 'it'}: {fault['msg']}" for fault in error.errors()[:5]]
+    return "; ".join(found)

@@ -1,0 +1,48 @@
+"""What is wrong with a plan, said so that a planner or a person can mend it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+
+from tools.core.errors import shortened
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of a plan.
+
+    Attributes:
+        step: id of the step, or empty for the plan as a whole.
+        argument: name of the argument, or empty.
+        message: what is wrong.
+        hint: what to do about it.
+    """
+
+    step: str
+    argument: str
+    message: str
+    hint: str = ""
+
+    def __post_init__(self) -> None:
+        """Keep it readable, whatever a plan holds."""
+        object.__setattr__(self, "message", shortened(self.message, 1000))
+        object.__setattr__(self, "hint", shortened(self.hint, 1000))
+
+    def __str__(self) -> str:
+        """Where, what, and what to do, as one line."""
+        where = ".".join(shortened(part, 100) for part in (self.step, self.argument) if part)
+        text = f"{where}: {self.message}" if where else self.message
+        return f"{text}. {self.hint}" if self.hint else text
+
+    def to_dict(self) -> dict[str, str]:
+        """As plain data."""
+        return asdict(self)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """A hint that names the words most like this one, or all when none is."""
+    choices = list(words)
+    close = get_close_matches(word, choices, n=3, cutoff=0.5)
+    if close:
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are: {', '.join(choices)}" if choices else "There are none"

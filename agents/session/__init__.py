@@ -1,0 +1,1 @@
+"""Sessions: the state machine from a request to its answer."""

@@ -1,0 +1,296 @@
+"""Says what was done, from the values themselves; no model is asked."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+from agents.plan.plan import Plan, Step, reference
+from agents.plan.types import Card
+from agents.plan.wiring import uses
+from agents.session.state import Refs, State, listed, plan_of, problems_of, refs_of
+from tools.storage.store import Ref, Store
+from tools.values import Number, Text, Transcript
+
+LONGEST = 4000
+MOST = 20
+"""Characters of one text, and items of one list, that an answer spells out; the values hold the rest."""
+
+_NO_PLURAL = ("sheep", "people", "skis", "scissors", "broccoli")
+_MEDIA = {"Image": "picture", "Audio": "sound", "Video": "video"}
+
+
+Result = Literal["done", "nothing", "partly", "failed", "refused"]
+"""How a turn came out: as asked; nothing was found or changed; some steps failed; all did; nothing was run."""
+
+# What a tool did to what it was given, by the argument that chooses it.
+_VERBS = {
+    "redact": {"blur": "blurred", "pixelate": "pixelated", "fill": "covered"},
+    "remove": {"": "removed"},
+    "crop": {"": "cut out"},
+}
+
+
+class Answer(NamedTuple):
+    """What is said at the end of a turn, and how it came out."""
+
+    text: str
+    result: Result
+
+
+def compose(state: State, store: Store, cards: Mapping[str, Card]) -> Answer:
+    """The answer to a turn that has come to its end.
+
+    Args:
+        state: of the thread.
+        store: where texts are read in full.
+        cards: of the tools, by name.
+    """
+    plan, decision = plan_of(state), state.get("decision")
+    if decision is not None and decision["action"] == "reject":
+        reason = decision.get("reason", "").strip()
+        return Answer(f"Nothing was run: {reason}" if reason else "Nothing was run.", "refused")
+    if plan is None or state["problems"]:
+        faults = "\n".join(f"- {problem}" for problem in problems_of(state))
+        return Answer(f"I could not make a plan that works, so nothing was run:\n{faults}", "refused")
+    if not plan.steps:
+        offers = "\n".join(f"- {card['name']}: {card['doc']}" for card in cards.values())
+        return Answer(f"I found nothing to run for this request. What I can do:\n{offers}", "refused")
+    return _Report(plan, state, store).answer()
+
+
+class _Told(NamedTuple):
+    """A sentence about a value, and whether there is anything to it: something found, made or changed."""
+
+    text: str
+    fruit: bool = True
+
+
+class _Report:
+    """What came of a plan that ran."""
+
+    def __init__(self, plan: Plan, state: State, store: Store) -> None:
+        self.plan, self.store = plan, store
+        self.steps = {step.id: step for step in plan.steps}
+        self.outcomes = state.get("outcomes", {})
+        self.refs = refs_of(state)
+        # A person who accepted the plan, or wrote it, has seen them.
+        self.left_out = [] if state.get("decision") else [warning["message"] for warning in state.get("warnings", [])]
+
+    def answer(self) -> Answer:
+        names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
+        told = [self._told(name, alone=len(names) == 1) for name in names]
+        failed = list(self._failures())
+        result: Result = "done"
+        if failed and not told:
+            result = "failed"
+        elif not failed and not any(one.fruit for one in told):
+            result = "nothing"
+        elif failed or self.left_out:
+            result = "partly"
+        left_out = [f"Left out: {message}." for message in self.left_out]
+        return Answer("\n".join([*(one.text for one in told), *failed, *left_out]), result)
+
+    def _failures(self) -> Iterator[str]:
+        for step in self.plan.steps:
+            outcome = self.outcomes.get(step.id)
+            if outcome is not None and "error" in outcome:
+                what = "failed" if outcome["state"] == "failed" else "was not run"
+                # The tool's error says where it happened, and so does this line.
+                message = outcome["error"]["message"].removeprefix(f"{step.tool} (step {step.id})").lstrip(":, ")
+                told = ". ".join(part for part in (message, outcome["error"]["hint"]) if part)
+                yield f"{step.id} ({step.tool}) {what}: {told}."
+        yield from self._left_out()
+
+    def _left_out(self) -> Iterator[str]:
+        """Which given files have pages or frames that were not worked on."""
+        for name in sorted(self.refs.keys() - self.steps.keys()):
+            refs = self.refs[name]
+            pages = [ref["summary"].get("pages", 1) for ref in listed(refs)]
+            for number, count in enumerate(pages, 1):
+                if count > 1:
+                    which = f"{name} {number}" if len(pages) > 1 else name
+                    yield (f"Of the {count} pages or frames of {which}, only the first was worked on. Save the others as "
+                           "files of their own to work on them.")
+
+    def _told(self, name: str, alone: bool) -> _Told:
+        step, refs = self.steps.get(name), self.refs[name]
+        label = name if step is None else f"{step.tool} ({name})"
+        if not isinstance(refs, list):
+            told = self._one(refs, step)
+            return told if alone or refs["kind"] not in ("Text", "Transcript") else _Told(f"{label}: {told.text}", told.fruit)
+        done = self._done(step) if step else ""
+        if not refs:
+            return _Told(f"{self._none(step, done) or f'{label} gave an empty list: there was nothing to work on'}.", False)
+        kind = refs[0]["kind"]
+        if kind in _MEDIA:
+            if step and all(self._unchanged(step, ref) for ref in refs):
+                return _Told(f"{self._none(step, done) or f'{label} changed nothing'}.", False)
+            counted = self._counted(step) if step and done else None
+            pictures = _several(len(refs), _MEDIA[kind])
+            return _Told(f"{counted[0]}: {pictures}." if counted else f"Made {pictures} with {label}.")
+        told_each = [self._one(ref, step, listed=True) for ref in refs]
+        items = [f"{n}. {one.text}" for n, one in enumerate(told_each[:MOST], 1)]
+        rest = [f"… and {len(refs) - MOST} more"] if len(refs) > MOST else []
+        return _Told("\n".join([f"{label} gave {len(refs)}:", *items, *rest]), any(one.fruit for one in told_each))
+
+    def _one(self, ref: Ref, step: Step | None, listed: bool = False) -> _Told:
+        facts: Mapping[str, Any] = ref["summary"]
+        match ref["kind"]:
+            case "Detections":
+                return _Told(self._found(facts, step), bool(facts["count"]))
+            case "Poses":
+                return _Told(f"Found the poses of {_several(facts['count'], 'person', 'people')}.", bool(facts["count"]))
+            case "Number":
+                value = self.store.get(ref)
+                assert isinstance(value, Number)
+                return _Told(value.text if listed else self._number(value, step))
+            case "Text" | "Transcript":
+                value = self.store.get(ref)
+                assert isinstance(value, Text | Transcript)
+                words = _words(value.text)
+                return _Told(words or "No words were found.", bool(words))
+            case kind:
+                return self._made(ref, kind, step)
+
+    def _made(self, ref: Ref, kind: str, step: Step | None) -> _Told:
+        """A picture, sound or video: what was done to how many things, or that nothing was."""
+        medium = _medium(kind, ref["summary"])
+        if step is None:
+            return _Told(f"Given: {medium}.", False)
+        counted, done = self._counted(step), self._done(step)
+        if self._unchanged(step, ref) or (done and counted is not None and not counted[1]):
+            none = self._none(step, done) if counted is None or not counted[1] else ""
+            return _Told(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
+        if done and counted is not None:
+            return _Told(f"{counted[0]}: {medium}.")
+        words = self._said(step) if kind == "Audio" else None
+        said = "" if words is None else f" It says: {words}" if words else " There were no words to say."
+        return _Told(f"Made with {step.tool}: {medium}.{said}", words != "")
+
+    def _done(self, step: Step) -> str:
+        """What the tool does to things, in the past tense; "" where this is not known."""
+        verbs = _VERBS.get(step.tool, {})
+        return verbs.get(str(step.args.get("how", next(iter(verbs), ""))), "")
+
+    def _counted(self, step: Step) -> tuple[str, int] | None:
+        """"Blurred 4 faces", and how many; None when the step takes nothing that was found."""
+        facts = self._marked(step)
+        if facts is None:
+            return None
+        count, done = sum(facts.values()), self._done(step)
+        what = _several(count, next(iter(facts))) if len(facts) == 1 else f"{count} ({_counts(facts)})"
+        frames = self._frames(step)
+        if frames and facts:  # the same things again and again, one does not know how many
+            what = f"{' and '.join(map(_plural, facts))} in {_several(frames, 'frame')}"
+        return f"{done[:1].upper()}{done[1:]} {what}", count
+
+    def _marks(self, step: Step) -> list[Ref]:
+        return [ref for name in sorted(uses(step)) for ref in listed(self.refs.get(name, [])) if ref["kind"] == "Detections"]
+
+    def _marked(self, step: Step) -> dict[str, int] | None:
+        """Labels and numbers of what was found that a step takes; a thing followed through a video counts once."""
+        counts: Counter[str] = Counter()
+        marks = self._marks(step)
+        for ref in marks:
+            labels, tracks = ref["summary"]["labels"], ref["summary"].get("tracks")
+            counts.update({next(iter(labels)): tracks} if tracks is not None and len(labels) == 1 else labels)
+        return dict(counts) if marks or any(self._empty_marks(name) for name in uses(step)) else None
+
+    def _frames(self, step: Step) -> int:
+        """In how many frames of a video things were found that are not followed from one to the next."""
+        return sum(ref["summary"].get("frames", 0) for ref in self._marks(step) if "tracks" not in ref["summary"])
+
+    def _empty_marks(self, name: str) -> bool:
+        """Whether a value is an empty list of what was found."""
+        return self.refs.get(name) == [] and name in self.steps
+
+    def _none(self, step: Step | None, done: str) -> str:
+        """"No face found, so nothing was blurred"; "" when the step takes nothing that was found."""
+        if step is None or self._marked(step) is None:
+            return ""
+        wanted = self._looked_for(step)
+        found = f"No {' or '.join(wanted.split(', '))} found" if wanted else "Nothing found"
+        return f"{found}, so nothing was {done}" if done else f"{found}, so there was nothing to work on"
+
+    def _unchanged(self, step: Step, ref: Ref) -> bool:
+        """Whether a value is one of those that its step was given."""
+        return any(given["sha256"] == ref["sha256"] for name in uses(step) for given in listed(self.refs.get(name, [])))
+
+    def _said(self, step: Step) -> str | None:
+        """The words that a sound was made from; None when it was not made from words."""
+        for name in sorted(uses(step)):
+            refs = self.refs.get(name)
+            if refs is not None and not isinstance(refs, list) and refs["kind"] in ("Text", "Transcript"):
+                value = self.store.get(refs)
+                assert isinstance(value, Text | Transcript)
+                return _words(value.text)
+        return None
+
+    def _found(self, facts: Mapping[str, Any], step: Step | None) -> str:
+        if not facts["count"]:
+            wanted = self._looked_for(step)
+            return f"Found none{f' (looked for {wanted})' if wanted else ''}."
+        if "tracks" in facts:
+            return f"Followed {facts['tracks']} through the video ({_counts(facts['labels'])} boxes)."
+        if "frames" in facts:
+            return f"Found {' and '.join(map(_plural, facts['labels']))} in {_several(facts['frames'], 'frame')}."
+        return f"Found {facts['count']} ({_counts(facts['labels'])})."
+
+    def _number(self, value: Number, step: Step | None) -> str:
+        """A number with what it counts, where it comes from what was found."""
+        source = next((self.refs[name] for name in sorted(uses(step)) if name in self.refs), None) if step else None
+        facts = _joined(source)
+        if facts is None or step is None:
+            return f"{step.tool}: {value.text}." if step else f"{value.text}."
+        what = _counts(facts) if len(facts) > 1 else next(iter(facts), self._looked_for(step))
+        return f"{step.tool}: {value.text}{f' ({what})' if what else ''}."
+
+    def _looked_for(self, step: Step | None) -> str:
+        """The labels that this step, or the one that it works on, was told to find."""
+        if step is None:
+            return ""
+        labels = step.args.get("labels")
+        if isinstance(labels, list):
+            return ", ".join(map(str, labels))
+        return next(filter(None, (self._looked_for(self.steps.get(name)) for name in sorted(uses(step)))), "")
+
+
+def _joined(refs: Refs | None) -> dict[str, int] | None:
+    """Labels and how often each was found; None when this is not what was found."""
+    if refs is None or (isinstance(refs, list) and not refs):
+        return None
+    counts: Counter[str] = Counter()
+    for ref in listed(refs):
+        if ref["kind"] != "Detections":
+            return None
+        counts.update(ref["summary"]["labels"])
+    return dict(counts)
+
+
+def _medium(kind: str, facts: Mapping[str, Any]) -> str:
+    size = f"{facts['width']}×{facts['height']} pixels" if "width" in facts else ""
+    length = f"{facts['seconds']:g} s" if "seconds" in facts else ""
+    silent = "silent" if facts.get("silent") else ""
+    return ", ".join(part for part in (f"a {_MEDIA.get(kind, kind)}", size, length, silent) if part)
+
+
+def _words(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
+
+
+def _counts(labels: Mapping[str, int]) -> str:
+    return ", ".join(f"{label} {count}" for label, count in labels.items())
+
+
+def _several(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or _plural(one)}"
+
+
+def _plural(label: str) -> str:
+    """A label for more than one; a person's own plural ("faces") stays."""
+    if label == "person" or label.endswith(" person"):
+        return f"{label[:-6]}people"
+    if label.endswith(("ch", "sh", "x", "ss", "us")):
+        return f"{label}es"
+    return label if label.endswith("s") or label in _NO_PLURAL else f"{label}s"

@@ -1,0 +1,95 @@
+"""Writes what a turn gave to a folder: files that other programs open, and the record of how they came to be."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agents.plan.plan import Plan, references
+from agents.session.state import Refs, listed
+from tools.storage import atomic
+from tools.storage.store import Ref, Store
+from tools.values import Detections, Image, Poses, Transcript, Value
+
+RECORD = "record.json"
+
+
+def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list[Path]:
+    """Write the outputs of a turn, and ``record.json``, each file whole.
+
+    Media are written as they are stored; boxes, masks, poses and read text as JSON and drawn on their picture;
+    transcripts also as ``.txt``, and as ``.srt`` where they have times. Steps in between are not written: the picture
+    before its faces were hidden may not be meant for others.
+
+    Args:
+        folder: made when missing; files in it of the same names are replaced.
+        record: what `Session.record` gives.
+        store: where the values are.
+
+    Returns:
+        The files, the record last.
+
+    Raises:
+        WriteError: a file cannot be written; those before it are complete.
+        StoreError: a value is no longer in the store, or damaged.
+    """
+    files: list[Path] = []
+    outputs: dict[str, list[str]] = {}
+    for name, refs in record["outputs"].items():
+        many = isinstance(refs, list)
+        written: list[Path] = []
+        for number, ref in enumerate(refs if many else [refs], 1):
+            stem = _stem(name, record["steps"]) + (f"_{number}" if many else "")
+            written += _write(folder, stem, ref, picture_of(name, ref, record), store)
+        outputs[name] = [file.name for file in written]
+        files += written
+    text = json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n"
+    return [*files, atomic.write(folder / RECORD, text)]
+
+
+def _stem(name: str, steps: list[dict[str, Any]]) -> str:
+    return next((f"{name}_{step['tool']}" for step in steps if step["id"] == name), name)
+
+
+def _write(folder: Path, stem: str, ref: Ref, picture: Ref | None, store: Store) -> Iterator[Path]:
+    value = store.get(ref)
+    yield atomic.write(folder / f"{stem}{value.suffix}", value.to_bytes())
+    if isinstance(value, Transcript):
+        yield atomic.write(folder / f"{stem}.txt", value.text + "\n")
+    if isinstance(value, Transcript) and value.segments and all(s.start is not None for s in value.segments):
+        yield atomic.write(folder / f"{stem}.srt", value.to_srt())
+    drawn = drawing(value, picture, store)
+    if drawn is not None:
+        yield atomic.write(folder / f"{stem}.png", drawn.to_bytes())
+
+
+def drawing(value: Value, picture: Ref | None, store: Store) -> Image | None:
+    """What was found, drawn on its picture; None for what cannot be drawn."""
+    from tools.imaging.drawing import draw
+
+    if picture is None or not isinstance(value, Detections | Poses | Transcript):
+        return None
+    image = store.get(picture)
+    return draw(image, value) if isinstance(image, Image) else None
+
+
+def picture_of(name: str, ref: Ref, record: Mapping[str, Any]) -> Ref | None:
+    """The picture in which a value was found: the nearest one, up the plan, that went into it."""
+    if ref["kind"] not in ("Detections", "Poses", "Transcript") or not record["plan"]:
+        return None
+    steps = {step.id: step for step in Plan.model_validate(record["plan"]).steps}
+    refs: dict[str, Refs] = dict(record["given"])
+    refs |= {step["id"]: step["refs"] for step in record["steps"] if "refs" in step}
+    wanted = set(ref.get("provenance", {}).get("inputs", ()))
+    waiting = [name]
+    while waiting:
+        step = steps.get(waiting.pop(0))
+        names = [n for value in step.args.values() for n in references(value)] if step else []
+        for found in (r for n in names for r in listed(refs.get(n, []))):
+            # The inputs of what led here are followed, so that item 3 of a list is drawn on picture 3.
+            if found["sha256"] in wanted:
+                if found["kind"] == "Image":
+                    return found
+                wanted |= set(found.get("provenance", {}).get("inputs", ()))
+        waiting += names
+    return None

@@ -1,0 +1,59 @@
+"""Decides which finished steps of a plan still count, so that only the others run again."""
+
+from collections.abc import Mapping
+
+from agents.plan.plan import Plan
+from agents.plan.types import AnyTool
+from agents.plan.wiring import uses
+from agents.session.state import Outcome, listed
+from tools.core.errors import SuperlinkError
+from tools.core.settings import settings
+from tools.storage.store import Ref, Store
+from tools.weights.weights import verified_hash
+
+
+def unusable(
+    plan: Plan, outcomes: Mapping[str, Outcome], tools: Mapping[str, AnyTool], store: Store
+) -> list[str]:  # fmt: skip
+    """Steps of a plan that have no result which would come out the same today, in the plan's order.
+
+    These are the steps that failed, were skipped or never ran; those whose tool's version or whose weights have changed;
+    those whose values are no longer in the store; and every step that uses one of these.
+
+    Args:
+        plan: the plan, as it ran.
+        outcomes: how its steps ended.
+        tools: name to tool.
+        store: where the results should be.
+    """
+    found: set[str] = set()
+    hashes: dict[str, str] = {}
+    for step in plan.steps:
+        outcome = outcomes.get(step.id)
+        usable = (
+            outcome is not None
+            and outcome["state"] == "finished"
+            and uses(step).isdisjoint(found)
+            and step.tool in tools
+            and all(_holds(ref, tools[step.tool], store, hashes) for ref in listed(outcome.get("refs", [])))
+        )
+        if not usable:
+            found.add(step.id)
+    return [step.id for step in plan.steps if step.id in found]
+
+
+def _holds(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:
+    made = ref.get("provenance")
+    if made is None or made["version"] != tool.version or not store.sound(ref):
+        return False
+    roles = set(settings().roles.values())
+    return all(one["id"] in roles and _hash(one["id"], hashes) == one["sha256"] for one in made["weights"])
+
+
+def _hash(weights_id: str, hashes: dict[str, str]) -> str:
+    if weights_id not in hashes:
+        try:
+            hashes[weights_id] = verified_hash(weights_id)
+        except SuperlinkError:  # gone, or no longer what they should be: the tool itself says so when it runs
+            hashes[weights_id] = ""
+    return hashes[weights_id]

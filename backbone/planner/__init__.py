@@ -1,0 +1,1 @@
+"""The planner's model: prompt layout, grammar, decoding."""

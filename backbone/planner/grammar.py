@@ -1,0 +1,361 @@
+"""The grammar of plans, compiled from tool cards, walked one token at a time.
+
+``Grammar`` holds what never changes for a set of cards; ``Walk`` is one plan in the making. At each step a walk says
+which tokens may come next; where only one may, it is forced and need not be sampled. A plan that a walk has finished
+always parses, and ``Walk.calls`` is that plan.
+"""
+
+import codecs
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backbone.planner.cards import Card, Parameter, UnplannableTool, parameters
+from backbone.planner.layout import ABOVE, Layout
+
+MAX_CALLS = 12
+MAX_ITEMS = 16
+MAX_TEXT = 160
+"""Bounds, in calls, items of a list, and tokens of one text: a walk always ends."""
+
+_NUMBER = re.compile(r" (-?(\d{1,12}(\.\d{0,6})?)?)?")
+_INTEGER = re.compile(r" (-?(\d{1,12})?)?")
+_FREE = ("text", "number", "integer")
+
+
+class Vocabulary:
+    """The bytes of every token of the core, and which tokens may stand where in a text or a number.
+
+    Attributes:
+        bytes: of each token, empty where it may not be written.
+        whole: mask of the tokens that are complete UTF-8 by themselves.
+        opening: mask of the tokens that end within a character.
+        partial: ids of all tokens that are not complete UTF-8 by themselves.
+        spaced: mask of the tokens that begin with a space.
+        numeric: ids of the tokens made of digits, minus, point and space.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        tokenizer = layout.tokenizer
+        special = set(tokenizer.get_added_tokens_decoder())
+        to_byte = {char: byte for byte, char in _byte_alphabet().items()}
+        size = layout.first + layout.added
+        self.bytes: list[bytes] = []
+        self.whole, self.opening, self.spaced = (np.zeros(size, dtype=bool) for _ in range(3))
+        self.partial: list[int] = []
+        self.numeric: list[int] = []
+        for i in range(layout.first):
+            token = tokenizer.id_to_token(i) or ""
+            raw = bytes(to_byte.get(c, 0) for c in token) if i not in special else b""
+            if any(b < 0x20 or b == 0x7F for b in raw):
+                raw = b""
+            self.bytes.append(raw)
+            state = _utf8(raw)
+            self.whole[i] = bool(raw) and state == "whole"
+            self.opening[i] = state == "open"
+            self.spaced[i] = raw.startswith(b" ")
+            if raw and state != "whole":
+                self.partial.append(i)
+            if raw and re.fullmatch(rb"[ \-.\d]+", raw):
+                self.numeric.append(i)
+
+
+def _utf8(raw: bytes) -> str:
+    """``whole``, ``open`` (ends within a character) or ``broken``."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(raw)
+    except UnicodeDecodeError:
+        return "broken"
+    tail = decoder.getstate()[0]
+    # The decoder still waits after the start of a surrogate, which no byte can complete.
+    return "broken" if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0" else "open" if tail else "whole"
+
+
+def _byte_alphabet() -> dict[int, str]:
+    """The printable stand-in of each byte in byte-level BPE vocabularies (GPT-2's table)."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table = {b: chr(b) for b in shown}
+    hidden = (b for b in range(256) if b not in table)
+    return table | {b: chr(256 + n) for n, b in enumerate(hidden)}
+
+
+class Grammar:
+    """The grammar of plans over a set of tools.
+
+    Args:
+        layout: the tokens.
+        vocabulary: the core's tokens as bytes.
+        cards: the tools that may be called.
+
+    A tool whose card cannot be written in words is left out and named in ``left_out`` with the reason.
+    """
+
+    def __init__(self, layout: Layout, vocabulary: Vocabulary, cards: Iterable[Card]) -> None:
+        self.layout, self.vocabulary = layout, vocabulary
+        self.cards: dict[str, Card] = {}
+        self.parameters: dict[str, list[Parameter]] = {}
+        self.left_out: dict[str, str] = {}
+        for card in cards:
+            try:
+                self.parameters[card["name"]] = parameters(card)
+                self.cards[card["name"]] = card
+            except UnplannableTool as error:
+                self.left_out[card["name"]] = str(error)
+
+    def walk(self, have: Iterable[str], typed: bool = False) -> "Walk":
+        """Begin a plan.
+
+        Args:
+            have: kinds of value at hand.
+            typed: only offer tools whose inputs can be had from values at hand or made by earlier calls.
+        """
+        return Walk(self, have, typed)
+
+
+_Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
+"""Tokens that may be written, and what the walk does when they are."""
+
+
+def _needed(card: Card) -> list[dict[str, Any]]:
+    """The inputs that have to be at hand."""
+    return [i for i in card["inputs"].values() if not i["optional"] and not i.get("literal")]
+
+
+@dataclass
+class _Argument:
+    """The argument being written."""
+
+    parameter: Parameter
+    items: list[Any]
+    ids: list[int]
+
+
+class Walk:
+    """One plan in the making. Use ``allowed`` and ``push`` in turn until ``done``.
+
+    Attributes:
+        calls: the finished calls, ``{"tool", "args"}`` each.
+        done: the plan is closed.
+    """
+
+    def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool) -> None:
+        self.grammar, self.layout, self.vocabulary = grammar, grammar.layout, grammar.vocabulary
+        self.have, self.typed = set(have), typed
+        self.calls: list[dict[str, Any]] = []
+        self.done = False
+        self._pending: dict[tuple[int, ...], Callable[[Walk], None]] = {}
+        self._path: list[int] = []
+        self._next_parameter = 0
+        self._argument: _Argument | None = None
+        self._offer(self._heads())
+
+    def fork(self) -> "Walk":
+        """Another walk that has come just as far; neither sees where the other goes."""
+        twin = copy(self)
+        twin.have, twin._path = set(self.have), list(self._path)
+        twin.calls = [{"tool": call["tool"], "args": dict(call["args"])} for call in self.calls]
+        if self._argument is not None:
+            twin._argument = replace(self._argument, items=list(self._argument.items), ids=list(self._argument.ids))
+        return twin
+
+    # What may come next
+
+    def allowed(self) -> NDArray[np.bool_] | list[int]:
+        """Token ids that may come next: a short list, or a mask over the whole vocabulary within free text."""
+        if self.done:
+            return []
+        if self._argument is not None and self._argument.parameter.kind in _FREE:
+            return self._free()
+        depth = len(self._path)
+        return list(dict.fromkeys(path[depth] for path in self._pending if path[:depth] == tuple(self._path)))
+
+    def forced(self) -> int | None:
+        """The only token that may come next; None where there is a choice, or nothing more to write."""
+        allowed = self.allowed()
+        return allowed[0] if isinstance(allowed, list) and len(allowed) == 1 else None
+
+    @property
+    def text(self) -> list[int] | None:
+        """The ids of the text or number being written, nothing of it at first; None outside of one."""
+        free = self._argument is not None and self._argument.parameter.kind in _FREE
+        return self._argument.ids if self._argument is not None and free else None
+
+    @property
+    def listed(self) -> bool:
+        """The value being written is an item of a list."""
+        return self._argument is not None and self._argument.parameter.many
+
+    def wireable(self) -> str | None:
+        """The first tool that has every input at hand, where a plan often begins; one that needs none comes last."""
+        fits = [name for name, card in self.grammar.cards.items() if self._feasible(card)]
+        return min(fits, key=lambda name: not _needed(self.grammar.cards[name]), default=None)
+
+    def push(self, token: int) -> None:
+        """Take one allowed token.
+
+        Raises:
+            ValueError: the token is not allowed here.
+        """
+        allowed = self.allowed()
+        if not (allowed[token] if isinstance(allowed, np.ndarray) else token in allowed):
+            raise ValueError(f"token {token} cannot follow here")
+        if self._argument is not None and self._argument.parameter.kind in _FREE:
+            self._push_free(token)
+            return
+        self._path.append(token)
+        action = self._pending.get(tuple(self._path))
+        if action is not None:
+            action(self)
+
+    # Heads and argument names: tries over whole alternatives
+
+    def _offer(self, alternatives: Iterator[_Alternative]) -> None:
+        self._pending = {tuple(path): action for path, action in alternatives}
+        self._path = []
+
+    def _heads(self) -> Iterator[_Alternative]:
+        if len(self.calls) < MAX_CALLS:
+            for name, card in self.grammar.cards.items():
+                if not self.typed or self._feasible(card):
+                    yield self.layout.head(name), partial(Walk._begin, name=name)
+        yield [self.layout.end], Walk._finish
+
+    def _feasible(self, card: Card) -> bool:
+        """Every input that it needs is at hand, and at least one of those of which one is to be given."""
+        needed = all(self.have & set(i["kinds"]) for i in _needed(card))
+        return needed and (not card["one_of"] or bool(self._choices(card)))
+
+    def _begin(self, name: str) -> None:
+        self._close_call()
+        self.calls.append({"tool": name, "args": {}})
+        self._next_parameter = 0
+        self._offer(self._arguments())
+
+    def _finish(self) -> None:
+        self.done = True
+
+    def _close_call(self) -> None:
+        """What the last call gives is at hand for the next."""
+        if self.calls:
+            self.have |= self._given_by(self.grammar.cards[self.calls[-1]["tool"]])
+
+    def _given_by(self, card: Card) -> set[str]:
+        """Kinds that a tool gives: its own, or those of the input that it follows, as far as they are at hand."""
+        follows = card["returns"].get("follows")
+        return self.have & set(card["inputs"][follows]["kinds"]) if follows else {card["returns"]["kind"]}
+
+    def _arguments(self) -> Iterator[_Alternative]:
+        """Names of the arguments that may follow, and the heads of a next call where this one may end."""
+        call = self.calls[-1]
+        card, every = self.grammar.cards[call["tool"]], self.grammar.parameters[call["tool"]]
+        waiting = [] if any(name in call["args"] for name in card["one_of"]) else self._choices(card)
+        for position in range(self._next_parameter, len(every)):
+            parameter = every[position]
+            if parameter.kind == "above" and not self.have & set(parameter.given_by):
+                continue
+            yield self.layout.piece(f" {parameter.name}="), partial(Walk._begin_argument, position=position)
+            if parameter.required and not self.have & set(parameter.given_by):
+                return
+            if waiting and parameter.name == waiting[-1]:
+                return
+        added = self._given_by(card) - self.have
+        self.have |= added
+        yield from self._heads()
+        self.have -= added
+
+    def _choices(self, card: Card) -> list[str]:
+        """Those of the tool's `one_of` that can be written here, in the order in which they are written."""
+        every = self.grammar.parameters[card["name"]]
+        return [p.name for p in every
+                if p.name in card["one_of"] and (p.kind != "above" or self.have & set(p.given_by))]  # fmt: skip
+
+    # Values
+
+    def _begin_argument(self, position: int) -> None:
+        parameter = self.grammar.parameters[self.calls[-1]["tool"]][position]
+        self._next_parameter = position + 1
+        self._argument = _Argument(parameter, [], [])
+        self._offer_choices()
+
+    def _offer_choices(self) -> None:
+        argument = self._argument
+        assert argument is not None
+        match argument.parameter.kind:
+            case "choice":
+                choices: dict[str, Any] = {choice: choice for choice in argument.parameter.choices}
+            case "boolean":
+                choices = {"true": True, "false": False}
+            case "above":
+                choices = {ABOVE: ABOVE}
+            case _:
+                choices = {}
+        closers = [self.layout.sep]
+        if argument.parameter.many and len(argument.items) + 1 < MAX_ITEMS:
+            closers.append(self.layout.item)
+        self._offer(
+            ([*self.layout.piece(f" {word}"), closer], partial(Walk._take, value=value, closer=closer))
+            for word, value in choices.items()
+            for closer in closers
+        )
+
+    def _take(self, value: Any, closer: int) -> None:
+        """One value is written; the closing token says whether another follows."""
+        argument = self._argument
+        assert argument is not None
+        argument.items.append(value)
+        argument.ids = []
+        if closer == self.layout.item:
+            self._offer_choices()
+            return
+        self.calls[-1]["args"][argument.parameter.name] = argument.items if argument.parameter.many else value
+        self._argument = None
+        self._offer(self._arguments())
+
+    def _free(self) -> NDArray[np.bool_]:
+        """Tokens that may follow within a text or a number."""
+        argument = self._argument
+        assert argument is not None
+        vocabulary, written = self.vocabulary, self._written()
+        mask: NDArray[np.bool_] = np.zeros_like(vocabulary.whole)
+        if argument.parameter.kind == "text":
+            state = _utf8(written)
+            if state == "open":
+                for token in vocabulary.partial:
+                    mask[token] = _utf8(written + vocabulary.bytes[token]) != "broken"
+            elif len(argument.ids) < MAX_TEXT:
+                mask = vocabulary.whole | vocabulary.opening
+            if not argument.ids:
+                mask &= vocabulary.spaced
+            complete = bool(written.strip()) and state == "whole"
+        else:
+            shape = _NUMBER if argument.parameter.kind == "number" else _INTEGER
+            for token in vocabulary.numeric:
+                if shape.fullmatch((written + vocabulary.bytes[token]).decode()):
+                    mask[token] = True
+            complete = re.fullmatch(rb" -?\d+(\.\d+)?", written) is not None
+        if complete:
+            mask[self.layout.sep] = True
+            mask[self.layout.item] = argument.parameter.many and len(argument.items) + 1 < MAX_ITEMS
+        return mask
+
+    def _push_free(self, token: int) -> None:
+        argument = self._argument
+        assert argument is not None
+        if token in (self.layout.sep, self.layout.item):
+            word = self._written().decode().strip()
+            kind = argument.parameter.kind
+            value = word if kind == "text" else int(word) if kind == "integer" else float(word)
+            self._take(value, token)
+        else:
+            argument.ids.append(token)
+
+    def _written(self) -> bytes:
+        assert self._argument is not None
+        return b"".join(self.vocabulary.bytes[i] for i in self._argument.ids)

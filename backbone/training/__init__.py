@@ -1,0 +1,1 @@
+"""Training of the planner and of the specialists."""

@@ -1,0 +1,313 @@
+"""Reads the hand-written requests in ``phrasings/``.
+
+Most ``*.txt`` hold one request a line, ``request => plan``: calls parted by spaces, ``name(label, label; option=value)``;
+words in square brackets are the next free-text argument; ``{o}``, ``{os}`` and ``{a}`` are a thing, several, and one with its
+article, ``{o2}`` … another thing. ``@media image+audio`` says what is attached to the requests below it, ``@have image,
+Detections`` which values of earlier turns are at hand. ``tools_*.txt`` hold made-up tools with requests for them, ``asks_*.txt``
+further requests for these, ``arguments_*.txt``
+groups of arguments that any made-up tool can be given besides its own, with words that give them a value, ``chains.txt`` what is
+said when another tool works before or after. ``pools.toml`` holds the things, names and places that fill the slots.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from backbone.planner.layout import ABOVE, ROUTES
+
+FOLDER = Path(__file__).parent / "phrasings"
+
+FREE_TEXT = {"edit": "prompt", "generate": "prompt", "ask": "question", "speak": "text"}
+"""Built-in tools that take a span of the request, and as which argument."""
+
+LABELS = {"detect", "segment", "track"}
+CHOICE = {"pick": "which", "redact": "how"}
+KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "none": None}
+
+
+class BadPhrasing(ValueError):
+    """A line that cannot be read; says which."""
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """One hand-written request.
+
+    Attributes:
+        request: its words, with slots and with brackets around spans.
+        calls: its plan as written: ``(tool, labels or choice, options)``.
+        have: kinds of value at hand, old to new.
+        family: the file and the tool names: phrasings are held out family by family.
+    """
+
+    request: str
+    calls: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...]
+    have: tuple[str, ...]
+    family: str
+
+
+@dataclass(frozen=True)
+class MadeUpArgument:
+    """One argument of a made-up tool: alternative names, a type or choices."""
+
+    names: tuple[str, ...]
+    kind: str
+    choices: tuple[str, ...]
+    required: bool
+
+
+@dataclass(frozen=True)
+class MadeUpTool:
+    """A made-up tool: alternative names and descriptions, arguments, and requests with marked values."""
+
+    names: tuple[str, ...]
+    docs: tuple[str, ...]
+    arguments: tuple[MadeUpArgument, ...]
+    asks: tuple[str, ...]
+    takes: tuple[str, ...] = ()
+    gives: str = "Text"
+
+
+@dataclass(frozen=True)
+class ArgumentGroup:
+    """Arguments that go together on any tool.
+
+    Attributes:
+        arguments: one to three, often of one type.
+        docs: what is added to a tool's description.
+        says: what is added to a request, with marked values.
+    """
+
+    arguments: tuple[MadeUpArgument, ...]
+    docs: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chains:
+    """What is said when another tool works before or after.
+
+    Attributes:
+        after: (kind that the tool gives, tool that works on it, words).
+        before: (kind that the tool takes, words and calls).
+        on: kind of file to the words that say that a text is to be had there.
+    """
+
+    after: tuple[tuple[str, str, str], ...]
+    before: tuple[tuple[str, Phrasing], ...]
+    on: dict[str, tuple[str, ...]]
+
+
+@dataclass
+class Pools:
+    """What fills the slots."""
+
+    things: list[tuple[str, str]] = field(default_factory=list)
+    adjectives: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    colours: list[str] = field(default_factory=list)
+    openers: list[str] = field(default_factory=list)
+    endings: list[str] = field(default_factory=list)
+
+
+@cache
+def pools() -> Pools:
+    """The pools of ``pools.toml``."""
+    raw = tomllib.loads((FOLDER / "pools.toml").read_text())
+    things = [tuple(pair.split("|")) for pair in raw["things"]]
+    return Pools(
+        [(one, many) for one, many in things],
+        raw["adjectives"], raw["names"], raw["places"], raw["colours"], raw["openers"], raw["endings"],
+    )  # fmt: skip
+
+
+@cache
+def requests() -> tuple[Phrasing, ...]:
+    """Every request for the built-in tools, in file order.
+
+    Raises:
+        BadPhrasing: a line cannot be read; names file and line.
+    """
+    found = []
+    for path in sorted(FOLDER.glob("*.txt")):
+        if path.name.startswith(("tools_", "asks_", "arguments_", "chains")):
+            continue
+        have: tuple[str, ...] = ()
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            line = line.strip()
+            if not line or line.startswith("#"):
+                continue
+            if line.startswith("@"):
+                have = _have(line)
+                continue
+            try:
+                found.append(_phrasing(line, have, path.stem))
+            except ValueError as error:
+                raise BadPhrasing(f"{path.name}:{number}: {error}: {line}") from error
+    return tuple(found)
+
+
+def _have(line: str) -> tuple[str, ...]:
+    words = re.split(r"[+,\s]+", line.split(None, 1)[1].strip())
+    kinds = (KINDS.get(word, word) for word in words if word)
+    return tuple(kind for kind in kinds if kind)
+
+
+def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
+    request, arrow, plan = line.rpartition("=>")
+    if not arrow:
+        raise ValueError("no '=>'")
+    calls = [] if plan.strip() == "none" else [_call(c) for c in re.findall(r"\w+(?:\([^)]*\))?", plan)]
+    spans = len(re.findall(r"\[[^\]]+\]", request))
+    hungry = sum(name in FREE_TEXT and name != "speak" for name, _, _ in calls)
+    if not hungry <= spans <= hungry + sum(name == "speak" for name, _, _ in calls):
+        raise ValueError(f"{spans} spans in brackets for {hungry} free-text calls")
+    return Phrasing(request.strip(), tuple(calls), have, f"{stem}:{' '.join(name for name, _, _ in calls)}")
+
+
+def _call(text: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+    name, _, inner = text.rstrip(")").partition("(")
+    if name not in ROUTES:
+        raise ValueError(f"no tool {name!r}")
+    inner, _, options = inner.partition(";")
+    values = tuple(part.strip() for part in inner.split(",") if part.strip() and part.strip() != "[..]")
+    given: dict[str, Any] = {}
+    for option in filter(None, (o.strip() for o in options.split(","))):
+        key, _, value = option.partition("=")
+        given[key.strip()] = float(value)
+    if "@regions" in values:
+        values, given = (), {**given, "regions": ABOVE}
+    if name in LABELS and not values and "regions" not in given:
+        raise ValueError(f"{name} without labels")
+    if values and name not in LABELS | set(CHOICE):
+        raise ValueError(f"{name} takes nothing in brackets")
+    return name, values, given
+
+
+@cache
+def chains() -> Chains:
+    """What ``chains.txt`` holds.
+
+    Raises:
+        BadPhrasing: a section cannot be read.
+    """
+    after: list[tuple[str, str, str]] = []
+    before: list[tuple[str, Phrasing]] = []
+    on: dict[str, list[str]] = {}
+    section, kind, plan = "", "", ""
+    for line in (FOLDER / "chains.txt").read_text().splitlines():
+        if line.startswith("@"):
+            section, kind, plan = (line[1:] + "  ").split(" ", 2)
+            if section not in ("after", "before", "on"):
+                raise BadPhrasing(f"chains.txt: no section {line!r}")
+        elif line.strip() and not line.startswith("#"):
+            match section:
+                case "after":
+                    after.append((kind, plan.strip(), line))
+                case "before":
+                    before.append((kind, _phrasing(f"{line} => {plan}", (kind,), "chains")))
+                case _:
+                    on.setdefault(kind, []).append(line)
+    return Chains(tuple(after), tuple(before), {kind: tuple(words) for kind, words in on.items()})
+
+
+def _blocks(files: str) -> Iterator[tuple[str, list[str]]]:
+    """File name and lines of each block of some files."""
+    for path in sorted(FOLDER.glob(files)):
+        for block in re.split(r"\n\s*\n", path.read_text()):
+            lines = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("#")]
+            if lines:
+                yield path.name, lines
+
+
+@cache
+def argument_groups() -> tuple[ArgumentGroup, ...]:
+    """Every group of arguments, in file order.
+
+    Raises:
+        BadPhrasing: a block cannot be read; names file and first line.
+    """
+    found = []
+    for name, lines in _blocks("arguments_*.txt"):
+        try:
+            fields = _fields(lines, ("doc", "arg", "say"))
+            arguments = tuple(_made_up_argument(text) for text in fields["arg"])
+            _known(fields["say"], {a.names[0] for a in arguments})
+            found.append(ArgumentGroup(arguments, _parted(fields["doc"][0]), tuple(fields["say"])))
+        except (ValueError, KeyError, IndexError) as error:
+            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+    return tuple(found)
+
+
+@cache
+def made_up_tools() -> tuple[MadeUpTool, ...]:
+    """Every made-up tool, in file order.
+
+    Raises:
+        BadPhrasing: a block cannot be read; names file and tool.
+    """
+    more: dict[str, list[str]] = {}
+    for _, (head, *lines) in _blocks("asks_*.txt"):
+        more.setdefault(head.partition(":")[2].strip(), []).extend(lines)
+    found = []
+    for name, lines in _blocks("tools_*.txt"):
+        try:
+            found.append(_made_up([*lines, *more.pop(lines[0].partition(":")[2].partition("|")[0].strip(), ())]))
+        except (ValueError, KeyError) as error:
+            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+    if more:
+        raise BadPhrasing(f"asks_*.txt: no made-up tool {', '.join(more)}")
+    return tuple(found)
+
+
+def _made_up(lines: list[str]) -> MadeUpTool:
+    fields = _fields(lines, ("tool", "doc", "takes", "gives", "arg", "ask"))
+    arguments = tuple(_made_up_argument(text) for text in fields["arg"])
+    _known(fields["ask"], {a.names[0] for a in arguments})
+    required = {a.names[0] for a in arguments if a.required}
+    asks = tuple(ask for ask in fields["ask"] if required <= marked(ask))
+    if not asks:
+        raise ValueError("no request gives all required arguments")
+    takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
+    gives = (fields["gives"] or ["Text"])[0]
+    return MadeUpTool(_parted(fields["tool"][0]), _parted(fields["doc"][0]), arguments, asks, takes, gives)
+
+
+def marked(text: str) -> set[str]:
+    """The arguments whose values are marked in a request."""
+    return set(re.findall(r"\[([\w.]+)=", text))
+
+
+def _fields(lines: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
+    fields: dict[str, list[str]] = {key: [] for key in keys}
+    for line in lines:
+        key, _, rest = line.partition(":") if not line.startswith("arg ") else ("arg", "", line[4:])
+        fields[key.strip()].append(rest.strip())
+    return fields
+
+
+def _known(texts: Sequence[str], names: set[str]) -> None:
+    for text in texts:
+        if marked(text) - names:
+            raise ValueError(f"no argument {marked(text) - names} for: {text}")
+
+
+def _parted(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split("|") if part.strip())
+
+
+def _made_up_argument(text: str) -> MadeUpArgument:
+    head, _, kind = text.partition(":")
+    head, kind = head.strip(), kind.strip()
+    names = tuple(n.strip().rstrip("?") for n in head.split("|") if n.strip())
+    required = not head.split("|")[0].strip().endswith("?")
+    plain = kind in ("text", "number", "integer", "boolean", "list")
+    choices = () if plain else tuple(c.strip() for c in kind.split(",") if c.strip())
+    if not plain and len(choices) < 2:
+        raise ValueError(f"argument {names[0]}: {kind!r} is neither a type nor choices")
+    return MadeUpArgument(names, kind if plain else "choice", choices, required)

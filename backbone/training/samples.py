@@ -1,0 +1,123 @@
+"""Fills hand-written requests: slots, spans taken out as arguments, ways of typing, two requests in one breath."""
+
+import hashlib
+import random
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from backbone.planner.layout import Call
+from backbone.training.phrasings import CHOICE, FREE_TEXT, LABELS, Phrasing, pools
+
+JOINTS = (
+    ", then ", " and then ", ". then ", ", and after that ", "; ", ", and ", " and also ", ". also, ", ", next ", ". after that ",
+    ". once that's done, ", ", plus ", " - then ", ". oh, and ", ". and ", ", followed by this: ", " & ",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One request with its plan: kinds at hand, words, calls."""
+
+    have: tuple[str, ...]
+    request: str
+    calls: tuple[Call, ...]
+
+
+def held_out(phrasing: Phrasing | str, share: float = 0.04) -> bool:
+    """Whether a phrasing is kept for validation: by its own hash, so that adding others moves nothing."""
+    text = phrasing if isinstance(phrasing, str) else phrasing.request
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < share
+
+
+def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
+    """A phrasing with its slots filled, its spans taken out as arguments, and small accidents of typing."""
+    slots = slots_for(phrasing.request, rng)
+    spans = iter(re.findall(r"\[([^\]]+)\]", phrasing.request))
+    style = _style(rng)
+    given = [style(put(span, slots)) for span in spans]
+    calls, position = [], 0
+    hungry = sum(name in FREE_TEXT and name != "speak" for name, _, _ in phrasing.calls)
+    spare = len(given) - hungry
+    for name, values, options in phrasing.calls:
+        args: dict[str, Any] = {}
+        if name in FREE_TEXT and (name != "speak" or spare > 0):
+            spare -= name == "speak"
+            args[FREE_TEXT[name]] = given[position].strip()
+            position += 1
+        elif name in LABELS and values:
+            args["labels"] = list(dict.fromkeys(put(value, slots) for value in values))
+        elif name in CHOICE and values:
+            args[CHOICE[name]] = values[0]
+        calls.append({"tool": name, "args": {**args, **options}})
+    parts = re.split(r"(\[[^\]]+\]|\{\w+\})", phrasing.request)
+    words = "".join(
+        style(put(part.strip("[]"), slots)) if part[:1] in ("[", "{") else style(_typo(part, rng)) for part in parts
+    )
+    return Sample(phrasing.have, frame(words, rng, bool(calls)), tuple(calls))
+
+
+def slots_for(text: str, rng: random.Random) -> dict[str, str]:
+    """What fills the slots of a text."""
+    pool = pools()
+    slots: dict[str, str] = {}
+    for index in {match[1] for match in re.findall(r"\{(o|os|a)(\d?)\}", text)}:
+        one, many = rng.choice(pool.things)
+        if rng.random() < 0.2:
+            adjective = rng.choice(pool.adjectives)
+            one, many = f"{adjective} {one}", f"{adjective} {many}"
+        article = "an" if one[0] in "aeiou" else "a"
+        slots |= {f"o{index}": one, f"os{index}": many, f"a{index}": f"{article} {one}"}
+    number = rng.randint(2, 12)
+    words = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    slots |= {
+        "name": rng.choice(pool.names), "place": rng.choice(pool.places), "colour": rng.choice(pool.colours),
+        "n": words[number - 2] if rng.random() < 0.5 else str(number),
+        "num": str(rng.choice((rng.randint(2, 30), rng.randint(10, 999), round(rng.uniform(0.5, 40), 1)))),
+    }  # fmt: skip
+    return slots
+
+
+def put(text: str, slots: dict[str, str]) -> str:
+    """A text with its slots filled."""
+    return re.sub(r"\{(\w+)\}", lambda match: slots.get(match[1], match[1]), text)
+
+
+def _style(rng: random.Random) -> Any:
+    """How somebody types: mostly as written, sometimes all lower case, rarely all capitals."""
+    roll = rng.random()
+    return str.lower if roll < 0.18 else str.upper if roll < 0.2 else str
+
+
+def _typo(text: str, rng: random.Random) -> str:
+    """A slip of the fingers in about one request of twelve."""
+    if rng.random() > 0.04 or len(text) < 6:
+        return text
+    at = rng.randrange(1, len(text) - 2)
+    if not text[at : at + 2].isalpha():
+        return text
+    swapped = text[at + 1] + text[at]
+    return text[:at] + rng.choice((swapped, text[at], text[at] * 2 + text[at + 1])) + text[at + 2 :]
+
+
+def frame(text: str, rng: random.Random, asks: bool) -> str:
+    """Openers, endings and the loss of final punctuation."""
+    if asks and rng.random() < 0.07:
+        text = rng.choice(pools().openers) + lower_first(text)
+    if asks and rng.random() < 0.07:
+        text = text.rstrip(".!?") + rng.choice(pools().endings)
+    if rng.random() < 0.15:
+        text = text.rstrip(".!?")
+    return text
+
+
+def lower_first(text: str) -> str:
+    """A text as it goes on after another: "I" and abbreviations stay as they are."""
+    return text if re.match(r"I\b|I'|[A-Z]{2}", text) else text[:1].lower() + text[1:]
+
+
+def join(first: Sample, second: Sample, rng: random.Random) -> Sample:
+    """Two requests in one breath."""
+    request = first.request.rstrip(".!?;, ") + rng.choice(JOINTS) + lower_first(second.request)
+    have = tuple(dict.fromkeys(first.have + second.have))
+    return Sample(have, request, (*first.calls, *second.calls))

@@ -1,0 +1,1 @@
+"""Rendered scenes as data sets."""

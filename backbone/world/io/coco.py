@@ -1,0 +1,88 @@
+"""Pictures of the world with their truth as a COCO data set."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as rle
+
+from backbone.world.paint.categories import CATEGORIES, IDS
+from backbone.world.paint.figure import KEYPOINTS, SKELETON
+from backbone.world.scene.camera import Mask
+from backbone.world.truth.render import Instance, Rendered
+from backbone.world.words.captions import short_caption
+
+
+class RLE(TypedDict):
+    """A mask as COCO writes it: ``[height, width]`` and run lengths."""
+
+    size: list[int]
+    counts: str
+
+
+def categories() -> list[dict[str, Any]]:
+    """COCO's list of categories."""
+    rows: list[dict[str, Any]] = [{"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()]
+    rows[0] |= {"keypoints": list(KEYPOINTS), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
+    return rows
+
+
+def packed(mask: Mask) -> RLE:
+    """A mask, height × width, in COCO's compressed run lengths."""
+    found = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {"size": [int(side) for side in found["size"]], "counts": found["counts"].decode()}
+
+
+def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
+    """One COCO annotation: box xywh, mask as RLE, joints for people."""
+    x0, y0, x1, y1 = instance.box
+    row: dict[str, Any] = {
+        "id": number, "image_id": image, "category_id": IDS[instance.thing.category], "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": instance.area, "iscrowd": 0, "segmentation": packed(instance.mask),
+        "attributes": {"colour": instance.thing.colour, "visible": round(instance.visible, 3), "truncated": instance.truncated},
+    }  # fmt: skip
+    if instance.keypoints:
+        row["keypoints"] = [round(float(value), 2) for mark in instance.keypoints for value in mark]
+        row["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
+    return row
+
+
+def export(pictures: Iterable[Rendered], folder: Path) -> Path:
+    """Write ``images/*.png``, and then ``annotations.json``; each file appears only when it is complete.
+
+    Returns:
+        The path of the annotations.
+    """
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, picture in enumerate(pictures, 1):
+        scene = picture.scene
+        name = f"{scene.split}_{scene.seed:08d}.png"
+        with _whole(folder / "images" / name) as file:
+            Image.fromarray(picture.pixels).save(file, "PNG")
+        height, width = picture.pixels.shape[:2]
+        images.append({"id": number, "file_name": name, "width": width, "height": height, "license": 1, "caption": short_caption(picture)})
+        annotations += [annotation(one, len(annotations) + k, number) for k, one in enumerate(picture.instances, 1)]
+    path = folder / "annotations.json"
+    info = {"description": "rendered scenes of the superlink world", "version": "1", "contributor": "superlink"}
+    licences = [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}]
+    with _whole(path) as file:
+        file.write_text(json.dumps({"info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories()}))
+    return path
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside another, whose place it takes."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

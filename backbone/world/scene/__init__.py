@@ -1,0 +1,1 @@
+"""Scenes: pictures as symbols, composed from seeds."""

@@ -1,0 +1,1 @@
+"""Scenes rendered, with their masks, boxes and joints."""

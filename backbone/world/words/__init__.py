@@ -1,0 +1,1 @@
+"""What can be said, asked and changed about a scene."""

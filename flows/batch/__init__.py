@@ -1,0 +1,1 @@
+"""The batch engine: one approved plan over many items."""

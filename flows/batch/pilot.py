@@ -1,0 +1,125 @@
+"""A few items first: what they show, and what the rest will take."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.batch.job import Job, opened
+from flows.batch.reading import Row
+from flows.batch.samples import Viewer
+from flows.batch.shard import Outcome
+from flows.batch.shard_store import Desk
+from flows.ledger.ledger import Ledger
+from tools.core.errors import SuperlinkError
+from tools.storage.atomic import opened as opened_file
+from tools.values import Image
+
+SHEET = "pilot.png"
+_TILE, _COLUMNS, _BAR = 320, 4, 22
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a pilot says of the whole run.
+
+    Attributes:
+        pilot: items that were tried.
+        failed: of these.
+        items: that are left.
+        seconds: that these will take, about.
+        bytes: that they will add to the store, about.
+        review: finds that will wait for a person, about.
+        by_tool: seconds for each tool, of the items left.
+        sheet: the contact sheet, or None where there was nothing to draw.
+        reasons: why items of the pilot failed.
+        ran: calls of tools in the pilot.
+        cached: calls that were finished before it.
+    """
+
+    pilot: int
+    failed: int
+    items: int
+    seconds: float
+    bytes: int
+    review: int
+    by_tool: dict[str, float]
+    sheet: Path | None
+    reasons: tuple[str, ...]
+    ran: int = 0
+    cached: int = 0
+
+
+def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[int]]:
+    """Work on a few items, spread over all, and forecast the rest from them.
+
+    Args:
+        job: the run.
+        ids: all items to work on.
+        count: how many to try.
+
+    Returns:
+        The forecast, and the items that are left.
+    """
+    chosen = spread(ids, count)
+    tried = set(chosen)
+    left = [number for number in ids if number not in tried]
+    ledger, run = opened(job)
+    # The first item loads the models, which the rest need not do again.
+    parts = [chosen[:1], chosen[1:]] if len(chosen) > 1 else [chosen]
+    outcomes: list[Outcome] = []
+    seconds = 0.0
+    for part in parts:
+        began = time.perf_counter()
+        outcomes.append(job.work(part))
+        seconds = (time.perf_counter() - began) / len(part)
+    failed = {number: why for outcome in outcomes for number, why in outcome.failed.items()}
+    size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
+    share = len(left) / len(chosen)
+    by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
+    sheet = contact_sheet(ledger, run.desk, chosen, Path(job.out) / SHEET)
+    reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
+    return Forecast(len(chosen), len(failed), len(left), seconds * len(left), round(size * share),
+                    round(review * share), by_tool, sheet, reasons, sum(outcome.ran for outcome in outcomes),
+                    sum(outcome.cached for outcome in outcomes)), left  # fmt: skip
+
+
+def spread(ids: Sequence[int], count: int) -> list[int]:
+    """So many items at even distances."""
+    count = min(count, len(ids))
+    return [ids[(2 * n + 1) * len(ids) // (2 * count)] for n in range(count)]
+
+
+def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) -> Path | None:
+    """Draw what was made of items as one picture: edited pictures, or what was found on its picture.
+
+    Returns:
+        The file, or None when there is nothing that can be drawn.
+    """
+    from PIL import Image as Pil
+    from PIL import ImageDraw
+
+    viewer = Viewer(ledger, desk)
+    tiles: list[tuple[str, Image]] = []
+    for entry, refs in ledger.done(ids):
+        try:
+            picture = viewer.picture(Row(entry, refs))
+        except SuperlinkError:
+            continue
+        if picture is not None:
+            tiles.append((entry.name, picture))
+    if not tiles:
+        return None
+    rows = -(-len(tiles) // _COLUMNS)
+    columns = min(_COLUMNS, len(tiles))
+    sheet = Pil.new("RGB", (columns * _TILE, rows * (_TILE + _BAR)), (245, 245, 245))
+    pen = ImageDraw.Draw(sheet)
+    for place, (name, image) in enumerate(tiles):
+        left, top = place % _COLUMNS * _TILE, place // _COLUMNS * (_TILE + _BAR)
+        small = image.pil
+        small.thumbnail((_TILE - 8, _TILE - 8))
+        sheet.paste(small, (left + (_TILE - small.width) // 2, top + (_TILE - small.height) // 2))
+        pen.text((left + 6, top + _TILE + 2), name[-46:], (40, 40, 40))
+    with opened_file(file) as out:
+        sheet.save(out, "PNG")
+    return file

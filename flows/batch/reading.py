@@ -1,0 +1,284 @@
+"""What exports, review and contact sheets read: the items that are done, what was found in them, and what people said of it."""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from agents.plan.plan import reference, unescaped
+from agents.plan.wiring import uses
+from agents.session.state import Refs, listed
+from flows.ledger.ledger import Ledger
+from flows.ledger.rows import Entry
+from tools.core.errors import StoreError, SuperlinkError
+from tools.storage.store import Ref, Store
+from tools.values import Detections, Poses, Value
+
+MARKS = ("Detections", "Poses")
+
+
+class SourceChanged(SuperlinkError):
+    """A file of the source is gone, or was changed since the run."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item that is done.
+
+    Attributes:
+        entry: as the ledger has it; its `ref` is there.
+        refs: step to what it gave.
+    """
+
+    entry: Entry
+    refs: dict[str, Refs]
+
+    @property
+    def name(self) -> str:
+        """Its name within the source."""
+        return self.entry.name
+
+    @property
+    def ref(self) -> Ref:
+        """The item itself."""
+        assert self.entry.ref is not None  # an item that is done was opened
+        return self.entry.ref
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a picture or video, (0, 0) of a sound."""
+        summary = self.ref["summary"]
+        return int(summary.get("height", 0)), int(summary.get("width", 0))
+
+
+class Reading:
+    """The results of a run, as people left them.
+
+    Args:
+        ledger: of the run.
+        store: where values are.
+        kinds: of value to read, such as those that a format can hold.
+        steps: whose results to take, instead of choosing them by kind.
+    """
+
+    def __init__(self, ledger: Ledger, store: Store, kinds: Sequence[str], steps: tuple[str, ...] = ()) -> None:
+        """Choose the steps.
+
+        Raises:
+            SuperlinkError: when a step that was asked for is not in the plan.
+        """
+        self.ledger, self.store, self.kinds, self.plan = ledger, store, tuple(kinds), ledger.plan
+        ids = [step.id for step in self.plan.steps]
+        if unknown := [step for step in steps if step not in ids]:
+            raise SuperlinkError(f"The plan has no step {unknown[0]!r}", f"Its steps are {', '.join(ids)}")
+        self.steps = steps or self._chosen()
+        self._verdicts: dict[tuple[int, str, str], dict[int, tuple[str, str]]] = {}
+        for item, step, sha256, place, verdict, correct in ledger.review.verdicts():
+            self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
+
+    def rows(self) -> Iterator[Row]:
+        """Each item that is done, in order of name."""
+        return (Row(entry, refs) for entry, refs in self.ledger.done() if entry.ref is not None)
+
+    def refs(self, row: Row, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
+        """Step, number in its list, and reference of what the chosen steps gave, of these kinds."""
+        for step in self.steps:
+            for number, ref in enumerate(listed(row.refs.get(step, []))):
+                if ref["kind"] in (kinds or self.kinds):
+                    yield step, number, ref
+
+    def marks(self, row: Row) -> Iterator[tuple[str, Detections | Poses]]:
+        """Step and value of everything found in the item itself (not in what was cut out of it), as people left it.
+
+        Boxes without an area are left out: no format has room for them, and libraries refuse whole data sets for one.
+        """
+        for step, _, ref in self.refs(row, MARKS):
+            if tuple(ref["summary"]["size"]) != row.size:
+                continue
+            value = self.store.get(ref)
+            if isinstance(value, Detections):
+                value = self.corrected(row, step, ref, value)
+            if isinstance(value, Detections | Poses):
+                yield step, with_area(value)
+
+    def corrected(self, row: Row, step: str, ref: Ref, found: Detections) -> Detections:
+        """Detections without what people rejected, and with the labels that they gave."""
+        verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
+        if not verdicts:
+            return found
+        keep = [n for n in range(len(found)) if verdicts.get(n, ("", ""))[0] != "rejected"]
+        labels = [verdicts[n][1] if n in verdicts else found.labels[n] for n in keep]
+        kept = found.select(np.array(keep, int))
+        return Detections(kept.xyxy, tuple(labels), kept.scores, kept.size, kept.masks, kept.ids, kept.frames)
+
+    def value(self, row: Row, step: str, ref: Ref) -> Value:
+        """A value as people left it."""
+        value = self.store.get(ref)
+        return self.corrected(row, step, ref, value) if isinstance(value, Detections) else value
+
+    def labels(self) -> list[str]:
+        """The classes: those that the plan asks for, in its order, found or not, then others that were found, sorted.
+
+        So two runs of one plan number their classes alike, whatever is in their pictures.
+        """
+        found: set[str] = set()
+        for row in self.rows():
+            for _, _, ref in self.refs(row, MARKS):
+                if tuple(ref["summary"]["size"]) == row.size:
+                    found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
+        found |= {label for places in self._verdicts.values() for _, label in places.values() if label}
+        return list(dict.fromkeys([*self._asked(), *sorted(found)]))
+
+    def _asked(self) -> Iterator[str]:
+        """Labels in the arguments of the chosen steps and of those that they build on."""
+        sources = set(self.steps)
+        for step in reversed(self.plan.steps):
+            if step.id in sources:
+                sources |= uses(step)
+        for step in self.plan.steps:
+            labels = step.args.get("labels") if step.id in sources else None
+            if isinstance(labels, list):
+                yield from (str(unescaped(label)).strip() for label in labels)
+
+    def source(self, row: Row) -> BinaryIO:
+        """The item's file, opened for reading.
+
+        Raises:
+            SourceChanged, StoreError: as of `media_file`.
+        """
+        return media_file(row, self.store)
+
+    def damaged(self, sources: bool, also: Sequence[str]) -> dict[int, SuperlinkError]:
+        """Read everything that an export reads of each item, and say what is wrong with it.
+
+        Args:
+            sources: with the items' own files.
+            also: kinds that are read besides, of the steps that are chosen for them.
+
+        Returns:
+            Number of an item to the first thing that is damaged or lost.
+        """
+        readings = [self, Reading(self.ledger, self.store, also)]
+        found: dict[int, SuperlinkError] = {}
+        for row in self.rows():
+            refs = [ref for reading in readings for _, _, ref in reading.refs(row)]
+            refs += [ref for step, many in row.refs.items() for ref in listed(many)
+                     if (row.entry.id, step, ref["sha256"]) in self._verdicts]  # fmt: skip
+            try:
+                if sources or any(ref["sha256"] == row.ref["sha256"] for ref in refs):
+                    self.source(row).close()
+                for ref in refs:
+                    if ref["sha256"] != row.ref["sha256"]:
+                        self.store.get(ref)
+            except (StoreError, SourceChanged) as error:
+                found[row.entry.id] = error
+        return found
+
+    def output_kinds(self) -> set[str]:
+        """Kinds of value that the plan's steps give."""
+        return {ref["kind"] for step in self.plan.steps for ref in self.ledger.sample(step.id)[:1]}
+
+    def provenance(self) -> dict[str, Any]:
+        """How the data set came to be: plan, tools, weights with their licences, scores, what people said and changed."""
+        tools: dict[str, str] = {}
+        weights: dict[tuple[str, str], str] = {}
+        review: Counter[str] = Counter()
+        edits: list[dict[str, Any]] = []
+        said: dict[tuple[int, str, str], list[Any]] = {}
+        for row in self.ledger.review.rows():
+            said.setdefault(row[:3], []).append(row[3:])
+        for one in self.rows():
+            for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in listed(refs)):
+                made = ref.get("provenance")
+                if made:
+                    tools[made["tool"]] = made["version"]
+                    weights |= {(used["id"], used["sha256"]): used["licence"] for used in made["weights"]}
+                for place, label, score, reason, verdict, correct, who, time in said.get((one.entry.id, step, ref["sha256"]), ()):
+                    review[f"{reason}: {verdict or 'open'}"] += 1
+                    if verdict in ("rejected", "corrected"):
+                        edits.append({"item": one.name, "step": step, "place": place, "label": label, "score": score,
+                                      "box": self._box(ref, place), "verdict": verdict, "correct": correct, "who": who,
+                                      "time": time})  # fmt: skip
+        counts = self.ledger.counts()
+        return {
+            "request": self.plan.request,
+            "plan": json.loads(self.plan.dumps()),
+            "plan_sha256": self.plan.hash,
+            "steps": list(self.steps),
+            "tools": dict(sorted(tools.items())),
+            "weights": [{"id": name, "sha256": sha256, "licence": licence}
+                        for (name, sha256), licence in sorted(weights.items())],
+            "licences": sorted(set(weights.values())),
+            "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
+            "scores": self._scores(),
+            "review": dict(sorted(review.items())),
+            "human_edits": edits,
+        }  # fmt: skip
+
+    def _scores(self) -> dict[str, dict[str, float]]:
+        """How many there are of each label, as people left them, and between which scores."""
+        found: dict[str, list[float]] = {}
+        for row in self.rows():
+            for _, value in self.marks(row):
+                labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
+                for label, score in zip(labels, value.scores.tolist(), strict=True):
+                    count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
+                    found[label] = [count + 1, min(least, score), max(most, score), total + score]
+        return {label: {"count": int(count), "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
+                for label, (count, least, most, total) in sorted(found.items())}  # fmt: skip
+
+    def _box(self, ref: Ref, place: int) -> list[float]:
+        found = self.store.get(ref)
+        return [round(float(side), 2) for side in found.xyxy[place]] if isinstance(found, Detections) else []
+
+    def _chosen(self) -> tuple[str, ...]:
+        """The outputs of a kind that the format holds, or else the last steps of such a kind."""
+        fitting = {step.id for step in self.plan.steps
+                   if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))}  # fmt: skip
+        outputs = [name for name in map(reference, self.plan.outputs) if name in fitting]
+        if outputs:
+            return tuple(dict.fromkeys(name for name in outputs if name is not None))
+        built_on = {name for step in self.plan.steps if step.id in fitting for name in uses(step)}
+        return tuple(step.id for step in self.plan.steps if step.id in fitting and step.id not in built_on)
+
+
+def with_area(value: Detections | Poses) -> Detections | Poses:
+    """What was found, without boxes that have no area when they are written to a hundredth of a pixel."""
+    corners = np.round(value.xyxy.astype(np.float64), 2)
+    kept = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
+    if len(kept) == len(value):
+        return value
+    if isinstance(value, Poses):
+        return Poses(value.keypoints[kept], value.scores[kept], value.xyxy[kept], value.size)
+    return value.select(kept)
+
+
+def media_file(row: Row, store: Store) -> BinaryIO:
+    """The file of an item, opened for reading: where it still lies, else of the store.
+
+    Raises:
+        SourceChanged: when it is in neither place, or was changed.
+        StoreError: when it is damaged in the store.
+    """
+    address = row.entry.address
+    why = f"{address} was changed since the run"
+    if "://" not in address:
+        try:
+            file = Path(address).open("rb")  # noqa: SIM115 -- the caller closes it
+            # The sound of a video is not its file, and lies in the store.
+            same = os.fstat(file.fileno()).st_size == row.ref["bytes"]
+            if same and hashlib.file_digest(file, "sha256").hexdigest() == row.ref["sha256"]:
+                file.seek(0)
+                return file
+            file.close()
+        except OSError as error:
+            why = f"{address} cannot be read any more: {error.strerror}"
+    if "://" in address or row.ref in store:
+        return store.get(row.ref).stream()
+    raise SourceChanged(why, "Put it back, or give the same superlink annotate command again")

@@ -1,0 +1,159 @@
+"""Items to look at: what was found drawn on them, or what was made of them, as small pictures."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.session.results import picture_of
+from flows.batch.reading import MARKS, Reading, Row
+from flows.batch.shard_store import Desk
+from flows.ledger.ledger import Ledger
+from tools.core.errors import SuperlinkError
+from tools.imaging.drawing import draw
+from tools.storage.store import Ref
+from tools.values import Detections, Image, Poses, Transcript, Video
+
+SIDE = 480
+"""Pixels of a sample's longer side."""
+_NAMED = 5
+_FRAMES = 300  # what is further into a video takes too long to decode for one picture
+
+
+class Viewer:
+    """Shows items as a run leaves them.
+
+    Where the plan makes pictures, nothing but these is shown: the picture before its faces were hidden may not be meant
+    for others. What was found is drawn on them where they still have the size of the picture that it was found in.
+
+    Args:
+        ledger: of the run.
+        desk: the store in front of the source.
+        steps: whose results to show; by default the plan's outputs.
+    """
+
+    def __init__(self, ledger: Ledger, desk: Desk, steps: tuple[str, ...] = ()) -> None:
+        """Choose the steps to look at."""
+        self.desk = desk
+        self.shown = Reading(ledger, desk, (*MARKS, "Transcript", "Text", "Number", "Image", "Video"), steps)
+        self.finds = Reading(ledger, desk, (*MARKS, "Transcript"))
+        self._made = Reading(ledger, desk, ("Image", "Video"))
+
+    def picture(self, row: Row) -> Image | None:
+        """An item as a picture, or None where it has none.
+
+        Raises:
+            SuperlinkError: when its file or a value is gone or was changed.
+        """
+        if "://" not in row.entry.address and row.ref not in self.desk:
+            self.desk.lay(row.ref["sha256"], Path(row.entry.address))
+        own = [] if self._made.steps else [row.ref]
+        results = [ref for reading in (self.shown, self._made) for _, _, ref in reading.refs(row, ("Image", "Video"))]
+        base = next((ref for ref in (*results, *own) if ref["kind"] in ("Image", "Video")), None)
+        if base is None:
+            return None
+        value = self.desk.get(base)
+        assert isinstance(value, Image | Video)
+        marks = list(self._marks(row, base, value.size))
+        if isinstance(value, Image):
+            return draw(value, *marks) if marks else value
+        number = _fullest(marks)
+        return draw(_frame(value, number), *(_at(mark, number) for mark in marks))
+
+    def found(self, row: Row) -> list[tuple[str, float]]:
+        """Label and score of everything found in an item, the most certain first."""
+        found: list[tuple[str, float]] = []
+        for _, value in self.finds.marks(row):
+            labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
+            found += zip(labels, map(float, value.scores), strict=True)
+        return sorted(found, key=lambda one: (-one[1], one[0]))
+
+    def said(self, row: Row) -> Iterator[str]:
+        """The words and numbers that an item gave, the first of many words."""
+        for _, _, ref in self.shown.refs(row, ("Transcript", "Text", "Number")):
+            facts = ref["summary"]
+            text = f"{facts['value']:g} {facts['unit']}" if ref["kind"] == "Number" else facts["start"]
+            if text.strip():
+                yield text.strip()
+
+    def _marks(self, row: Row, base: Ref, size: tuple[int, int]) -> Iterator[Detections | Poses | Transcript]:
+        record = {"plan": self.finds.plan.model_dump(mode="json"), "given": {row.ref["kind"].lower(): row.ref},
+                  "steps": [{"id": step, "refs": refs} for step, refs in row.refs.items()]}  # fmt: skip
+        for step, _, ref in self.finds.refs(row):
+            place = row.ref if row.ref["kind"] == "Video" else picture_of(step, ref, record)
+            if place is None or (place["sha256"] != base["sha256"] and (place["sha256"] != row.ref["sha256"] or size != row.size)):
+                continue
+            value = self.finds.value(row, step, ref)
+            # The words that were hidden in a picture must not be written on it again.
+            if isinstance(value, Detections | Poses) or (isinstance(value, Transcript) and place["sha256"] == base["sha256"]):
+                yield value
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item as a page shows it.
+
+    Attributes:
+        name: of the item.
+        found: label and score of the most certain finds.
+        count: of all finds.
+        said: words and numbers that it gave.
+        jpeg: the picture in base64; "" where there is none.
+        size: (height, width) of the picture.
+        trouble: why it cannot be shown, or "".
+    """
+
+    name: str
+    found: tuple[tuple[str, float], ...] = ()
+    count: int = 0
+    said: tuple[str, ...] = ()
+    jpeg: str = ""
+    size: tuple[int, int] = (0, 0)
+    trouble: str = ""
+
+
+def sampled(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
+    """Items by number, in that order, each small enough to stand on a page with others."""
+    wanted = list(ids)
+    rows = {entry.id: Row(entry, refs) for entry, refs in viewer.shown.ledger.done(wanted)}
+    for number in wanted:
+        row = rows[number]
+        try:
+            found = viewer.found(row)
+            picture = viewer.picture(row)
+        except SuperlinkError as error:
+            yield Sample(row.name, trouble=error.message)
+            continue
+        facts: dict[str, Any] = {"found": tuple(found[:_NAMED]), "count": len(found), "said": tuple(viewer.said(row))[:_NAMED]}
+        yield Sample(row.name, **facts, **({} if picture is None else _small(picture)))
+
+
+def _small(picture: Image) -> dict[str, Any]:
+    from PIL import Image as Pil
+
+    small = Pil.fromarray(picture.pixels)  # without what cameras write into files, such as places
+    small.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80, optimize=True)
+    return {"jpeg": base64.b64encode(buffer.getvalue()).decode("ascii"), "size": (small.height, small.width)}
+
+
+def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:
+    """The frame with the most finds, near the beginning."""
+    frames = Counter(int(n) for mark in marks if isinstance(mark, Detections) and mark.frames is not None
+                     for n in mark.frames if n < _FRAMES)  # fmt: skip
+    return min(frames, key=lambda n: (-frames[n], n), default=0)
+
+
+def _at(mark: Detections | Poses | Transcript, frame: int) -> Detections | Poses | Transcript:
+    return mark.select(mark.frames == frame) if isinstance(mark, Detections) and mark.frames is not None else mark
+
+
+def _frame(video: Video, number: int) -> Image:
+    for index, _, pixels in video.frames():  # noqa: B007
+        if index == number:
+            break
+    return Image.from_numpy(pixels)

@@ -1,0 +1,214 @@
+"""The store as a shard uses it: files of the source stay where they are, and what was just used stays in memory."""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flows.items.source import Item
+from tools.core.errors import MediaError, StoreError
+from tools.storage.atomic import flush
+from tools.storage.store import Provenance, Ref, Store
+from tools.values import KINDS, Value
+from tools.values.convert import open_file
+
+_ROOM = 256 << 20
+_FLUSHES = 8  # at once: a disk takes many together in little more time than one
+_WAITING = 128  # files that may be open for it
+
+
+class Desk(Store):
+    """A store in front of another address.
+
+    A file of the source on this computer is not copied into the store; it is read where it lies, and its hash is checked
+    each time. Files from elsewhere are stored, since tools work on local ones.
+
+    What is put is there for a process that comes after a killed one. That the disk has it too, which only a power cut tells
+    apart, is waited for in `flushed`, so that tools need not wait each time.
+
+    Args:
+        url: as of `Store`.
+        room: bytes of values kept in memory.
+    """
+
+    def __init__(self, url: str | Path, room: int = _ROOM) -> None:
+        """Open the store; nothing is kept yet."""
+        super().__init__(url)
+        self._room, self._held = room, 0
+        self._kept: OrderedDict[tuple[str, str], tuple[Value, int]] = OrderedDict()
+        self._lying: dict[str, tuple[Path, str]] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(_FLUSHES, "flush")
+        self._waiting = threading.BoundedSemaphore(_WAITING)
+        self._flushing: list[tuple[Path, Future[None]]] = []
+
+    def open(self, item: Item, kind: str) -> Ref:
+        """Open a file of the source as a value of this kind ("Image").
+
+        Raises:
+            MediaError: when it is missing, damaged, or something else.
+            StoreError: when it comes from elsewhere and cannot be stored.
+        """
+        if "://" in item.address:
+            with _fetched(item) as copy:
+                # A picture is read whole; sound and video stay files, and this copy goes away.
+                return (self.put if kind == "Image" else super().put)(_open(copy, item.address, kind))
+        path = Path(item.address)
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise MediaError(f"{path} cannot be read: {error.strerror}", "Put it back, or run again without it") from error
+        if stat.S_ISDIR(mode):  # one that could not be listed, or a link to one
+            raise MediaError(f"{path} is a folder that was not looked into", "Check its permissions; links are not followed")
+        if not stat.S_ISREG(mode):  # reading a pipe would wait for ever
+            raise MediaError(f"{path} is no file but a device or a pipe", "Leave it out")
+        value = open_file(path, kind)
+        with value.stream() as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # any stream will do
+        if kind == "Audio":
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                    return self.put(value)  # the sound track of a video: a value of its own
+        self.lay(sha256, path)
+        size = path.stat().st_size
+        self._keep(value, sha256)
+        return {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
+                "summary": value.summary()}  # fmt: skip
+
+    def lay(self, sha256: str, path: Path) -> None:
+        """Say where the bytes of this hash lie, outside the store."""
+        self._lying[sha256] = (path, "")
+
+    def clear(self) -> None:
+        """Let go of everything kept in memory, and of where files lie."""
+        with self._lock:
+            self._kept.clear()
+            self._lying.clear()
+            self._held = 0
+
+    def flushed(self) -> None:
+        """Wait until the disk has everything that was put.
+
+        Raises:
+            StoreUnusable: when it has not; what it lacks is taken out of the store, so that it counts as never made.
+        """
+        flushing, self._flushing = self._flushing, []
+        failed: list[OSError] = []
+        for target, flushed in flushing:
+            try:
+                flushed.result()
+            except OSError as error:
+                target.unlink(missing_ok=True)
+                failed.append(error)
+        try:
+            for folder in {target.parent for target, _ in flushing}:
+                flush(folder)
+        except OSError as error:
+            failed.append(error)
+        if failed:
+            raise self._unusable(failed[0]) from failed[0]
+
+    def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
+        """Store a value and keep it at hand."""
+        ref = super().put(value, provenance)
+        self._keep(value, ref["sha256"])
+        return ref
+
+    def get(self, ref: Ref) -> Value:
+        """Read a value: from memory, from the source, or from the store."""
+        key = (str(ref.get("kind")), str(ref.get("sha256")))
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]
+        path = self.path(ref)
+        if path is None or ref["sha256"] not in self._lying:
+            value = super().get(ref)
+        else:
+            try:
+                with path.open("rb") as file:
+                    seen = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise StoreError(f"{path} cannot be read any more: {error.strerror}", "Put it back") from error
+            if seen != ref["sha256"]:
+                raise StoreError(f"{path} was changed during the run", "Run again when it is complete")
+            value = KINDS[ref["kind"]].from_file(path, ref["media_type"])
+        self._keep(value, ref["sha256"])
+        return value
+
+    def path(self, ref: Ref) -> Path | None:
+        """Return where the bytes lie on this computer: in the source, or in the store."""
+        lying = self._lying.get(ref["sha256"])
+        return lying[0] if lying else super().path(ref)
+
+    def __contains__(self, ref: Ref) -> bool:
+        """Whether the value is there, in the source or in the store, with all its bytes."""
+        lying = self._lying.get(ref["sha256"])
+        if lying:
+            return lying[0].exists()
+        path = super().path(ref)
+        if path is None:
+            return super().__contains__(ref)
+        try:
+            return path.stat().st_size == ref["bytes"]  # a power cut may have left less
+        except OSError:
+            return False
+
+    def sound(self, ref: Ref) -> bool:
+        """Whether the value is there with its bytes; a file of the source was read when it was opened."""
+        return ref in self if ref["sha256"] in self._lying else super().sound(ref)
+
+    def _flush(self, file: int, target: Path) -> None:
+        self._waiting.acquire()
+        self._flushing.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
+
+    def _flush_name(self, target: Path) -> None:
+        """Names are flushed with all others, in `flushed`."""
+
+    def _flush_and_close(self, file: int) -> None:
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+            self._waiting.release()
+
+    def _keep(self, value: Value, sha256: str) -> None:
+        size = value.held_bytes
+        with self._lock:
+            key = (value.kind, sha256)
+            if key in self._kept or size > self._room:
+                return
+            self._kept[key] = (value, size)
+            self._held += size
+            while self._held > self._room:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self._held -= gone
+
+
+@contextmanager
+def _fetched(item: Item) -> Iterator[Path]:
+    """Copy a file from another address to this computer, for as long as the context lasts."""
+    import fsspec
+
+    with tempfile.NamedTemporaryFile(suffix=Path(item.address).suffix) as copy:
+        try:
+            with fsspec.open(item.address, "rb") as file:
+                shutil.copyfileobj(file, copy, 1 << 20)
+            copy.flush()
+        except (OSError, ValueError, ImportError) as error:
+            raise MediaError(f"{item.address} cannot be read: {error}", "Check the address") from error
+        yield Path(copy.name)
+
+
+def _open(file: Path, name: str, kind: str) -> Value:
+    opener: Any = getattr(KINDS[kind], "open")  # noqa: B009
+    value: Value = opener(file, name)
+    return value

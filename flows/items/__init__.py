@@ -1,0 +1,1 @@
+"""Items of a source: which files there are, and their names."""

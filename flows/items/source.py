@@ -1,0 +1,316 @@
+"""What there is to work on: the files of a folder, a glob, a list, or an fsspec address.
+
+One rule for folders, globs and addresses: files whose ending is that of a picture, sound or video. Left out, and counted, are
+hidden files and folders, links to folders, other endings, and what superlink itself wrote. Files that are named one by one are
+taken whatever their ending is.
+"""
+
+import glob
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import fsspec
+from fsspec.utils import glob_translate
+
+from agents.session.results import RECORD
+from flows.items.names import address_name, listed_name, relative_name
+from tools.core.errors import SuperlinkError
+from tools.core.settings import expanded
+
+MEDIA = ("image", "audio", "video")
+ENDINGS = {
+    "image": ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp",
+    "audio": ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .wma",
+    "video": ".avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv",
+}
+"""Endings of file names, whatever the system's own table has."""
+
+_LISTS = (".txt", ".lst", ".list")
+_LEDGER = "ledger.sqlite"
+_PROVENANCE = re.compile("(?:^|/)(?:superlink/)?provenance.json$")
+"""Marks the folder above it as an export."""
+
+
+class SourceError(SuperlinkError):
+    """There is nothing to work on at an address, or it cannot be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file to work on; it has not been opened.
+
+    Attributes:
+        name: where its results go, relative to the source, with "/"; never leads out of a folder.
+        address: path or URL under which it is opened.
+        size: bytes, or -1 where it cannot be looked at.
+        stamp: changes when the file does: its time of change, or what the storage says instead.
+    """
+
+    name: str
+    address: str
+    size: int
+    stamp: str
+
+    @property
+    def media(self) -> str:
+        """What its name says that it is: "image", "audio", "video", or "" for anything else."""
+        return media_of(self.address)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a source holds.
+
+    Attributes:
+        items: in order of name; no two have one name.
+        skipped: what was left out: "links" (to folders), "hidden", "of unknown kind", "results" (files and folders that
+            superlink wrote), "listed twice".
+    """
+
+    items: list[Item]
+    skipped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def told(self) -> str:
+        """What was left out, in words; "" for nothing."""
+        return ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items()))
+
+
+def scan(source: str, out: Path | None = None) -> Scan:
+    """List the items of a source.
+
+    Args:
+        source: a folder (all pictures, sound and video in it, at any depth), a glob such as "photos/**/*.jpg", one file, a
+            text file with one path or address a line ("#" begins a comment), or an fsspec address such as
+            "s3://bucket/folder". Links to files are followed, links to folders are not. A folder within it that cannot be read, and a file of a list that is not there, are
+            items too, so that they are told as failures.
+        out: folder of the run, which is never a source of it.
+
+    Raises:
+        SourceError: when there is nothing there, it cannot be read, or it is what a run wrote.
+    """
+    scanner = _Scanner(out)
+    local = re.sub("^(file|local)://", "", source)
+    items: dict[str, Item] = {}
+    for item in scanner.remote(local) if "://" in local else scanner.here(local):
+        if item.name in items:
+            scanner.skipped["listed twice"] += 1
+        items[item.name] = item
+    found = Scan([items[name] for name in sorted(items)], dict(scanner.skipped))
+    if not items:
+        skipped = f" (skipped: {found.told})" if found.told else ""
+        raise SourceError(f"There are no pictures, sound or video in {source}{skipped}", "Check the path")
+    return found
+
+
+def media_of(name: str) -> str:
+    """What a file name says that the file is: "image", "audio", "video", or ""."""
+    return _media_of(PurePosixPath(name).suffix.lower())
+
+
+@lru_cache(1024)
+def _media_of(suffix: str) -> str:
+    return next((kind for kind, endings in ENDINGS.items() if suffix and suffix in endings.split()), "")
+
+
+class _Scanner:
+    """Finds the files of one source, and counts what it leaves out."""
+
+    def __init__(self, out: Path | None) -> None:
+        self.out = None if out is None else Path(os.path.realpath(out))
+        self.skipped: Counter[str] = Counter()
+
+    def here(self, source: str) -> Iterator[Item]:
+        """Items on this computer."""
+        path = expanded(source)
+        if path.is_dir():
+            yield from self._folder(path)
+        elif path.is_file() and path.suffix.lower() in _LISTS:
+            yield from self._listed(path)
+        elif path.exists():
+            yield _file(relative_name(path.name), path)
+        elif glob.has_magic(source):
+            yield from self._matching(str(path))
+        else:
+            raise SourceError(f"There is no file or folder {source}", "Check the path")
+
+    def remote(self, source: str) -> Iterator[Item]:
+        """Items of an fsspec address."""
+        try:
+            files, root = fsspec.url_to_fs(source)
+            if glob.has_magic(root):
+                base, matching = _steady(root), _pattern(root)
+            elif files.isdir(root):
+                base, matching = root, None
+            elif files.exists(root):
+                yield _address(source)
+                return
+            else:
+                raise SourceError(f"There is nothing at {source}", "Check the address")
+            found: dict[str, dict[str, object]] = files.find(base, detail=True)
+        except (ValueError, ImportError, OSError) as error:
+            raise SourceError(
+                f"{source} cannot be read: {error}", "Check the address; buckets need their fsspec package, such as s3fs"
+            ) from error
+        names = {place: place.removeprefix(base).lstrip("/") for place in found}
+        # An export that lies in a folder marks it and all below it.
+        marked = {f"{mark}/" for name in names.values() if (mark := _PROVENANCE.sub("", name)) not in (name, "")}
+        for place, facts in found.items():
+            name = names[place]
+            if facts.get("type") != "file" or (matching is not None and not matching.match(name)):
+                continue
+            if any(name.startswith(folder) for folder in marked):
+                self.skipped["results"] += 1
+            elif any(part.startswith(".") for part in name.split("/")):
+                self.skipped["hidden"] += 1
+            elif self._known(name):
+                size = facts.get("size")
+                yield Item(relative_name(name), files.unstrip_protocol(place), size if isinstance(size, int) else 0, _stamp(facts))
+
+    def _known(self, name: str) -> bool:
+        known = bool(media_of(name))
+        if not known:
+            self.skipped["of unknown kind"] += 1
+        return known
+
+    def _own(self, path: str | Path) -> bool:
+        """Whether a path lies in the folder of this run."""
+        return self.out is not None and Path(os.path.realpath(path)).is_relative_to(self.out)
+
+    def _folder(self, root: Path) -> Iterator[Item]:
+        if self._own(root):
+            raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
+        if (root / _LEDGER).exists():
+            raise SourceError(
+                f"{root} is the folder of another run", f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves"
+            )
+        yield from self._walk(root)
+
+    def _matching(self, pattern: str) -> Iterator[Item]:
+        root = _steady(pattern)
+        if self._own(root):
+            raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
+        parts = PurePosixPath(pattern).parts
+        deepest = None if "**" in parts else len(parts) - len(PurePosixPath(root).parts)
+        if os.path.isdir(root):
+            yield from self._walk(Path(root), _pattern(pattern), deepest)
+
+    def _walk(self, root: Path, matching: re.Pattern[str] | None = None, deepest: int | None = None) -> Iterator[Item]:
+        """Files below a folder; a folder within it that cannot be read is given as if it were one.
+
+        Args:
+            root: where to begin.
+            matching: what their paths below the root are like.
+            deepest: so many levels of folders, the root's own being the first.
+        """
+        waiting: list[tuple[Path, str, int]] = [(root, "", 1)]
+        while waiting:
+            folder, prefix, level = waiting.pop()
+            try:
+                with os.scandir(folder) as listing:
+                    entries = list(listing)
+            except OSError as error:
+                if not prefix:
+                    raise SourceError(f"The folder {root} cannot be read: {error.strerror}", "Check its permissions") from error
+                yield _file(relative_name(prefix), folder)
+                continue
+            names = {entry.name for entry in entries}
+            if prefix and (_holds_results(folder, names) or self._own(folder)):
+                self.skipped["results"] += 1
+                continue
+            written = _written_by_run(folder) if RECORD in names else frozenset()
+            for entry in entries:
+                name = f"{prefix}{entry.name}"
+                if entry.name.startswith("."):
+                    self.skipped["hidden"] += 1
+                elif entry.name in written:
+                    self.skipped["results"] += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    if deepest is None or level < deepest:
+                        waiting.append((Path(entry.path), f"{name}/", level + 1))
+                elif entry.is_symlink() and os.path.isdir(entry.path):
+                    self.skipped["links"] += 1
+                elif (matching is None or matching.match(name)) and self._known(name):
+                    yield _file(relative_name(name), entry)
+
+    def _listed(self, file: Path) -> Iterator[Item]:
+        try:
+            text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        except OSError as error:
+            raise SourceError(f"The list {file} cannot be read: {error.strerror}", "Check its permissions") from error
+        if "\0" in text:
+            raise SourceError(f"The list {file} is no plain text", "Save it as UTF-8, one path a line")
+        for line in (line.strip() for line in text.split("\n")):
+            if not line or line.startswith("#"):
+                continue
+            if "://" in line:
+                yield _address(line, address_name(line))
+                continue
+            path = Path(os.path.normpath(file.parent / expanded(line)))
+            if self._own(path):
+                self.skipped["results"] += 1
+            else:
+                yield _file(listed_name(os.path.relpath(path, file.parent)), path)
+
+
+def _holds_results(folder: Path, names: set[str]) -> bool:
+    """Whether a folder, whose entries have these names, is that of a run or an export."""
+    exported = "provenance.json" in names or ("superlink" in names and (folder / "superlink" / "provenance.json").exists())
+    return _LEDGER in names or exported
+
+
+def _written_by_run(folder: Path) -> frozenset[str]:
+    """Names of the files that ``superlink run`` wrote to a folder, as its record has them."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        written: Iterable[list[str]] = record["files"].values()
+        return frozenset(name for names in written for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return frozenset()  # a file of somebody else's by this name
+
+
+def _address(address: str, name: str = "") -> Item:
+    files, place = fsspec.url_to_fs(address)
+    name = name or relative_name(PurePosixPath(place).name)
+    try:
+        facts = files.info(place)
+    except (OSError, ValueError):
+        return Item(name, address, -1, "")
+    return Item(name, address, int(facts.get("size") or 0), _stamp(facts))
+
+
+def _stamp(facts: dict[str, object]) -> str:
+    known = (facts.get(name) for name in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "updated", "created"))
+    return next((str(value) for value in known if value), "")
+
+
+def _file(name: str, path: Path | os.DirEntry[str]) -> Item:
+    address = os.path.join(os.getcwd(), path)
+    try:
+        stat = path.stat()
+    except OSError:
+        return Item(name, address, -1, "")
+    return Item(name, address, stat.st_size, str(stat.st_mtime_ns))
+
+
+def _steady(pattern: str) -> str:
+    """The folder of a pattern before its first wildcard."""
+    parts = PurePosixPath(pattern).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    return str(PurePosixPath(*parts[:first])) if first else "."
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """What a pattern says of paths below its steady folder; "**" is any number of folders."""
+    parts = PurePosixPath(pattern).parts
+    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    try:
+        return re.compile(glob_translate("/".join(parts[first:])))
+    except ValueError as error:
+        raise SourceError(f"The pattern {pattern} cannot be read: {error}", 'Write "**" as a part of its own: "photos/**/*.jpg"') from error

@@ -1,0 +1,1 @@
+"""The ledger: every item and step of a run in one SQLite file."""

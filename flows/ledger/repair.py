@@ -1,0 +1,163 @@
+"""A ledger that is made anew of what can be read of a damaged one, and rid of what cannot be right."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from agents.session.state import listed
+from flows.ledger import schema
+from flows.ledger.keys import work_key
+from flows.ledger.ledger import Ledger
+from flows.ledger.rows import refs_in
+from tools.storage.salvage import Row, Salvage
+from tools.storage.store import Ref
+
+_NAME = re.compile("[a-z_]{1,40}")
+# An item of which no more is known: the next scan finds its file, and leaves it its number.
+_NAMED = "INSERT OR IGNORE INTO items (name, id, address, size, stamp, scan) VALUES (?, ?, x'', -1, '', 0)"
+_STATES = ("new", "done", "failed", "gone")
+
+
+class RepairedLedger(Ledger):
+    """A ledger under repair, which no other process has open."""
+
+    def salvage(self, file: Path) -> None:
+        """Take in the rows of a damaged ledger that can be read."""
+        salvage = Salvage(file, self._db)
+        with self.writing():
+            for table in sorted(schema.NAMES):
+                self._insert(table, (row for row in salvage.rows(table) if _fits(table, row)))
+            for table, row in salvage.strays():
+                if _fits(table, row):
+                    self._insert(table, [row])
+            # The numbers of items whose rows are lost, so that verdicts on them stay theirs.
+            names = (entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int])
+            self._db.executemany(_NAMED, names)
+
+    def _insert(self, table: str, rows: Iterable[Row]) -> int:
+        width = len(self._columns(table))
+        sql = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * width)})"
+        return self._db.executemany(sql, (row for row in rows if len(row) == width)).rowcount
+
+    def _columns(self, table: str) -> list[str]:
+        return [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
+
+    def remove_unfit(self) -> list[str]:
+        """Take out rows that cannot be right or belong to no item; say in words which there were."""
+        faults = []
+        with self.writing():
+            for table in sorted(schema.NAMES):
+                unfit = [row for row in self._db.execute(f"SELECT * FROM {table}") if not _fits(table, row)]
+                if unfit:
+                    faults.append(f"{len(unfit)} rows of {table} cannot be read")
+                    names, keys = self._columns(table), _KEYS[table].split(", ")
+                    marks = ", ".join("?" * len(keys))
+                    self._db.executemany(
+                        f"DELETE FROM {table} WHERE ({_KEYS[table]}) = ({marks})",
+                        [[row[names.index(key)] for key in keys] for row in unfit],
+                    )
+                if table == "items":  # verdicts on them stay theirs
+                    self._db.executemany(_NAMED, [(row[1], row[0]) for row in unfit if row[1]])
+            for table in ("steps", "review"):
+                strayed = self._db.execute(f"DELETE FROM {table} WHERE item NOT IN (SELECT id FROM items)").rowcount
+                if strayed:
+                    faults.append(f"{strayed} rows of {table} belong to no item")
+        return faults
+
+    def values(self) -> Iterator[tuple[str, list[Ref]]]:
+        """Key of each finished call, and what came out."""
+        for key, text in self._db.execute("SELECT key, refs FROM works"):
+            yield key, listed(refs_in(text) or [])
+
+    def remove_works(self, keys: Iterable[str]) -> None:
+        """Take out finished calls, so that they are run again."""
+        with self.writing():
+            self._db.executemany("DELETE FROM works WHERE key = ?", [(key,) for key in keys])
+
+    def reopen_incomplete(self) -> int:
+        """Have items worked again that are done but lack their content or a step's result; return how many."""
+        with self.writing():
+            steps = [] if self.fact("plan") is None else [step.id for step in self.plan.steps]
+            whole = (
+                "SELECT item FROM steps JOIN works ON key = work WHERE steps.state = 'finished' AND step IN (SELECT value "
+                "FROM json_each(?1)) GROUP BY item HAVING count(*) = json_array_length(?1)"
+            )
+            return self._db.execute(
+                f"UPDATE items SET state = 'new', signature = '' WHERE state = 'done' AND signature = ?2 AND (ref IS NULL OR "
+                f"id NOT IN ({whole}))",
+                (json.dumps(steps), self._signature),
+            ).rowcount
+
+    def forget_plan(self) -> None:
+        """Take out a plan that cannot be read, and its request."""
+        with self.writing():
+            self._db.execute("DELETE FROM facts WHERE name IN ('plan', 'request')")
+
+    def commonest_signature(self) -> str | None:
+        """The signature for which most items are done, or None where none is."""
+        row = self._db.execute(
+            "SELECT signature FROM items WHERE state = 'done' GROUP BY 1 ORDER BY count(*) DESC"
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def results(self) -> Iterator[tuple[str, str, list[Ref]]]:
+        """Item's name, step, and what it gave."""
+        for name, step, text in self._db.execute(
+            "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
+        ):
+            yield name, step, listed(refs_in(text) or [])
+
+    def restore_verdict(self, item: str, find: tuple[Any, ...]) -> bool:
+        """Put in a verdict that was lost, and the item where that is lost too.
+
+        Args:
+            item: its name.
+            find: step, sha256, place, label, score, reason, verdict, right label, who and time.
+
+        Returns:
+            False when the find is in the queue already, or cannot be right.
+        """
+        if not _fits("review", (None, 0, *find)):
+            return False
+        with self.writing():
+            self._db.execute(_NAMED, (item, None))
+            (number,) = self._db.execute("SELECT id FROM items WHERE name = ?", (item,)).fetchone()
+            return self._insert("review", [(None, number, *find)]) > 0
+
+
+def _fits(table: str, row: Row) -> bool:
+    """Whether a row can be right. SQLite does not notice a changed byte in a text, and strays may be of another table."""
+    try:
+        return _FITS[table](*row)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _fact_fits(name: str, value: str) -> bool:
+    json.loads(value)
+    return _NAME.fullmatch(name) is not None
+
+
+def _item_fits(number: int, name: str, address: bytes, size: int, stamp: str, scan: int, state: str, signature: str,
+               sha256: str | None, ref: str | None, error: str, hint: str) -> bool:  # fmt: skip
+    return bool(name) and state in _STATES and (ref is None or isinstance(refs_in(ref), dict))
+
+
+def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: str, seconds: float) -> bool:
+    return state in ("finished", "failed")
+
+
+def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int) -> bool:
+    return key == work_key(base, json.loads(weights)) and isinstance(json.loads(roles), dict) and refs_in(refs) is not None
+
+
+def _review_fits(number: int, item: int, step: str, sha256: str, place: int, label: str, score: float, reason: str,
+                 verdict: str, correct: str, who: str, time: str) -> bool:  # fmt: skip
+    return reason in ("band", "audit") and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
+
+
+_FITS: dict[str, Callable[..., bool]] = {"facts": _fact_fits, "items": _item_fits, "steps": _step_fits, "works": _work_fits,
+                                         "review": _review_fits}  # fmt: skip
+_KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id"}

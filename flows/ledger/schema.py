@@ -1,0 +1,113 @@
+"""The tables of a ledger, and how a ledger of an earlier version gets them.
+
+The version is SQLite's `user_version`. Whoever changes a table raises `VERSION` and adds the step from the version before
+to `_STEPS`; a ledger is brought up to date in one transaction when it is opened.
+"""
+
+import glob
+import json
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import PurePath
+
+from tools.storage.database import Database
+
+VERSION = 2
+TABLES = """
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+-- address: relative to the fact "root", an absolute path, or a URL. state: new, done, failed, gone (no longer in the
+-- source). signature: of the plan for which it is done or failed.
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL,
+    scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
+    sha256 TEXT, ref TEXT, error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '');
+CREATE INDEX items_state ON items (state, signature);
+CREATE TABLE steps (
+    item INTEGER NOT NULL REFERENCES items (id), step TEXT NOT NULL, state TEXT NOT NULL, work TEXT NOT NULL,
+    error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (item, step)) WITHOUT ROWID;
+-- base: of tool, version, arguments and inputs. key: of these and the weights that were used. roles: which roles pointed
+-- to these weights. refs: what came out, with its provenance.
+CREATE TABLE works (
+    key TEXT PRIMARY KEY, base TEXT NOT NULL, tool TEXT NOT NULL, weights TEXT NOT NULL, roles TEXT NOT NULL,
+    refs TEXT NOT NULL, seconds REAL NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX works_base ON works (base);
+-- One thing that was found, for a person to look at. sha256 and place: of the value and within it.
+CREATE TABLE review (
+    id INTEGER PRIMARY KEY, item INTEGER NOT NULL, step TEXT NOT NULL, sha256 TEXT NOT NULL, place INTEGER NOT NULL,
+    label TEXT NOT NULL, score REAL NOT NULL, reason TEXT NOT NULL, verdict TEXT NOT NULL DEFAULT '',
+    correct TEXT NOT NULL DEFAULT '', who TEXT NOT NULL DEFAULT '', time TEXT NOT NULL DEFAULT '',
+    UNIQUE (item, step, sha256, place));
+CREATE INDEX review_open ON review (verdict, reason);
+"""
+NAMES = frozenset({"facts", "items", "steps", "works", "review"})
+COPIED = {
+    "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
+    "works": "key, base, tool, weights, roles, refs, seconds, bytes",
+    "steps": "item, step, state, work, error, hint, seconds",
+    "review": "item, step, sha256, place, label, score, reason",
+}
+"""Table to columns that are copied from one ledger to another; a review's number is the ledger's own."""
+
+
+def version(db: sqlite3.Connection) -> int:
+    """The version of a ledger's tables; 0 for a new file or another program's."""
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def tables(db: sqlite3.Connection) -> set[str]:
+    """Names of the tables that there are."""
+    return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> None:
+    """Make the tables of a new ledger, or those of an earlier version this one's, within the transaction at hand.
+
+    Args:
+        db: the ledger.
+        is_beside_results: whether its folder holds results of a run, so that it cannot be new.
+
+    Raises:
+        SuperlinkError: of the database's kind, when it is of a later version, another program's, or has lost its tables.
+    """
+    known = version(db)
+    if known > VERSION:
+        raise db.kind(f"The ledger {db.file} was written by a newer superlink (layout {known}; this one knows {VERSION})",
+                      "Update superlink, or give another folder")  # fmt: skip
+    if known:
+        for step in range(known, VERSION):
+            _STEPS[step](db)
+    elif tables(db):
+        raise db.kind(f"{db.file} is no ledger but another program's database", "Move it away, or give another folder")
+    elif is_beside_results():
+        raise db.damaged("it is empty, although the folder holds results of a run")
+    else:
+        for statement in TABLES.split(";"):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _relative_addresses(db: sqlite3.Connection) -> None:
+    """From 1 to 2: addresses become relative to the source's folder, so that it can be moved."""
+    row = db.execute("SELECT value FROM facts WHERE name = 'source'").fetchone()
+    source = "" if row is None else str(json.loads(row[0]))
+    rows = db.execute("SELECT id, address FROM items").fetchall()
+    # What the source was can no longer be asked of the disk: its folder may have been moved.
+    for folder in (source, _before_wildcards(source), os.path.dirname(source)):
+        start = os.fsencode(os.path.join(folder, ""))
+        inside = [(bytes(address)[len(start):], number) for number, address in rows
+                  if os.path.isabs(folder) and bytes(address).startswith(start)]  # fmt: skip
+        if inside:
+            db.executemany("UPDATE items SET address = ? WHERE id = ?", inside)
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('root', ?)", (json.dumps(folder),))
+            return
+
+
+def _before_wildcards(pattern: str) -> str:
+    parts = PurePath(pattern).parts
+    steady = [part for at, part in enumerate(parts) if not any(map(glob.has_magic, parts[: at + 1]))]
+    return os.path.join(*steady) if steady else ""
+
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _relative_addresses}

@@ -1,0 +1,1 @@
+"""Prefect: the flow, deployments, the server and its workers."""

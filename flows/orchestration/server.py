@@ -1,0 +1,232 @@
+"""The Prefect server: the one that is configured, or one of our own on this computer for as long as it is needed.
+
+Our own asks for a password and answers no page but its own. Prefect reads its settings when it is imported, so `environment`
+comes before that.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from filelock import FileLock, Timeout
+
+from flows.orchestration.secret import secret
+from tools.core.errors import SuperlinkError
+from tools.core.settings import settings
+
+HOST = "127.0.0.1"
+_STARTS = 300  # seconds; the first start makes the database
+_ANSWERS = 30  # seconds, on a computer that is very busy
+
+
+class ServerError(SuperlinkError):
+    """There is no Prefect server to work with."""
+
+
+def configured() -> bool:
+    """Whether a server is configured: PREFECT_API_URL is set."""
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
+def home() -> Path:
+    """Where our own server has its database."""
+    return settings().home / "prefect"
+
+
+def password_file() -> Path:
+    """The file that holds the password of our own server; only its owner can read it."""
+    return home() / "password"
+
+
+def environment() -> None:
+    """Set what Prefect is to do in this process and its children, unless it is set: nothing that calls home."""
+    for name, value in {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **({} if configured() else {"PREFECT_HOME": str(home())}),  # who has a server may have a profile for it
+        # A run is held for dead when three of these are missing (`flows.orchestration.setup`); every 30 s is the most often there is.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        # Without the address of a server, Prefect would start one that answers everybody.
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+        # In files, so that slots are freed even if the server was started anew since they were taken.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }.items():
+        os.environ.setdefault(name, value)
+    home().mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        import prefect  # noqa: F401
+    except ImportError as error:
+        raise ServerError("Prefect is not installed", "pip install 'superlink[prefect]', or unset PREFECT_API_URL") from error
+
+
+@contextmanager
+def server(port: int = 0) -> Iterator[str]:
+    """The address of a server's API, which is also what Prefect uses within the block.
+
+    The server is the one that is configured, or one that another superlink process has started here, or a child of this
+    process, which ends with the block or with this process, however that ends.
+
+    Args:
+        port: of a server that is started; 0 for any that is free.
+
+    Raises:
+        ServerError: it does not answer, does not start, or asks for another password.
+    """
+    environment()
+    if configured():
+        yield _admitted(_checked(os.environ["PREFECT_API_URL"]))
+        return
+    note = home() / "server.json"
+    try:
+        with FileLock(home() / "server.lock").acquire(timeout=0):
+            note.unlink(missing_ok=True)  # of a process that was killed
+            with _child(port) as address:
+                note.write_text(json.dumps({"api": address}))
+                try:
+                    with _used(address):
+                        yield address
+                finally:
+                    note.unlink(missing_ok=True)
+    except Timeout:
+        with _used(_checked(_noted(note))) as address:
+            yield address
+
+
+@contextmanager
+def _used(address: str) -> Iterator[str]:
+    from prefect.logging.handlers import APILogWorker
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+    # By the environment, since what stands on a command line can be read by everybody.
+    told = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": secret(password_file())}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        with temporary_settings({PREFECT_API_URL: address, PREFECT_API_AUTH_STRING: told["PREFECT_API_AUTH_STRING"]}):
+            yield address
+    finally:
+        # The last lines of the log are sent while there is a server: without one, Prefect tries for more than a minute.
+        APILogWorker.drain_all(timeout=_ANSWERS)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _child(port: int) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServerError(f"Port {port} cannot be used: {error.strerror}", "Give another one with --port") from error
+        port = probe.getsockname()[1]
+    address = f"http://{HOST}:{port}/api"
+    log = home() / "server.log"
+    with log.open("ab") as out:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "flows.orchestration.server", str(port)], stdin=subprocess.PIPE, stdout=out, stderr=out,
+            cwd=Path(__file__).resolve().parents[2],  # not a folder with a flows.py of somebody else's
+            start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
+            env={**os.environ, "PREFECT_SERVER_UI_API_URL": address,  # the page asks port 4200 unless told
+                 "PREFECT_SERVER_API_AUTH_STRING": secret(password_file()),
+                 "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(port))},
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + _STARTS
+        while not _healthy(address):
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise ServerError("The Prefect server does not start", f"See {log}")
+            time.sleep(0.2)
+        yield address
+    finally:
+        child.terminate()
+        try:
+            child.wait(_ANSWERS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _origins(port: int) -> list[str]:
+    """The origins of our own pages."""
+    return [f"http://{name}:{port}" for name in (HOST, "localhost")]
+
+
+def _noted(note: Path) -> str:
+    """The address that another process writes down once its server answers."""
+    deadline = time.monotonic() + _STARTS
+    while time.monotonic() < deadline:
+        try:
+            return str(json.loads(note.read_text())["api"])
+        except (OSError, ValueError):
+            time.sleep(0.2)
+    raise ServerError(f"The server of another superlink process does not start: there is no {note}", f"See {home()}/server.log")
+
+
+def _checked(address: str) -> str:
+    if not _healthy(address):
+        raise ServerError(f"No Prefect server answers at {address}", "Start it, or unset PREFECT_API_URL")
+    return address
+
+
+def _admitted(address: str) -> str:
+    from prefect import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.api_version()
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code in (401, 403):
+            raise ServerError(f"The Prefect server at {address} asks for another password",
+                              "Set PREFECT_API_AUTH_STRING; superlink serve-flows tells how for its own server") from error  # fmt: skip
+    return address
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWERS) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def _serve(port: int) -> None:
+    """Be the server until the parent ends, which closes the pipe between the two."""
+    import signal
+
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    from tools.core.http_guard import HEADERS, HttpGuard
+
+    def end() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_ANSWERS)
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
+    # The dashboard's own pages would send telemetry to another computer.
+    own = " ".join(one for origin in _origins(port) for one in (origin, origin.replace("http", "ws", 1)))
+    policy = (f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src {own} data: blob:; "
+              "frame-ancestors 'none'")  # fmt: skip
+    # As `prefect server start` does, which offers no check of hosts and origins.
+    app = HttpGuard(create_app(final=True), headers={**HEADERS, "Content-Security-Policy": policy})
+    uvicorn.run(app, host=HOST, port=port, log_level="warning")
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

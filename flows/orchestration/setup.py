@@ -1,0 +1,79 @@
+"""What a Prefect server must know to look after our runs, and runs whose process was killed."""
+
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from uuid import UUID
+
+from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import State, StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.states import Cancelled, Crashed
+from prefect.workers.process import ProcessWorker
+
+from flows.orchestration.liveness import abandoned
+
+FLOW = "annotate"
+ENTRYPOINT = "flows.orchestration.flow.annotate_flow"
+POOL = "superlink"
+ACCELERATORS = "accelerators"
+"""The concurrency limit of which each shard holds a slot, on a server that has it."""
+
+_SILENT = "superlink: a run that shows no life has crashed"
+_BEATS = timedelta(seconds=90)  # three heartbeats
+
+
+def prepare(client: SyncPrefectClient, accelerators: int | None = None) -> None:
+    """Tell a server what it must know; doing so again changes nothing.
+
+    Args:
+        client: of the server.
+        accelerators: how many shards may use accelerators at the same time, over all workers; None leaves it as it is.
+    """
+    with suppress(ObjectAlreadyExists):
+        # Of Prefect's own type: its worker can serve the pool, too, but that runs whatever code a deployment names.
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process",
+                                               base_job_template=ProcessWorker.get_default_base_job_template()))  # fmt: skip
+    if accelerators is not None:
+        client.upsert_global_concurrency_limit_by_name(ACCELERATORS, accelerators)
+    if not client.read_automations_by_name(_SILENT):
+        client.create_automation(_silent_runs_crash())
+
+
+def _silent_runs_crash() -> AutomationCore:
+    """What Prefect's guide "Detect zombie flows" has a server do about runs whose process was killed."""
+    ended = ("Completed", "Cached", "Failed", "Cancelled", "Crashed", "TimedOut")
+    return AutomationCore(
+        name=_SILENT,
+        trigger=EventTrigger(
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.role": "flow", "prefect.resource.name": FLOW},
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{name}" for name in ended)},
+            for_each={"prefect.resource.id"}, posture=Posture.Proactive, threshold=1, within=_BEATS,
+        ),
+        actions=[ChangeFlowRunState(name="Crashed", state=StateType.CRASHED, force=False,
+                                    message="No sign of life from its process.")],
+    )  # fmt: skip
+
+
+def end_killed() -> None:
+    """Give the runs an end whose process on this computer was killed."""
+    runs = [UUID(run) for run in abandoned()]
+    if not runs:
+        return
+    with get_client(sync_client=True) as client:
+        for run in runs:
+            try:
+                state = client.read_flow_run(run).state
+            except ObjectNotFound:
+                continue  # of another server, or deleted
+            if state is None or state.is_final():
+                continue
+            message = f"Its process on {socket.gethostname()} was killed. What is done stays done; the next run goes on from there."
+            ended: State[None] = Cancelled(message=message) if state.is_cancelling() else Crashed(message=message)
+            client.set_flow_run_state(run, ended, force=True)

@@ -1,0 +1,1 @@
+"""Workers of shards: this process, several, remote ones, Ray."""

@@ -1,0 +1,90 @@
+"""Shards worked by processes that have no ledger of the run."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.batch.job import Job, opened
+from flows.batch.review import Routing, queue, resolve
+from flows.batch.shard import Outcome, RunStopped
+from flows.ledger.ledger import FILE, Ledger
+from flows.workers.remote import lend, take_back, work_apart
+from tests.flows.conftest import DARKEN, FIND, Run
+from tools.storage.store import Store
+
+FORMATS = ["jsonl", "coco", "mirror"]
+
+
+def facts(job: Job) -> dict[str, Any]:
+    """A job as another computer sees it, which has no folder of the run."""
+    return {**job.facts(), "out": "/nowhere"}
+
+
+def apart(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+    ledger, store = opened(job)[0], Store(job.store)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        for done in pool.map(work_apart, repeat(facts(job)), [lend(ledger, ids) for ids in shards]):
+            yield take_back(ledger, store, done)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for name in FORMATS for path in (folder / name).rglob("*") if path.is_file()}  # fmt: skip
+
+
+def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
+    routing = Routing(audit=0.5)
+    one = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4)
+    two = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4, workers=apart, out=tmp_path / "apart",
+              store=str(tmp_path / "store apart"))  # fmt: skip
+    assert (two.ran, two.done, two.failures) == (24, 12, one.failures) and len(two.failures) == 3
+    assert files(tmp_path / "apart") == files(tmp_path / "out") and len(files(tmp_path / "out")) > 12
+    queues = [sorted(question[1:6] for question in queue(Ledger(tmp_path / out / FILE))) for out in ("out", "apart")]
+    assert queues[0] == queues[1] and queues[0]
+
+
+def test_what_was_done_before_goes_with_the_shard(run: Run, pictures: Path, tmp_path: Path, log: Path) -> None:
+    run(pictures, FIND, routing=Routing(audit=0.5))
+    ledger = Ledger.existing(tmp_path / "out")
+    first = next(queue(ledger)).id
+    resolve(ledger, first, "rejected")
+    log.write_text("")
+    summary = run(pictures, DARKEN, workers=apart, shard=4)
+    assert (summary.ran, summary.cached) == (12, 12) and "darken" in log.read_text() and "bright" not in log.read_text()
+    # Verdicts that people gave stay as they are.
+    assert [one.verdict for one in queue(ledger, everything=True) if one.id == first] == ["rejected"]
+    assert run(pictures, DARKEN, workers=apart).ran == 0
+
+
+def test_a_store_that_only_the_worker_has(run: Run, pictures: Path, tmp_path: Path) -> None:
+    def elsewhere(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+        ledger, store = opened(job)[0], Store(job.store)
+        for ids in shards:
+            done = work_apart({**facts(job), "store": str(tmp_path / "only there")}, lend(ledger, ids))
+            yield take_back(ledger, store, done)
+
+    with pytest.raises(RunStopped, match="SUPERLINK_STORE"):
+        run(pictures, workers=elsewhere)
+    assert Ledger.existing(tmp_path / "out").counts() == {"left": 15}
+
+
+@pytest.mark.parametrize("change", ["weights", "source"])
+def test_a_computer_that_is_not_like_the_first_one(run: Run, pictures: Path, tmp_path: Path, change: str) -> None:
+    def other(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+        ledger, seen = opened(job)[0], facts(job)
+        for ids in shards:
+            lent = lend(ledger, ids)
+            if change == "weights":
+                seen["signature"] = "that of other weights"
+            else:
+                lent["facts"]["source"] = "/not/mounted"
+            yield take_back(ledger, Store(job.store), work_apart(seen, lent))
+
+    with pytest.raises(RunStopped, match="other tools, roles or weights" if change == "weights" else "does not see /not/mounted"):
+        run(pictures, workers=other)
+    assert Ledger.existing(tmp_path / "out").counts() == {"left": 15}

@@ -1,0 +1,1 @@
+"""Errors, settings and logging, which everything else uses."""

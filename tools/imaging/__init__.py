@@ -1,0 +1,1 @@
+"""Work on pixels that several tools share."""

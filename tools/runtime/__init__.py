@@ -1,0 +1,1 @@
+"""Tools as objects: declaring, finding and running them."""

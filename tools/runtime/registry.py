@@ -1,0 +1,145 @@
+"""Which tools there are: the built-in ones, those of installed packages, and those of files named by the user."""
+
+import contextlib
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterable
+from importlib import import_module, util
+from importlib.metadata import entry_points as installed_entry_points
+from pathlib import Path
+from typing import Any
+
+from tools.core.errors import DeclarationInvalid, SuperlinkError
+from tools.core.faults import Fault, stops_the_program
+from tools.core.settings import expanded, settings
+from tools.runtime.tool import Tool
+
+AnyTool = Tool[..., Any]
+
+BUILTIN = (
+    "tools.detect:detect",
+    "tools.segment:segment",
+    "tools.pose:pose",
+    "tools.track:track",
+    "tools.count:count",
+    "tools.pick:pick",
+    "tools.crop:crop",
+    "tools.redact:redact",
+    "tools.remove:remove",
+    "tools.edit:edit",
+    "tools.generate:generate",
+    "tools.read_text:read_text",
+    "tools.caption:caption",
+    "tools.ask:ask",
+    "tools.transcribe:transcribe",
+    "tools.speak:speak",
+)
+"""Every built-in tool, in the order of the catalogue."""
+
+FILE_MODULE = "superlink_tools_"
+"""Modules of tools files are named so, and by a hash of the file's path."""
+
+GROUP = "superlink.tools"
+"""Entry point group in which installed packages name their tools."""
+
+
+def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> dict[str, AnyTool]:
+    """Return all tools by name: built-in, of installed packages, of the settings' files, of `files`.
+
+    Args:
+        files: Python files; every tool defined in one is taken.
+        entry_points: Whether installed packages may add tools; by default as the settings say.
+
+    Raises:
+        DeclarationInvalid: when a file or package cannot be loaded, or two tools have one name; says which.
+    """
+    found: dict[str, AnyTool] = {}
+    origin: dict[str, str] = {}
+
+    def take(tool: AnyTool, where: str) -> None:
+        if tool.name in found and found[tool.name] is not tool:
+            raise DeclarationInvalid(
+                f"The tool {tool.name!r} of {where} has the name of a tool of {origin[tool.name]}", "Rename one of them"
+            )
+        found[tool.name], origin[tool.name] = tool, where
+
+    for spec in BUILTIN:
+        take(_member(spec), "superlink")
+    if settings().entry_points if entry_points is None else entry_points:
+        for point in installed_entry_points(group=GROUP):
+            where = f"package {point.dist.name if point.dist else '?'}"
+            try:
+                with contextlib.redirect_stdout(sys.stderr):
+                    loaded = point.load()
+            except BaseException as error:
+                if isinstance(error, SuperlinkError) or stops_the_program(error):
+                    raise
+                raise DeclarationInvalid(
+                    f"The {where}: its tool {point.value} cannot be loaded: {Fault.of(error, '').what}",
+                    "Mend or uninstall the package",
+                ) from error
+            if not isinstance(loaded, Tool):
+                raise DeclarationInvalid(f"The {where}: {point.value} is no tool", "Decorate the function with @tool")
+            with contextlib.suppress(OSError, TypeError):  # an extension module has no source to tell changes by
+                _with_source(loaded, Path(inspect.getsourcefile(loaded.fn) or "").read_bytes())
+            take(loaded, where)
+    for file in dict.fromkeys(Path(name) for name in (*settings().tools, *files)):
+        for tool in file_tools(file):
+            take(tool, str(file))
+    return found
+
+
+def file_tools(file: Path) -> list[AnyTool]:
+    """Return the tools that a Python file defines, in its order.
+
+    Raises:
+        DeclarationInvalid: when there is no such file, it fails, or it defines no tool.
+    """
+    file = expanded(file).absolute()
+    if not file.is_file():
+        raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise DeclarationInvalid(f"{file} cannot be read: {error.strerror}", "Check its permissions") from error
+    # Named by its content, too: a process that goes on for days, such as superlink serve-flows, loads a changed file anew.
+    mark = hashlib.sha256(bytes(file) + bytes(1) + source).hexdigest()
+    name = f"{FILE_MODULE}{mark[:12]}"
+    module = sys.modules.get(name)
+    if module is None:
+        spec = util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise DeclarationInvalid(f"{file} is not a Python file", "Its name must end in .py")
+        module = util.module_from_spec(spec)
+        sys.modules[name] = module  # before it runs, so that its types can be resolved
+        try:
+            # What it prints is no part of our output, which may be JSON.
+            with contextlib.redirect_stdout(sys.stderr):
+                exec(compile(source, file, "exec"), vars(module))  # these bytes, and no cached ones
+        except BaseException as error:
+            sys.modules.pop(name, None)
+            if isinstance(error, SuperlinkError) or stops_the_program(error):
+                raise
+            fault = Fault.of(error, str(file))
+            raise DeclarationInvalid(
+                f"{file} cannot be loaded: {fault.what}", f"It was raised in {fault.where}" if fault.where else ""
+            ) from error
+    tools = [value for value in vars(module).values() if isinstance(value, Tool) and value.fn.__module__ == name]
+    if not tools:
+        raise DeclarationInvalid(f"{file} defines no tool", "Decorate a typed function with @tool")
+    for tool in tools:
+        _with_source(tool, source)
+    return tools
+
+
+def _with_source(tool: AnyTool, source: bytes) -> None:
+    """Make a hash of its source a part of a tool's version, so that no cached result of other code is used."""
+    declared, _, _ = tool.version.partition("+")
+    tool.version = f"{declared}+{hashlib.sha256(source).hexdigest()[:12]}"
+
+
+def _member(spec: str) -> AnyTool:
+    module, _, name = spec.partition(":")
+    tool: AnyTool = getattr(import_module(module), name)
+    return tool

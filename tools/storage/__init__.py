@@ -1,0 +1,1 @@
+"""Files, folders, values and databases on disk."""

@@ -1,0 +1,282 @@
+"""Where values live: each once, under the sha256 of its bytes, in a folder or on any fsspec address."""
+
+import hashlib
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import Any, BinaryIO, NotRequired, TypedDict
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
+from tools.storage.atomic import flush, lock, sweep, write_error
+from tools.values import KINDS
+from tools.values.base import Value
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
+LAYOUT = 1
+"""How values lie in a store: 1 is a folder for the first two digits of the hash, and a file of its whole hash in it."""
+_DRAFTS = ".drafts"
+_MARK = ".superlink-store"  # holds the layout; a store without one has the first
+_AGAIN = "The same superlink run or superlink annotate command makes it again"
+
+
+class WeightsUsed(TypedDict):
+    """Which weights took part in making a value."""
+
+    id: str
+    sha256: str
+    licence: str
+
+
+class Provenance(TypedDict):
+    """How a value came to be.
+
+    `inputs` are the sha256 of the values that went in, `seconds` is how long the tool ran, `time` when it ended
+    (ISO 8601, UTC).
+    """
+
+    step: str
+    tool: str
+    version: str
+    weights: list[WeightsUsed]
+    args: dict[str, Any]
+    inputs: list[str]
+    seconds: float
+    time: str
+
+
+class Ref(TypedDict):
+    """A stored value as plain JSON: what plans, graph state, ledgers and logs carry."""
+
+    kind: str
+    sha256: str
+    media_type: str
+    bytes: int
+    summary: dict[str, Any]
+    provenance: NotRequired[Provenance]
+
+
+class Store:
+    """A content-addressed store.
+
+    Args:
+        url: A folder, or any fsspec address such as "s3://bucket/values" or "memory://values".
+
+    Raises:
+        StoreError: when the address cannot be used.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        """Open the store; nothing is written yet."""
+        self.url = str(url)
+        try:
+            self._files, root = fsspec.url_to_fs(os.path.expanduser(self.url))
+        except (ValueError, ImportError, OSError) as error:
+            raise StoreError(f"The store {self.url} cannot be opened: {error}",
+                             "Check the address; buckets need their fsspec package, such as s3fs") from error
+        self._local = isinstance(self._files, LocalFileSystem)
+        self._root = root.rstrip("/")
+        self._known = self._swept = False
+
+    def check(self) -> None:
+        """Make the store ready for values: its folder is made and can be written, and its layout is one that is known.
+
+        Raises:
+            StoreUnusable: when not; then no value is at fault.
+        """
+        self._check_layout()
+        mark = f"{self._root}/{_MARK}"
+        try:
+            self._files.makedirs(self._root, exist_ok=True)
+            if not self._files.exists(mark):
+                self._files.pipe_file(mark, f"{LAYOUT}\n".encode())
+            if self._local:
+                draft = self._drafts() / uuid.uuid4().hex
+                draft.touch()
+                draft.unlink()
+        except OSError as error:
+            raise self._unusable(error) from error
+        except Exception as error:  # clients of buckets have errors of their own
+            raise StoreUnusable(f"The store {self.url} cannot be written: {error}",
+                                "Check the address and the access to it") from error
+
+    def _unusable(self, error: OSError) -> StoreUnusable:
+        said = write_error(error, self.url, f"The store {self.url}")
+        return StoreUnusable(said.message, f"{said.hint}. SUPERLINK_STORE names another store")
+
+    def _check_layout(self) -> None:
+        if self._known:
+            return
+        mark = f"{self._root}/{_MARK}"
+        try:
+            found = re.match(rb"\d+", self._files.cat_file(mark))
+        except Exception:  # a new store, or one that cannot be read, which is told when a value is asked for
+            found = None
+        if found and int(found[0]) != LAYOUT:
+            raise StoreUnusable(f"The store {self.url} was written by another superlink (layout {int(found[0])}; this one "
+                                f"knows {LAYOUT})", "Update superlink, or name another store in SUPERLINK_STORE")
+        self._known = True
+
+    def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
+        """Store a value, unless its bytes are there already; damaged ones are written again.
+
+        On a local disk the bytes are written to a folder for drafts, flushed, and renamed, so that a crash leaves
+        no half-written value.
+
+        Raises:
+            StoreUnusable: when the store cannot be written.
+            StoreError: when the value cannot be read.
+        """
+        self._check_layout()
+        sha256 = ""
+        try:
+            # Even for large media two passes are cheaper than writing what is there already.
+            with value.stream() as stream:
+                sha256, size = _copy(stream)
+                place = self._place(sha256)
+                if not self._holds(place, sha256, size):
+                    stream.seek(0)
+                    self._write(stream, place, sha256)
+        except OSError as error:
+            if sha256:  # all of the value was read
+                raise self._unusable(error) from error
+            raise StoreError(f"A value of kind {value.kind} cannot be read: {error}",
+                             "Check that its file is still there") from error
+        ref: Ref = {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
+                    "summary": value.summary()}
+        if provenance is not None:
+            ref["provenance"] = provenance
+        return ref
+
+    def get(self, ref: Ref) -> Value:
+        """Read a value back; its bytes are checked against its hash.
+
+        Raises:
+            StoreError: when it is not there, damaged, or the reference is malformed.
+        """
+        if missing := [name for name in ("kind", "sha256", "media_type") if not isinstance(ref.get(name), str)]:
+            raise StoreError(f"The reference has no {' and no '.join(missing)}", "References come from Store.put")
+        kind = KINDS.get(ref["kind"])
+        if kind is None:
+            raise StoreError(f"The reference is to an unknown kind of value, {ref['kind']!r}",
+                             f"Kinds are {', '.join(KINDS)}")
+        self._check_layout()
+        place = self._place(ref["sha256"])
+        path = self.path(ref)
+        try:
+            if path is not None:
+                seen = self._hash(place)
+            else:
+                data: bytes = self._files.cat_file(place)
+                seen = hashlib.sha256(data).hexdigest()
+        except FileNotFoundError as error:
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}: there is no {place}",
+                             f"It may have been deleted, or belong to another store. {_AGAIN}") from error
+        except OSError as error:
+            raise StoreError(f"The store {self.url} cannot be read: {place}: {error.strerror or error}",
+                             f"Check the disk and the permissions. {_AGAIN}") from error
+        if seen != ref["sha256"]:
+            raise StoreError(f"{place} is damaged: it was the {ref['kind']} {ref['sha256'][:12]}, but its bytes have the "
+                             f"hash {seen[:12]}", _AGAIN)
+        try:
+            return kind.from_bytes(data, ref["media_type"]) if path is None else kind.from_file(path, ref["media_type"])
+        except SuperlinkError as error:
+            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}",
+                             error.hint) from error
+
+    def exists(self) -> bool:
+        """Whether its folder is there: its disk may not be mounted. An address elsewhere always is."""
+        return not self._local or os.path.isdir(self._root)
+
+    def sound(self, ref: Ref) -> bool:
+        """Whether the value is there and its bytes have its hash; they are read."""
+        return self._holds(self._place(ref["sha256"]), ref["sha256"], ref["bytes"])
+
+    def __contains__(self, ref: Ref) -> bool:
+        """Whether the value is there; its bytes are not checked."""
+        return bool(self._files.exists(self._place(ref["sha256"])))
+
+    def path(self, ref: Ref) -> Path | None:
+        """Return where the bytes lie on this computer's disk, or None for a remote store."""
+        place = self._place(ref["sha256"])
+        return Path(place) if self._local else None
+
+    def _place(self, sha256: str) -> str:
+        if not _SHA256.fullmatch(sha256):  # references come from files; one with ".." must not leave the store
+            raise StoreError(f"The reference has no sha256 but {sha256!r}")
+        return f"{self._root}/{sha256[:2]}/{sha256}"
+
+    def _holds(self, place: str, sha256: str, size: int) -> bool:
+        try:
+            return bool(self._files.size(place) == size) and self._hash(place) == sha256
+        except OSError:
+            return False
+
+    def _hash(self, place: str) -> str:
+        """The sha256 of what lies there."""
+        if self._local:
+            with open(place, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        with self._files.open(place, "rb") as stream:
+            return _copy(stream)[0]
+
+    def _write(self, stream: BinaryIO, place: str, sha256: str) -> None:
+        if not self._local:
+            self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+            with self._files.open(place, "wb") as file:
+                written, _ = _copy(stream, file)
+            if written != sha256:
+                self._files.rm_file(place)
+                raise _changed(place)
+            return
+        target = Path(place)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._drafts() / uuid.uuid4().hex
+        try:
+            with draft.open("wb") as file:
+                lock(file.fileno())
+                written, _ = _copy(stream, file)
+                if written != sha256:
+                    raise _changed(place)
+                file.flush()
+                self._flush(file.fileno(), target)
+            draft.replace(target)
+            self._flush_name(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _drafts(self) -> Path:
+        """The folder where values are written before they get their place; what killed processes left there is removed."""
+        folder = Path(self._root, _DRAFTS)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self._swept:
+            sweep(folder.iterdir(), 60)  # one that is younger may be about to be locked
+            self._swept = True
+        return folder
+
+    def _flush(self, file: int, target: Path) -> None:
+        """Have the disk take a written file, given as its descriptor, before it gets its name."""
+        os.fsync(file)
+
+    def _flush_name(self, target: Path) -> None:
+        """Have the disk take the name that a file got."""
+        flush(target.parent)
+
+
+def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
+    """Copy a stream, if there is somewhere to copy it, and return its sha256 and its length in bytes."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+        if target is not None:
+            target.write(chunk)
+    return digest.hexdigest(), size
+
+
+def _changed(place: str) -> StoreError:
+    return StoreError(f"A file was changed while it was being stored as {place}", "Store it again when it is complete")
