@@ -24,6 +24,7 @@ test: lint .venv/.opengl .venv/.browser .venv/.label-studio
 
 lint: setup
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

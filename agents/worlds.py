@@ -16,7 +16,9 @@ SAMPLES = (8, 12, 16, 19)
 """Seeds of the test split that show different things."""
 
 
-def write_world(count: int, seed: int, split: str, size: int, folder: Path | None = None, sheet: Path | None = None) -> Path | None:
+def write_world(
+    count: int, seed: int, split: str, size: int, folder: Path | None = None, sheet: Path | None = None
+) -> Path | None:
     """Write pictures of the world: with their truth as a COCO data set, or drawn over with it on one sheet, or both.
 
     Args:
@@ -93,7 +95,8 @@ def _skia() -> None:
         ) from error
     except ImportError as error:
         raise ArgumentsInvalid(
-            "world", [f"skia cannot be loaded ({error}); on Linux it needs libGL and libEGL: apt-get install libgl1 libegl1"]
+            "world",
+            [f"skia cannot be loaded ({error}); on Linux it needs libGL and libEGL: apt-get install libgl1 libegl1"],
         ) from error
 
 
@@ -118,6 +121,8 @@ def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
     from backbone.world.words.captions import short_caption
     from tools.imaging.drawing import contact_sheet
 
-    page = contact_sheet([_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures])
+    page = contact_sheet(
+        [_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures]
+    )
     with atomic.opened(file) as out:
         page.pil.save(out, Pil.registered_extensions()[file.suffix.lower()], quality=66)

@@ -45,8 +45,8 @@ def loop(files: Sequence[Path], out: Path) -> None:
     from tools.values import Image
 
     for at in range(0, len(files), 16):
-        images = [Image.open(file) for file in files[at:at + 16]]  # fmt: skip
-        for file, image, faces in zip(files[at:at + 16], images, detect(images, ["face"]), strict=True):  # fmt: skip
+        images = [Image.open(file) for file in files[at : at + 16]]
+        for file, image, faces in zip(files[at : at + 16], images, detect(images, ["face"]), strict=True):
             (out / f"{file.stem}.png").write_bytes(redact(image, faces).to_bytes())
 
 
@@ -54,8 +54,9 @@ def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
     from agents.plan.plan import Plan
     from flows.annotate import annotate
 
-    summary = annotate("", str(source), out, plan=Plan.load(FACES), pilot=0, shard=shard, store=str(store),
-                       formats=["mirror"], **more)  # fmt: skip
+    summary = annotate(
+        "", str(source), out, plan=Plan.load(FACES), pilot=0, shard=shard, store=str(store), formats=["mirror"], **more
+    )
     assert not summary.failed and not summary.left, summary
 
 
@@ -76,7 +77,7 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
 
     def work(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
         for number, ids in enumerate(shards):
-            part = files[number * shard:(number + 1) * shard]  # fmt: skip
+            part = files[number * shard : (number + 1) * shard]
             if number % 2:
                 looped(part)
             outcome = job.work(ids)
@@ -92,7 +93,7 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
     flow(source, folder / "flow", folder / "store", shard)
     again = since(began)
     for file in files:  # or it would not be the same work
-        made, = (folder / "flow" / "mirror").glob(f"{file.stem}.*")
+        (made,) = (folder / "flow" / "mirror").glob(f"{file.stem}.*")
         assert made.suffix == ".jpg" or made.read_bytes() == (bare / f"{file.stem}.png").read_bytes()
     return loops, Spent(both.clock - loops.clock, both.processor - loops.processor), again
 
@@ -130,9 +131,19 @@ def tasks(source: Path, folder: Path) -> tuple[float, float]:
         for shard in (SHARD, 1):
             began = time.perf_counter()
             # Values are told apart by content, and the store is the home's: another plan's arguments make it work again.
-            steps = [{**FACES["steps"][0], "args": {**FACES["steps"][0]["args"], "min_score": 0.4 + shard / 1000}}, FACES["steps"][1]]
-            annotate_recorded("", str(source), folder / f"tasks{shard}", plan=Plan.load({**FACES, "steps": steps}), pilot=0,
-                              shard=shard, formats=["mirror"])  # fmt: skip
+            steps = [
+                {**FACES["steps"][0], "args": {**FACES["steps"][0]["args"], "min_score": 0.4 + shard / 1000}},
+                FACES["steps"][1],
+            ]
+            annotate_recorded(
+                "",
+                str(source),
+                folder / f"tasks{shard}",
+                plan=Plan.load({**FACES, "steps": steps}),
+                pilot=0,
+                shard=shard,
+                formats=["mirror"],
+            )
             times.append(time.perf_counter() - began)
     return times[0], times[1]
 
@@ -143,7 +154,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--shard", type=int, default=SHARD, help="items worked together; fewer take turns more often")
     parser.add_argument("--photos", type=Path, default=PHOTOS)
-    parser.add_argument("--tasks", type=int, default=0, metavar="N", help="pictures for the comparison of Prefect tasks")
+    parser.add_argument(
+        "--tasks", type=int, default=0, metavar="N", help="pictures for the comparison of Prefect tasks"
+    )
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="superlink-batch-"))
     os.environ["SUPERLINK_HOME"] = str(folder / "home")
@@ -153,14 +166,19 @@ def main() -> None:
         (folder / "warm out").mkdir()
         loop(sorted((folder / "warm").iterdir()), folder / "warm out")
         flow(folder / "warm", folder / "warm flow", folder / "warm store", SHARD)
-        print(f"{given.items} pictures, each round  {'loop':>8}{'flow':>8}{'ratio':>8}{'of the processor':>18}{'again':>8}{'faster':>8}")
+        print(
+            f"{given.items} pictures, each round  {'loop':>8}{'flow':>8}{'ratio':>8}{'of the processor':>18}{'again':>8}{'faster':>8}"
+        )
         ratios, faster = [], []
         for number in range(given.rounds):
             bare, ours, again = turns(folder / "in", folder / f"round{number}", given.shard)
             ratios.append(ours.clock / bare.clock)
             faster.append(ours.clock / again.clock)
-            print(f"{'':<{len(str(given.items))}}                        {bare.clock:>6.1f} s{ours.clock:>6.1f} s{ratios[-1]:>8.3f}"
-                  f"{ours.processor / bare.processor:>18.3f}{again.clock:>6.2f} s{faster[-1]:>7.0f}x", flush=True)  # fmt: skip
+            print(
+                f"{'':<{len(str(given.items))}}                        {bare.clock:>6.1f} s{ours.clock:>6.1f} s{ratios[-1]:>8.3f}"
+                f"{ours.processor / bare.processor:>18.3f}{again.clock:>6.2f} s{faster[-1]:>7.0f}x",
+                flush=True,
+            )
             shutil.rmtree(folder / f"round{number}")
         print(f"flow against loop, median: {statistics.median(ratios):.3f}")
         print(f"again on the finished folder, median: {statistics.median(faster):.0f} times faster")
@@ -169,7 +187,9 @@ def main() -> None:
         if given.tasks:
             make(given.photos, folder / "few", given.tasks, (300,))
             shards, single = tasks(folder / "few", folder)
-            print(f"Prefect, {given.tasks} pictures: a task for each shard {shards:.1f} s, for each picture {single:.1f} s")
+            print(
+                f"Prefect, {given.tasks} pictures: a task for each shard {shards:.1f} s, for each picture {single:.1f} s"
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -28,8 +28,17 @@ def main() -> int:
     try:
         make(given.photos, folder / "in", given.items, (120, 200, 300))
         kinds = spoil(folder / "in", given.malformed)
-        command = [sys.executable, "-m", "superlink", "annotate", "blur every face", str(folder / "in"), "--out",
-                   str(folder / "out"), "--yes"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "superlink",
+            "annotate",
+            "blur every face",
+            str(folder / "in"),
+            "--out",
+            str(folder / "out"),
+            "--yes",
+        ]
         environment = {**os.environ, "SUPERLINK_STORE": str(folder / "store")}
         run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         lines = []
@@ -48,11 +57,16 @@ def main() -> int:
     for kind in counts:
         name = next(name for name in kinds if kinds[name] == kind)
         print(f"{kind:<20}{counts[kind]:>6}  {told.get(name, 'none!')}")
-    wrong = [name for name in kinds.keys() | told.keys()
-             if name not in kinds or name not in told or MALFORMED[kinds[name]][0] not in told[name]]  # fmt: skip
+    wrong = [
+        name
+        for name in kinds.keys() | told.keys()
+        if name not in kinds or name not in told or MALFORMED[kinds[name]][0] not in told[name]
+    ]
     right = not wrong and edited == given.items - given.malformed and timed > 1 and code == 1
-    print(f"{given.items} files: {edited} done, {len(told)} failed, {len(told) - len(wrong)} of these with the right reason, "
-          f"{timed} lines of progress with the time left; {'as it should be' if right else 'NOT as it should be'}")
+    print(
+        f"{given.items} files: {edited} done, {len(told)} failed, {len(told) - len(wrong)} of these with the right reason, "
+        f"{timed} lines of progress with the time left; {'as it should be' if right else 'NOT as it should be'}"
+    )
     return 0 if right else 1
 
 

@@ -27,18 +27,37 @@ CLIP = Video.from_frames((GROUND[::2, ::2] for _ in range(4)), 4)
 NOTE = Text("milk, bread")
 
 REQUESTS: list[tuple[str, dict[str, Value]]] = [
-    ("blur every face", {"image": PLAIN}), ("pixelate the faces", {"image": PLAIN}), ("crop every face", {"image": PLAIN}),
-    ("hide all faces with black boxes", {"image": PLAIN}), ("remove the faces", {"image": PLAIN}), ("find every face", {"image": PLAIN}),
-    ("cut out the leftmost face", {"image": PLAIN}), ("read the text", {"image": PLAIN}), ("read the sign out loud", {"image": PLAIN}),
-    ("blur every face in this video", {"video": CLIP}), ("follow the faces through the video", {"video": CLIP}),
-    ("blur every face", {"audio": TONE}), ("crop every face", {"audio": TONE}), ("read the text in this picture", {"audio": TONE}),
-    ("transcribe this recording", {"image": PLAIN}), ("write down what is said", {"image": PLAIN}), ("blur every face", {"text": NOTE}),
-    ("blur every face", {}), ("count the dogs in the picture", {}), ("transcribe this recording", {}), ("read the text", {}),
-    ("blur every face and transcribe the recording", {"image": PLAIN}), ("find the faces, then blur them, then describe the picture", {"image": PLAIN}),
-    ("blur the faces and track them", {"image": PLAIN}), ("blur every face", {"image": PLAIN, "audio": TONE}),
-    ("order a pizza for tonight", {}), ("send this picture to my sister", {"image": PLAIN}), ("what will the weather be tomorrow", {}),
-    ("translate the recording into Finnish", {"audio": TONE}), ("print it twice", {"image": PLAIN}),
-]  # fmt: skip
+    ("blur every face", {"image": PLAIN}),
+    ("pixelate the faces", {"image": PLAIN}),
+    ("crop every face", {"image": PLAIN}),
+    ("hide all faces with black boxes", {"image": PLAIN}),
+    ("remove the faces", {"image": PLAIN}),
+    ("find every face", {"image": PLAIN}),
+    ("cut out the leftmost face", {"image": PLAIN}),
+    ("read the text", {"image": PLAIN}),
+    ("read the sign out loud", {"image": PLAIN}),
+    ("blur every face in this video", {"video": CLIP}),
+    ("follow the faces through the video", {"video": CLIP}),
+    ("blur every face", {"audio": TONE}),
+    ("crop every face", {"audio": TONE}),
+    ("read the text in this picture", {"audio": TONE}),
+    ("transcribe this recording", {"image": PLAIN}),
+    ("write down what is said", {"image": PLAIN}),
+    ("blur every face", {"text": NOTE}),
+    ("blur every face", {}),
+    ("count the dogs in the picture", {}),
+    ("transcribe this recording", {}),
+    ("read the text", {}),
+    ("blur every face and transcribe the recording", {"image": PLAIN}),
+    ("find the faces, then blur them, then describe the picture", {"image": PLAIN}),
+    ("blur the faces and track them", {"image": PLAIN}),
+    ("blur every face", {"image": PLAIN, "audio": TONE}),
+    ("order a pizza for tonight", {}),
+    ("send this picture to my sister", {"image": PLAIN}),
+    ("what will the weather be tomorrow", {}),
+    ("translate the recording into Finnish", {"audio": TONE}),
+    ("print it twice", {"image": PLAIN}),
+]
 
 
 def main() -> None:
@@ -47,8 +66,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store")
         for number, (request, media) in enumerate(REQUESTS):
-            with Session(f"t{number}", tools=tools, planner=planner, store=store, memory=Path(folder) / "threads.sqlite",
-                         policy=Policy(yes=True)) as session:  # fmt: skip
+            with Session(
+                f"t{number}",
+                tools=tools,
+                planner=planner,
+                store=store,
+                memory=Path(folder) / "threads.sqlite",
+                policy=Policy(yes=True),
+            ) as session:
                 try:
                     end = list(session.start(request, media))[-1]
                     result, answer = end["result"], end["answer"]

@@ -45,19 +45,27 @@ from tools.runtime.registry import load  # noqa: E402
 from tools.storage import swap  # noqa: E402
 from tools.storage.store import Store  # noqa: E402
 
-LOADED = ("cv2", "pycocotools.mask", "flows.annotate", "superlink.commands.annotate", "superlink.commands.export",
-          "superlink.commands.run", *(f"flows.exports.{name}" for name in ("coco", "jsonl", "mirror", "yolo")))  # fmt: skip
+LOADED = (
+    "cv2",
+    "pycocotools.mask",
+    "flows.annotate",
+    "superlink.commands.annotate",
+    "superlink.commands.export",
+    "superlink.commands.run",
+    *(f"flows.exports.{name}" for name in ("coco", "jsonl", "mirror", "yolo")),
+)
 TOOLS = ROOT / "tests" / "flows" / "finding.py"
 FORMATS = ["jsonl", "coco", "mirror", "yolo"]
 PICTURES = 4
 STEPS = {"s1": "bright", "s2": "darken"}
 PLAN = {
-    "request": "darken the bright parts", "outputs": ["$s2"],
+    "request": "darken the bright parts",
+    "outputs": ["$s2"],
     "steps": [
         {"id": "s1", "tool": "bright", "args": {"image": "$image"}},
         {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}},
     ],
-}  # fmt: skip
+}
 
 Tree = dict[str, bytes]
 
@@ -98,14 +106,40 @@ class Bench:
     def annotate(self, out: Path, *more: str) -> list[str]:
         """Arguments of a run over all pictures."""
         formats = [part for name in FORMATS for part in ("--format", name)]
-        return ["annotate", "", str(self.folder / "in"), "--out", str(out), "--plan", str(self.folder / "plan.json"), "--tools",
-                str(TOOLS), "--yes", "--pilot", "0", "--shard", "16", *formats, *more]  # fmt: skip
+        return [
+            "annotate",
+            "",
+            str(self.folder / "in"),
+            "--out",
+            str(out),
+            "--plan",
+            str(self.folder / "plan.json"),
+            "--tools",
+            str(TOOLS),
+            "--yes",
+            "--pilot",
+            "0",
+            "--shard",
+            "16",
+            *formats,
+            *more,
+        ]
 
     def run(self, out: Path) -> list[str]:
         """Arguments of the same for four pictures, one by one."""
         pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)]
-        return ["run", "darken the bright parts", *pictures, "--plan", str(self.folder / "plan.json"), "--tools", str(TOOLS),
-                "--yes", "--out", str(out)]  # fmt: skip
+        return [
+            "run",
+            "darken the bright parts",
+            *pictures,
+            "--plan",
+            str(self.folder / "plan.json"),
+            "--tools",
+            str(TOOLS),
+            "--yes",
+            "--out",
+            str(out),
+        ]
 
     def begun(self, home: Path, arguments: list[str], swap_told: int | None = None) -> int:
         """Begin a command in a process of its own; return its id."""
@@ -138,7 +172,9 @@ class Bench:
         began = time.perf_counter()
         _, status = os.waitpid(self.begun(home, arguments), 0)
         if status:
-            raise SystemExit(f"superlink {arguments[0]} ended with {status}:\n{(self.folder / 'output.txt').read_text()[-3000:]}")
+            raise SystemExit(
+                f"superlink {arguments[0]} ended with {status}:\n{(self.folder / 'output.txt').read_text()[-3000:]}"
+            )
         return time.perf_counter() - began
 
     def killed(self, child: int, after: float) -> bool:
@@ -163,8 +199,11 @@ class Bench:
 
 def tree(folder: Path, skip: str = "") -> Tree:
     """Every file below a folder."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.name != skip}  # fmt: skip
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != skip
+    }
 
 
 def drafts(folder: Path) -> int:
@@ -218,7 +257,9 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 break
             tally.kills += 1
             fresh = sum(states[name] == new[name] for name in FORMATS)
-            tally.moments["work" if len(set(calls)) < 2 * bench.count else "exports" if fresh < len(FORMATS) else "rerun"] += 1
+            tally.moments[
+                "work" if len(set(calls)) < 2 * bench.count else "exports" if fresh < len(FORMATS) else "rerun"
+            ] += 1
         tally.ended += 1
         ledger = Ledger.existing(folder / "out")
         works, bases = ledger.work_counts()
@@ -281,8 +322,10 @@ def kill_run(bench: Bench, kills: int) -> Tally:
     """Kill one plan over a few pictures, whose results are written to a folder."""
     tally = Tally()
     alone = bench.folder / "run alone"
-    seconds = min(bench.alone(bench.folder / "first", bench.run(bench.folder / "first")),
-                  bench.alone(alone / "home", bench.run(alone / "results")))  # fmt: skip
+    seconds = min(
+        bench.alone(bench.folder / "first", bench.run(bench.folder / "first")),
+        bench.alone(alone / "home", bench.run(alone / "results")),
+    )
     whole = tree(alone / "results", "record.json")
     contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)}
     rounds = 0
@@ -303,7 +346,9 @@ def kill_run(bench: Bench, kills: int) -> Tally:
             if not alive:
                 break
             tally.kills += 1
-            tally.moments["work" if len(set(calls)) < 2 * PICTURES else "results" if len(state) < len(whole) else "rerun"] += 1
+            tally.moments[
+                "work" if len(set(calls)) < 2 * PICTURES else "results" if len(state) < len(whole) else "rerun"
+            ] += 1
         tally.ended += 1
         tally.lost += len({(tool, content) for tool in STEPS.values() for content in contents} - set(bench.calls()))
         tally.other += tree(folder / "results", "record.json") != whole
@@ -356,7 +401,9 @@ def main() -> int:
     load([str(TOOLS)])
     Pil.init()
     wrong = 0
-    print(f"{'command':<10}{'kills':>6}{'ended':>6}{'lost':>6}{'doubled':>8}{'half':>6}{'other bytes':>12}{'litter':>7}{'seconds':>9}  where")
+    print(
+        f"{'command':<10}{'kills':>6}{'ended':>6}{'lost':>6}{'doubled':>8}{'half':>6}{'other bytes':>12}{'litter':>7}{'seconds':>9}  where"
+    )
     for name, kills in shares(given.kills):
         folder = Path(tempfile.mkdtemp(prefix="superlink-kill-"))
         began = time.perf_counter()
@@ -365,8 +412,11 @@ def main() -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         where = ", ".join(f"{count} {what}" for what, count in sorted(tally.moments.items()))
-        print(f"{name:<10}{tally.kills:>6}{tally.ended:>6}{tally.lost:>6}{tally.doubled:>8}{tally.half:>6}{tally.other:>12}"
-              f"{tally.left:>7}{time.perf_counter() - began:>9.1f}  {where}", flush=True)  # fmt: skip
+        print(
+            f"{name:<10}{tally.kills:>6}{tally.ended:>6}{tally.lost:>6}{tally.doubled:>8}{tally.half:>6}{tally.other:>12}"
+            f"{tally.left:>7}{time.perf_counter() - began:>9.1f}  {where}",
+            flush=True,
+        )
         wrong += tally.lost + tally.doubled + tally.half + tally.other + tally.left
     print("as it should be" if not wrong else "NOT as it should be")
     return 1 if wrong else 0

@@ -21,12 +21,13 @@ from pictures import PHOTOS, make, spoil
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ROOT / "tests" / "flows" / "finding.py"
 PLAN = {
-    "request": "darken the bright parts", "outputs": ["$s2"],
+    "request": "darken the bright parts",
+    "outputs": ["$s2"],
     "steps": [
         {"id": "s1", "tool": "bright", "args": {"image": "$image"}},
         {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}},
     ],
-}  # fmt: skip
+}
 
 
 def peak(photos: Path, folder: Path, count: int) -> tuple[float, float]:
@@ -34,8 +35,21 @@ def peak(photos: Path, folder: Path, count: int) -> tuple[float, float]:
     make(photos, folder / "in", count, (64, 96))
     spoil(folder / "in", count // 50)
     (folder / "plan.json").write_text(json.dumps(PLAN))
-    command = [sys.executable, "-m", "superlink", "annotate", "", str(folder / "in"), "--out", str(folder / "out"),
-               "--plan", str(folder / "plan.json"), "--tools", str(TOOLS), "--yes"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "superlink",
+        "annotate",
+        "",
+        str(folder / "in"),
+        "--out",
+        str(folder / "out"),
+        "--plan",
+        str(folder / "plan.json"),
+        "--tools",
+        str(TOOLS),
+        "--yes",
+    ]
     environment = {**os.environ, "SUPERLINK_STORE": str(folder / "store"), "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)

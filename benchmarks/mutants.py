@@ -27,8 +27,10 @@ def main(modules: list[str]) -> None:
     print(f"| {'module':24} | mutants | killed | alive | no test | not run | killed of those run |\n|{' --- |' * 7}")
     for module in modules or config["only_mutate"]:
         codes = json.loads(Path("mutants", f"{module}.meta").read_text())["exit_code_by_key"]
-        count: Counter[str] = Counter("not run" if code is None else "killed" if code in KILLED else
-                                      "no test" if code in UNTOUCHED else "alive" for code in codes.values())  # fmt: skip
+        count: Counter[str] = Counter(
+            "not run" if code is None else "killed" if code in KILLED else "no test" if code in UNTOUCHED else "alive"
+            for code in codes.values()
+        )
         alive += [(module, name) for name, code in codes.items() if code is not None and code not in KILLED]
         total += count
         row(module, count)
@@ -40,7 +42,9 @@ def main(modules: list[str]) -> None:
 def row(name: str, count: Counter[str]) -> None:
     run = count.total() - count["not run"]
     share = f"{count['killed'] / run:.1%}" if run else ""
-    print(f"| {name:24} | {count.total()} | {count['killed']} | {count['alive']} | {count['no test']} | {count['not run']} | {share} |")
+    print(
+        f"| {name:24} | {count.total()} | {count['killed']} | {count['alive']} | {count['no test']} | {count['not run']} | {share} |"
+    )
 
 
 def tell(alive: list[tuple[str, str]]) -> None:
@@ -48,7 +52,11 @@ def tell(alive: list[tuple[str, str]]) -> None:
 
     for module, name in alive:
         lines = get_diff_for_mutant(name, path=module).splitlines()
-        print(f"\n{name}", *(f"  {line}" for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")), sep="\n")
+        print(
+            f"\n{name}",
+            *(f"  {line}" for line in lines if line[:1] in "+-" and line[:3] not in ("+++", "---")),
+            sep="\n",
+        )
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from PIL import Image as Pil
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "media" / "photos"
 FACES = {
-    "request": "blur every face", "outputs": ["$s2"],
+    "request": "blur every face",
+    "outputs": ["$s2"],
     "steps": [
         {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["face"]}},
         {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
     ],
-}  # fmt: skip
+}
 
 
 def make(photos: Path, folder: Path, count: int, sizes: Sequence[int] = (640,)) -> None:
@@ -49,8 +50,12 @@ def _png(width: int, height: int, data: bytes, broken: bool = False) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body) ^ flip)
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data), int(broken))
-            + chunk(b"IEND", b""))  # fmt: skip
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data), int(broken))
+        + chunk(b"IEND", b"")
+    )
 
 
 def _cut(whole: bytes, file: Path) -> None:

@@ -128,9 +128,13 @@ def latencies(
         began = time.perf_counter()
         with torch.inference_mode():
             plain.generate(
-                prompt, attention_mask=torch.ones_like(prompt), do_sample=False, min_new_tokens=count, max_new_tokens=count,
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                do_sample=False,
+                min_new_tokens=count,
+                max_new_tokens=count,
                 pad_token_id=layout.end,
-            )  # fmt: skip
+            )
         yield ours, time.perf_counter() - began
 
 
@@ -153,7 +157,10 @@ def main() -> None:
     for order in range(given.orders):
         cards = random.Random(order).sample(own, len(own)) if order else own
         scores.append(score(model, rows, built_in + cards, given.misses))
-        print(f"unseen    n={len(rows):<4} tools_exact={scores[-1][0]:.3f} full_match={scores[-1][1]:.3f}  order {order}", flush=True)
+        print(
+            f"unseen    n={len(rows):<4} tools_exact={scores[-1][0]:.3f} full_match={scores[-1][1]:.3f}  order {order}",
+            flush=True,
+        )
     exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
     print(f"unseen    mean of {given.orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
     _, plain_model = load_planner(core_folder(), adapter)

@@ -42,7 +42,11 @@ def boxes(role: str, names: dict[str, int], masks: bool = False) -> Callable[[Se
             rows: Found = []
             for n in range(len(found)):
                 x0, y0, x1, y1 = map(float, found.xyxy[n])
-                row: dict[str, Any] = {"category_id": names[found.labels[n]], "bbox": [x0, y0, x1 - x0, y1 - y0], "score": float(found.scores[n])}
+                row: dict[str, Any] = {
+                    "category_id": names[found.labels[n]],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "score": float(found.scores[n]),
+                }
                 if masks:
                     row["segmentation"] = rle.encode(np.asfortranarray(found.mask_array(n).astype(np.uint8)))
                 rows.append(row)
@@ -55,9 +59,13 @@ def boxes(role: str, names: dict[str, int], masks: bool = False) -> Callable[[Se
 def joints(pictures: Sequence[np.ndarray]) -> list[Found]:
     from tools.engines import yolo
 
-    return [[{"category_id": 1, "keypoints": points.ravel().tolist(), "score": float(score)}
-             for points, score in zip(found.keypoints, found.scores, strict=True)]
-            for found in yolo.poses(pictures, "pose", 0.001)]  # fmt: skip
+    return [
+        [
+            {"category_id": 1, "keypoints": points.ravel().tolist(), "score": float(score)}
+            for points, score in zip(found.keypoints, found.scores, strict=True)
+        ]
+        for found in yolo.poses(pictures, "pose", 0.001)
+    ]
 
 
 def precision(truth: Any, found: Found, kind: str) -> tuple[float, float]:
@@ -82,7 +90,12 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
     from backbone.world.paint.palette import COLOURS
 
     colours = {f"{colour} thing": number for number, colour in enumerate(COLOURS, 1)}
-    finders = {"detect: boxes": boxes("detect", IDS), "segment": boxes("segment", IDS, True), "colours": boxes("detect_open", colours), "pose": joints}
+    finders = {
+        "detect: boxes": boxes("detect", IDS),
+        "segment": boxes("segment", IDS, True),
+        "colours": boxes("detect_open", colours),
+        "pose": joints,
+    }
     found: dict[str, Found] = {name: [] for name in finders}
     images: Found = []
     things: Found = []
@@ -115,13 +128,18 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
             known.createIndex()
         return known
 
-    every, by_colour = truth(things, categories()), truth(hues, [{"id": n, "name": name} for name, n in colours.items()])
+    every, by_colour = (
+        truth(things, categories()),
+        truth(hues, [{"id": n, "name": name} for name, n in colours.items()]),
+    )
     people = truth([row for row in things if "keypoints" in row], categories()[:1])
     plain = [{name: value for name, value in row.items() if name != "segmentation"} for row in found["segment"]]
     return {
         "detect: boxes": precision(every, found["detect: boxes"], "bbox"),
         "segment: boxes": precision(every, plain, "bbox"),
-        "segment: masks": precision(every, [{n: v for n, v in row.items() if n != "bbox"} for row in found["segment"]], "segm"),
+        "segment: masks": precision(
+            every, [{n: v for n, v in row.items() if n != "bbox"} for row in found["segment"]], "segm"
+        ),
         "pose: joints": precision(people, found["pose"], "keypoints"),
         "colours: boxes": precision(by_colour, found["colours"], "bbox"),
     }
@@ -178,8 +196,11 @@ def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
         if extra:
             yield f"{extra} {label} too many"
     poses = [points for value in values if isinstance(value, Poses) for points in value.keypoints]
-    unposed = sum(max((similarity(one, points) for points in poses), default=0.0) < 0.5
-                  for one in picture.instances if one.keypoints and id(one) in clear)  # fmt: skip
+    unposed = sum(
+        max((similarity(one, points) for points in poses), default=0.0) < 0.5
+        for one in picture.instances
+        if one.keypoints and id(one) in clear
+    )
     if unposed:
         yield f"{unposed} people without their pose"
     red = [one for one in picture.instances if one.thing.colour == "red" and coloured(one)]
@@ -216,8 +237,14 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=20)
     given = parser.parse_args()
     for split in given.splits:
-        print(f"{split}, {given.n} pictures at {given.size} px:" + "".join(
-            f"\n  {name:<15} AP50 {half:.3f}   AP50-95 {mean:.3f}" for name, (half, mean) in measure(split, given.n, given.size).items()), flush=True)  # fmt: skip
+        print(
+            f"{split}, {given.n} pictures at {given.size} px:"
+            + "".join(
+                f"\n  {name:<15} AP50 {half:.3f}   AP50-95 {mean:.3f}"
+                for name, (half, mean) in measure(split, given.n, given.size).items()
+            ),
+            flush=True,
+        )
     if given.scenes:
         requested(given.scenes)
 

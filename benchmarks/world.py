@@ -92,7 +92,10 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
                 agreed = verdict.fulfilled == (kind == "as asked")
                 right[name][kind] += agreed
                 if not agreed:
-                    print(f"  {name}, {kind}, seed {picture.scene.seed}: {'; '.join(verdict.breaches) or 'nothing noticed'}", flush=True)
+                    print(
+                        f"  {name}, {kind}, seed {picture.scene.seed}: {'; '.join(verdict.breaches) or 'nothing noticed'}",
+                        flush=True,
+                    )
     for name, ok in right.items():
         print(f"things found by {name}, split {split}, {size} px")
         for kind in ("as asked", *KINDS):
@@ -110,7 +113,9 @@ def speed(count: int, size: int, workers: int) -> None:
                 next(run)
             began = time.perf_counter()
             drawn = sum(1 for _ in run)
-            print(f"{what}: {drawn / (time.perf_counter() - began):.1f} pictures a second at {size} px, {workers} workers, {os.cpu_count()} cores")
+            print(
+                f"{what}: {drawn / (time.perf_counter() - began):.1f} pictures a second at {size} px, {workers} workers, {os.cpu_count()} cores"
+            )
     began, drawn = time.process_time(), 20
     for seed in range(drawn):
         render(compose(seed), size)

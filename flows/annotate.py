@@ -90,11 +90,27 @@ class Summary:
     forecast: Forecast | None = None
 
 
-def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
-             tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None, pilot: int = 8,
-             shard: int = 64, workers: int | Workers = 1, retry_failed: bool = False, limit: int | None = None,
-             budget: Sequence[str] = (), formats: Sequence[str] | None = None, routing: Routing | None = None,
-             store: str = "", relocate: bool = False, told: Told | None = None) -> Summary:  # fmt: skip
+def annotate(
+    request: str,
+    source: str,
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    planner: Planner | None = None,
+    tools: Sequence[str] = (),
+    approve: Callable[[Plan, Forecast | None], bool] | None = None,
+    pilot: int = 8,
+    shard: int = 64,
+    workers: int | Workers = 1,
+    retry_failed: bool = False,
+    limit: int | None = None,
+    budget: Sequence[str] = (),
+    formats: Sequence[str] | None = None,
+    routing: Routing | None = None,
+    store: str = "",
+    relocate: bool = False,
+    told: Told | None = None,
+) -> Summary:
     """Do what a request says to every item of a source. Given again, it goes on where it stopped.
 
     Args:
@@ -128,8 +144,9 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
     tell: Told = told or (lambda event: None)
     try:
         with held(out):
-            job, pending, summary = prepare(request, source, out, plan, planner, tools, retry_failed, limit, routing,
-                                            store, relocate, tell)  # fmt: skip
+            job, pending, summary = prepare(
+                request, source, out, plan, planner, tools, retry_failed, limit, routing, store, relocate, tell
+            )
             ledger = opened(job)[0]
             try:
                 ids = _piloted(job, ledger, pending, pilot, approve, summary, tell)
@@ -156,16 +173,27 @@ def annotate(request: str, source: str, out: Path, *, plan: Plan | None = None, 
         opened.cache_clear()
 
 
-def agreed(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
-           tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None,
-           routing: Routing | None = None, told: Told | None = None) -> Plan:  # fmt: skip
+def agreed(
+    request: str,
+    source: str,
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    planner: Planner | None = None,
+    tools: Sequence[str] = (),
+    approve: Callable[[Plan, Forecast | None], bool] | None = None,
+    routing: Routing | None = None,
+    told: Told | None = None,
+) -> Plan:
     """Plan and have it approved as `annotate` does, which then need not ask again; nothing is worked.
 
     Raises:
         SourceError, PlanRefused, AnnotateError: as of `annotate`.
     """
     with held(out):
-        prepare(request, source, out, plan, planner, tools, False, None, routing, "", False, told or (lambda event: None))
+        prepare(
+            request, source, out, plan, planner, tools, False, None, routing, "", False, told or (lambda event: None)
+        )
         ledger = Ledger(out / FILE)
         try:
             _approved(ledger, approve, None)
@@ -185,9 +213,20 @@ def held(out: Path) -> Iterator[None]:
         raise AnnotateError(f"Another run is working in {out}", "Wait for it, or give another folder") from error
 
 
-def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Planner | None, tools: Sequence[str],
-            retry_failed: bool, limit: int | None, routing: Routing | None, store: str, relocate: bool, tell: Told
-            ) -> tuple[Job, list[int], Summary]:  # fmt: skip
+def prepare(
+    request: str,
+    source: str,
+    out: Path,
+    plan: Plan | None,
+    planner: Planner | None,
+    tools: Sequence[str],
+    retry_failed: bool,
+    limit: int | None,
+    routing: Routing | None,
+    store: str,
+    relocate: bool,
+    tell: Told,
+) -> tuple[Job, list[int], Summary]:
     """Plan, scan, and find out what is to do; nothing is worked yet.
 
     Returns:
@@ -201,8 +240,10 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
         place = source if "://" in source else str(expanded(source).absolute())
         before = ledger.fact("source")
         if before not in (None, place) and ledger.moved(before) != place and not relocate:
-            raise AnnotateError(f"{out} holds a run over {before}",
-                                f"Give another folder with --out, or --relocate if those files are now at {place}")  # fmt: skip
+            raise AnnotateError(
+                f"{out} holds a run over {before}",
+                f"Give another folder with --out, or --relocate if those files are now at {place}",
+            )
         values = _store_for(ledger, store, relocate)
         if plan is None and request and ledger.fact("request") == request:
             plan = ledger.plan
@@ -211,15 +252,27 @@ def prepare(request: str, source: str, out: Path, plan: Plan | None, planner: Pl
         mark = signature(checked, known)
         own = [item for item in items if item.media in ("", kind) or (kind == "audio" and item.media == "video")]
         taken = ledger.take(own, place)
-        ledger.note(source=place, request=checked.request, plan=json.loads(checked.dumps()), signature=mark, store=values)
+        ledger.note(
+            source=place, request=checked.request, plan=json.loads(checked.dumps()), signature=mark, store=values
+        )
         pending = ledger.pending(mark, retry_failed)[:limit]
     finally:
         ledger.close()
     # Items of other kinds, which no step uses, are counted below.
     told = [str(warning) for warning in warnings(checked, known, ())]
     tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash, "warnings": told})
-    tell({"event": "scan", "items": taken.items, "new": taken.new, "changed": taken.changed, "gone": taken.gone,
-          "left_out": len(items) - len(own), "skipped": found.told, "pending": len(pending)})  # fmt: skip
+    tell(
+        {
+            "event": "scan",
+            "items": taken.items,
+            "new": taken.new,
+            "changed": taken.changed,
+            "gone": taken.gone,
+            "left_out": len(items) - len(own),
+            "skipped": found.told,
+            "pending": len(pending),
+        }
+    )
     facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
     job = Job(str(out), values, tuple(map(str, tools)), facts, mark)
     return job, pending, Summary(items=taken.items)
@@ -237,14 +290,17 @@ def _store_for(ledger: Ledger, store: str, relocate: bool) -> str:
     if "://" not in values:
         values = str(expanded(values).absolute())  # the next run may be given elsewhere
     if not store and values == before != now and "://" not in values and not Path(values).exists():
-        raise AnnotateError(f"The store {values}, where this run keeps its values, is not there",
-                            f"Put it back, or give --relocate to use {now}; what is not there is made again")  # fmt: skip
+        raise AnnotateError(
+            f"The store {values}, where this run keeps its values, is not there",
+            f"Put it back, or give --relocate to use {now}; what is not there is made again",
+        )
     Store(values).check()
     return values
 
 
-def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool],
-             items: Sequence[Item]) -> Plan:  # fmt: skip
+def _planned(
+    request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool], items: Sequence[Item]
+) -> Plan:
     kinds = sorted({item.media for item in items if item.media}) or ["image"]
     values = {kind: kind.capitalize() for kind in kinds}
     problems: Sequence[Problem]
@@ -268,8 +324,15 @@ def _planned(request: str, plan: Plan | None, planner: Planner | None, tools: Ma
     return used.model_copy(update={"request": request or used.request})
 
 
-def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
-             approve: Callable[[Plan, Forecast | None], bool] | None, summary: Summary, tell: Told) -> list[int]:  # fmt: skip
+def _piloted(
+    job: Job,
+    ledger: Ledger,
+    pending: list[int],
+    count: int,
+    approve: Callable[[Plan, Forecast | None], bool] | None,
+    summary: Summary,
+    tell: Told,
+) -> list[int]:
     if ledger.plan.hash in (ledger.fact("approved") or ()) or not pending:
         return pending
     left = pending
@@ -281,7 +344,9 @@ def _piloted(job: Job, ledger: Ledger, pending: list[int], count: int,
     return left
 
 
-def _approved(ledger: Ledger, approve: Callable[[Plan, Forecast | None], bool] | None, forecast: Forecast | None) -> None:
+def _approved(
+    ledger: Ledger, approve: Callable[[Plan, Forecast | None], bool] | None, forecast: Forecast | None
+) -> None:
     """Ask for the plan of the ledger, unless it was approved before."""
     before = list(ledger.fact("approved") or [])
     if ledger.plan.hash in before:
@@ -291,9 +356,17 @@ def _approved(ledger: Ledger, approve: Callable[[Plan, Forecast | None], bool] |
     ledger.note(approved=[*before, ledger.plan.hash])
 
 
-def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Workers, budget: Budget, summary: Summary,
-          tell: Told) -> None:  # fmt: skip
-    shards = [ids[at:at + size] for at in range(0, len(ids), size)]  # fmt: skip
+def _work(
+    job: Job,
+    ledger: Ledger,
+    ids: list[int],
+    size: int,
+    workers: int | Workers,
+    budget: Budget,
+    summary: Summary,
+    tell: Told,
+) -> None:
+    shards = [ids[at : at + size] for at in range(0, len(ids), size)]
     began = time.monotonic()
     ended = done = failed = 0
     before = ledger.value_bytes()
@@ -307,7 +380,9 @@ def _work(job: Job, ledger: Ledger, ids: list[int], size: int, workers: int | Wo
         passed = time.monotonic() - began
         left = passed / ended * (len(ids) - ended)
         tell({"event": "progress", "done": done, "failed": failed, "all": len(ids), "seconds": passed, "left": left})
-        summary.stopped = budget.spent(ledger.value_bytes() - before, done, failed, passed / ended * size if budget.seconds else 0)
+        summary.stopped = budget.spent(
+            ledger.value_bytes() - before, done, failed, passed / ended * size if budget.seconds else 0
+        )
         if summary.stopped and ended < len(ids):
             return
     summary.stopped = ""
@@ -336,15 +411,18 @@ def _nothing_found(ledger: Ledger) -> int:
     return count
 
 
-def _export(ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary,
-            tell: Told) -> list[int]:  # fmt: skip
+def _export(
+    ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary, tell: Told
+) -> list[int]:
     """Write the exports; return numbers of the items that are to be worked again, as values of theirs are damaged."""
     before = ledger.reopened()
     for name in fitting(ledger) if formats is None else formats:
         if not summary.done and (name != "report" or not summary.failed):
             continue  # an empty data set helps nobody; why everything failed does
         try:
-            counts = export(ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)}))
+            counts = export(
+                ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)})
+            )
         except StoreError:
             if ledger.reopened() == before:
                 raise

@@ -53,10 +53,19 @@ _HOMES = {
     "tools.core.settings": ("settings",),
     "tools.storage.store": ("Store",),
     "tools.values": (
-        "Audio", "Detections", "Image", "Number", "Poses", "Segment", "Text", "Transcript", "Value", "Video",
+        "Audio",
+        "Detections",
+        "Image",
+        "Number",
+        "Poses",
+        "Segment",
+        "Text",
+        "Transcript",
+        "Value",
+        "Video",
     ),
     "tools.values.convert": ("open_file",),
-}  # fmt: skip
+}
 _OTHER_NAMES = {"load_tools": "load"}
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -95,7 +95,11 @@ def _of_the_output(error: OSError) -> bool:
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
-    if frame is None or frame.tb_frame.f_globals.get("__name__") not in (__name__, "superlink.terminal", "rich.console"):
+    if frame is None or frame.tb_frame.f_globals.get("__name__") not in (
+        __name__,
+        "superlink.terminal",
+        "rich.console",
+    ):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not isinstance(error, BrokenPipeError):  # a reader of our output, such as `head`, may well go
@@ -109,8 +113,12 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._intermixed = False
-        self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
-                          help="show the log, with the traceback of every error")  # fmt: skip
+        self.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,
+            help="show the log, with the traceback of every error",
+        )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Read a command line; a command's own may have options before, between and behind what it works on."""

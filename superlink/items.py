@@ -92,7 +92,9 @@ def names_of(paths: Sequence[Path]) -> dict[Path, str]:
         paths: of different files.
     """
     alike = Counter(_folded(path.stem) for path in paths)
-    return {path: path.stem if alike[_folded(path.stem)] == 1 and _plain(path.stem) else _hashed(path) for path in paths}
+    return {
+        path: path.stem if alike[_folded(path.stem)] == 1 and _plain(path.stem) else _hashed(path) for path in paths
+    }
 
 
 def _folded(name: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 KEPT = "What is finished is kept; give the same command again to go on"
 
+
 class Stopping:
     """Within its block, signals stop the session that is watched; a second one ends the process at once.
 

@@ -22,9 +22,23 @@ _HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _ASCII = {
-    "├": "|", "└": "`", "─": "-", "━": "-", "╸": "-", "╺": "-", "←": "<-", "→": "->", "…": "...", "×": "x", "–": "-", "—": "-",
-    "’": "'", "‘": "'", "“": '"', "”": '"',
-}  # fmt: skip
+    "├": "|",
+    "└": "`",
+    "─": "-",
+    "━": "-",
+    "╸": "-",
+    "╺": "-",
+    "←": "<-",
+    "→": "->",
+    "…": "...",
+    "×": "x",
+    "–": "-",
+    "—": "-",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+}
 
 
 def prepare() -> None:
@@ -108,4 +122,4 @@ def _escaped(character: str) -> str:
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(_ASCII.get(c) or _escaped(c) for c in error.object[error.start:error.end]), error.end  # fmt: skip
+    return "".join(_ASCII.get(c) or _escaped(c) for c in error.object[error.start : error.end]), error.end

@@ -20,8 +20,14 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_imports_run_downward() -> None:
-    done = subprocess.run(["lint-imports"], capture_output=True, text=True, cwd=ROOT, timeout=WAIT,
-                          env={"PATH": str(Path(sys.executable).parent)})  # fmt: skip
+    done = subprocess.run(
+        ["lint-imports"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=WAIT,
+        env={"PATH": str(Path(sys.executable).parent)},
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -42,13 +48,23 @@ socket.socket.connect = refuse; socket.getaddrinfo = refuse; socket.create_conne
 
 
 def test_nothing_reaches_the_network_at_import() -> None:
-    modules = ["tools", "tools.runtime.registry", "agents.session.session", "agents.planners.backbone", "backbone.planner.model", "superlink.cli", "ui.page"]
+    modules = [
+        "tools",
+        "tools.runtime.registry",
+        "agents.session.session",
+        "agents.planners.backbone",
+        "backbone.planner.model",
+        "superlink.cli",
+        "ui.page",
+    ]
     done = run_python(QUIET + "".join(f"print({name!r}); import {name}\n" for name in modules) + "print('quiet')")
     assert done.stdout.split() == [*modules, "quiet"], done.stdout + done.stderr
 
 
 def test_nothing_reaches_the_network_at_start() -> None:
-    done = run_python(QUIET + "from superlink.cli import main; main(['tools']); main(['models', 'list']); print('quiet')")
+    done = run_python(
+        QUIET + "from superlink.cli import main; main(['tools']); main(['models', 'list']); print('quiet')"
+    )
     assert done.stdout.strip().endswith("quiet"), done.stdout + done.stderr
 
 
@@ -90,23 +106,39 @@ def test_a_file_of_our_names_changes_nothing(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported in the place of ours')")
     (tmp_path / "mine.py").write_text(SCRIPT)
     environment = {"PYTHONPATH": str(ROOT), "SUPERLINK_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "mine.py"], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120
+    )
     assert done.stdout == "right\n", done.stderr
-    listed = subprocess.run([sys.executable, "-m", "superlink", "tools"], capture_output=True, text=True, cwd=tmp_path,
-                            env={**environment, "PYTHONPATH": f"{tmp_path}:{ROOT}"}, timeout=120)  # fmt: skip
+    listed = subprocess.run(
+        [sys.executable, "-m", "superlink", "tools"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        timeout=120,
+    )
     assert "redact" in listed.stdout, listed.stderr
 
 
 def test_a_module_that_was_there_before_is_told(tmp_path: Path) -> None:
     (tmp_path / "tools.py").touch()
-    done = subprocess.run([sys.executable, "-c", "import tools; import superlink"], capture_output=True, text=True, cwd=tmp_path,
-                          env={"PYTHONPATH": str(ROOT)}, timeout=120)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", "import tools; import superlink"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
     assert f"the module 'tools' of {tmp_path / 'tools.py'} was imported before superlink" in done.stderr
 
 
 def test_the_public_face_is_light() -> None:
-    done = run_python("import sys, superlink; from superlink import tool, Image\n"
-                      "print(sorted({'torch', 'cv2', 'langgraph', 'transformers', 'pydantic_ai'} & set(sys.modules)))")  # fmt: skip
+    done = run_python(
+        "import sys, superlink; from superlink import tool, Image\n"
+        "print(sorted({'torch', 'cv2', 'langgraph', 'transformers', 'pydantic_ai'} & set(sys.modules)))"
+    )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
@@ -138,7 +170,10 @@ def test_no_model_is_fetched_or_brings_code_of_its_own() -> None:
     assert calls > 5
 
 
-SQL = re.compile(r"\b(SELECT\b.*\bFROM|INSERT(\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|PRAGMA)\b", re.DOTALL)
+SQL = re.compile(
+    r"\b(SELECT\b.*\bFROM|INSERT(\s+OR\s+\w+)?\s+INTO|REPLACE\s+INTO|UPDATE\s+\S+\s+SET|DELETE\s+FROM|PRAGMA)\b",
+    re.DOTALL,
+)
 
 
 def sql_in(source: str) -> set[int]:
@@ -146,26 +181,39 @@ def sql_in(source: str) -> set[int]:
     found = set()
     for node in ast.walk(ast.parse(source)):
         texts = node.values if isinstance(node, ast.JoinedStr) else [node]
-        text = "".join(str(part.value) if isinstance(part, ast.Constant) else "x" for part in texts
-                       if isinstance(part, ast.Constant | ast.FormattedValue))  # fmt: skip
+        text = "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "x"
+            for part in texts
+            if isinstance(part, ast.Constant | ast.FormattedValue)
+        )
         if SQL.search(text):
             found.add(node.lineno)
     return found
 
 
 def test_sql_is_seen() -> None:
-    for sql in ("SELECT * FROM {t}", "INSERT OR IGNORE INTO {t} VALUES (1)", "UPDATE {t} SET state = ''", "DELETE FROM {t}"):
+    for sql in (
+        "SELECT * FROM {t}",
+        "INSERT OR IGNORE INTO {t} VALUES (1)",
+        "UPDATE {t} SET state = ''",
+        "DELETE FROM {t}",
+    ):
         assert sql_in(f'db.execute("{sql}")') == sql_in(f'db.execute(f"{sql}")') == {1}
     assert not sql_in('say("Select a file from the list, insert it into another and update it")')
 
 
 def test_the_ledger_alone_has_its_sql() -> None:
     """Its tables can be changed in one place. Benchmarks go through its methods, too."""
-    for file in (file for package in ("flows", "superlink", "ui", "benchmarks") for file in (ROOT / package).rglob("*.py")):
+    for file in (
+        file for package in ("flows", "superlink", "ui", "benchmarks") for file in (ROOT / package).rglob("*.py")
+    ):
         source = file.read_text(encoding="utf-8")
         if file.parent == ROOT / "flows" / "ledger":
             continue
-        reached = [node.lineno for node in ast.walk(ast.parse(source))
-                   if isinstance(node, ast.Attribute) and node.attr in ("db", "_db")]  # fmt: skip
+        reached = [
+            node.lineno
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Attribute) and node.attr in ("db", "_db")
+        ]
         of_others = file.parent.name == "benchmarks"  # such as the memory of threads
         assert not reached and (of_others or not sql_in(source)), f"{file}: {reached or sql_in(source)}"

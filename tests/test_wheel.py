@@ -28,9 +28,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 # What is imported at once, not when first used, where a file is of no use without an extra.
-NEEDED = {"backbone/world": "world", "backbone/training/planner.py": "train", "backbone/training/specialists.py": "train",
-          "ui": "ui", "agents/session/serving.py": "ui", "flows/orchestration/flow.py": "prefect", "flows/orchestration/deployments.py": "prefect",
-          "flows/orchestration/worker.py": "prefect", "flows/orchestration/setup.py": "prefect", "flows/workers/ray.py": "ray"}  # fmt: skip
+NEEDED = {
+    "backbone/world": "world",
+    "backbone/training/planner.py": "train",
+    "backbone/training/specialists.py": "train",
+    "ui": "ui",
+    "agents/session/serving.py": "ui",
+    "flows/orchestration/flow.py": "prefect",
+    "flows/orchestration/deployments.py": "prefect",
+    "flows/orchestration/worker.py": "prefect",
+    "flows/orchestration/setup.py": "prefect",
+    "flows/workers/ray.py": "ray",
+}
 
 
 # ---- what is imported is declared ------------------------------------------------------------------------------
@@ -109,7 +118,9 @@ def test_nothing_is_declared_in_vain() -> None:
 
 
 def test_the_extra_all_is_all_of_them() -> None:
-    assert declared(EXTRAS["all"]) == declared(one for name, each in EXTRAS.items() if name not in ("dev", "mutants") for one in each)
+    assert declared(EXTRAS["all"]) == declared(
+        one for name, each in EXTRAS.items() if name not in ("dev", "mutants") for one in each
+    )
 
 
 # ---- the wheel -------------------------------------------------------------------------------------------------
@@ -135,13 +146,25 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
         [metadata] = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
     assert "License-Expression: Apache-2.0\n" in metadata
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
-    other = {source["bundled"] for entry in weights.catalogue().values() for source in entry.sources
-             if "bundled" in source and entry.licence != "Apache-2.0"}  # fmt: skip
+    other = {
+        source["bundled"]
+        for entry in weights.catalogue().values()
+        for source in entry.sources
+        if "bundled" in source and entry.licence != "Apache-2.0"
+    }
     assert other and not other & names
     assert not [name for name in names if Path(name).suffix in (".pt", ".pth", ".bin", ".pkl", ".ckpt")]
     data = {name for name in names if Path(name).suffix != ".py" and ".dist-info/" not in name}
-    folders = ("backbone/training/phrasings", "backbone/weights/planner", "backbone/weights/world", "tools/weights", "flows/report")
-    there = {file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file() and file.suffix != ".py"}
+    folders = (
+        "backbone/training/phrasings",
+        "backbone/weights/planner",
+        "backbone/weights/world",
+        "tools/weights",
+        "flows/report",
+    )
+    there = {
+        file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file() and file.suffix != ".py"
+    }
     assert data == {file.relative_to(ROOT).as_posix() for file in there}
 
 
@@ -157,8 +180,14 @@ def closure(requirements: Iterable[str], found: dict[str, set[str]]) -> None:
         except PackageNotFoundError:  # of another system, mostly
             continue
         markers = {need: Requirement(need).marker for need in needs}
-        closure([need for need, marker in markers.items()
-                 if marker is None or any(marker.evaluate({"extra": extra}) for extra in found[name])], found)  # fmt: skip
+        closure(
+            [
+                need
+                for need, marker in markers.items()
+                if marker is None or any(marker.evaluate({"extra": extra}) for extra in found[name])
+            ],
+            found,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -182,8 +211,20 @@ def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (packages / top).symlink_to(Path(str(distribution(name).locate_file(top))))
     venv.create(folder / "venv", symlinks=True)
     programs = folder / "venv" / "bin"
-    done = run(folder, folder, sys.executable, "-m", "pip", "--python", programs / "python", "install", "--no-deps",
-               "--no-index", "--disable-pip-version-check", wheel)  # fmt: skip
+    done = run(
+        folder,
+        folder,
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        programs / "python",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--disable-pip-version-check",
+        wheel,
+    )
     assert done.returncode == 0, done.stderr
     site = sysconfig.get_path("purelib", vars={"base": str(folder / "venv")})
     (Path(site) / "packages.pth").write_text(str(packages))
@@ -203,8 +244,14 @@ def elsewhere(tmp_path: Path) -> Path:
 def run(folder: Path, home: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     ours = ("PYTHON", "SUPERLINK_", "HF_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return subprocess.run([*map(str, command)], cwd=folder, env={**environment, "SUPERLINK_HOME": str(home)},
-                          capture_output=True, text=True, stdin=subprocess.DEVNULL)  # fmt: skip
+    return subprocess.run(
+        [*map(str, command)],
+        cwd=folder,
+        env={**environment, "SUPERLINK_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def write_core(file: Path) -> None:
@@ -230,10 +277,19 @@ def write_core(file: Path) -> None:
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(0)
     rng = np.random.default_rng(0)
-    shapes = {"token_embd": (len(letters), 32), "output_norm": (32,), "blk.0.attn_norm": (32,), "blk.0.ffn_norm": (32,),
-              "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32),
-              "blk.0.attn_output": (32, 32), "blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32),
-              "blk.0.ffn_down": (32, 64)}  # fmt: skip
+    shapes = {
+        "token_embd": (len(letters), 32),
+        "output_norm": (32,),
+        "blk.0.attn_norm": (32,),
+        "blk.0.ffn_norm": (32,),
+        "blk.0.attn_q": (32, 32),
+        "blk.0.attn_k": (16, 32),
+        "blk.0.attn_v": (16, 32),
+        "blk.0.attn_output": (32, 32),
+        "blk.0.ffn_gate": (64, 32),
+        "blk.0.ffn_up": (64, 32),
+        "blk.0.ffn_down": (32, 64),
+    }
     for name, shape in shapes.items():
         numbers = rng.standard_normal(shape).astype(np.float32)
         kind = gguf.GGMLQuantizationType.Q4_1 if len(shape) > 1 else gguf.GGMLQuantizationType.F32
@@ -247,8 +303,21 @@ def write_core(file: Path) -> None:
 def test_a_core_is_unpacked_when_it_is_pulled_with_the_base_alone(clean: Path, elsewhere: Path, tmp_path: Path) -> None:
     write_core(tmp_path / "small.gguf")
     home = tmp_path / "home"
-    added = run(elsewhere, home, clean / "python", "-m", "superlink", "models", "add", "small", tmp_path / "small.gguf",
-                "--role", "planner", "--licence", "CC0-1.0")  # fmt: skip
+    added = run(
+        elsewhere,
+        home,
+        clean / "python",
+        "-m",
+        "superlink",
+        "models",
+        "add",
+        "small",
+        tmp_path / "small.gguf",
+        "--role",
+        "planner",
+        "--licence",
+        "CC0-1.0",
+    )
     assert added.returncode == 0, added.stderr
     pulled = run(elsewhere, home, clean / "superlink", "models", "pull", "small")
     assert (pulled.returncode, pulled.stderr) == (0, "")  # no library's bars of progress
@@ -274,10 +343,16 @@ def test_a_request_is_planned_with_the_base_alone(clean: Path, elsewhere: Path, 
     assert 'detect(labels=["face"])' in planned.stdout and "redact" in planned.stdout
 
 
-@pytest.mark.parametrize(("command", "hint"), [
-    ("world --n 1 --out w", "superlink[world]"), ("ui", "superlink[ui]"), ("serve-flows", "superlink[prefect]"),
-    ("models pull world-detect", "SUPERLINK_MODELS"), ("plan x --planner openai:x", "superlink[chat]"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("world --n 1 --out w", "superlink[world]"),
+        ("ui", "superlink[ui]"),
+        ("serve-flows", "superlink[prefect]"),
+        ("models pull world-detect", "SUPERLINK_MODELS"),
+        ("plan x --planner openai:x", "superlink[chat]"),
+    ],
+)
 def test_what_the_base_cannot_do_names_the_extra(
     clean: Path, elsewhere: Path, tmp_path: Path, command: str, hint: str
 ) -> None:

@@ -39,8 +39,20 @@ _HOMES = {
     "tools.runtime.model_cache": ("resident",),
     "tools.core.settings": ("settings",),
     "tools.storage.store": ("Ref", "Store"),
-    "tools.values": ("KINDS", "Audio", "Detection", "Detections", "Image", "Number", "Poses", "Segment", "Text",
-                     "Transcript", "Value", "Video"),
+    "tools.values": (
+        "KINDS",
+        "Audio",
+        "Detection",
+        "Detections",
+        "Image",
+        "Number",
+        "Poses",
+        "Segment",
+        "Text",
+        "Transcript",
+        "Value",
+        "Video",
+    ),
     "tools.values.convert": ("open_file",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,5 +25,8 @@ def count(regions: Detections) -> Number:
     if regions.ids is not None:
         return Number(len(np.unique(regions.ids)))
     if regions.frames is not None:
-        raise ValueInvalid("These things were found in each frame by itself, so nobody knows which are the same", "Use track instead of detect")
+        raise ValueInvalid(
+            "These things were found in each frame by itself, so nobody knows which are the same",
+            "Use track instead of detect",
+        )
     return Number(len(regions))

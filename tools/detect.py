@@ -16,8 +16,9 @@ _AT_ONCE = 8  # frames
 
 
 @tool(examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"])
-def detect(image: Batch[Image | Video], labels: list[str],
-           min_score: Annotated[float | None, Field(ge=0, le=1)] = None) -> Batch[Detections]:
+def detect(
+    image: Batch[Image | Video], labels: list[str], min_score: Annotated[float | None, Field(ge=0, le=1)] = None
+) -> Batch[Detections]:
     """Find things in an image by what they are called.
 
     Each label goes to the engine that knows it, and what is found keeps the label as it was asked for:
@@ -47,5 +48,7 @@ def _in_frames(video: Video, chosen: Sequence[routing.Finder], min_score: float 
     frames, found = video.frames(), [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
     while part := list(islice(frames, _AT_ONCE)):
         seen = routing.find([pixels for _, _, pixels in part], chosen, min_score)
-        found += [replace(one, frames=np.full(len(one), number)) for (number, _, _), one in zip(part, seen, strict=True)]
+        found += [
+            replace(one, frames=np.full(len(one), number)) for (number, _, _), one in zip(part, seen, strict=True)
+        ]
     return Detections.concat(found)

@@ -9,8 +9,9 @@ from tools.values import Detections
 
 
 @tool(examples=["the leftmost person", "the largest dog"])
-def pick(regions: Detections,
-         which: Literal["left", "right", "top", "bottom", "largest", "smallest", "best"]) -> Detections:
+def pick(
+    regions: Detections, which: Literal["left", "right", "top", "bottom", "largest", "smallest", "best"]
+) -> Detections:
     """Keep one of the things found: the leftmost, the largest, the best.
 
     Positions are those of the boxes' centres, sizes the boxes' areas; the best has the highest score. Among
@@ -26,8 +27,15 @@ def pick(regions: Detections,
     """
     x0, y0, x1, y1 = regions.xyxy.astype(np.float64).T
     area = (x1 - x0) * (y1 - y0)
-    order = {"left": x0 + x1, "right": -x0 - x1, "top": y0 + y1, "bottom": -y0 - y1,
-             "largest": -area, "smallest": area, "best": -regions.scores}[which]
+    order = {
+        "left": x0 + x1,
+        "right": -x0 - x1,
+        "top": y0 + y1,
+        "bottom": -y0 - y1,
+        "largest": -area,
+        "smallest": area,
+        "best": -regions.scores,
+    }[which]
     frames = np.zeros(len(regions), np.int64) if regions.frames is None else regions.frames
     ranked = np.lexsort((-regions.scores, order, area == 0, frames))  # the last key weighs most
     _, first = np.unique(frames[ranked], return_index=True)

@@ -73,8 +73,9 @@ def _coarse(area: NDArray[np.uint8], smooth: bool) -> NDArray[np.uint8]:
         return squares
     # Smoothed at a size that is always quick: boxes of thousands of pixels would also overflow OpenCV's sums.
     shrink = min(1, _SMOOTHED_AT / max(height, width))
-    middle = cv2.resize(small, (max(1, round(width * shrink)), max(1, round(height * shrink))),
-                        interpolation=cv2.INTER_LINEAR)
+    middle = cv2.resize(
+        small, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_LINEAR
+    )
     reach = round(cell * shrink / 2) * 2 + 1
     for _ in range(2):  # hides the creases of linear interpolation
         middle = cv2.blur(middle, (reach, reach), borderType=cv2.BORDER_REPLICATE)

@@ -52,8 +52,11 @@ def _filled(pixels: NDArray[np.uint8], regions: Detections) -> NDArray[np.uint8]
     if not mask.any():
         return None
     if mask.all():
-        raise ToolError("The regions cover the whole picture, so there is no background left to fill them with",
-                        "Choose smaller regions, or find masks with segment", tool="remove")
+        raise ToolError(
+            "The regions cover the whole picture, so there is no background left to fill them with",
+            "Choose smaller regions, or find masks with segment",
+            tool="remove",
+        )
     weights = settings().role("remove")
     if weights == _WITHOUT_WEIGHTS:
         filled = _continue_surroundings(pixels, mask)
@@ -77,7 +80,9 @@ def _with_rims(regions: Detections) -> NDArray[np.bool_]:
         wider = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= rim
         top, left = rows.start - rim, columns.start - rim
         bottom, right = rows.stop + rim, columns.stop + rim
-        together[max(top, 0):bottom, max(left, 0):right] |= wider[max(-top, 0):height - top, max(-left, 0):width - left]
+        together[max(top, 0) : bottom, max(left, 0) : right] |= wider[
+            max(-top, 0) : height - top, max(-left, 0) : width - left
+        ]
     return together
 
 

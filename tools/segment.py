@@ -7,8 +7,9 @@ from tools.runtime.tool import tool
 from tools.values import Detections, Image
 
 
-@tool(examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"],
-      one_of=("labels", "regions"))
+@tool(
+    examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"], one_of=("labels", "regions")
+)
 def segment(image: Image, labels: list[str] | None = None, regions: Detections | None = None) -> Detections:
     """Find the exact outline of things in an image, by name or within given regions.
 

@@ -33,8 +33,10 @@ def speak(text: Text) -> Audio:
     if not any(letter.isalnum() for letter in text.text):
         return Audio(np.zeros((_RATE // 2, 1), np.float32), _RATE)
     if len(text.text) > _LONGEST:
-        raise ValueInvalid(f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
-                           "Cut it into parts")
+        raise ValueInvalid(
+            f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
+            "Cut it into parts",
+        )
     from tools.engines import espeak, vits
     from tools.weights import weights
 

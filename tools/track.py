@@ -33,9 +33,16 @@ def track(video: Video, labels: list[str]) -> Detections:
         ValueInvalid: when there is no label.
         WeightsMissing: when the weights for a label are not here; names the label and the command that fetches them.
     """
-    chosen = [(finder, {label: byte_track.Tracks(finder.usual_score, _LOW * finder.usual_score, video.fps)
-                        for label in finder.labels})
-              for finder in routing.finders(labels, "track", "detect_open", faces=True)]
+    chosen = [
+        (
+            finder,
+            {
+                label: byte_track.Tracks(finder.usual_score, _LOW * finder.usual_score, video.fps)
+                for label in finder.labels
+            },
+        )
+        for finder in routing.finders(labels, "track", "detect_open", faces=True)
+    ]
     frames = video.frames()
     found: list[Detections] = []
     ids: dict[tuple[str, int], int] = {}
@@ -55,5 +62,7 @@ def track(video: Video, labels: list[str]) -> Detections:
 
 def _follow(tracks: Mapping[str, byte_track.Tracks], finds: Sequence[Detections]) -> list[list[Detections]]:
     """Return for each frame's finds what is followed in it, apart by label, with ids that count from 1 for each label."""
-    return [[followed.update(found.select(np.array(found.labels) == label)) for label, followed in tracks.items()]
-            for found in finds]
+    return [
+        [followed.update(found.select(np.array(found.labels) == label)) for label, followed in tracks.items()]
+        for found in finds
+    ]

@@ -107,9 +107,7 @@ def _step(step: Step, tab: Tab) -> str:
     told = tab.progress.get(step.id, {"state": "waiting", "seconds": 0.0})
     state = str(told["state"])
     took = f"{told['seconds']:.1f} s" if state in ("finished", "failed") else state if state == "skipped" else ""
-    args = "".join(
-        f"<span><i>{escape(name)}</i> {_argument(value)}</span>" for name, value in step.args.items()
-    )
+    args = "".join(f"<span><i>{escape(name)}</i> {_argument(value)}</span>" for name, value in step.args.items())
     error = told.get("error") or {}
     fault = sentences(error.get("message", ""), error.get("hint", ""))
     return (

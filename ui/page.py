@@ -145,8 +145,11 @@ class _Page:
 
     def _lay_out_samples(self) -> None:
         with gr.Accordion("No picture at hand? Take a rendered one", open=False, elem_id="samples") as self.offer:
-            gr.HTML("Drawn by program from known scenes; not photographs. Click one to take it. To find things in them offline, "
-                    "start the page with <code>SUPERLINK_WEIGHTS=world</code>.", elem_classes="sl-note")  # fmt: skip
+            gr.HTML(
+                "Drawn by program from known scenes; not photographs. Click one to take it. To find things in them offline, "
+                "start the page with <code>SUPERLINK_WEIGHTS=world</code>.",
+                elem_classes="sl-note",
+            )
             self.samples = gr.Gallery(
                 show_label=False,
                 columns=4,
@@ -162,7 +165,9 @@ class _Page:
             self.edit = gr.Button("Edit…", size="md", min_width=80)
             self.reject = gr.Button("Reject", size="md", min_width=80)
         with gr.Column(visible=False) as self.editing:
-            self.editor = gr.Code(language="json", label="Plan", lines=12, max_lines=24, interactive=True, elem_id="editor")
+            self.editor = gr.Code(
+                language="json", label="Plan", lines=12, max_lines=24, interactive=True, elem_id="editor"
+            )
             self.fault = gr.HTML()
             with gr.Row():
                 self.run_edited = gr.Button("Run the edited plan", variant="primary", size="md", min_width=80)
@@ -177,19 +182,30 @@ class _Page:
         # One piece of work at a time: all tabs share the models' memory and the accelerator.
         work: dict[str, Any] = {
             "outputs": [
-                self.tab, self.files, self.chat, self.request, self.plan, self.decision, self.run, self.editing,
-                self.editor, self.fault, self.stop,
+                self.tab,
+                self.files,
+                self.chat,
+                self.request,
+                self.plan,
+                self.decision,
+                self.run,
+                self.editing,
+                self.editor,
+                self.fault,
+                self.stop,
             ],
             "api_visibility": "private",
             "show_progress": "minimal",
             "show_progress_on": self.plan,
-        }  # fmt: skip
+        }
         long = {**work, "concurrency_limit": 1, "concurrency_id": "work"}
         quick = {**work, "queue": False}
         self.page.load(self.limits, None, self.notes, api_visibility="private", queue=False)
         # Drawn when they are first asked for, so that opening the page stays quick.
         self.offer.expand(self._offer, None, self.samples, api_visibility="private", queue=False)
-        self.samples.select(self._take, [self.request, self.samples], self.request, api_visibility="private", queue=False)
+        self.samples.select(
+            self._take, [self.request, self.samples], self.request, api_visibility="private", queue=False
+        )
         self.request.submit(self._ask, [self.tab, self.request], **long)
         self.run.click(self._accept, self.tab, **long)
         self.reject.click(self._reject, self.tab, **long)

@@ -158,9 +158,7 @@ class Turns:
     def _follow(self, tab: Tab, begin: Callable[[Session], Iterator[Event]]) -> Iterator[Tab]:
         """Read the events of a turn into the tab, until it ends, waits for a person, or is stopped."""
         self._stopping.discard(tab.thread)
-        session = Session(
-            tab.thread, tools=self._tools, planner=self._planner, store=self._store, memory=self._saver
-        )
+        session = Session(tab.thread, tools=self._tools, planner=self._planner, store=self._store, memory=self._saver)
         try:
             with closing(cast(Generator[Event, None, None], begin(session))) as events:
                 for event in events:
@@ -214,7 +212,13 @@ class Turns:
             tab.files = tuple(dict.fromkeys(write_results(folder, record, self._store)))
 
 
-_STATUS = {"done": "Done", "nothing": "Nothing found or changed", "partly": "Partly done", "failed": "Failed", "refused": "Nothing was run"}
+_STATUS = {
+    "done": "Done",
+    "nothing": "Nothing found or changed",
+    "partly": "Partly done",
+    "failed": "Failed",
+    "refused": "Nothing was run",
+}
 
 
 def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:

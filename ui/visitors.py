@@ -177,7 +177,9 @@ def _with_cookies(send: Send, scope: Scope, visitor: str | None) -> Send:
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [(name, _lax(value) if name.lower() == b"set-cookie" else value) for name, value in message["headers"]]
+            headers = [
+                (name, _lax(value) if name.lower() == b"set-cookie" else value) for name, value in message["headers"]
+            ]
             if visitor is not None:
                 cookie = f"{COOKIE}={visitor}; Path=/; HttpOnly; SameSite=Lax{secure}"
                 headers.append((b"set-cookie", cookie.encode()))

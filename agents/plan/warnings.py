@@ -10,11 +10,46 @@ from agents.plan.wiring import uses
 
 # First words of examples that say nothing of the tool: questions, and verbs that need another word to mean something.
 _GENERAL = frozenset(
-    ("a", "an", "are", "can", "cut", "do", "does", "draw", "find", "get", "give", "how", "in", "is", "it", "keep", "let", "look", "make",
-     "put", "say", "show", "take", "tell", "that", "the", "this", "turn", "what", "where", "which", "who", "write")
-)  # fmt: skip
+    (
+        "a",
+        "an",
+        "are",
+        "can",
+        "cut",
+        "do",
+        "does",
+        "draw",
+        "find",
+        "get",
+        "give",
+        "how",
+        "in",
+        "is",
+        "it",
+        "keep",
+        "let",
+        "look",
+        "make",
+        "put",
+        "say",
+        "show",
+        "take",
+        "tell",
+        "that",
+        "the",
+        "this",
+        "turn",
+        "what",
+        "where",
+        "which",
+        "who",
+        "write",
+    )
+)
 # Where a verb in the imperative begins: at the start, and after these.
-_BEGINS = re.compile(r"(?:^|[.,;:!?]|\b(?:and|then|also|please|just|to|you|first|afterwards)\b)\s*(?=([a-z]+))", re.IGNORECASE)
+_BEGINS = re.compile(
+    r"(?:^|[.,;:!?]|\b(?:and|then|also|please|just|to|you|first|afterwards)\b)\s*(?=([a-z]+))", re.IGNORECASE
+)
 
 
 def warnings(plan: Plan, tools: Mapping[str, AnyTool], given: Collection[str]) -> list[Problem]:
@@ -37,7 +72,12 @@ def _unused(plan: Plan, given: Collection[str]) -> Iterator[Problem]:
     used = {name for step in plan.steps for name in uses(step)} | set(map(reference, plan.outputs))
     for name in given:
         if name not in used:
-            yield Problem("", "", f"no step uses ${name}, which came with the request", "Say what should happen to it, or leave it out")
+            yield Problem(
+                "",
+                "",
+                f"no step uses ${name}, which came with the request",
+                "Say what should happen to it, or leave it out",
+            )
 
 
 def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
@@ -50,4 +90,9 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
     for verb in dict.fromkeys(found[1].lower() for found in _BEGINS.finditer(plan.request)):
         able = verbs.get(verb)
         if able and run.isdisjoint(able):
-            yield Problem("", "", f'the request says "{verb}", and no step does ({" or ".join(able)} would)', "Say it in other words, or edit the plan")
+            yield Problem(
+                "",
+                "",
+                f'the request says "{verb}", and no step does ({" or ".join(able)} would)',
+                "Say it in other words, or edit the plan",
+            )

@@ -35,8 +35,7 @@ from agents.plan.types import (
 )
 
 
-def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Known]
-         ) -> tuple[Plan, list[Problem]]:  # fmt: skip
+def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Known]) -> tuple[Plan, list[Problem]]:
     """Fill in the inputs and outputs that a plan leaves out. Wiring a wired plan changes nothing.
 
     Args:

@@ -109,18 +109,26 @@ class _Report:
             for number, count in enumerate(pages, 1):
                 if count > 1:
                     which = f"{name} {number}" if len(pages) > 1 else name
-                    yield (f"Of the {count} pages or frames of {which}, only the first was worked on. Save the others as "
-                           "files of their own to work on them.")
+                    yield (
+                        f"Of the {count} pages or frames of {which}, only the first was worked on. Save the others as "
+                        "files of their own to work on them."
+                    )
 
     def _told(self, name: str, alone: bool) -> _Told:
         step, refs = self.steps.get(name), self.refs[name]
         label = name if step is None else f"{step.tool} ({name})"
         if not isinstance(refs, list):
             told = self._one(refs, step)
-            return told if alone or refs["kind"] not in ("Text", "Transcript") else _Told(f"{label}: {told.text}", told.fruit)
+            return (
+                told
+                if alone or refs["kind"] not in ("Text", "Transcript")
+                else _Told(f"{label}: {told.text}", told.fruit)
+            )
         done = self._done(step) if step else ""
         if not refs:
-            return _Told(f"{self._none(step, done) or f'{label} gave an empty list: there was nothing to work on'}.", False)
+            return _Told(
+                f"{self._none(step, done) or f'{label} gave an empty list: there was nothing to work on'}.", False
+            )
         kind = refs[0]["kind"]
         if kind in _MEDIA:
             if step and all(self._unchanged(step, ref) for ref in refs):
@@ -139,7 +147,9 @@ class _Report:
             case "Detections":
                 return _Told(self._found(facts, step), bool(facts["count"]))
             case "Poses":
-                return _Told(f"Found the poses of {_several(facts['count'], 'person', 'people')}.", bool(facts["count"]))
+                return _Told(
+                    f"Found the poses of {_several(facts['count'], 'person', 'people')}.", bool(facts["count"])
+                )
             case "Number":
                 value = self.store.get(ref)
                 assert isinstance(value, Number)
@@ -173,7 +183,7 @@ class _Report:
         return verbs.get(str(step.args.get("how", next(iter(verbs), ""))), "")
 
     def _counted(self, step: Step) -> tuple[str, int] | None:
-        """"Blurred 4 faces", and how many; None when the step takes nothing that was found."""
+        """ "Blurred 4 faces", and how many; None when the step takes nothing that was found."""
         facts = self._marked(step)
         if facts is None:
             return None
@@ -185,7 +195,9 @@ class _Report:
         return f"{done[:1].upper()}{done[1:]} {what}", count
 
     def _marks(self, step: Step) -> list[Ref]:
-        return [ref for name in sorted(uses(step)) for ref in listed(self.refs.get(name, [])) if ref["kind"] == "Detections"]
+        return [
+            ref for name in sorted(uses(step)) for ref in listed(self.refs.get(name, [])) if ref["kind"] == "Detections"
+        ]
 
     def _marked(self, step: Step) -> dict[str, int] | None:
         """Labels and numbers of what was found that a step takes; a thing followed through a video counts once."""
@@ -205,7 +217,7 @@ class _Report:
         return self.refs.get(name) == [] and name in self.steps
 
     def _none(self, step: Step | None, done: str) -> str:
-        """"No face found, so nothing was blurred"; "" when the step takes nothing that was found."""
+        """ "No face found, so nothing was blurred"; "" when the step takes nothing that was found."""
         if step is None or self._marked(step) is None:
             return ""
         wanted = self._looked_for(step)

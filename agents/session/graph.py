@@ -66,7 +66,12 @@ def open_saver(where: Path | str) -> BaseCheckpointSaver[Any]:
     # the last steps, which then run again.
     file = Path(where)
     connection = connect(
-        file, "The memory of sessions", f"superlink repair {file.parent}", SettingsInvalid, timeout=30, isolation_level=""
+        file,
+        "The memory of sessions",
+        f"superlink repair {file.parent}",
+        SettingsInvalid,
+        timeout=30,
+        isolation_level="",
     )
     saver = _Saver(connection, serde=Summed())
     try:

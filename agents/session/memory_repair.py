@@ -82,8 +82,11 @@ def _undecoded(file: Path) -> list[str]:
     """What is wrong with the content of a file that SQLite finds sound."""
     with closing(sqlite3.connect(file)) as database:
         try:
-            lost = sum(not _decodes(table, row) for table, columns in _CONTENT.items()
-                       for row in database.execute(f"SELECT {columns} FROM {table}"))  # fmt: skip
+            lost = sum(
+                not _decodes(table, row)
+                for table, columns in _CONTENT.items()
+                for row in database.execute(f"SELECT {columns} FROM {table}")
+            )
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise

@@ -12,9 +12,7 @@ from tools.storage.store import Ref, Store
 from tools.weights.weights import verified_hash
 
 
-def unusable(
-    plan: Plan, outcomes: Mapping[str, Outcome], tools: Mapping[str, AnyTool], store: Store
-) -> list[str]:  # fmt: skip
+def unusable(plan: Plan, outcomes: Mapping[str, Outcome], tools: Mapping[str, AnyTool], store: Store) -> list[str]:
     """Steps of a plan that have no result which would come out the same today, in the plan's order.
 
     These are the steps that failed, were skipped or never ran; those whose tool's version or whose weights have changed;

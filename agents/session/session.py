@@ -275,7 +275,13 @@ class Session:
 
     def _done(self) -> Event:
         record = self.record()
-        return {"event": "done", "answer": record["answer"], "result": record["result"], "outputs": record["outputs"], "record": record}
+        return {
+            "event": "done",
+            "answer": record["answer"],
+            "result": record["result"],
+            "outputs": record["outputs"],
+            "record": record,
+        }
 
     def _stands(self) -> str:
         snapshot = self._machine.get_state(self._config)

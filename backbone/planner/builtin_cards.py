@@ -12,13 +12,27 @@ def _input(*kinds: str, optional: bool = False, literal: bool = False) -> dict[s
     return {"kinds": list(kinds), "many": False, "optional": optional, "literal": literal}
 
 
-def _card(name: str, gives: str, inputs: dict[str, Any], params: dict[str, Any] | None = None, required: tuple[str, ...] = (),
-          one_of: tuple[str, ...] = (), many: bool = False, follows: str = "") -> Card:  # fmt: skip
+def _card(
+    name: str,
+    gives: str,
+    inputs: dict[str, Any],
+    params: dict[str, Any] | None = None,
+    required: tuple[str, ...] = (),
+    one_of: tuple[str, ...] = (),
+    many: bool = False,
+    follows: str = "",
+) -> Card:
     returns = {"kind": gives, "many": many} | ({"follows": follows} if follows else {})
     return {
-        "name": name, "doc": "", "inputs": inputs, "params": params or {}, "required": list(required),
-        "one_of": list(one_of), "returns": returns, "examples": [],
-    }  # fmt: skip
+        "name": name,
+        "doc": "",
+        "inputs": inputs,
+        "params": params or {},
+        "required": list(required),
+        "one_of": list(one_of),
+        "returns": returns,
+        "examples": [],
+    }
 
 
 _IMAGE = {"image": _input("Image")}

@@ -19,7 +19,15 @@ __all__ = ["Tokenizer", "load_core", "load_tokenizer", "merge_adapter", "unpack"
 
 logging.disable_progress_bar()  # the library draws three for each core that it unpacks, one for each that it loads
 
-_OTHER_ADAPTERS = ("use_dora", "use_rslora", "fan_in_fan_out", "lora_bias", "rank_pattern", "alpha_pattern", "modules_to_save")
+_OTHER_ADAPTERS = (
+    "use_dora",
+    "use_rslora",
+    "fan_in_fan_out",
+    "lora_bias",
+    "rank_pattern",
+    "alpha_pattern",
+    "modules_to_save",
+)
 """Settings of PEFT under which an adapter is more than two matrices for each layer, or is scaled in another way."""
 
 

@@ -273,8 +273,9 @@ class Walk:
     def _choices(self, card: Card) -> list[str]:
         """Those of the tool's `one_of` that can be written here, in the order in which they are written."""
         every = self.grammar.parameters[card["name"]]
-        return [p.name for p in every
-                if p.name in card["one_of"] and (p.kind != "above" or self.have & set(p.given_by))]  # fmt: skip
+        return [
+            p.name for p in every if p.name in card["one_of"] and (p.kind != "above" or self.have & set(p.given_by))
+        ]
 
     # Values
 

@@ -17,9 +17,23 @@ from backbone.planner.cards import Card, card_text, parameters
 from backbone.planner.core import Tokenizer
 
 ROUTES = (
-    "detect", "segment", "pose", "track", "count", "pick", "crop", "redact",
-    "remove", "edit", "generate", "read_text", "caption", "ask", "transcribe", "speak",
-)  # fmt: skip
+    "detect",
+    "segment",
+    "pose",
+    "track",
+    "count",
+    "pick",
+    "crop",
+    "redact",
+    "remove",
+    "edit",
+    "generate",
+    "read_text",
+    "caption",
+    "ask",
+    "transcribe",
+    "speak",
+)
 """The built-in tools that have a routing token, in the order of their rows in the weights."""
 
 CONTROL = ("card", "req", "plan", "call", "sep", "item", "end")
@@ -65,8 +79,12 @@ class Layout:
             self._cache[text] = self.text(text)
         return self._cache[text]
 
-    def prefix(self, cards: Iterable[Card], demonstrations: Iterable[tuple[Sequence[str], str, Sequence[Call]]] = (),
-               known: Mapping[str, Card] | None = None) -> list[int]:  # fmt: skip
+    def prefix(
+        self,
+        cards: Iterable[Card],
+        demonstrations: Iterable[tuple[Sequence[str], str, Sequence[Call]]] = (),
+        known: Mapping[str, Card] | None = None,
+    ) -> list[int]:
         """The part that many requests share: cards of the tools that have no routing token, then demonstrations."""
         cards = list(cards)
         ids: list[int] = []

@@ -122,8 +122,13 @@ def pools() -> Pools:
     things = [tuple(pair.split("|")) for pair in raw["things"]]
     return Pools(
         [(one, many) for one, many in things],
-        raw["adjectives"], raw["names"], raw["places"], raw["colours"], raw["openers"], raw["endings"],
-    )  # fmt: skip
+        raw["adjectives"],
+        raw["names"],
+        raw["places"],
+        raw["colours"],
+        raw["openers"],
+        raw["endings"],
+    )
 
 
 @cache

@@ -157,9 +157,14 @@ def train(core: Path, out: Path, recipe: Recipe, compiled: bool, every: int = 10
             with (out / "curve.jsonl").open("a") as curve:
                 curve.write(json.dumps(line) + "\n")
             losses = []
-            _save(checkpoint, {
-                "step": step, "optimiser": optimiser.state_dict(), "parameters": [p.data for p in trainee.trained()],
-            })  # fmt: skip
+            _save(
+                checkpoint,
+                {
+                    "step": step,
+                    "optimiser": optimiser.state_dict(),
+                    "parameters": [p.data for p in trainee.trained()],
+                },
+            )
             ship(trainee, out / "adapter")
 
 

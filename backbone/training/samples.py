@@ -10,9 +10,24 @@ from backbone.planner.layout import Call
 from backbone.training.phrasings import CHOICE, FREE_TEXT, LABELS, Phrasing, pools
 
 JOINTS = (
-    ", then ", " and then ", ". then ", ", and after that ", "; ", ", and ", " and also ", ". also, ", ", next ", ". after that ",
-    ". once that's done, ", ", plus ", " - then ", ". oh, and ", ". and ", ", followed by this: ", " & ",
-)  # fmt: skip
+    ", then ",
+    " and then ",
+    ". then ",
+    ", and after that ",
+    "; ",
+    ", and ",
+    " and also ",
+    ". also, ",
+    ", next ",
+    ". after that ",
+    ". once that's done, ",
+    ", plus ",
+    " - then ",
+    ". oh, and ",
+    ". and ",
+    ", followed by this: ",
+    " & ",
+)
 
 
 @dataclass(frozen=True)
@@ -71,10 +86,12 @@ def slots_for(text: str, rng: random.Random) -> dict[str, str]:
     number = rng.randint(2, 12)
     words = ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     slots |= {
-        "name": rng.choice(pool.names), "place": rng.choice(pool.places), "colour": rng.choice(pool.colours),
+        "name": rng.choice(pool.names),
+        "place": rng.choice(pool.places),
+        "colour": rng.choice(pool.colours),
         "n": words[number - 2] if rng.random() < 0.5 else str(number),
         "num": str(rng.choice((rng.randint(2, 30), rng.randint(10, 999), round(rng.uniform(0.5, 40), 1)))),
-    }  # fmt: skip
+    }
     return slots
 
 

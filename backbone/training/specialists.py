@@ -33,15 +33,35 @@ class Specialist(NamedTuple):
 SPECIALISTS = {
     "segment": Specialist("things", "yolo11n-seg.yaml", 8, 1.5e-3),
     "detect": Specialist("things", "yolo11n.yaml", 3, 6e-4),
-    "colours": Specialist("colours", "yolo11n.yaml", 3, 1e-3, {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}),  # a paler red is pink
+    "colours": Specialist(
+        "colours", "yolo11n.yaml", 3, 1e-3, {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}
+    ),  # a paler red is pink
     "pose": Specialist("people", "yolo11n-pose.yaml", 3, 1e-3),
 }
 # Scenes are already drawn at all sizes and places, so that no mosaics of several are wanted.
 _RECIPE: dict[str, Any] = {
-    "imgsz": SIZE, "batch": 16, "nbs": 16, "optimizer": "AdamW", "lrf": 0.02, "cos_lr": True, "warmup_epochs": 0.5,
-    "mosaic": 0.0, "scale": 0.25, "translate": 0.1, "fliplr": 0.5, "hsv_h": 0.01, "hsv_s": 0.2, "hsv_v": 0.2, "erasing": 0.0,
-    "amp": False, "plots": False, "patience": 0, "seed": 7, "exist_ok": True, "verbose": False,
-}  # fmt: skip
+    "imgsz": SIZE,
+    "batch": 16,
+    "nbs": 16,
+    "optimizer": "AdamW",
+    "lrf": 0.02,
+    "cos_lr": True,
+    "warmup_epochs": 0.5,
+    "mosaic": 0.0,
+    "scale": 0.25,
+    "translate": 0.1,
+    "fliplr": 0.5,
+    "hsv_h": 0.01,
+    "hsv_s": 0.2,
+    "hsv_v": 0.2,
+    "erasing": 0.0,
+    "amp": False,
+    "plots": False,
+    "patience": 0,
+    "seed": 7,
+    "exist_ok": True,
+    "verbose": False,
+}
 
 
 def data(folder: Path, count: int, held: int = 300) -> Path:
@@ -85,8 +105,15 @@ def train(task: str, out: Path, folder: Path, epochs: int | None = None, workers
         if task != "segment":
             model.load(out / "world-segment.pt")
             more["warmup_bias_lr"] = 0.0  # the library's own would undo what the biases have learnt
-        model.train(data=str((folder / own.kind / "data.yaml").absolute()), epochs=epochs or own.epochs, project=str(out.absolute()), name=task,
-                    workers=workers, lr0=own.rate, **{**_RECIPE, **more})  # fmt: skip
+        model.train(
+            data=str((folder / own.kind / "data.yaml").absolute()),
+            epochs=epochs or own.epochs,
+            project=str(out.absolute()),
+            name=task,
+            workers=workers,
+            lr0=own.rate,
+            **{**_RECIPE, **more},
+        )
     _ship(last, shipped)
     shutil.copy(out / task / "results.csv", out / f"{task}.csv")
     return shipped

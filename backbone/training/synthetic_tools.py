@@ -24,13 +24,55 @@ from backbone.training.phrasings import (
 from backbone.training.samples import Sample, fill, frame, lower_first, put, slots_for
 
 SYLLABLES = (
-    "ba", "ke", "lu", "mo", "ri", "ta", "vo", "zi", "qua", "shen", "dro", "fil", "gam", "hex", "jor", "nim", "pel", "sto",
-    "tru", "wex", "yal", "orb", "ist", "und", "ax",
-)  # fmt: skip
+    "ba",
+    "ke",
+    "lu",
+    "mo",
+    "ri",
+    "ta",
+    "vo",
+    "zi",
+    "qua",
+    "shen",
+    "dro",
+    "fil",
+    "gam",
+    "hex",
+    "jor",
+    "nim",
+    "pel",
+    "sto",
+    "tru",
+    "wex",
+    "yal",
+    "orb",
+    "ist",
+    "und",
+    "ax",
+)
 NUMBER_WORDS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
-)  # fmt: skip
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+)
 MOST_ARGUMENTS = 6
 _NUMBER = re.compile(r"\d{1,5}(\.\d{1,2})?")
 _PERCENT = re.compile(r"(\d{1,2})(?=\s?(?:%|per ?cent))")
@@ -92,16 +134,22 @@ def disguise(tool: MadeUpTool, rng: random.Random, groups: Sequence[ArgumentGrou
     inputs = {
         kind.lower(): {
             "kinds": ["Text", "Transcript", "Number"] if kind == "Text" else [kind],
-            "many": False, "optional": False, "literal": kind == "Text",
+            "many": False,
+            "optional": False,
+            "literal": kind == "Text",
         }
         for kind in tool.takes
-    }  # fmt: skip
+    }
     card = {
-        "name": name, "doc": _doc(tool, extras, rng), "inputs": inputs,
+        "name": name,
+        "doc": _doc(tool, extras, rng),
+        "inputs": inputs,
         "params": {drawn: _schema(a.kind, a.choices) for a, drawn, _ in arguments},
         "required": [drawn for _, drawn, required in arguments if required],
-        "one_of": [], "returns": {"kind": tool.gives, "many": False}, "examples": [],
-    }  # fmt: skip
+        "one_of": [],
+        "returns": {"kind": tool.gives, "many": False},
+        "examples": [],
+    }
     guise = Guise(card, tuple(asks[len(shown) :]), names, tool, extras)
     if shown:
         card["examples"] = [_worded(guise, shown[0], rng)[0]]

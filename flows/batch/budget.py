@@ -45,7 +45,9 @@ class Budget:
             elif unit == "%":
                 budget.failures = number / 100
             else:
-                raise SettingsInvalid(f"{limit!r} is no budget", "Write a time (2h, 45m), a size (10GB) or a share (5%)")
+                raise SettingsInvalid(
+                    f"{limit!r} is no budget", "Write a time (2h, 45m), a size (10GB) or a share (5%)"
+                )
         return budget
 
     def spent(self, written: int, done: int, failed: int, ahead: float = 0.0) -> str:

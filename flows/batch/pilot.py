@@ -79,9 +79,19 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
     by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
     sheet = contact_sheet(ledger, run.desk, chosen, Path(job.out) / SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
-    return Forecast(len(chosen), len(failed), len(left), seconds * len(left), round(size * share),
-                    round(review * share), by_tool, sheet, reasons, sum(outcome.ran for outcome in outcomes),
-                    sum(outcome.cached for outcome in outcomes)), left  # fmt: skip
+    return Forecast(
+        len(chosen),
+        len(failed),
+        len(left),
+        seconds * len(left),
+        round(size * share),
+        round(review * share),
+        by_tool,
+        sheet,
+        reasons,
+        sum(outcome.ran for outcome in outcomes),
+        sum(outcome.cached for outcome in outcomes),
+    ), left
 
 
 def spread(ids: Sequence[int], count: int) -> list[int]:

@@ -168,8 +168,12 @@ class Reading:
         found: dict[int, SuperlinkError] = {}
         for row in self.rows():
             refs = [ref for reading in readings for _, _, ref in reading.refs(row)]
-            refs += [ref for step, many in row.refs.items() for ref in listed(many)
-                     if (row.entry.id, step, ref["sha256"]) in self._verdicts]  # fmt: skip
+            refs += [
+                ref
+                for step, many in row.refs.items()
+                for ref in listed(many)
+                if (row.entry.id, step, ref["sha256"]) in self._verdicts
+            ]
             try:
                 if sources or any(ref["sha256"] == row.ref["sha256"] for ref in refs):
                     self.source(row).close()
@@ -199,12 +203,25 @@ class Reading:
                 if made:
                     tools[made["tool"]] = made["version"]
                     weights |= {(used["id"], used["sha256"]): used["licence"] for used in made["weights"]}
-                for place, label, score, reason, verdict, correct, who, time in said.get((one.entry.id, step, ref["sha256"]), ()):
+                for place, label, score, reason, verdict, correct, who, time in said.get(
+                    (one.entry.id, step, ref["sha256"]), ()
+                ):
                     review[f"{reason}: {verdict or 'open'}"] += 1
                     if verdict in ("rejected", "corrected"):
-                        edits.append({"item": one.name, "step": step, "place": place, "label": label, "score": score,
-                                      "box": self._box(ref, place), "verdict": verdict, "correct": correct, "who": who,
-                                      "time": time})  # fmt: skip
+                        edits.append(
+                            {
+                                "item": one.name,
+                                "step": step,
+                                "place": place,
+                                "label": label,
+                                "score": score,
+                                "box": self._box(ref, place),
+                                "verdict": verdict,
+                                "correct": correct,
+                                "who": who,
+                                "time": time,
+                            }
+                        )
         counts = self.ledger.counts()
         return {
             "request": self.plan.request,
@@ -212,14 +229,16 @@ class Reading:
             "plan_sha256": self.plan.hash,
             "steps": list(self.steps),
             "tools": dict(sorted(tools.items())),
-            "weights": [{"id": name, "sha256": sha256, "licence": licence}
-                        for (name, sha256), licence in sorted(weights.items())],
+            "weights": [
+                {"id": name, "sha256": sha256, "licence": licence}
+                for (name, sha256), licence in sorted(weights.items())
+            ],
             "licences": sorted(set(weights.values())),
             "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
             "scores": self._scores(),
             "review": dict(sorted(review.items())),
             "human_edits": edits,
-        }  # fmt: skip
+        }
 
     def _scores(self) -> dict[str, dict[str, float]]:
         """How many there are of each label, as people left them, and between which scores."""
@@ -230,8 +249,10 @@ class Reading:
                 for label, score in zip(labels, value.scores.tolist(), strict=True):
                     count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
                     found[label] = [count + 1, min(least, score), max(most, score), total + score]
-        return {label: {"count": int(count), "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
-                for label, (count, least, most, total) in sorted(found.items())}  # fmt: skip
+        return {
+            label: {"count": int(count), "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
+            for label, (count, least, most, total) in sorted(found.items())
+        }
 
     def _box(self, ref: Ref, place: int) -> list[float]:
         found = self.store.get(ref)
@@ -239,8 +260,9 @@ class Reading:
 
     def _chosen(self) -> tuple[str, ...]:
         """The outputs of a kind that the format holds, or else the last steps of such a kind."""
-        fitting = {step.id for step in self.plan.steps
-                   if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))}  # fmt: skip
+        fitting = {
+            step.id for step in self.plan.steps if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))
+        }
         outputs = [name for name in map(reference, self.plan.outputs) if name in fitting]
         if outputs:
             return tuple(dict.fromkeys(name for name in outputs if name is not None))

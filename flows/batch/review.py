@@ -113,8 +113,9 @@ def enqueue(ledger: Ledger, store: Store, routing: Routing, rows: Iterable[Row])
     return len(doubts)
 
 
-def queue(ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1
-          ) -> Iterator[Question]:  # fmt: skip
+def queue(
+    ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1
+) -> Iterator[Question]:
     """What waits for a verdict, the least certain first.
 
     Args:
@@ -142,8 +143,9 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
         ReviewError: when there is no such find, or a label is missing or too many.
     """
     if verdict not in ("accepted", "rejected", "corrected") or (verdict == "corrected") != bool(correct.strip()):
-        raise ReviewError(f"{verdict!r} with the label {correct!r} is no verdict",
-                          "Accept, reject, or correct with the right label")  # fmt: skip
+        raise ReviewError(
+            f"{verdict!r} with the label {correct!r} is no verdict", "Accept, reject, or correct with the right label"
+        )
     time = datetime.now(UTC).isoformat(timespec="seconds")
     with ledger.writing():
         if not ledger.review.decide(number, verdict, correct.strip(), who, time):
@@ -152,7 +154,9 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
 
 def precision(ledger: Ledger) -> list[Precision]:
     """How good the finds of each label are, from the random sample alone: the doubtful ones would say too little."""
-    return [Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()]
+    return [
+        Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()
+    ]
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

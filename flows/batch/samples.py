@@ -80,15 +80,22 @@ class Viewer:
                 yield text.strip()
 
     def _marks(self, row: Row, base: Ref, size: tuple[int, int]) -> Iterator[Detections | Poses | Transcript]:
-        record = {"plan": self.finds.plan.model_dump(mode="json"), "given": {row.ref["kind"].lower(): row.ref},
-                  "steps": [{"id": step, "refs": refs} for step, refs in row.refs.items()]}  # fmt: skip
+        record = {
+            "plan": self.finds.plan.model_dump(mode="json"),
+            "given": {row.ref["kind"].lower(): row.ref},
+            "steps": [{"id": step, "refs": refs} for step, refs in row.refs.items()],
+        }
         for step, _, ref in self.finds.refs(row):
             place = row.ref if row.ref["kind"] == "Video" else picture_of(step, ref, record)
-            if place is None or (place["sha256"] != base["sha256"] and (place["sha256"] != row.ref["sha256"] or size != row.size)):
+            if place is None or (
+                place["sha256"] != base["sha256"] and (place["sha256"] != row.ref["sha256"] or size != row.size)
+            ):
                 continue
             value = self.finds.value(row, step, ref)
             # The words that were hidden in a picture must not be written on it again.
-            if isinstance(value, Detections | Poses) or (isinstance(value, Transcript) and place["sha256"] == base["sha256"]):
+            if isinstance(value, Detections | Poses) or (
+                isinstance(value, Transcript) and place["sha256"] == base["sha256"]
+            ):
                 yield value
 
 
@@ -127,7 +134,11 @@ def sampled(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
         except SuperlinkError as error:
             yield Sample(row.name, trouble=error.message)
             continue
-        facts: dict[str, Any] = {"found": tuple(found[:_NAMED]), "count": len(found), "said": tuple(viewer.said(row))[:_NAMED]}
+        facts: dict[str, Any] = {
+            "found": tuple(found[:_NAMED]),
+            "count": len(found),
+            "said": tuple(viewer.said(row))[:_NAMED],
+        }
         yield Sample(row.name, **facts, **({} if picture is None else _small(picture)))
 
 
@@ -143,8 +154,13 @@ def _small(picture: Image) -> dict[str, Any]:
 
 def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:
     """The frame with the most finds, near the beginning."""
-    frames = Counter(int(n) for mark in marks if isinstance(mark, Detections) and mark.frames is not None
-                     for n in mark.frames if n < _FRAMES)  # fmt: skip
+    frames = Counter(
+        int(n)
+        for mark in marks
+        if isinstance(mark, Detections) and mark.frames is not None
+        for n in mark.frames
+        if n < _FRAMES
+    )
     return min(frames, key=lambda n: (-frames[n], n), default=0)
 
 

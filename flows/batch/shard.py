@@ -84,7 +84,8 @@ def wanted(plan: Plan) -> str:
     """
     made = {step.id for step in plan.steps}
     given = {name for step in plan.steps for name in uses(step)} | {
-        name for name in map(reference, plan.outputs) if name is not None}  # fmt: skip
+        name for name in map(reference, plan.outputs) if name is not None
+    }
     names = sorted(given - made)
     kinds = {kind.lower() for kind in MEDIA}
     if len(names) == 1 and names[0] in kinds:
@@ -128,12 +129,19 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
     done = set(outcome.done)
     # Before they are settled: a settled item is not looked at again.
     enqueue(ledger, run.desk, run.routing, [Row(entry, values[entry.id]) for entry in entries if entry.id in done])
-    ledger.settle([(number, "failed", *outcome.failed[number]) if number in outcome.failed else (number, "done", "", "")
-                   for number in ids], run.signature)  # fmt: skip
+    ledger.settle(
+        [
+            (number, "failed", *outcome.failed[number]) if number in outcome.failed else (number, "done", "", "")
+            for number in ids
+        ],
+        run.signature,
+    )
     return outcome
 
 
-def _opened(ledger: Ledger, run: Run, entries: Sequence[Entry], name: str) -> Iterator[tuple[int, Ref | SuperlinkError]]:
+def _opened(
+    ledger: Ledger, run: Run, entries: Sequence[Entry], name: str
+) -> Iterator[tuple[int, Ref | SuperlinkError]]:
     fresh: dict[int, Ref] = {}
     for entry in entries:
         # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
@@ -166,8 +174,14 @@ def _lies(entry: Entry) -> bool:
         return True  # gone since the scan: told as such when it is read
 
 
-def _run_step(ledger: Ledger, run: Run, step: Step, values: dict[int, dict[str, Refs]], outcome: Outcome,
-              told: Callable[[str, int], None]) -> None:  # fmt: skip
+def _run_step(
+    ledger: Ledger,
+    run: Run,
+    step: Step,
+    values: dict[int, dict[str, Refs]],
+    outcome: Outcome,
+    told: Callable[[str, int], None],
+) -> None:
     tool = run.tools[step.tool]
     groups: dict[str, list[int]] = {}
     calls: dict[str, dict[str, Any]] = {}
@@ -185,9 +199,17 @@ def _run_step(ledger: Ledger, run: Run, step: Step, values: dict[int, dict[str, 
             told(step.id, sum(len(groups[base]) for base in part))
 
 
-def _work_part(ledger: Ledger, run: Run, step: Step, part: Sequence[str], groups: Mapping[str, list[int]],
-               calls: Mapping[str, dict[str, Any]], known: Mapping[str, list[Work]],
-               values: dict[int, dict[str, Refs]], outcome: Outcome) -> None:  # fmt: skip
+def _work_part(
+    ledger: Ledger,
+    run: Run,
+    step: Step,
+    part: Sequence[str],
+    groups: Mapping[str, list[int]],
+    calls: Mapping[str, dict[str, Any]],
+    known: Mapping[str, list[Work]],
+    values: dict[int, dict[str, Refs]],
+    outcome: Outcome,
+) -> None:
     """Find or do the work of some calls, and note all of it at once."""
     works: dict[str, Work] = {}
     for base in part:
@@ -222,8 +244,12 @@ def _called(run: Run, step: Step, calls: Sequence[Mapping[str, Any]]) -> list[tu
     """Run a step on several items; a list given where single values are taken maps it, within its item."""
     tool = run.tools[step.tool]
     mapped = [_rows(tool, args) for args in calls]
-    flat = [row for args, rows in zip(calls, mapped, strict=True) if not isinstance(rows, SuperlinkError)
-            for row in ([args] if rows is None else rows)]  # fmt: skip
+    flat = [
+        row
+        for args, rows in zip(calls, mapped, strict=True)
+        if not isinstance(rows, SuperlinkError)
+        for row in ([args] if rows is None else rows)
+    ]
     results = iter(call_many(tool, flat, run.desk, step.id, batch_size=BATCH) if flat else [])
     outcomes: list[tuple[Refs, float] | SuperlinkError] = []
     for rows in mapped:
@@ -262,14 +288,15 @@ def _stop_if_everywhere(error: BaseException) -> None:
         if isinstance(cause, _EVERYWHERE):
             raise RunStopped(cause.message, cause.hint) from error
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            raise RunStopped(f"The run has stopped: {cause.strerror}",
-                             "Free some space and give the same command again; it goes on where it stopped"
-                             ) from error  # fmt: skip
+            raise RunStopped(
+                f"The run has stopped: {cause.strerror}",
+                "Free some space and give the same command again; it goes on where it stopped",
+            ) from error
         cause = cause.__cause__
 
 
 def _parts(bases: list[str], size: int, many: int) -> Iterator[list[list[str]]]:
     """Calls in parts that are run together, and parts in lots that are looked up together."""
     for at in range(0, len(bases), many):
-        lot = bases[at:at + many]  # fmt: skip
-        yield [lot[n:n + size] for n in range(0, len(lot), size)]  # fmt: skip
+        lot = bases[at : at + many]
+        yield [lot[n : n + size] for n in range(0, len(lot), size)]

@@ -65,9 +65,13 @@ class Desk(Store):
         try:
             mode = path.stat().st_mode
         except OSError as error:
-            raise MediaError(f"{path} cannot be read: {error.strerror}", "Put it back, or run again without it") from error
+            raise MediaError(
+                f"{path} cannot be read: {error.strerror}", "Put it back, or run again without it"
+            ) from error
         if stat.S_ISDIR(mode):  # one that could not be listed, or a link to one
-            raise MediaError(f"{path} is a folder that was not looked into", "Check its permissions; links are not followed")
+            raise MediaError(
+                f"{path} is a folder that was not looked into", "Check its permissions; links are not followed"
+            )
         if not stat.S_ISREG(mode):  # reading a pipe would wait for ever
             raise MediaError(f"{path} is no file but a device or a pipe", "Leave it out")
         value = open_file(path, kind)
@@ -80,8 +84,13 @@ class Desk(Store):
         self.lay(sha256, path)
         size = path.stat().st_size
         self._keep(value, sha256)
-        return {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
-                "summary": value.summary()}  # fmt: skip
+        return {
+            "kind": value.kind,
+            "sha256": sha256,
+            "media_type": value.media_type,
+            "bytes": size,
+            "summary": value.summary(),
+        }
 
     def lay(self, sha256: str, path: Path) -> None:
         """Say where the bytes of this hash lie, outside the store."""

@@ -38,8 +38,14 @@ class ExportError(SuperlinkError):
     """A data set cannot be written in a format."""
 
 
-def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterable[str] = (),
-           aside: Callable[[Path], None] | None = None) -> dict[str, Any]:  # fmt: skip
+def export(
+    ledger: Ledger,
+    store: Store,
+    name: str,
+    folder: Path,
+    steps: Iterable[str] = (),
+    aside: Callable[[Path], None] | None = None,
+) -> dict[str, Any]:
     """Write the items that are done as a data set, and `provenance.json` with it.
 
     The same ledger gives the same bytes. The folder is exchanged as a whole once everything is written and on the disk,
@@ -76,19 +82,25 @@ def export(ledger: Ledger, store: Store, name: str, folder: Path, steps: Iterabl
             raise
         except (StoreError, SourceChanged) as error:
             if not store.exists():
-                raise StoreUnusable(f"The store {store.url} is not there", "Put it back, or mount its disk; the same superlink "
-                                    "annotate command makes every value again") from error  # fmt: skip
+                raise StoreUnusable(
+                    f"The store {store.url} is not there",
+                    "Put it back, or mount its disk; the same superlink annotate command makes every value again",
+                ) from error
             # Once more without them, as a format may have written half of an item.
             damaged = reading.damaged(getattr(writer, "SOURCES", False), getattr(writer, "ALSO", ()))
             if not damaged:
                 raise
             ledger.reopen(damaged)
             if next(reading.rows(), None) is None:
-                raise StoreError(f"Something is damaged or lost of each of the {len(damaged)} items: {error.message}",
-                                 "Give the same superlink annotate command: it makes it again") from error  # fmt: skip
+                raise StoreError(
+                    f"Something is damaged or lost of each of the {len(damaged)} items: {error.message}",
+                    "Give the same superlink annotate command: it makes it again",
+                ) from error
 
 
-def _written(reading: Reading, writer: Any, name: str, folder: Path, aside: Callable[[Path], None] | None) -> dict[str, Any]:
+def _written(
+    reading: Reading, writer: Any, name: str, folder: Path, aside: Callable[[Path], None] | None
+) -> dict[str, Any]:
     place = provenance_of(name)
     try:
         with replaced_folder(folder, _ours, aside) as draft:

@@ -46,7 +46,9 @@ def line(data: Any) -> str:
 
 def printable(text: str) -> str:
     """A text without the control characters that XML cannot hold; labels are people's words."""
-    return "".join(c for c in text if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\t\n")
+    return "".join(
+        c for c in text if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\t\n"
+    )
 
 
 def write_array(file: Any, rows: Iterable[Any]) -> int:

@@ -64,17 +64,34 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
 def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for place, one in enumerate(found):
-        facts = {"original_width": width, "original_height": height, "image_rotation": 0, "score": round(one.score, 6),
-                 "to_name": "image"}  # fmt: skip
+        facts = {
+            "original_width": width,
+            "original_height": height,
+            "image_rotation": 0,
+            "score": round(one.score, 6),
+            "to_name": "image",
+        }
         points: Any = outline(found.mask_array(place)) if found.masks is not None else []
         if len(points):
             percent = [[round(float(x) / width * 100, 6), round(float(y) / height * 100, 6)] for x, y in points]
-            yield {**facts, "type": "polygonlabels", "from_name": "outline",
-                   "value": {"points": percent, "closed": True, "polygonlabels": [printable(one.label)]}}  # fmt: skip
+            yield {
+                **facts,
+                "type": "polygonlabels",
+                "from_name": "outline",
+                "value": {"points": percent, "closed": True, "polygonlabels": [printable(one.label)]},
+            }
             continue
         x0, y0, x1, y1 = one.box
-        yield {**facts, "type": "rectanglelabels", "from_name": "box",
-               "value": {**_percent(x0, y0, x1, y1, width, height), "rotation": 0, "rectanglelabels": [printable(one.label)]}}  # fmt: skip
+        yield {
+            **facts,
+            "type": "rectanglelabels",
+            "from_name": "box",
+            "value": {
+                **_percent(x0, y0, x1, y1, width, height),
+                "rotation": 0,
+                "rectanglelabels": [printable(one.label)],
+            },
+        }
 
 
 def _times(reading: Reading, row: Row) -> NDArray[np.float64]:
@@ -99,13 +116,28 @@ def _tracks(found: Detections, row: Row, times: NDArray[np.float64]) -> Iterator
         seen.sort(key=lambda one: one.frame or 0)
         frames = [one.frame or 0 for one in seen]
         # Between two places Label Studio moves the box along, unless the first says that the thing is gone after it.
-        sequence = [{"frame": frame + 1, "enabled": after == frame + 1, "rotation": 0, "time": round(float(times[frame]), 4),
-                     **_percent(*one.box, width, height)}
-                    for one, frame, after in zip(seen, frames, [*frames[1:], None], strict=True)]  # fmt: skip
-        yield {"type": "videorectangle", "from_name": "track", "to_name": "video",
-               "score": round(sum(one.score for one in seen) / len(seen), 6),
-               "value": {"framesCount": summary["frames"], "duration": summary["seconds"], "sequence": sequence,
-                         "labels": [printable(label)]}}  # fmt: skip
+        sequence = [
+            {
+                "frame": frame + 1,
+                "enabled": after == frame + 1,
+                "rotation": 0,
+                "time": round(float(times[frame]), 4),
+                **_percent(*one.box, width, height),
+            }
+            for one, frame, after in zip(seen, frames, [*frames[1:], None], strict=True)
+        ]
+        yield {
+            "type": "videorectangle",
+            "from_name": "track",
+            "to_name": "video",
+            "score": round(sum(one.score for one in seen) / len(seen), 6),
+            "value": {
+                "framesCount": summary["frames"],
+                "duration": summary["seconds"],
+                "sequence": sequence,
+                "labels": [printable(label)],
+            },
+        }
 
 
 def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
@@ -113,11 +145,22 @@ def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
     for person, points in enumerate(found.keypoints):
         for name, (x, y, sure) in zip(COCO17, points, strict=True):
             if sure >= SEEN and 0 <= x <= width and 0 <= y <= height:
-                yield {"original_width": width, "original_height": height, "image_rotation": 0, "to_name": "image",
-                       "from_name": "joint", "type": "keypointlabels", "score": round(float(sure), 6),
-                       "meta": {"text": [f"person {person + 1}"]},
-                       "value": {"x": round(float(x) / width * 100, 6), "y": round(float(y) / height * 100, 6),
-                                 "width": 0.5, "keypointlabels": [name]}}  # fmt: skip
+                yield {
+                    "original_width": width,
+                    "original_height": height,
+                    "image_rotation": 0,
+                    "to_name": "image",
+                    "from_name": "joint",
+                    "type": "keypointlabels",
+                    "score": round(float(sure), 6),
+                    "meta": {"text": [f"person {person + 1}"]},
+                    "value": {
+                        "x": round(float(x) / width * 100, 6),
+                        "y": round(float(y) / height * 100, 6),
+                        "width": 0.5,
+                        "keypointlabels": [name],
+                    },
+                }
 
 
 def _said(value: Transcript, row: Row) -> Iterator[dict[str, Any]]:
@@ -125,7 +168,9 @@ def _said(value: Transcript, row: Row) -> Iterator[dict[str, Any]]:
     height, width = row.size
     kind = row.ref["kind"]
     for number, said in enumerate(value.segments):
-        facts = {"id": f"t{number}", "to_name": kind.lower()} | ({} if said.score is None else {"score": round(said.score, 6)})
+        facts = {"id": f"t{number}", "to_name": kind.lower()} | (
+            {} if said.score is None else {"score": round(said.score, 6)}
+        )
         place: dict[str, Any]
         if said.start is not None and kind == "Audio":
             place = {"start": said.start, "end": said.end, "channel": 0}
@@ -151,14 +196,20 @@ def _config(labels: list[str], item: Ref | None) -> str:
     values = "".join(f"<Label value={quoteattr(printable(label))}/>" for label in labels)
     text = f'<TextArea name="text" toName="{kind.lower()}" perRegion="true" editable="true" displayMode="region-list"/>'
     if kind == "Audio":
-        return (f'<View><Labels name="speech" toName="audio"><Label value="{_SPEECH}"/></Labels>'
-                f'<Audio name="audio" value="$audio"/>{text}</View>\n')  # fmt: skip
+        return (
+            f'<View><Labels name="speech" toName="audio"><Label value="{_SPEECH}"/></Labels>'
+            f'<Audio name="audio" value="$audio"/>{text}</View>\n'
+        )
     if item is not None and kind == "Video":
-        return (f'<View><Labels name="label" toName="video">{values}</Labels>'
-                f'<Video name="video" value="$video" frameRate="$fps"/>'
-                '<VideoRectangle name="track" toName="video"/></View>\n')  # fmt: skip
+        return (
+            f'<View><Labels name="label" toName="video">{values}</Labels>'
+            f'<Video name="video" value="$video" frameRate="$fps"/>'
+            '<VideoRectangle name="track" toName="video"/></View>\n'
+        )
     joints = "".join(f'<Label value="{name}"/>' for name in COCO17)
-    return (f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'
-            f'</RectangleLabels><PolygonLabels name="outline" toName="image">{values}</PolygonLabels>'
-            f'<KeyPointLabels name="joint" toName="image">{joints}</KeyPointLabels><Rectangle name="place" toName="image"/>'
-            f'{text}</View>\n')  # fmt: skip
+    return (
+        f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'
+        f'</RectangleLabels><PolygonLabels name="outline" toName="image">{values}</PolygonLabels>'
+        f'<KeyPointLabels name="joint" toName="image">{joints}</KeyPointLabels><Rectangle name="place" toName="image"/>'
+        f"{text}</View>\n"
+    )

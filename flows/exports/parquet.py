@@ -25,11 +25,29 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     except ImportError as error:
         raise SuperlinkError("Parquet needs the package pyarrow", "pip install 'superlink[parquet]'") from error
     text, number = pa.string(), pa.float32()
-    schema = pa.schema([
-        ("item", text), ("sha256", text), ("step", text), ("kind", text), ("label", text), ("score", number),
-        ("x0", number), ("y0", number), ("x1", number), ("y1", number), ("mask", text), ("track", pa.int64()),
-        ("frame", pa.int64()), ("keypoints", pa.list_(number)), ("text", text), ("start", pa.float64()),
-        ("end", pa.float64()), ("value", pa.float64()), ("unit", text)])  # fmt: skip
+    schema = pa.schema(
+        [
+            ("item", text),
+            ("sha256", text),
+            ("step", text),
+            ("kind", text),
+            ("label", text),
+            ("score", number),
+            ("x0", number),
+            ("y0", number),
+            ("x1", number),
+            ("y1", number),
+            ("mask", text),
+            ("track", pa.int64()),
+            ("frame", pa.int64()),
+            ("keypoints", pa.list_(number)),
+            ("text", text),
+            ("start", pa.float64()),
+            ("end", pa.float64()),
+            ("value", pa.float64()),
+            ("unit", text),
+        ]
+    )
     count, waiting = 0, []
     with pq.ParquetWriter(folder / "found.parquet", schema, compression="zstd") as table:
         for row in reading.rows():
@@ -57,15 +75,26 @@ def _things(value: Value) -> Iterator[dict[str, Any]]:
     if isinstance(value, Detections):
         for place, one in enumerate(value):
             mask = None if value.masks is None else line(value.masks[place])
-            yield {"label": one.label, "score": one.score, **_corners(one.box), "mask": mask, "track": one.id,
-                   "frame": one.frame}  # fmt: skip
+            yield {
+                "label": one.label,
+                "score": one.score,
+                **_corners(one.box),
+                "mask": mask,
+                "track": one.id,
+                "frame": one.frame,
+            }
     elif isinstance(value, Poses):
         for points, box, score in zip(value.keypoints, value.xyxy, value.scores, strict=True):
             yield {"label": "person", "score": float(score), **_corners(box), "keypoints": points.reshape(-1).tolist()}
     elif isinstance(value, Transcript):
         for said in value.segments:
-            yield {"text": said.text, "start": said.start, "end": said.end, "score": said.score,
-                   **(_corners(said.box) if said.box else {})}  # fmt: skip
+            yield {
+                "text": said.text,
+                "start": said.start,
+                "end": said.end,
+                "score": said.score,
+                **(_corners(said.box) if said.box else {}),
+            }
     elif isinstance(value, Text):
         yield {"text": value.text}
     elif isinstance(value, Number):

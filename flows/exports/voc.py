@@ -42,8 +42,13 @@ def _annotation(row: Row, values: list[Detections]) -> Xml.Element:
     for found in values:
         for one in found:
             thing = Xml.SubElement(root, "object")
-            for key, said in (("name", one.label), ("pose", "Unspecified"), ("truncated", 0), ("difficult", 0),
-                              ("score", f"{one.score:.6f}")):  # fmt: skip
+            for key, said in (
+                ("name", one.label),
+                ("pose", "Unspecified"),
+                ("truncated", 0),
+                ("difficult", 0),
+                ("score", f"{one.score:.6f}"),
+            ):
                 _add(thing, key, said)
             x0, y0, x1, y1 = rounded(one.box)
             if x1 - x0 < 1:  # thinner than a pixel: a first pixel after the last would be read as another box

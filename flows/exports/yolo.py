@@ -49,8 +49,16 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             text = folder / "labels" / part / place.with_suffix(".txt")
             save(folder / "images" / part / place, picture)
             save(text, "".join(f"{one}\n" for one, _ in rows))
-            scores.write(line({"item": row.name, "labels": text.relative_to(folder).as_posix(),
-                               "scores": [round(score, 6) for _, score in rows]}) + "\n")  # fmt: skip
+            scores.write(
+                line(
+                    {
+                        "item": row.name,
+                        "labels": text.relative_to(folder).as_posix(),
+                        "scores": [round(score, 6) for _, score in rows],
+                    }
+                )
+                + "\n"
+            )
             counts[part] += 1
             counts["things"] += len(rows)
     train = "images/train" if counts["train"] else "images/val"

@@ -156,7 +156,8 @@ class _Scanner:
             found: dict[str, dict[str, object]] = files.find(base, detail=True)
         except (ValueError, ImportError, OSError) as error:
             raise SourceError(
-                f"{source} cannot be read: {error}", "Check the address; buckets need their fsspec package, such as s3fs"
+                f"{source} cannot be read: {error}",
+                "Check the address; buckets need their fsspec package, such as s3fs",
             ) from error
         names = {place: place.removeprefix(base).lstrip("/") for place in found}
         # An export that lies in a folder marks it and all below it.
@@ -171,7 +172,12 @@ class _Scanner:
                 self.skipped["hidden"] += 1
             elif self._known(name):
                 size = facts.get("size")
-                yield Item(relative_name(name), files.unstrip_protocol(place), size if isinstance(size, int) else 0, _stamp(facts))
+                yield Item(
+                    relative_name(name),
+                    files.unstrip_protocol(place),
+                    size if isinstance(size, int) else 0,
+                    _stamp(facts),
+                )
 
     def _known(self, name: str) -> bool:
         known = bool(media_of(name))
@@ -188,7 +194,8 @@ class _Scanner:
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
         if (root / _LEDGER).exists():
             raise SourceError(
-                f"{root} is the folder of another run", f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves"
+                f"{root} is the folder of another run",
+                f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves",
             )
         yield from self._walk(root)
 
@@ -217,7 +224,9 @@ class _Scanner:
                     entries = list(listing)
             except OSError as error:
                 if not prefix:
-                    raise SourceError(f"The folder {root} cannot be read: {error.strerror}", "Check its permissions") from error
+                    raise SourceError(
+                        f"The folder {root} cannot be read: {error.strerror}", "Check its permissions"
+                    ) from error
                 yield _file(relative_name(prefix), folder)
                 continue
             names = {entry.name for entry in entries}
@@ -261,7 +270,9 @@ class _Scanner:
 
 def _holds_results(folder: Path, names: set[str]) -> bool:
     """Whether a folder, whose entries have these names, is that of a run or an export."""
-    exported = "provenance.json" in names or ("superlink" in names and (folder / "superlink" / "provenance.json").exists())
+    exported = "provenance.json" in names or (
+        "superlink" in names and (folder / "superlink" / "provenance.json").exists()
+    )
     return _LEDGER in names or exported
 
 
@@ -313,4 +324,6 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(glob_translate("/".join(parts[first:])))
     except ValueError as error:
-        raise SourceError(f"The pattern {pattern} cannot be read: {error}", 'Write "**" as a part of its own: "photos/**/*.jpg"') from error
+        raise SourceError(
+            f"The pattern {pattern} cannot be read: {error}", 'Write "**" as a part of its own: "photos/**/*.jpg"'
+        ) from error

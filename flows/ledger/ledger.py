@@ -49,7 +49,9 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         """Open or make the file."""
         self.file = file
-        self._db: Database = connect(file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError)
+        self._db: Database = connect(
+            file, "The ledger", f"superlink repair {shlex.quote(str(file.parent))}", LedgerError
+        )
         try:
             self._db.execute("PRAGMA cache_size = -4000")
             if schema.version(self._db) != schema.VERSION:
@@ -157,7 +159,9 @@ class Ledger:
         """
         root = source if os.path.isdir(source) else common_folder(items)
         with self.writing():
-            before = {row[0]: row[1:] for row in self._db.execute("SELECT name, address, size, stamp, state FROM items")}
+            before = {
+                row[0]: row[1:] for row in self._db.execute("SELECT name, address, size, stamp, state FROM items")
+            }
             scan = int(self.fact("scan") or 0) + 1
             facts = {"scan": scan, "root": root, "out": os.path.abspath(self.file.parent)}
             self._set(facts)
@@ -175,7 +179,9 @@ class Ledger:
             self._db.executemany(
                 "INSERT INTO items (name, address, size, stamp, scan) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET address = excluded.address, size = excluded.size, stamp = excluded.stamp, scan = excluded.scan, "
-                "state = 'new', signature = '', sha256 = NULL, ref = NULL, error = '', hint = ''", rows)  # fmt: skip
+                "state = 'new', signature = '', sha256 = NULL, ref = NULL, error = '', hint = ''",
+                rows,
+            )
             self._db.executemany("UPDATE items SET address = ? WHERE name = ?", moved)
             gone = [(name,) for name, was in before.items() if was[3] != "gone"]
             self._db.executemany("UPDATE items SET state = 'gone', signature = '' WHERE name = ?", gone)
@@ -196,8 +202,12 @@ class Ledger:
         """Items by number, in that order."""
         marks = ",".join("?" * len(ids))
         root = self.root
-        found = {row[0]: entry_in(row, root) for row in self._db.execute(
-            f"SELECT id, name, address, size, stamp, state, ref FROM items WHERE id IN ({marks})", list(ids))}  # fmt: skip
+        found = {
+            row[0]: entry_in(row, root)
+            for row in self._db.execute(
+                f"SELECT id, name, address, size, stamp, state, ref FROM items WHERE id IN ({marks})", list(ids)
+            )
+        }
         if lost := set(ids) - found.keys():
             raise self._db.damaged(f"it lacks the item {min(lost)}")
         return [found[number] for number in ids]
@@ -205,8 +215,10 @@ class Ledger:
     def opened(self, refs: Mapping[int, Ref]) -> None:
         """Note the content of items."""
         with self.writing():
-            self._db.executemany("UPDATE items SET sha256 = ?, ref = ? WHERE id = ?",
-                                [(ref["sha256"], json_of(ref), number) for number, ref in refs.items()])  # fmt: skip
+            self._db.executemany(
+                "UPDATE items SET sha256 = ?, ref = ? WHERE id = ?",
+                [(ref["sha256"], json_of(ref), number) for number, ref in refs.items()],
+            )
 
     def candidates(self, bases: Sequence[str]) -> dict[str, list[Work]]:
         """Finished work with these bases, whatever weights were used; what cannot be read counts as never done."""
@@ -229,8 +241,11 @@ class Ledger:
         with self.writing():
             self._db.executemany(
                 "INSERT OR REPLACE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*work[:5], json_of(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
-                 for work in works])  # fmt: skip
+                [
+                    (*work[:5], json_of(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
+                    for work in works
+                ],
+            )
             self._db.executemany("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", list(steps))
 
     def settle(self, outcomes: Iterable[tuple[int, str, str, str]], signature: str) -> None:
@@ -242,30 +257,42 @@ class Ledger:
             self._db.executemany(
                 "UPDATE items SET state = ?1, error = ?2, hint = ?3, signature = ?4, ref = iif(?1 = 'failed', NULL, ref), "
                 "sha256 = iif(?1 = 'failed', NULL, sha256) WHERE id = ?5",
-                [(state, error, hint, signature, number) for number, state, error, hint in outcomes])  # fmt: skip
+                [(state, error, hint, signature, number) for number, state, error, hint in outcomes],
+            )
 
     def reopen(self, damaged: Mapping[int, SuperlinkError]) -> None:
         """Note of items that were done that a value of theirs is damaged or lost, and why; they are to be worked again."""
         with self.writing():
-            self._db.executemany("UPDATE items SET state = 'new', error = ?, hint = ? WHERE id = ?",
-                                [(error.message, error.hint, number) for number, error in damaged.items()])  # fmt: skip
+            self._db.executemany(
+                "UPDATE items SET state = 'new', error = ?, hint = ? WHERE id = ?",
+                [(error.message, error.hint, number) for number, error in damaged.items()],
+            )
 
     def reopened(self) -> dict[int, tuple[str, str, str]]:
         """Number to name, reason and hint of the items that were reopened and not worked since, in order of name."""
-        return {row[0]: row[1:] for row in self._db.execute(
-            "SELECT id, name, error, hint FROM items WHERE state = 'new' AND error != '' ORDER BY name")}  # fmt: skip
+        return {
+            row[0]: row[1:]
+            for row in self._db.execute(
+                "SELECT id, name, error, hint FROM items WHERE state = 'new' AND error != '' ORDER BY name"
+            )
+        }
 
     def counts(self) -> dict[str, int]:
         """How many items are "done" and "failed" for the run's signature, "left", and "gone" from the source."""
-        return dict(self._db.execute(
-            "SELECT CASE WHEN state = 'gone' THEN state WHEN state = 'new' OR signature != ? THEN 'left' ELSE state END "
-            "AS stands, count(*) FROM items GROUP BY stands", (self._signature,)).fetchall())  # fmt: skip
+        return dict(
+            self._db.execute(
+                "SELECT CASE WHEN state = 'gone' THEN state WHEN state = 'new' OR signature != ? THEN 'left' ELSE state END "
+                "AS stands, count(*) FROM items GROUP BY stands",
+                (self._signature,),
+            ).fetchall()
+        )
 
     def failures(self, limit: int = -1) -> list[tuple[str, str, str]]:
         """Name, reason and hint of failed items, in order of name."""
         return self._db.execute(
             "SELECT name, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name LIMIT ?",
-            (self._signature, limit)).fetchall()  # fmt: skip
+            (self._signature, limit),
+        ).fetchall()
 
     def failed_addresses(self) -> list[tuple[str, str, str, str]]:
         """Name, path or URL, reason and hint of failed items, in order of name."""
@@ -282,13 +309,17 @@ class Ledger:
         Args:
             ids: only these.
         """
-        chosen = [row[0] for row in self._db.execute(
-            "SELECT id FROM items WHERE state = 'done' AND signature = ?1 "
-            "AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY name",
-            (self._signature, None if ids is None else json.dumps(list(ids))))]  # fmt: skip
+        chosen = [
+            row[0]
+            for row in self._db.execute(
+                "SELECT id FROM items WHERE state = 'done' AND signature = ?1 "
+                "AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY name",
+                (self._signature, None if ids is None else json.dumps(list(ids))),
+            )
+        ]
         names = {step.id for step in self.plan.steps}
         for at in range(0, len(chosen), 256):
-            part = chosen[at:at + 256]  # fmt: skip
+            part = chosen[at : at + 256]
             marks = ",".join("?" * len(part))
             refs: dict[int, dict[str, Refs]] = {}
             for item, step, found in self._db.execute(
@@ -306,14 +337,22 @@ class Ledger:
 
     def media_kinds(self) -> set[str]:
         """Kinds of the items that are done ("Image", "Audio", "Video")."""
-        return {row[0] for row in self._db.execute(
-            "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND json_valid(ref)",
-            (self._signature,))}  # fmt: skip
+        return {
+            row[0]
+            for row in self._db.execute(
+                "SELECT DISTINCT json_extract(ref, '$.kind') FROM items WHERE state = 'done' AND signature = ? AND json_valid(ref)",
+                (self._signature,),
+            )
+        }
 
     def of_several_pages(self) -> list[str]:
         """Names of the items that are done and have several pages or frames, in order of name."""
-        return [row[0] for row in self._db.execute(
-            "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name")]
+        return [
+            row[0]
+            for row in self._db.execute(
+                "SELECT name FROM items WHERE state = 'done' AND json_extract(ref, '$.summary.pages') > 1 ORDER BY name"
+            )
+        ]
 
     def sample(self, step: str) -> list[Ref]:
         """What a step gave on some item; empty when it gave nothing on any."""
@@ -325,7 +364,8 @@ class Ledger:
     def finished_steps(self) -> Iterator[tuple[str, str]]:
         """Item's name and step, wherever a step is finished, also on items that are not done."""
         return self._db.execute(
-            "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'")
+            "SELECT name, step FROM steps JOIN items ON items.id = item WHERE steps.state = 'finished'"
+        )
 
     def work_counts(self) -> tuple[int, int]:
         """How many finished calls there are, and how many when those that differ in their weights alone are one."""
@@ -351,14 +391,18 @@ class Ledger:
             tool: of the step. A row of another tool is left from an earlier plan, on an item that failed before it came
                 to this step.
         """
-        own = ("FROM steps JOIN items ON items.id = item LEFT JOIN works ON key = work WHERE step = ? AND "
-               "items.signature = ? AND items.state IN ('done', 'failed') ")
+        own = (
+            "FROM steps JOIN items ON items.id = item LEFT JOIN works ON key = work WHERE step = ? AND "
+            "items.signature = ? AND items.state IN ('done', 'failed') "
+        )
         values = (step, self._signature)
         items, calls = self._db.execute(
-            f"SELECT count(*), count(DISTINCT key) {own} AND tool = ?", (*values, tool)).fetchone()
+            f"SELECT count(*), count(DISTINCT key) {own} AND tool = ?", (*values, tool)
+        ).fetchone()
         (failed,) = self._db.execute(f"SELECT count(*) {own} AND steps.state = 'failed'", values).fetchone()
         (seconds,) = self._db.execute(
-            f"SELECT coalesce(sum(seconds), 0) FROM works WHERE key IN (SELECT work {own} AND tool = ?)", (*values, tool)
+            f"SELECT coalesce(sum(seconds), 0) FROM works WHERE key IN (SELECT work {own} AND tool = ?)",
+            (*values, tool),
         ).fetchone()
         return Spent(items, failed, calls, seconds)
 
@@ -392,5 +436,7 @@ class Ledger:
         return str(self.fact("signature") or "")
 
     def _set(self, facts: Mapping[str, Any]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)",
-                            [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()])  # fmt: skip
+        self._db.executemany(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+            [(name, json.dumps(value, sort_keys=True)) for name, value in facts.items()],
+        )

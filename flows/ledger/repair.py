@@ -33,7 +33,9 @@ class RepairedLedger(Ledger):
                 if _fits(table, row):
                     self._insert(table, [row])
             # The numbers of items whose rows are lost, so that verdicts on them stay theirs.
-            names = (entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int])
+            names = (
+                entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int]
+            )
             self._db.executemany(_NAMED, names)
 
     def _insert(self, table: str, rows: Iterable[Row]) -> int:
@@ -140,8 +142,20 @@ def _fact_fits(name: str, value: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _item_fits(number: int, name: str, address: bytes, size: int, stamp: str, scan: int, state: str, signature: str,
-               sha256: str | None, ref: str | None, error: str, hint: str) -> bool:  # fmt: skip
+def _item_fits(
+    number: int,
+    name: str,
+    address: bytes,
+    size: int,
+    stamp: str,
+    scan: int,
+    state: str,
+    signature: str,
+    sha256: str | None,
+    ref: str | None,
+    error: str,
+    hint: str,
+) -> bool:
     return bool(name) and state in _STATES and (ref is None or isinstance(refs_in(ref), dict))
 
 
@@ -150,14 +164,33 @@ def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: st
 
 
 def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int) -> bool:
-    return key == work_key(base, json.loads(weights)) and isinstance(json.loads(roles), dict) and refs_in(refs) is not None
+    return (
+        key == work_key(base, json.loads(weights)) and isinstance(json.loads(roles), dict) and refs_in(refs) is not None
+    )
 
 
-def _review_fits(number: int, item: int, step: str, sha256: str, place: int, label: str, score: float, reason: str,
-                 verdict: str, correct: str, who: str, time: str) -> bool:  # fmt: skip
+def _review_fits(
+    number: int,
+    item: int,
+    step: str,
+    sha256: str,
+    place: int,
+    label: str,
+    score: float,
+    reason: str,
+    verdict: str,
+    correct: str,
+    who: str,
+    time: str,
+) -> bool:
     return reason in ("band", "audit") and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
 
 
-_FITS: dict[str, Callable[..., bool]] = {"facts": _fact_fits, "items": _item_fits, "steps": _step_fits, "works": _work_fits,
-                                         "review": _review_fits}  # fmt: skip
+_FITS: dict[str, Callable[..., bool]] = {
+    "facts": _fact_fits,
+    "items": _item_fits,
+    "steps": _step_fits,
+    "works": _work_fits,
+    "review": _review_fits,
+}
 _KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id"}

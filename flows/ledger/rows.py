@@ -78,8 +78,11 @@ def refs_in(text: str | None) -> Refs | None:
 
 
 def _is_ref(ref: Any) -> bool:
-    return (isinstance(ref, dict) and all(isinstance(ref.get(name), kind) for name, kind in _REF.items())
-            and _SHA256.fullmatch(ref["sha256"]) is not None)  # fmt: skip
+    return (
+        isinstance(ref, dict)
+        and all(isinstance(ref.get(name), kind) for name, kind in _REF.items())
+        and _SHA256.fullmatch(ref["sha256"]) is not None
+    )
 
 
 def json_in(text: str | None) -> Any:

@@ -73,8 +73,10 @@ def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> Non
     """
     known = version(db)
     if known > VERSION:
-        raise db.kind(f"The ledger {db.file} was written by a newer superlink (layout {known}; this one knows {VERSION})",
-                      "Update superlink, or give another folder")  # fmt: skip
+        raise db.kind(
+            f"The ledger {db.file} was written by a newer superlink (layout {known}; this one knows {VERSION})",
+            "Update superlink, or give another folder",
+        )
     if known:
         for step in range(known, VERSION):
             _STEPS[step](db)
@@ -96,8 +98,11 @@ def _relative_addresses(db: sqlite3.Connection) -> None:
     # What the source was can no longer be asked of the disk: its folder may have been moved.
     for folder in (source, _before_wildcards(source), os.path.dirname(source)):
         start = os.fsencode(os.path.join(folder, ""))
-        inside = [(bytes(address)[len(start):], number) for number, address in rows
-                  if os.path.isabs(folder) and bytes(address).startswith(start)]  # fmt: skip
+        inside = [
+            (bytes(address)[len(start) :], number)
+            for number, address in rows
+            if os.path.isabs(folder) and bytes(address).startswith(start)
+        ]
         if inside:
             db.executemany("UPDATE items SET address = ? WHERE id = ?", inside)
             db.execute("INSERT OR REPLACE INTO facts VALUES ('root', ?)", (json.dumps(folder),))

@@ -62,13 +62,15 @@ def times(cron: str, timezone: str) -> CronSchedule:
     try:
         return CronSchedule(cron=cron, timezone=timezone)
     except ValidationError as error:
-        raise ScheduleError(f"{cron!r} in {timezone!r} is no schedule: {error.errors()[0]['msg']}",
-                            'Write minute, hour, day, month and weekday, as in "0 2 * * *", and a zone like Europe/Rome'
-                            ) from error  # fmt: skip
+        raise ScheduleError(
+            f"{cron!r} in {timezone!r} is no schedule: {error.errors()[0]['msg']}",
+            'Write minute, hour, day, month and weekday, as in "0 2 * * *", and a zone like Europe/Rome',
+        ) from error
 
 
-def schedule(name: str, when: CronSchedule, plan: Plan, source: str, out: Path, tools: Sequence[str] = (),
-             **options: Any) -> None:  # fmt: skip
+def schedule(
+    name: str, when: CronSchedule, plan: Plan, source: str, out: Path, tools: Sequence[str] = (), **options: Any
+) -> None:
     """Have an approved plan run again and again; the same name changes the schedule.
 
     Args:
@@ -80,16 +82,27 @@ def schedule(name: str, when: CronSchedule, plan: Plan, source: str, out: Path, 
         tools: Python files with further tools.
         options: of `flows.orchestration.flow.annotate_flow`.
     """
-    parameters = approved(request=plan.request, source=source, out=str(out.absolute()), plan=plan.model_dump(mode="json"),
-                          tools=[str(Path(file).absolute()) for file in tools], **options)  # fmt: skip
+    parameters = approved(
+        request=plan.request,
+        source=source,
+        out=str(out.absolute()),
+        plan=plan.model_dump(mode="json"),
+        tools=[str(Path(file).absolute()) for file in tools],
+        **options,
+    )
     with get_client(sync_client=True) as client:
         prepare(client)
     deployment = annotate_flow.to_deployment(
-        name, schedules=[when], parameters=parameters, tags=[_TAG], work_pool_name=POOL,
-        description=f"```\n{plan.tree()}\n```", entrypoint_type=EntrypointType.MODULE_PATH,
+        name,
+        schedules=[when],
+        parameters=parameters,
+        tags=[_TAG],
+        work_pool_name=POOL,
+        description=f"```\n{plan.tree()}\n```",
+        entrypoint_type=EntrypointType.MODULE_PATH,
         # What is due while the run before is still at work is left out.
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
-    )  # fmt: skip
+    )
     cast(RunnerDeployment, deployment).apply()
 
 
@@ -111,10 +124,20 @@ def schedules() -> list[Scheduled]:
     """The schedules of the server, by name."""
     with get_client(sync_client=True) as client:
         found = client.read_deployments(deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[_TAG])))
-    return sorted((Scheduled(one.name, each.schedule.cron, each.schedule.timezone or "UTC",
-                             *(str(one.parameters.get(key, "")) for key in ("request", "source", "out")))
-                   for one in found for each in one.schedules if isinstance(each.schedule, CronSchedule)),
-                  key=lambda row: row.name)  # fmt: skip
+    return sorted(
+        (
+            Scheduled(
+                one.name,
+                each.schedule.cron,
+                each.schedule.timezone or "UTC",
+                *(str(one.parameters.get(key, "")) for key in ("request", "source", "out")),
+            )
+            for one in found
+            for each in one.schedules
+            if isinstance(each.schedule, CronSchedule)
+        ),
+        key=lambda row: row.name,
+    )
 
 
 def unschedule(name: str) -> None:
@@ -127,4 +150,6 @@ def unschedule(name: str) -> None:
         try:
             client.delete_deployment(client.read_deployment_by_name(f"{FLOW}/{name}").id)
         except ObjectNotFound as error:
-            raise ScheduleError(f"There is no schedule {name!r}", "superlink schedule --list shows those there are") from error
+            raise ScheduleError(
+                f"There is no schedule {name!r}", "superlink schedule --list shows those there are"
+            ) from error

@@ -90,8 +90,10 @@ def task_runner(name: str, workers: int) -> TaskRunner[Any]:
         case "threads" if workers == 1:
             return ThreadPoolTaskRunner(max_workers=1)
         case "threads":
-            raise SettingsInvalid("Threads share one copy of each model, so they work one shard at a time",
-                                  "Give one worker, or the runner processes")  # fmt: skip
+            raise SettingsInvalid(
+                "Threads share one copy of each model, so they work one shard at a time",
+                "Give one worker, or the runner processes",
+            )
         case "processes":
             return ProcessPoolTaskRunner(max_workers=workers)
         case "ray":
@@ -104,11 +106,24 @@ def task_runner(name: str, workers: int) -> TaskRunner[Any]:
 
 
 @flow(name=FLOW, flow_run_name="{request} → {out}", persist_result=False)
-def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, approved: str = "", request: str = "",
-                  tools: list[str] | None = None, shard: int = 64, workers: int = 1, runner: str = "threads",
-                  retry_failed: bool = False, limit: int | None = None, budget: list[str] | None = None,
-                  formats: list[str] | None = None, routing: dict[str, Any] | None = None, store: str = "", relocate: bool = False
-                  ) -> State[dict[str, Any]]:  # fmt: skip
+def annotate_flow(
+    source: str,
+    out: str,
+    plan: dict[str, Any] | None = None,
+    approved: str = "",
+    request: str = "",
+    tools: list[str] | None = None,
+    shard: int = 64,
+    workers: int = 1,
+    runner: str = "threads",
+    retry_failed: bool = False,
+    limit: int | None = None,
+    budget: list[str] | None = None,
+    formats: list[str] | None = None,
+    routing: dict[str, Any] | None = None,
+    store: str = "",
+    relocate: bool = False,
+) -> State[dict[str, Any]]:
     """Do what an approved plan says to every item of a source, one task for each shard.
 
     Args:
@@ -141,11 +156,25 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
             check(given)
         with alive(_run()[1]):
             summary = annotate(
-                request, source, Path(out), plan=None if plan is None else Plan.load(plan), planner=at_hand.planner,
-                tools=tools or (), approve=at_hand.approve, pilot=at_hand.pilot, shard=shard,
-                workers=prefect_workers(workers, runner), retry_failed=retry_failed, limit=limit, budget=budget or (), formats=formats, routing=Routing.of(routing) if routing else None,
-                store=store, relocate=relocate, told=board.told,
-            )  # fmt: skip
+                request,
+                source,
+                Path(out),
+                plan=None if plan is None else Plan.load(plan),
+                planner=at_hand.planner,
+                tools=tools or (),
+                approve=at_hand.approve,
+                pilot=at_hand.pilot,
+                shard=shard,
+                workers=prefect_workers(workers, runner),
+                retry_failed=retry_failed,
+                limit=limit,
+                budget=budget or (),
+                formats=formats,
+                routing=Routing.of(routing) if routing else None,
+                store=store,
+                relocate=relocate,
+                told=board.told,
+            )
         board.ended(summary)
     except (SuperlinkError, CancelledRun, KeyboardInterrupt) as error:
         at_hand.box.append(error)
@@ -154,19 +183,35 @@ def annotate_flow(source: str, out: str, plan: dict[str, Any] | None = None, app
         return Cancelled(message="Stopped. What is done stays done, and the next run goes on from there.")
     at_hand.box.append(summary)
     stopped = f". Stopped: {summary.stopped}" if summary.stopped else ""
-    message = (f"{summary.done} of {summary.items} done, {summary.failed} failed, {summary.left} left; {summary.ran} calls run, "
-               f"{summary.cached} reused{stopped}")  # fmt: skip
+    message = (
+        f"{summary.done} of {summary.items} done, {summary.failed} failed, {summary.left} left; {summary.ran} calls run, "
+        f"{summary.cached} reused{stopped}"
+    )
     # Cached is Prefect's own name for what did not have to run again.
     return Completed(name="Completed" if summary.ran or summary.left else "Cached", message=message)
 
 
-def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None = None, planner: Planner | None = None,
-                      tools: Sequence[str] = (), approve: Callable[[Plan, Forecast | None], bool] | None = None,
-                      pilot: int = 8, shard: int = 64, workers: int = 1, retry_failed: bool = False,
-                      limit: int | None = None, budget: Sequence[str] = (), formats: Sequence[str] | None = None,
-                      routing: Routing | None = None, relocate: bool = False, told: Told | None = None,
-                      runner: str = "processes"
-                      ) -> Summary:  # fmt: skip
+def annotate_recorded(
+    request: str,
+    source: str,
+    out: Path,
+    *,
+    plan: Plan | None = None,
+    planner: Planner | None = None,
+    tools: Sequence[str] = (),
+    approve: Callable[[Plan, Forecast | None], bool] | None = None,
+    pilot: int = 8,
+    shard: int = 64,
+    workers: int = 1,
+    retry_failed: bool = False,
+    limit: int | None = None,
+    budget: Sequence[str] = (),
+    formats: Sequence[str] | None = None,
+    routing: Routing | None = None,
+    relocate: bool = False,
+    told: Told | None = None,
+    runner: str = "processes",
+) -> Summary:
     """`annotate` as a flow run of the server that is configured; takes, gives and raises the same.
 
     One worker works in this process, unless the runner is "ray".
@@ -182,18 +227,32 @@ def annotate_recorded(request: str, source: str, out: Path, *, plan: Plan | None
             prepare(client)
         end_killed()
         state = annotate_flow(
-            source, str(out.absolute()), None if plan is None else plan.model_dump(mode="json"),
-            request=request or (plan.request if plan else ""), tools=[str(Path(file).absolute()) for file in tools], shard=shard, workers=workers,
-            runner="threads" if workers == 1 and runner == "processes" else runner, retry_failed=retry_failed, limit=limit,
-            budget=list(budget), formats=None if formats is None else list(formats),
-            routing=None if routing is None else routing.facts(), relocate=relocate, return_state=True,
-        )  # fmt: skip
+            source,
+            str(out.absolute()),
+            None if plan is None else plan.model_dump(mode="json"),
+            request=request or (plan.request if plan else ""),
+            tools=[str(Path(file).absolute()) for file in tools],
+            shard=shard,
+            workers=workers,
+            runner="threads" if workers == 1 and runner == "processes" else runner,
+            retry_failed=retry_failed,
+            limit=limit,
+            budget=list(budget),
+            formats=None if formats is None else list(formats),
+            routing=None if routing is None else routing.facts(),
+            relocate=relocate,
+            return_state=True,
+        )
         if not box:  # a server's state may name a result to unpickle, so that it is not read
-            raise ServerError(f"The Prefect server did not let the run begin: {state.message or state.name}",
-                              "Look at it in the server's dashboard")  # fmt: skip
+            raise ServerError(
+                f"The Prefect server did not let the run begin: {state.message or state.name}",
+                "Look at it in the server's dashboard",
+            )
     except (HTTPError, PrefectException) as error:
-        raise ServerError(f"The Prefect server stopped answering: {error}",
-                          "What is done stays done: start the server and give the same command again") from error  # fmt: skip
+        raise ServerError(
+            f"The Prefect server stopped answering: {error}",
+            "What is done stays done: start the server and give the same command again",
+        ) from error
     finally:
         _LIVE.reset(mark)
     came = box[0]
@@ -227,9 +286,17 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
 
             def begin(shard: tuple[int, list[int]]) -> PrefectFuture[dict[str, Any]]:
                 number, ids = shard
-                task: PrefectFuture[dict[str, Any]] = pool.submit(work_shard, {
-                    "number": number, "facts": job.facts(), "ids": ids, "lent": None if here else lend(ledger, ids),
-                    "flow_run": flow_run, "slots": shared})  # fmt: skip
+                task: PrefectFuture[dict[str, Any]] = pool.submit(
+                    work_shard,
+                    {
+                        "number": number,
+                        "facts": job.facts(),
+                        "ids": ids,
+                        "lent": None if here else lend(ledger, ids),
+                        "flow_run": flow_run,
+                        "slots": shared,
+                    },
+                )
                 return task
 
             try:
@@ -243,10 +310,18 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
     return work
 
 
-@task(name="shard", task_run_name="shard {number}", cache_policy=NO_CACHE, persist_result=False, retries=2,
-      retry_delay_seconds=[1, 10], retry_condition_fn=lambda task, run, state: _worth_another_try(state))  # fmt: skip
-def work_shard(number: int, facts: dict[str, Any], ids: list[int], lent: dict[str, Any] | None, flow_run: str,
-               slots: list[str]) -> Any:  # fmt: skip
+@task(
+    name="shard",
+    task_run_name="shard {number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[1, 10],
+    retry_condition_fn=lambda task, run, state: _worth_another_try(state),
+)
+def work_shard(
+    number: int, facts: dict[str, Any], ids: list[int], lent: dict[str, Any] | None, flow_run: str, slots: list[str]
+) -> Any:
     """Work one shard, as `Job.work` does; stops after the batch in hand when its flow run is cancelled.
 
     Args:
@@ -313,8 +388,11 @@ class _Board:
         """Show how it ended, and which items failed."""
         counts = {name: getattr(summary, name) for name in ("items", "done", "failed", "left", "ran", "cached")}
         exports = {name: str(folder) for name, folder in summary.exports.items()}
-        create_table_artifact([{**counts, "seconds": round(summary.seconds, 1), **exports}], f"{self.key}-summary",
-                              summary.stopped or "How the run ended")  # fmt: skip
+        create_table_artifact(
+            [{**counts, "seconds": round(summary.seconds, 1), **exports}],
+            f"{self.key}-summary",
+            summary.stopped or "How the run ended",
+        )
         if summary.failures:
             rows = [{"item": name, "reason": reason, "hint": hint} for name, reason, hint in summary.failures[:_SHOWN]]
             create_table_artifact(rows, f"{self.key}-failures", f"{len(rows)} of {summary.failed} items that failed")
@@ -347,7 +425,9 @@ def _hold(slots: list[str], held: ExitStack, watch: Callable[[], None]) -> None:
     """Wait for a slot of each limit, unless the run is cancelled meanwhile."""
     while slots:
         try:
-            held.enter_context(concurrency(slots, occupy=1, timeout_seconds=_PATIENCE, lease_duration=_LEASE, strict=True))
+            held.enter_context(
+                concurrency(slots, occupy=1, timeout_seconds=_PATIENCE, lease_duration=_LEASE, strict=True)
+            )
             return
         except TimeoutError:
             watch()
@@ -357,8 +437,10 @@ def _result(future: PrefectFuture[dict[str, Any]]) -> dict[str, Any]:
     try:
         return future.result()
     except (OSError, RuntimeError, CrashedRun) as error:  # a worker was killed, perhaps for its memory
-        raise RunStopped(f"A worker ended: {error or type(error).__name__}",
-                         "Run it again, with fewer workers or smaller shards if memory ran out") from error  # fmt: skip
+        raise RunStopped(
+            f"A worker ended: {error or type(error).__name__}",
+            "Run it again, with fewer workers or smaller shards if memory ran out",
+        ) from error
 
 
 def _worth_another_try(state: State[Any]) -> bool:

@@ -24,7 +24,9 @@ def secret(file: Path) -> str:
                 atomic.write(file, token_urlsafe(_BYTES), mode=0o600)
             held = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsInvalid(f"The secret in {file} cannot be read or made: {error}", "Check its permissions") from error
+        raise SettingsInvalid(
+            f"The secret in {file} cannot be read or made: {error}", "Check its permissions"
+        ) from error
     if len(held) < _BYTES:  # cut short or emptied: whoever guesses that could sign
         raise SettingsInvalid(f"{file} holds no secret", "Delete it, so that a new one is made")
     return held

@@ -66,7 +66,9 @@ def environment() -> None:
     try:
         import prefect  # noqa: F401
     except ImportError as error:
-        raise ServerError("Prefect is not installed", "pip install 'superlink[prefect]', or unset PREFECT_API_URL") from error
+        raise ServerError(
+            "Prefect is not installed", "pip install 'superlink[prefect]', or unset PREFECT_API_URL"
+        ) from error
 
 
 @contextmanager
@@ -130,19 +132,27 @@ def _child(port: int) -> Iterator[str]:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ServerError(f"Port {port} cannot be used: {error.strerror}", "Give another one with --port") from error
+            raise ServerError(
+                f"Port {port} cannot be used: {error.strerror}", "Give another one with --port"
+            ) from error
         port = probe.getsockname()[1]
     address = f"http://{HOST}:{port}/api"
     log = home() / "server.log"
     with log.open("ab") as out:
         child = subprocess.Popen(
-            [sys.executable, "-m", "flows.orchestration.server", str(port)], stdin=subprocess.PIPE, stdout=out, stderr=out,
+            [sys.executable, "-m", "flows.orchestration.server", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
             cwd=Path(__file__).resolve().parents[2],  # not a folder with a flows.py of somebody else's
             start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
-            env={**os.environ, "PREFECT_SERVER_UI_API_URL": address,  # the page asks port 4200 unless told
-                 "PREFECT_SERVER_API_AUTH_STRING": secret(password_file()),
-                 "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(port))},
-        )  # fmt: skip
+            env={
+                **os.environ,
+                "PREFECT_SERVER_UI_API_URL": address,  # the page asks port 4200 unless told
+                "PREFECT_SERVER_API_AUTH_STRING": secret(password_file()),
+                "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(port)),
+            },
+        )
     try:
         deadline = time.monotonic() + _STARTS
         while not _healthy(address):
@@ -172,7 +182,9 @@ def _noted(note: Path) -> str:
             return str(json.loads(note.read_text())["api"])
         except (OSError, ValueError):
             time.sleep(0.2)
-    raise ServerError(f"The server of another superlink process does not start: there is no {note}", f"See {home()}/server.log")
+    raise ServerError(
+        f"The server of another superlink process does not start: there is no {note}", f"See {home()}/server.log"
+    )
 
 
 def _checked(address: str) -> str:
@@ -190,8 +202,10 @@ def _admitted(address: str) -> str:
             client.api_version()
     except PrefectHTTPStatusError as error:
         if error.response.status_code in (401, 403):
-            raise ServerError(f"The Prefect server at {address} asks for another password",
-                              "Set PREFECT_API_AUTH_STRING; superlink serve-flows tells how for its own server") from error  # fmt: skip
+            raise ServerError(
+                f"The Prefect server at {address} asks for another password",
+                "Set PREFECT_API_AUTH_STRING; superlink serve-flows tells how for its own server",
+            ) from error
     return address
 
 
@@ -221,8 +235,10 @@ def _serve(port: int) -> None:
     threading.Thread(target=end, daemon=True).start()
     # The dashboard's own pages would send telemetry to another computer.
     own = " ".join(one for origin in _origins(port) for one in (origin, origin.replace("http", "ws", 1)))
-    policy = (f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src {own} data: blob:; "
-              "frame-ancestors 'none'")  # fmt: skip
+    policy = (
+        f"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; connect-src {own} data: blob:; "
+        "frame-ancestors 'none'"
+    )
     # As `prefect server start` does, which offers no check of hosts and origins.
     app = HttpGuard(create_app(final=True), headers={**HEADERS, "Content-Security-Policy": policy})
     uvicorn.run(app, host=HOST, port=port, log_level="warning")

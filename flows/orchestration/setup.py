@@ -36,8 +36,9 @@ def prepare(client: SyncPrefectClient, accelerators: int | None = None) -> None:
     """
     with suppress(ObjectAlreadyExists):
         # Of Prefect's own type: its worker can serve the pool, too, but that runs whatever code a deployment names.
-        client.create_work_pool(WorkPoolCreate(name=POOL, type="process",
-                                               base_job_template=ProcessWorker.get_default_base_job_template()))  # fmt: skip
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=ProcessWorker.get_default_base_job_template())
+        )
     if accelerators is not None:
         client.upsert_global_concurrency_limit_by_name(ACCELERATORS, accelerators)
     if not client.read_automations_by_name(_SILENT):
@@ -54,11 +55,17 @@ def _silent_runs_crash() -> AutomationCore:
             match_related={"prefect.resource.role": "flow", "prefect.resource.name": FLOW},
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *(f"prefect.flow-run.{name}" for name in ended)},
-            for_each={"prefect.resource.id"}, posture=Posture.Proactive, threshold=1, within=_BEATS,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=_BEATS,
         ),
-        actions=[ChangeFlowRunState(name="Crashed", state=StateType.CRASHED, force=False,
-                                    message="No sign of life from its process.")],
-    )  # fmt: skip
+        actions=[
+            ChangeFlowRunState(
+                name="Crashed", state=StateType.CRASHED, force=False, message="No sign of life from its process."
+            )
+        ],
+    )
 
 
 def end_killed() -> None:

@@ -31,8 +31,12 @@ class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]
         """Another name than the type, so that Prefect's own worker stays the one that is found by it."""
         return "superlink"
 
-    async def run(self, flow_run: FlowRun, configuration: BaseJobConfiguration,
-                  task_status: anyio.abc.TaskStatus[int] | None = None) -> BaseWorkerResult:  # fmt: skip
+    async def run(
+        self,
+        flow_run: FlowRun,
+        configuration: BaseJobConfiguration,
+        task_status: anyio.abc.TaskStatus[int] | None = None,
+    ) -> BaseWorkerResult:
         """Run a flow run to its end, or let it fail when it is of another flow or wants code fetched."""
         reason = await self._refused(flow_run)
         if task_status is not None:

@@ -49,10 +49,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], numbers: Seque
     """
 
     def cells(tag: str, row: Sequence[object]) -> str:
-        return "".join(f"<{tag}{' class=n' if place in numbers else ''}>{words(cell)}</{tag}>" for place, cell in enumerate(row))
+        return "".join(
+            f"<{tag}{' class=n' if place in numbers else ''}>{words(cell)}</{tag}>" for place, cell in enumerate(row)
+        )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>\n" for row in rows)
-    return Markup(f"<div class=wide><table><thead><tr>{cells('th', heads)}</tr></thead>\n<tbody>{body}</tbody></table></div>\n")
+    return Markup(
+        f"<div class=wide><table><thead><tr>{cells('th', heads)}</tr></thead>\n<tbody>{body}</tbody></table></div>\n"
+    )
 
 
 def section(title: str, *parts: str, note: str = "") -> str:
@@ -64,8 +68,10 @@ def section(title: str, *parts: str, note: str = "") -> str:
 
 def tiles(facts: Iterable[tuple[str, object, str]]) -> str:
     """Numbers in large: what, how much, and the class that colours it."""
-    found = "".join(f"<div{f' class={kind}' if kind else ''}><b>{words(much)}</b><span>{words(what)}</span></div>"
-                    for what, much, kind in facts)  # fmt: skip
+    found = "".join(
+        f"<div{f' class={kind}' if kind else ''}><b>{words(much)}</b><span>{words(what)}</span></div>"
+        for what, much, kind in facts
+    )
     return f"<div class=tiles>{found}</div>\n"
 
 
@@ -77,32 +83,43 @@ def histogram(bins: NDArray[np.int64], what: str) -> Markup:
     for place, count in enumerate(bins.tolist()):
         if count:
             high = max(1.5, count / most * height)
-            bars.append(f'<rect x="{place * step + 0.75:g}" y="{height - high:.2f}" width="{step - 1.5:g}" height="{high:.2f}" '
-                        f'rx="1"><title>{place / BINS:.2f} to {(place + 1) / BINS:.2f}: {count:,}</title></rect>')  # fmt: skip
-    marks = "".join(f'<text x="{x}" y="76" text-anchor="{at}">{score}</text>'
-                    for x, at, score in ((0, "start", "0"), (120, "middle", "0.5"), (240, "end", "1")))  # fmt: skip
-    return Markup(f'<svg viewBox="0 0 {width} 78" role="img" aria-label="Scores of {words(what)}">{"".join(bars)}'
-                  f'<path d="M0 {height + 0.5}H{width}"/>{marks}</svg>')  # fmt: skip
+            bars.append(
+                f'<rect x="{place * step + 0.75:g}" y="{height - high:.2f}" width="{step - 1.5:g}" height="{high:.2f}" '
+                f'rx="1"><title>{place / BINS:.2f} to {(place + 1) / BINS:.2f}: {count:,}</title></rect>'
+            )
+    marks = "".join(
+        f'<text x="{x}" y="76" text-anchor="{at}">{score}</text>'
+        for x, at, score in ((0, "start", "0"), (120, "middle", "0.5"), (240, "end", "1"))
+    )
+    return Markup(
+        f'<svg viewBox="0 0 {width} 78" role="img" aria-label="Scores of {words(what)}">{"".join(bars)}'
+        f'<path d="M0 {height + 0.5}H{width}"/>{marks}</svg>'
+    )
 
 
 def bar(share: float) -> Markup:
     """A share of a whole as a line of that length."""
-    return Markup(f'<svg class=bar viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
-                  f'<rect width="{max(0.0, min(1.0, share)) * 100:.2f}" height="8"/></svg>')  # fmt: skip
+    return Markup(
+        f'<svg class=bar viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{max(0.0, min(1.0, share)) * 100:.2f}" height="8"/></svg>'
+    )
 
 
 def interval(low: float, share: float, high: float) -> Markup:
     """A share with the range in which it may lie, on a line from 0 to 1."""
-    return Markup('<svg class=interval viewBox="0 0 110 12" aria-hidden="true"><path d="M5 6H105"/>'
-                  f'<rect x="{5 + low * 100:.2f}" y="4" width="{max(0.5, (high - low) * 100):.2f}" height="4" rx="2"/>'
-                  f'<circle cx="{5 + share * 100:.2f}" cy="6" r="4"/></svg>')  # fmt: skip
+    return Markup(
+        '<svg class=interval viewBox="0 0 110 12" aria-hidden="true"><path d="M5 6H105"/>'
+        f'<rect x="{5 + low * 100:.2f}" y="4" width="{max(0.5, (high - low) * 100):.2f}" height="4" rx="2"/>'
+        f'<circle cx="{5 + share * 100:.2f}" cy="6" r="4"/></svg>'
+    )
 
 
 def page(title: str, body: str) -> str:
     """A whole page that asks for nothing from anywhere."""
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    return ("<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-            "<meta name=viewport content='width=device-width, initial-scale=1'>\n<meta name=referrer content=no-referrer>\n"
-            f"<title>{words(title, 120)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-            )  # fmt: skip
+    return (
+        "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        "<meta name=viewport content='width=device-width, initial-scale=1'>\n<meta name=referrer content=no-referrer>\n"
+        f"<title>{words(title, 120)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )

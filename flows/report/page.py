@@ -67,19 +67,24 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     chosen = spread(tally.ids, _SAMPLES)
     doubtful = [number for _, number in sorted(tally.least) if number not in set(chosen)][:_DOUBTFUL]
     measured = precision(ledger)
-    body = "".join([
-        _head(ledger, reading.plan, tally),
-        section("Plan", _tree(reading.plan)),
-        section("Found", _scores(tally), _labels(tally, measured), _made(reading.plan, tally)),
-        section("Samples", _gallery(sampled(viewer, chosen)),
-                note=f"{len(chosen)} of {tally.done:,} items, at even distances." if len(chosen) < tally.done else ""),
-        section("Least certain", _gallery(sampled(viewer, doubtful)), note="The items with the lowest scores."),
-        section("Failures", _failures(ledger)),
-        section("Review", _review(ledger, measured)),
-        section("Time", _times(ledger, reading.plan)),
-        section("Weights and licences", _weights(tally)),
-        section("Provenance", _provenance(reading.plan)),
-    ])  # fmt: skip
+    body = "".join(
+        [
+            _head(ledger, reading.plan, tally),
+            section("Plan", _tree(reading.plan)),
+            section("Found", _scores(tally), _labels(tally, measured), _made(reading.plan, tally)),
+            section(
+                "Samples",
+                _gallery(sampled(viewer, chosen)),
+                note=f"{len(chosen)} of {tally.done:,} items, at even distances." if len(chosen) < tally.done else "",
+            ),
+            section("Least certain", _gallery(sampled(viewer, doubtful)), note="The items with the lowest scores."),
+            section("Failures", _failures(ledger)),
+            section("Review", _review(ledger, measured)),
+            section("Time", _times(ledger, reading.plan)),
+            section("Weights and licences", _weights(tally)),
+            section("Provenance", _provenance(reading.plan)),
+        ]
+    )
     save(folder / FILE, page(reading.plan.request or "superlink report", body))
     failed = ledger.counts().get("failed", 0)
     return {"items": tally.done, "failed": failed, "finds": sum(one.count for one in tally.finds.values())}
@@ -128,16 +133,23 @@ def _head(ledger: Ledger, plan: Plan, tally: _Tally) -> str:
     counts = ledger.counts()
     waiting = ledger.review.waiting()
     source = str(ledger.fact("source") or "").rstrip("/").rpartition("/")[2]
-    facts = [("done", f"{tally.done:,}", ""), ("failed", f"{counts.get('failed', 0):,}", "bad" if counts.get("failed") else "")]
+    facts = [
+        ("done", f"{tally.done:,}", ""),
+        ("failed", f"{counts.get('failed', 0):,}", "bad" if counts.get("failed") else ""),
+    ]
     if left := counts.get("left", 0):
         facts.append(("not yet worked", f"{left:,}", "warn"))
     if tally.finds:
-        facts += [("found", f"{sum(one.count for one in tally.finds.values()):,}", ""),
-                  ("labels", f"{len({label for label, _ in tally.finds}):,}", "")]  # fmt: skip
+        facts += [
+            ("found", f"{sum(one.count for one in tally.finds.values()):,}", ""),
+            ("labels", f"{len({label for label, _ in tally.finds}):,}", ""),
+        ]
     facts.append(("wait for review", f"{waiting:,}", "warn" if waiting else ""))
     about = " · ".join(part for part in (f"over {name(source)}" if source else "", words(_when(tally.times))) if part)
-    return (f"<header>\n<p class=kicker>superlink report</p>\n<h1>{words(plan.request or '(no request)', 1000)}</h1>\n"
-            f"<p class=note>{about}</p>\n{tiles(facts)}</header>\n")  # fmt: skip
+    return (
+        f"<header>\n<p class=kicker>superlink report</p>\n<h1>{words(plan.request or '(no request)', 1000)}</h1>\n"
+        f"<p class=note>{about}</p>\n{tiles(facts)}</header>\n"
+    )
 
 
 def _when(times: list[str]) -> str:
@@ -158,7 +170,9 @@ def _tree(plan: Plan) -> str:
         wired = {key: value for key, value in step.args.items() if any(references(value))}
         plain = {key: value for key, value in step.args.items() if key not in wired}
         arguments = "".join(f"<span>{words(key)} = {words(_shown(value), 400)}</span>" for key, value in plain.items())
-        arrows = "".join(f"<span class=from>{words(key)} ← {words(_shown(value), 400)}</span>" for key, value in wired.items())
+        arrows = "".join(
+            f"<span class=from>{words(key)} ← {words(_shown(value), 400)}</span>" for key, value in wired.items()
+        )
         gives = "<span class=gives>output</span>" if step.id in outputs else ""
         rows.append(f"<li><code>{words(step.id)}</code> <b>{words(step.tool)}</b> {arrows}{arguments}{gives}</li>\n")
     return f"<ol class=plan>\n{''.join(rows)}</ol>\n"
@@ -178,8 +192,10 @@ def _scores(tally: _Tally) -> str:
     cards = []
     for (label, step), finds in _ranked(tally)[:_HISTOGRAMS]:
         where = f" <code>{words(step)}</code>" if several else ""
-        cards.append(f"<figure><figcaption><b>{name(label, 60)}</b>{where}<span>{finds.count:,}</span></figcaption>"
-                     f"{histogram(finds.bins, label)}</figure>\n")  # fmt: skip
+        cards.append(
+            f"<figure><figcaption><b>{name(label, 60)}</b>{where}<span>{finds.count:,}</span></figcaption>"
+            f"{histogram(finds.bins, label)}</figure>\n"
+        )
     return f"<div class=scores>{''.join(cards)}</div>\n" if cards else ""
 
 
@@ -191,19 +207,36 @@ def _labels(tally: _Tally, measured: list[Precision]) -> str:
     audited = {one.label: one for one in measured}
     rows: list[list[object]] = []
     for (label, step), finds in ranked[:_LABELS]:
-        rows.append([name(label), step, f"{finds.count:,}", bar(finds.count / most), f"{finds.items:,}",
-                     f"{finds.total / finds.count:.2f}", _precision(audited.get(label))])  # fmt: skip
+        rows.append(
+            [
+                name(label),
+                step,
+                f"{finds.count:,}",
+                bar(finds.count / most),
+                f"{finds.items:,}",
+                f"{finds.total / finds.count:.2f}",
+                _precision(audited.get(label)),
+            ]
+        )
     more = ranked[_LABELS:]
-    rest = f"<p class=note>And {len(more):,} more labels with {sum(one.count for _, one in more):,} finds.</p>\n" if more else ""
-    return table(["Label", "Step", "Finds", "", "Items", "Mean score", "Precision, 95 %"], rows, numbers=(2, 4, 5)) + rest
+    rest = (
+        f"<p class=note>And {len(more):,} more labels with {sum(one.count for _, one in more):,} finds.</p>\n"
+        if more
+        else ""
+    )
+    return (
+        table(["Label", "Step", "Finds", "", "Items", "Mean score", "Precision, 95 %"], rows, numbers=(2, 4, 5)) + rest
+    )
 
 
 def _precision(one: Precision | None) -> Markup:
     if one is None:
         return Markup("<span class=faint>not audited</span>")
     share = one.right / one.audited
-    return Markup(f"<span class=range>{interval(one.low, share, one.high)} {one.low:.0%} to {one.high:.0%} "
-                  f"<span class=faint>({one.right:,} of {one.audited:,})</span></span>")  # fmt: skip
+    return Markup(
+        f"<span class=range>{interval(one.low, share, one.high)} {one.low:.0%} to {one.high:.0%} "
+        f"<span class=faint>({one.right:,} of {one.audited:,})</span></span>"
+    )
 
 
 def _made(plan: Plan, tally: _Tally) -> str:
@@ -214,9 +247,13 @@ def _made(plan: Plan, tally: _Tally) -> str:
         said = f"{count:,}"
         if kind == "Number":
             values = tally.numbers[step]
-            said += f": sum {sum(values):,g}, mean {sum(values) / count:,.3g}, from {min(values):,g} to {max(values):,g}"
+            said += (
+                f": sum {sum(values):,g}, mean {sum(values) / count:,.3g}, from {min(values):,g} to {max(values):,g}"
+            )
         rows.append([step, tally.tools.get(step, ""), kind, said])
-    return table(["Step", "Tool and version", "Gave", "Values"], rows) if rows else "<p class=note>No item is done.</p>\n"
+    return (
+        table(["Step", "Tool and version", "Gave", "Values"], rows) if rows else "<p class=note>No item is done.</p>\n"
+    )
 
 
 def _gallery(samples: Iterator[Sample]) -> str:
@@ -229,9 +266,14 @@ def _gallery(samples: Iterator[Sample]) -> str:
         lines += [f"<p class=said>{words(text, 160)}</p>" for text in sample.said]
         if sample.trouble:
             lines.append(f"<p class=bad>Cannot be shown: {words(sample.trouble)}</p>")
-        picture = (f'<img src="data:image/jpeg;base64,{sample.jpeg}" width={width} height={height} alt="{words(sample.name)}">'
-                   if sample.jpeg else "")  # fmt: skip
-        figures.append(f"<figure>{picture}<figcaption><b>{name(sample.name)}</b>{''.join(lines)}</figcaption></figure>\n")
+        picture = (
+            f'<img src="data:image/jpeg;base64,{sample.jpeg}" width={width} height={height} alt="{words(sample.name)}">'
+            if sample.jpeg
+            else ""
+        )
+        figures.append(
+            f"<figure>{picture}<figcaption><b>{name(sample.name)}</b>{''.join(lines)}</figcaption></figure>\n"
+        )
     return f"<div class=samples>{''.join(figures)}</div>\n" if figures else ""
 
 
@@ -249,12 +291,18 @@ def _failures(ledger: Ledger) -> str:
     ranked = sorted(groups.items(), key=lambda one: (-len(one[1]), one[0]))
     for (error, hint), items in ranked[:_REASONS]:
         names = "".join(f"<li>{name(item)}</li>" for item in items[:_FAILED])
-        more = f"<li class=faint>and {len(items) - _FAILED:,} more, in failures.txt</li>" if len(items) > _FAILED else ""
-        parts.append(f"<details{' open' if len(ranked) == 1 else ''}><summary><b>{len(items):,}</b> {words(error, 500)}"
-                     f"{f'<span class=faint> {words(hint)}</span>' if hint else ''}</summary><ul>{names}{more}</ul></details>\n")  # fmt: skip
+        more = (
+            f"<li class=faint>and {len(items) - _FAILED:,} more, in failures.txt</li>" if len(items) > _FAILED else ""
+        )
+        parts.append(
+            f"<details{' open' if len(ranked) == 1 else ''}><summary><b>{len(items):,}</b> {words(error, 500)}"
+            f"{f'<span class=faint> {words(hint)}</span>' if hint else ''}</summary><ul>{names}{more}</ul></details>\n"
+        )
     if rest := ranked[_REASONS:]:
-        parts.append(f"<p class=note>And {sum(len(items) for _, items in rest):,} more items, for {len(rest):,} other reasons; "
-                     "all are in failures.txt.</p>\n")  # fmt: skip
+        parts.append(
+            f"<p class=note>And {sum(len(items) for _, items in rest):,} more items, for {len(rest):,} other reasons; "
+            "all are in failures.txt.</p>\n"
+        )
     return "".join(parts)
 
 
@@ -266,21 +314,42 @@ def _review(ledger: Ledger, measured: list[Precision]) -> str:
     if not states:
         return "<p class=note>Nothing was put in the queue.</p>\n"
     why = {"audit": "random sample (audit)", "band": "doubtful score (band)"}
-    rows = [[why.get(reason, reason), *(f"{found[verdict]:,}" for verdict in ("", "accepted", "corrected", "rejected"))]
-            for reason, found in sorted(states.items())]  # fmt: skip
+    rows = [
+        [why.get(reason, reason), *(f"{found[verdict]:,}" for verdict in ("", "accepted", "corrected", "rejected"))]
+        for reason, found in sorted(states.items())
+    ]
     parts: list[str] = [table(["Why", "Open", "Accepted", "Corrected", "Rejected"], rows, numbers=(1, 2, 3, 4))]
     if measured:
         parts.append("<h3>Precision, from the random sample</h3>\n")
-        parts.append(table(["Label", "Right", "Audited", "95 % interval"],
-                           [[name(one.label), f"{one.right:,}", f"{one.audited:,}", _precision(one)] for one in measured[:_LABELS]],
-                           numbers=(1, 2)))  # fmt: skip
+        parts.append(
+            table(
+                ["Label", "Right", "Audited", "95 % interval"],
+                [
+                    [name(one.label), f"{one.right:,}", f"{one.audited:,}", _precision(one)]
+                    for one in measured[:_LABELS]
+                ],
+                numbers=(1, 2),
+            )
+        )
     changes = ledger.review.changes()
     if changes:
         parts.append("<h3>Changed by people</h3>\n")
-        parts.append(table(["Item", "Step", "Found as", "Score", "Verdict"],
-                           [[name(item), step, name(label), f"{score:.2f}",
-                             Markup(f"now {name(correct)}") if correct else "rejected"]
-                            for item, step, label, score, correct in changes[:_EDITS]], numbers=(3,)))  # fmt: skip
+        parts.append(
+            table(
+                ["Item", "Step", "Found as", "Score", "Verdict"],
+                [
+                    [
+                        name(item),
+                        step,
+                        name(label),
+                        f"{score:.2f}",
+                        Markup(f"now {name(correct)}") if correct else "rejected",
+                    ]
+                    for item, step, label, score, correct in changes[:_EDITS]
+                ],
+                numbers=(3,),
+            )
+        )
         if len(changes) > _EDITS:
             parts.append(f"<p class=note>And {len(changes) - _EDITS:,} more, in provenance.json.</p>\n")
     return "".join(parts)
@@ -292,8 +361,18 @@ def _times(ledger: Ledger, plan: Plan) -> str:
     spent = [ledger.spent(step.id, step.tool) for step in plan.steps]
     total = sum(one.seconds for one in spent)
     for step, (items, failed, calls, seconds) in zip(plan.steps, spent, strict=True):
-        rows.append([step.id, step.tool, f"{calls:,}", f"{items - calls:,}", f"{failed:,}", _time(seconds),
-                     bar(seconds / total if total else 0), _time(seconds / calls) if calls else ""])  # fmt: skip
+        rows.append(
+            [
+                step.id,
+                step.tool,
+                f"{calls:,}",
+                f"{items - calls:,}",
+                f"{failed:,}",
+                _time(seconds),
+                bar(seconds / total if total else 0),
+                _time(seconds / calls) if calls else "",
+            ]
+        )
     return table(["Step", "Tool", "Calls", "Reused", "Failed", "Time", "", "Mean"], rows, numbers=(2, 3, 4, 5, 7))
 
 
@@ -308,12 +387,21 @@ def _time(seconds: float) -> str:
 def _weights(tally: _Tally) -> str:
     if not tally.weights:
         return "<p class=note>No weights were used.</p>\n"
-    rows = [[key, Markup(f"<span class=licence>{words(licence or 'unknown')}</span>"), ", ".join(sorted(steps)),
-             Markup(f"<code>{words(sha256)}</code>")] for (key, sha256, licence), steps in sorted(tally.weights.items())]  # fmt: skip
+    rows = [
+        [
+            key,
+            Markup(f"<span class=licence>{words(licence or 'unknown')}</span>"),
+            ", ".join(sorted(steps)),
+            Markup(f"<code>{words(sha256)}</code>"),
+        ]
+        for (key, sha256, licence), steps in sorted(tally.weights.items())
+    ]
     return table(["Weights", "Licence", "Steps", "sha256"], rows)
 
 
 def _provenance(plan: Plan) -> str:
     text = json.dumps(json.loads(plan.dumps()), indent=2, ensure_ascii=False)
-    return (f"<p>Plan <code>{plan.hash}</code></p>\n"
-            f"<details><summary>The plan as JSON</summary><pre>{words(text, 100_000)}</pre></details>\n")  # fmt: skip
+    return (
+        f"<p>Plan <code>{plan.hash}</code></p>\n"
+        f"<details><summary>The plan as JSON</summary><pre>{words(text, 100_000)}</pre></details>\n"
+    )

@@ -34,9 +34,10 @@ def processes(count: int) -> Workers:
                 for ended in kept_busy(count, shards, lambda ids: pool.submit(work_shard, job.facts(), ids)):
                     yield Outcome(**ended.result())
             except (OSError, RuntimeError) as error:  # a worker was killed, perhaps for its memory
-                raise RunStopped(f"A worker ended: {error or type(error).__name__}",
-                                 "Give the same command again, with fewer workers or smaller shards if memory ran out"
-                                 ) from error  # fmt: skip
+                raise RunStopped(
+                    f"A worker ended: {error or type(error).__name__}",
+                    "Give the same command again, with fewer workers or smaller shards if memory ran out",
+                ) from error
 
     return work
 

@@ -80,14 +80,20 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
                 if ":" in self.address:  # Ray itself would try for ten minutes
                     host, _, port = self.address.removeprefix("ray://").rpartition(":")
                     socket.create_connection((host, int(port)), _ANSWERS).close()
-                ray.init(self.address, **self.init_kwargs, **_QUIET, **({"num_cpus": self.workers} | _OWN if here else {}))
+                ray.init(
+                    self.address, **self.init_kwargs, **_QUIET, **({"num_cpus": self.workers} | _OWN if here else {})
+                )
                 return
             except Exception as error:  # connections, tokens, and time-outs that have no type of their own
                 ray.shutdown()
                 if not left:
                     raise RunStopped(
-                        f"Ray does not start here: {error}" if here else f"There is no Ray cluster at {self.address}: {error}",
-                        "See /tmp/ray/session_latest/logs" if here else "Check RAY_ADDRESS, RAY_AUTH_MODE and RAY_AUTH_TOKEN",
+                        f"Ray does not start here: {error}"
+                        if here
+                        else f"There is no Ray cluster at {self.address}: {error}",
+                        "See /tmp/ray/session_latest/logs"
+                        if here
+                        else "Check RAY_ADDRESS, RAY_AUTH_MODE and RAY_AUTH_TOKEN",
                     ) from error
 
 

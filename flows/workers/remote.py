@@ -33,8 +33,9 @@ def lend(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
     return {"ids": list(ids), "facts": {name: ledger.fact(name) for name in _FACTS}, "rows": ledger.rows(ids)}
 
 
-def work_apart(facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str, int], None] | None = None
-               ) -> dict[str, Any]:  # fmt: skip
+def work_apart(
+    facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str, int], None] | None = None
+) -> dict[str, Any]:
     """`Job.work` on what `lend` copied, for other computers; models and connections stay for the next shard.
 
     Args:
@@ -81,8 +82,10 @@ def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
     # One value is enough to tell a shared store from a folder that only the other computer has.
     made = next((ref for row in rows["works"] for ref in listed(json.loads(row[5]))), None)
     if made is not None and made not in store:
-        raise RunStopped(f"What a worker made is not in the store {store.url} as this computer sees it",
-                         "Set SUPERLINK_STORE to an address that all computers share, such as s3://bucket/values")  # fmt: skip
+        raise RunStopped(
+            f"What a worker made is not in the store {store.url} as this computer sees it",
+            "Set SUPERLINK_STORE to an address that all computers share, such as s3://bucket/values",
+        )
     with ledger.writing():
         ledger.insert(rows)
     return outcome
@@ -96,8 +99,10 @@ def _shared(job: Job, plan: str) -> Run:
 
 def _stop_if_different(job: Job, run: Run, source: str) -> None:
     if run.signature != job.signature:
-        raise RunStopped(f"{platform.node()} has other tools, roles or weights than the computer that began the run",
-                         "Give both the same environment, settings and weights")  # fmt: skip
+        raise RunStopped(
+            f"{platform.node()} has other tools, roles or weights than the computer that began the run",
+            "Give both the same environment, settings and weights",
+        )
     # Without this, each item would be noted as failed because its file is missing.
     if "://" not in source and not glob.has_magic(source) and not Path(source).exists():
         raise RunStopped(f"{platform.node()} does not see {source}", "Mount it there at the same path, or use a bucket")

@@ -25,15 +25,27 @@ _SHOWN = 20
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("annotate", help="do what a request says to every file of a folder, and export a data set")
+    parser = commands.add_parser(
+        "annotate", help="do what a request says to every file of a folder, and export a data set"
+    )
     parser.add_argument("request", type=words, help='what should happen, such as "find every dog"; "" with --plan')
-    parser.add_argument("source", metavar="SOURCE", help="a folder, a glob, a list of paths (.txt) or an address like s3://…")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where ledger and exports go; the same again resumes")
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a folder, a glob, a list of paths (.txt) or an address like s3://…"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where ledger and exports go; the same again resumes"
+    )
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
     parser.add_argument("--yes", action="store_true", help="do not ask after the pilot")
-    parser.add_argument("--pilot", type=whole(0), default=8, metavar="N", help="items to try first (default: 8; 0: none)")
+    parser.add_argument(
+        "--pilot", type=whole(0), default=8, metavar="N", help="items to try first (default: 8; 0: none)"
+    )
     parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
-    parser.add_argument("--relocate", action="store_true", help="the files of the run in DIR were moved to SOURCE: keep what was done on them")
+    parser.add_argument(
+        "--relocate",
+        action="store_true",
+        help="the files of the run in DIR were moved to SOURCE: keep what was done on them",
+    )
     parser.add_argument("--limit", type=whole(1), metavar="N", help="so many items at most")
     add_work(parser)
     add_planner(parser)
@@ -44,16 +56,38 @@ def add(commands: Any) -> None:
 def add_work(parser: argparse.ArgumentParser) -> None:
     """Declare how the files are worked, and what is kept of it."""
     parser.add_argument("--shard", type=whole(1), default=64, metavar="N", help="items worked together (default: 64)")
-    parser.add_argument("--workers", type=whole(1), default=1, metavar="N", help="processes at the same time (default: 1)")
-    parser.add_argument("--runner", choices=("processes", "ray"), default="processes",
-                        help="where they run: on this computer (default), or on Ray: its cluster at RAY_ADDRESS, or here")  # fmt: skip
-    parser.add_argument("--budget", action="append", default=[], metavar="LIMIT",
-                        help="stop cleanly at a time (2h), a size on disk (10GB) or a share of failures (5%%); may be repeated")  # fmt: skip
-    parser.add_argument("--format", action="append", metavar="NAME",
-                        help="export as coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt, mirror or report; may be repeated")  # fmt: skip
-    parser.add_argument("--band", action="append", default=[], metavar="[LABEL=]LOW:HIGH",
-                        help="scores that go to review (default: 0.25:0.5); may be repeated")  # fmt: skip
-    parser.add_argument("--audit", type=float, default=0.02, metavar="SHARE", help="share of all finds that is reviewed (default: 0.02)")
+    parser.add_argument(
+        "--workers", type=whole(1), default=1, metavar="N", help="processes at the same time (default: 1)"
+    )
+    parser.add_argument(
+        "--runner",
+        choices=("processes", "ray"),
+        default="processes",
+        help="where they run: on this computer (default), or on Ray: its cluster at RAY_ADDRESS, or here",
+    )
+    parser.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="LIMIT",
+        help="stop cleanly at a time (2h), a size on disk (10GB) or a share of failures (5%%); may be repeated",
+    )
+    parser.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="export as coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt, mirror or report; may be repeated",
+    )
+    parser.add_argument(
+        "--band",
+        action="append",
+        default=[],
+        metavar="[LABEL=]LOW:HIGH",
+        help="scores that go to review (default: 0.25:0.5); may be repeated",
+    )
+    parser.add_argument(
+        "--audit", type=float, default=0.02, metavar="SHARE", help="share of all finds that is reviewed (default: 0.02)"
+    )
 
 
 def annotate(given: argparse.Namespace) -> int:
@@ -75,11 +109,24 @@ def annotate(given: argparse.Namespace) -> int:
 
             run = run_here
         summary = run(
-            given.request, given.source, given.out, plan=Plan.load(given.plan) if given.plan else None,
-            planner=make_planner(given), tools=given.tools, approve=None if given.yes else asker(screen, "Run it on all?"),
-            pilot=given.pilot, shard=given.shard, workers=given.workers, retry_failed=given.retry_failed,
-            limit=given.limit, relocate=given.relocate, budget=given.budget, formats=given.format, routing=routing(given), told=progress.told,
-        )  # fmt: skip
+            given.request,
+            given.source,
+            given.out,
+            plan=Plan.load(given.plan) if given.plan else None,
+            planner=make_planner(given),
+            tools=given.tools,
+            approve=None if given.yes else asker(screen, "Run it on all?"),
+            pilot=given.pilot,
+            shard=given.shard,
+            workers=given.workers,
+            retry_failed=given.retry_failed,
+            limit=given.limit,
+            relocate=given.relocate,
+            budget=given.budget,
+            formats=given.format,
+            routing=routing(given),
+            told=progress.told,
+        )
     _tell(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped or summary.damaged else 0
 
@@ -94,17 +141,24 @@ def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
     if summary.first_only:
         names = ", ".join(one_line(name) for name in summary.first_only[:_SHOWN])
         more = f" and {len(summary.first_only) - _SHOWN} more" if len(summary.first_only) > _SHOWN else ""
-        screen.print(f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: {names}{more}",
-                     style="yellow")  # fmt: skip
+        screen.print(
+            f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: {names}{more}",
+            style="yellow",
+        )
     if summary.nothing_found:
-        screen.print(f"In {summary.nothing_found} of {summary.done} items nothing was found, and nothing was changed.", style="yellow")
+        screen.print(
+            f"In {summary.nothing_found} of {summary.done} items nothing was found, and nothing was changed.",
+            style="yellow",
+        )
     for name, folder in summary.exports.items():
         screen.print(f"{name}: {one_line(folder)}", style="dim")
     if summary.stopped:
         screen.print(f"Stopped: {summary.stopped}. The same command goes on.", style="yellow")
     left = f", {summary.left} left" if summary.left else ""
-    screen.print(f"{summary.done} of {summary.items} done, {summary.failed} failed{left}, in {_time(summary.seconds)} "
-                 f"({summary.ran} calls run, {summary.cached} reused)")  # fmt: skip
+    screen.print(
+        f"{summary.done} of {summary.items} done, {summary.failed} failed{left}, in {_time(summary.seconds)} "
+        f"({summary.ran} calls run, {summary.cached} reused)"
+    )
 
 
 class Progress:
@@ -136,9 +190,14 @@ class Progress:
                 for warning in event["warnings"]:
                     self.console.print(f"Warning: {warning}", style="yellow")
             case "scan":
-                changes = ", ".join(f"{event[key]} {key.replace('_', ' ')}" for key in ("new", "changed", "gone", "left_out")
-                                    if event[key])  # fmt: skip
-                self.console.print(f"{event['items']} items{' (' + changes + ')' if changes else ''}, {event['pending']} to do")
+                changes = ", ".join(
+                    f"{event[key]} {key.replace('_', ' ')}"
+                    for key in ("new", "changed", "gone", "left_out")
+                    if event[key]
+                )
+                self.console.print(
+                    f"{event['items']} items{' (' + changes + ')' if changes else ''}, {event['pending']} to do"
+                )
                 if event["skipped"]:
                     self.console.print(f"skipped: {event['skipped']}")
             case "forecast":
@@ -162,8 +221,10 @@ class Progress:
 def _forecast(forecast: "Forecast") -> str:
     lines = [f"Pilot: {forecast.pilot} items, {forecast.failed} failed."]
     lines += [f"  {reason}" for reason in forecast.reasons]
-    lines.append(f"The other {forecast.items}: about {_time(forecast.seconds)}, {forecast.bytes / 1e6:.0f} MB, "
-                 f"{forecast.review} finds to review.")  # fmt: skip
+    lines.append(
+        f"The other {forecast.items}: about {_time(forecast.seconds)}, {forecast.bytes / 1e6:.0f} MB, "
+        f"{forecast.review} finds to review."
+    )
     if forecast.sheet:
         lines.append(f"Look at {one_line(forecast.sheet)}")
     return "\n".join(lines)
@@ -176,7 +237,9 @@ def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None]
         from tools.core.errors import SuperlinkError
 
         if not sys.stdin.isatty():
-            raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes")
+            raise SuperlinkError(
+                "this plan needs approval, and nobody can be asked here", "Look at the pilot and add --yes"
+            )
         return ask(screen, f"{question} [y]es, [n]o:") in ("y", "yes")
 
     return approved

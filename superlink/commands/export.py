@@ -11,8 +11,12 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("export", help="write what a run found as a data set, without running anything")
     parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")
-    parser.add_argument("formats", nargs="+", metavar="FORMAT",
-                        help="coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt, mirror or report")  # fmt: skip
+    parser.add_argument(
+        "formats",
+        nargs="+",
+        metavar="FORMAT",
+        help="coco, yolo, voc, label-studio, jsonl, parquet, srt, vtt, mirror or report",
+    )
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where the formats' folders go (default: DIR)")
     parser.add_argument("--step", action="append", default=[], metavar="ID", help="whose results; may be repeated")
     parser.set_defaults(command=export)

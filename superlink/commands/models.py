@@ -26,7 +26,9 @@ def add(commands: Any) -> None:
     add_.add_argument("path", type=Path, help="a file, or a folder of diffusers or transformers")
     add_.add_argument("--role", required=True, help="what they do: detect, segment, pose, transcribe, …")
     add_.add_argument("--licence", required=True, help="their licence; exports name it")
-    add_.add_argument("--trust", action="store_true", help="accept weights that can run code when they are loaded, such as .pt files")
+    add_.add_argument(
+        "--trust", action="store_true", help="accept weights that can run code when they are loaded, such as .pt files"
+    )
     add_.set_defaults(command=own)
 
 
@@ -49,7 +51,13 @@ def show(given: argparse.Namespace) -> int:
         except SuperlinkError:
             here = Text("no", "dim")
         size = f"{entry.size / 2**20:.0f} MB" if entry.size else ""
-        table.add_row(Text(one_line(entry.id), "bold" if entry.id in used else ""), ", ".join(entry.roles), size, entry.licence, here)
+        table.add_row(
+            Text(one_line(entry.id), "bold" if entry.id in used else ""),
+            ", ".join(entry.roles),
+            size,
+            entry.licence,
+            here,
+        )
     screen = console()
     screen.print(table, soft_wrap=False)
     screen.print("Bold: in use for a role. Where something is to be known of one:")

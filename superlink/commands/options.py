@@ -55,7 +55,13 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
         except ValueError:
             found = least - 1
         if not least <= found <= most:
-            between = f"from {least} to {most}" if most < 2**63 - 1 else f"of at least {least}" if found < least else "of 64 bits"
+            between = (
+                f"from {least} to {most}"
+                if most < 2**63 - 1
+                else f"of at least {least}"
+                if found < least
+                else "of 64 bits"
+            )
             raise argparse.ArgumentTypeError(f"give a whole number {between}, not {shown(text)}")
         return found
 

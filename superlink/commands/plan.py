@@ -102,7 +102,9 @@ def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
             if not isinstance(media, list) or not all(kind in KINDS for kind in media):
                 raise ValueError(f"media are a list of {', '.join(KINDS)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, argparse.ArgumentTypeError) as error:
-            what = "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+            what = (
+                "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"
+            )
             raise ArgumentsInvalid(
                 "plan", [f'{file}, line {number} is not {{"id", "request", "media"}} in UTF-8: {what}']
             ) from error

@@ -9,9 +9,16 @@ from superlink.terminal import one_line, say
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("repair", help="recover what can be read of a damaged run, or of the memory of sessions")
-    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR",
-                        help="the folder that superlink annotate wrote to (default: SUPERLINK_HOME, for its threads)")  # fmt: skip
+    parser = commands.add_parser(
+        "repair", help="recover what can be read of a damaged run, or of the memory of sessions"
+    )
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        metavar="DIR",
+        help="the folder that superlink annotate wrote to (default: SUPERLINK_HOME, for its threads)",
+    )
     parser.set_defaults(command=repair)
 
 
@@ -41,8 +48,10 @@ def _run(folder: Path) -> None:
 
     done = repair(folder)
     _tell(folder / FILE, done.faults, done.kept)
-    say(f"{done.items} items, {done.works} finished calls, {done.verdicts} verdicts of people"
-        f"{f' ({done.refound} of them from the exports)' if done.refound else ''}.")
+    say(
+        f"{done.items} items, {done.works} finished calls, {done.verdicts} verdicts of people"
+        f"{f' ({done.refound} of them from the exports)' if done.refound else ''}."
+    )
     if done.again or (done.faults and not done.items):
         what = f"The next run looks at {done.again} items again" if done.again else "The next run lists the items anew"
         kept = f"; the {done.works} finished calls are not run again" if done.works else ""

@@ -14,7 +14,9 @@ def add(commands: Any) -> None:
     parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")
     parser.add_argument("--accept", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="these are right")
     parser.add_argument("--reject", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="nothing is there")
-    parser.add_argument("--correct", nargs=2, action="append", default=[], metavar=("NUMBER", "LABEL"), help="it is something else")
+    parser.add_argument(
+        "--correct", nargs=2, action="append", default=[], metavar=("NUMBER", "LABEL"), help="it is something else"
+    )
     parser.add_argument("--label", default="", help="list only this label")
     parser.add_argument("--reason", default="", choices=["", "band", "audit"], help="list only these")
     parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list so many (default: 50)")
@@ -44,11 +46,15 @@ def review(given: argparse.Namespace) -> int:
         if not (given.accept or given.reject or given.correct):
             for one in queue(ledger, given.label, given.reason, given.all, given.limit):
                 verdict = f"  {one.verdict} {one_line(one.correct)}".rstrip()
-                say(f"{one.id:6}  {one.score:.2f}  {one_line(one.label):20}  {one.reason:5}  {one_line(one.item)} "
-                    f"({one_line(one.step)}){verdict}")  # fmt: skip
+                say(
+                    f"{one.id:6}  {one.score:.2f}  {one_line(one.label):20}  {one.reason:5}  {one_line(one.item)} "
+                    f"({one_line(one.step)}){verdict}"
+                )
         for label in precision(ledger):
-            say(f"{one_line(label.label)}: {label.right} of {label.audited} audited finds right, "
-                f"{label.low:.0%} to {label.high:.0%} (95 %)")  # fmt: skip
+            say(
+                f"{one_line(label.label)}: {label.right} of {label.audited} audited finds right, "
+                f"{label.low:.0%} to {label.high:.0%} (95 %)"
+            )
     finally:
         ledger.close()
     return 0

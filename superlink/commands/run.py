@@ -31,7 +31,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before running the plan")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="where results go (default: out)")
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="run this plan instead of asking the planner")
-    parser.add_argument("--fresh", action="store_true", help="use nothing that an earlier run of the same command has done")
+    parser.add_argument(
+        "--fresh", action="store_true", help="use nothing that an earlier run of the same command has done"
+    )
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=run)
@@ -90,7 +92,9 @@ class _Work:
         for item in self.items:
             if len(self.items) > 1:
                 file = item.files[0]
-                self.screen.rule(one_line(item.name if item.name == file.stem else f"{item.name} ({file})"), align="left")
+                self.screen.rule(
+                    one_line(item.name if item.name == file.stem else f"{item.name} ({file})"), align="left"
+                )
             try:
                 record = self._turn(item)
                 if record is None or record["result"] == "refused":
@@ -182,7 +186,9 @@ class _Work:
         except SessionError:  # nothing has run that could be gone on with
             session.forget()
             return session.start(self.given.request, media, self.plan)
-        self.screen.print("Going on from earlier work on the same request and content; --fresh begins anew.", style="dim")
+        self.screen.print(
+            "Going on from earlier work on the same request and content; --fresh begins anew.", style="dim"
+        )
         return events
 
     def _followed(self, session: "Session", events: "Iterator[Event]") -> "Event | None":

@@ -14,7 +14,9 @@ def add(commands: Any) -> None:
     """Declare the command."""
     parser = commands.add_parser("schedule", help="have a plan run at certain times; superlink serve-flows runs it")
     parser.add_argument("cron", nargs="?", help='when, as cron writes it: "0 2 * * *" is at two every night')
-    parser.add_argument("request", nargs="?", type=words, help='what should happen, such as "find every dog"; "" with --plan')
+    parser.add_argument(
+        "request", nargs="?", type=words, help='what should happen, such as "find every dog"; "" with --plan'
+    )
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="as of superlink annotate")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where ledger and exports go")
     parser.add_argument("--name", help="of the schedule (default: the name of DIR); the same name again changes it")
@@ -52,7 +54,9 @@ def schedule(given: argparse.Namespace) -> int:
             _schedule(given, when, screen)
         if given.list:
             for one in schedules():
-                screen.print(one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}"))
+                screen.print(
+                    one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}")
+                )
     return 0
 
 
@@ -68,13 +72,27 @@ def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
     source = given.source if "://" in given.source else str(expanded(given.source).absolute())
     with Progress(screen) as progress:
         plan = agreed(
-            given.request, source, given.out, plan=Plan.load(given.plan) if given.plan else None, planner=make_planner(given),
-            tools=given.tools, approve=None if given.yes else asker(screen, f"Run it at {given.cron!r}?"),
+            given.request,
+            source,
+            given.out,
+            plan=Plan.load(given.plan) if given.plan else None,
+            planner=make_planner(given),
+            tools=given.tools,
+            approve=None if given.yes else asker(screen, f"Run it at {given.cron!r}?"),
             told=progress.told,
-        )  # fmt: skip
+        )
     deploy(
-        name, when, plan, source, given.out, given.tools, shard=given.shard, workers=given.workers,
-        runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner, budget=given.budget, formats=given.format,
+        name,
+        when,
+        plan,
+        source,
+        given.out,
+        given.tools,
+        shard=given.shard,
+        workers=given.workers,
+        runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner,
+        budget=given.budget,
+        formats=given.format,
         routing=routing(given).facts(),
-    )  # fmt: skip
+    )
     screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))

@@ -10,11 +10,19 @@ from superlink.terminal import say
 
 def add(commands: Any) -> None:
     """Declare the command."""
-    parser = commands.add_parser("serve-flows", help="run what superlink schedule has scheduled, with Prefect's dashboard")
-    parser.add_argument("--port", type=whole(1, 65535), default=4200, help="of the dashboard, on this computer only (default: 4200)")
-    parser.add_argument("--accelerators", type=whole(0), metavar="N",
-                        help="how many shards may use accelerators at a time, over all workers of the server "
-                        "(default: as many as this computer has)")  # fmt: skip
+    parser = commands.add_parser(
+        "serve-flows", help="run what superlink schedule has scheduled, with Prefect's dashboard"
+    )
+    parser.add_argument(
+        "--port", type=whole(1, 65535), default=4200, help="of the dashboard, on this computer only (default: 4200)"
+    )
+    parser.add_argument(
+        "--accelerators",
+        type=whole(0),
+        metavar="N",
+        help="how many shards may use accelerators at a time, over all workers of the server "
+        "(default: as many as this computer has)",
+    )
     parser.set_defaults(command=serve_flows)
 
 
@@ -28,8 +36,10 @@ def serve_flows(given: argparse.Namespace) -> int:
         if own:
             # Named, not shown: what is printed here may end up in a log.
             say(f"Its password is in {password_file()}, which only you can read")
-            say(f"For superlink annotate to show up there: export PREFECT_API_URL={address} "
-                f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(password_file()))})"')  # fmt: skip
+            say(
+                f"For superlink annotate to show up there: export PREFECT_API_URL={address} "
+                f'PREFECT_API_AUTH_STRING="$(cat {shlex.quote(str(password_file()))})"'
+            )
         from flows.orchestration.worker import serve
 
         serve(_accelerators() if given.accelerators is None else given.accelerators)

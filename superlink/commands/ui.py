@@ -26,17 +26,26 @@ def add(commands: Any) -> None:
     parser.add_argument("--port", type=whole(0, 65535), default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on; default: this computer only")
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME",
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
         help="a further name under which visitors reach the page, such as that of a proxy; may be repeated",
-    )  # fmt: skip
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
-        "--password", nargs="?", const=_ASK,
+        "--password",
+        nargs="?",
+        const=_ASK,
         help="visitors have to give a password, which is asked for on the terminal; one that is given here can be read by "
         "every user of this computer",
-    )  # fmt: skip
-    given.add_argument("--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file")
-    parser.add_argument("--max-upload", type=whole(1), default=2048, metavar="MB", help="most that is uploaded at once; default: 2048")
+    )
+    given.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file"
+    )
+    parser.add_argument(
+        "--max-upload", type=whole(1), default=2048, metavar="MB", help="most that is uploaded at once; default: 2048"
+    )
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)
@@ -76,16 +85,23 @@ def _password(given: argparse.Namespace) -> str | None:
     password = os.environ.pop(PASSWORD, None)
     if given.password == _ASK:
         if not sys.stdin.isatty():
-            raise SettingsInvalid("--password asks on a terminal, and there is none", f"Use --password-file or {PASSWORD}")
+            raise SettingsInvalid(
+                "--password asks on a terminal, and there is none", f"Use --password-file or {PASSWORD}"
+            )
         password = getpass.getpass("Password for visitors: ")
     elif given.password is not None:
-        say(f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not", error=True)
+        say(
+            f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not",
+            error=True,
+        )
         password = given.password
     elif given.password_file:
         try:
             password = (expanded(given.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsInvalid(f"{given.password_file} cannot be read: {error}", "Give a file of one line") from error
+            raise SettingsInvalid(
+                f"{given.password_file} cannot be read: {error}", "Give a file of one line"
+            ) from error
     if password is not None and not password.strip():
         raise SettingsInvalid("the password is empty", "Give one, or leave it out to serve this computer only")
     return password

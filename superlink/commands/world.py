@@ -16,7 +16,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--split", default="test", help="train, val, test (default), compositions or shifted")
     parser.add_argument("--size", type=whole(1), default=512, metavar="PIXELS", help="height and width (default: 512)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where images/ and annotations.json go")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="all of them on one picture, with masks, boxes and joints drawn over")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="all of them on one picture, with masks, boxes and joints drawn over"
+    )
     parser.set_defaults(command=world)
 
 

@@ -65,8 +65,10 @@ class Planner:
             texts = ["begin", "$s1", "$s2", "$s3"]
             steps = [Step(id=f"s{n}", tool="work", args={"text": t, "number": n}) for n, t in enumerate(texts, 1)]
         else:
-            steps = [Step(id="s1", tool="work", args={"text": "one", "number": 1}),
-                     Step(id="s2", tool="last", args={"text": "two", "number": 2})]  # fmt: skip
+            steps = [
+                Step(id="s1", tool="work", args={"text": "one", "number": 1}),
+                Step(id="s2", tool="last", args={"text": "two", "number": 2}),
+            ]
         return Plan(steps=tuple(steps))
 
 
@@ -82,11 +84,20 @@ def dying_compose(*args):  # type: ignore[no-untyped-def]
 nodes.compose = dying_compose
 
 if __name__ == "__main__":
-    with Session("t", tools={"work": work, "last": last}, planner=Planner(), store=Store(FOLDER / "store"),
-                 memory=FOLDER / "threads.sqlite") as session:  # fmt: skip
+    with Session(
+        "t",
+        tools={"work": work, "last": last},
+        planner=Planner(),
+        store=Store(FOLDER / "store"),
+        memory=FOLDER / "threads.sqlite",
+    ) as session:
         events = session.start("go") if session.state()["stands"] == "new" else session.continue_()
         done = list(events)[-1]
-    result = {"answer": done["answer"], "plan": done["record"]["plan"], "hash": done["record"]["hash"],
-              "steps": {step["id"]: [step["state"], step["refs"]["sha256"]] for step in done["record"]["steps"]},
-              "outputs": {name: ref["sha256"] for name, ref in done["outputs"].items()}}  # fmt: skip
+    result = {
+        "answer": done["answer"],
+        "plan": done["record"]["plan"],
+        "hash": done["record"]["hash"],
+        "steps": {step["id"]: [step["state"], step["refs"]["sha256"]] for step in done["record"]["steps"]},
+        "outputs": {name: ref["sha256"] for name, ref in done["outputs"].items()},
+    }
     (FOLDER / "result.json").write_text(json.dumps(result, sort_keys=True))

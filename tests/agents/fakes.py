@@ -96,9 +96,8 @@ def fail(text: Text) -> Text:
 
 
 TOOLS: dict[str, AnyTool] = {
-    t.name: t
-    for t in (detect, blur, crop, count, pose, segment, collage, read, say, hear, ask, shout, fail)
-}  # fmt: skip
+    t.name: t for t in (detect, blur, crop, count, pose, segment, collage, read, say, hear, ask, shout, fail)
+}
 
 
 def plan(*calls: tuple[str, dict[str, Any]], outputs: Sequence[str] = (), request: str = "") -> Plan:

@@ -34,7 +34,9 @@ def answered(tmp_path: Path) -> Answered:
     results.clear()
 
     def answer(
-        *made: tuple[str, dict[str, Any], Value | list[Value]], outputs: list[str] | None = None, image: Value | None = None
+        *made: tuple[str, dict[str, Any], Value | list[Value]],
+        outputs: list[str] | None = None,
+        image: Value | None = None,
     ) -> str:
         steps = tuple(Step(id=f"s{n}", tool=tool, args=args) for n, (tool, args, _) in enumerate(made, 1))
         outcomes: dict[str, Any] = {}
@@ -44,7 +46,9 @@ def answered(tmp_path: Path) -> Answered:
         plan = Plan(steps=steps, outputs=tuple(outputs or [f"$s{len(made)}"]))
         state: State = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes}
         if image is not None:
-            state["given"] = {"image": {"refs": store.put(image), "known": {"kind": image.kind, "many": False, "frame": "image"}}}
+            state["given"] = {
+                "image": {"refs": store.put(image), "known": {"kind": image.kind, "many": False, "frame": "image"}}
+            }
         made_up = compose(state, store, cards_of(TOOLS))
         results.append(made_up.result)
         return made_up.text
@@ -70,9 +74,17 @@ def test_edits_are_counted(answered: Answered) -> None:
     regions = {"image": "$image", "regions": "$s1"}
     redact = ("redact", {**regions, "how": "pixelate"})
     find = ("detect", {"image": "$image", "labels": ["face"]})
-    assert answered((*find, boxes(*["face"] * 4)), (*redact, done), image=seen) == "Pixelated 4 faces: a picture, 30×21 pixels."
-    assert answered((*find, boxes("face")), ("remove", regions, done), image=seen) == "Removed 1 face: a picture, 30×21 pixels."
-    assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith("Pixelated 3 (car 2, person 1): a picture")
+    assert (
+        answered((*find, boxes(*["face"] * 4)), (*redact, done), image=seen)
+        == "Pixelated 4 faces: a picture, 30×21 pixels."
+    )
+    assert (
+        answered((*find, boxes("face")), ("remove", regions, done), image=seen)
+        == "Removed 1 face: a picture, 30×21 pixels."
+    )
+    assert answered((*find, boxes("person", "car", "car")), (*redact, done)).startswith(
+        "Pixelated 3 (car 2, person 1): a picture"
+    )
     walk = boxes(*["person"] * 9, ids=[1, 1, 1, 2, 2, 2, 2, 2, 1])
     assert answered((*find, walk), ("redact", regions, done)).startswith("Blurred 2 people: ")
     found = (*find, boxes("dog", "dog"))
@@ -87,15 +99,25 @@ def test_what_changed_nothing_is_not_told_as_done(answered: Answered) -> None:
     none = "No face or license plate found, so nothing was "
     assert answered((*find, boxes()), (*redact, seen), image=seen) == f"{none}blurred; the picture is unchanged."
     # Without its metadata, the file is another one.
-    assert answered((*find, boxes()), (*redact, picture(30, 21)), image=seen) == f"{none}blurred; the picture is unchanged."
+    assert (
+        answered((*find, boxes()), (*redact, picture(30, 21)), image=seen)
+        == f"{none}blurred; the picture is unchanged."
+    )
     assert answered((*find, boxes()), ("crop", redact[1], [])) == f"{none}cut out."
-    assert answered((*find, boxes("face")), (*redact, seen), image=seen) == "redact changed nothing; the picture is unchanged."
-    assert answered(("blur", {"image": "$image"}, seen), image=seen) == "blur changed nothing; the picture is unchanged."
+    assert (
+        answered((*find, boxes("face")), (*redact, seen), image=seen)
+        == "redact changed nothing; the picture is unchanged."
+    )
+    assert (
+        answered(("blur", {"image": "$image"}, seen), image=seen) == "blur changed nothing; the picture is unchanged."
+    )
     assert answered((*find, boxes())).startswith("Found none")
     assert answered(("pose", {}, Poses.empty((4, 4)))) and answered(("read", {}, Transcript(())))
     assert answered(("ask", {}, [Text(""), Text(" ")]))
     assert results == ["nothing"] * 9
-    assert answered((*find, boxes()), ("count", {"regions": "$s1"}, Number(0))) and results[-1] == "done"  # none is an answer
+    assert (
+        answered((*find, boxes()), ("count", {"regions": "$s1"}, Number(0))) and results[-1] == "done"
+    )  # none is an answer
     assert answered((*find, boxes()), (*redact, seen), ("read", {}, Text("EXIT")), outputs=["$s2", "$s3"], image=seen)
     assert results[-1] == "done"
 
@@ -117,10 +139,17 @@ def test_texts_are_told_in_full_up_to_a_length(answered: Answered) -> None:
 
 
 def test_several_outputs_are_told_apart(answered: Answered) -> None:
-    told = answered(("blur", {}, picture(30, 20)), ("read", {}, Text("EXIT")), ("say", {}, Audio(np.zeros((800, 1)), 400)),
-                    outputs=["$s1", "$s2", "$s3"])  # fmt: skip
+    told = answered(
+        ("blur", {}, picture(30, 20)),
+        ("read", {}, Text("EXIT")),
+        ("say", {}, Audio(np.zeros((800, 1)), 400)),
+        outputs=["$s1", "$s2", "$s3"],
+    )
     assert told.splitlines() == [
-        "Made with blur: a picture, 30×20 pixels.", "read (s2): EXIT", "Made with say: a sound, 2 s, silent."]  # fmt: skip
+        "Made with blur: a picture, 30×20 pixels.",
+        "read (s2): EXIT",
+        "Made with say: a sound, 2 s, silent.",
+    ]
 
 
 def test_lists(answered: Answered) -> None:
@@ -144,8 +173,12 @@ def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
     outcomes = {"s1": {"state": "finished", "tool": "caption", "seconds": 0.0, "refs": store.put(Text("A cat."))}}
 
     def told(**given: Any) -> str:
-        state: Any = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes,
-                      "given": {name: {"refs": refs, "known": {}} for name, refs in given.items()}}  # fmt: skip
+        state: Any = {
+            "plan": plan.model_dump(mode="json"),
+            "problems": [],
+            "outcomes": outcomes,
+            "given": {name: {"refs": refs, "known": {}} for name, refs in given.items()},
+        }
         return compose(state, store, cards_of(TOOLS)).text
 
     assert told(image=one) == "A cat."

@@ -65,7 +65,9 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(unpacked: list[Path], 
     values = {"image": "Image", "album": "list[Image]", "s1": "Text", "s4": "Detections"}
     plan = planner.plan("look at the dogs", values, CARDS, [shown])
     assert [(step.id, step.tool, step.args) for step in plan.steps] == [
-        ("s5", "detect", {"labels": ["dog"]}), ("s6", "pose", {"regions": "above"})]  # fmt: skip
+        ("s5", "detect", {"labels": ["dog"]}),
+        ("s6", "pose", {"regions": "above"}),
+    ]
     assert plan.request == "look at the dogs" and plan.outputs == ()
     few = {"image": "Image", "s1": "Detections", "s2": "Image"}
     BackbonePlanner().plan("again", few, CARDS, problems=[Problem("s1", "image", "none")])

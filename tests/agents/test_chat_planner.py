@@ -86,8 +86,15 @@ def server() -> Iterator[Server]:
 
 def test_one_call_becomes_a_plan(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", "secret")
-    server.says({"steps": [{"tool": "detect", "args": {"labels": ["dog"]}}, {"id": "x", "tool": "count", "args": {"regions": "$s4"}}],
-                 "outputs": None})  # fmt: skip
+    server.says(
+        {
+            "steps": [
+                {"tool": "detect", "args": {"labels": ["dog"]}},
+                {"id": "x", "tool": "count", "args": {"regions": "$s4"}},
+            ],
+            "outputs": None,
+        }
+    )
     plan = OpenAIPlanner("tiny", server.url, key="MY_KEY").plan(
         "count the dogs", {"image": "Image", "s3": "Text"}, CARDS
     )
@@ -133,8 +140,16 @@ def test_problems_and_demonstrations_are_sent_along(server: Server) -> None:
 
 
 def test_a_session_sends_problems_back_until_the_plan_holds(server: Server, tmp_path: Path) -> None:
-    server.says('{"steps": [{"id"', {"steps": [{"id": "s1", "tool": "detect", "args": {}}]},
-                {"steps": [{"id": "s1", "tool": "detect", "args": {"labels": ["dog"]}}, {"id": "s2", "tool": "count", "args": {}}]})  # fmt: skip
+    server.says(
+        '{"steps": [{"id"',
+        {"steps": [{"id": "s1", "tool": "detect", "args": {}}]},
+        {
+            "steps": [
+                {"id": "s1", "tool": "detect", "args": {"labels": ["dog"]}},
+                {"id": "s2", "tool": "count", "args": {}},
+            ]
+        },
+    )
     with Session(
         "t", tools=TOOLS, planner=OpenAIPlanner("tiny", server.url), store=Store(tmp_path / "s"), memory=tmp_path / "t"
     ) as session:
@@ -154,9 +169,14 @@ def test_a_server_that_writes_the_call_as_text(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "written",
-    ['{"steps": []}', '{"name": "submit_plan", "arguments": {"steps": []}}', '<tool_call>\n{"name": "submit_plan", "parameters": {"steps": []}}',
-     '{"name": "submit_plan", "arguments": "{\\"steps\\": []}"}', 'I think {so} {"a": 1} {"steps": []} {"steps": 1}'],
-)  # fmt: skip
+    [
+        '{"steps": []}',
+        '{"name": "submit_plan", "arguments": {"steps": []}}',
+        '<tool_call>\n{"name": "submit_plan", "parameters": {"steps": []}}',
+        '{"name": "submit_plan", "arguments": "{\\"steps\\": []}"}',
+        'I think {so} {"a": 1} {"steps": []} {"steps": 1}',
+    ],
+)
 def test_calls_are_found_in_what_models_write(written: str) -> None:
     assert handed_in(written) == {"steps": []}
 
@@ -206,8 +226,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>")
     fast.chat_template = TEMPLATE
-    config = LlamaConfig(vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-                         max_position_embeddings=4096, eos_token_id=1, bos_token_id=None, pad_token_id=1)  # fmt: skip
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=4096,
+        eos_token_id=1,
+        bos_token_id=None,
+        pad_token_id=1,
+    )
     place = tmp_path_factory.mktemp("model")
     LlamaForCausalLM(config).save_pretrained(place)
     fast.save_pretrained(place)
@@ -267,13 +296,18 @@ def test_code_in_a_model_folder_is_not_run(folder: Path, tmp_path: Path) -> None
         "from transformers import LlamaConfig as Config, LlamaForCausalLM as Model, PreTrainedTokenizerFast as Words\n"
     )
     config = json.loads((model / "config.json").read_text())
-    config |= {"model_type": "unheard", "auto_map": {"AutoConfig": "custom.Config", "AutoModelForCausalLM": "custom.Model"}}
+    config |= {
+        "model_type": "unheard",
+        "auto_map": {"AutoConfig": "custom.Config", "AutoModelForCausalLM": "custom.Model"},
+    }
     (model / "config.json").write_text(json.dumps(config))
     with pytest.raises(ChatUnavailable, match="cannot be loaded"):
         LocalChatPlanner(model).plan("go", {}, CARDS)
     shutil.copyfile(folder / "config.json", model / "config.json")
     words = json.loads((model / "tokenizer_config.json").read_text())
-    (model / "tokenizer_config.json").write_text(json.dumps(words | {"auto_map": {"AutoTokenizer": [None, "custom.Words"]}}))
+    (model / "tokenizer_config.json").write_text(
+        json.dumps(words | {"auto_map": {"AutoTokenizer": [None, "custom.Words"]}})
+    )
     with suppress(ChatUnavailable, PlanInvalid):  # it may be loaded without its code
         LocalChatPlanner(model).plan("go", {}, CARDS)
     assert not marker.exists()

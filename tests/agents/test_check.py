@@ -34,20 +34,32 @@ def test_a_good_plan_has_none() -> None:
         (("detect", {**DETECT[1], "min_score": 2}), "s1.min_score: input should be less than or equal to 1, not 2"),
         (("detect", {**DETECT[1], "min_score": "much"}), "min_score: input should be a valid number"),
         (("detect", {"image": "$image", "labels": "dog"}), "s1.labels: input should be a valid list, not 'dog'"),
-        (("detect", {"image": "$image", "labels": ["dog", 3]}), "s1.labels: in item 1, input should be a valid string, not 3"),
-        (("detect", {"image": "$image", "labels": ["$image"]}), "s1.labels: labels is written out, it cannot take the value $image"),
-        (("ask", {"image": "$image", "question": "$5?"}), 's1.question: question is written out'),
+        (
+            ("detect", {"image": "$image", "labels": ["dog", 3]}),
+            "s1.labels: in item 1, input should be a valid string, not 3",
+        ),
+        (
+            ("detect", {"image": "$image", "labels": ["$image"]}),
+            "s1.labels: labels is written out, it cannot take the value $image",
+        ),
+        (("ask", {"image": "$image", "question": "$5?"}), "s1.question: question is written out"),
         (("detect", {**DETECT[1], "image": "$imag"}), "s1.image: there is no value $imag. Did you mean $image?"),
-        (("detect", {**DETECT[1], "image": "image"}), "s1.image: image takes an image, not 'image'. Did you mean $image?"),
+        (
+            ("detect", {**DETECT[1], "image": "image"}),
+            "s1.image: image takes an image, not 'image'. Did you mean $image?",
+        ),
         (("detect", {**DETECT[1], "image": "dog.jpg"}), "s1.image: image takes an image, not 'dog.jpg'. Take $image"),
         (("detect", {**DETECT[1], "image": []}), "s1.image: image takes an image, not []"),
         (("detect", {**DETECT[1], "image": "$s1"}), "s1.image: it uses its own result"),
         (("count", {"regions": "$image"}), "s1.regions: regions takes detections, but '$image' is an image"),
         (("segment", {"image": "$image"}), "s1: segment takes at least one of labels, regions. Add one of them"),
         (("say", {"text": 3}), "s1.text: text takes a text or a transcript or a number, not 3"),
-        (("say", {"text": "$image"}), "s1.text: text takes a text or a transcript or a number, but '$image' is an image"),
+        (
+            ("say", {"text": "$image"}),
+            "s1.text: text takes a text or a transcript or a number, but '$image' is an image",
+        ),
     ],
-)  # fmt: skip
+)
 def test_single_faults(call: tuple[str, dict[str, Any]], said: str) -> None:
     (problem,) = problems(call)
     assert said in problem
@@ -123,11 +135,17 @@ def test_lists() -> None:
     (nested,) = problems(("collage", {"images": ["$image", "$album"]}), values=values)
     assert "$album (list[Image])" in nested
     cut = ("crop", {"image": "$image", "regions": "$s1"})
-    (apart,) = problems(("detect", {"image": "$image", "labels": ["a"]}), cut,
-                        ("detect", {"image": "$album", "labels": ["b"]}),
-                        ("blur", {"image": "$s2", "regions": "$s3"}), values=values)  # fmt: skip
-    assert apart == ("s4.regions: image and regions are lists that do not go together item by item. "
-                     "Give one list, or two that were made from the same list")  # fmt: skip
+    (apart,) = problems(
+        ("detect", {"image": "$image", "labels": ["a"]}),
+        cut,
+        ("detect", {"image": "$album", "labels": ["b"]}),
+        ("blur", {"image": "$s2", "regions": "$s3"}),
+        values=values,
+    )
+    assert apart == (
+        "s4.regions: image and regions are lists that do not go together item by item. "
+        "Give one list, or two that were made from the same list"
+    )
 
 
 def test_every_fault_is_told_at_once() -> None:
@@ -140,8 +158,11 @@ def test_every_fault_is_told_at_once() -> None:
 def test_a_tool_that_gives_the_kind_it_was_given() -> None:
     from tools.runtime.registry import load
 
-    steps = [{"id": "s1", "tool": "detect", "args": {"labels": ["face"]}}, {"id": "s2", "tool": "redact"},
-             {"id": "s3", "tool": "transcribe"}]  # fmt: skip
+    steps = [
+        {"id": "s1", "tool": "detect", "args": {"labels": ["face"]}},
+        {"id": "s2", "tool": "redact"},
+        {"id": "s3", "tool": "transcribe"},
+    ]
     wired, problems = examined(Plan.load({"steps": steps}), load(), {"video": "Video"})
     assert problems == [] and wired.steps[2].args == {"audio": "$s2"} and wired.outputs == ("$s2", "$s3")
     problems = examined(Plan.load({"steps": steps}), load(), {"image": "Image"})[1]
@@ -164,10 +185,18 @@ def test_a_fault_names_its_argument_and_what_could_stand_there() -> None:
     assert argument == "image" and hint
     assert told(("count", {"regions": "$image"})) == ("regions", "Put a step before it that gives it (detect, segment)")
     assert told(("pose", {"image": "$image", "regions": ABOVE})) == (
-        "regions", "Put a step before it that gives it (detect, segment)")  # fmt: skip
+        "regions",
+        "Put a step before it that gives it (detect, segment)",
+    )
     values = {**IMAGE, "s0": "Detections"}
-    assert told(("count", {}), values=values) == ("regions", "Take $s0")  # what is there is nearer than what could be made
-    assert told(("read", {}), values={}) == ("image", "Attach one, or put a step before it that gives it (blur, crop, collage)")
+    assert told(("count", {}), values=values) == (
+        "regions",
+        "Take $s0",
+    )  # what is there is nearer than what could be made
+    assert told(("read", {}), values={}) == (
+        "image",
+        "Attach one, or put a step before it that gives it (blur, crop, collage)",
+    )
     many = dict.fromkeys(("one", "two", "three", "four"), "Image")
     assert told(("read", {}), values=many) == ("image", "Take $two or $three or $four")
     assert told(("detect", {"image": "$image", "labels": 3})) == ("labels", "")
@@ -188,9 +217,20 @@ def test_hints_name_no_more_than_four_tools() -> None:
 
 
 def test_steps_that_only_use_a_circle_are_not_in_it() -> None:
-    found = check(plan(("shout", {"text": "$s2"}), ("shout", {"text": "$s1"}), ("shout", {"text": "$s4"}), ("shout", {"text": "hello"})),
-                  TOOLS, {})  # fmt: skip
-    assert [(problem.step, "wait for each other" in problem.message) for problem in found] == [("s1", True), ("s3", False)]
+    found = check(
+        plan(
+            ("shout", {"text": "$s2"}),
+            ("shout", {"text": "$s1"}),
+            ("shout", {"text": "$s4"}),
+            ("shout", {"text": "hello"}),
+        ),
+        TOOLS,
+        {},
+    )
+    assert [(problem.step, "wait for each other" in problem.message) for problem in found] == [
+        ("s1", True),
+        ("s3", False),
+    ]
     assert "$s4 comes later" in found[1].message
     outside = check(plan(("shout", {"text": "$s2"}), ("shout", {"text": "$s3"}), ("shout", {"text": "$s2"})), TOOLS, {})
     assert "$s2 comes later" in outside[0].message and "wait for each other" in outside[1].message
@@ -210,7 +250,10 @@ def test_long_values_are_cut_in_what_is_told() -> None:
 
 
 def test_an_output_without_its_dollar_is_found() -> None:
-    assert "Did you mean $image?" in problems(outputs=["image"])[0] and "Did you mean $image?" in problems(outputs=["$$image"])[0]
+    assert (
+        "Did you mean $image?" in problems(outputs=["image"])[0]
+        and "Did you mean $image?" in problems(outputs=["$$image"])[0]
+    )
 
 
 def test_faults_of_several_plain_arguments_are_told_together() -> None:
@@ -219,7 +262,11 @@ def test_faults_of_several_plain_arguments_are_told_together() -> None:
 
 
 def test_cut_outs_of_two_steps_do_not_go_together() -> None:
-    steps = [DETECT, *[("crop", {"image": "$image", "regions": "$s1"})] * 2, ("detect", {"image": "$s3", "labels": ["eye"]})]
+    steps = [
+        DETECT,
+        *[("crop", {"image": "$image", "regions": "$s1"})] * 2,
+        ("detect", {"image": "$s3", "labels": ["eye"]}),
+    ]
     assert problems(*steps, ("blur", {"image": "$s3", "regions": "$s4"})) == []
     (apart,) = problems(*steps, ("blur", {"image": "$s2", "regions": "$s4"}))
     assert "do not go together" in apart

@@ -33,8 +33,10 @@ def test_killed_once(place: str, uninterrupted: Path, tmp_path: Path) -> None:
     assert run(tmp_path, place) == 0
     assert (tmp_path / "log").read_text().split() == ["1", "2", "3", "4"]
     assert (tmp_path / "result.json").read_bytes() == (uninterrupted / "result.json").read_bytes()
-    ours, theirs = ({f.relative_to(root): f.read_bytes() for f in (root / "store").rglob("*") if f.is_file()}
-                    for root in (tmp_path, uninterrupted))  # fmt: skip
+    ours, theirs = (
+        {f.relative_to(root): f.read_bytes() for f in (root / "store").rglob("*") if f.is_file()}
+        for root in (tmp_path, uninterrupted)
+    )
     assert ours == theirs
 
 

@@ -36,7 +36,10 @@ def test_the_memory_is_quick_and_survives_a_kill(tmp_path: Path) -> None:
 
 def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database " * 100)
-    with pytest.raises(SettingsInvalid, match="memory of sessions .*file is damaged, or is no|memory of sessions .*file is damaged .*superlink repair"):
+    with pytest.raises(
+        SettingsInvalid,
+        match="memory of sessions .*file is damaged, or is no|memory of sessions .*file is damaged .*superlink repair",
+    ):
         open_saver(tmp_path / "file")
     with pytest.raises(SettingsInvalid, match="cannot be opened"):
         open_saver(tmp_path / "file" / "threads.sqlite")

@@ -40,10 +40,21 @@ def test_a_plan_comes_back_from_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ["", "[]", "{", '{"steps": 3}', '{"steps": [{"id": "s1"}]}', '{"steps": [], "more": 1}', "[" * 100_000,
-     '{"steps": [{"id": "s1", "tool": "t", "args": {"x": NaN}}]}', {"steps": [{"id": "s1", "tool": "t", "args": {"x": object()}}]},
-     {"steps": [{"id": "s1", "tool": "t", "args": {"x": float("inf")}}]}, {"request": "\ud800"}, b"\xff\xfe"],
-)  # fmt: skip
+    [
+        "",
+        "[]",
+        "{",
+        '{"steps": 3}',
+        '{"steps": [{"id": "s1"}]}',
+        '{"steps": [], "more": 1}',
+        "[" * 100_000,
+        '{"steps": [{"id": "s1", "tool": "t", "args": {"x": NaN}}]}',
+        {"steps": [{"id": "s1", "tool": "t", "args": {"x": object()}}]},
+        {"steps": [{"id": "s1", "tool": "t", "args": {"x": float("inf")}}]},
+        {"request": "\ud800"},
+        b"\xff\xfe",
+    ],
+)
 def test_what_is_no_plan_is_refused(source: str) -> None:
     with pytest.raises(PlanInvalid, match="is not a plan"):
         Plan.load(source)

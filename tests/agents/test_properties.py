@@ -115,8 +115,11 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
     for n, (_, many, optional) in one.inputs.items():
         if optional and n != chosen and draw(st.booleans()):
             continue
-        fitting = [v for v, what in at_hand.items() if what.kind in card["inputs"][n]["kinds"]
-                   and (many or not what.many or source in (None, what.source))]  # fmt: skip
+        fitting = [
+            v
+            for v, what in at_hand.items()
+            if what.kind in card["inputs"][n]["kinds"] and (many or not what.many or source in (None, what.source))
+        ]
         if card["inputs"][n]["literal"] and (not fitting or draw(st.booleans())):
             args[n] = escaped(draw(st.text(alphabet="ab$", max_size=4)))
         elif fitting:
@@ -149,10 +152,15 @@ def test_a_well_typed_plan_passes_and_wiring_leaves_it_alone(world: World) -> No
 @given(worlds())
 def test_what_wiring_fills_in_is_never_of_a_wrong_type(world: World) -> None:
     steps = tuple(
-        Step(id=s.id, tool=s.tool, args={n: v for n, v in s.args.items() if n not in world.made[s.tool].inputs
-                                         or world.made[s.tool].inputs[n][2]})
+        Step(
+            id=s.id,
+            tool=s.tool,
+            args={
+                n: v for n, v in s.args.items() if n not in world.made[s.tool].inputs or world.made[s.tool].inputs[n][2]
+            },
+        )
         for s in world.steps
-    )  # fmt: skip
+    )
     wired, ambiguous = wire(Plan(steps=steps), world.tools, world.values)
     told = {(problem.step, problem.argument) for problem in ambiguous}
     for problem in check(wired, world.tools, world.values):
@@ -219,8 +227,22 @@ def _spoil(draw: Any, world: World, how: str) -> Plan | None:
     return None
 
 
-FAULTS = ["tool", "argument", "left out", "plain", "plain reference", "dangling", "later", "literal", "kind",
-          "same id", "taken id", "odd id", "output", "none of"]  # fmt: skip
+FAULTS = [
+    "tool",
+    "argument",
+    "left out",
+    "plain",
+    "plain reference",
+    "dangling",
+    "later",
+    "literal",
+    "kind",
+    "same id",
+    "taken id",
+    "odd id",
+    "output",
+    "none of",
+]
 
 
 @pytest.mark.parametrize("how", FAULTS)

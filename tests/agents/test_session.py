@@ -204,9 +204,16 @@ def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
     events = list(opened(calls).start("go"))
     last = {event["step"]: event for event in events if event["event"] == "step"}
     assert {name: event["state"] for name, event in last.items()} == {
-        "s1": "finished", "s2": "failed", "s3": "skipped", "s4": "skipped", "s5": "finished"}  # fmt: skip
+        "s1": "finished",
+        "s2": "failed",
+        "s3": "skipped",
+        "s4": "skipped",
+        "s5": "finished",
+    }
     assert "cannot work on A" in last["s2"]["error"]["message"]
-    assert ", in fail" in last["s2"]["error"]["hint"] and "in fail\n    raise Runtime" in last["s2"]["error"]["traceback"]
+    assert (
+        ", in fail" in last["s2"]["error"]["hint"] and "in fail\n    raise Runtime" in last["s2"]["error"]["traceback"]
+    )
     done = events[-1]
     assert done["record"]["steps"][1]["error"] == last["s2"]["error"]
     assert list(done["outputs"]) == ["s5"]

@@ -12,23 +12,29 @@ def made(request: str, *tools: str) -> Plan:
     return Plan.load({"request": request, "steps": steps})
 
 
-@pytest.mark.parametrize(("request_", "tools", "verb"), [
-    ("blur every face in this video", ["track"], "blur"),
-    ("find the dogs and count them", ["detect"], "count"),
-    ("Please crop the cats, then describe them", ["detect", "crop"], "describe"),
-    ("could you blur the faces?", ["detect"], "blur"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("request_", "tools", "verb"),
+    [
+        ("blur every face in this video", ["track"], "blur"),
+        ("find the dogs and count them", ["detect"], "count"),
+        ("Please crop the cats, then describe them", ["detect", "crop"], "describe"),
+        ("could you blur the faces?", ["detect"], "blur"),
+    ],
+)
 def test_a_verb_that_no_step_does(request_: str, tools: list[str], verb: str) -> None:
     [told] = warnings(made(request_, *tools), load(), ["image"])
     assert f'the request says "{verb}"' in told.message
 
 
-@pytest.mark.parametrize(("request_", "tools"), [
-    ("blur every face in this video", ["track", "redact"]),
-    ("how many dogs are on the track and field ground", ["detect", "count"]),
-    ("the cat with the count of nine, where is it", ["detect"]),
-    ("", ["detect"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("request_", "tools"),
+    [
+        ("blur every face in this video", ["track", "redact"]),
+        ("how many dogs are on the track and field ground", ["detect", "count"]),
+        ("the cat with the count of nine, where is it", ["detect"]),
+        ("", ["detect"]),
+    ],
+)
 def test_what_is_done_is_not_warned_of(request_: str, tools: list[str]) -> None:
     assert warnings(made(request_, *tools), load(), ["image"]) == []
 

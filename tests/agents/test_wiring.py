@@ -69,14 +69,21 @@ def test_boxes_go_with_the_picture_that_they_were_found_in() -> None:
     made = wired(plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("detect", {"labels": ["eye"]}), ("blur", {})))
     assert args(made, 3)["image"] == "$s2"
     assert args(made, 4) == {"image": "$s2", "regions": "$s3"}
-    values = {"first": Known("Image", turn=1), "s1": Known("Detections", frame="first", turn=1, made=True),
-              "second": Known("Image", turn=2)}  # fmt: skip
+    values = {
+        "first": Known("Image", turn=1),
+        "s1": Known("Detections", frame="first", turn=1, made=True),
+        "second": Known("Image", turn=2),
+    }
     assert args(wired(plan(("blur", {})).renamed({"s1": "s2"}), values), 1) == {"image": "$first", "regions": "$s1"}
 
 
 def test_a_given_picture_decides_which_boxes_are_meant() -> None:
-    values = {"first": Known("Image"), "second": Known("Image"), "s1": Known("Detections", frame="first", made=True),
-              "s2": Known("Detections", frame="second", made=True)}  # fmt: skip
+    values = {
+        "first": Known("Image"),
+        "second": Known("Image"),
+        "s1": Known("Detections", frame="first", made=True),
+        "s2": Known("Detections", frame="second", made=True),
+    }
     made = wired(plan(("blur", {"image": "$first"})).renamed({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}
 
@@ -135,8 +142,11 @@ def test_an_input_for_a_list_takes_everything_that_was_given() -> None:
 def test_lists_run_item_by_item_and_stay_together() -> None:
     made = wired(plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("count", {})), {"album": "list[Image]"})
     assert args(made, 2) == {"image": "$album", "regions": "$s1"}
-    at_hand = {"old": Known("Image", True, turn=1), "new": Known("Image", True, turn=2),
-               "s1": Known("Detections", True, source="old", frame="old", turn=1, made=True)}  # fmt: skip
+    at_hand = {
+        "old": Known("Image", True, turn=1),
+        "new": Known("Image", True, turn=2),
+        "s1": Known("Detections", True, source="old", frame="old", turn=1, made=True),
+    }
     made = wired(Plan(steps=(Step(id="s2", tool="blur", args={"regions": "$s1"}),)), at_hand)
     assert args(made, 1) == {"image": "$old", "regions": "$s1"}
 
@@ -179,8 +189,13 @@ def test_the_request_stays_with_the_plan() -> None:
 
 
 def test_cut_outs_of_two_steps_are_lists_and_frames_of_their_own() -> None:
-    steps = [("detect", {"labels": ["dog"]}), ("crop", {}), ("detect", {"image": "$s2", "labels": ["eye"]}),
-             ("crop", {"image": "$image", "regions": "$s1"}), ("blur", {"regions": "$s3"})]  # fmt: skip
+    steps = [
+        ("detect", {"labels": ["dog"]}),
+        ("crop", {}),
+        ("detect", {"image": "$s2", "labels": ["eye"]}),
+        ("crop", {"image": "$image", "regions": "$s1"}),
+        ("blur", {"regions": "$s3"}),
+    ]
     assert args(wired(plan(*steps)), 5) == {"image": "$s2", "regions": "$s3"}
 
 
@@ -202,8 +217,11 @@ def test_without_a_pair_of_one_frame_the_marks_decide() -> None:
 
 
 def test_newer_marks_whose_picture_is_gone_are_passed_over() -> None:
-    values = {"first": Known("Image"), "s1": Known("Detections", frame="first", made=True),
-              "s2": Known("Detections", frame="gone", made=True)}  # fmt: skip
+    values = {
+        "first": Known("Image"),
+        "s1": Known("Detections", frame="first", made=True),
+        "s2": Known("Detections", frame="gone", made=True),
+    }
     made = wired(plan(("blur", {})).renamed({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}
 
@@ -221,7 +239,9 @@ def test_inputs_of_other_kinds_do_not_part_a_picture_from_its_marks() -> None:
         return image
 
     tools = {**TOOLS, "caption": caption}
-    made, problems = wire(plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("caption", {})), tools, {**IMAGE, "note": "Text"})
+    made, problems = wire(
+        plan(("detect", {"labels": ["dog"]}), ("crop", {}), ("caption", {})), tools, {**IMAGE, "note": "Text"}
+    )
     assert problems == [] and args(made, 3) == {"note": "$note", "image": "$image", "regions": "$s1"}
 
 
@@ -231,5 +251,7 @@ def test_a_list_as_a_whole_and_a_list_item_by_item_need_not_have_one_source() ->
         """Find the picture that goes with a sound."""
         return images[0]
 
-    made, problems = wire(plan(("compare", {"images": "$album"})), {"compare": compare}, {"album": "list[Image]", "songs": "list[Audio]"})
+    made, problems = wire(
+        plan(("compare", {"images": "$album"})), {"compare": compare}, {"album": "list[Image]", "songs": "list[Audio]"}
+    )
     assert problems == [] and args(made, 1) == {"images": "$album", "audio": "$songs"}

@@ -16,13 +16,21 @@ from backbone.training.phrasings import made_up_tools
 from backbone.training.synthetic_tools import disguise
 
 RESIZE: Card = {
-    "name": "resize_all", "doc": "Resize.", "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
+    "name": "resize_all",
+    "doc": "Resize.",
+    "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
     "params": {
-        "width": {"type": "integer"}, "scale": {"type": "number"}, "keep": {"type": "boolean"},
-        "filters": {"type": "array", "items": {"enum": ["sharp", "soft"]}}, "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "width": {"type": "integer"},
+        "scale": {"type": "number"},
+        "keep": {"type": "boolean"},
+        "filters": {"type": "array", "items": {"enum": ["sharp", "soft"]}},
+        "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
     },
-    "required": ["width"], "one_of": [], "returns": {"kind": "Image", "many": False}, "examples": ["make it 300 wide"],
-}  # fmt: skip
+    "required": ["width"],
+    "one_of": [],
+    "returns": {"kind": "Image", "many": False},
+    "examples": ["make it 300 wide"],
+}
 
 
 def wander(walk: Walk, rng: random.Random, layout: Layout, close: float = 0.3) -> list[int]:
@@ -111,11 +119,23 @@ def test_typed_walks_offer_only_what_can_be_wired(layout: Layout, vocabulary: Vo
     assert layout.route["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
 
 
-def _card(name: str, needed: tuple[str, ...] = (), optional: tuple[str, ...] = (), one_of: tuple[str, ...] = ()) -> Card:
-    inputs = {kind.lower(): {"kinds": [kind], "many": False, "optional": kind in optional, "literal": False}
-              for kind in (*needed, *optional)}  # fmt: skip
-    return {"name": name, "doc": "Do it.", "inputs": inputs, "params": {}, "required": [], "one_of": list(one_of),
-            "returns": {"kind": "Number", "many": False}, "examples": []}  # fmt: skip
+def _card(
+    name: str, needed: tuple[str, ...] = (), optional: tuple[str, ...] = (), one_of: tuple[str, ...] = ()
+) -> Card:
+    inputs = {
+        kind.lower(): {"kinds": [kind], "many": False, "optional": kind in optional, "literal": False}
+        for kind in (*needed, *optional)
+    }
+    return {
+        "name": name,
+        "doc": "Do it.",
+        "inputs": inputs,
+        "params": {},
+        "required": [],
+        "one_of": list(one_of),
+        "returns": {"kind": "Number", "many": False},
+        "examples": [],
+    }
 
 
 def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, vocabulary: Vocabulary) -> None:

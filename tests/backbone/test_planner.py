@@ -76,13 +76,17 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_adapter_is_merged_as_peft_merges_it(tiny_core: Path, adapter: Path, tmp_path: Path, dtype: torch.dtype) -> None:
+def test_an_adapter_is_merged_as_peft_merges_it(
+    tiny_core: Path, adapter: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
     from peft import PeftModel
 
     folder = tmp_path / "adapter"
     shutil.copytree(adapter / "adapter", folder)
     file = folder / "adapter_model.safetensors"
-    save_file({name: torch.randn_like(value) for name, value in load_file(file).items()}, file)  # six steps teach little
+    save_file(
+        {name: torch.randn_like(value) for name, value in load_file(file).items()}, file
+    )  # six steps teach little
     ours, plain = load_core(tiny_core, dtype), load_core(tiny_core, dtype).state_dict()
     merge_adapter(ours, folder)
     theirs = PeftModel.from_pretrained(load_core(tiny_core, dtype), str(folder)).merge_and_unload().state_dict()
@@ -91,7 +95,9 @@ def test_an_adapter_is_merged_as_peft_merges_it(tiny_core: Path, adapter: Path, 
     assert all(torch.equal(weight, theirs[name]) for name, weight in ours.state_dict().items())
 
 
-@pytest.mark.parametrize("setting", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q_proj": 8}}])
+@pytest.mark.parametrize(
+    "setting", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q_proj": 8}}]
+)
 def test_an_adapter_that_is_more_than_two_matrices_is_refused(
     tiny_core: Path, adapter: Path, tmp_path: Path, setting: dict[str, object]
 ) -> None:
@@ -181,15 +187,23 @@ def test_the_shipped_planner_never_offers_what_cannot_be_wired(trained_planner: 
 
 def _rotate() -> dict[str, object]:
     return {
-        "name": "rotate", "doc": "Turn a picture clockwise by a number of degrees.",
+        "name": "rotate",
+        "doc": "Turn a picture clockwise by a number of degrees.",
         "inputs": {"image": {"kinds": ["Image"], "many": False, "optional": False, "literal": False}},
-        "params": {"degrees": {"type": "number"}}, "required": ["degrees"], "one_of": [],
-        "returns": {"kind": "Image", "many": False}, "examples": ["rotate it 45 degrees"],
-    }  # fmt: skip
+        "params": {"degrees": {"type": "number"}},
+        "required": ["degrees"],
+        "one_of": [],
+        "returns": {"kind": "Image", "many": False},
+        "examples": ["rotate it 45 degrees"],
+    }
 
 
 def _mirror() -> dict[str, object]:
     return {
-        **_rotate(), "name": "mirror", "doc": "Flip a picture over.", "examples": ["flip the photo upside down"],
-        "params": {"axis": {"enum": ["left to right", "top to bottom"]}}, "required": [],
-    }  # fmt: skip
+        **_rotate(),
+        "name": "mirror",
+        "doc": "Flip a picture over.",
+        "examples": ["flip the photo upside down"],
+        "params": {"axis": {"enum": ["left to right", "top to bottom"]}},
+        "required": [],
+    }

@@ -179,10 +179,18 @@ def trained_on() -> dict[frozenset[str], str]:
 
 def close_to(judged: Path, trained: dict[frozenset[str], str]) -> list[tuple[str, str]]:
     """The requests of a test set that are worded like something that is trained on."""
-    asked = {request: _words(request) for request in (json.loads(line)["request"] for line in judged.read_text().splitlines())}
+    asked = {
+        request: _words(request)
+        for request in (json.loads(line)["request"] for line in judged.read_text().splitlines())
+    }
     assert asked
-    return [(request, text) for request, said in asked.items() if len(said) > 3
-            for words, text in trained.items() if _alike(said, words) >= 0.76]  # fmt: skip
+    return [
+        (request, text)
+        for request, said in asked.items()
+        if len(said) > 3
+        for words, text in trained.items()
+        if _alike(said, words) >= 0.76
+    ]
 
 
 @pytest.mark.parametrize("name", ["requests.jsonl", "unseen_requests.jsonl"])
@@ -197,6 +205,11 @@ def test_no_test_request_is_in_training(shared: Path, trained_on: dict[frozenset
 
 def test_what_is_worded_alike_is_found(tmp_path: Path, trained_on: dict[frozenset[str], str]) -> None:
     (tmp_path / "judged.jsonl").write_text(json.dumps({"request": "Please count all of the dogs in this picture"}))
-    likeness = {_words("count all of the dogs in this picture"): "count all of the [dogs] in this picture", _words("no"): "no"}
-    assert [text for _, text in close_to(tmp_path / "judged.jsonl", likeness)] == ["count all of the [dogs] in this picture"]
+    likeness = {
+        _words("count all of the dogs in this picture"): "count all of the [dogs] in this picture",
+        _words("no"): "no",
+    }
+    assert [text for _, text in close_to(tmp_path / "judged.jsonl", likeness)] == [
+        "count all of the [dogs] in this picture"
+    ]
     assert all("[" not in text for text in trained_on.values())

@@ -19,11 +19,30 @@ def stand_ins(text: str) -> str:
     return "".join(piece for piece, _ in BYTES.pre_tokenize_str(text))
 
 
-def card(name: str, gives: str = "Number", needs: Sequence[str] = (), above: Sequence[str] = (), params: dict[str, Any] | None = None,
-         required: Sequence[str] = (), one_of: Sequence[str] = (), follows: str = "") -> Card:  # fmt: skip
-    inputs = {kind.lower(): {"kinds": [kind], "many": False, "optional": kind in above, "literal": False} for kind in (*needs, *above)}
-    return {"name": name, "doc": "Do it.", "inputs": inputs, "params": params or {}, "required": list(required), "one_of": list(one_of),
-            "returns": {"kind": gives, "many": False, **({"follows": follows} if follows else {})}, "examples": []}  # fmt: skip
+def card(
+    name: str,
+    gives: str = "Number",
+    needs: Sequence[str] = (),
+    above: Sequence[str] = (),
+    params: dict[str, Any] | None = None,
+    required: Sequence[str] = (),
+    one_of: Sequence[str] = (),
+    follows: str = "",
+) -> Card:
+    inputs = {
+        kind.lower(): {"kinds": [kind], "many": False, "optional": kind in above, "literal": False}
+        for kind in (*needs, *above)
+    }
+    return {
+        "name": name,
+        "doc": "Do it.",
+        "inputs": inputs,
+        "params": params or {},
+        "required": list(required),
+        "one_of": list(one_of),
+        "returns": {"kind": gives, "many": False, **({"follows": follows} if follows else {})},
+        "examples": [],
+    }
 
 
 class Writer:
@@ -67,8 +86,12 @@ def writer(layout: Layout, vocabulary: Vocabulary) -> Any:
 
 
 def test_what_a_call_gives_is_at_hand_for_the_next_and_not_for_itself(writer: Any) -> None:
-    made = writer(card("count_it", "Number", ["Image"], above=["Number"], params={"note": {"type": "string"}}),
-                  card("say_it", "Audio", ["Number"]), card("both_of", "Text", ["Image", "Number"]), card("hear_it", "Text", ["Audio"]))  # fmt: skip
+    made = writer(
+        card("count_it", "Number", ["Image"], above=["Number"], params={"note": {"type": "string"}}),
+        card("say_it", "Audio", ["Number"]),
+        card("both_of", "Text", ["Image", "Number"]),
+        card("hear_it", "Text", ["Audio"]),
+    )
     walk = made.grammar.walk(["Image"], typed=True)
     assert made.offered(walk) == {"count_it"} and walk.have == {"Image"}
     made.write(walk, "count_it(")
@@ -86,16 +109,26 @@ def test_what_a_call_gives_is_at_hand_for_the_next_and_not_for_itself(writer: An
 def test_a_tool_that_gives_the_kind_it_was_given(writer: Any) -> None:
     blur: Card = card("blur_it", "Image", ["Image"], follows="image")
     blur["inputs"]["image"]["kinds"] = ["Image", "Video"]
-    made = writer(blur, card("see_it", needs=["Image"]), card("play_it", needs=["Video"]), card("hear_it", needs=["Audio"]))
-    for have, kinds in ((["Video"], {"blur_it", "play_it"}), (["Image"], {"blur_it", "see_it"}),
-                        (["Video", "Audio"], {"blur_it", "play_it", "hear_it"})):  # fmt: skip
+    made = writer(
+        blur, card("see_it", needs=["Image"]), card("play_it", needs=["Video"]), card("hear_it", needs=["Audio"])
+    )
+    for have, kinds in (
+        (["Video"], {"blur_it", "play_it"}),
+        (["Image"], {"blur_it", "see_it"}),
+        (["Video", "Audio"], {"blur_it", "play_it", "hear_it"}),
+    ):
         walk = made.grammar.walk(have, typed=True)
         assert made.offered(made.write(walk, "blur_it(")) == kinds
         assert made.offered(made.write(walk, "blur_it(")) == kinds and walk.have == set(have)
 
 
 def test_where_a_plan_often_begins(writer: Any) -> None:
-    made = writer(card("dream", "Image"), card("hear_it", needs=["Audio"]), card("see_it", needs=["Image"]), card("look_at", needs=["Image"]))
+    made = writer(
+        card("dream", "Image"),
+        card("hear_it", needs=["Audio"]),
+        card("see_it", needs=["Image"]),
+        card("look_at", needs=["Image"]),
+    )
     assert made.grammar.walk(["Image"]).wireable() == "see_it" and made.grammar.walk(["Audio"]).wireable() == "hear_it"
     assert made.grammar.walk([]).wireable() == "dream"
     assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).wireable() is None
@@ -107,7 +140,11 @@ def test_where_a_plan_often_begins(writer: Any) -> None:
 def test_neither_of_a_fork_sees_where_the_other_goes(writer: Any) -> None:
     tags = {"type": "array", "items": {"type": "string"}}
     modes = {"type": "array", "items": {"enum": ["soft", "hard"]}}
-    made = writer(card("find_it", params={"tags": tags, "modes": modes}), card("make_it", "Image"), card("see_it", needs=["Image"]))
+    made = writer(
+        card("find_it", params={"tags": tags, "modes": modes}),
+        card("make_it", "Image"),
+        card("see_it", needs=["Image"]),
+    )
     begun = ["find_it(", " tags=", " a", ",", " b"]
     left = made.write(made.grammar.walk([], typed=True), *begun)
     right = left.fork()
@@ -131,7 +168,9 @@ def test_neither_of_a_fork_sees_where_the_other_goes(writer: Any) -> None:
 
 def test_one_of_the_choices_comes_before_the_end(writer: Any) -> None:
     text = {"type": "string"}
-    made = writer(card("seek", above=["Poses", "Video"], params={"words": text, "note": text}, one_of=["poses", "video", "words"]))
+    made = writer(
+        card("seek", above=["Poses", "Video"], params={"words": text, "note": text}, one_of=["poses", "video", "words"])
+    )
     walk = made.write(made.grammar.walk(["Poses"]), "seek(")
     assert not made.can(walk, ".") and not made.can(walk, "seek(") and not made.can(walk, " video=")
     assert not made.can(walk, " note=")  # it comes after the last of the choices
@@ -170,7 +209,11 @@ def test_a_plan_has_so_many_calls_at_most(writer: Any) -> None:
 
 
 def test_numbers_are_of_their_kind(writer: Any) -> None:
-    params = {"width": {"type": "integer"}, "scale": {"type": "number"}, "sizes": {"type": "array", "items": {"type": "integer"}}}
+    params = {
+        "width": {"type": "integer"},
+        "scale": {"type": "number"},
+        "sizes": {"type": "array", "items": {"type": "integer"}},
+    }
     made = writer(card("fit_it", params=params))
     walk = made.write(made.grammar.walk([]), "fit_it(", " width=")
     for wrong in (["1"], [" x"], [" ", ";"], [" -", ";"], [" --1"], [" 1.5"], [" 1 2"], [" " + "1" * 13], [" 1", ","]):
@@ -188,7 +231,9 @@ def test_numbers_are_of_their_kind(writer: Any) -> None:
 
 def test_booleans_and_choices_are_those_that_there_are(writer: Any) -> None:
     soft = {"enum": ["soft", "sharp"]}
-    made = writer(card("fit_it", params={"keep": {"type": "boolean"}, "how": soft, "all": {"type": "array", "items": soft}}))
+    made = writer(
+        card("fit_it", params={"keep": {"type": "boolean"}, "how": soft, "all": {"type": "array", "items": soft}})
+    )
     walk = made.write(made.grammar.walk([]), "fit_it(", " keep=")
     assert not made.can(walk, " True") and not made.can(walk, " yes") and not made.can(walk, " true", ",")
     assert walk.text is None and not walk.listed
@@ -201,14 +246,24 @@ def test_booleans_and_choices_are_those_that_there_are(writer: Any) -> None:
         made.write(walk, " sharp", ",")
     assert not made.can(walk, " soft", ",")
     made.write(walk, " soft", ";", ".")
-    assert walk.calls == [{"tool": "fit_it", "args": {"keep": True, "how": "soft", "all": ["sharp"] * 15 + ["soft"]}}] and MAX_ITEMS == 16
+    assert (
+        walk.calls == [{"tool": "fit_it", "args": {"keep": True, "how": "soft", "all": ["sharp"] * 15 + ["soft"]}}]
+        and MAX_ITEMS == 16
+    )
 
 
 def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
-    made = writer(card("say_it", params={"text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}}))
+    made = writer(
+        card("say_it", params={"text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}})
+    )
     walk = made.write(made.grammar.walk([]), "say_it(", " text=")
     assert walk.text == [] and not walk.listed and walk.forced() is None
-    assert not made.can(walk, "a") and not made.can(walk, " ", ";") and not made.can(walk, ";") and not made.can(walk, " a", ",")
+    assert (
+        not made.can(walk, "a")
+        and not made.can(walk, " ", ";")
+        and not made.can(walk, ";")
+        and not made.can(walk, " a", ",")
+    )
     made.write(walk, " ")
     half, rest = made.ids("é")
     walk.push(half)
@@ -238,11 +293,27 @@ def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
 # The vocabulary.
 
 
-@pytest.mark.parametrize(("raw", "state"), [
-    (b"", "whole"), (b"a", "whole"), ("é".encode(), "whole"), ("🎈".encode(), "whole"), (b"\xc3", "open"), (b"a\xf0\x9f", "open"),
-    (b"\xed", "open"), (b"\xed\x80", "open"), (b"\xed\x9f", "open"), (b"\xed\xa0", "broken"), (b"\xed\xbf", "broken"),
-    (b"\xe2\xa0", "open"), (b"\xff", "broken"), (b"\xa9", "broken"), (b"a\xa9b", "broken"), (b"\xc3a", "broken"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("raw", "state"),
+    [
+        (b"", "whole"),
+        (b"a", "whole"),
+        ("é".encode(), "whole"),
+        ("🎈".encode(), "whole"),
+        (b"\xc3", "open"),
+        (b"a\xf0\x9f", "open"),
+        (b"\xed", "open"),
+        (b"\xed\x80", "open"),
+        (b"\xed\x9f", "open"),
+        (b"\xed\xa0", "broken"),
+        (b"\xed\xbf", "broken"),
+        (b"\xe2\xa0", "open"),
+        (b"\xff", "broken"),
+        (b"\xa9", "broken"),
+        (b"a\xa9b", "broken"),
+        (b"\xc3a", "broken"),
+    ],
+)
 def test_bytes_are_whole_open_or_broken(raw: bytes, state: str) -> None:
     assert _utf8(raw) == state
 
@@ -274,19 +345,29 @@ def test_what_stands_in_a_vocabulary() -> None:
         assert found.bytes[number] == (word.encode() if state else b"")
         assert (found.whole[number], found.opening[number]) == (bool(state), False) and number not in found.partial
     assert found.bytes[at(broken)] == b" \xa9" and found.bytes[at(opened)] == b"a\xc3"
-    assert (found.whole[at(broken)], found.opening[at(broken)], found.whole[at(opened)], found.opening[at(opened)]) == (False, False, False, True)
-    assert {at(broken), at(opened), at(stand_ins("é")[0])} <= set(found.partial) and at(stand_ins("a")) not in found.partial
+    assert (found.whole[at(broken)], found.opening[at(broken)], found.whole[at(opened)], found.opening[at(opened)]) == (
+        False,
+        False,
+        False,
+        True,
+    )
+    assert {at(broken), at(opened), at(stand_ins("é")[0])} <= set(found.partial) and at(
+        stand_ins("a")
+    ) not in found.partial
     nothing = [0, at("▁x"), at(stand_ins("\n")), at(stand_ins("\x7f")), len(words), len(words) + 1]
     for number in nothing:
         assert found.bytes[number] == b"" and not (found.whole[number] or found.opening[number] or found.spaced[number])
         assert number not in found.partial and number not in found.numeric
     assert found.bytes[at(stand_ins(" "))] == b" " and found.bytes[at(stand_ins("~"))] == b"~"
     assert [number for number in range(len(words)) if found.spaced[number]] == sorted(
-        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -")), at(broken)])  # fmt: skip
+        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -")), at(broken)]
+    )
     assert sorted(found.numeric) == sorted(at(stand_ins(word)) for word in [*"0123456789 -.", "12", " -"])
     assert len(found.whole) == len(found.opening) == len(found.spaced) == len(words) + 2 + 23
     # A text begins with a space, and with nothing broken after it.
     layout = Layout(tokenizer, len(words) + 2)
     made = Writer(layout, found, card("say_it", params={"text": {"type": "string"}}))
     walk = made.write(made.grammar.walk([]), "say_it(", " text=")
-    assert np.flatnonzero(walk.allowed()).tolist() == sorted([at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -"))])
+    assert np.flatnonzero(walk.allowed()).tolist() == sorted(
+        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -"))]
+    )

@@ -12,8 +12,26 @@ from tools.runtime.model_cache import evict_idle
 from tools.storage.store import Store
 from tools.weights import weights
 
-_VOCABULARY = ["p e", "pe r", "per s", "pers o", "perso n</w>", "c a", "ca r</w>", "s t", "st i", "sti c", "stic k</w>",
-               "f i", "fi g", "fig u", "figu r", "figur e</w>", "b o", "bo x</w>"]
+_VOCABULARY = [
+    "p e",
+    "pe r",
+    "per s",
+    "pers o",
+    "perso n</w>",
+    "c a",
+    "ca r</w>",
+    "s t",
+    "st i",
+    "sti c",
+    "stic k</w>",
+    "f i",
+    "fi g",
+    "fig u",
+    "figu r",
+    "figur e</w>",
+    "b o",
+    "bo x</w>",
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,25 @@ NAMES = ("person", "car")
 SIZE = 96
 
 # COCO's 17 keypoints of a standing figure, as shares of its width and height.
-_FIGURE = ((0.5, 0.1), (0.42, 0.07), (0.58, 0.07), (0.36, 0.1), (0.64, 0.1), (0.3, 0.28), (0.7, 0.28), (0.14, 0.45),
-           (0.86, 0.45), (0.06, 0.6), (0.94, 0.6), (0.38, 0.58), (0.62, 0.58), (0.34, 0.78), (0.66, 0.78), (0.3, 0.97),
-           (0.7, 0.97))
+_FIGURE = (
+    (0.5, 0.1),
+    (0.42, 0.07),
+    (0.58, 0.07),
+    (0.36, 0.1),
+    (0.64, 0.1),
+    (0.3, 0.28),
+    (0.7, 0.28),
+    (0.14, 0.45),
+    (0.86, 0.45),
+    (0.06, 0.6),
+    (0.94, 0.6),
+    (0.38, 0.58),
+    (0.62, 0.58),
+    (0.34, 0.78),
+    (0.66, 0.78),
+    (0.3, 0.97),
+    (0.7, 0.97),
+)
 _LIMBS = ((5, 6), (5, 7), (7, 9), (6, 8), (8, 10), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16))
 
 
@@ -27,8 +43,9 @@ class Thing:
     keypoints: NDArray[np.float32]
 
 
-def scene(rng: random.Random, size: tuple[int, int] = (SIZE, SIZE), names: tuple[str, ...] = NAMES,
-          smallest: float = 0.3) -> tuple[NDArray[np.uint8], list[Thing]]:
+def scene(
+    rng: random.Random, size: tuple[int, int] = (SIZE, SIZE), names: tuple[str, ...] = NAMES, smallest: float = 0.3
+) -> tuple[NDArray[np.uint8], list[Thing]]:
     """Draw one to three things that do not touch, on a pale ground of (height, width).
 
     Their sides are between the share `smallest` and half of the shorter side.
@@ -45,8 +62,11 @@ def scene(rng: random.Random, size: tuple[int, int] = (SIZE, SIZE), names: tuple
     return draw(spots, size, tuple(rng.randint(170, 255) for _ in range(3)))
 
 
-def draw(spots: list[tuple[str, int, int, int]], size: tuple[int, int] = (SIZE, SIZE),
-         ground: tuple[int, ...] = (230, 230, 220)) -> tuple[NDArray[np.uint8], list[Thing]]:
+def draw(
+    spots: list[tuple[str, int, int, int]],
+    size: tuple[int, int] = (SIZE, SIZE),
+    ground: tuple[int, ...] = (230, 230, 220),
+) -> tuple[NDArray[np.uint8], list[Thing]]:
     """Draw things at name, x, y, side on a ground of (height, width)."""
     picture = Image.new("RGB", size[::-1], ground)
     things = []

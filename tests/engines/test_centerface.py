@@ -37,8 +37,12 @@ def test_the_astronaut_through_the_executor(store: Store, astronaut: np.ndarray)
     assert found.labels == ("faces",) and found.size == (512, 512)
     assert found.scores[0] > 0.8 and iou(found.xyxy[0], FACE) > 0.8
     assert ref["provenance"]["weights"] == [
-        {"id": "centerface", "sha256": "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-         "licence": "MIT"}]
+        {
+            "id": "centerface",
+            "sha256": "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+            "licence": "MIT",
+        }
+    ]
     assert json.loads(found.to_bytes())["masks"] is None
 
 

@@ -56,9 +56,11 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One saved pipeline for each task."""
     made = {}
-    for role, kind, channels in (("generate", "StableDiffusionPipeline", 4),
-                                 ("edit", "StableDiffusionInstructPix2PixPipeline", 8),
-                                 ("remove", "StableDiffusionInpaintPipeline", 9)):
+    for role, kind, channels in (
+        ("generate", "StableDiffusionPipeline", 4),
+        ("edit", "StableDiffusionInstructPix2PixPipeline", 8),
+        ("remove", "StableDiffusionInpaintPipeline", 9),
+    ):
         made[role] = tmp_path_factory.mktemp("weights") / role
         pipeline(kind, channels).save_pretrained(made[role])
     return made
@@ -73,27 +75,57 @@ def tokenizer() -> CLIPTokenizer:
 def pipeline(kind: str, channels: int, **others: Any) -> Any:
     torch.manual_seed(0)
     words = tokenizer()
-    text = CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        max_position_embeddings=24, bos_token_id=words.bos_token_id, eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id))
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=24,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
     unet = diffusers.UNet2DConditionModel(
-        sample_size=SIDE // 4, in_channels=channels, out_channels=4, block_out_channels=(8, 16), norm_num_groups=4,
-        layers_per_block=1, cross_attention_dim=32, attention_head_dim=2,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
+        sample_size=SIDE // 4,
+        in_channels=channels,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        cross_attention_dim=32,
+        attention_head_dim=2,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )
     vae = diffusers.AutoencoderKL(
-        block_out_channels=(8, 8, 16), norm_num_groups=4, latent_channels=4, sample_size=SIDE,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3)
-    scheduler = diffusers.DDIMScheduler(beta_schedule="scaled_linear", steps_offset=1, clip_sample=False,
-                                        set_alpha_to_one=False)
-    parts = {"vae": vae, "text_encoder": text, "tokenizer": words, "unet": unet, "scheduler": scheduler,
-             "safety_checker": None, "feature_extractor": None, "requires_safety_checker": False, **others}
+        block_out_channels=(8, 8, 16),
+        norm_num_groups=4,
+        latent_channels=4,
+        sample_size=SIDE,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )
+    scheduler = diffusers.DDIMScheduler(
+        beta_schedule="scaled_linear", steps_offset=1, clip_sample=False, set_alpha_to_one=False
+    )
+    parts = {
+        "vae": vae,
+        "text_encoder": text,
+        "tokenizer": words,
+        "unet": unet,
+        "scheduler": scheduler,
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+        **others,
+    }
     return getattr(diffusers, kind)(**parts)
 
 
-def take(
-    monkeypatch: pytest.MonkeyPatch, role: str, folder: Path, name: str | None = None, trust: bool = False
-) -> str:
+def take(monkeypatch: pytest.MonkeyPatch, role: str, folder: Path, name: str | None = None, trust: bool = False) -> str:
     """Add weights and give them the role."""
     name = name or f"tiny-{role}"
     weights.add(name, folder, role, "CC0-1.0", trust=trust)
@@ -114,7 +146,8 @@ def test_the_tools_have_the_declared_parameters() -> None:
 
 
 def test_generate_makes_a_picture_of_the_models_size(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, "generate", folders["generate"])
     ref: Any = call(generate, {"prompt": "a red car"}, store, "s1")
     assert ref["summary"] == {"width": SIDE, "height": SIDE}
@@ -126,7 +159,8 @@ def test_generate_makes_a_picture_of_the_models_size(
 
 
 def test_the_same_words_give_the_same_bytes_and_others_other_ones(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, "generate", folders["generate"])
     first: Any = call(generate, {"prompt": "a red car"}, store)
     again: Any = call(generate, {"prompt": "a red car"}, store)
@@ -138,7 +172,8 @@ def test_the_same_words_give_the_same_bytes_and_others_other_ones(
 
 
 def test_a_model_is_loaded_once_and_counted_with_its_size(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     evict_idle()
     take(monkeypatch, "generate", folders["generate"])
     for prompt in ("one", "two"):
@@ -151,7 +186,8 @@ def test_a_model_is_loaded_once_and_counted_with_its_size(
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (37, 91), (500, 3), (1200, 900)])
 def test_edit_keeps_the_pictures_size(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
     name = take(monkeypatch, "edit", folders["edit"])
     given = store.put(picture(width, height))
     ref: Any = call(edit, {"image": given, "prompt": "make it night"}, store, "s2")
@@ -163,10 +199,14 @@ def test_edit_keeps_the_pictures_size(
 
 
 def test_edit_looks_at_the_picture_and_at_the_words(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, "edit", folders["edit"])
-    made = {call(edit, {"image": store.put(picture(64, 64, seed)), "prompt": prompt}, store)["sha256"]  # type: ignore[call-overload]
-            for seed in (0, 1) for prompt in ("make it night", "make it day")}
+    made = {
+        call(edit, {"image": store.put(picture(64, 64, seed)), "prompt": prompt}, store)["sha256"]  # type: ignore[call-overload]
+        for seed in (0, 1)
+        for prompt in ("make it night", "make it day")
+    }
     assert len(made) == 4
 
 
@@ -195,8 +235,8 @@ def test_missing_weights_name_the_command(store: Store) -> None:
 @pytest.mark.parametrize(("width", "height"), [(37, 91), (64, 64), (400, 300)])
 @pytest.mark.parametrize("base", ["remove", "generate"])
 def test_inpaint_changes_the_masked_pixels_only(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, base: str, width: int,
-        height: int) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, base: str, width: int, height: int
+) -> None:
     name = take(monkeypatch, "remove", folders[base])
     given = picture(width, height)
     mask = np.zeros((height, width), bool)
@@ -211,7 +251,8 @@ def test_inpaint_changes_the_masked_pixels_only(
 
 
 def test_inpaint_of_nothing_is_the_picture_itself_and_a_wrong_mask_is_refused(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = take(monkeypatch, "remove", folders["remove"])
     given = picture(20, 10)
     assert diffusion.inpaint(given, np.zeros((10, 20), bool), name) is given
@@ -222,7 +263,8 @@ def test_inpaint_of_nothing_is_the_picture_itself_and_a_wrong_mask_is_refused(
 
 
 def test_remove_fills_regions_with_the_weights_of_its_role(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, "remove", folders["remove"])
     given = picture(90, 70)
     regions = Detections([[10, 10, 30, 40]], ("person",), [0.9], given.size)
@@ -253,12 +295,17 @@ def test_work_sizes_are_whole_multiples_near_the_models_own(size: tuple[int, int
         assert width / height == pytest.approx(size[0] / size[1], rel=0.15)
 
 
-@pytest.mark.parametrize(("role", "held", "what"), [("edit", "generate", "edits pictures"),
-                                                    ("generate", "edit", "makes pictures"),
-                                                    ("edit", "remove", "edits pictures")])
+@pytest.mark.parametrize(
+    ("role", "held", "what"),
+    [
+        ("edit", "generate", "edits pictures"),
+        ("generate", "edit", "makes pictures"),
+        ("edit", "remove", "edits pictures"),
+    ],
+)
 def test_weights_for_another_task_are_refused(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, role: str, held: str,
-        what: str) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, role: str, held: str, what: str
+) -> None:
     name = take(monkeypatch, role, folders[held])
     with pytest.raises(ToolError, match=f"{name}.*{what}"):
         if role == "edit":
@@ -268,7 +315,8 @@ def test_weights_for_another_task_are_refused(
 
 
 def test_folders_that_are_no_pipeline_or_bring_code_are_refused(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     name = take(monkeypatch, "generate", folders["generate"] / "unet", "part")
     with pytest.raises(ToolError, match="part.*no diffusers pipeline"):
         diffusion.generate("a red car", name)
@@ -281,7 +329,8 @@ def test_folders_that_are_no_pipeline_or_bring_code_are_refused(
 
 
 def test_a_folder_without_its_safety_checker_is_used_without(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     bare = shutil.copytree(folders["generate"], tmp_path / "bare")
     index = json.loads((bare / "model_index.json").read_text())
     index |= {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"], "requires_safety_checker": True}
@@ -291,24 +340,33 @@ def test_a_folder_without_its_safety_checker_is_used_without(
 
 
 def test_a_picture_that_the_safety_checker_withholds_is_an_error(
-        store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "image_size": 32, "patch_size": 16}
+    vision = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 16,
+    }
     checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=8))
     with torch.no_grad():
         checker.concept_embeds_weights.fill_(-2)  # below any cosine, so that everything is withheld
     features = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    pipeline("StableDiffusionPipeline", 4, safety_checker=checker, feature_extractor=features,
-             requires_safety_checker=True).save_pretrained(tmp_path / "strict")
+    pipeline(
+        "StableDiffusionPipeline", 4, safety_checker=checker, feature_extractor=features, requires_safety_checker=True
+    ).save_pretrained(tmp_path / "strict")
     take(monkeypatch, "generate", tmp_path / "strict", "strict")
     with pytest.raises(ToolError, match="generate: The safety checker of strict withheld"):
         call(generate, {"prompt": "a red car"}, store)
 
 
 def test_half_precision_files_are_found(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     # dtype is what is in the files; they are loaded as what the device computes in
     pipeline("StableDiffusionPipeline", 4).to(dtype=torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
     assert list((tmp_path / "half" / "unet").glob("*.fp16.safetensors"))
@@ -318,7 +376,8 @@ def test_half_precision_files_are_found(
 
 
 def test_turbo_models_take_few_steps_and_no_guidance(
-        store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(diffusion, "STEPS", 30)
     turbo = diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="trailing", steps_offset=1)
     pipeline("StableDiffusionPipeline", 4, scheduler=turbo).save_pretrained(tmp_path / "turbo")
@@ -326,14 +385,12 @@ def test_turbo_models_take_few_steps_and_no_guidance(
     diffusion.generate("a red car", name)
     with diffusion._pipeline("generate", name) as pipe:
         assert pipe.num_timesteps == diffusion.TURBO_STEPS and pipe.guidance_scale == 0.0
-        pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config,
-                                                                      timestep_spacing="leading")
+        pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipe.scheduler.config, timestep_spacing="leading")
         assert not diffusion._is_turbo(pipe.scheduler)
     evict_idle()
 
 
-def test_overflowed_numbers_are_an_error(
-        store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_overflowed_numbers_are_an_error(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     broken = pipeline("StableDiffusionPipeline", 4)
     with torch.no_grad():
         broken.vae.decoder.conv_out.bias.fill_(float("nan"))
@@ -343,7 +400,8 @@ def test_overflowed_numbers_are_an_error(
 
 
 def test_changed_weights_are_not_loaded(
-        store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     copy = shutil.copytree(folders["generate"], tmp_path / "copy")
     take(monkeypatch, "generate", copy, "copy")
     file = copy / "unet" / "diffusion_pytorch_model.safetensors"

@@ -63,8 +63,9 @@ def test_lines_come_in_reading_order_with_their_boxes(store: Store, capfd: pytes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (150, 100), (8, 1000)])
-def test_a_picture_without_text_gives_no_segments(store: Store, size: tuple[int, int],
-                                                  capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_without_text_gives_no_segments(
+    store: Store, size: tuple[int, int], capfd: pytest.CaptureFixture[str]
+) -> None:
     _, transcript = run(store, drawn(size))
     assert transcript.segments == () and transcript.text == ""
     assert capfd.readouterr() == ("", "")
@@ -95,8 +96,14 @@ def test_rows_go_from_the_top_and_each_from_the_left() -> None:
     def line(text: str, x: float, y: float, height: float = 20) -> Segment:
         return Segment(text, box=(x, y, x + 50, y + height))
 
-    lines = [line("d", 0, 60), line("b", 100, 4), line("e", 100, 55), line("a", 0, 0), line("c", 0, 30),
-             line("tall", 300, 0, 90)]
+    lines = [
+        line("d", 0, 60),
+        line("b", 100, 4),
+        line("e", 100, 55),
+        line("a", 0, 0),
+        line("c", 0, 30),
+        line("tall", 300, 0, 90),
+    ]
     assert [s.text for s in ocr.in_reading_order(lines)] == ["a", "b", "c", "tall", "d", "e"]
 
 
@@ -119,8 +126,10 @@ def test_other_weights_are_refused_by_name(store: Store, tmp_path: Path, monkeyp
         run(store, drawn((50, 50)))
 
 
-@pytest.mark.parametrize(("name", "words"), [("COCO_train2014_000000113236.jpg", ["STOP"]),
-                                             ("2380325.jpg", ["ABBEY", "ROAD NW8", "CITY OF WESTMINSTER"])])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("COCO_train2014_000000113236.jpg", ["STOP"]), ("2380325.jpg", ["ABBEY", "ROAD NW8", "CITY OF WESTMINSTER"])],
+)
 def test_signs_in_photographs_are_read(store: Store, shared: Path, name: str, words: list[Any]) -> None:
     photo = shared / "media" / "photos" / name
     if not photo.is_file():

@@ -69,11 +69,17 @@ def test_an_answer_without_one_real_row_is_empty() -> None:
     assert len(cut) == 0 and cut.masks == () and cut.dropped == 3
 
 
-@pytest.mark.parametrize(("box", "score"), [odd for odd in ODD if np.isfinite(odd.values[0]).all()])  # it refuses others
+@pytest.mark.parametrize(
+    ("box", "score"), [odd for odd in ODD if np.isfinite(odd.values[0]).all()]
+)  # it refuses others
 def test_supervisions_rows_that_are_no_boxes(box: tuple[float, ...], score: float) -> None:
     sv = pytest.importorskip("supervision")
-    found = sv.Detections(np.array([GOOD, box], np.float32), confidence=np.array([0.8, score]), class_id=np.array([3, 4]),
-                          tracker_id=np.array([7, 8]))
+    found = sv.Detections(
+        np.array([GOOD, box], np.float32),
+        confidence=np.array([0.8, score]),
+        class_id=np.array([3, 4]),
+        tracker_id=np.array([7, 8]),
+    )
     taken = Detections.from_supervision(found, SIZE)
     assert taken.labels == ("3",) and taken.ids is not None and taken.ids.tolist() == [7] and taken.dropped == 1
 
@@ -111,8 +117,13 @@ class Lines:
     """Stands in for RapidOCR: an outline that is none, one that leaves the picture, and readings without confidence."""
 
     def __call__(self, tile: NDArray[np.uint8], **_: object) -> Any:
-        quads = [[(5, 5), (50, 5), (50, 20), (5, 20)], [(np.nan, 5), (50, 5), (50, 20), (5, 20)], [(9, 9)] * 4,
-                 [(60, 30), (200, 30), (200, 45), (60, 45)], [(5, 30), (50, 30), (50, 45), (5, 45)]]
+        quads = [
+            [(5, 5), (50, 5), (50, 20), (5, 20)],
+            [(np.nan, 5), (50, 5), (50, 20), (5, 20)],
+            [(9, 9)] * 4,
+            [(60, 30), (200, 30), (200, 45), (60, 45)],
+            [(5, 30), (50, 30), (50, 45), (5, 45)],
+        ]
         return SimpleNamespace(boxes=np.array(quads, np.float32))
 
     def crop_text_regions(self, pixels: NDArray[np.uint8], quads: NDArray[np.float32]) -> list[NDArray[np.uint8]]:
@@ -133,19 +144,25 @@ def test_lines_of_text_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.weights.weights.use", lambda _: None)
     read = ocr.read(Image.from_numpy(np.zeros((*SIZE, 3), np.uint8)))
     assert [(line.text, line.box, line.score) for line in read.segments] == [
-        ("one", (5, 5, 50, 20), 0.9), ("two", (60, 30, 80, 45), 1.0)]  # fmt: skip
+        ("one", (5, 5, 50, 20), 0.9),
+        ("two", (60, 30, 80, 45), 1.0),
+    ]
 
 
-@pytest.mark.parametrize(("start", "end", "confidence", "expected"), [
-    (3.0, 1.0, -0.1, (13.0, 13.0, 0.905)),
-    (-5.0, 2.0, -0.1, (10.0, 12.0, 0.905)),
-    (np.nan, 2.0, -0.1, (10.0, 12.0, 0.905)),
-    (1.0, np.nan, -0.1, (11.0, 14.5, 0.905)),
-    (np.inf, np.inf, -np.inf, (10.0, 14.5, 0.0)),
-    (1.0, 2.0, np.nan, (11.0, 12.0, None)),
-])
-def test_words_whose_times_or_confidence_are_none(start: float, end: float, confidence: float,
-                                                  expected: tuple[float, float, float | None]) -> None:
+@pytest.mark.parametrize(
+    ("start", "end", "confidence", "expected"),
+    [
+        (3.0, 1.0, -0.1, (13.0, 13.0, 0.905)),
+        (-5.0, 2.0, -0.1, (10.0, 12.0, 0.905)),
+        (np.nan, 2.0, -0.1, (10.0, 12.0, 0.905)),
+        (1.0, np.nan, -0.1, (11.0, 14.5, 0.905)),
+        (np.inf, np.inf, -np.inf, (10.0, 14.5, 0.0)),
+        (1.0, 2.0, np.nan, (11.0, 12.0, None)),
+    ],
+)
+def test_words_whose_times_or_confidence_are_none(
+    start: float, end: float, confidence: float, expected: tuple[float, float, float | None]
+) -> None:
     segments: list[Segment] = []
     whisper._append(segments, {"text": "hm", "start": start, "end": end, "avg_logprob": confidence}, 10.0, 14.5)
     [one] = segments

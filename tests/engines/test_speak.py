@@ -66,8 +66,9 @@ def test_a_transcript_can_be_spoken(espeak: Path, store: Store) -> None:
     assert say(store, lines)[0]["sha256"] == say(store, "STOP\nAbbey Road")[0]["sha256"]
 
 
-def test_the_library_stays_out_of_this_process(espeak: Path, store: Store, tmp_path: Path,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_stays_out_of_this_process(
+    espeak: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stranger = tmp_path / "tools"  # of the folder where superlink is started
     stranger.mkdir()
     (stranger / "__init__.py").write_text("raise SystemExit('the wrong tools')")
@@ -115,8 +116,9 @@ def test_a_broken_library_says_so(store: Store, home: Path, tmp_path: Path, monk
         say(store, "words")
 
 
-def test_a_folder_with_a_long_path_works(espeak: Path, store: Store, home: Path, tmp_path: Path,
-                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_with_a_long_path_works(
+    espeak: Path, store: Store, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The library itself cuts paths after some 160 characters."""
     folder = tmp_path / ("ü" * 80) / ("b" * 120)
     shutil.copytree(espeak, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -128,7 +130,9 @@ def choose_library(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     home.mkdir(exist_ok=True)
     (home / "weights.toml").write_text(
         '[mine]\nroles = ["speak"]\nlicence = "GPL-3.0-or-later"\nengine = "espeak-ng"\nformat = "native"\n'
-        f'file = "mine"\nsources = [{{ path = {json.dumps(os.fspath(folder))} }}]\n', encoding="utf-8")
+        f'file = "mine"\nsources = [{{ path = {json.dumps(os.fspath(folder))} }}]\n',
+        encoding="utf-8",
+    )
     monkeypatch.setenv("SUPERLINK_ROLE_SPEAK", "mine")
     settings.cache_clear()
     weights.pull("mine", trust=True)
@@ -145,13 +149,29 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     letters = {c: i for i, c in enumerate(["_", *"abcdefghijklmnopqrstuvwxyz '"])}
     (folder / "vocab.json").write_text(json.dumps({**letters, "<unk>": len(letters)}))
     torch.manual_seed(0)
-    VitsModel(VitsConfig(
-        vocab_size=len(letters) + 1, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16,
-        flow_size=16, spectrogram_bins=16, upsample_initial_channel=16, upsample_rates=[8, 8],
-        upsample_kernel_sizes=[16, 16], resblock_kernel_sizes=[3], resblock_dilation_sizes=[[1]],
-        prior_encoder_num_flows=2, prior_encoder_num_wavenet_layers=1, posterior_encoder_num_wavenet_layers=1,
-        duration_predictor_num_flows=2, depth_separable_num_layers=1, depth_separable_channels=2,
-        sampling_rate=RATE)).save_pretrained(folder)
+    VitsModel(
+        VitsConfig(
+            vocab_size=len(letters) + 1,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            ffn_dim=16,
+            flow_size=16,
+            spectrogram_bins=16,
+            upsample_initial_channel=16,
+            upsample_rates=[8, 8],
+            upsample_kernel_sizes=[16, 16],
+            resblock_kernel_sizes=[3],
+            resblock_dilation_sizes=[[1]],
+            prior_encoder_num_flows=2,
+            prior_encoder_num_wavenet_layers=1,
+            posterior_encoder_num_wavenet_layers=1,
+            duration_predictor_num_flows=2,
+            depth_separable_num_layers=1,
+            depth_separable_channels=2,
+            sampling_rate=RATE,
+        )
+    ).save_pretrained(folder)
     VitsTokenizer(folder / "vocab.json", pad_token="_", phonemize=False, language="eng").save_pretrained(folder)
     return folder
 
@@ -190,8 +210,8 @@ def test_long_texts_are_spoken_in_pieces_with_pauses(neural: Store, monkeypatch:
     both = say(neural, "one two three. four five six.")[1].samples
     pause = len(both) - len(first) - len(second)
     assert pause == RATE // 4
-    assert not both[len(first):len(first) + pause].any()
-    assert np.array_equal(both[-len(second):], second)
+    assert not both[len(first) : len(first) + pause].any()
+    assert np.array_equal(both[-len(second) :], second)
 
 
 def test_letters_that_a_voice_does_not_know(neural: Store) -> None:
@@ -218,7 +238,13 @@ def test_a_voice_that_is_not_here_names_the_command(store: Store, monkeypatch: p
 
 def test_texts_are_cut_after_sentences_then_after_words() -> None:
     text = "One two. Three four! Five\nsix? 七。八。\n\nnine ten eleven twelve thirteen " + "x" * 25
-    assert list(vits.pieces(text, 20)) == ["One two. Three four!", "Five six? 七。 八。", "nine ten eleven",
-                                           "twelve thirteen", "x" * 20, "xxxxx"]
+    assert list(vits.pieces(text, 20)) == [
+        "One two. Three four!",
+        "Five six? 七。 八。",
+        "nine ten eleven",
+        "twelve thirteen",
+        "x" * 20,
+        "xxxxx",
+    ]
     assert list(vits.pieces("  \n ")) == []
     assert " ".join(vits.pieces("a b c. " * 100, 50)) == " ".join(["a b c."] * 100)

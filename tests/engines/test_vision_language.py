@@ -42,9 +42,17 @@ TEMPLATE = (
     "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
     "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
     "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
-    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}")
-SPECIAL = ["<|im_start|>", "<|im_end|>", "<image>", "<fake_token_around_image>", "<end_of_utterance>", "<global-img>",
-           *(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7))]
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+SPECIAL = [
+    "<|im_start|>",
+    "<|im_end|>",
+    "<image>",
+    "<fake_token_around_image>",
+    "<end_of_utterance>",
+    "<global-img>",
+    *(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7)),
+]
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,15 +76,24 @@ def tokenizer() -> PreTrainedTokenizerFast:
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
     words.add_special_tokens(SPECIAL)
-    return PreTrainedTokenizerFast(tokenizer_object=words, bos_token="<|im_start|>", eos_token="<end_of_utterance>",
-                                   pad_token="<|im_end|>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<|im_start|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>"
+    )
 
 
 def text_config(words: PreTrainedTokenizerFast) -> LlamaConfig:
     return LlamaConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, max_position_embeddings=4096, bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id)
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=4096,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +101,22 @@ def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model of SmolVLM's kind, with a chat template, in bfloat16 as it is published."""
     words = tokenizer()
     torch.manual_seed(0)
-    model = Idefics3ForConditionalGeneration(Idefics3Config(
-        vision_config={"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2,
-                       "image_size": 32, "patch_size": 8},
-        text_config=text_config(words).to_dict(), scale_factor=2, pad_token_id=words.pad_token_id,
-        image_token_id=words.convert_tokens_to_ids("<image>")))
+    model = Idefics3ForConditionalGeneration(
+        Idefics3Config(
+            vision_config={
+                "hidden_size": 32,
+                "intermediate_size": 48,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "image_size": 32,
+                "patch_size": 8,
+            },
+            text_config=text_config(words).to_dict(),
+            scale_factor=2,
+            pad_token_id=words.pad_token_id,
+            image_token_id=words.convert_tokens_to_ids("<image>"),
+        )
+    )
     with torch.no_grad():  # more spread out than a fresh model, so that answers depend on what is asked
         for weight in model.parameters():
             weight.mul_(4)
@@ -104,15 +132,20 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model without a chat template."""
     words = tokenizer()
     torch.manual_seed(0)
-    vision = CLIPVisionConfig(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
-                              image_size=32, patch_size=16)
-    model = LlavaForConditionalGeneration(LlavaConfig(
-        vision_config=vision, text_config=text_config(words), image_token_id=words.convert_tokens_to_ids("<image>")))
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
+    )
+    model = LlavaForConditionalGeneration(
+        LlavaConfig(
+            vision_config=vision, text_config=text_config(words), image_token_id=words.convert_tokens_to_ids("<image>")
+        )
+    )
     folder = tmp_path_factory.mktemp("weights") / "llava"
     model.save_pretrained(folder)
     pictures = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    LlavaProcessor(pictures, words, patch_size=16, vision_feature_select_strategy="default",
-                   num_additional_image_tokens=1).save_pretrained(folder)
+    LlavaProcessor(
+        pictures, words, patch_size=16, vision_feature_select_strategy="default", num_additional_image_tokens=1
+    ).save_pretrained(folder)
     assert not AutoProcessor.from_pretrained(folder).chat_template
     return folder
 
@@ -139,7 +172,8 @@ def test_the_tools_have_the_declared_parameters() -> None:
 
 @pytest.mark.parametrize("kind", ["smolvlm", "llava"])
 def test_ask_answers_with_its_provenance(
-        store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, request.getfixturevalue(kind))
     given = store.put(picture(70, 40))
     ref: Any = call(ask, {"image": given, "question": "Is the door open?"}, store, "s1")
@@ -147,13 +181,15 @@ def test_ask_answers_with_its_provenance(
     assert isinstance(answer, Text) and answer.text and "door" not in answer.text
     assert "Assistant" not in answer.text and "Answer" not in answer.text
     assert ref["provenance"]["weights"] == [
-        {"id": "tiny-vlm", "sha256": weights.verify("tiny-vlm"), "licence": "CC0-1.0"}]
+        {"id": "tiny-vlm", "sha256": weights.verify("tiny-vlm"), "licence": "CC0-1.0"}
+    ]
     assert ref["provenance"]["args"] == {"question": "Is the door open?"}
     assert ref["provenance"]["inputs"] == [given["sha256"]]
 
 
 def test_caption_describes_and_both_share_one_model(
-        store: Store, smolvlm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, smolvlm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     evict_idle()
     take(monkeypatch, smolvlm)
     given = store.put(picture(70, 40))
@@ -166,7 +202,8 @@ def test_caption_describes_and_both_share_one_model(
 
 
 def test_answers_depend_on_picture_and_question_and_on_nothing_else(
-        store: Store, smolvlm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, smolvlm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     take(monkeypatch, smolvlm)
 
     def answer(seed: int, question: str) -> str:
@@ -183,8 +220,9 @@ def test_answers_depend_on_picture_and_question_and_on_nothing_else(
 
 @pytest.mark.parametrize("kind", ["smolvlm", "llava"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 3), (1, 5000), (333, 77), (3000, 2001)])
-def test_pictures_of_any_size(store: Store, kind: str, request: pytest.FixtureRequest,
-                              monkeypatch: pytest.MonkeyPatch, width: int, height: int) -> None:
+def test_pictures_of_any_size(
+    store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
     name = take(monkeypatch, request.getfixturevalue(kind))
     assert vision_language.answer(picture(width, height), "What is it?", name, longest=8).text
 
@@ -198,7 +236,8 @@ def test_pictures_are_brought_into_the_range_of_sizes() -> None:
 
 @pytest.mark.parametrize("kind", ["smolvlm", "llava"])
 def test_marks_of_the_model_in_a_question_are_taken_out(
-        store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = take(monkeypatch, request.getfixturevalue(kind))
     given = picture(64, 64)
     plain = vision_language.answer(given, "What is it?", name, longest=8)

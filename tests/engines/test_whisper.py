@@ -104,7 +104,7 @@ def test_long_speech_is_cut_at_pauses(home: Path, speech: NDArray[np.float32]) -
     assert all(last - first <= 30 * RATE for first, last in found)
     assert all(one[1] <= two[0] for one, two in zip(found, found[1:], strict=False))
     cuts = [(one[1] + two[0]) // 2 for one, two in zip(found, found[1:], strict=False)]
-    assert cuts and all(np.abs(recording[cut - 400:cut + 400]).max() < 0.05 for cut in cuts)
+    assert cuts and all(np.abs(recording[cut - 400 : cut + 400]).max() < 0.05 for cut in cuts)
     assert sum(last - first for first, last in found) > 0.95 * len(recording)
 
 
@@ -129,8 +129,9 @@ def random_model(cpu: None, choose: Choose, tmp_path: Path) -> Iterator[str]:
     evict_idle()
 
 
-def test_a_model_in_whispers_own_format_writes_the_same_each_time(random_model: str, store: Store,
-                                                                  speech: NDArray[np.float32]) -> None:
+def test_a_model_in_whispers_own_format_writes_the_same_each_time(
+    random_model: str, store: Store, speech: NDArray[np.float32]
+) -> None:
     recording = np.concatenate([silence(2), speech, silence(3), speech])
     ref, transcript = hear(store, recording)
     assert transcript.segments and transcript.language in whisper_languages()
@@ -166,7 +167,9 @@ def test_a_video_without_sound_says_so(random_model: str, store: Store) -> None:
 def test_where_nobody_speaks_nothing_is_written(random_model: str, store: Store, kind: str, rate: int) -> None:
     rng, times = np.random.default_rng(0), np.arange(4 * rate) / rate
     samples = {
-        "silence": np.zeros((4 * rate, 2)), "one sample": np.zeros(1), "noise": rng.normal(0, 0.05, 4 * rate),
+        "silence": np.zeros((4 * rate, 2)),
+        "one sample": np.zeros(1),
+        "noise": rng.normal(0, 0.05, 4 * rate),
         "tone": 0.3 * np.sin(2 * np.pi * 440 * times),
         "hum": 0.01 * np.sin(2 * np.pi * 50 * times) + rng.normal(0, 0.0005, 4 * rate),
     }[kind]
@@ -174,16 +177,18 @@ def test_where_nobody_speaks_nothing_is_written(random_model: str, store: Store,
     assert transcript.segments == () and transcript.text == "" and transcript.language is None
 
 
-def test_other_weights_are_refused_by_name(cpu: None, choose: Choose, store: Store, tmp_path: Path,
-                                           speech: NDArray[np.float32]) -> None:
+def test_other_weights_are_refused_by_name(
+    cpu: None, choose: Choose, store: Store, tmp_path: Path, speech: NDArray[np.float32]
+) -> None:
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pt")
     weights_id = choose("transcribe", tmp_path / "other.pt")
     with pytest.raises(ToolError, match=f"The weights {weights_id} .*cannot be loaded as a Whisper model"):
         hear(store, speech)
 
 
-def test_a_speech_detector_that_is_none_is_refused_by_name(random_model: str, choose: Choose, store: Store,
-                                                           tmp_path: Path, speech: NDArray[np.float32]) -> None:
+def test_a_speech_detector_that_is_none_is_refused_by_name(
+    random_model: str, choose: Choose, store: Store, tmp_path: Path, speech: NDArray[np.float32]
+) -> None:
     (tmp_path / "other.onnx").write_bytes(b"not a network")
     weights_id = choose("vad", tmp_path / "other.onnx")
     with pytest.raises(ToolError, match=f"The weights {weights_id} .*cannot be loaded as a silero-vad model"):
@@ -211,8 +216,11 @@ class Heard:
         assert temperature == 0  # never at random
         self.tries.append(beam_size)
         good = bool(beam_size) and self.beams_help
-        return {"segments": [{"text": "fine" if good else "no no no", "avg_logprob": -0.5,
-                              "compression_ratio": 1.0 if good else 9.0}]}
+        return {
+            "segments": [
+                {"text": "fine" if good else "no no no", "avg_logprob": -0.5, "compression_ratio": 1.0 if good else 9.0}
+            ]
+        }
 
 
 @pytest.mark.parametrize(("beams_help", "text"), [(True, "fine"), (False, "no no no")])
@@ -256,8 +264,9 @@ def clips(shared: Path) -> dict[str, tuple[Audio, str]]:
     return {name: (Audio.open(folder / f"{name}.flac"), said) for name, said in texts.items()}
 
 
-def test_a_long_recording_is_written_down_with_its_times(whisper_base: str, store: Store, benchmark: ModuleType,
-                                                         clips: dict[str, tuple[Audio, str]]) -> None:
+def test_a_long_recording_is_written_down_with_its_times(
+    whisper_base: str, store: Store, benchmark: ModuleType, clips: dict[str, tuple[Audio, str]]
+) -> None:
     """All clips, one after the other, with silence between them: 70 seconds."""
     parts, places = [silence(4)], []
     for audio, said in clips.values():
@@ -277,8 +286,9 @@ def test_a_long_recording_is_written_down_with_its_times(whisper_base: str, stor
     assert max(rates) <= 0.45 and np.mean(rates) <= 0.12
 
 
-def test_telephone_sound_in_two_channels(whisper_base: str, store: Store, benchmark: ModuleType,
-                                         clips: dict[str, tuple[Audio, str]]) -> None:
+def test_telephone_sound_in_two_channels(
+    whisper_base: str, store: Store, benchmark: ModuleType, clips: dict[str, tuple[Audio, str]]
+) -> None:
     audio, said = clips["61-70968-0000"]
     narrow = audio.mono(8000)
     transcript = hear(store, Audio(np.stack([narrow, 0.3 * narrow], axis=1), 8000))[1]

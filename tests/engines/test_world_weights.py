@@ -17,7 +17,7 @@ from tools.detect import detect
 from tools.engines import yolo
 from tools.pose import pose
 from tools.segment import segment
-from tools.values import Image
+from tools.values import Detections, Image
 from tools.weights import weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -51,10 +51,15 @@ def in_box(box: Sequence[float], size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def test_boxes_of_all_categories(drawn: list[Rendered]) -> None:
     wanted = found_again = right = found = 0
-    for picture, boxes in zip(drawn, detect(images(drawn), [kind.plural for kind in CATEGORIES.values()], 0.4), strict=True):
-        def fits(one: Instance, n: int) -> bool:
-            return (boxes.labels[n] == CATEGORIES[one.thing.category].plural  # noqa: B023
-                    and overlap(in_box(one.box, boxes.size), in_box(boxes.xyxy[n].tolist(), boxes.size)) > 0.5)  # noqa: B023  # fmt: skip
+    for picture, boxes in zip(
+        drawn, detect(images(drawn), [kind.plural for kind in CATEGORIES.values()], 0.4), strict=True
+    ):
+
+        def fits(one: Instance, n: int, boxes: Detections = boxes) -> bool:
+            return (
+                boxes.labels[n] == CATEGORIES[one.thing.category].plural
+                and overlap(in_box(one.box, boxes.size), in_box(boxes.xyxy[n].tolist(), boxes.size)) > 0.5
+            )
 
         clear = shown(picture)
         wanted += len(clear)

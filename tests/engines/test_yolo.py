@@ -52,8 +52,7 @@ def matched(found: Detections | Poses, things: list[Thing], labels: dict[str, st
 def test_boxes_labels_and_provenance_through_the_executor(choose: Choose, trained: Trained, store: Store) -> None:
     weights_id = choose("detect", trained("detect"))
     rng = random.Random(7)
-    scenes = [(PICTURE, THINGS), scene(rng, (96, 96), smallest=0.4),
-              scene(rng, (192, 192), smallest=0.4)]
+    scenes = [(PICTURE, THINGS), scene(rng, (96, 96), smallest=0.4), scene(rng, (192, 192), smallest=0.4)]
     refs = [store.put(Image.from_numpy(pixels)) for pixels, _ in scenes]
     results = execute.call(detect, {"image": refs, "labels": ["people", "car"]}, store, "s1")
     for ref, result, (pixels, things) in zip(refs, results, scenes, strict=True):
@@ -62,7 +61,8 @@ def test_boxes_labels_and_provenance_through_the_executor(choose: Choose, traine
         matched(found, things, {"person": "people", "car": "car"})
         provenance = result["provenance"]
         assert provenance["weights"] == [
-            {"id": weights_id, "sha256": sha256_of(trained("detect")), "licence": "CC0-1.0"}]
+            {"id": weights_id, "sha256": sha256_of(trained("detect")), "licence": "CC0-1.0"}
+        ]
         assert provenance["inputs"] == [ref["sha256"]] and provenance["step"] == "s1"
 
 
@@ -138,20 +138,25 @@ def test_poses(choose: Choose, trained: Trained, store: Store) -> None:
 
 
 def region(*boxes: tuple[float, ...], size: tuple[int, int] = (200, 300)) -> Detections:
-    return Detections(np.array(boxes, np.float32).reshape(-1, 4), ("x",) * len(boxes), np.ones(len(boxes), np.float32),
-                      size)
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4), ("x",) * len(boxes), np.ones(len(boxes), np.float32), size
+    )
 
 
-@pytest.mark.parametrize(("boxes", "people"), [
-    ([], []),
-    ([(10, 10, 60, 110)], [0]),  # fits the first, though the second has its centre in it, too
-    ([(0, 0, 300, 200)], [0, 1, 2]),  # an area
-    ([(25, 12, 38, 30)], [0]),  # a face
-    ([(140, 80, 150, 90)], []),  # nobody
-    ([(205, 10, 290, 190), (10, 10, 60, 110)], [0, 2]),
-])
-def test_which_people_regions_stand_for(monkeypatch: pytest.MonkeyPatch, boxes: list[tuple[float, ...]],
-                                        people: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("boxes", "people"),
+    [
+        ([], []),
+        ([(10, 10, 60, 110)], [0]),  # fits the first, though the second has its centre in it, too
+        ([(0, 0, 300, 200)], [0, 1, 2]),  # an area
+        ([(25, 12, 38, 30)], [0]),  # a face
+        ([(140, 80, 150, 90)], []),  # nobody
+        ([(205, 10, 290, 190), (10, 10, 60, 110)], [0, 2]),
+    ],
+)
+def test_which_people_regions_stand_for(
+    monkeypatch: pytest.MonkeyPatch, boxes: list[tuple[float, ...]], people: list[int]
+) -> None:
     everyone = np.array([(10, 10, 60, 100), (30, 40, 70, 120), (200, 10, 290, 190)], np.float32)
     found = Poses(np.zeros((3, 17, 3), np.float32), np.ones(3, np.float32), everyone, (200, 300))
     monkeypatch.setattr(yolo, "poses", lambda *_: [found])
@@ -183,8 +188,10 @@ def test_tracks(choose: Choose, trained: Trained, store: Store) -> None:
     found = store.get(ref)
     assert ref["provenance"]["weights"][0]["id"] == weights_id
     assert found.size == (200, 200) and found.masks is None
-    followed = {label: {int(i) for i, one in zip(found.ids, found.labels, strict=True) if one == label}
-                for label in ("people", "cars")}
+    followed = {
+        label: {int(i) for i, one in zip(found.ids, found.labels, strict=True) if one == label}
+        for label in ("people", "cars")
+    }
     assert sorted(map(sorted, followed.values())) == [[1], [2]]  # each keeps its id
     right = 0
     for one in found:
@@ -202,8 +209,9 @@ def test_tracking_nothing(choose: Choose, trained: Trained) -> None:
     assert Detections.from_bytes(found.to_bytes()) == found
 
 
-def test_missing_weights_name_the_label_and_the_command(choose: Choose, trained: Trained, store: Store,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_name_the_label_and_the_command(
+    choose: Choose, trained: Trained, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     image = store.put(Image.from_numpy(PICTURE))
     with pytest.raises(ToolError) as caught:
         execute.call(detect, {"image": image, "labels": ["car"]}, store, "s1")
@@ -268,8 +276,9 @@ def test_the_tokens_are_clips(tmp_path: Path) -> None:
     assert first[2][76] == end  # too long a description is cut, and still ended
 
 
-def test_yolo_world_takes_words_through_clip(choose: Choose, tmp_path: Path, text_encoder: None,
-                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yolo_world_takes_words_through_clip(
+    choose: Choose, tmp_path: Path, text_encoder: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
     from tools.weights import weights
@@ -282,8 +291,16 @@ def test_yolo_world_takes_words_through_clip(choose: Choose, tmp_path: Path, tex
     model = YOLO(ROOT / "cfg/models/v8/yolov8-worldv2.yaml")
     model.ckpt = {"train_args": {"imgsz": 64, "task": "detect"}}
     model.save(tmp_path / "world.pt")
-    config = CLIPTextConfig(vocab_size=600, hidden_size=32, intermediate_size=32, num_hidden_layers=1,
-                            num_attention_heads=2, projection_dim=512, bos_token_id=530, eos_token_id=531)
+    config = CLIPTextConfig(
+        vocab_size=600,
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        projection_dim=512,
+        bos_token_id=530,
+        eos_token_id=531,
+    )
     CLIPTextModelWithProjection(config).save_pretrained(tmp_path / "clip")
     weights.add("drawn-clip", tmp_path / "clip", "detect_open", "CC0-1.0")
     monkeypatch.setitem(open_vocabulary._ENCODERS, "clip:ViT-B/32", "drawn-clip")
@@ -301,8 +318,12 @@ def test_masks_in_regions(choose: Choose, tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(build_mobile_sam().state_dict(), tmp_path / "mobile_sam.pt")  # not trained: masks of no meaning
     choose("segment_boxes", tmp_path / "mobile_sam.pt")
-    regions = Detections(np.array([t.box for t in THINGS] + [(5, 5, 5, 9)], np.float32), ("person", "car", "car"),
-                         np.array([0.9, 0.8, 0.7], np.float32), (200, 300))
+    regions = Detections(
+        np.array([t.box for t in THINGS] + [(5, 5, 5, 9)], np.float32),
+        ("person", "car", "car"),
+        np.array([0.9, 0.8, 0.7], np.float32),
+        (200, 300),
+    )
     found = segment(Image.from_numpy(PICTURE), regions=regions)
     assert found.masks is not None and found.size == (200, 300)
     assert set(zip(found.labels, found.scores.round(1).tolist(), strict=True)) <= {("person", 0.9), ("car", 0.8)}
@@ -324,7 +345,9 @@ def test_weights_for_another_task_are_refused(choose: Choose, trained: Trained) 
         pose(image)
     choose("detect", trained("detect"))
     choose("detect_open", trained("segment"))
-    with pytest.raises(SettingsInvalid, match="'ladder' cannot be looked for: the weights drawn-detect-open know only person, car"):
+    with pytest.raises(
+        SettingsInvalid, match="'ladder' cannot be looked for: the weights drawn-detect-open know only person, car"
+    ):
         detect([image], ["ladder"])
 
 
@@ -355,8 +378,11 @@ def test_checkpoints_that_run_code_or_are_none(choose: Choose, tmp_path: Path) -
         detect([image], ["car"])
     choose("segment_boxes", tmp_path / "sam_b.pt")
     with pytest.raises(ToolError, match=r"more than numbers"):
-        execute.call(segment, {"image": (store := Store(tmp_path / "s")).put(image),
-                               "regions": store.put(region((1, 1, 9, 9)))}, store)
+        execute.call(
+            segment,
+            {"image": (store := Store(tmp_path / "s")).put(image), "regions": store.put(region((1, 1, 9, 9)))},
+            store,
+        )
     choose("pose", tmp_path / "noise.pt")
     with pytest.raises(ToolError, match=r"noise.pt cannot be loaded by ultralytics"):
         pose(image)
@@ -384,8 +410,11 @@ assert (cv2.getNumThreads(), torch.get_num_threads()) == threads, threads
 assert "OMP_NUM_THREADS" not in os.environ and "CUDA_VISIBLE_DEVICES" not in os.environ
 assert os.listdir() == ["home"], os.listdir()
 """
-    environment = {k: v for k, v in os.environ.items()
-                   if k not in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") and not k.startswith("YOLO_")}
+    environment = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES") and not k.startswith("YOLO_")
+    }
     environment |= {"SUPERLINK_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -393,8 +422,11 @@ assert os.listdir() == ["home"], os.listdir()
 
 
 def test_importing_the_tools_imports_no_library() -> None:
-    script = ("import sys, tools.detect, tools.segment, tools.pose, tools.track; "
-              "print([m for m in ('torch', 'cv2', 'ultralytics', 'transformers', 'onnxruntime') if m in sys.modules])")
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
-                          cwd=Path(__file__).parents[2])
+    script = (
+        "import sys, tools.detect, tools.segment, tools.pose, tools.track; "
+        "print([m for m in ('torch', 'cv2', 'ultralytics', 'transformers', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
     assert done.stdout.strip() == "[]"

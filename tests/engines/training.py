@@ -38,8 +38,12 @@ class Recipe(NamedTuple):
     names: tuple[str, ...] = NAMES
 
 
-RECIPES = {"detect": Recipe("26/yolo26", 1200), "segment": Recipe("11/yolo11-seg", 900),
-           "pose": Recipe("26/yolo26-pose", 1080, ("person",)), "open": Recipe("26/yoloe-26-seg", 900)}  # fmt: skip
+RECIPES = {
+    "detect": Recipe("26/yolo26", 1200),
+    "segment": Recipe("11/yolo11-seg", 900),
+    "pose": Recipe("26/yolo26-pose", 1080, ("person",)),
+    "open": Recipe("26/yoloe-26-seg", 900),
+}
 
 
 def write(name: str, file: Path) -> Path:
@@ -157,9 +161,15 @@ def _batch(rng: random.Random, names: tuple[str, ...]) -> dict[str, Any]:
             numbered[torch.from_numpy(thing.mask)] = i + 1
         masks.append(numbered)
     small = interpolate(torch.stack(masks)[None], (SIZE // 4, SIZE // 4), mode="nearest")[0]
-    return {"img": torch.stack(pictures), "cls": torch.tensor(classes), "bboxes": torch.tensor(boxes),
-            "batch_idx": torch.tensor(owners), "keypoints": torch.stack(keypoints), "masks": small,
-            "sem_masks": _class_of_pixels(small, owners, classes)}
+    return {
+        "img": torch.stack(pictures),
+        "cls": torch.tensor(classes),
+        "bboxes": torch.tensor(boxes),
+        "batch_idx": torch.tensor(owners),
+        "keypoints": torch.stack(keypoints),
+        "masks": small,
+        "sem_masks": _class_of_pixels(small, owners, classes),
+    }
 
 
 def _class_of_pixels(masks: torch.Tensor, owners: list[float], classes: list[list[float]]) -> torch.Tensor:

@@ -15,13 +15,15 @@ from flows.ledger.ledger import Ledger
 
 TOOLS = str(Path(__file__).with_name("finding.py"))
 FIND: dict[str, Any] = {
-    "request": "find the bright parts", "outputs": ["$s1"],
+    "request": "find the bright parts",
+    "outputs": ["$s1"],
     "steps": [{"id": "s1", "tool": "bright", "args": {"image": "$image"}}],
-}  # fmt: skip
+}
 DARKEN: dict[str, Any] = {
-    "request": "darken the bright parts", "outputs": ["$s2"],
+    "request": "darken the bright parts",
+    "outputs": ["$s2"],
     "steps": [*FIND["steps"], {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}}],
-}  # fmt: skip
+}
 
 Run = Callable[..., Summary]
 

@@ -17,7 +17,9 @@ def edges(image: Image) -> Detections:
     corners[1200:1400, 0] = 0
     corners[1400:1600, 1] = (width, height)
     corners.sort(axis=1)
-    return Detections(corners.reshape(-1, 4).astype(np.float32), ("edge",) * 2000, np.full(2000, 0.5, np.float32), image.size)
+    return Detections(
+        corners.reshape(-1, 4).astype(np.float32), ("edge",) * 2000, np.full(2000, 0.5, np.float32), image.size
+    )
 
 
 @tool
@@ -25,7 +27,9 @@ def shade(image: Image, labels: list[str]) -> Detections:
     """Find the last label in dark images, the first in light ones."""
     grey = image.pixels.mean()
     found = labels[-1:] if grey < 60 else labels[:1] if grey > 180 else []
-    return Detections(np.array([[1, 2, 30, 20]] * len(found), np.float32).reshape(-1, 4), tuple(found), [0.5] * len(found), image.size)
+    return Detections(
+        np.array([[1, 2, 30, 20]] * len(found), np.float32).reshape(-1, 4), tuple(found), [0.5] * len(found), image.size
+    )
 
 
 @tool

@@ -40,7 +40,7 @@ def halves(image: Image) -> Detections:
     """Find the upper and the lower half of an image."""
     height, width = image.size
     boxes = [[0.5, 1.25, width - 2.5, height / 2], [4, height / 2, width, height]]
-    return Detections(np.array(boxes, np.float32), ("up & \"over\"", "unten: ü"), [0.75, 0.5], image.size)
+    return Detections(np.array(boxes, np.float32), ('up & "over"', "unten: ü"), [0.75, 0.5], image.size)
 
 
 @tool
@@ -64,22 +64,33 @@ def stand(image: Image) -> Poses:
 @tool
 def quarters(image: Image, regions: Detections) -> list[Image]:
     """Cut regions out of an image."""
-    return [Image.from_numpy(image.pixels[int(y0):int(y1), int(x0):int(x1)]) for x0, y0, x1, y1 in regions.xyxy]
+    return [Image.from_numpy(image.pixels[int(y0) : int(y1), int(x0) : int(x1)]) for x0, y0, x1, y1 in regions.xyxy]
 
 
 @tool
 def hear(audio: Audio) -> Transcript:
     """Write down what is said."""
     half = audio.seconds / 2
-    return Transcript((Segment("first <half>", 0, half), Segment("", half, half),
-                       Segment("2\n\n\n second & last\r\n\r\nhalf --> end ", half, audio.seconds)), "en")  # fmt: skip
+    return Transcript(
+        (
+            Segment("first <half>", 0, half),
+            Segment("", half, half),
+            Segment("2\n\n\n second & last\r\n\r\nhalf --> end ", half, audio.seconds),
+        ),
+        "en",
+    )
 
 
 @tool
 def spell(image: Image) -> Transcript:
     """Read two words in an image, one of them over its edge."""
     height, width = image.size
-    return Transcript((Segment("STOP", box=(2, 3, 40, 20), score=0.9), Segment("<EXIT>", box=(width - 9, 5, width + 4, height), score=0.4)))
+    return Transcript(
+        (
+            Segment("STOP", box=(2, 3, 40, 20), score=0.9),
+            Segment("<EXIT>", box=(width - 9, 5, width + 4, height), score=0.4),
+        )
+    )
 
 
 @tool
@@ -87,5 +98,11 @@ def glow(video: Video) -> Detections:
     """Follow what glows green through a video."""
     seen = [(n, np.argwhere(pixels[:, :, 1].astype(int) - pixels[:, :, 0] > 80)) for n, _, pixels in video.frames()]
     boxes = [(n, [*points.min(0)[::-1], *(points.max(0)[::-1] + 1)]) for n, points in seen if len(points)]
-    return Detections(np.array([box for _, box in boxes], np.float32).reshape(-1, 4), ("glow",) * len(boxes), [0.9] * len(boxes),
-                      video.size, ids=[1] * len(boxes), frames=[n for n, _ in boxes])
+    return Detections(
+        np.array([box for _, box in boxes], np.float32).reshape(-1, 4),
+        ("glow",) * len(boxes),
+        [0.9] * len(boxes),
+        video.size,
+        ids=[1] * len(boxes),
+        frames=[n for n, _ in boxes],
+    )

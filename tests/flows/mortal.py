@@ -49,7 +49,9 @@ def attack(marker: Path) -> dict[str, list[Any]]:
 
     driver = next(one for one in psutil.Process().parents() if "-c" in one.cmdline())
     ray = driver.children(recursive=True)
-    open_at = {one.laddr for process in (driver, *ray) for one in process.net_connections("tcp") if one.status == "LISTEN"}
+    open_at = {
+        one.laddr for process in (driver, *ray) for one in process.net_connections("tcp") if one.status == "LISTEN"
+    }
     job = json.dumps({"entrypoint": f"touch {marker}"}).encode()
 
     def submitted(address: str) -> int:
@@ -64,4 +66,8 @@ def attack(marker: Path) -> dict[str, list[Any]]:
     paths = [f"http://127.0.0.1:{one.port}/api/{path}/" for one in open_at for path in ("jobs", "job_agent/jobs")]
     with ThreadPoolExecutor(32) as pool:
         statuses = [status for status in pool.map(submitted, paths) if status]
-    return {"addresses": [one.ip for one in open_at], "statuses": statuses, "commands": [" ".join(one.cmdline()) for one in ray]}
+    return {
+        "addresses": [one.ip for one in open_at],
+        "statuses": statuses,
+        "commands": [" ".join(one.cmdline()) for one in ray],
+    }

@@ -22,7 +22,9 @@ FADE = {"request": "fade it", "outputs": ["$s1"], "steps": [{"id": "s1", "tool":
 
 def bare() -> dict[str, str]:
     """The environment of a terminal in which nobody has named a server."""
-    return {name: value for name, value in os.environ.items() if name not in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")}
+    return {
+        name: value for name, value in os.environ.items() if name not in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING")
+    }
 
 
 class Place:
@@ -49,14 +51,23 @@ class Place:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command in another terminal, where somebody has typed what serve-flows told."""
-        told = until(lambda: re.search("export .*", (self.folder / "serve.log").read_text()), "what serve-flows tells").group()
-        return subprocess.run(["sh", "-c", f'{told}; exec "$@"', "sh", sys.executable, "-m", "superlink", *arguments],
-                              cwd=ROOT, env=bare(), capture_output=True, text=True, timeout=WAIT)  # fmt: skip
+        told = until(
+            lambda: re.search("export .*", (self.folder / "serve.log").read_text()), "what serve-flows tells"
+        ).group()
+        return subprocess.run(
+            ["sh", "-c", f'{told}; exec "$@"', "sh", sys.executable, "-m", "superlink", *arguments],
+            cwd=ROOT,
+            env=bare(),
+            capture_output=True,
+            text=True,
+            timeout=WAIT,
+        )
 
     def serve(self) -> None:
         with (self.folder / "serve.log").open("ab") as log:
-            self.serving = subprocess.Popen([sys.executable, "-m", "superlink", "serve-flows"], cwd=ROOT, env=bare(),
-                                            stdout=log, stderr=log)  # fmt: skip
+            self.serving = subprocess.Popen(
+                [sys.executable, "-m", "superlink", "serve-flows"], cwd=ROOT, env=bare(), stdout=log, stderr=log
+            )
 
     def stop(self, how: signal.Signals) -> None:
         if self.serving is not None:
@@ -68,8 +79,27 @@ class Place:
         """Once a year, unless told otherwise; runs are started by `begin`."""
         file = self.folder / f"{name}.json"
         file.write_text(json.dumps(plan))
-        assert main(["schedule", cron, "", str(pictures), "--out", str(self.folder / name), "--plan", str(file), "--yes",
-                     "--tools", SLOW if plan is FADE else TOOLS, "--shard", "4", *more]) == 0  # fmt: skip
+        assert (
+            main(
+                [
+                    "schedule",
+                    cron,
+                    "",
+                    str(pictures),
+                    "--out",
+                    str(self.folder / name),
+                    "--plan",
+                    str(file),
+                    "--yes",
+                    "--tools",
+                    SLOW if plan is FADE else TOOLS,
+                    "--shard",
+                    "4",
+                    *more,
+                ]
+            )
+            == 0
+        )
         return self.client.read_deployment_by_name(f"annotate/{name}").id
 
     def begin(self, deployment: UUID) -> UUID:
@@ -85,5 +115,3 @@ class Place:
     def calls(self, name: str) -> list[str]:
         """The processes of calls, in the order in which they began."""
         return [line.split(":")[1] for line in self.log.read_text().split() if line.startswith(name + ":")]
-
-

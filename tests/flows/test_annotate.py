@@ -25,7 +25,9 @@ def test_a_bad_file_is_one_failed_row(run: Run, pictures: Path, tmp_path: Path) 
     summary = run(pictures, shard=5)
     assert (summary.items, summary.done, summary.failed, summary.left) == (15, 12, 3, 0)
     reasons = {name: reason for name, reason, _ in summary.failures}
-    assert "empty" in reasons["bad0.jpg"] and "damaged" in reasons["bad1.jpg"] and "not a picture" in reasons["bad2.jpg"]
+    assert (
+        "empty" in reasons["bad0.jpg"] and "damaged" in reasons["bad1.jpg"] and "not a picture" in reasons["bad2.jpg"]
+    )
     assert "bad1.jpg" in (tmp_path / "out" / "failures.txt").read_text()
 
 
@@ -73,19 +75,31 @@ def test_another_version_of_a_tool_is_run_again(run: Run, pictures: Path, monkey
 
 def test_several_processes_give_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
     run(pictures, DARKEN, formats=["jsonl", "mirror"])
-    both = run(pictures, DARKEN, formats=["jsonl", "mirror"], out=tmp_path / "two", workers=2, shard=4,
-               store=str(tmp_path / "store two"))  # fmt: skip
+    both = run(
+        pictures,
+        DARKEN,
+        formats=["jsonl", "mirror"],
+        out=tmp_path / "two",
+        workers=2,
+        shard=4,
+        store=str(tmp_path / "store two"),
+    )
     assert both.ran == 24
     for name in ("jsonl/items.jsonl", "jsonl/provenance.json", "mirror/sub/p0003.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_a_list_mapped_within_an_item(run: Run, pictures: Path, tmp_path: Path) -> None:
-    steps = [*FIND["steps"], {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}},
-             {"id": "s3", "tool": "bright", "args": {"image": "$s2"}}]  # fmt: skip
+    steps = [
+        *FIND["steps"],
+        {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}},
+        {"id": "s3", "tool": "bright", "args": {"image": "$s2"}},
+    ]
     summary = run(pictures, {"steps": steps, "outputs": ["$s2", "$s3"]}, formats=["mirror", "jsonl"])
     assert summary.done == 12
-    assert (tmp_path / "out" / "mirror" / "p0000_1.png").exists() and (tmp_path / "out" / "mirror" / "p0000_2.png").exists()
+    assert (tmp_path / "out" / "mirror" / "p0000_1.png").exists() and (
+        tmp_path / "out" / "mirror" / "p0000_2.png"
+    ).exists()
     line = json.loads((tmp_path / "out" / "jsonl" / "items.jsonl").read_text().splitlines()[0])
     assert len(line["results"]["s3"]) == 2
 
@@ -120,7 +134,9 @@ def test_a_vanished_file_and_one_that_is_changed_underneath(run: Run, pictures: 
     assert (summary.done, [name for name, _, _ in summary.failures]) == (2, ["no-such.jpg"])
 
 
-def test_a_full_disk_stops_the_run_and_leaves_it_resumable(run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_the_run_and_leaves_it_resumable(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import errno
 
     from tools.storage.store import Store
@@ -169,7 +185,9 @@ def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path:
     with pytest.raises(ReviewError):
         resolve(ledger, 10_000, "accepted")
     found = precision(ledger)
-    assert sum(one.audited for one in found) == len(audited) and all(one.low <= one.right / one.audited <= one.high for one in found)
+    assert sum(one.audited for one in found) == len(audited) and all(
+        one.low <= one.right / one.audited <= one.high for one in found
+    )
     ledger.close()
     assert main(["export", str(tmp_path / "out"), "coco"]) == 0
     after = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
@@ -179,8 +197,9 @@ def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path:
     assert {edit["verdict"] for edit in provenance["human_edits"]} == {"rejected", "corrected"}
 
 
-def test_an_item_is_done_only_once_its_finds_are_in_the_queue(run: Run, pictures: Path, tmp_path: Path,
-                                                              monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_an_item_is_done_only_once_its_finds_are_in_the_queue(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -216,20 +235,28 @@ def test_without_request_or_plan(home: Path, pictures: Path, tmp_path: Path) -> 
         annotate("", str(pictures), tmp_path / "out")
 
 
-def test_pages_that_were_not_worked_on_are_told(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pages_that_were_not_worked_on_are_told(
+    home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Pil.open(pictures / "p0000.jpg") as page:
         page.save(pictures / "scan.tiff", save_all=True, append_images=[page, page])
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(FIND))
-    main(["annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--yes", "--tools", TOOLS])
+    main(
+        ["annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--yes", "--tools", TOOLS]
+    )
     assert "Only the first of several pages or frames was worked on in 1 items: scan.tiff" in capsys.readouterr().out
 
 
 def test_a_changed_tools_file_is_worked_anew(home: Path, pictures: Path, tmp_path: Path) -> None:
     tools = tmp_path / "mine.py"
-    tools.write_text("from tools import Image, Number, tool\n\n\n@tool\ndef size(image: Image) -> Number:\n"
-                     '    """Measure it."""\n    return Number(image.width)\n')  # fmt: skip
-    plan = Plan.load({"request": "x", "steps": [{"id": "s1", "tool": "size", "args": {"image": "$image"}}], "outputs": ["$s1"]})
+    tools.write_text(
+        "from tools import Image, Number, tool\n\n\n@tool\ndef size(image: Image) -> Number:\n"
+        '    """Measure it."""\n    return Number(image.width)\n'
+    )
+    plan = Plan.load(
+        {"request": "x", "steps": [{"id": "s1", "tool": "size", "args": {"image": "$image"}}], "outputs": ["$s1"]}
+    )
 
     def run() -> Summary:
         return annotate("", str(pictures), tmp_path / "out", plan=plan, tools=[str(tools)], pilot=0, formats=["jsonl"])
@@ -241,21 +268,40 @@ def test_a_changed_tools_file_is_worked_anew(home: Path, pictures: Path, tmp_pat
     assert '"value":-12' in rows and '"value":12' not in rows
 
 
-def test_items_in_which_nothing_was_found_are_counted(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_items_in_which_nothing_was_found_are_counted(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in").mkdir()
     for name, level in (("dark", 0), ("light", 250), ("black", 0)):
         Pil.new("RGB", (40, 30), (level,) * 3).save(tmp_path / "in" / f"{name}.png")
     (tmp_path / "plan.json").write_text(Plan.load(DARKEN | {"request": "blur the bright parts"}).dumps())
-    command = ["annotate", "", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--plan", str(tmp_path / "plan.json")]
+    command = [
+        "annotate",
+        "",
+        str(tmp_path / "in"),
+        "--out",
+        str(tmp_path / "out"),
+        "--plan",
+        str(tmp_path / "plan.json"),
+    ]
     assert main([*command, "--yes", "--tools", TOOLS]) == 0
     told = capsys.readouterr().out
     assert "In 2 of 3 items nothing was found, and nothing was changed." in told
     assert 'Warning: the request says "blur", and no step does' in told
-    cut = Plan.load({"steps": [FIND["steps"][0], {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}}],
-                     "outputs": ["$s2"]})  # fmt: skip
+    cut = Plan.load(
+        {
+            "steps": [
+                FIND["steps"][0],
+                {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}},
+            ],
+            "outputs": ["$s2"],
+        }
+    )
     cropped = annotate("", str(tmp_path / "in"), tmp_path / "cropped", plan=cut, tools=[TOOLS], pilot=0, formats=[])
     assert cropped.nothing_found == 2  # also where the first item has nothing
-    looked = annotate("", str(tmp_path / "in"), tmp_path / "looked", plan=Plan.load(FIND), tools=[TOOLS], pilot=0, formats=[])
+    looked = annotate(
+        "", str(tmp_path / "in"), tmp_path / "looked", plan=Plan.load(FIND), tools=[TOOLS], pilot=0, formats=[]
+    )
     assert looked.nothing_found == 0  # a plan that only looks changes nothing anyway
 
 
@@ -267,12 +313,18 @@ def test_a_folder_of_sound_and_video_is_planned_for_one_of_them(home: Path, tmp_
     tone = Audio(np.sin(np.arange(8000) / 15).astype(np.float32) / 2, 8000)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "talk.wav").write_bytes(tone.to_bytes())
-    (tmp_path / "in" / "clip.mp4").write_bytes(Video.from_frames((np.full((32, 48, 3), n, np.uint8) for n in range(5)), 10, tone).to_bytes())
+    (tmp_path / "in" / "clip.mp4").write_bytes(
+        Video.from_frames((np.full((32, 48, 3), n, np.uint8) for n in range(5)), 10, tone).to_bytes()
+    )
     planner = Scripted([plan(("both", {}))] * 9)
     tools = tmp_path / "mine.py"
-    tools.write_text("from superlink import Audio, Number, Video, tool\n\n\n@tool\ndef both(audio: Audio | Video) -> Number:\n"
-                     '    """Measure it."""\n    return Number(audio.seconds)\n')  # fmt: skip
-    summary = annotate("measure it", str(tmp_path / "in"), tmp_path / "out", planner=planner, tools=[str(tools)], pilot=0, formats=[])
+    tools.write_text(
+        "from superlink import Audio, Number, Video, tool\n\n\n@tool\ndef both(audio: Audio | Video) -> Number:\n"
+        '    """Measure it."""\n    return Number(audio.seconds)\n'
+    )
+    summary = annotate(
+        "measure it", str(tmp_path / "in"), tmp_path / "out", planner=planner, tools=[str(tools)], pilot=0, formats=[]
+    )
     assert (summary.items, summary.done) == (2, 2)
 
 

@@ -14,8 +14,14 @@ from tools.core.errors import SettingsInvalid
 @pytest.fixture
 def signed(home: Path, tmp_path: Path) -> dict[str, Any]:
     (tmp_path / "own.py").write_text("first")
-    given = {"source": "/photos", "out": "/out", "plan": {"steps": [{"id": "s1"}]}, "tools": [str(tmp_path / "own.py")],
-             "limit": None, "routing": {"audit": 0.5, "bands": {}}}  # fmt: skip
+    given = {
+        "source": "/photos",
+        "out": "/out",
+        "plan": {"steps": [{"id": "s1"}]},
+        "tools": [str(tmp_path / "own.py")],
+        "limit": None,
+        "routing": {"audit": 0.5, "bands": {}},
+    }
     return {**given, "approved": sign(given)}
 
 
@@ -24,10 +30,21 @@ def test_what_was_signed_here_passes(signed: dict[str, Any]) -> None:
     check(dict(reversed(signed.items())))
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("source", "/etc"), ("out", "/out/"), ("plan", {"steps": [{"id": "s2"}]}), ("tools", []), ("tools", None), ("limit", 1),
-    ("routing", {"audit": 1.0, "bands": {}}), ("another", None), ("approved", ""), ("approved", "ä.\udc80"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("source", "/etc"),
+        ("out", "/out/"),
+        ("plan", {"steps": [{"id": "s2"}]}),
+        ("tools", []),
+        ("tools", None),
+        ("limit", 1),
+        ("routing", {"audit": 1.0, "bands": {}}),
+        ("another", None),
+        ("approved", ""),
+        ("approved", "ä.\udc80"),
+    ],
+)
 def test_nothing_can_be_changed(signed: dict[str, Any], name: str, value: Any) -> None:
     with pytest.raises(NotApproved, match="Nobody approved a run with these parameters on this computer"):
         check({**signed, name: value})

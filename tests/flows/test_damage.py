@@ -48,12 +48,18 @@ def place(out: Path, item: str, step: str) -> Path:
 
 
 def exported(out: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(out)): path.read_bytes() for name in FORMATS for path in (out / name).rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for name in FORMATS
+        for path in (out / name).rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
-def test_a_damaged_value_is_named_left_out_and_made_again(run: Run, pictures: Path, tmp_path: Path, log: Path, damage: Damage,
-                                                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_damaged_value_is_named_left_out_and_made_again(
+    run: Run, pictures: Path, tmp_path: Path, log: Path, damage: Damage, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     run(pictures, DARKEN, formats=FORMATS)
     whole = exported(out)
@@ -64,9 +70,13 @@ def test_a_damaged_value_is_named_left_out_and_made_again(run: Run, pictures: Pa
     assert f"p0004.jpg is left out: {'The Image' if damage is Path.unlink else lost}" in told and str(lost) in told
     assert "The same superlink run or superlink annotate command makes it again" in told
     assert {path.name for path in (tmp_path / "fresh" / "mirror").rglob("*.png")} == {
-        Path(name).name for name in whole if name.startswith("mirror/") and name.endswith(".png")} - {"p0004.png"}
+        Path(name).name for name in whole if name.startswith("mirror/") and name.endswith(".png")
+    } - {"p0004.png"}
     assert len((tmp_path / "fresh" / "jsonl" / "items.jsonl").read_text().splitlines()) == 11
-    assert json.loads((tmp_path / "fresh" / "mirror" / "provenance.json").read_text())["items"] == {"done": 11, "failed": 3}
+    assert json.loads((tmp_path / "fresh" / "mirror" / "provenance.json").read_text())["items"] == {
+        "done": 11,
+        "failed": 3,
+    }
     # It is named as long as it is not made again; formats that do not need it leave it out as well.
     assert main(["export", str(out), "coco", "--to", str(tmp_path / "fresh")]) == 1
     assert "p0004.jpg is left out" in capsys.readouterr().err
@@ -104,8 +114,21 @@ def test_all_of_it_is_lost(run: Run, pictures: Path, tmp_path: Path, capsys: pyt
     run(pictures, DARKEN, formats=FORMATS, store=str(store))
     whole = exported(out)
     store.rename(tmp_path / "away")
-    for command in (["export", str(out), "mirror"], ["annotate", "", str(pictures), "--out", str(out), "--tools", TOOLS, "--yes",
-                                                     "--plan", str(write_plan(tmp_path))]):
+    for command in (
+        ["export", str(out), "mirror"],
+        [
+            "annotate",
+            "",
+            str(pictures),
+            "--out",
+            str(out),
+            "--tools",
+            TOOLS,
+            "--yes",
+            "--plan",
+            str(write_plan(tmp_path)),
+        ],
+    ):
         assert main(command) == 1
         told = capsys.readouterr().err
         assert f"The store {store}" in told and "is not there. Put it back" in told and exported(out) == whole
@@ -164,8 +187,18 @@ def test_other_computers_make_it_again_too(run: Run, pictures: Path, tmp_path: P
 
 
 def test_one_picture_run_again_mends_what_was_damaged(home: Path, pictures: Path, tmp_path: Path) -> None:
-    command = ["run", "darken", str(pictures / "p0000.jpg"), "--plan", str(write_plan(tmp_path)), "--tools", TOOLS, "--yes",
-               "--out", str(tmp_path / "results")]  # fmt: skip
+    command = [
+        "run",
+        "darken",
+        str(pictures / "p0000.jpg"),
+        "--plan",
+        str(write_plan(tmp_path)),
+        "--tools",
+        TOOLS,
+        "--yes",
+        "--out",
+        str(tmp_path / "results"),
+    ]
     assert main(command) == 0
     whole = pictures_in(tmp_path / "results")
     values = [path for path in (home / "store").glob("*/*") if path.is_file()]

@@ -38,7 +38,9 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def test_two_thousand_boxes_at_the_edge(home: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_thousand_boxes_at_the_edge(
+    home: Path, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_ALBUMENTATIONS_UPDATE", "1")
     albumentations = pytest.importorskip("albumentations")
     out = exported(picture, tmp_path / "out", plan("edges"), ALL)
@@ -50,7 +52,9 @@ def test_two_thousand_boxes_at_the_edge(home: Path, picture: Path, tmp_path: Pat
     pixels = np.zeros((height, width, 3), np.uint8)
 
     def taken(boxes: list[list[float]], form: str) -> None:
-        take = albumentations.Compose([albumentations.NoOp()], bbox_params=albumentations.BboxParams(form, label_fields=["ids"]))
+        take = albumentations.Compose(
+            [albumentations.NoOp()], bbox_params=albumentations.BboxParams(form, label_fields=["ids"])
+        )
         assert len(take(image=pixels, bboxes=boxes, ids=list(range(len(boxes))))["bboxes"]) == len(wanted)
 
     coco = json.loads((out["coco"] / "annotations.json").read_text())
@@ -69,10 +73,14 @@ def test_two_thousand_boxes_at_the_edge(home: Path, picture: Path, tmp_path: Pat
     taken(lines[:, 1:].tolist(), "yolo")
 
     sv = pytest.importorskip("supervision")
-    data = sv.DetectionDataset.from_pascal_voc(images_directory_path=str(picture), annotations_directory_path=str(out["voc"] / "Annotations"))
+    data = sv.DetectionDataset.from_pascal_voc(
+        images_directory_path=str(picture), annotations_directory_path=str(out["voc"] / "Annotations")
+    )
     [read] = [one.xyxy for one in data.annotations.values()]
     whole = (wanted[:, 2:] - wanted[:, :2] >= 1.01).all(1)
-    assert len(read) == len(wanted) and np.abs(read - wanted)[whole].max() <= 0.0051 and np.abs(read - wanted).max() <= 1
+    assert (
+        len(read) == len(wanted) and np.abs(read - wanted)[whole].max() <= 0.0051 and np.abs(read - wanted).max() <= 1
+    )
     assert (read[:, 2:] > read[:, :2]).all()
 
     [task] = json.loads((out["label-studio"] / "tasks.json").read_text())
@@ -95,7 +103,9 @@ def test_class_ids_follow_the_plan_not_what_was_found(home: Path, tmp_path: Path
         names = [tag.get("value") for tag in config.find("RectangleLabels") or ()]
         yaml = (out["yolo"] / "data.yaml").read_text()
         seen.add((json.dumps(coco["categories"]), yaml, *names))
-        assert names == labels and [one["name"] for one in coco["categories"]] == labels and f"nc: {len(labels)}" in yaml
+        assert (
+            names == labels and [one["name"] for one in coco["categories"]] == labels and f"nc: {len(labels)}" in yaml
+        )
         found = found_in(tmp_path / "out" / name, "a.png").labels
         assert [labels[one["category_id"] - 1] for one in coco["annotations"]] == list(found)
     assert len(seen) == 1
@@ -127,8 +137,11 @@ def test_pictures_that_ultralytics_does_not_read_are_converted(home: Path, tmp_p
     facts = utils.check_det_dataset(str(out / "data.yaml"), autodownload=False)
     from ultralytics.data import YOLODataset
 
-    read = [one for part in ("train", "val")
-            for one in YOLODataset(img_path=str(out / "images" / part), data=facts, task="detect", imgsz=64).labels]  # fmt: skip
+    read = [
+        one
+        for part in ("train", "val")
+        for one in YOLODataset(img_path=str(out / "images" / part), data=facts, task="detect", imgsz=64).labels
+    ]
     assert len(read) == 8 and {Path(one["im_file"]).suffix for one in read} == {".png", ".jpg"}
     for one in read:
         item = next(item for item in folder.iterdir() if item.stem == Path(one["im_file"]).stem.partition("_")[0])
@@ -171,6 +184,10 @@ def test_times_in_videos_are_those_of_their_frames(run: Run, tmp_path: Path) -> 
     tasks = json.loads((out / "tasks.json").read_text())
     for task, factor in zip(tasks, (1, 2), strict=True):
         [track] = task["predictions"][0]["result"]
-        assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx([stamp / 1000 * factor for stamp in stamps], abs=0.001)
-        assert task["data"]["fps"] == pytest.approx(Video.open(tmp_path / "in" / f"{'ab'[factor - 1]}.mp4").fps, abs=0.001)
+        assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx(
+            [stamp / 1000 * factor for stamp in stamps], abs=0.001
+        )
+        assert task["data"]["fps"] == pytest.approx(
+            Video.open(tmp_path / "in" / f"{'ab'[factor - 1]}.mp4").fps, abs=0.001
+        )
     assert tasks[0]["data"]["fps"] != tasks[1]["data"]["fps"] and 'frameRate="$fps"' in (out / "config.xml").read_text()

@@ -120,7 +120,9 @@ def test_coco_is_scored_by_cocos_own_evaluation(run: Run, pictures: Path, plan: 
 
     truth = coco.COCO(str(run(pictures, plan, formats=["coco"]).exports["coco"] / "annotations.json"))
     fields = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
-    results = [{key: one[key] for key in ("image_id", "category_id", "score", fields[kind])} for one in truth.anns.values()]
+    results = [
+        {key: one[key] for key in ("image_id", "category_id", "score", fields[kind])} for one in truth.anns.values()
+    ]
     scored = COCOeval(truth, truth.loadRes(results), kind)
     scored.evaluate()
     scored.accumulate()
@@ -132,7 +134,9 @@ def test_coco_is_scored_by_cocos_own_evaluation(run: Run, pictures: Path, plan: 
 def test_coco_opens_in_supervision(run: Run, pictures: Path, tmp_path: Path, plan: dict[str, Any]) -> None:
     sv = pytest.importorskip("supervision")
     out = run(pictures, plan, formats=["coco"]).exports["coco"]
-    data = sv.DetectionDataset.from_coco(images_directory_path=str(pictures), annotations_path=str(out / "annotations.json"))
+    data = sv.DetectionDataset.from_coco(
+        images_directory_path=str(pictures), annotations_path=str(out / "annotations.json")
+    )
     assert len(data) == 12
     for path, image, read in data:
         found = found_in(tmp_path / "out", str(Path(path).relative_to(pictures.resolve())))
@@ -142,10 +146,13 @@ def test_coco_opens_in_supervision(run: Run, pictures: Path, tmp_path: Path, pla
             assert all((read.mask[place] == found.mask_array(place)).all() for place in range(len(found)))
 
 
-@pytest.mark.parametrize(("plan", "recipe", "task"), [
-    (BOXES, "yolo11n.yaml", "detect"), (FIND, "yolo11n-seg.yaml", "segment"), (POSE, "yolo11n-pose.yaml", "pose")])  # fmt: skip
-def test_ultralytics_checks_yolo_and_trains_on_it(run: Run, pictures: Path, tmp_path: Path, quiet: ModuleType,
-                                                  plan: dict[str, Any], recipe: str, task: str) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("plan", "recipe", "task"),
+    [(BOXES, "yolo11n.yaml", "detect"), (FIND, "yolo11n-seg.yaml", "segment"), (POSE, "yolo11n-pose.yaml", "pose")],
+)
+def test_ultralytics_checks_yolo_and_trains_on_it(
+    run: Run, pictures: Path, tmp_path: Path, quiet: ModuleType, plan: dict[str, Any], recipe: str, task: str
+) -> None:
     from ultralytics.data.utils import check_det_dataset
 
     from tools.engines.yolo import threads_kept
@@ -163,8 +170,20 @@ def test_ultralytics_checks_yolo_and_trains_on_it(run: Run, pictures: Path, tmp_
     with threads_kept():
         model = quiet.YOLO(recipe, task=task)
         assert model.task == task
-        model.train(data=str(out / "data.yaml"), epochs=1, imgsz=64, batch=4, workers=0, device="cpu", amp=False, plots=False,
-                    pretrained=False, project=str(tmp_path / "runs"), name=task, verbose=False)  # fmt: skip
+        model.train(
+            data=str(out / "data.yaml"),
+            epochs=1,
+            imgsz=64,
+            batch=4,
+            workers=0,
+            device="cpu",
+            amp=False,
+            plots=False,
+            pretrained=False,
+            project=str(tmp_path / "runs"),
+            name=task,
+            verbose=False,
+        )
     learnt = model.trainer.train_loader.dataset.labels
     assert len(learnt) == counts["train"] and len(model.trainer.test_loader.dataset.labels) == counts["val"]
     assert sum(len(one["cls"]) for one in learnt) == counts["things"] * counts["train"] // 15
@@ -182,8 +201,10 @@ def test_yolo_opens_in_supervision_and_ultralytics(run: Run, pictures: Path, tmp
     sv = pytest.importorskip("supervision")
     out = run(pictures, formats=["yolo"]).exports["yolo"]
     data = sv.DetectionDataset.from_yolo(
-        images_directory_path=str(out / "images" / "train"), annotations_directory_path=str(out / "labels" / "train"),
-        data_yaml_path=str(out / "data.yaml"))  # fmt: skip
+        images_directory_path=str(out / "images" / "train"),
+        annotations_directory_path=str(out / "labels" / "train"),
+        data_yaml_path=str(out / "data.yaml"),
+    )
     assert data.classes == ["left", "right"]
     from ultralytics.data.utils import check_det_dataset
 
@@ -193,7 +214,9 @@ def test_yolo_opens_in_supervision_and_ultralytics(run: Run, pictures: Path, tmp
     assert len(lines) == 12 and len(list((out / "images" / "val").rglob("*.jpg"))) >= 1
     from ultralytics.data import YOLODataset
 
-    read = YOLODataset(img_path=str(out / "images" / "train"), data=facts, task="segment", imgsz=64, augment=False, cache=False)
+    read = YOLODataset(
+        img_path=str(out / "images" / "train"), data=facts, task="segment", imgsz=64, augment=False, cache=False
+    )
     label = next(one for one in read.labels if one["im_file"].endswith("p0000.jpg") or len(one["cls"]) == 2)
     name = str(Path(label["im_file"]).relative_to(out / "images" / "train"))
     found = found_in(tmp_path / "out", name)
@@ -214,8 +237,9 @@ def test_yolo_poses(run: Run, pictures: Path, quiet: ModuleType) -> None:
 def test_voc_opens_in_supervision(run: Run, pictures: Path, tmp_path: Path) -> None:
     sv = pytest.importorskip("supervision")
     out = run(pictures, formats=["voc"]).exports["voc"]
-    data = sv.DetectionDataset.from_pascal_voc(images_directory_path=str(pictures / "sub"),
-                                               annotations_directory_path=str(out / "Annotations" / "sub"))  # fmt: skip
+    data = sv.DetectionDataset.from_pascal_voc(
+        images_directory_path=str(pictures / "sub"), annotations_directory_path=str(out / "Annotations" / "sub")
+    )
     found = found_in(tmp_path / "out", "sub/p0003.jpg")
     read = data.annotations[next(path for path in data.image_paths if path.endswith("p0003.jpg"))]
     # VOC's boxes end with their last pixel.
@@ -242,7 +266,9 @@ def test_jsonl_and_parquet(run: Run, pictures: Path, tmp_path: Path) -> None:
     poses = value_in(tmp_path / "out", row["item"])
     assert isinstance(poses, Poses) and np.array_equal(np.reshape(row["keypoints"], (17, 3)), poses.keypoints[0])
     words = pq.read_table(run(pictures, READ, formats=["parquet"]).exports["parquet"] / "found.parquet").to_pylist()
-    assert [row["text"] for row in words[:2]] == ["STOP", "<EXIT>"] and words[0]["x1"] == 40 and words[0]["label"] is None
+    assert (
+        [row["text"] for row in words[:2]] == ["STOP", "<EXIT>"] and words[0]["x1"] == 40 and words[0]["label"] is None
+    )
 
 
 def test_label_studio_tasks(run: Run, pictures: Path) -> None:
@@ -292,7 +318,9 @@ def label_studio() -> Iterator[Callable[..., dict[str, Any]]]:
     """What Label Studio's own package says of an export; it is started once for all of them."""
     if not LABEL_STUDIO.exists():
         pytest.skip(f"label-studio-sdk is not installed in {LABEL_STUDIO.parents[1]}: make test installs it")
-    with subprocess.Popen([LABEL_STUDIO, "-c", VALIDATE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as package:
+    with subprocess.Popen(
+        [LABEL_STUDIO, "-c", VALIDATE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as package:
         assert package.stdin and package.stdout
         asked, answers = package.stdin, package.stdout
 
@@ -308,8 +336,9 @@ def label_studio() -> Iterator[Callable[..., dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("plan", [POSE, READ])
-def test_label_studio_takes_pictures(run: Run, pictures: Path, label_studio: Callable[..., dict[str, Any]],
-                                     plan: dict[str, Any]) -> None:  # fmt: skip
+def test_label_studio_takes_pictures(
+    run: Run, pictures: Path, label_studio: Callable[..., dict[str, Any]], plan: dict[str, Any]
+) -> None:
     out = run(pictures, plan, formats=["label-studio"]).exports["label-studio"]
     assert label_studio(out) == {"tasks": 12, "problems": []}
     tasks = json.loads((out / "tasks.json").read_text())
@@ -317,8 +346,9 @@ def test_label_studio_takes_pictures(run: Run, pictures: Path, label_studio: Cal
 
 
 @pytest.mark.parametrize("plan", [BOXES, FIND])
-def test_label_studio_takes_and_converts_pictures(run: Run, pictures: Path, label_studio: Callable[..., dict[str, Any]],
-                                                  tmp_path: Path, plan: dict[str, Any]) -> None:  # fmt: skip
+def test_label_studio_takes_and_converts_pictures(
+    run: Run, pictures: Path, label_studio: Callable[..., dict[str, Any]], tmp_path: Path, plan: dict[str, Any]
+) -> None:
     out = run(pictures, plan, formats=["label-studio"]).exports["label-studio"]
     assert label_studio(out, convert=True) == {"tasks": 12, "problems": []}
     tasks = json.loads((out / "tasks.json").read_text())
@@ -338,7 +368,9 @@ def test_label_studio_takes_and_converts_pictures(run: Run, pictures: Path, labe
             assert np.allclose(np.reshape(one["segmentation"][0], (-1, 2)), outline(found.mask_array(place)), atol=0.01)
 
 
-def test_label_studio_takes_sounds_and_videos(run: Run, label_studio: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_label_studio_takes_sounds_and_videos(
+    run: Run, label_studio: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     out = run(sound(tmp_path / "sounds"), HEAR, formats=["label-studio"]).exports["label-studio"]
     assert label_studio(out) == {"tasks": 1, "problems": []}
     [task] = json.loads((out / "tasks.json").read_text())
@@ -358,7 +390,9 @@ def test_label_studio_takes_sounds_and_videos(run: Run, label_studio: Callable[.
     assert track["value"]["labels"] == ["glow"] and track["value"]["framesCount"] == 7
 
 
-@pytest.mark.parametrize("times", [[0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0.1, 0.2, 2, 2.1, 4, 4.5], [3, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6]])
+@pytest.mark.parametrize(
+    "times", [[0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0, 0.1, 0.2, 2, 2.1, 4, 4.5], [3, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6]]
+)
 def test_label_studio_has_the_times_at_which_frames_are_shown(run: Run, tmp_path: Path, times: list[float]) -> None:
     (tmp_path / "videos").mkdir()
     with av.open(str(tmp_path / "videos" / "clip.mkv"), "w") as container:
@@ -381,7 +415,9 @@ def test_label_studio_has_the_times_at_which_frames_are_shown(run: Run, tmp_path
     [task] = json.loads((out / "tasks.json").read_text())
     [track] = task["predictions"][0]["result"]
     assert [one["frame"] for one in track["value"]["sequence"]] == [2, 3, 6]
-    assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx([times[1], times[2], times[5]], abs=0.002)
+    assert [one["time"] for one in track["value"]["sequence"]] == pytest.approx(
+        [times[1], times[2], times[5]], abs=0.002
+    )
 
 
 def sound(folder: Path) -> Path:
@@ -398,7 +434,8 @@ def test_subtitles_open_in_their_parsers(run: Run, tmp_path: Path) -> None:
     wanted = [(0, 1, "first <half>"), (1, 2, "2\nsecond & last\nhalf --> end")]
     read = list(srt.parse((out["srt"] / "talk.srt").read_text(), ignore_errors=False))
     assert [(one.start, one.end, one.content) for one in read] == [
-        (timedelta(seconds=start), timedelta(seconds=end), text) for start, end, text in wanted]  # fmt: skip
+        (timedelta(seconds=start), timedelta(seconds=end), text) for start, end, text in wanted
+    ]
     assert [one.index for one in read] == [1, 2]
     cues = webvtt.read(str(out["vtt"] / "talk.vtt")).captions
     assert [(one.start_in_seconds, one.end_in_seconds, html.unescape(one.raw_text)) for one in cues] == wanted
@@ -414,8 +451,11 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
     others = [one for one in queue(ledger) if one.item != "p0000.jpg"]
     resolve(ledger, others[0].id, "accepted", who="ann")
     # Weights as the ledger has them of tools that use some.
-    [(key, refs)] = raw_sql(ledger, "SELECT key, refs FROM works JOIN steps ON work = key JOIN items ON items.id = item "
-                                    "WHERE items.name = 'p0001.jpg'")  # fmt: skip
+    [(key, refs)] = raw_sql(
+        ledger,
+        "SELECT key, refs FROM works JOIN steps ON work = key JOIN items ON items.id = item "
+        "WHERE items.name = 'p0001.jpg'",
+    )
     ref = json.loads(refs)
     ref["provenance"]["weights"] = [{"id": "eyes", "sha256": "5" * 64, "licence": "CC-BY-4.0"}]
     raw_sql(ledger, "UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
@@ -427,10 +467,17 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
         assert told["tools"] == {"bright": ref["provenance"]["version"]}
         edits = {edit["label"]: edit for edit in told["human_edits"]}
         assert {label: (one["verdict"], one["correct"], one["who"]) for label, one in edits.items()} == {
-            "left": ("rejected", "", "ann"), "right": ("corrected", "window", "ben")}  # fmt: skip
+            "left": ("rejected", "", "ann"),
+            "right": ("corrected", "window", "ben"),
+        }
         assert np.allclose(edits["left"]["box"], before.xyxy[0], atol=0.01) and edits["left"]["time"]
         assert edits["left"]["score"] == pytest.approx(float(before.scores[0]))
-        assert told["review"] == {"band: open": len(others) - 1, "band: accepted": 1, "band: rejected": 1, "band: corrected": 1}
+        assert told["review"] == {
+            "band: open": len(others) - 1,
+            "band: accepted": 1,
+            "band: rejected": 1,
+            "band: corrected": 1,
+        }
         assert told["scores"]["window"]["count"] == 1
         assert told["scores"]["window"]["mean"] == pytest.approx(float(before.scores[1]), abs=1e-6)
     ledger.close()
@@ -439,8 +486,11 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
     assert len(rows) == 12
     for row in rows:
         lines = (tmp_path / "out" / "yolo" / row["labels"]).read_text().splitlines()
-        own = [round(float(before.scores[1]), 6)] if row["item"] == "p0000.jpg" else [
-            round(one.score, 6) for one in found_in(tmp_path / "out", row["item"])]  # fmt: skip
+        own = (
+            [round(float(before.scores[1]), 6)]
+            if row["item"] == "p0000.jpg"
+            else [round(one.score, 6) for one in found_in(tmp_path / "out", row["item"])]
+        )
         assert row["scores"] == own and len(lines) == len(own)
 
 
@@ -467,14 +517,20 @@ def test_the_same_ledger_gives_the_same_bytes(run: Run, pictures: Path, tmp_path
     ledger = Ledger.existing(tmp_path / "out")
     for name in names:
         export(ledger, Store(settings().store_url), name, tmp_path / "again" / name)
-        files = [path.relative_to(tmp_path / "again" / name) for path in (tmp_path / "again" / name).rglob("*") if path.is_file()]
+        files = [
+            path.relative_to(tmp_path / "again" / name)
+            for path in (tmp_path / "again" / name).rglob("*")
+            if path.is_file()
+        ]
         assert len(files) > 1
         for file in files:
             assert (tmp_path / "out" / name / file).read_bytes() == (tmp_path / "again" / name / file).read_bytes()
     ledger.close()
 
 
-def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost(
+    run: Run, pictures: Path, tmp_path: Path
+) -> None:
     out = run(pictures, formats=["voc", "jsonl"]).exports["voc"]
     whole = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     (out / "provenance.json").unlink()
@@ -488,9 +544,14 @@ def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost
         for name in ("voc", "jsonl"):
             export(ledger, Store(settings().store_url), name, tmp_path / "out" / name, aside=aside.append)
         assert {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()} == {
-            **whole, Path("Annotations/letter.txt"): b"keep"}, number
+            **whole,
+            Path("Annotations/letter.txt"): b"keep",
+        }, number
     # Whose these two are cannot be known.
-    assert [path.relative_to(tmp_path / "out").as_posix() for path in aside] == ["voc.kept/Annotations/p0000.xml", "jsonl.kept/provenance.json"]
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in aside] == [
+        "voc.kept/Annotations/p0000.xml",
+        "jsonl.kept/provenance.json",
+    ]
     # What an export wrote and the next one does not is gone.
     raw_sql(ledger, "UPDATE items SET state = 'gone' WHERE name = 'p0000.jpg'")
     export(ledger, Store(settings().store_url), "voc", out)

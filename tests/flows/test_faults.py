@@ -80,12 +80,22 @@ def test_a_disk_that_fails_while_it_is_flushed(run: Run, pictures: Path, monkeyp
     assert run(pictures, DARKEN, shard=6, formats=FORMATS).done == 12
 
 
-@pytest.mark.parametrize(("what", "code", "words"), [
-    ("shutil.copyfileobj", errno.ENOSPC, r"mirror cannot be written: the disk is full \(No space .* Free some space and give the same"),
-    ("shutil.copyfileobj", errno.EDQUOT, "the disk quota is used up"), ("os.rename", errno.EIO, "the disk reports a fault"),
-    ("os.mkdir", errno.EROFS, r"mirror cannot be written: the disk is read-only \(Read-only .* Mount it")])
-def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(run: Run, pictures: Path, tmp_path: Path, what: str, code: int,
-                                                                     words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("what", "code", "words"),
+    [
+        (
+            "shutil.copyfileobj",
+            errno.ENOSPC,
+            r"mirror cannot be written: the disk is full \(No space .* Free some space and give the same",
+        ),
+        ("shutil.copyfileobj", errno.EDQUOT, "the disk quota is used up"),
+        ("os.rename", errno.EIO, "the disk reports a fault"),
+        ("os.mkdir", errno.EROFS, r"mirror cannot be written: the disk is read-only \(Read-only .* Mount it"),
+    ],
+)
+def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(
+    run: Run, pictures: Path, tmp_path: Path, what: str, code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(pictures, DARKEN, formats=["mirror"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")}
     ledger = Ledger.existing(tmp_path / "out")
@@ -97,7 +107,9 @@ def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(run: Run, p
         patched.setattr(swap, "_exchange", lambda one, other: False)  # with two renames, so that one can fail
         patched.setattr(what, fails)
         export(ledger, Store(ledger.fact("store")), "mirror", tmp_path / "out" / "mirror")
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")} == before and len(before) > 12
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")} == before and len(
+        before
+    ) > 12
     assert not list((tmp_path / "out").glob(".superlink*"))
     export(ledger, Store(ledger.fact("store")), "mirror", tmp_path / "out" / "mirror")
 
@@ -107,8 +119,15 @@ def remount(disk: Path, options: str) -> None:
 
 
 @pytest.mark.parametrize(("hinder", "words"), [("size=1m", "the disk is full"), ("ro", "the disk is read-only")])
-def test_an_export_to_a_real_disk_goes_on_when_it_can(run: Run, pictures: Path, tmp_path: Path, small_disk: Path, hinder: str,
-                                                      words: str, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_an_export_to_a_real_disk_goes_on_when_it_can(
+    run: Run,
+    pictures: Path,
+    tmp_path: Path,
+    small_disk: Path,
+    hinder: str,
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     run(pictures, DARKEN, formats=FORMATS)
     remount(small_disk, "size=1m")
     command = ["export", str(tmp_path / "out"), *FORMATS, "--to", str(small_disk)]
@@ -132,8 +151,9 @@ def test_an_export_to_a_real_disk_goes_on_when_it_can(run: Run, pictures: Path, 
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are looked up in /proc")
-def test_an_item_is_done_once_the_disk_has_its_values_and_their_names(run: Run, pictures: Path, tmp_path: Path,
-                                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_an_item_is_done_once_the_disk_has_its_values_and_their_names(
+    run: Run, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flushed: set[str] = set()
     whole, settle = os.fsync, Ledger.settle
 
@@ -144,7 +164,9 @@ def test_an_item_is_done_once_the_disk_has_its_values_and_their_names(run: Run, 
     def settled(self: Ledger, *given: object) -> None:
         values = list((tmp_path / "store").glob("??/*"))
         assert len(values) == 24 and {str(path.parent) for path in values} <= flushed
-        assert len([name for name in flushed if Path(name).parent.name == ".drafts" or len(Path(name).name) == 64]) >= 24
+        assert (
+            len([name for name in flushed if Path(name).parent.name == ".drafts" or len(Path(name).name) == 64]) >= 24
+        )
         settle(self, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -159,17 +181,34 @@ def test_what_a_power_cut_left_short_is_made_again(run: Run, pictures: Path, tmp
     assert run(pictures, DARKEN, store=str(tmp_path / "store")).ran == 13  # one to find again, twelve to darken
 
 
-def test_a_folder_of_the_run_that_cannot_be_made(home: Path, pictures: Path, tmp_path: Path,
-                                                 capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_folder_of_the_run_that_cannot_be_made(
+    home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "plan.json").write_text(Plan.load(FIND).dumps())
-    assert main(["annotate", "", str(pictures), "--out", str(tmp_path / "file" / "out"), "--yes", "--tools", TOOLS,
-                 "--plan", str(tmp_path / "plan.json")]) == 1  # fmt: skip
+    assert (
+        main(
+            [
+                "annotate",
+                "",
+                str(pictures),
+                "--out",
+                str(tmp_path / "file" / "out"),
+                "--yes",
+                "--tools",
+                TOOLS,
+                "--plan",
+                str(tmp_path / "plan.json"),
+            ]
+        )
+        == 1
+    )
     assert "Not a directory" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_done(run: Run, pictures: Path,
-                                                                   monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_done(
+    run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = os.scandir
 
     def scandir(folder: Path) -> object:
@@ -223,17 +262,26 @@ def test_names_of_pictures_that_are_no_files(run: Run, pictures: Path) -> None:
 
 def test_files_whose_headers_lie(run: Run, tmp_path: Path) -> None:
     def png(width: int, height: int, flip: int = 0) -> bytes:
-        chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), 0),
-                  (b"IDAT", zlib.compress(bytes(8 * 25)), flip), (b"IEND", b"", 0)]  # fmt: skip
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), 0),
+            (b"IDAT", zlib.compress(bytes(8 * 25)), flip),
+            (b"IEND", b"", 0),
+        ]
         return b"\x89PNG\r\n\x1a\n" + b"".join(
             struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data) ^ wrong)
-            for name, data, wrong in chunks)  # fmt: skip
+            for name, data, wrong in chunks
+        )
 
     for name, data in {"good": png(8, 8), "none": png(0, 0), "bomb": png(40_000, 40_000), "sum": png(8, 8, 1)}.items():
         (tmp_path / f"{name}.png").write_bytes(data)
     summary = run(tmp_path)
     reasons = {name: reason for name, reason, _ in summary.failures}
-    assert summary.done == 1 and "checksum" in reasons["sum.png"] and "too large" in reasons["bomb.png"] and "none.png" in reasons
+    assert (
+        summary.done == 1
+        and "checksum" in reasons["sum.png"]
+        and "too large" in reasons["bomb.png"]
+        and "none.png" in reasons
+    )
 
 
 def test_memory_that_runs_out(home: Path, pictures: Path, tmp_path: Path, log: Path) -> None:

@@ -112,9 +112,14 @@ def test_the_signature_is_of_steps_tools_and_roles(home: Any, world: Callable[..
     assert signature(plan, tools) == before
 
 
-def test_the_signature_is_of_every_argument_and_of_roles_whose_weights_are_missing(home: Any, world: Callable[..., None]) -> None:
+def test_the_signature_is_of_every_argument_and_of_roles_whose_weights_are_missing(
+    home: Any, world: Callable[..., None]
+) -> None:
     tools = load([TOOLS])
-    lighter = {**DARKEN, "steps": [DARKEN["steps"][0], {**DARKEN["steps"][1], "args": {**DARKEN["steps"][1]["args"], "how": "grey"}}]}
+    lighter = {
+        **DARKEN,
+        "steps": [DARKEN["steps"][0], {**DARKEN["steps"][1], "args": {**DARKEN["steps"][1]["args"], "how": "grey"}}],
+    }
     assert signature(Plan.load(lighter), tools) != signature(Plan.load(DARKEN), tools)
     world({}, detector="yolo")
     missing = signature(Plan.load(DARKEN), tools)
@@ -135,13 +140,17 @@ def test_each_of_several_inputs_and_words_count(home: Any) -> None:
     base = base_key(tools["darken"], {"image": REF, "regions": other})
     assert base_key(tools["darken"], {"image": other, "regions": REF}) != base
     assert base_key(tools["darken"], {"image": REF, "regions": [other]}) != base
-    assert base_key(tools["darken"], {"image": REF, "regions": [other, other]}) != base_key(tools["darken"], {"image": REF, "regions": [other]})
+    assert base_key(tools["darken"], {"image": REF, "regions": [other, other]}) != base_key(
+        tools["darken"], {"image": REF, "regions": [other]}
+    )
     assert base_key(tools["darken"], {"image": REF, "regions": None}) == base_key(tools["darken"], {"image": REF})
     say = load()["speak"]
     assert base_key(say, {"text": "hello"}) != base_key(say, {"text": "good bye"})
 
 
-def test_weights_are_read_once_and_missing_ones_hold_for_nothing(home: Any, world: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_read_once_and_missing_ones_hold_for_nothing(
+    home: Any, world: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     read: list[str] = []
 
     def verified_hash(name: str) -> str:
@@ -150,8 +159,17 @@ def test_weights_are_read_once_and_missing_ones_hold_for_nothing(home: Any, worl
 
     monkeypatch.setattr(keys, "verified_hash", verified_hash)
     present = Present()
-    one, two = finished("base", "detect", made_with("yolo"), 1.0), finished("base 2", "detect", made_with("yolo", "other"), 1.0)
-    assert present.holds(one) and present.holds(one) and present.holds(two) and present.holds(two) and sorted(read) == ["other", "yolo"]
+    one, two = (
+        finished("base", "detect", made_with("yolo"), 1.0),
+        finished("base 2", "detect", made_with("yolo", "other"), 1.0),
+    )
+    assert (
+        present.holds(one)
+        and present.holds(one)
+        and present.holds(two)
+        and present.holds(two)
+        and sorted(read) == ["other", "yolo"]
+    )
     world({"yolo": HASHES["yolo"]}, detector="yolo")
     assert Present().holds(one) and not Present().holds(two)  # one of the two is gone
 

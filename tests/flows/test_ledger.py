@@ -170,7 +170,10 @@ def test_items_whose_values_are_damaged_are_worked_again(ledger: Ledger) -> None
     ledger.take([item("b.jpg"), item("a.jpg"), item("c.jpg")])
     ledger.settle([(number, "done", "", "") for number in (1, 2, 3)], "sig")
     ledger.reopen({1: LedgerError("it is damaged", "run again"), 2: LedgerError("it is lost", "")})
-    assert list(ledger.reopened().items()) == [(2, ("a.jpg", "it is lost", "")), (1, ("b.jpg", "it is damaged", "run again"))]
+    assert list(ledger.reopened().items()) == [
+        (2, ("a.jpg", "it is lost", "")),
+        (1, ("b.jpg", "it is damaged", "run again")),
+    ]
     assert ledger.pending("sig") == [2, 1] and ledger.counts() == {"done": 1, "left": 2}
     ledger.settle([(1, "done", "", "")], "sig")
     assert list(ledger.reopened()) == [2]
@@ -218,7 +221,11 @@ def test_a_scan_counts_and_keeps_where_things_were(ledger: Ledger, tmp_path: Pat
     assert (taken.items, taken.new, taken.changed, taken.gone) == (3, 2, 1, 1)
     assert (ledger.fact("scan"), ledger.fact("root"), ledger.fact("out")) == (2, str(tmp_path), str(ledger.file.parent))
     assert raw_sql(ledger, "SELECT name, scan, state FROM items ORDER BY name") == [
-        ("a.jpg", 1, "gone"), ("b.jpg", 2, "new"), ("c.jpg", 2, "new"), ("d.jpg", 2, "new")]  # fmt: skip
+        ("a.jpg", 1, "gone"),
+        ("b.jpg", 2, "new"),
+        ("c.jpg", 2, "new"),
+        ("d.jpg", 2, "new"),
+    ]
     assert ledger.take([], "").gone == 3 and ledger.take([], "").gone == 0 and ledger.counts() == {"gone": 4}
     assert ledger.pending("sig") == [] and ledger.fact("root") == ""
 
@@ -249,7 +256,10 @@ def test_an_address_is_read_below_the_root(ledger: Ledger, tmp_path: Path) -> No
 def test_work_is_found_by_its_base_and_counts_what_it_takes(ledger: Ledger) -> None:
     works = [WORK, WORK._replace(key="other", refs=[REF, REF]), WORK._replace(key="third", base="another", seconds=2.5)]
     ledger.record(works, [StepRow(1, "s1", "failed", "base", "it broke", "mend it", 0.5)])
-    assert ledger.candidates(["base", "another", "none"]) == {"base": works[:2], "another": works[2:]} and ledger.candidates([]) == {}
+    assert (
+        ledger.candidates(["base", "another", "none"]) == {"base": works[:2], "another": works[2:]}
+        and ledger.candidates([]) == {}
+    )
     assert raw_sql(ledger, "SELECT key, bytes FROM works ORDER BY key") == [("key", 5), ("other", 10), ("third", 5)]
     assert raw_sql(ledger, "SELECT * FROM steps") == [(1, "s1", "failed", "base", "it broke", "mend it", 0.5)]
     ledger.record([], [StepRow(1, "s1", "finished", "key")])
@@ -268,9 +278,15 @@ def several(ledger: Ledger) -> Ledger:
     ledger.note(plan=PLAN, signature="sig")
     ledger.take([item(name, root="/x/y") for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")])
     ledger.opened({1: {**REF, "summary": {"pages": 3}}, 2: {**REF, "summary": {"pages": 1}}, 3: REF})
-    works = [WORK, WORK._replace(key="key 2", refs=[REF, REF], seconds=2.0), WORK._replace(key="key 3", base="base 3", tool="count", seconds=0.5)]
+    works = [
+        WORK,
+        WORK._replace(key="key 2", refs=[REF, REF], seconds=2.0),
+        WORK._replace(key="key 3", base="base 3", tool="count", seconds=0.5),
+    ]
     done = [StepRow(n, "s1", "finished", "key" if n < 3 else "key 2") for n in (1, 2, 3)]
-    ledger.record(works, [*done, StepRow(4, "s1", "failed", "base", "it broke", "mend it"), StepRow(1, "s2", "finished", "key 3")])
+    ledger.record(
+        works, [*done, StepRow(4, "s1", "failed", "base", "it broke", "mend it"), StepRow(1, "s2", "finished", "key 3")]
+    )
     ledger.settle([(4, "failed", "it broke", "mend it"), *((n, "done", "", "") for n in (1, 2, 3))], "sig")
     return ledger
 
@@ -287,7 +303,11 @@ def test_what_the_steps_took(several: Ledger) -> None:
 
 def test_what_there_is_in_numbers(several: Ledger) -> None:
     assert several.work_counts() == (3, 2) and several.value_bytes() == 20
-    assert several.value_bytes([3]) == 10 and several.value_bytes([1, 2]) == 10 and several.value_bytes([4]) == several.value_bytes([]) == 0
+    assert (
+        several.value_bytes([3]) == 10
+        and several.value_bytes([1, 2]) == 10
+        and several.value_bytes([4]) == several.value_bytes([]) == 0
+    )
     assert sorted(several.finished_steps()) == [("a.jpg", "s1"), ("a.jpg", "s2"), ("b.jpg", "s1"), ("c.jpg", "s1")]
     assert several.of_several_pages() == ["a.jpg"]
     assert several.failed_addresses() == [("d.jpg", "/x/y/d.jpg", "it broke", "mend it")]
@@ -322,19 +342,33 @@ def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> 
 
 
 def test_the_review_queue_in_numbers(several: Ledger) -> None:
-    finds = [(1, "s1", SHA, 0, "dog", 0.4, "audit"), (1, "s1", SHA, 1, "cat", 0.3, "audit"), (2, "s1", SHA, 0, "cat", 0.9, "band"),
-             (4, "s1", SHA, 0, "cat", 0.1, "audit")]  # fmt: skip
+    finds = [
+        (1, "s1", SHA, 0, "dog", 0.4, "audit"),
+        (1, "s1", SHA, 1, "cat", 0.3, "audit"),
+        (2, "s1", SHA, 0, "cat", 0.9, "band"),
+        (4, "s1", SHA, 0, "cat", 0.1, "audit"),
+    ]
     review = several.review
     with several.writing():
         review.add(finds)
         review.add([(1, "s1", SHA, 0, "other", 0.5, "band")])  # is there already
         assert review.decide(1, "corrected", "fox", "ann", "now") and review.decide(4, "accepted", "", "ann", "now")
         assert not review.decide(9, "accepted", "", "ann", "now")
-    assert (review.count([1, 2]), review.count([4]), review.count([]), review.waiting(), review.decided()) == (3, 1, 0, 2, 2)
+    assert (review.count([1, 2]), review.count([4]), review.count([]), review.waiting(), review.decided()) == (
+        3,
+        1,
+        0,
+        2,
+        2,
+    )
     assert sorted(review.by_verdict()) == [("audit", "", 1), ("audit", "corrected", 1), ("band", "", 1)]
-    assert review.audited() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [("a.jpg", "s1", "dog", 0.4, "fox")]
+    assert review.audited() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [
+        ("a.jpg", "s1", "dog", 0.4, "fox")
+    ]
     assert list(review.verdicts()) == [(1, "s1", SHA, 0, "corrected", "fox")]
-    assert [row[0] for row in review.queue("", "", False, -1)] == [2, 3] and [row[0] for row in review.queue("", "", True, 2)] == [2, 1]
+    assert [row[0] for row in review.queue("", "", False, -1)] == [2, 3] and [
+        row[0] for row in review.queue("", "", True, 2)
+    ] == [2, 1]
     assert [row[0] for row in review.queue("cat", "band", True, -1)] == [3]
     assert sorted(review.rows())[0] == (1, "s1", SHA, 0, "dog", 0.4, "audit", "corrected", "fox", "ann", "now")
     assert [row[3] for row in review.rows()] == [0, 0, 0, 1]
@@ -357,12 +391,18 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     db = sqlite3.connect(tmp_path / "out" / FILE)
     db.executescript(VERSION_1)
-    db.executemany("INSERT INTO facts VALUES (?, ?)", [
-        ("source", '"/photos"'), ("plan", json.dumps(PLAN)), ("signature", '"sig"'), ("scan", "1")])  # fmt: skip
+    db.executemany(
+        "INSERT INTO facts VALUES (?, ?)",
+        [("source", '"/photos"'), ("plan", json.dumps(PLAN)), ("signature", '"sig"'), ("scan", "1")],
+    )
     db.executemany(
         "INSERT INTO items (name, address, size, stamp, scan, state, signature, ref) VALUES (?, ?, 5, '1', 1, 'done', 'sig', ?)",
-        [("a.jpg", b"/photos/a.jpg", json.dumps(REF)), ("b.jpg", b"/photos/b\xff.jpg", json.dumps(REF)),
-         ("c.jpg", b"s3://bucket/c.jpg", json.dumps(REF))])  # fmt: skip
+        [
+            ("a.jpg", b"/photos/a.jpg", json.dumps(REF)),
+            ("b.jpg", b"/photos/b\xff.jpg", json.dumps(REF)),
+            ("c.jpg", b"s3://bucket/c.jpg", json.dumps(REF)),
+        ],
+    )
     db.execute("INSERT INTO works VALUES ('key', 'base', 'bright', '[]', '{}', ?, 1.5, 5)", (json.dumps(REF),))
     db.execute("INSERT INTO steps VALUES (1, 's1', 'finished', 'key', '', '', 1.5)")
     db.commit()
@@ -376,7 +416,9 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         ledger.close()
 
 
-@pytest.mark.parametrize(("source", "root"), [("/p/*/x", "/p"), ("/p/one/a.jpg", "/p/one"), ("/p/list.txt", "/p"), ("/[p]", "/[p]")])
+@pytest.mark.parametrize(
+    ("source", "root"), [("/p/*/x", "/p"), ("/p/one/a.jpg", "/p/one"), ("/p/list.txt", "/p"), ("/[p]", "/[p]")]
+)
 def test_what_addresses_of_version_1_become_relative_to(tmp_path: Path, source: str, root: str) -> None:
     db = sqlite3.connect(tmp_path / FILE)
     db.executescript(VERSION_1)
@@ -481,7 +523,9 @@ def test_a_table_that_is_missing(worked: Ledger) -> None:
         Ledger(closed(worked))
 
 
-@pytest.mark.parametrize("result", ["jsonl/provenance.json", "coco/superlink/provenance.json", "failures.txt", "pilot.png"])
+@pytest.mark.parametrize(
+    "result", ["jsonl/provenance.json", "coco/superlink/provenance.json", "failures.txt", "pilot.png"]
+)
 def test_an_empty_ledger_beside_results_is_no_fresh_start(tmp_path: Path, result: str) -> None:
     (tmp_path / FILE).touch()
     Ledger(tmp_path / FILE).close()  # a run that was killed as it began
@@ -548,7 +592,9 @@ def test_only_whole_paths_are_where_they_were_moved_to(tmp_path: Path, monkeypat
     ledger.close()
     os.rename(tmp_path / "before", tmp_path / "after")
     ledger = Ledger(tmp_path / "after" / "out" / FILE)
-    assert ledger.moved("before/photos") == "before/photos" and ledger.moved("s3://bucket/photos") == "s3://bucket/photos"
+    assert (
+        ledger.moved("before/photos") == "before/photos" and ledger.moved("s3://bucket/photos") == "s3://bucket/photos"
+    )
     assert ledger.moved(str(tmp_path / "before" / "photos")) == str(tmp_path / "after" / "photos")
     assert ledger.moved(str(tmp_path / "before" / "gone")) == str(tmp_path / "before" / "gone")
     ledger.close()

@@ -22,12 +22,30 @@ def project(tmp_path: Path) -> Path:
 
 def command(project: Path, *more: str, source: str = "photos") -> int:
     (project.parent / "plan.json").write_text(Plan.load(DARKEN).dumps())
-    return main(["annotate", "", str(project / source), "--out", str(project / "out"), "--tools", TOOLS, "--yes", "--pilot", "0",
-                 "--plan", str(project.parent / "plan.json"), "--format", "mirror", *more])  # fmt: skip
+    return main(
+        [
+            "annotate",
+            "",
+            str(project / source),
+            "--out",
+            str(project / "out"),
+            "--tools",
+            TOOLS,
+            "--yes",
+            "--pilot",
+            "0",
+            "--plan",
+            str(project.parent / "plan.json"),
+            "--format",
+            "mirror",
+            *more,
+        ]
+    )
 
 
-def test_a_run_that_was_moved_goes_on(home: Path, project: Path, capsys: pytest.CaptureFixture[str],
-                                  monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_run_that_was_moved_goes_on(
+    home: Path, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert command(project) == 0
     moved = project.rename(project.with_name("moved"))
     capsys.readouterr()
@@ -89,7 +107,9 @@ def test_a_store_that_becomes_unusable_blames_no_item(home: Path, project: Path,
     assert annotate("", str(project / "photos"), project / "out", **given).done == 3  # type: ignore[arg-type]
 
 
-def test_the_store_of_a_relative_setting_stays_where_it_was(home: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_of_a_relative_setting_stays_where_it_was(
+    home: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SUPERLINK_STORE", "values")
     settings.cache_clear()
     monkeypatch.chdir(project)

@@ -40,7 +40,9 @@ def by_pycocotools(points: NDArray[np.float64], height: int, width: int) -> Mask
 def by_ultralytics(points: NDArray[np.float64], height: int, width: int) -> Mask:
     data = pytest.importorskip("ultralytics.data.utils")
     scale = np.array([width, height], np.float32)
-    read: Mask = data.polygon2mask((height, width), [(np.round(points / scale, 7).astype(np.float32) * scale).ravel()]).astype(bool)
+    read: Mask = data.polygon2mask(
+        (height, width), [(np.round(points / scale, 7).astype(np.float32) * scale).ravel()]
+    ).astype(bool)
     return read
 
 

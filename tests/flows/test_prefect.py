@@ -35,9 +35,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("prefect")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
-            "SUPERLINK_HOME": folder / "home", "PREFECT_HOME": folder / "home" / "prefect", "FINDING_LOG": folder / "calls.txt",
-            "PREFECT_WORKER_QUERY_SECONDS": 1, "OMP_NUM_THREADS": 1,
-        }.items():  # fmt: skip
+            "SUPERLINK_HOME": folder / "home",
+            "PREFECT_HOME": folder / "home" / "prefect",
+            "FINDING_LOG": folder / "calls.txt",
+            "PREFECT_WORKER_QUERY_SECONDS": 1,
+            "OMP_NUM_THREADS": 1,
+        }.items():
             patch.setenv(name, str(value))
         patch.delenv("PREFECT_API_URL", raising=False)
         settings.cache_clear()
@@ -61,8 +64,22 @@ def test_the_command_is_recorded(place: Place, every_minute: UUID, run: Run, pic
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(DARKEN))
     out = tmp_path / "recorded here"
-    done = place.command("annotate", "", str(pictures), "--out", str(out), "--plan", str(plan), "--tools", TOOLS, "--pilot", "0",
-                         "--yes", "--shard", "4")  # fmt: skip
+    done = place.command(
+        "annotate",
+        "",
+        str(pictures),
+        "--out",
+        str(out),
+        "--plan",
+        str(plan),
+        "--tools",
+        TOOLS,
+        "--pilot",
+        "0",
+        "--yes",
+        "--shard",
+        "4",
+    )
     assert done.returncode == 1 and "12 of 15 done, 3 failed" in done.stdout, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     # The same as without a server, to the byte.
@@ -77,8 +94,12 @@ def test_the_command_is_recorded(place: Place, every_minute: UUID, run: Run, pic
     only = FlowRunFilter(id=FlowRunFilterId(any_=[recorded.id]))
     tasks = until(lambda: len(found := place.client.read_task_runs(flow_run_filter=only)) == 4 and found, "four shards")
     assert sorted(one.name for one in tasks) == ["shard 1", "shard 2", "shard 3", "shard 4"]
-    shown = {one.key: one for one in place.client.read_artifacts(
-        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[recorded.id])))}  # fmt: skip
+    shown = {
+        one.key: one
+        for one in place.client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[recorded.id]))
+        )
+    }
     assert shown["recorded-here-progress"].data == 100.0
     (row,) = json.loads(shown["recorded-here-summary"].data)
     assert (row["items"], row["done"], row["failed"], row["ran"]) == (15, 12, 3, 24)
@@ -89,23 +110,49 @@ def test_the_command_is_recorded(place: Place, every_minute: UUID, run: Run, pic
 def test_without_a_server_prefect_is_not_even_imported(run: Run, pictures: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(DARKEN))
-    code = ("import sys; from superlink.cli import main; main(sys.argv[1:]); "
-            "print(sorted(name for name in sys.modules if name.split('.')[0] == 'prefect'))")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code, "annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan",
-                           str(plan), "--tools", TOOLS, "--yes"], cwd=ROOT, env=bare(), capture_output=True, text=True,
-                          timeout=WAIT)  # fmt: skip
+    code = (
+        "import sys; from superlink.cli import main; main(sys.argv[1:]); "
+        "print(sorted(name for name in sys.modules if name.split('.')[0] == 'prefect'))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "annotate",
+            "",
+            str(pictures),
+            "--out",
+            str(tmp_path / "out"),
+            "--plan",
+            str(plan),
+            "--tools",
+            TOOLS,
+            "--yes",
+        ],
+        cwd=ROOT,
+        env=bare(),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
     assert "12 of 15 done" in done.stdout and done.stdout.endswith("[]\n"), done.stdout + done.stderr
 
 
 def test_prefect_starts_no_server_that_answers_everybody(home: Path) -> None:
-    code = ("from flows.orchestration.server import environment; environment(); from prefect import get_client\n"
-            "try: get_client(sync_client=True)\nexcept ValueError as error: print(error)")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=bare(), capture_output=True, text=True, timeout=WAIT)
+    code = (
+        "from flows.orchestration.server import environment; environment(); from prefect import get_client\n"
+        "try: get_client(sync_client=True)\nexcept ValueError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=bare(), capture_output=True, text=True, timeout=WAIT
+    )
     assert "No Prefect API URL provided" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_server_that_does_not_answer_is_told(home: Path, pictures: Path, tmp_path: Path,
-                                               monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_server_that_does_not_answer_is_told(
+    home: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     assert main(["annotate", "x", str(pictures), "--out", str(tmp_path / "out")]) == 1
     assert "No Prefect server answers at http://127.0.0.1:9/api" in capsys.readouterr().err
@@ -113,8 +160,12 @@ def test_a_server_that_does_not_answer_is_told(home: Path, pictures: Path, tmp_p
 
 def test_what_goes_wrong_is_told_without_a_traceback(place: Place, pictures: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
-    plan.write_text(json.dumps({"steps": [{"id": "s1", "tool": "pose", "args": {"image": "$image"}}], "outputs": ["$s1"]}))
-    done = place.command("annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--pilot", "0", "--yes")
+    plan.write_text(
+        json.dumps({"steps": [{"id": "s1", "tool": "pose", "args": {"image": "$image"}}], "outputs": ["$s1"]})
+    )
+    done = place.command(
+        "annotate", "", str(pictures), "--out", str(tmp_path / "out"), "--plan", str(plan), "--pilot", "0", "--yes"
+    )
     assert done.returncode == 1 and "superlink models pull" in done.stderr, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
@@ -171,9 +222,12 @@ def test_pages_and_hosts_other_than_its_own_are_refused(place: Place) -> None:
     port = own.rpartition(":")[2]
     with httpx.Client(base_url=place.api, headers=place.admitted()) as http:
         for headers, status in [
-            ({"Origin": "http://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": f"{own}0"}, 403),
-            ({"Host": "evil.example"}, 403), ({"Host": f"127.0.0.1.evil.example:{port}"}, 403),
-        ]:  # fmt: skip
+            ({"Origin": "http://evil.example"}, 403),
+            ({"Origin": "null"}, 403),
+            ({"Origin": f"{own}0"}, 403),
+            ({"Host": "evil.example"}, 403),
+            ({"Host": f"127.0.0.1.evil.example:{port}"}, 403),
+        ]:
             answer = http.post("/flows/", json={"name": "foreign"}, headers=headers)
             assert answer.status_code == status and "access-control-allow-origin" not in answer.headers, headers
             asked = http.options("/flows/", headers={**headers, "Access-Control-Request-Method": "POST"})
@@ -188,8 +242,12 @@ def test_pages_and_hosts_other_than_its_own_are_refused(place: Place) -> None:
 def test_nothing_is_told_or_done_without_the_password(place: Place) -> None:
     with httpx.Client() as http:
         paths = http.get(place.api.removesuffix("/api") + "/openapi.json").json()["paths"]
-        told = {(method, path) for path, methods in paths.items() for method in methods
-                if http.request(method, place.api + re.sub("{.*?}", str(UUID(int=1)), path)).status_code != 401}  # fmt: skip
+        told = {
+            (method, path)
+            for path, methods in paths.items()
+            for method in methods
+            if http.request(method, place.api + re.sub("{.*?}", str(UUID(int=1)), path)).status_code != 401
+        }
         assert told == {("get", "/health"), ("get", "/ready")} and len(paths) > 100
         assert http.get(f"{place.api}/admin/version", auth=("superlink", "guess")).status_code == 401
         assert http.get(f"{place.api}/admin/version", headers=place.admitted()).status_code == 200
@@ -197,8 +255,16 @@ def test_nothing_is_told_or_done_without_the_password(place: Place) -> None:
         assert http.get(place.api.removesuffix("/api") + "/ui-settings").json()["auth"] == "BASIC"
 
 
-@pytest.mark.parametrize("path", ["/events/in", "/events/out", "/logs/out", "/task_runs/subscriptions/scheduled",
-                                  "/work_pools/superlink/workers/connect"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/events/in",
+        "/events/out",
+        "/logs/out",
+        "/task_runs/subscriptions/scheduled",
+        "/work_pools/superlink/workers/connect",
+    ],
+)
 def test_sockets_are_guarded_like_the_rest(place: Place, path: str) -> None:
     address = place.api.replace("http", "ws", 1) + path
 
@@ -227,7 +293,12 @@ def test_only_what_was_scheduled_here_is_run(place: Place, tmp_path: Path) -> No
     true = place.client.read_deployment(scheduled)
 
     def post(name: str, **changed: Any) -> UUID:
-        given = {"entrypoint": true.entrypoint, "parameters": true.parameters, "work_pool_name": true.work_pool_name, **changed}
+        given = {
+            "entrypoint": true.entrypoint,
+            "parameters": true.parameters,
+            "work_pool_name": true.work_pool_name,
+            **changed,
+        }
         return place.begin(place.client.create_deployment(true.flow_id, name, **given))
 
     def forged(name: str, value: Any) -> UUID:
@@ -252,12 +323,18 @@ def test_only_what_was_scheduled_here_is_run(place: Place, tmp_path: Path) -> No
 
 def test_a_changed_tools_file_is_refused_until_it_is_scheduled_again(place: Place, tmp_path: Path) -> None:
     tools, pictures = tmp_path / "own.py", make(tmp_path / "pictures", 1)
-    plan = {"request": "tint it", "outputs": ["$s1"], "steps": [{"id": "s1", "tool": "tint", "args": {"image": "$image"}}]}
+    plan = {
+        "request": "tint it",
+        "outputs": ["$s1"],
+        "steps": [{"id": "s1", "tool": "tint", "args": {"image": "$image"}}],
+    }
 
     def write(version: int) -> None:
-        tools.write_text("from tests.flows.finding import note\nfrom tools import Image, tool\n\n\n"
-                         f"@tool(version='{version}')\ndef tint(image: Image) -> Image:\n    '''Tint an image.'''\n"
-                         f"    note('tint:{version}')\n    return image\n")  # fmt: skip
+        tools.write_text(
+            "from tests.flows.finding import note\nfrom tools import Image, tool\n\n\n"
+            f"@tool(version='{version}')\ndef tint(image: Image) -> Image:\n    '''Tint an image.'''\n"
+            f"    note('tint:{version}')\n    return image\n"
+        )
 
     write(1)
     scheduled = place.schedule("changed", plan, pictures, "--tools", str(tools))
@@ -271,9 +348,17 @@ def test_a_changed_tools_file_is_refused_until_it_is_scheduled_again(place: Plac
 
 
 def test_a_server_with_another_password_is_told(place: Place, pictures: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "superlink", "annotate", "x", str(pictures), "--out", str(tmp_path / "out")],
-                          cwd=ROOT, env={**bare(), "PREFECT_API_URL": place.api}, capture_output=True, text=True, timeout=WAIT)  # fmt: skip
-    assert done.returncode == 1 and "asks for another password" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "superlink", "annotate", "x", str(pictures), "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        env={**bare(), "PREFECT_API_URL": place.api},
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+    )
+    assert done.returncode == 1 and "asks for another password" in done.stderr and "Traceback" not in done.stderr, (
+        done.stderr
+    )
 
 
 def test_secrets_are_for_their_owner_only(place: Place) -> None:
@@ -291,8 +376,9 @@ def content(file: Path) -> bytes:
         return b""
 
 
-def test_the_same_name_changes_the_schedule_and_it_can_be_removed(place: Place, tmp_path: Path,
-                                                                  capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_the_same_name_changes_the_schedule_and_it_can_be_removed(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pictures = make(tmp_path / "pictures", 1)
     first = place.schedule("changing", DARKEN, pictures)
     assert place.schedule("changing", DARKEN, pictures, "--timezone", "Europe/Rome", cron="30 4 * * *") == first
@@ -306,19 +392,27 @@ def test_the_same_name_changes_the_schedule_and_it_can_be_removed(place: Place, 
     assert "There is no schedule 'changing'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [
-    ["schedule", "61 2 * * *", "x", ".", "--out", "o"], ["schedule", "0 2 * * *", "x", ".", "--out", "o", "--timezone", "Mars"],
-    ["schedule", "0 2 * * *", "x"], ["schedule"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["schedule", "61 2 * * *", "x", ".", "--out", "o"],
+        ["schedule", "0 2 * * *", "x", ".", "--out", "o", "--timezone", "Mars"],
+        ["schedule", "0 2 * * *", "x"],
+        ["schedule"],
+    ],
+)
 def test_what_is_no_schedule_is_told(place: Place, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     told = capsys.readouterr().err
     assert "superlink: " in told and "schedule" in told and len(told.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("fault", "tries"), [(StoreError("the bucket is away"), 2), (RunStopped("weights are missing"), 1)])
-def test_a_shard_is_tried_again_where_that_can_help(place: Place, pictures: Path, tmp_path: Path, fault: SuperlinkError,
-                                                    tries: int, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("fault", "tries"), [(StoreError("the bucket is away"), 2), (RunStopped("weights are missing"), 1)]
+)
+def test_a_shard_is_tried_again_where_that_can_help(
+    place: Place, pictures: Path, tmp_path: Path, fault: SuperlinkError, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from flows.orchestration.flow import annotate_recorded
 
     tried = []
@@ -332,12 +426,16 @@ def test_a_shard_is_tried_again_where_that_can_help(place: Place, pictures: Path
 
     monkeypatch.setattr(Job, "work", once)
     with nullcontext() if tries == 2 else pytest.raises(RunStopped, match="weights are missing"):
-        assert annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0).done == 12
+        assert (
+            annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0).done
+            == 12
+        )
     assert len(tried) == tries
 
 
-def test_what_a_server_gives_as_a_result_is_not_unpickled(place: Place, pictures: Path, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_what_a_server_gives_as_a_result_is_not_unpickled(
+    place: Place, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prefect.results import ResultRecordMetadata
     from prefect.serializers import PickleSerializer
     from prefect.states import Completed
@@ -359,8 +457,24 @@ def test_workers_share_accelerators(place: Place, tmp_path: Path, monkeypatch: p
     plan.write_text(json.dumps(FADE))
     place.client.upsert_global_concurrency_limit_by_name(ACCELERATORS, 1)
     try:
-        done = place.command("annotate", "", str(make(tmp_path / "pictures", 12)), "--out", str(tmp_path / "out"), "--plan",
-                             str(plan), "--tools", SLOW, "--pilot", "0", "--yes", "--shard", "6", "--workers", "2")  # fmt: skip
+        done = place.command(
+            "annotate",
+            "",
+            str(make(tmp_path / "pictures", 12)),
+            "--out",
+            str(tmp_path / "out"),
+            "--plan",
+            str(plan),
+            "--tools",
+            SLOW,
+            "--pilot",
+            "0",
+            "--yes",
+            "--shard",
+            "6",
+            "--workers",
+            "2",
+        )
     finally:
         place.client.delete_global_concurrency_limit_by_name(ACCELERATORS)
     assert done.returncode == 0, done.stderr
@@ -373,7 +487,9 @@ def test_a_cron_runs_twice_and_the_second_finds_all_done(place: Place, every_min
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 
     def ended() -> list[Any]:
-        runs = place.client.read_flow_runs(deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[every_minute])))
+        runs = place.client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[every_minute]))
+        )
         done = [one for one in runs if one.state is not None and one.state.is_completed()]
         return sorted(done, key=lambda one: one.expected_start_time) if len(done) >= 2 else []
 

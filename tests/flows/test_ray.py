@@ -50,11 +50,24 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("RAY_ADDRESS", "PREFECT_API_URL", "PREFECT_HOME"):
             patch.delenv(name, raising=False)
-        for name, value in {"SUPERLINK_HOME": root / "home", "MORTAL": root, "RAY_AUTH_TOKEN": os.urandom(16).hex()}.items():
+        for name, value in {
+            "SUPERLINK_HOME": root / "home",
+            "MORTAL": root,
+            "RAY_AUTH_TOKEN": os.urandom(16).hex(),
+        }.items():
             patch.setenv(name, str(value))
         settings.cache_clear()
-        summary = annotate("", str(root / "in"), root / "alone", plan=PLAN, tools=TOOLS, pilot=0, formats=FORMATS,
-                           routing=Routing(audit=0.3), store=str(root / "store alone"))  # fmt: skip
+        summary = annotate(
+            "",
+            str(root / "in"),
+            root / "alone",
+            plan=PLAN,
+            tools=TOOLS,
+            pilot=0,
+            formats=FORMATS,
+            routing=Routing(audit=0.3),
+            store=str(root / "store alone"),
+        )
         assert (summary.done, summary.failed) == (ITEMS, DAMAGED)
         assert set(pids(root)) == {str(os.getpid())} and len(exported(root / "alone")) > ITEMS
         yield root
@@ -63,9 +76,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def ray(root: Path, *names: str, **options: Any) -> list[str]:
     """Run on Ray with two workers, into folders of these names, and return how each run ended."""
-    given = [{"source": str(root / "in"), "out": str(root / name), "plan": PLAN.model_dump(mode="json"),
-              "tools": TOOLS, "shard": SHARD, "workers": 2, "runner": "ray", "formats": FORMATS,
-              "routing": Routing(audit=0.3).facts(), "store": str(root / f"store {name}"), **options} for name in names]  # fmt: skip
+    given = [
+        {
+            "source": str(root / "in"),
+            "out": str(root / name),
+            "plan": PLAN.model_dump(mode="json"),
+            "tools": TOOLS,
+            "shard": SHARD,
+            "workers": 2,
+            "runner": "ray",
+            "formats": FORMATS,
+            "routing": Routing(audit=0.3).facts(),
+            "store": str(root / f"store {name}"),
+            **options,
+        }
+        for name in names
+    ]
     done = subprocess.run([sys.executable, "-c", CHILD, json.dumps(given)], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
     # Ray prints a line of its own for each worker that dies.
@@ -77,8 +103,12 @@ def exported(out: Path) -> dict[str, bytes]:
     ledger = Ledger.existing(out)
     asked = sorted(question[1:6] for question in queue(ledger))
     ledger.close()
-    return {"review": repr(asked).encode()} | {str(path.relative_to(out)): path.read_bytes() for name in FORMATS
-                                               for path in (out / name).rglob("*") if path.is_file()}  # fmt: skip
+    return {"review": repr(asked).encode()} | {
+        str(path.relative_to(out)): path.read_bytes()
+        for name in FORMATS
+        for path in (out / name).rglob("*")
+        if path.is_file()
+    }
 
 
 def pids(root: Path) -> list[str]:
@@ -130,8 +160,9 @@ def test_a_cluster_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("workers", "accelerators", "share"), [(4, 0, 0), (4, 2, 0.5), (3, 2, 0.5), (2, 4, 1)])
-def test_shards_share_accelerators(home: Path, monkeypatch: pytest.MonkeyPatch, workers: int, accelerators: int,
-                                   share: float) -> None:  # fmt: skip
+def test_shards_share_accelerators(
+    home: Path, monkeypatch: pytest.MonkeyPatch, workers: int, accelerators: int, share: float
+) -> None:
     from flows.workers import ray as ray_runner
 
     monkeypatch.setattr(ray_runner.ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": float(accelerators)})

@@ -33,15 +33,27 @@ def apart(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes()
-            for name in FORMATS for path in (folder / name).rglob("*") if path.is_file()}  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for name in FORMATS
+        for path in (folder / name).rglob("*")
+        if path.is_file()
+    }
 
 
 def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
     routing = Routing(audit=0.5)
     one = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4)
-    two = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4, workers=apart, out=tmp_path / "apart",
-              store=str(tmp_path / "store apart"))  # fmt: skip
+    two = run(
+        pictures,
+        DARKEN,
+        formats=FORMATS,
+        routing=routing,
+        shard=4,
+        workers=apart,
+        out=tmp_path / "apart",
+        store=str(tmp_path / "store apart"),
+    )
     assert (two.ran, two.done, two.failures) == (24, 12, one.failures) and len(two.failures) == 3
     assert files(tmp_path / "apart") == files(tmp_path / "out") and len(files(tmp_path / "out")) > 12
     queues = [sorted(question[1:6] for question in queue(Ledger(tmp_path / out / FILE))) for out in ("out", "apart")]
@@ -85,6 +97,8 @@ def test_a_computer_that_is_not_like_the_first_one(run: Run, pictures: Path, tmp
                 lent["facts"]["source"] = "/not/mounted"
             yield take_back(ledger, Store(job.store), work_apart(seen, lent))
 
-    with pytest.raises(RunStopped, match="other tools, roles or weights" if change == "weights" else "does not see /not/mounted"):
+    with pytest.raises(
+        RunStopped, match="other tools, roles or weights" if change == "weights" else "does not see /not/mounted"
+    ):
         run(pictures, workers=other)
     assert Ledger.existing(tmp_path / "out").counts() == {"left": 15}

@@ -36,15 +36,26 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ledger.note(plan=FIND, signature="sig", request=FIND["request"], store=store.url, approved=[Plan.load(FIND).hash])
     ledger.take([Item(f"{n:04}.jpg", f"/photos/{n:04}.jpg", n, str(n)) for n in range(COUNT)])
     value = store.put(Text("found"))
-    ref: Any = {"kind": "Image", "sha256": "ab" * 32, "media_type": "image/png", "bytes": 5, "summary": {"width": 5, "height": 5}}
+    ref: Any = {
+        "kind": "Image",
+        "sha256": "ab" * 32,
+        "media_type": "image/png",
+        "bytes": 5,
+        "summary": {"width": 5, "height": 5},
+    }
     numbers = range(1, COUNT + 1)
     ledger.opened(dict.fromkeys(numbers, ref))
-    ledger.record([Work(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
-                  [StepRow(n, "s1", "finished", work_key(f"base {n}", []), seconds=1.0) for n in numbers])  # fmt: skip
+    ledger.record(
+        [Work(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
+        [StepRow(n, "s1", "finished", work_key(f"base {n}", []), seconds=1.0) for n in numbers],
+    )
     ledger.settle([(n, "done", "", "") for n in numbers], "sig")
-    raw_sql(ledger, "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct, who) "
-                    "VALUES (?, 's1', ?, 0, 'dog', 0.5, 'audit', 'corrected', 'cat', 'ann')",
-            *((n, value["sha256"]) for n in range(10, COUNT + 1, 10)))  # fmt: skip
+    raw_sql(
+        ledger,
+        "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct, who) "
+        "VALUES (?, 's1', ?, 0, 'dog', 0.5, 'audit', 'corrected', 'cat', 'ann')",
+        *((n, value["sha256"]) for n in range(10, COUNT + 1, 10)),
+    )
     ledger.close()
     return folder
 
@@ -56,7 +67,10 @@ def folder(sound: Path, tmp_path: Path, home: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, set[Any]]:
     db = sqlite3.connect(folder / FILE)
-    found = {table: set(db.execute(f"SELECT * FROM {table}").fetchall()) for table in ("facts", "items", "steps", "works", "review")}
+    found = {
+        table: set(db.execute(f"SELECT * FROM {table}").fetchall())
+        for table in ("facts", "items", "steps", "works", "review")
+    }
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     db.close()
     return found
@@ -79,11 +93,20 @@ def roots(folder: Path) -> dict[str, int]:
 def test_a_sound_ledger_is_left_alone(folder: Path) -> None:
     before = (folder / FILE).read_bytes()
     done = repair(folder)
-    assert (done.faults, done.kept, done.items, done.works, done.verdicts, done.again) == ([], None, COUNT, COUNT, COUNT // 10, 0)
+    assert (done.faults, done.kept, done.items, done.works, done.verdicts, done.again) == (
+        [],
+        None,
+        COUNT,
+        COUNT,
+        COUNT // 10,
+        0,
+    )
     assert (folder / FILE).read_bytes() == before and set(os.listdir(folder)) <= {FILE, ".lock"}
 
 
-@pytest.mark.parametrize("name", ["facts", "items", "steps", "works", "review", "works_base", "sqlite_autoindex_items_1"])
+@pytest.mark.parametrize(
+    "name", ["facts", "items", "steps", "works", "review", "works_base", "sqlite_autoindex_items_1"]
+)
 def test_a_lost_root_page(folder: Path, name: str) -> None:
     before = contents(folder)
     at = (roots(folder)[name] - 1) * PAGE
@@ -91,7 +114,9 @@ def test_a_lost_root_page(folder: Path, name: str) -> None:
     done = repair(folder)
     assert done.faults and done.kept is not None and done.kept.read_bytes() == data
     after = contents(folder)
-    assert after["review"] == before["review"] and {row[1] for row in after["items"]} == {row[1] for row in before["items"]}
+    assert after["review"] == before["review"] and {row[1] for row in after["items"]} == {
+        row[1] for row in before["items"]
+    }
     if name == "facts":  # all of them are on this one page
         assert not after["facts"] - {("signature", '"sig"')} and done.again == COUNT
         return
@@ -108,10 +133,13 @@ def test_each_page_that_is_damaged_costs_no_other(sound: Path, folder: Path) -> 
     for page in range(0, len(whole) // PAGE, 9):
         (folder / FILE).write_bytes(whole)
         random.seed(page)
-        damage(folder, lambda data: data.__setitem__(slice(page * PAGE + 100, page * PAGE + 400), random.randbytes(300)))  # noqa: B023
+        part = slice(page * PAGE + 100, page * PAGE + 400)
+        damage(folder, lambda data, part=part: data.__setitem__(part, random.randbytes(300)))
         repair(folder)
         after = contents(folder)
-        assert {row[1] for row in after["items"]} | {row[1] for row in before["items"]} == {row[1] for row in before["items"]}
+        assert {row[1] for row in after["items"]} | {row[1] for row in before["items"]} == {
+            row[1] for row in before["items"]
+        }
         assert len(after["works"]) > COUNT - 60 and len(after["items"]) > COUNT - 60
         assert after["works"] <= before["works"]
 
@@ -198,9 +226,21 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
     before = {row[1:7] + row[8:] for row in contents(folder)["review"]}
     names = {row[0]: row[1] for row in contents(folder)["items"]}
     (folder / "jsonl").mkdir()
-    edits = [{"item": names[item], "step": step, "place": place, "label": label, "score": score, "box": [], "verdict": verdict,
-              "correct": correct, "who": who, "time": time}
-             for item, step, _, place, label, score, verdict, correct, who, time in sorted(before)]  # fmt: skip
+    edits = [
+        {
+            "item": names[item],
+            "step": step,
+            "place": place,
+            "label": label,
+            "score": score,
+            "box": [],
+            "verdict": verdict,
+            "correct": correct,
+            "who": who,
+            "time": time,
+        }
+        for item, step, _, place, label, score, verdict, correct, who, time in sorted(before)
+    ]
     (folder / "jsonl" / "provenance.json").write_text(json.dumps({"plan": FIND, "human_edits": edits}))
     (sha256,) = {row[2] for row in [row[1:] for row in contents(folder)["review"]]}
     lines = [{"item": name, "results": {"s1": [{"kind": "Text", "sha256": sha256}]}} for name in names.values()]
@@ -274,7 +314,9 @@ def test_a_repair_that_cannot_be_written_changes_nothing(folder: Path, monkeypat
     assert (folder / FILE).read_bytes() == data and not (folder / ".repair").exists()
 
 
-def test_a_run_goes_on_after_its_repair(run: Run, pictures: Path, tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_goes_on_after_its_repair(
+    run: Run, pictures: Path, tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(pictures, DARKEN, formats=["mirror"])
     shutil.copytree(tmp_path / "out" / "mirror", tmp_path / "before")
     out = tmp_path / "out"
@@ -284,8 +326,22 @@ def test_a_run_goes_on_after_its_repair(run: Run, pictures: Path, tmp_path: Path
     db.close()
     damage(out, lambda data: data.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))
     (tmp_path / "plan.json").write_text(Plan.load(DARKEN).dumps())
-    command = ["annotate", "", str(pictures), "--out", str(out), "--tools", TOOLS, "--yes", "--pilot", "0",
-               "--plan", str(tmp_path / "plan.json"), "--format", "mirror"]  # fmt: skip
+    command = [
+        "annotate",
+        "",
+        str(pictures),
+        "--out",
+        str(out),
+        "--tools",
+        TOOLS,
+        "--yes",
+        "--pilot",
+        "0",
+        "--plan",
+        str(tmp_path / "plan.json"),
+        "--format",
+        "mirror",
+    ]
     assert main(["export", str(out), "mirror"]) == 1
     told = capsys.readouterr().err
     assert f"superlink repair {out}" in told and "is damaged" in told

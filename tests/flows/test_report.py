@@ -24,9 +24,47 @@ from tools.values import Detections, Image
 
 EVIL = ['"><img src=x onerror=alert(1)>.jpg', "&lt;b&gt;'\u202egpj.jpg"]
 EVIL_LABEL = "</td></style><script src=https://example.org/x.js></script>"
-KNOWN = {"html", "head", "meta", "title", "style", "body", "main", "header", "section", "h1", "h2", "h3", "p", "div", "table",
-         "thead", "tbody", "tr", "th", "td", "span", "b", "i", "code", "ol", "ul", "li", "bdi", "svg", "rect", "path", "circle",
-         "text", "figure", "figcaption", "img", "details", "summary", "pre"}  # fmt: skip
+KNOWN = {
+    "html",
+    "head",
+    "meta",
+    "title",
+    "style",
+    "body",
+    "main",
+    "header",
+    "section",
+    "h1",
+    "h2",
+    "h3",
+    "p",
+    "div",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "th",
+    "td",
+    "span",
+    "b",
+    "i",
+    "code",
+    "ol",
+    "ul",
+    "li",
+    "bdi",
+    "svg",
+    "rect",
+    "path",
+    "circle",
+    "text",
+    "figure",
+    "figcaption",
+    "img",
+    "details",
+    "summary",
+    "pre",
+}
 VOID = {"meta", "img"}
 
 
@@ -78,8 +116,11 @@ class Page(HTMLParser):
         return {what: much for much, what in re.findall(r"<b>(.*?)</b><span>(.*?)</span>", found[1])}
 
     def pictures(self) -> dict[str, Pil.Image]:
-        return {tag["alt"]: Pil.open(io.BytesIO(base64.b64decode(tag["src"].removeprefix("data:image/jpeg;base64,"))))
-                for name, tag in self.tags if name == "img"}  # fmt: skip
+        return {
+            tag["alt"]: Pil.open(io.BytesIO(base64.b64decode(tag["src"].removeprefix("data:image/jpeg;base64,"))))
+            for name, tag in self.tags
+            if name == "img"
+        }
 
 
 def written(out: Path) -> Page:
@@ -134,14 +175,17 @@ def test_the_numbers_are_the_ledgers(run: Run, pictures: Path, tmp_path: Path) -
     assert {row[0]: row[5] for row in labels} == {label: f"{np.mean(own):.2f}" for label, own in scores.items()}
     for label, own in scores.items():
         [drawing] = re.findall(f'aria-label="Scores of {label}">(.*?)</svg>', page.source)
-        bars = {float(low): int(count) for low, count in re.findall(r"<title>([\d.]+) to [\d.]+: (\d+)</title>", drawing)}
+        bars = {
+            float(low): int(count) for low, count in re.findall(r"<title>([\d.]+) to [\d.]+: (\d+)</title>", drawing)
+        }
         assert bars == Counter(int(score * 20) / 20 for score in own)
 
     states = {row[0].split()[-1].strip("()"): row[1:] for row in page.tables["Review"][1:]}
     assert states["audit"] == ["1", str(len(audited) - 2), "0", "1"]
     assert states["band"][0] == str(len(waiting) - len(audited))
     assert [row[:3] for row in page.tables["Precision, from the random sample"][1:]] == [
-        [one.label, str(one.right), str(one.audited)] for one in precision(ledger)]  # fmt: skip
+        [one.label, str(one.right), str(one.audited)] for one in precision(ledger)
+    ]
     for one in precision(ledger):
         assert f"{one.low:.0%} to {one.high:.0%}" in page.text
     [change] = page.tables["Changed by people"][1:]
@@ -192,12 +236,17 @@ def test_only_the_edited_picture_is_shown(run: Run, pictures: Path, tmp_path: Pa
     assert apart(shown, Image.open(pictures / "p0000.jpg"), marks) < 4
 
 
-def test_words_that_may_be_hidden_are_not_written_on_the_edited_picture(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_words_that_may_be_hidden_are_not_written_on_the_edited_picture(
+    run: Run, pictures: Path, tmp_path: Path
+) -> None:
     read = {"id": "s0", "tool": "spell", "args": {"image": "$image"}}
     out = run(pictures, {**DARKEN, "steps": [read, *DARKEN["steps"]]}, formats=["report", "mirror"]).exports
     ledger = Ledger.existing(tmp_path / "out")
-    marks = next(Store(settings().store_url).get(refs["s1"]) for entry, refs in ledger.done()  # type: ignore[arg-type]
-                 if entry.name == "p0000.jpg")  # fmt: skip
+    marks = next(
+        Store(settings().store_url).get(refs["s1"])
+        for entry, refs in ledger.done()  # type: ignore[arg-type]
+        if entry.name == "p0000.jpg"
+    )
     ledger.close()
     assert isinstance(marks, Detections)
     page = Page(out["report"] / "report.html")
@@ -214,8 +263,11 @@ def test_nothing_cut_out_is_nothing_to_show(run: Run, pictures: Path, tmp_path: 
     out = run(pictures, {"steps": [*FIND["steps"], cut], "outputs": ["$s2"]}, formats=["report"]).exports
     page = Page(out["report"] / "report.html")
     ledger = Ledger.existing(tmp_path / "out")
-    sizes = {entry.name: tuple(refs["s2"][0]["summary"][side] for side in ("width", "height"))  # type: ignore[index]
-             for entry, refs in ledger.done() if refs["s2"]}  # fmt: skip
+    sizes = {
+        entry.name: tuple(refs["s2"][0]["summary"][side] for side in ("width", "height"))  # type: ignore[index]
+        for entry, refs in ledger.done()
+        if refs["s2"]
+    }
     ledger.close()
     assert "dark.png" in page.text and "dark.png" not in page.pictures() and len(page.pictures()) >= 11
     for item, shown in page.pictures().items():
@@ -249,16 +301,29 @@ def test_one_item_whose_file_is_gone(run: Run, tmp_path: Path) -> None:
 def test_ten_thousand_items_stay_a_small_page(run: Run, tmp_path: Path) -> None:
     run(make(tmp_path / "in", 1, 1))
     ledger = Ledger.existing(tmp_path / "out")
-    raw_sql(ledger, "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999) INSERT INTO items "
-                    "(name, address, size, stamp, scan, state, signature, sha256, ref) SELECT printf('q%05d.jpg', n.n), "
-                    "address, size, stamp, scan, state, signature, sha256, ref FROM items, n WHERE name = 'p0000.jpg'")  # fmt: skip
-    raw_sql(ledger, "INSERT INTO steps SELECT items.id, step, steps.state, work, '', '', 0 FROM steps JOIN items "
-                    "WHERE items.name LIKE 'q%'")  # fmt: skip
-    raw_sql(ledger, "INSERT INTO items (name, address, size, stamp, scan, state, signature, error) SELECT ?, ?, 0, '', 1, "
-                    "'failed', signature, ? FROM items WHERE name = 'p0000.jpg'",
-            *((f"x{n}.jpg", f"/in/x{n}.jpg".encode(), f"/in/x{n}.jpg is odd{n % 60}") for n in range(3000)))  # fmt: skip
-    raw_sql(ledger, "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct) "
-                    "VALUES (1, 's9', '', ?, 'a', 0.5, 'band', 'corrected', 'b')", *((n,) for n in range(500)))  # fmt: skip
+    raw_sql(
+        ledger,
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999) INSERT INTO items "
+        "(name, address, size, stamp, scan, state, signature, sha256, ref) SELECT printf('q%05d.jpg', n.n), "
+        "address, size, stamp, scan, state, signature, sha256, ref FROM items, n WHERE name = 'p0000.jpg'",
+    )
+    raw_sql(
+        ledger,
+        "INSERT INTO steps SELECT items.id, step, steps.state, work, '', '', 0 FROM steps JOIN items "
+        "WHERE items.name LIKE 'q%'",
+    )
+    raw_sql(
+        ledger,
+        "INSERT INTO items (name, address, size, stamp, scan, state, signature, error) SELECT ?, ?, 0, '', 1, "
+        "'failed', signature, ? FROM items WHERE name = 'p0000.jpg'",
+        *((f"x{n}.jpg", f"/in/x{n}.jpg".encode(), f"/in/x{n}.jpg is odd{n % 60}") for n in range(3000)),
+    )
+    raw_sql(
+        ledger,
+        "INSERT INTO review (item, step, sha256, place, label, score, reason, verdict, correct) "
+        "VALUES (1, 's9', '', ?, 'a', 0.5, 'band', 'corrected', 'b')",
+        *((n,) for n in range(500)),
+    )
     ledger.close()
     page = written(tmp_path / "out")
     harmless(page)
@@ -286,8 +351,13 @@ def test_sounds_videos_and_numbers(run: Run, tmp_path: Path) -> None:
     run(folder, hear, formats=["report"])
     page = Page(tmp_path / "out" / "report" / "report.html")
     assert "first <half>" in page.text and not page.pictures()
-    follow = {"steps": [{"id": "s1", "tool": "glow", "args": {"video": "$video"}},
-                        {"id": "s2", "tool": "count", "args": {"regions": "$s1"}}], "outputs": ["$s2"]}  # fmt: skip
+    follow = {
+        "steps": [
+            {"id": "s1", "tool": "glow", "args": {"video": "$video"}},
+            {"id": "s2", "tool": "count", "args": {"regions": "$s1"}},
+        ],
+        "outputs": ["$s2"],
+    }
     run(folder, follow, formats=["report"])
     page = Page(tmp_path / "out" / "report" / "report.html")
     shown = np.asarray(page.pictures()["clip.mp4"].convert("RGB")).astype(int)

@@ -39,7 +39,9 @@ class Finds:
             ref = self.store.put(found)
             rows.append(Row(entry, {"s1": ref}))
             key = f"key of {entry.id}"
-            self.ledger.record([Work(key, "base", "detect", "[]", "{}", ref, 1.0)], [StepRow(entry.id, "s1", "finished", key)])
+            self.ledger.record(
+                [Work(key, "base", "detect", "[]", "{}", ref, 1.0)], [StepRow(entry.id, "s1", "finished", key)]
+            )
         self.ledger.settle([(number, "done", "", "") for number in ids], "sig")
         return rows
 
@@ -75,8 +77,17 @@ def test_the_sample_is_of_the_share_that_was_asked_for_and_the_same_each_time() 
     assert Routing((0, 1), audit=1).reason("ab", 0, "cat", 0.5) == "audit"  # a doubtful one can be drawn, too
 
 
-@pytest.mark.parametrize("wrong", [{"band": (0.6, 0.5)}, {"band": (-0.1, 0.5)}, {"band": (0.5, 1.1)}, {"audit": -0.01}, {"audit": 1.01},
-                                   {"bands": {"cat": (0.6, 0.5)}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"band": (0.6, 0.5)},
+        {"band": (-0.1, 0.5)},
+        {"band": (0.5, 1.1)},
+        {"audit": -0.01},
+        {"audit": 1.01},
+        {"bands": {"cat": (0.6, 0.5)}},
+    ],
+)
 def test_bands_and_shares_outside_of_0_and_1_are_refused(wrong: Any) -> None:
     with pytest.raises(ReviewError, match="is no"):
         Routing(**wrong)
@@ -95,7 +106,11 @@ def test_doubtful_finds_wait_the_least_certain_first(finds: Finds) -> None:
     assert enqueue(finds.ledger, finds.store, Routing(audit=0), rows) == 2
     scores = [("1.png", "dog", pytest.approx(0.3), "band"), ("0.png", "cat", pytest.approx(0.4), "band")]
     assert finds.waiting() == scores and finds.waiting(limit=1) == scores[:1]
-    assert finds.waiting(label="cat") == scores[1:] and finds.waiting(reason="audit") == [] and finds.waiting(reason="band") == scores
+    assert (
+        finds.waiting(label="cat") == scores[1:]
+        and finds.waiting(reason="audit") == []
+        and finds.waiting(reason="band") == scores
+    )
 
 
 def test_what_is_queued_again_keeps_its_verdict(finds: Finds) -> None:
@@ -105,7 +120,9 @@ def test_what_is_queued_again_keeps_its_verdict(finds: Finds) -> None:
     resolve(finds.ledger, one.id, "accepted", who="ann")
     assert enqueue(finds.ledger, finds.store, Routing(audit=1), rows) == 1
     assert finds.waiting() == []
-    assert [(each.id, each.reason, each.verdict) for each in queue(finds.ledger, everything=True)] == [(one.id, "band", "accepted")]
+    assert [(each.id, each.reason, each.verdict) for each in queue(finds.ledger, everything=True)] == [
+        (one.id, "band", "accepted")
+    ]
 
 
 def test_finds_of_items_that_are_not_done_do_not_wait(finds: Finds) -> None:
@@ -120,15 +137,19 @@ def test_a_later_verdict_replaces_an_earlier_one(finds: Finds) -> None:
     resolve(finds.ledger, first.id, "corrected", "  fox ", who="ann")
     resolve(finds.ledger, first.id, "corrected", "wolf", who="ben")
     assert [(one.id, one.verdict, one.correct) for one in queue(finds.ledger, everything=True)] == [
-        (first.id, "corrected", "wolf"), (second.id, "", "")]  # fmt: skip
+        (first.id, "corrected", "wolf"),
+        (second.id, "", ""),
+    ]
     [(who, time)] = raw_sql(finds.ledger, "SELECT who, time FROM review WHERE id = ?", (first.id,))
     assert who == "ben" and time.endswith("+00:00")
     resolve(finds.ledger, first.id, "rejected")
     assert [(one.verdict, one.correct) for one in queue(finds.ledger, everything=True)][0] == ("rejected", "")
 
 
-@pytest.mark.parametrize(("verdict", "correct"), [("corrected", ""), ("corrected", "  "), ("accepted", "fox"), ("rejected", "fox"),
-                                                 ("maybe", ""), ("", "")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("verdict", "correct"),
+    [("corrected", ""), ("corrected", "  "), ("accepted", "fox"), ("rejected", "fox"), ("maybe", ""), ("", "")],
+)
 def test_what_is_no_verdict_is_refused(finds: Finds, verdict: Any, correct: str) -> None:
     enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4)]))
     (one,) = queue(finds.ledger)
@@ -168,7 +189,9 @@ def test_changes_stand_in_order_of_items(finds: Finds) -> None:
     resolve(finds.ledger, cat.id, "accepted")
     resolve(finds.ledger, other.id, "rejected")
     assert [(name, label, correct) for name, _, label, _, correct in finds.ledger.review.changes()] == [
-        ("0.png", "cat", ""), ("1.png", "dog", "fox")]  # fmt: skip
+        ("0.png", "cat", ""),
+        ("1.png", "dog", "fox"),
+    ]
     assert finds.ledger.review.decided() == 3
 
 

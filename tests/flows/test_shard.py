@@ -124,11 +124,14 @@ class Bench:
 
     def scan(self) -> list[int]:
         files = sorted((self.folder / "in").iterdir())
-        self.ledger.take([Item(file.name, str(file), file.stat().st_size, str(file.stat().st_mtime_ns)) for file in files])
+        self.ledger.take(
+            [Item(file.name, str(file), file.stat().st_size, str(file.stat().st_mtime_ns)) for file in files]
+        )
         return self.ledger.pending("sig")
 
-    def work(self, made: Plan, ids: list[int], told: Callable[[str, int], None] | None = None,
-             routing: Routing | None = None) -> Outcome:  # fmt: skip
+    def work(
+        self, made: Plan, ids: list[int], told: Callable[[str, int], None] | None = None, routing: Routing | None = None
+    ) -> Outcome:
         self.ledger.note(plan=made.model_dump(mode="json"), signature="sig")
         run = Run(made, TOOLS, "sig", self.desk, Present(), routing or Routing(audit=0))
         return run_shard(self.ledger, run, ids, told)
@@ -136,7 +139,9 @@ class Bench:
     def numbers(self, step: str) -> list[Any]:
         """What a step gave for each item that is done."""
         found = [refs[step] for _, refs in self.ledger.done()]
-        return [[self.desk.get(each) for each in refs] if isinstance(refs, list) else self.desk.get(refs) for refs in found]
+        return [
+            [self.desk.get(each) for each in refs] if isinstance(refs, list) else self.desk.get(refs) for refs in found
+        ]
 
     def steps(self) -> list[tuple[Any, ...]]:
         return raw_sql(self.ledger, "SELECT item, step, state, error, seconds FROM steps ORDER BY item, step")
@@ -148,7 +153,9 @@ def bench(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     faults.clear()
     batches.clear()
     clock = itertools.count()
-    monkeypatch.setattr("tools.runtime.execute.time.perf_counter", lambda: float(next(clock)))  # each call takes a second
+    monkeypatch.setattr(
+        "tools.runtime.execute.time.perf_counter", lambda: float(next(clock))
+    )  # each call takes a second
     bench = Bench(tmp_path)
     yield bench
     bench.ledger.close()
@@ -157,7 +164,9 @@ def bench(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     ids = bench.lay(10, 20)
     told: list[tuple[str, int]] = []
-    outcome = bench.work(plan(SHADE, ("double", {"number": "$s1"})), ids, lambda step, count: told.append((step, count)))
+    outcome = bench.work(
+        plan(SHADE, ("double", {"number": "$s1"})), ids, lambda step, count: told.append((step, count))
+    )
     assert outcome == Outcome(done=[1, 2], ran=4, seconds={"shade": 2.0, "double": 2.0})
     assert bench.numbers("s1") == [Number(10), Number(20)] and bench.numbers("s2") == [Number(20), Number(40)]
     assert told == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
@@ -165,7 +174,10 @@ def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     assert bench.ledger.pending("sig") == [] and bench.ledger.counts() == {"done": 2}
     assert raw_sql(bench.ledger, "SELECT DISTINCT error, hint FROM items") == [("", "")]
     entries = bench.ledger.entries(ids)
-    assert all(entry.ref is not None and entry.ref["kind"] == "Image" and bench.desk.path(entry.ref) is not None for entry in entries)
+    assert all(
+        entry.ref is not None and entry.ref["kind"] == "Image" and bench.desk.path(entry.ref) is not None
+        for entry in entries
+    )
 
 
 def test_files_of_the_source_are_not_copied_into_the_store(bench: Bench) -> None:
@@ -217,8 +229,11 @@ def test_a_tool_over_batches_gets_them_and_others_are_noted_one_by_one(bench: Be
     bench.work(plan(("shades", {"images": "$image"})), ids, lambda step, count: told.append(count))
     assert batches == told == [16, 4]
     rows: list[int] = []
-    bench.work(plan(("shade", {"image": "$image"})), ids[:3], lambda step, count: rows.append(
-        raw_sql(bench.ledger, "SELECT count(*) FROM works WHERE tool = 'shade'")[0][0]))  # fmt: skip
+    bench.work(
+        plan(("shade", {"image": "$image"})),
+        ids[:3],
+        lambda step, count: rows.append(raw_sql(bench.ledger, "SELECT count(*) FROM works WHERE tool = 'shade'")[0][0]),
+    )
     assert rows == [1, 2, 3]  # a killed run repeats at most the call in hand
 
 
@@ -229,11 +244,16 @@ def test_many_calls_are_looked_up_in_lots(bench: Bench) -> None:
 
 def test_a_failed_step_is_told_for_its_item_and_ends_that_item_alone(bench: Bench) -> None:
     faults[20] = MediaError("it is blurred", "Take a sharper one")
-    outcome = bench.work(plan(SHADE, ("double", {"number": "$s1"}), ("layers", {"image": "$image"})), bench.lay(10, 20, 20))
+    outcome = bench.work(
+        plan(SHADE, ("double", {"number": "$s1"}), ("layers", {"image": "$image"})), bench.lay(10, 20, 20)
+    )
     message = "shade (step s1): it is blurred"
     assert outcome.done == [1] and outcome.failed == dict.fromkeys((2, 3), (message, "Take a sharper one"))
     assert outcome.ran == 4 and seen == [10, 20]
-    assert [row[:4] for row in bench.steps() if row[0] == 2] == [(2, "s1", "failed", message), (2, "s3", "finished", "")]
+    assert [row[:4] for row in bench.steps() if row[0] == 2] == [
+        (2, "s1", "failed", message),
+        (2, "s3", "finished", ""),
+    ]
     assert bench.ledger.failures() == [(name, message, "Take a sharper one") for name in ("01.png", "02.png")]
     assert raw_sql(bench.ledger, "SELECT hint FROM steps WHERE item = 2 AND step = 's1'") == [("Take a sharper one",)]
     faults.clear()
@@ -250,7 +270,10 @@ def test_items_after_a_failed_one_go_on(bench: Bench) -> None:
 def test_the_first_of_several_failures_of_an_item_is_told(bench: Bench) -> None:
     faults[20] = ValueError("odd")
     outcome = bench.work(plan(SHADE, ("shade", {"image": "$image", "plus": 1})), bench.lay(20))
-    assert "step s1" in outcome.failed[1][0] and [row[:3] for row in bench.steps()] == [(1, "s1", "failed"), (1, "s2", "failed")]
+    assert "step s1" in outcome.failed[1][0] and [row[:3] for row in bench.steps()] == [
+        (1, "s1", "failed"),
+        (1, "s2", "failed"),
+    ]
 
 
 def test_the_number_within_a_batch_is_no_part_of_a_failure(bench: Bench) -> None:
@@ -287,7 +310,11 @@ def test_an_empty_list_gives_an_empty_list(bench: Bench) -> None:
 
 
 def test_lists_that_do_not_go_together_are_the_items_failure(bench: Bench) -> None:
-    steps = [("layers", {"image": "$image"}), ("tenths", {"image": "$image"}), ("both", {"image": "$s1", "other": "$s2"})]
+    steps = [
+        ("layers", {"image": "$image"}),
+        ("tenths", {"image": "$image"}),
+        ("both", {"image": "$s1", "other": "$s2"}),
+    ]
     outcome = bench.work(plan(*steps), bench.lay(10, 20, 30))
     assert outcome.done == [2] and list(outcome.failed) == [1, 3] and outcome.ran == 7
     assert "lists of 1 and 2" in outcome.failed[1][0] and "lists of 2 and 3" in outcome.failed[3][0]
@@ -337,7 +364,9 @@ def test_a_file_that_was_opened_before_is_not_opened_again(bench: Bench, monkeyp
     assert bench.work(other, [1]).done == [] and opened == ["00.png"]  # what failed is opened anew
 
 
-def test_a_value_that_was_taken_out_of_its_file_comes_from_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_that_was_taken_out_of_its_file_comes_from_the_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids = bench.lay(10)
     inner = Image.from_numpy(np.full((2, 3, 3), 77, np.uint8))
     opened: list[str] = []
@@ -362,17 +391,26 @@ def test_a_file_from_elsewhere_is_fetched_once(bench: Bench) -> None:
     bench.ledger.take([Item("00.png", f"file://{file}", file.stat().st_size, "1")])
     bench.work(plan(SHADE), ids)
     file.unlink()
-    assert bench.work(plan(("shade", {"image": "$image", "plus": 1})), ids).done == [1] and bench.numbers("s1") == [Number(11)]
+    assert bench.work(plan(("shade", {"image": "$image", "plus": 1})), ids).done == [1] and bench.numbers("s1") == [
+        Number(11)
+    ]
 
 
 # What ends the run.
 
 
-@pytest.mark.parametrize("fault", [
-    WeightsMissing("no weights", "Pull them"), WeightsUnsafe("other weights", "Pull them"), SettingsInvalid("odd settings", "Mend"),
-    StoreUnusable("no store", "Name another"), OSError(errno.ENOSPC, "No space left on device"),
-    OSError(errno.EDQUOT, "Quota exceeded"), OSError(errno.EROFS, "Read-only"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "fault",
+    [
+        WeightsMissing("no weights", "Pull them"),
+        WeightsUnsafe("other weights", "Pull them"),
+        SettingsInvalid("odd settings", "Mend"),
+        StoreUnusable("no store", "Name another"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Quota exceeded"),
+        OSError(errno.EROFS, "Read-only"),
+    ],
+)
 def test_what_is_no_items_fault_stops_the_run(bench: Bench, fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     faults[20] = fault
     ids = bench.lay(10, 20, 30)
@@ -391,7 +429,9 @@ def test_what_is_no_items_fault_stops_the_run(bench: Bench, fault: Any, monkeypa
         bench.work(plan(SHADE), [bench.scan()[-1]])
 
 
-@pytest.mark.parametrize("fault", [OSError(errno.EACCES, "Permission denied"), OutOfMemory("too large", ""), ValueError("odd")])
+@pytest.mark.parametrize(
+    "fault", [OSError(errno.EACCES, "Permission denied"), OutOfMemory("too large", ""), ValueError("odd")]
+)
 def test_what_is_an_items_fault_does_not(bench: Bench, fault: Any) -> None:
     faults[20] = fault
     outcome = bench.work(plan(SHADE), bench.lay(10, 20, 30))
@@ -435,17 +475,25 @@ def test_finds_of_done_items_are_queued_before_they_are_settled(bench: Bench, mo
 # Plans.
 
 
-@pytest.mark.parametrize(("args", "kind"), [({"image": "$image"}, "image"), ({"image": "$video"}, "video"), ({"image": ["$audio"]}, "audio")])
+@pytest.mark.parametrize(
+    ("args", "kind"), [({"image": "$image"}, "image"), ({"image": "$video"}, "video"), ({"image": ["$audio"]}, "audio")]
+)
 def test_the_one_kind_that_a_plan_works_on(args: dict[str, Any], kind: str) -> None:
     assert wanted(plan(("shade", args), ("double", {"number": "$s1"}))) == kind
 
 
-@pytest.mark.parametrize(("made", "said"), [
-    (plan(("shade", {})), "no file at all"),
-    (plan(("both", {"image": "$image", "other": "$video"})), r"\$image and \$video"),
-    (plan(("shade", {"image": "$photo"})), r"\$photo"),
-    (Plan.load({"steps": [{"id": "s1", "tool": "shade", "args": {"image": "$image"}}], "outputs": ["$audio"]}), r"\$audio and \$image"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (plan(("shade", {})), "no file at all"),
+        (plan(("both", {"image": "$image", "other": "$video"})), r"\$image and \$video"),
+        (plan(("shade", {"image": "$photo"})), r"\$photo"),
+        (
+            Plan.load({"steps": [{"id": "s1", "tool": "shade", "args": {"image": "$image"}}], "outputs": ["$audio"]}),
+            r"\$audio and \$image",
+        ),
+    ],
+)
 def test_a_plan_for_many_files_works_on_one_kind(made: Plan, said: str) -> None:
     with pytest.raises(PlanUnfit, match=said):
         wanted(made)

@@ -37,7 +37,9 @@ def test_a_file_of_the_source_is_read_where_it_lies(desk: Desk, tmp_path: Path) 
     file = picture(tmp_path / "a.png")
     ref = desk.open(item(file), "Image")
     assert ref == Store(tmp_path / "other").put(Image.open(file))  # the same reference as if it were stored
-    assert desk.path(ref) == file and ref in desk and desk.sound(ref) and stored(tmp_path) == [*stored(tmp_path / "other")]
+    assert (
+        desk.path(ref) == file and ref in desk and desk.sound(ref) and stored(tmp_path) == [*stored(tmp_path / "other")]
+    )
     for kept in (True, False):
         if not kept:
             desk.clear()
@@ -141,10 +143,15 @@ def test_a_sound_lies_where_it_is_and_the_sound_of_a_video_is_stored(desk: Desk,
     assert taken["kind"] == "Audio" and desk.path(taken) == stored(tmp_path / "store")[0] and taken in desk
 
 
-@pytest.mark.parametrize(("make", "said"), [
-    (lambda path: path.mkdir(), "is a folder"), (lambda path: os.mkfifo(path), "no file but a device or a pipe"),
-    (lambda path: None, "cannot be read: No such file"), (lambda path: path.write_bytes(b"text"), "not a picture"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: os.mkfifo(path), "no file but a device or a pipe"),
+        (lambda path: None, "cannot be read: No such file"),
+        (lambda path: path.write_bytes(b"text"), "not a picture"),
+    ],
+)
 def test_what_is_no_file_of_its_kind_is_refused(desk: Desk, tmp_path: Path, make: Any, said: str) -> None:
     make(tmp_path / "a.png")
     with pytest.raises(MediaError, match=said):
@@ -154,7 +161,9 @@ def test_what_is_no_file_of_its_kind_is_refused(desk: Desk, tmp_path: Path, make
 # The disk.
 
 
-def test_everything_that_was_put_is_flushed_with_its_names(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_that_was_put_is_flushed_with_its_names(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     flushed: list[int] = []
     names: list[Path] = []
     monkeypatch.setattr("flows.batch.shard_store.os.fsync", lambda file: flushed.append(os.fstat(file).st_size))
@@ -168,7 +177,9 @@ def test_everything_that_was_put_is_flushed_with_its_names(desk: Desk, tmp_path:
     assert names == []  # each once
 
 
-def test_what_the_disk_does_not_take_counts_as_never_made(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_disk_does_not_take_counts_as_never_made(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(file: int) -> None:
         if os.fstat(file).st_size == 2:
             raise OSError(errno.ENOSPC, "No space left on device")

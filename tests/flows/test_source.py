@@ -58,8 +58,12 @@ def test_different_files_have_different_names(paths: set[str]) -> None:
     assert len({relative_name(path or "x") for path in paths - {"x"}}) == len(paths)
 
 
-@given(st.sets(st.lists(st.sampled_from(["a", "_up1", "__up1", "_s3", "_"]), min_size=1, max_size=3).map(tuple), max_size=12),
-       st.integers(0, 2))
+@given(
+    st.sets(
+        st.lists(st.sampled_from(["a", "_up1", "__up1", "_s3", "_"]), min_size=1, max_size=3).map(tuple), max_size=12
+    ),
+    st.integers(0, 2),
+)
 def test_no_path_of_a_list_has_the_name_of_another(paths: set[tuple[str, ...]], up: int) -> None:
     inside = {listed_name("/".join(path)) for path in paths}
     outside = {listed_name("/".join([".."] * (up + 1) + list(path))) for path in paths}
@@ -71,11 +75,17 @@ def test_a_list_of_files_that_end_alike(tmp_path: Path) -> None:
     for folder in ("d/a", "d/b", "lists/d/a"):
         make(tmp_path / folder, 1)
     listed = tmp_path / "lists" / "all.txt"
-    listed.write_text("../d/a/p0000.jpg\nd/a/p0000.jpg\n../d/b/p0000.jpg\n../d/b/p0000.jpg\nmemory://x/a/1.jpg\nmemory://x/b/1.jpg\n")
+    listed.write_text(
+        "../d/a/p0000.jpg\nd/a/p0000.jpg\n../d/b/p0000.jpg\n../d/b/p0000.jpg\nmemory://x/a/1.jpg\nmemory://x/b/1.jpg\n"
+    )
     found = scan(str(listed))
     assert [item.name for item in found.items] == [
-        "_memory/x/a/1.jpg", "_memory/x/b/1.jpg", "_up1/d/a/p0000.jpg", "_up1/d/b/p0000.jpg", "d/a/p0000.jpg"
-    ]  # fmt: skip
+        "_memory/x/a/1.jpg",
+        "_memory/x/b/1.jpg",
+        "_up1/d/a/p0000.jpg",
+        "_up1/d/b/p0000.jpg",
+        "d/a/p0000.jpg",
+    ]
     assert found.told == "1 listed twice"
 
 
@@ -91,7 +101,13 @@ def test_what_is_skipped_is_counted_the_same_for_folders_and_globs(tmp_path: Pat
     (folder / "linked.jpg").symlink_to(folder / "p0000.jpg")
     for source in (f"{folder}{pattern}", f"file://{folder}{pattern}"):
         found = scan(source)
-        assert [item.name for item in found.items] == ["linked.jpg", "p0000.jpg", "p0001.jpg", "p0002.jpg", "sub/p0003.jpg"]
+        assert [item.name for item in found.items] == [
+            "linked.jpg",
+            "p0000.jpg",
+            "p0001.jpg",
+            "p0002.jpg",
+            "sub/p0003.jpg",
+        ]
         assert found.skipped["links"] == 2 and found.skipped["hidden"] == 2
     assert scan(str(folder)).told == "2 hidden, 2 links, 1 of unknown kind"
 
@@ -111,7 +127,14 @@ def test_endings_do_not_depend_on_the_systems_table(monkeypatch: pytest.MonkeyPa
     import mimetypes
 
     monkeypatch.setattr(mimetypes, "guess_type", lambda *_: (None, None))
-    assert [media_of(name) for name in ("a.JFIF", "a.mkv", "a.opus", "a.txt", "a", ".jpg")] == ["image", "video", "audio", "", "", ""]
+    assert [media_of(name) for name in ("a.JFIF", "a.mkv", "a.opus", "a.txt", "a", ".jpg")] == [
+        "image",
+        "video",
+        "audio",
+        "",
+        "",
+        "",
+    ]
 
 
 def test_what_a_run_writes_is_no_source(tmp_path: Path, run: Run) -> None:
@@ -128,7 +151,11 @@ def test_what_a_run_writes_is_no_source(tmp_path: Path, run: Run) -> None:
     assert [item.name for item in found.items] == ["p0000.jpg", "p0001.jpg", "p0002.jpg", "results/p0001.jpg"]
     assert found.skipped == {"results": 4, "of unknown kind": 1}
     assert [item.name for item in scan(str(folder / "moved" / "images")).items]  # named by a person, it is
-    for source, out in ((folder, folder), (folder / "found" / "yolo", folder / "found"), (folder / "found", tmp_path / "x")):
+    for source, out in (
+        (folder, folder),
+        (folder / "found" / "yolo", folder / "found"),
+        (folder / "found", tmp_path / "x"),
+    ):
         with pytest.raises(SourceError, match="where this run writes|another run"):
             scan(str(source), out)
 

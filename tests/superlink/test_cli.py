@@ -19,12 +19,13 @@ from tools.runtime.model_cache import evict_idle
 from tools.weights import weights
 
 PLAN = {
-    "request": "hide the faces", "outputs": ["$s2"],
+    "request": "hide the faces",
+    "outputs": ["$s2"],
     "steps": [
         {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["face"]}},
         {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -206,7 +207,9 @@ def test_pulling_the_planners_core_unpacks_it(
     core.unpack = lambda gguf, folder: folder.mkdir()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "backbone.planner.core", core)
     assert main(["models", "pull", "small"]) == 0
-    assert (home / "core" / "small").is_dir() and f"small: unpacked to {home / 'core' / 'small'}" in capsys.readouterr().out
+    assert (
+        home / "core" / "small"
+    ).is_dir() and f"small: unpacked to {home / 'core' / 'small'}" in capsys.readouterr().out
 
 
 def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,17 +225,39 @@ def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsy
     assert "shout" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("line", [
-    "run blur --yes a.jpg --out o b.jpg", "run --yes blur a.jpg b.jpg --out o", "run blur a.jpg b.jpg --yes --out o",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run blur --yes a.jpg --out o b.jpg",
+        "run --yes blur a.jpg b.jpg --out o",
+        "run blur a.jpg b.jpg --yes --out o",
+    ],
+)
 def test_options_may_stand_between_files(line: str) -> None:
     given = _parser().parse_args(line.split())
-    assert (given.request, [str(file) for file in given.files], given.yes, str(given.out)) == ("blur", ["a.jpg", "b.jpg"], True, "o")
+    assert (given.request, [str(file) for file in given.files], given.yes, str(given.out)) == (
+        "blur",
+        ["a.jpg", "b.jpg"],
+        True,
+        "o",
+    )
 
 
-@pytest.mark.parametrize("line", [
-    "run", "annotate x", "export", "export d", "models", "models pull", "plan --bogus x", "tools a b", "review d --accept x", "run x --out",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run",
+        "annotate x",
+        "export",
+        "export d",
+        "models",
+        "models pull",
+        "plan --bogus x",
+        "tools a b",
+        "review d --accept x",
+        "run x --out",
+    ],
+)
 def test_wrong_command_lines_are_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         _parser().parse_args(line.split())

@@ -38,7 +38,12 @@ def test_names_that_cannot_be_written_everywhere(tmp_path: Path) -> None:
         (tmp_path / name.encode().decode()).mkdir()
 
 
-@given(st.lists(st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=6), unique_by=os.path.abspath))
+@given(
+    st.lists(
+        st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), min_size=1, max_size=6),
+        unique_by=os.path.abspath,
+    )
+)
 def test_names_are_always_different(paths: list[str]) -> None:
     found = names_of([Path(path) for path in paths])
     assert len({name.casefold() for name in found.values()}) == len(found)

@@ -140,8 +140,10 @@ def test_a_hostile_plan_is_refused_in_few_words(
     assert len(out + err) < 5000 and "\x1b" not in out + err and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [["tools", "--tools", "~nobody-has-this-name/own.py"],
-                                       ["annotate", "x", "~nobody-has-this-name/photos", "--out"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [["tools", "--tools", "~nobody-has-this-name/own.py"], ["annotate", "x", "~nobody-has-this-name/photos", "--out"]],
+)
 def test_a_home_folder_that_is_not_known_is_told(
     home: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,7 +173,9 @@ def test_a_fault_in_a_tool_is_told_logged_and_in_the_record(
     own, words, file, out = tmp_path / "own.py", tmp_path / "a.txt", tmp_path / "plan.json", tmp_path / "e[/b]x"
     own.write_text(FAILING)
     words.write_text("words")
-    file.write_text(json.dumps({"steps": [{"id": "s1", "tool": "spoil", "args": {"text": "$text"}}], "outputs": ["$s1"]}))
+    file.write_text(
+        json.dumps({"steps": [{"id": "s1", "tool": "spoil", "args": {"text": "$text"}}], "outputs": ["$s1"]})
+    )
     given = ["run", "x", str(words), "--plan", str(file), "--yes", "--tools", str(own), "--out", str(out)]
     assert main(given) == 1
     told, _ = capsys.readouterr()

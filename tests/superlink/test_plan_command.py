@@ -16,7 +16,9 @@ DOG = plan(("detect", {"labels": ["dog"]}))
 def requests(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(command, "make_planner", lambda given: Scripted([DOG] * 9))
     file = tmp_path / "in.jsonl"
-    file.write_text('{"request": "box the dog", "media": ["image"]}\n\n{"id": "b", "request": "find it", "media": ["image"]}\n')
+    file.write_text(
+        '{"request": "box the dog", "media": ["image"]}\n\n{"id": "b", "request": "find it", "media": ["image"]}\n'
+    )
     return file
 
 

@@ -145,7 +145,9 @@ def test_a_step_over_its_time_fails_and_runs_when_it_is_given_more(
     monkeypatch.setenv("SUPERLINK_STEP_TIMEOUT", "0.2")
     settings.cache_clear()
     assert run(steps) == 1
-    assert "s2 (awake) failed: it took longer than 0.2 s, which is the limit for a step. Give a" in capsys.readouterr().out
+    assert (
+        "s2 (awake) failed: it took longer than 0.2 s, which is the limit for a step. Give a" in capsys.readouterr().out
+    )
     (tmp_path / "awake").touch()
     assert run(steps) == 0
     assert (tmp_path / "log").read_text().split() == ["1"]
@@ -166,8 +168,9 @@ def test_two_processes_do_not_work_on_one_run(
 ) -> None:
     monkeypatch.setattr("superlink.threads.thread_of", lambda *args: "t")
     environment = {**os.environ, "PYTHONPATH": str(Path(command.__file__).parents[2])}
-    with subprocess.Popen([sys.executable, "-c", HOLDS, "t", str(home)], stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, env=environment) as other:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, "t", str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
         assert run(CHAIN) == 1
         assert "another process is at work on the same run. Wait" in capsys.readouterr().err
@@ -185,5 +188,7 @@ def test_what_was_left_out_and_what_changed_nothing_is_told(
     assert record["result"] == "nothing" and record["warnings"] == []
     assert run(CHAIN, str(tmp_path / "black.png")) == 0
     told = capsys.readouterr().out
-    assert "Warning: no step uses $image, which came with the request" in told and "Left out: no step uses $image" in told
+    assert (
+        "Warning: no step uses $image, which came with the request" in told and "Left out: no step uses $image" in told
+    )
     assert json.loads((tmp_path / "out" / "record.json").read_text())["result"] == "partly"

@@ -23,8 +23,10 @@ def own_tools(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def command(folder: Path, how: str) -> list[str]:
-    steps = [{"id": "s1", "tool": "note", "args": {"text": "a", "number": 1}},
-             {"id": "s2", "tool": "awake", "args": {"text": "$s1", "how": how}}]  # fmt: skip
+    steps = [
+        {"id": "s1", "tool": "note", "args": {"text": "a", "number": 1}},
+        {"id": "s2", "tool": "awake", "args": {"text": "$s1", "how": how}},
+    ]
     (folder / "plan.json").write_text(json.dumps({"request": "go", "steps": steps, "outputs": ["$s2"]}))
     return ["run", "go", "--plan", str(folder / "plan.json"), "--tools", str(OWN), "--out", str(folder / "out")]
 
@@ -58,8 +60,13 @@ def test_a_signal_ends_the_run_in_words(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_process_ends_whatever_its_tool_does(how: str, status: int, tmp_path: Path) -> None:
     given = command(tmp_path, how)
     environment = {**os.environ, "PYTHONPATH": str(OWN.parents[2])}
-    with subprocess.Popen([sys.executable, "-m", "superlink", *given], env=environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-m", "superlink", *given],
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         asleep(tmp_path)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=300)  # the tool would take ten minutes

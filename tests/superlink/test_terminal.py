@@ -78,7 +78,10 @@ def test_json_is_read_back_whatever_the_encoding(encoding: str, monkeypatch: pyt
 
 
 def test_what_an_encoding_lacks_is_written_in_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
-    for encoding, wanted in (("ascii", "|- s1  gr\\xfcn <- $a ... \\u6771"), ("latin-1", "|- s1  grün <- $a ... \\u6771")):
+    for encoding, wanted in (
+        ("ascii", "|- s1  gr\\xfcn <- $a ... \\u6771"),
+        ("latin-1", "|- s1  grün <- $a ... \\u6771"),
+    ):
         stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
         monkeypatch.setattr(sys, "stdout", stream)
         terminal.prepare()
@@ -94,13 +97,13 @@ def test_commands_print_by_no_other_way() -> None:
     for file in [*COMMANDS.glob("commands/*.py"), COMMANDS / "cli.py"]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-                assert any(keyword.arg == "file" and isinstance(keyword.value, ast.Name) for keyword in node.keywords), (
-                    f"{file}:{node.lineno}: use superlink.terminal.say"
-                )
+                assert any(
+                    keyword.arg == "file" and isinstance(keyword.value, ast.Name) for keyword in node.keywords
+                ), f"{file}:{node.lineno}: use superlink.terminal.say"
             if isinstance(node, ast.ImportFrom):
                 taken = {alias.name for alias in node.names}
                 assert node.module != "rich.markup", file
-                assert node.module != "rich.console" or not taken - {"Console"} , file
+                assert node.module != "rich.console" or not taken - {"Console"}, file
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "Console", f"{file}:{node.lineno}: use superlink.terminal.console"
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

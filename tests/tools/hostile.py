@@ -16,8 +16,17 @@ from PIL import Image as Pil
 from tools import Audio, Video
 
 _NOISE = np.random.default_rng(0)
-_PICTURES = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "tiff": "TIFF", "bmp": "BMP", "avif": "AVIF",
-             "jp2": "JPEG2000", "ppm": "PPM"}
+_PICTURES = {
+    "jpg": "JPEG",
+    "png": "PNG",
+    "gif": "GIF",
+    "webp": "WEBP",
+    "tiff": "TIFF",
+    "bmp": "BMP",
+    "avif": "AVIF",
+    "jp2": "JPEG2000",
+    "ppm": "PPM",
+}
 
 
 def write_all(folder: Path) -> None:
@@ -28,10 +37,18 @@ def write_all(folder: Path) -> None:
     _irregular(folder)
 
 
-def png(width: int, height: int, depth: int = 8, colour: int = 2, *, before: bytes = b"", pixels: bytes = bytes(64)) -> bytes:
+def png(
+    width: int, height: int, depth: int = 8, colour: int = 2, *, before: bytes = b"", pixels: bytes = bytes(64)
+) -> bytes:
     """A PNG whose header says this size, with chunks before its pixels; the pixels may be fewer."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + before
+        + chunk(b"IDAT", zlib.compress(pixels))
+        + chunk(b"IEND", b"")
+    )
 
 
 def chunk(name: bytes, body: bytes) -> bytes:
@@ -54,19 +71,41 @@ def flac(seconds: float, rate: int = 48_000, channels: int = 2, claims: int | No
     return bytes(data)
 
 
-def wav(rate: int = 8000, channels: int = 1, claims: int | None = None, bits: int = 16, form: int = 1, data: bytes = bytes(800)) -> bytes:
+def wav(
+    rate: int = 8000,
+    channels: int = 1,
+    claims: int | None = None,
+    bits: int = 16,
+    form: int = 1,
+    data: bytes = bytes(800),
+) -> bytes:
     """A WAV whose header says what it is told to."""
     block = channels * bits // 8
     fmt = struct.pack("<HHIIHH", form, channels, rate, min(rate * block, 2**32 - 1), block & 0xFFFF, bits)
     size = len(data) if claims is None else claims
-    return b"RIFF" + struct.pack("<I", min(36 + size, 2**32 - 1)) + b"WAVEfmt \x10\0\0\0" + fmt + b"data" + struct.pack("<I", size) + data
+    return (
+        b"RIFF"
+        + struct.pack("<I", min(36 + size, 2**32 - 1))
+        + b"WAVEfmt \x10\0\0\0"
+        + fmt
+        + b"data"
+        + struct.pack("<I", size)
+        + data
+    )
 
 
 def tiff(width: int, height: int, *, next_page: int = 0, more: dict[int, int] | None = None) -> bytes:
     """A grey TIFF whose header says this size, with one short strip; `next_page` is where the next directory begins."""
     tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 64, **(more or {})}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
-    return b"II*\0" + struct.pack("<I", 72) + bytes(64) + struct.pack("<H", len(tags)) + entries + struct.pack("<I", next_page)
+    return (
+        b"II*\0"
+        + struct.pack("<I", 72)
+        + bytes(64)
+        + struct.pack("<H", len(tags))
+        + entries
+        + struct.pack("<I", next_page)
+    )
 
 
 def _all() -> Iterator[tuple[str, bytes]]:
@@ -120,17 +159,35 @@ def _lies() -> Iterator[tuple[str, bytes]]:
     yield "text_bomb.png", png(8, 8, before=chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26))) * 3)
     yield "profile_bomb.png", png(8, 8, before=chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1 << 26))))
     yield "texts.png", png(8, 8, before=chunk(b"tEXt", b"a\0b") * 20_000)
-    yield "huge.gif", b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(3) + b"\x2c" + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\2\2L\1\0;"
+    yield (
+        "huge.gif",
+        b"GIF89a"
+        + struct.pack("<HH", 65535, 65535)
+        + bytes(3)
+        + b"\x2c"
+        + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+        + b"\2\2L\1\0;",
+    )
     yield "frames.gif", b"GIF89a\1\0\1\0\0\0\0" + b"\x2c\0\0\0\0\1\0\1\0\x80\0\0\0\xff\xff\xff\2\2L\1\0" * 3_000 + b";"
-    yield "huge.bmp", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 100_000, 100_000, 1, 24, 0, 0, 0, 0, 0, 0)
+    yield (
+        "huge.bmp",
+        b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 100_000, 100_000, 1, 24, 0, 0, 0, 0, 0, 0),
+    )
     yield "upside.bmp", b"BM" + struct.pack("<IHHIIiiHHIIiiII", 0, 0, 0, 54, 40, 10, -(2**31), 1, 24, 0, 0, 0, 0, 0, 0)
     yield "huge.tiff", tiff(100_000, 100_000)
     yield "loop.tiff", tiff(8, 8, next_page=72)
     yield "far.tiff", tiff(8, 8, next_page=2**31)
     yield "far_strip.tiff", tiff(8, 8, more={273: 2**31, 279: 2**31})
     yield "bits.tiff", tiff(8, 8, more={258: 2**31, 277: 65_535})
-    yield "huge.jpg", b"\xff\xd8\xff\xc0\0\x11\x08\xff\xdc\xff\xdc\3\1\x11\0\2\x11\0\3\x11\0\xff\xda\0\x0c\3\1\0\2\0\3\0\0\x3f\0" + bytes(50)
-    yield "huge.webp", b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0" + b"\xfe\x3f\0" * 2 + b"VP8L\x04\0\0\0\x2f\xff\xff\xff"
+    yield (
+        "huge.jpg",
+        b"\xff\xd8\xff\xc0\0\x11\x08\xff\xdc\xff\xdc\3\1\x11\0\2\x11\0\3\x11\0\xff\xda\0\x0c\3\1\0\2\0\3\0\0\x3f\0"
+        + bytes(50),
+    )
+    yield (
+        "huge.webp",
+        b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0" + b"\xfe\x3f\0" * 2 + b"VP8L\x04\0\0\0\x2f\xff\xff\xff",
+    )
     yield "huge.ppm", b"P6 999999 999999 255\n" + bytes(50)
     yield "huge.pgm", b"P5 30000 30000 65535\n" + bytes(50)
     yield "claims.flac", flac(0.1, claims=2**35)
@@ -147,7 +204,9 @@ def _lies() -> Iterator[tuple[str, bytes]]:
     yield "loud.wav", wav(bits=32, form=3, data=np.full(200, 1e30, np.float32).tobytes())
     yield "unknown_codec.wav", wav(form=0x9999)
     yield "unknown_codec.mkv", matroska(1).replace(b"A_PCM/INT/LIT", b"A_XYZ/INT/LIT")
-    film = Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 4, 5, Audio(np.zeros(800, np.float32), 8000)).to_bytes()
+    film = Video.from_frames(
+        [np.zeros((48, 64, 3), np.uint8)] * 4, 5, Audio(np.zeros(800, np.float32), 8000)
+    ).to_bytes()
     yield "unknown_codec.mp4", film.replace(b"avc1", b"xyz1").replace(b"mp4a", b"xyz2")
     yield "gap.mkv", matroska(10**7)
     yield "claims.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + struct.pack(">I", 2**31) + b"moov" + bytes(100)
@@ -168,8 +227,14 @@ def matroska(gap: float) -> bytes:
 
 def _sparse(folder: Path) -> None:
     """Files of 5 GB that take no room on the disk."""
-    for name, start in (("vast.jpg", b"\xff\xd8\xff\xe0"), ("vast.png", png(8, 8)[:33]), ("vast.wav", wav(claims=2**32 - 1)),
-                        ("vast.mp4", b""), ("vast.txt", b"words"), ("vast.bmp", b"BM")):
+    for name, start in (
+        ("vast.jpg", b"\xff\xd8\xff\xe0"),
+        ("vast.png", png(8, 8)[:33]),
+        ("vast.wav", wav(claims=2**32 - 1)),
+        ("vast.mp4", b""),
+        ("vast.txt", b"words"),
+        ("vast.bmp", b"BM"),
+    ):
         (folder / name).write_bytes(start)
         os.truncate(folder / name, 5_000_000_000)
 
@@ -193,5 +258,3 @@ def _irregular(folder: Path) -> None:
             listening.bind("socket.wav")
     finally:
         os.chdir(here)
-
-

@@ -58,14 +58,22 @@ def test_a_name_of_255_bytes(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, small_files: None) -> None:
     file = tmp_path / "a"
     atomic.write(file, "old")
-    with pytest.raises(WriteError, match=r"a cannot be written: the file is larger than .* allows \(File too large\)\. Raise the limit"):
+    with pytest.raises(
+        WriteError, match=r"a cannot be written: the file is larger than .* allows \(File too large\)\. Raise the limit"
+    ):
         atomic.write(file, b"x" * (1 << 17))
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize(("code", "words"), [
-    (errno.ENOSPC, "the disk is full (No space left on device). Free some space"), (errno.EDQUOT, "the disk quota is used up (Disk quota exceeded). Free some space"),
-    (errno.EROFS, "the disk is read-only (Read-only file system). Mount it for writing"), (errno.EACCES, "writing there is not allowed (Permission denied). Allow writing")])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ENOSPC, "the disk is full (No space left on device). Free some space"),
+        (errno.EDQUOT, "the disk quota is used up (Disk quota exceeded). Free some space"),
+        (errno.EROFS, "the disk is read-only (Read-only file system). Mount it for writing"),
+        (errno.EACCES, "writing there is not allowed (Permission denied). Allow writing"),
+    ],
+)
 def test_each_fault_has_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
     def fails(file: int) -> None:
         raise OSError(code, os.strerror(code))
@@ -113,8 +121,9 @@ with atomic.opened(sys.argv[1]) as out:
 def test_a_kill_leaves_what_was_there_and_the_next_write_clears_up(tmp_path: Path, step: str) -> None:
     file = tmp_path / "a"
     atomic.write(file, "old")
-    child = subprocess.run([sys.executable, "-c", KILLED, str(file), step], env={**os.environ, "PYTHONPATH": str(ROOT)},
-                           check=False)  # fmt: skip
+    child = subprocess.run(
+        [sys.executable, "-c", KILLED, str(file), step], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+    )
     assert child.returncode == -signal.SIGKILL and file.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
     with atomic.opened(file) as first, atomic.opened(file) as second:  # one at work is not cleared up
         first.write(b"1")

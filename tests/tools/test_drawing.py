@@ -22,13 +22,35 @@ def changed(result: Image, image: Image) -> np.ndarray:
 
 
 def boxes(*rows, labels=None, size=SIZE, **more) -> Detections:
-    return Detections(np.array(rows, np.float32).reshape(-1, 4), labels or ("dog",) * len(rows),
-                      np.full(len(rows), 0.87), size, **more)
+    return Detections(
+        np.array(rows, np.float32).reshape(-1, 4),
+        labels or ("dog",) * len(rows),
+        np.full(len(rows), 0.87),
+        size,
+        **more,
+    )
 
 
 def person(score=0.9) -> Poses:
-    places = [(320, 100), (330, 90), (310, 90), (345, 95), (295, 95), (370, 160), (270, 160), (390, 230), (250, 230),
-              (400, 300), (240, 300), (350, 310), (290, 310), (352, 380), (288, 380), (354, 450), (286, 450)]
+    places = [
+        (320, 100),
+        (330, 90),
+        (310, 90),
+        (345, 95),
+        (295, 95),
+        (370, 160),
+        (270, 160),
+        (390, 230),
+        (250, 230),
+        (400, 300),
+        (240, 300),
+        (350, 310),
+        (290, 310),
+        (352, 380),
+        (288, 380),
+        (354, 450),
+        (286, 450),
+    ]
     keypoints = np.array([(x, y, score) for x, y in places], np.float32)
     return Poses(keypoints[None], [0.95], [[230, 60, 410, 470]], SIZE)
 
@@ -80,7 +102,7 @@ def test_more_labels_than_colours():
 
 def test_masks_are_translucent_and_outlined():
     data = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    rows, columns = np.mgrid[:SIZE[0], :SIZE[1]]
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     far = np.hypot(rows - 240, columns - 320)
     result = draw(Image.from_numpy(data), Detections.from_masks((far < 100)[None], ["ball"], [0.9])).pixels
     inside = far < 90
@@ -99,8 +121,13 @@ def test_poses_are_joined_and_guesses_left_out():
 
 def test_read_text_is_marked_where_it_stands():
     image = grey()
-    read = Transcript([Segment("no place"), Segment("hello", box=(100, 200, 300, 240), score=0.9),
-                       Segment("odd", box=(-20, 470, 700, 900))])
+    read = Transcript(
+        [
+            Segment("no place"),
+            Segment("hello", box=(100, 200, 300, 240), score=0.9),
+            Segment("odd", box=(-20, 470, 700, 900)),
+        ]
+    )
     mark = changed(draw(image, read), image)
     assert mark[200:240, 100].all() and not mark[205:235, 105:295].any()
     spoken = Transcript([Segment("hello", 0.0, 1.0)])
@@ -140,7 +167,7 @@ def test_lines_grow_with_the_picture():
         size = (SIZE[0] * scale, SIZE[1] * scale)
         image = grey(*size)
         mark = changed(draw(image, boxes(np.array([100, 200, 300, 400]) * scale, size=size)), image)
-        return int(mark[300 * scale, 90 * scale:200 * scale].sum())
+        return int(mark[300 * scale, 90 * scale : 200 * scale].sum())
 
     assert thickness(4) >= 3 * thickness(1)
 

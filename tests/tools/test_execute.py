@@ -233,11 +233,19 @@ def test_when_memory_runs_out_idle_models_make_room(store: Store) -> None:
     evict_idle()
 
 
-@pytest.mark.parametrize(("error", "ran_out"), [
-    (MemoryError(), True), (OutOfMemory("it is too large", ""), True), (type("OutOfMemoryError", (Exception,), {})("CUDA"), True),
-    (RuntimeError("CUDA out of memory"), True), (RuntimeError("HIP Out Of Memory"), True), (RuntimeError("out of paper"), False),
-    (ValueError("out of memory"), False), (OSError(12, "Cannot allocate memory"), False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (MemoryError(), True),
+        (OutOfMemory("it is too large", ""), True),
+        (type("OutOfMemoryError", (Exception,), {})("CUDA"), True),
+        (RuntimeError("CUDA out of memory"), True),
+        (RuntimeError("HIP Out Of Memory"), True),
+        (RuntimeError("out of paper"), False),
+        (ValueError("out of memory"), False),
+        (OSError(12, "Cannot allocate memory"), False),
+    ],
+)
 def test_what_says_that_memory_ran_out(error: Exception, ran_out: bool) -> None:
     runs: list[int] = []
 
@@ -250,7 +258,12 @@ def test_what_says_that_memory_ran_out(error: Exception, ran_out: bool) -> None:
         with_room(run)
     assert len(runs) == (2 if ran_out else 1)
     if ran_out and not isinstance(error, OutOfMemory):
-        assert told.value.hint and told.value.__cause__ is error and str(error) in told.value.message and "memory ran out" in told.value.message
+        assert (
+            told.value.hint
+            and told.value.__cause__ is error
+            and str(error) in told.value.message
+            and "memory ran out" in told.value.message
+        )
     else:
         assert told.value is error
 
@@ -291,7 +304,9 @@ def test_a_mapped_call_ends_at_the_first_failure(store: Store) -> None:
         call(look, {"image": refs}, store)
     assert seen == [1, 99]
     outcomes = call_many(look, [{"image": ref} for ref in refs], store)
-    assert [isinstance(outcome, SuperlinkError) for outcome in outcomes] == [False, True, False, False] and seen[2:] == [1, 99, 2, 3]
+    assert [isinstance(outcome, SuperlinkError) for outcome in outcomes] == [False, True, False, False] and seen[
+        2:
+    ] == [1, 99, 2, 3]
     outcomes = call_many(look, [{"image": refs[0]}, {}, {"image": refs[2]}], store, stop=True)
     assert [isinstance(outcome, ArgumentsInvalid) for outcome in outcomes] == [False, True] and seen[6:] == [1]
 
@@ -329,7 +344,10 @@ def test_provenance_names_every_input_in_order_and_words_among_the_arguments(sto
     assert isinstance(refs, list) and len(refs) == 2
     for ref in refs:
         found = ref["provenance"]
-        assert found["inputs"] == [two["sha256"], one["sha256"], three["sha256"]] and found["args"] == {"by": 1, "note": "hello"}
+        assert found["inputs"] == [two["sha256"], one["sha256"], three["sha256"]] and found["args"] == {
+            "by": 1,
+            "note": "hello",
+        }
         assert (found["step"], found["tool"], found["weights"]) == ("s7", "tell", [])
         assert datetime.fromisoformat(found["time"]).tzinfo is not None and "." not in found["time"]
 
@@ -351,7 +369,11 @@ def test_what_a_tool_raises_is_told_with_where(store: Store, caplog: pytest.LogC
 
     with caplog.at_level("DEBUG", "superlink"), pytest.raises(ToolError) as caught:
         call(refuse, {"image": ref}, store, "s2")
-    assert (caught.value.message, caught.value.hint, caught.value.traceback) == ("refuse (step s2): a.jpg is damaged", "Copy it again", "")
+    assert (caught.value.message, caught.value.hint, caught.value.traceback) == (
+        "refuse (step s2): a.jpg is damaged",
+        "Copy it again",
+        "",
+    )
     [line] = [record for record in caplog.records if record.name.endswith("tools")]
     assert line.levelname == "DEBUG"  # a file that is damaged is no fault of the program
 
@@ -384,7 +406,9 @@ def test_the_rows_of_a_mapped_call(store: Store) -> None:
     one, two = store.put(_image(1)), store.put(_image(2))
     assert rows_of(brighten, {"image": one, "by": 2}) is None and rows_of(join, {"images": [one, two]}) is None
     assert rows_of(brighten, {"image": [one, two], "mask": one, "by": 2}) == [
-        {"image": one, "mask": one, "by": 2}, {"image": two, "mask": one, "by": 2}]  # fmt: skip
+        {"image": one, "mask": one, "by": 2},
+        {"image": two, "mask": one, "by": 2},
+    ]
     assert rows_of(brighten, {"image": []}) == []
     assert joined([one, [two, one], []]) == [one, two, one]
 
@@ -397,7 +421,11 @@ def test_undeclared_lists_are_refused(store: Store, made: Any) -> None:
         return made  # type: ignore[no-any-return]
 
     _, error = call_many(wrong, [{"image": store.put(_image(1))}] * 2, store, "s1")
-    assert isinstance(error, ToolError) and (error.tool, error.step, error.item) == ("wrong", "s1", 1) and __file__ in error.hint
+    assert (
+        isinstance(error, ToolError)
+        and (error.tool, error.step, error.item) == ("wrong", "s1", 1)
+        and __file__ in error.hint
+    )
     assert error.message.startswith(f"wrong (step s1), item 2: it returned {type(made).__name__} where a list of Image")
 
 

@@ -73,7 +73,9 @@ def test_a_fault_says_file_and_line_of_the_tool(
     assert told.hint == f"It was raised in {__file__}, line {line}, in helper"
     assert f'"{__file__}", line {line}, in helper' in told.traceback
     (record,) = caplog.records
-    assert record.name == "superlink.tools" and record.levelno == logging.ERROR and told.traceback in record.getMessage()
+    assert (
+        record.name == "superlink.tools" and record.levelno == logging.ERROR and told.traceback in record.getMessage()
+    )
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError(), Cancelled()])
@@ -111,7 +113,10 @@ def test_what_is_kept_of_a_fault_is_bounded(store: Store) -> None:
         (b"def (", "SyntaxError: invalid syntax ({file}, line 1)"),
         (b"\xff\xfe", "SyntaxError: (unicode error)"),
         (b"import nowhere", "ModuleNotFoundError: No module named 'nowhere'. It was raised in {file}, line 1"),
-        (b"def f():\n    f()\nf()", "RecursionError: maximum recursion depth exceeded. It was raised in {file}, line 2, in f"),
+        (
+            b"def f():\n    f()\nf()",
+            "RecursionError: maximum recursion depth exceeded. It was raised in {file}, line 2, in f",
+        ),
         (b"x = 1", "{file} defines no tool"),
     ],
 )
@@ -125,7 +130,9 @@ def test_a_tools_file_that_fails_is_told(tmp_path: Path, source: bytes, said: st
 
 def test_what_a_tools_file_prints_is_no_output_of_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.py"
-    file.write_text("print('loading')\n" + 'from tools import Text, tool\n@tool\ndef a(text: Text) -> Text:\n    """Do."""\n')
+    file.write_text(
+        "print('loading')\n" + 'from tools import Text, tool\n@tool\ndef a(text: Text) -> Text:\n    """Do."""\n'
+    )
     file_tools(file)
     out, err = capsys.readouterr()
     assert not out and err == "loading\n"
@@ -134,7 +141,12 @@ def test_what_a_tools_file_prints_is_no_output_of_ours(tmp_path: Path, capsys: p
 def test_every_error_is_bounded_and_has_a_utf_8_form(store: Store) -> None:
     error = SuperlinkError("x" * 10**6, "y" * 10**6)
     assert len(str(error)) < 9000
-    for text, shown in (("a\udcff.jpg", "a\\xff.jpg"), ("gr\udcc3\udcbcn", "grün"), ("\ud800", "\\ud800"), ("grün", "grün")):
+    for text, shown in (
+        ("a\udcff.jpg", "a\\xff.jpg"),
+        ("gr\udcc3\udcbcn", "grün"),
+        ("\ud800", "\\ud800"),
+        ("grün", "grün"),
+    ):
         assert SuperlinkError(text, text).message == SuperlinkError(text, text).hint == shown
         told = failure(store, ValueError(text))
         (told.message + told.hint + told.traceback).encode()

@@ -65,8 +65,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Path, tmp_path: Path) -> None:
     files = sorted(folder.iterdir())
     assert len(files) >= 100
-    done = subprocess.run([sys.executable, "-c", _USE], input="\0".join(map(str, files)), capture_output=True, text=True,
-                          timeout=WAIT, cwd=Path(__file__).parents[2], env={**os.environ, "SUPERLINK_HOME": str(tmp_path)})
+    done = subprocess.run(
+        [sys.executable, "-c", _USE],
+        input="\0".join(map(str, files)),
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "SUPERLINK_HOME": str(tmp_path)},
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout)
     for kind, told in seen["told"].items():
@@ -74,18 +81,40 @@ def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Pa
             assert "Traceback" not in words, f"{name} as {kind or 'anything'}: {words}"
             assert words == "opened" or name in words, f"{name} as {kind or 'anything'}: {words}"
     refused = {Path(name).name for name, words in seen["told"][""].items() if words != "opened"}
-    assert {"huge.png", "claims.flac", "short.flac", "pipe.jpg", "zero.png", "vast.jpg", "text_bomb.png", "slow.wav",
-            "gap.mkv", "folder.mp4", "dangling.jpg", "socket.wav", "vast.txt", "huge.webp",
-            "unknown_codec.wav", "unknown_codec.mkv", "unknown_codec.mp4"} <= refused  # fmt: skip
+    assert {
+        "huge.png",
+        "claims.flac",
+        "short.flac",
+        "pipe.jpg",
+        "zero.png",
+        "vast.jpg",
+        "text_bomb.png",
+        "slow.wav",
+        "gap.mkv",
+        "folder.mp4",
+        "dangling.jpg",
+        "socket.wav",
+        "vast.txt",
+        "huge.webp",
+        "unknown_codec.wav",
+        "unknown_codec.mkv",
+        "unknown_codec.mp4",
+    } <= refused
     assert not {"deep.png", "silence.flac", "open_end.flac", "sound.jpg"} & refused
     assert seen["bytes"] < 1_500_000_000
 
 
 def test_the_command_names_each_file_and_goes_on(folder: Path, tmp_path: Path) -> None:
     names = ["pipe.jpg", "zero.png", "claims.flac", "vast.txt", "huge.png", "folder.mp4", "gap.mkv", "no\nline.png"]
-    done = subprocess.run([sys.executable, "-m", "superlink", "run", "read the text", *(str(folder / name) for name in names)],
-                          capture_output=True, text=True, timeout=WAIT, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL,
-                          env={**os.environ, "SUPERLINK_HOME": str(tmp_path / "home")})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "superlink", "run", "read the text", *(str(folder / name) for name in names)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT,
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "SUPERLINK_HOME": str(tmp_path / "home")},
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 1
     assert "Traceback" not in said
@@ -93,7 +122,16 @@ def test_the_command_names_each_file_and_goes_on(folder: Path, tmp_path: Path) -
 
 
 def test_plans_and_settings_that_are_no_files_or_too_deep(folder: Path, home: Path) -> None:
-    for name in ("pipe.txt", "zero.png", "folder.mp4", "vast.txt", "dangling.jpg", "empty.txt", "deep.json", "noise.txt"):
+    for name in (
+        "pipe.txt",
+        "zero.png",
+        "folder.mp4",
+        "vast.txt",
+        "dangling.jpg",
+        "empty.txt",
+        "deep.json",
+        "noise.txt",
+    ):
         with pytest.raises(PlanInvalid, match=name.replace(".", r"\.")):
             Plan.load(folder / name)
         with pytest.raises(SuperlinkError):
@@ -163,22 +201,37 @@ def test_many_opened_pictures_do_not_keep_all_their_pixels(monkeypatch: pytest.M
     assert all(image._pixels is None for image in images)
 
 
-@pytest.mark.parametrize(("name", "setting", "limit", "words"), [
-    ("a.png", "MAX_IMAGE_BYTES", 400, r"working on 8x8 pixels takes 1\.0 kB of memory, above the limit of 400 bytes"),
-    ("a.wav", "MAX_AUDIO_BYTES", 1000, r"samples are 1\.6 kB when decoded, above the limit of 1\.0 kB"),
-    ("a.mkv", "MAX_AUDIO_BYTES", 6000, r"samples are .* kB when decoded, above the limit of 6\.0 kB"),
-    ("a.mp4", "MAX_VIDEO_BYTES", 9999, r"its 4 frames are 36\.9 kB of pixels, above the limit of 10\.0 kB"),
-    ("a.mp4", "MAX_IMAGE_BYTES", 9999, r"frames of 64x48 pixels takes 92\.2 kB of memory"),
-    ("a.txt", "MAX_TEXT_BYTES", 4, r"it has 5 bytes, above the limit of 4 bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "setting", "limit", "words"),
+    [
+        (
+            "a.png",
+            "MAX_IMAGE_BYTES",
+            400,
+            r"working on 8x8 pixels takes 1\.0 kB of memory, above the limit of 400 bytes",
+        ),
+        ("a.wav", "MAX_AUDIO_BYTES", 1000, r"samples are 1\.6 kB when decoded, above the limit of 1\.0 kB"),
+        ("a.mkv", "MAX_AUDIO_BYTES", 6000, r"samples are .* kB when decoded, above the limit of 6\.0 kB"),
+        ("a.mp4", "MAX_VIDEO_BYTES", 9999, r"its 4 frames are 36\.9 kB of pixels, above the limit of 10\.0 kB"),
+        ("a.mp4", "MAX_IMAGE_BYTES", 9999, r"frames of 64x48 pixels takes 92\.2 kB of memory"),
+        ("a.txt", "MAX_TEXT_BYTES", 4, r"it has 5 bytes, above the limit of 4 bytes"),
+    ],
+)
 def test_errors_name_file_size_limit_and_setting(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, setting: str, limit: int, words: str
 ) -> None:
-    whole = {".png": hostile.png(8, 8, pixels=bytes(200)), ".wav": hostile.wav(), ".mkv": hostile.matroska(3), ".txt": b"words",
-             ".mp4": Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 4, 5).to_bytes()}  # fmt: skip
+    whole = {
+        ".png": hostile.png(8, 8, pixels=bytes(200)),
+        ".wav": hostile.wav(),
+        ".mkv": hostile.matroska(3),
+        ".txt": b"words",
+        ".mp4": Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 4, 5).to_bytes(),
+    }
     (tmp_path / name).write_bytes(whole[Path(name).suffix])
     assert open_file(tmp_path / name)
     monkeypatch.setenv(f"SUPERLINK_{setting}", str(limit))
     settings.cache_clear()
-    with pytest.raises(MediaError, match=rf"{name[0]}\{name[1:]} is too large: .*{words}.*raise {setting.lower()} in settings\.toml"):
+    with pytest.raises(
+        MediaError, match=rf"{name[0]}\{name[1:]} is too large: .*{words}.*raise {setting.lower()} in settings\.toml"
+    ):
         open_file(tmp_path / name)

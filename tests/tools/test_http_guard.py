@@ -41,7 +41,8 @@ def _answer(
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost:7860", "LOCALHOST", "127.0.0.1:7860", "127.1.2.3", "[::1]:7860", "192.0.2.7:7860", "box.lan:7860"]
+    "host",
+    ["localhost:7860", "LOCALHOST", "127.0.0.1:7860", "127.1.2.3", "[::1]:7860", "192.0.2.7:7860", "box.lan:7860"],
 )
 def test_own_names_are_answered(host: str) -> None:
     assert _status(host=host, hosts=("box.lan",)) == 200
@@ -51,17 +52,28 @@ def test_own_names_are_answered(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "attacker.example:7860", "localhost.attacker.example", "127.0.0.1.attacker.example", "192.0.2.8", "", "[::1",
-        "attacker@localhost", "localhost:7860/", "localhost, attacker.example", "0.0.0.0:7860", "127.0.0.1\N{LATIN SMALL LETTER E WITH ACUTE}",
+        "attacker.example:7860",
+        "localhost.attacker.example",
+        "127.0.0.1.attacker.example",
+        "192.0.2.8",
+        "",
+        "[::1",
+        "attacker@localhost",
+        "localhost:7860/",
+        "localhost, attacker.example",
+        "0.0.0.0:7860",
+        "127.0.0.1\N{LATIN SMALL LETTER E WITH ACUTE}",
     ],
-)  # fmt: skip
+)
 def test_foreign_hosts_are_refused(host: str) -> None:
     assert _status(host=host) == 403
     assert _status() == 403  # none at all
 
 
 def test_a_host_given_twice_is_refused() -> None:
-    sent, reached = _answer({"type": "http", "scheme": "http", "method": "GET"}, {"host": "localhost", "Host": "localhost"})
+    sent, reached = _answer(
+        {"type": "http", "scheme": "http", "method": "GET"}, {"host": "localhost", "Host": "localhost"}
+    )
     assert sent[0]["status"] == 403 and not reached
 
 
@@ -69,10 +81,16 @@ def test_a_host_given_twice_is_refused() -> None:
 @pytest.mark.parametrize(
     "origin",
     [
-        "http://attacker.example", "http://attacker.example:7860", "http://localhost:9999", "http://localhost", "null",
-        "file://", "http://localhost:7860.attacker.example", "",
+        "http://attacker.example",
+        "http://attacker.example:7860",
+        "http://localhost:9999",
+        "http://localhost",
+        "null",
+        "file://",
+        "http://localhost:7860.attacker.example",
+        "",
     ],
-)  # fmt: skip
+)
 def test_foreign_origins_are_refused(method: str, origin: str) -> None:
     assert _status(method, host="localhost:7860", origin=origin) == 403
 

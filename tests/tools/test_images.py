@@ -34,7 +34,9 @@ def _png_header(width: int, height: int) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    )
 
 
 def test_opened_files_keep_their_bytes(tmp_path: Path) -> None:
@@ -94,7 +96,10 @@ def test_a_png_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
 def test_a_huge_header_is_refused_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(_png_header(40_000, 40_000))
-    with pytest.raises(MediaError, match=r"bomb\.png is too large: working on 40000x40000 pixels takes 25\.6 GB.*limit of 1\.0 GB.*max_image_bytes"):
+    with pytest.raises(
+        MediaError,
+        match=r"bomb\.png is too large: working on 40000x40000 pixels takes 25\.6 GB.*limit of 1\.0 GB.*max_image_bytes",
+    ):
         Image.open(path)
 
 
@@ -130,7 +135,12 @@ def test_orientation_is_found_wherever_a_png_has_it(tmp_path: Path, how: str) ->
         words.add_text("Raw profile type exif", f"\nexif\n{len(profile)}\n{profile.hex()}\n", zip=True)
     elif how == "xmp":
         words.add_itxt("XML:com.adobe.xmp", '<x tiff:Orientation="6"/>', zip=True)
-    path = _saved(Pil.new("RGB", (40, 20)), tmp_path / "turned.png", pnginfo=words, **({"exif": exif} if "exif" in how[:4] else {}))
+    path = _saved(
+        Pil.new("RGB", (40, 20)),
+        tmp_path / "turned.png",
+        pnginfo=words,
+        **({"exif": exif} if "exif" in how[:4] else {}),
+    )
     data = path.read_bytes()
     if how == "exif behind the pixels":
         at = data.index(b"eXIf") - 4
@@ -202,6 +212,14 @@ def test_wrong_shapes_are_refused(shape: tuple[int, ...]) -> None:
 @given(st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_open_or_are_refused_cleanly(data: bytes) -> None:
-    for start in (b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP", b"II*\0", b"P6 3 3 255\n"):
+    for start in (
+        b"",
+        b"\xff\xd8\xff\xe0",
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WEBP",
+        b"II*\0",
+        b"P6 3 3 255\n",
+    ):
         with suppress(MediaError):
             Image.open(start + data)

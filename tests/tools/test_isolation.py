@@ -201,7 +201,9 @@ def test_a_crash_is_an_error_of_its_own() -> None:
 def test_a_changed_file_is_loaded_anew(tmp_path: Path, isolated: bool) -> None:
     file = tmp_path / "tools.py"
     for word in ("one", "two", "one"):  # of the same length, within a second
-        file.write_text(f"from tools import Text, tool\n\n\n@tool(isolated={isolated})\ndef say(text: Text) -> Text:\n"
-                        f"    '''Say a word.'''\n    return Text('{word}')\n")  # fmt: skip
+        file.write_text(
+            f"from tools import Text, tool\n\n\n@tool(isolated={isolated})\ndef say(text: Text) -> Text:\n"
+            f"    '''Say a word.'''\n    return Text('{word}')\n"
+        )
         (say,) = file_tools(file)
         assert say(Text("")) == Text(word)

@@ -24,8 +24,12 @@ def _photo(form: str, orientation: int = 1, **options: object) -> bytes:
     words.add_text("Comment", _SECRET.decode())
     ramp = np.arange(24 * 40 * 3, dtype=np.uint32).reshape(24, 40, 3) % 251
     buffer = io.BytesIO()
-    more: dict[str, object] = {"comment": _SECRET, "xmp": b"<x>" + _SECRET + b"</x>"} if form in ("JPEG", "WEBP") else {}
-    Pil.fromarray(ramp.astype(np.uint8)).save(buffer, form, exif=exif, icc_profile=_PROFILE, pnginfo=words, **more, **options)
+    more: dict[str, object] = (
+        {"comment": _SECRET, "xmp": b"<x>" + _SECRET + b"</x>"} if form in ("JPEG", "WEBP") else {}
+    )
+    Pil.fromarray(ramp.astype(np.uint8)).save(
+        buffer, form, exif=exif, icc_profile=_PROFILE, pnginfo=words, **more, **options
+    )
     return buffer.getvalue()
 
 

@@ -12,8 +12,16 @@ from PIL import ImageCms, ImageDraw
 from tools import Image, MediaError
 
 _ORIENTATION = 0x0112
-_TURNS = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
-          6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: lambda a: np.rot90(a)}  # fmt: skip
+_TURNS = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
 
 
 def _bytes(picture: Pil.Image, form: str, **options: object) -> bytes:
@@ -130,11 +138,20 @@ def _written(ink: tuple[int, ...], ground: tuple[int, ...], mode: str = "RGBA") 
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF"])
-@pytest.mark.parametrize(("ink", "ground"), [
-    ((255, 255, 255), 0), ((0, 0, 0), 255), ((255, 255, 160), 0), ((128, 128, 128), 255), ((200, 30, 30), 255),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("ink", "ground"),
+    [
+        ((255, 255, 255), 0),
+        ((0, 0, 0), 255),
+        ((255, 255, 160), 0),
+        ((128, 128, 128), 255),
+        ((200, 30, 30), 255),
+    ],
+)
 def test_what_a_transparent_picture_shows_stands_out(form: str, ink: tuple[int, int, int], ground: int) -> None:
-    lossless = {"lossless": True} if form == "WEBP" else {"quality": 100, "subsampling": "4:4:4"} if form == "AVIF" else {}
+    lossless = (
+        {"lossless": True} if form == "WEBP" else {"quality": 100, "subsampling": "4:4:4"} if form == "AVIF" else {}
+    )
     pixels = Image.open(_bytes(_written((*ink, 255), (*ink, 0)), form, **lossless)).pixels.astype(int)
     assert np.abs(pixels[20, 60] - ink).max() <= 6
     assert np.abs(pixels[2, 2] - ground).max() <= 6

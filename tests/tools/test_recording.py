@@ -20,10 +20,16 @@ def _noise(seconds: float, seed: int = 0) -> np.ndarray:
 
 def _heard(samples: np.ndarray, rate: int = RATE) -> list[int]:
     """Seconds in which there is sound."""
-    return [second for second in range(-(-len(samples) // rate)) if np.abs(samples[second * rate : (second + 1) * rate]).max() > 0.1]
+    return [
+        second
+        for second in range(-(-len(samples) // rate))
+        if np.abs(samples[second * rate : (second + 1) * rate]).max() > 0.1
+    ]
 
 
-def _written(path: Path, pieces: list[tuple[float, float]], codec: str = "pcm_s16le", frames: list[float] | None = None) -> Path:
+def _written(
+    path: Path, pieces: list[tuple[float, float]], codec: str = "pcm_s16le", frames: list[float] | None = None
+) -> Path:
     """A container with pieces of sound (start, seconds), and pictures shown at these times."""
     with av.open(str(path), "w") as container:
         if frames is not None:
@@ -103,7 +109,9 @@ def test_frames_that_an_edit_list_leaves_out_are_not_counted(tmp_path: Path) -> 
     data = bytearray(Video.from_frames([np.full((48, 64, 3), 20 * n, np.uint8) for n in range(10)], 10).to_bytes())
     place = data.index(b"elst") + 12  # duration, then the time at which the film begins
     scale = int.from_bytes(data[data.index(b"mdhd") + 16 : data.index(b"mdhd") + 20], "big")
-    data[place + 4 : place + 8] = (int.from_bytes(data[place + 4 : place + 8], "big") + scale * 3 // 10).to_bytes(4, "big")
+    data[place + 4 : place + 8] = (int.from_bytes(data[place + 4 : place + 8], "big") + scale * 3 // 10).to_bytes(
+        4, "big"
+    )
     video = Video.open(bytes(data))
     assert video.frame_count == len(list(video.frames())) == 7
     assert list(video.times) == pytest.approx([time for _, time, _ in video.frames()])

@@ -60,8 +60,10 @@ def detail(pixels) -> np.ndarray:
 def scenes(draw):
     height, width = draw(st.integers(1, 70)), draw(st.integers(1, 70))
     edge = st.floats(0, 70, width=32)
-    rows = [(min(a, c), min(b, d), max(a, c), max(b, d))
-            for a, b, c, d in draw(st.lists(st.tuples(edge, edge, edge, edge), max_size=4))]
+    rows = [
+        (min(a, c), min(b, d), max(a, c), max(b, d))
+        for a, b, c, d in draw(st.lists(st.tuples(edge, edge, edge, edge), max_size=4))
+    ]
     image = noise(height, width, draw(st.integers(0, 99)))
     regions = boxes(image.size, *rows)
     if draw(st.booleans()) and rows:
@@ -95,7 +97,7 @@ def test_only_the_average_colours_of_a_few_cells_are_left(height, width, how):
     rng = np.random.default_rng(1)
     for y in range(0, height, cell):
         for x in range(0, width, cell):
-            block = shuffled[y:y + cell, x:x + cell]
+            block = shuffled[y : y + cell, x : x + cell]
             block[:] = rng.permutation(block.reshape(-1, 3)).reshape(block.shape)
     assert (shuffled != image.pixels).any()
     assert redact(Image.from_numpy(shuffled), whole, how) == redact(image, whole, how)

@@ -18,8 +18,13 @@ WHICH = ("left", "right", "top", "bottom", "largest", "smallest", "best")
 
 def found(boxes, scores=None, **more) -> Detections:
     count_ = len(boxes)
-    return Detections(np.array(boxes, np.float32).reshape(-1, 4), ("thing",) * count_,
-                      np.full(count_, 0.5) if scores is None else scores, SIZE, **more)
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        ("thing",) * count_,
+        np.full(count_, 0.5) if scores is None else scores,
+        SIZE,
+        **more,
+    )
 
 
 def noise(height=SIZE[0], width=SIZE[1]) -> Image:
@@ -34,12 +39,14 @@ def detections(draw, least=0):
     return found(boxes, draw(st.lists(st.floats(0, 1, width=32), min_size=len(boxes), max_size=len(boxes))))
 
 
-SCENE = found([[40, 20, 60, 40], [0, 25, 10, 35], [85, 22, 95, 38], [45, 0, 50, 8], [30, 50, 70, 60]],
-              [0.5, 0.6, 0.7, 0.95, 0.4])
+SCENE = found(
+    [[40, 20, 60, 40], [0, 25, 10, 35], [85, 22, 95, 38], [45, 0, 50, 8], [30, 50, 70, 60]], [0.5, 0.6, 0.7, 0.95, 0.4]
+)
 
 
-@pytest.mark.parametrize(("which", "row"), [("left", 1), ("right", 2), ("top", 3), ("bottom", 4), ("best", 3),
-                                            ("smallest", 3)])
+@pytest.mark.parametrize(
+    ("which", "row"), [("left", 1), ("right", 2), ("top", 3), ("bottom", 4), ("best", 3), ("smallest", 3)]
+)
 def test_pick_keeps_the_one_that_people_mean(which, row):
     assert pick(SCENE, which) == SCENE.select([row])
 

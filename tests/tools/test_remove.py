@@ -61,7 +61,7 @@ def test_a_thing_on_a_smooth_background_is_gone():
 
 def test_a_mask_is_followed_with_a_small_rim():
     scene = slope()
-    rows, columns = np.mgrid[:SIZE[0], :SIZE[1]]
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     far = np.hypot(rows - 40, columns - 60)
     scene[far < 15] = 255
     scene[(far >= 15) & (far < 17)] = 200  # a soft edge that masks miss
@@ -86,7 +86,7 @@ def test_pixels_away_from_the_regions_stay_as_they_are(rows):
     for x0, y0, x1, y1 in regions.xyxy:
         rim = max(3, 0.03 * max(x1 - x0 + 2, y1 - y0 + 2)) + 1
         if x1 > x0 and y1 > y0:
-            away[max(int(y0 - rim), 0):int(np.ceil(y1 + rim)), max(int(x0 - rim), 0):int(np.ceil(x1 + rim))] = False
+            away[max(int(y0 - rim), 0) : int(np.ceil(y1 + rim)), max(int(x0 - rim), 0) : int(np.ceil(x1 + rim))] = False
     np.testing.assert_array_equal(result.pixels[away], image.pixels[away])
 
 

@@ -21,8 +21,15 @@ PAGE = 4096
 
 def rows_a() -> list[tuple[Any, ...]]:
     rng = random.Random(1)
-    return [(n * 3, f"name {n} ü", rng.randbytes(rng.choice([0, 5, 300, 20_000 if n % 50 == 0 else 40])), [0.0, 1.0, n / 7][n % 3])
-            for n in range(1, COUNT)] + [(-5, "below", None, -1.5), (2**62, "above", b"", 2.0)]  # fmt: skip
+    return [
+        (
+            n * 3,
+            f"name {n} ü",
+            rng.randbytes(rng.choice([0, 5, 300, 20_000 if n % 50 == 0 else 40])),
+            [0.0, 1.0, n / 7][n % 3],
+        )
+        for n in range(1, COUNT)
+    ] + [(-5, "below", None, -1.5), (2**62, "above", b"", 2.0)]
 
 
 def rows_b() -> list[tuple[Any, ...]]:
@@ -161,8 +168,10 @@ def test_anything_may_lie_in_the_file(file: Path) -> None:
 
 def test_a_column_that_was_added_later_has_its_default(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "a.sqlite")
-    db.executescript("CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, data BLOB); INSERT INTO a VALUES (1, 'x', NULL);"
-                     "ALTER TABLE a ADD COLUMN score REAL NOT NULL DEFAULT 0.5; INSERT INTO a VALUES (2, 'y', x'00', 2);")  # fmt: skip
+    db.executescript(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, data BLOB); INSERT INTO a VALUES (1, 'x', NULL);"
+        "ALTER TABLE a ADD COLUMN score REAL NOT NULL DEFAULT 0.5; INSERT INTO a VALUES (2, 'y', x'00', 2);"
+    )
     db.close()
     salvage = Salvage(tmp_path / "a.sqlite", model())
     assert list(salvage.rows("a")) == [(1, "x", None, 0.5), (2, "y", b"\0", 2)]

@@ -77,9 +77,23 @@ def test_faulty_settings_are_explained(home: Path, text: str, words: str) -> Non
 
 def test_the_catalogue_is_complete_and_in_order(home: Path) -> None:
     assert list(registry.load(entry_points=False)) == [
-        "detect", "segment", "pose", "track", "count", "pick", "crop", "redact",
-        "remove", "edit", "generate", "read_text", "caption", "ask", "transcribe", "speak",
-    ]  # fmt: skip
+        "detect",
+        "segment",
+        "pose",
+        "track",
+        "count",
+        "pick",
+        "crop",
+        "redact",
+        "remove",
+        "edit",
+        "generate",
+        "read_text",
+        "caption",
+        "ask",
+        "transcribe",
+        "speak",
+    ]
 
 
 @pytest.mark.parametrize("spec", registry.BUILTIN)
@@ -125,7 +139,9 @@ def test_broken_files_are_named(two_built_in: None, tmp_path: Path, text: str, w
     assert "broken.py" in str(caught.value)
 
 
-def test_the_version_of_an_own_tool_tells_its_source(two_built_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_of_an_own_tool_tells_its_source(
+    two_built_in: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "mine.py"
     file.write_text(TOOL.format(name="width"))
     [before] = registry.file_tools(file)
@@ -135,8 +151,9 @@ def test_the_version_of_an_own_tool_tells_its_source(two_built_in: None, tmp_pat
     file.write_text(file.read_text().replace("image.width", "image.height"))
     assert registry.file_tools(file)[0].version != before.version
     # The same for a package's tool; a built-in one says itself when its results change.
-    monkeypatch.setattr(registry, "installed_entry_points", lambda group: [
-        EntryPoint("remove", "tools.remove:remove", registry.GROUP)])  # fmt: skip
+    monkeypatch.setattr(
+        registry, "installed_entry_points", lambda group: [EntryPoint("remove", "tools.remove:remove", registry.GROUP)]
+    )
     tools = registry.load(entry_points=True)
     version = tools["remove"].version
     assert "+" in version and registry.load(entry_points=True)["remove"].version == version

@@ -106,7 +106,9 @@ def test_truncated_recordings_are_refused_or_shorter(tmp_path: Path) -> None:
         Audio.open(cut)
 
 
-def test_long_recordings_are_refused_before_decoding(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_recordings_are_refused_before_decoding(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SUPERLINK_MAX_AUDIO_SECONDS", "0.2")
     settings.cache_clear()
     soundfile.write(tmp_path / "long.wav", _tone(8_000), 8_000)
@@ -219,8 +221,12 @@ def test_open_file_finds_text_and_refuses_the_rest(tmp_path: Path) -> None:
 
 def test_damaged_files_are_refused_as_what_their_name_says(tmp_path: Path) -> None:
     page = b"<html><body>404 Not Found</body></html>"
-    for name, words in (("a.jpg", "not a picture"), ("a.mp3", "not a sound or video"), ("a.mp4", "not a sound or video"),
-                        ("a.xyz", "no picture, sound, video or text")):
+    for name, words in (
+        ("a.jpg", "not a picture"),
+        ("a.mp3", "not a sound or video"),
+        ("a.mp4", "not a sound or video"),
+        ("a.xyz", "no picture, sound, video or text"),
+    ):
         (tmp_path / name).write_bytes(page)
         with pytest.raises(MediaError, match=rf"{name[:1]}\{name[1:]}.*{words}"):
             open_file(tmp_path / name)

@@ -141,7 +141,9 @@ Store(sys.argv[1]).put(Text("hello"))
 
 def test_the_draft_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
-    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}, check=False)
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], env={**os.environ, "PYTHONPATH": str(root)}, check=False
+    )
     [draft] = [file for file in tmp_path.rglob("*") if file.is_file()]
     Store(tmp_path).put(Text("young"))
     assert draft.exists()  # its process might be about to lock it
@@ -224,7 +226,9 @@ def test_a_store_elsewhere_that_takes_nothing_is_told(tmp_path: Path, monkeypatc
 
     store = Store(f"memory://{tmp_path.name}")
     monkeypatch.setattr(store._files, "pipe_file", deny)
-    with pytest.raises(StoreUnusable, match=f"^The store memory://{tmp_path.name} cannot be written: 403 Forbidden") as told:
+    with pytest.raises(
+        StoreUnusable, match=f"^The store memory://{tmp_path.name} cannot be written: 403 Forbidden"
+    ) as told:
         store.check()
     assert told.value.hint and isinstance(told.value.__cause__, Denied)
 
@@ -241,7 +245,12 @@ def test_what_cannot_be_written_is_told_with_what_to_do(tmp_path: Path, monkeypa
 
 def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = Store(tmp_path).put(Text("hello"))
-    for wrong in ({**ref, "kind": None, "media_type": 3}, {**ref, "kind": "Secret"}, {**ref, "kind": "Image"}, {**ref, "sha256": "ab" * 32}):
+    for wrong in (
+        {**ref, "kind": None, "media_type": 3},
+        {**ref, "kind": "Secret"},
+        {**ref, "kind": "Image"},
+        {**ref, "sha256": "ab" * 32},
+    ):
         with pytest.raises(StoreError) as told:
             Store(tmp_path).get(wrong)  # type: ignore[arg-type]
         assert told.value.hint
@@ -252,13 +261,24 @@ def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(Store, "_hash", fail)
-    with pytest.raises(StoreError, match=f"^The store {tmp_path} cannot be read: .*{ref['sha256']}: Input/output error") as told:
+    with pytest.raises(
+        StoreError, match=f"^The store {tmp_path} cannot be read: .*{ref['sha256']}: Input/output error"
+    ) as told:
         Store(tmp_path).get(ref)
     assert told.value.hint and not Store(tmp_path).sound(ref)
 
 
 def test_provenance_goes_with_the_reference(tmp_path: Path) -> None:
-    provenance: Provenance = {"step": "s1", "tool": "say", "version": "1", "weights": [], "args": {}, "inputs": [], "seconds": 1.0, "time": ""}
+    provenance: Provenance = {
+        "step": "s1",
+        "tool": "say",
+        "version": "1",
+        "weights": [],
+        "args": {},
+        "inputs": [],
+        "seconds": 1.0,
+        "time": "",
+    }
     ref = Store(tmp_path).put(Text("hello"), provenance)
     assert ref["provenance"] == provenance and "provenance" not in Store(tmp_path).put(Text("hello"))
     assert Store(tmp_path).get(ref) == Text("hello")
@@ -275,7 +295,9 @@ def test_values_of_several_pieces_are_hashed_and_copied_whole(tmp_path: Path) ->
 
 def test_what_was_flushed_before_a_value_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr("os.fsync", lambda file: done.append(f"{os.fstat(file).st_size} of {len(list(tmp_path.glob('??/*')))}"))
+    monkeypatch.setattr(
+        "os.fsync", lambda file: done.append(f"{os.fstat(file).st_size} of {len(list(tmp_path.glob('??/*')))}")
+    )
     monkeypatch.setattr("tools.storage.store.flush", lambda folder: done.append(folder.name))
     ref = Store(tmp_path).put(Text("hello"))
     assert done == ["5 of 0", ref["sha256"][:2]] and not list((tmp_path / ".drafts").iterdir())

@@ -80,7 +80,9 @@ def without_what_is_not_tested(patch: pytest.MonkeyPatch, exchange: bool) -> Non
 
 
 @pytest.mark.parametrize("exchange", [True, False])
-def test_a_kill_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool) -> None:
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
     # The children are forked from a small process: each takes a copy of the memory's map, which is large here.
     code = f"from tests.tools.test_swap import *; kill_at_every_moment(Path(sys.argv[1]), {exchange})"
     subprocess.run([sys.executable, "-c", code, tmp_path], cwd=Path(__file__).parents[2], check=True)

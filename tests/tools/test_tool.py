@@ -104,8 +104,12 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(ArgumentsInvalid) as caught:
         frame.arguments({"how": "wide", "share": 2, "times": "x", "colour": "red", "labels": [3]})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [
-        "labels.0", "how", "share", "times", "colour",
-    ]  # fmt: skip
+        "labels.0",
+        "how",
+        "share",
+        "times",
+        "colour",
+    ]
     assert str(caught.value).startswith("frame: ")
     for number in (float("nan"), float("inf")):
         with pytest.raises(ArgumentsInvalid, match="finite"):
@@ -279,7 +283,10 @@ def test_a_result_of_the_kind_of_an_input():
         return image
 
     assert turn.returns == Output("Image", follows="image") and turn.card()["returns"] == {
-        "kind": "Image", "many": False, "follows": "image"}  # fmt: skip
+        "kind": "Image",
+        "many": False,
+        "follows": "image",
+    }
     assert turn.inputs["image"].kinds == ("Image", "Video") and not turn.read_only
     with pytest.raises(DeclarationInvalid, match="does not say what value it returns"):
 

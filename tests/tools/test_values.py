@@ -83,11 +83,16 @@ def test_what_is_stored_of_pictures_and_sound_stays_as_it_is() -> None:
         at += 12 + length
     assert names == [b"IHDR", b"sRGB", b"IDAT", b"IEND"]
     rows = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(4, 16)
-    assert hashlib.sha256(rows.tobytes()).hexdigest() == "2e1bb1977fd6617897bd49f4afa2bbd36010d7c2c2b3424a387f6a38da038a87"
+    assert (
+        hashlib.sha256(rows.tobytes()).hexdigest() == "2e1bb1977fd6617897bd49f4afa2bbd36010d7c2c2b3424a387f6a38da038a87"
+    )
     audio = Audio(np.linspace(-1, 1, 160, dtype=np.float32).reshape(80, 2), 8_000)
     file = soundfile.SoundFile(io.BytesIO(audio.to_bytes()))
     assert (file.format, file.subtype, file.samplerate) == ("FLAC", "PCM_16", 8_000)
-    assert hashlib.sha256(file.read(dtype="int16").tobytes()).hexdigest() == "66dbe215376805154bac8ea35590068f91a0a0ffc53e60677ee03f4d4ec85b5f"
+    assert (
+        hashlib.sha256(file.read(dtype="int16").tobytes()).hexdigest()
+        == "66dbe215376805154bac8ea35590068f91a0a0ffc53e60677ee03f4d4ec85b5f"
+    )
 
 
 @pytest.mark.parametrize("kind", ["Detections", "Poses", "Transcript", "Number"])

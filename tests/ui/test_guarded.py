@@ -95,7 +95,11 @@ class Visitor:
 
 def _calls(visitor: Visitor, file: str) -> list[tuple[str, str, dict[str, Any]]]:
     """All kinds of call that the page makes: method, address and content."""
-    join = {"fn_index": visitor.calls["_ask"], "session_hash": visitor.session, "data": [None, {"text": "capitals", "files": []}]}
+    join = {
+        "fn_index": visitor.calls["_ask"],
+        "session_hash": visitor.session,
+        "data": [None, {"text": "capitals", "files": []}],
+    }
     back = {"fn_index": visitor.calls["_reject"], "session_hash": visitor.session, "data": [None]}
     asset = re.search(r'"\./(assets/[^"]+\.js)"', visitor.client.get("/").text)
     assert asset is not None
@@ -169,7 +173,12 @@ def test_files_and_sessions_are_for_their_owner_alone(page: str, visitor: Visito
         assert other.join("_ask", [None, {"text": "x", "files": []}], visitor.session).status_code == 403
         assert client.get(f"{API}/queue/data", params={"session_hash": visitor.session}).status_code == 403
         assert client.get(f"{API}/heartbeat/{visitor.session}").status_code == 403
-        assert client.post(f"{API}/cancel", json={"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}).status_code == 403
+        assert (
+            client.post(
+                f"{API}/cancel", json={"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}
+            ).status_code
+            == 403
+        )
         # Who uploads the same file has it, too.
         assert other.upload(b"private words").json()[0] == file
         assert client.get(f"{API}/file={file}").content == b"private words"
@@ -179,15 +188,37 @@ def test_files_and_sessions_are_for_their_owner_alone(page: str, visitor: Visito
 def test_only_what_the_page_needs_is_there(visitor: Visitor) -> None:
     client = visitor.client
     assert client.get(f"{API}/info").json()["named_endpoints"] == {}
-    visible = {call["api_name"] for call in client.get("/config").json()["dependencies"] if call["api_visibility"] == "public"}
+    visible = {
+        call["api_name"] for call in client.get("/config").json()["dependencies"] if call["api_visibility"] == "public"
+    }
     assert not visible
     for address in (
-        "/openapi.json", "/docs", "/monitoring", "/monitoring/summary", "/logout", f"{API}/openapi.json", f"{API}/runs",
-        f"{API}/deep_link?session_hash={visitor.session}", f"{API}/file/etc/passwd", f"{API}/proxy=https://example.org/",
-        f"{API}/queue/status", f"{API}/dev/reload", f"{API}/vibe-code", "/gradio_api//info", f"{API}/token",
-    ):  # fmt: skip
+        "/openapi.json",
+        "/docs",
+        "/monitoring",
+        "/monitoring/summary",
+        "/logout",
+        f"{API}/openapi.json",
+        f"{API}/runs",
+        f"{API}/deep_link?session_hash={visitor.session}",
+        f"{API}/file/etc/passwd",
+        f"{API}/proxy=https://example.org/",
+        f"{API}/queue/status",
+        f"{API}/dev/reload",
+        f"{API}/vibe-code",
+        "/gradio_api//info",
+        f"{API}/token",
+    ):
         assert client.get(address).status_code == 404, address
-    for address in ("call/_ask", "call/v2/_ask", "run/_ask", "api/_ask", "component_server", "process_recording", "vibe-edit"):
+    for address in (
+        "call/_ask",
+        "call/v2/_ask",
+        "run/_ask",
+        "api/_ask",
+        "component_server",
+        "process_recording",
+        "vibe-edit",
+    ):
         assert client.post(f"{API}/{address}", json={"data": [None, None]}).status_code == 404, address
     for path in ("/etc/passwd", "/proc/self/environ", "", "\0", "http://127.0.0.1/", "a" * 5000, str(Path(__file__))):
         assert client.get(f"{API}/file={quote(path)}").status_code in (403, 404), path
@@ -207,7 +238,9 @@ def test_uploads_over_the_limit_leave_nothing(visitor: Visitor, folder: Path) ->
     assert visitor.upload(bytes(LIMIT)).status_code == 200
     assert visitor.join("_ask", [None, {"text": "x" * (9 << 20), "files": []}]).status_code == 413
     for nonsense in (b"{", b"[" * 100_000, b"\xff"):
-        answer = visitor.client.post(f"{API}/queue/join", content=nonsense, headers={"Content-Type": "application/json"})
+        answer = visitor.client.post(
+            f"{API}/queue/join", content=nonsense, headers={"Content-Type": "application/json"}
+        )
         assert answer.status_code == 403
 
 
@@ -229,13 +262,23 @@ def test_with_a_password_nothing_is_there_before_it(tmp_path: Path) -> None:
     gradio_client = pytest.importorskip("gradio_client")
     with _served(tmp_path, PASSWORD) as address, httpx.Client(base_url=address, timeout=WAIT) as client:
         assert '"auth_required":true' in client.get("/").text
-        for method, path in (("GET", "/config"), ("GET", f"{API}/info"), ("POST", f"{API}/upload"), ("POST", f"{API}/run/predict")):
-            assert client.request(method, path, json={"data": [], "fn_index": 0} if method == "POST" else None).status_code == 401
+        for method, path in (
+            ("GET", "/config"),
+            ("GET", f"{API}/info"),
+            ("POST", f"{API}/upload"),
+            ("POST", f"{API}/run/predict"),
+        ):
+            assert (
+                client.request(method, path, json={"data": [], "fn_index": 0} if method == "POST" else None).status_code
+                == 401
+            )
         assert client.post("/login", data={"username": USER, "password": "guessed"}).status_code == 400
         answer = client.post("/login", data={"username": USER, "password": PASSWORD})
         cookies = answer.headers.get_list("set-cookie")
         assert answer.status_code == 200 and len(cookies) == 2
-        assert all(re.search("HttpOnly", cookie) and re.findall("SameSite=(\\w+)", cookie) == ["Lax"] for cookie in cookies)
+        assert all(
+            re.search("HttpOnly", cookie) and re.findall("SameSite=(\\w+)", cookie) == ["Lax"] for cookie in cookies
+        )
         assert COOKIE in client.cookies
         assert Visitor(client).upload().status_code == 200
 

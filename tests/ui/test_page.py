@@ -34,9 +34,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = os.environ.get("SUPERLINK_SCREENSHOTS")
 """A folder for pictures of the page, for people who work on its looks."""
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
@@ -49,7 +55,9 @@ def test_other_hosts_need_a_password(host: str, home: Path) -> None:
 def test_what_needs_a_download_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
     tools = load(entry_points=False)
-    told = limits_html({"detect": tools["detect"], "generate": tools["generate"], "count": tools["count"]}, BackbonePlanner())
+    told = limits_html(
+        {"detect": tools["detect"], "generate": tools["generate"], "count": tools["count"]}, BackbonePlanner()
+    )
     assert "knows English" in told and "generate" in told
     assert "superlink models pull yolo26n --trust" in told and "superlink models pull smollm2-135m" in told
     assert limits_html({"count": tools["count"]}, Rules()) == ""
@@ -85,7 +93,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         until(lambda: "superlink is at" in log.read_text() or child.poll() is not None, "the page")
         assert child.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}"
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/gradio_api/heartbeat/open"):  # as a page that is still shown
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{port}/gradio_api/heartbeat/open"
+        ):  # as a page that is still shown
             child.terminate()
             child.wait(WAIT)
         told = log.read_text()

@@ -45,7 +45,9 @@ def test_supervision_reads_boxes_masks_and_classes(written: tuple[Path, list[Ren
     import supervision
 
     folder, drawn = written
-    read = supervision.DetectionDataset.from_coco(str(folder / "images"), str(folder / "annotations.json"), force_masks=True)
+    read = supervision.DetectionDataset.from_coco(
+        str(folder / "images"), str(folder / "annotations.json"), force_masks=True
+    )
     assert len(read) == len(drawn)
     for path, pixels, found in read:
         picture = next(p for p in drawn if f"{p.scene.seed:08d}" in path)
@@ -75,8 +77,12 @@ def test_what_fiftyone_s_importer_relies_on(written: tuple[Path, list[Rendered]]
     folder, _ = written
     images = {row["id"]: row for row in data["images"]}
     classes = {row["id"]: row for row in data["categories"]}
-    assert isinstance(data["info"], dict) and {row["id"] for row in data["licenses"]} == {row["license"] for row in data["images"]}
-    assert len(images) == len(data["images"]) and len(classes) == len(data["categories"]) == len({row["name"] for row in classes.values()})
+    assert isinstance(data["info"], dict) and {row["id"] for row in data["licenses"]} == {
+        row["license"] for row in data["images"]
+    }
+    assert len(images) == len(data["images"]) and len(classes) == len(data["categories"]) == len(
+        {row["name"] for row in classes.values()}
+    )
     assert all(row["supercategory"] for row in classes.values())
     assert len({row["id"] for row in data["annotations"]}) == len(data["annotations"]) > 0
     for row in images.values():

@@ -64,7 +64,12 @@ def every() -> dict[str, str]:
 def test_another_process_gives_the_same_bytes(hashed: str) -> None:
     code = "import json; from tests.world.test_same_bytes import every; print(json.dumps(every()))"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hashed}, timeout=600
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONHASHSEED": hashed},
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr
     there, here = json.loads(run.stdout), every()

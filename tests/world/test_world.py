@@ -38,7 +38,17 @@ def test_every_shape_draws_something_of_its_size(name: str) -> None:
     kind = CATEGORIES[name]
     height = min(0.7, 0.4 / kind.wide)
     for shape in range(kind.shapes):
-        thing = Thing(1, name, kind.colours[0], COLOURS[kind.colours[0]][0], 0.5, 0.9, height, shape, text="ZOO" if name == "sign" else "")
+        thing = Thing(
+            1,
+            name,
+            kind.colours[0],
+            COLOURS[kind.colours[0]][0],
+            0.5,
+            0.9,
+            height,
+            shape,
+            text="ZOO" if name == "sign" else "",
+        )
         (one,) = render(Scene(1, "train", "snow", "overcast", True, 9.0, 0.5, 0.0, (thing,)), SIZE).instances
         tall = (one.box[3] - one.box[1]) / SIZE
         assert 0.55 * height < tall < 1.35 * height and one.visible == 1.0
@@ -67,12 +77,20 @@ def test_a_figure_has_its_left_on_its_left() -> None:
         pose = draw_pose("arms up", rng)
     marks = dict(zip(KEYPOINTS, keypoints(joints(pose, BUILDS["adult"])), strict=True))
     assert marks["left_shoulder"][0] > marks["right_shoulder"][0]
-    assert marks["left_wrist"][1] < marks["left_shoulder"][1] < marks["left_hip"][1] < marks["left_knee"][1] < marks["left_ankle"][1]
+    assert (
+        marks["left_wrist"][1]
+        < marks["left_shoulder"][1]
+        < marks["left_hip"][1]
+        < marks["left_knee"][1]
+        < marks["left_ankle"][1]
+    )
 
 
 def test_the_same_seed_is_the_same_picture_in_another_process() -> None:
     code = "from backbone.world import *; print(*(compose(s, 'test').digest() + render(compose(s, 'test'), 96).digest() for s in range(3)))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT).stdout.split()
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT
+    ).stdout.split()
     assert told == [compose(s, "test").digest() + render(compose(s, "test"), SIZE).digest() for s in range(3)]
 
 
@@ -145,7 +163,9 @@ def test_the_command_writes_what_coco_readers_open(tmp_path: Path) -> None:
     assert len(data.getImgIds()) == 3
     for row in data.loadAnns(data.getAnnIds()):
         assert data.annToMask(row).sum() == row["area"]
-    read = supervision.DetectionDataset.from_coco(str(tmp_path / "images"), str(tmp_path / "annotations.json"), force_masks=True)
+    read = supervision.DetectionDataset.from_coco(
+        str(tmp_path / "images"), str(tmp_path / "annotations.json"), force_masks=True
+    )
     assert len(read) == 3
     assert json.loads((tmp_path / "annotations.json").read_text())["categories"][0]["keypoints"][0] == "nose"
 
@@ -176,26 +196,34 @@ def test_the_overlay_marks_what_is_there_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("asked", [["--n", "2"], ["--sheet", "sheet.txt"]])
-def test_what_cannot_be_written_is_refused(asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_written_is_refused(
+    asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["world", *asked]) == 1
     assert "--" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_no_pictures_at_all_are_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_pictures_at_all_are_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="2"):
         main(["world", "--n", "0", "--sheet", "sheet.png"])
     assert "--n: give a whole number of at least 1" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_a_missing_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_library_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "skia", None)
     assert main(["world", "--n", "1", "--out", str(tmp_path / "out")]) == 1
     assert "pip install 'superlink[world]'" in capsys.readouterr().err
 
 
-def test_a_missing_library_of_the_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_library_of_the_system_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delitem(sys.modules, "skia", raising=False)
     (tmp_path / "skia.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -56,7 +56,9 @@ def test_every_thing_and_its_outline_is_read(folder: Path, drawn: list[Rendered]
         for one, points in zip(picture.instances, label["instances"].segments, strict=True):
             pixels = points if label["instances"].normalized is False else points * SIZE
             mask = polygon2mask((SIZE, SIZE), [pixels.reshape(-1)], 1, 1).astype(bool)
-            assert (mask & one.mask).sum() > 0.97 * one.area  # holes are filled and pieces joined: the format has neither
+            assert (
+                mask & one.mask
+            ).sum() > 0.97 * one.area  # holes are filled and pieces joined: the format has neither
             agreed.append((mask & one.mask).sum() / (mask | one.mask).sum())
     assert np.median(agreed) > 0.97
 

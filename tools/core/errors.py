@@ -129,8 +129,16 @@ class ToolError(SuperlinkError):
         traceback: Of the exception in the tool's code, as text; empty where the tool gave a reason of its own.
     """
 
-    def __init__(self, message: str, hint: str = "", *, tool: str = "", step: str = "",
-                 item: int | None = None, traceback: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        tool: str = "",
+        step: str = "",
+        item: int | None = None,
+        traceback: str = "",
+    ) -> None:
         """Keep where it happened beside what happened."""
         super().__init__(message, hint)
         self.tool = tool
@@ -140,5 +148,8 @@ class ToolError(SuperlinkError):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Keep the place when sent between processes."""
-        return type(self), (self.message, self.hint), {"tool": self.tool, "step": self.step, "item": self.item,
-                                                       "traceback": self.traceback}
+        return (
+            type(self),
+            (self.message, self.hint),
+            {"tool": self.tool, "step": self.step, "item": self.item, "traceback": self.traceback},
+        )

@@ -69,8 +69,10 @@ def _place(error: BaseException, file: str) -> str:
 
 
 def _bounded(text: str) -> str:
-    lines = [line if len(line) <= _LINE else f"{line[:_LINE]}… ({len(line) - _LINE} more characters)"
-             for line in text.splitlines()]  # fmt: skip
+    lines = [
+        line if len(line) <= _LINE else f"{line[:_LINE]}… ({len(line) - _LINE} more characters)"
+        for line in text.splitlines()
+    ]
     if len(lines) > _LINES:
         half = _LINES // 2
         lines[half:-half] = [f"… {len(lines) - _LINES} more lines …"]

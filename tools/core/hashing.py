@@ -25,16 +25,19 @@ def sha256_of(path: Path, only: Sequence[str] = ()) -> str:
     """
     files = files_of(path, only)
     if not files:
-        raise WeightsMissing(f"The folder {path} holds none of the files that belong to the weights",
-                             "Delete it and pull the weights again")
+        raise WeightsMissing(
+            f"The folder {path} holds none of the files that belong to the weights",
+            "Delete it and pull the weights again",
+        )
     # The change time, unlike the modification time, cannot be put back by whoever replaces a file.
     stats = [(str(file), file.stat().st_mtime_ns, file.stat().st_ctime_ns, file.stat().st_size) for file in files]
     key = (str(path), *stats)
     with _lock:
         if key not in _seen:
             digests = [_digest(file) for file in files]
-            lines = (f"{digest}  {file.relative_to(path).as_posix()}\n"
-                     for digest, file in zip(digests, files, strict=True))
+            lines = (
+                f"{digest}  {file.relative_to(path).as_posix()}\n" for digest, file in zip(digests, files, strict=True)
+            )
             _seen[key] = digests[0] if path.is_file() else hashlib.sha256("".join(lines).encode()).hexdigest()
         return _seen[key]
 
@@ -44,8 +47,11 @@ def files_of(path: Path, only: Sequence[str] = ()) -> list[Path]:
     if path.is_file():
         return [path]
     matches = {file for pattern in only or ("**/*",) for file in path.glob(pattern)}
-    visible = (file for file in matches if file.is_file()
-               and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(path).parts))
+    visible = (
+        file
+        for file in matches
+        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(path).parts)
+    )
     return sorted(visible, key=lambda file: file.relative_to(path).as_posix())
 
 

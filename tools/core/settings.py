@@ -115,7 +115,9 @@ def expanded(path: str | Path) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:  # no such user, or one without an entry and without HOME
-        raise SettingsInvalid(f"{path}: this home folder is not known", "Write the path without ~, or set HOME") from error
+        raise SettingsInvalid(
+            f"{path}: this home folder is not known", "Write the path without ~, or set HOME"
+        ) from error
 
 
 @cache
@@ -131,15 +133,17 @@ def settings() -> Settings:
     roles = _roles(values.pop("roles", {}), f"[roles] in {file}")
     known = {f.name for f in fields(Settings)} - {"home", "roles"}
     if unknown := sorted(set(values) - known):
-        raise SettingsInvalid(f"{file} sets unknown names: {', '.join(unknown)}",
-                              f"Known names are {', '.join(sorted(known))} and the table [roles]")
+        raise SettingsInvalid(
+            f"{file} sets unknown names: {', '.join(unknown)}",
+            f"Known names are {', '.join(sorted(known))} and the table [roles]",
+        )
     chosen = {name: _convert(name, value, str(file)) for name, value in values.items()}
     for name in known:
         variable = f"SUPERLINK_{name.upper()}"
         if os.environ.get(variable):
             chosen[name] = _convert(name, os.environ[variable], variable)
     prefix = "SUPERLINK_ROLE_"
-    from_environment = {k[len(prefix):].lower(): v for k, v in os.environ.items() if k.startswith(prefix) and v}
+    from_environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix) and v}
     roles |= _roles(from_environment, f"the environment ({prefix}…)")
     chosen["memory_bytes"] = chosen.get("memory_bytes") or _half_of_main_memory()
     usual = WEIGHTS[chosen.get("weights", Settings.weights)]
@@ -161,8 +165,9 @@ def _roles(table: Any, where: str) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
         raise SettingsInvalid(f"{where} must map roles to weights ids", 'For example: detect = "yolo26s"')
     if unknown := sorted(set(table) - set(DEFAULT_ROLES)):
-        raise SettingsInvalid(f"{where} names unknown roles: {', '.join(unknown)}",
-                              f"Roles are {', '.join(sorted(DEFAULT_ROLES))}")
+        raise SettingsInvalid(
+            f"{where} names unknown roles: {', '.join(unknown)}", f"Roles are {', '.join(sorted(DEFAULT_ROLES))}"
+        )
     return dict(table)
 
 
@@ -177,8 +182,14 @@ def _convert(name: str, value: Any, where: str) -> Any:
                 if value not in WEIGHTS:
                     raise ValueError(f"must be one of {', '.join(WEIGHTS)}")
                 return value
-            case ("memory_bytes" | "gpu_memory_bytes" | "max_image_bytes" | "max_audio_bytes" | "max_video_bytes"
-                  | "max_text_bytes"):
+            case (
+                "memory_bytes"
+                | "gpu_memory_bytes"
+                | "max_image_bytes"
+                | "max_audio_bytes"
+                | "max_video_bytes"
+                | "max_text_bytes"
+            ):
                 return _positive(int(value))
             case "max_audio_seconds":
                 return _positive(float(value))

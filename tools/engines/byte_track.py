@@ -27,15 +27,21 @@ class Tracks:
         try:
             from ultralytics.trackers.byte_tracker import BYTETracker
         except ModuleNotFoundError as error:
-            raise ToolError(f"Tracking needs the package {error.name}",
-                            "Run: pip install 'superlink[yolo]'") from error
+            raise ToolError(f"Tracking needs the package {error.name}", "Run: pip install 'superlink[yolo]'") from error
         from ultralytics.utils import ROOT, YAML, IterableSimpleNamespace
 
         usual: dict[str, Any] = YAML.load(ROOT / "cfg/trackers/bytetrack.yaml")
-        self._tracker = BYTETracker(IterableSimpleNamespace(**usual | {
-            "track_high_thresh": score, "new_track_thresh": score, "track_low_thresh": low_score,
-            "track_buffer": max(1, round(fps)),
-        }))
+        self._tracker = BYTETracker(
+            IterableSimpleNamespace(
+                **usual
+                | {
+                    "track_high_thresh": score,
+                    "new_track_thresh": score,
+                    "track_low_thresh": low_score,
+                    "track_buffer": max(1, round(fps)),
+                }
+            )
+        )
 
     def update(self, found: Detections) -> Detections:
         """Take the finds of the next frame; return those that belong to something followed, with its id.

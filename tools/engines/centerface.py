@@ -74,8 +74,9 @@ def _find(network: Any, pixels: NDArray[np.uint8], label: str, min_score: float)
     return Detections(boxes[keep], (label,) * len(keep), scores[keep], size, dropped=dropped)
 
 
-def _look(network: Any, pixels: NDArray[np.uint8], longest: int,
-          min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
+def _look(
+    network: Any, pixels: NDArray[np.uint8], longest: int, min_score: float
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
     """Bring the picture to this length; return boxes (N, 4) in its own pixels, scores (N,), how many rows were dropped."""
     import cv2
 
@@ -91,8 +92,9 @@ def _look(network: Any, pixels: NDArray[np.uint8], longest: int,
     return boxes * np.tile([width / inner[1], height / inner[0]], 2), scores, dropped
 
 
-def _decode(heat: NDArray[np.float32], spread: NDArray[np.float32], offset: NDArray[np.float32],
-            min_score: float) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
+def _decode(
+    heat: NDArray[np.float32], spread: NDArray[np.float32], offset: NDArray[np.float32], min_score: float
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
     """Return boxes (N, 4), scores (N,) and how many rows were dropped because their boxes are no numbers.
 
     The network's maps are (h, w), (2, h, w) and (2, h, w).

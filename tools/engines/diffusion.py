@@ -31,8 +31,11 @@ _NOT_BEHIND = "object, person, animal, text, frame"
 
 # Pipelines that follow an instruction; others that take a picture and words make a variation from a description.
 _EDITORS = ("InstructPix2Pix", "Kontext", "Edit")
-_NEEDS = {"generate": "makes pictures from words", "edit": "edits pictures by instruction",
-          "inpaint": "fills in parts of pictures"}
+_NEEDS = {
+    "generate": "makes pictures from words",
+    "edit": "edits pictures by instruction",
+    "inpaint": "fills in parts of pictures",
+}
 
 
 def generate(prompt: str, weights_id: str) -> Image:
@@ -95,8 +98,9 @@ def inpaint(image: Image, mask: NDArray[np.bool_], weights_id: str) -> Image:
         while left.any():
             window = _window(left, _own_side(pipe))
             hole = left[window]
-            filled = _run_at_own_size(pipe, weights_id, seed, pixels[window], hole, prompt=_BEHIND,
-                                      negative_prompt=_NOT_BEHIND)
+            filled = _run_at_own_size(
+                pipe, weights_id, seed, pixels[window], hole, prompt=_BEHIND, negative_prompt=_NOT_BEHIND
+            )
             pixels[window][hole] = filled[hole]
             left[window] = False
     return Image.from_numpy(pixels)
@@ -115,16 +119,26 @@ def _seed(prompt: str, *arrays: NDArray[Any]) -> int:
     return int.from_bytes(digest.digest()[:8], "little") >> 1  # torch takes signed 64 bits
 
 
-def _run_at_own_size(pipe: Any, weights_id: str, seed: int, pixels: NDArray[np.uint8],
-                     hole: NDArray[np.bool_] | None = None, **words: str) -> NDArray[np.uint8]:
+def _run_at_own_size(
+    pipe: Any,
+    weights_id: str,
+    seed: int,
+    pixels: NDArray[np.uint8],
+    hole: NDArray[np.bool_] | None = None,
+    **words: str,
+) -> NDArray[np.uint8]:
     """Run over pixels (H, W, 3) and perhaps a hole (H, W) at a size that suits the model; return (H, W, 3)."""
     import cv2
     from PIL import Image as Pil
 
     height, width = pixels.shape[:2]
     inner = _work_size(width, height, _own_side(pipe), _multiple(pipe))
-    given: dict[str, Any] = {"image": Pil.fromarray(pixels).resize(inner, Pil.Resampling.LANCZOS),
-                             "width": inner[0], "height": inner[1], **words}
+    given: dict[str, Any] = {
+        "image": Pil.fromarray(pixels).resize(inner, Pil.Resampling.LANCZOS),
+        "width": inner[0],
+        "height": inner[1],
+        **words,
+    }
     if hole is not None:
         # Every inner pixel that the hole touches, or its rim would show the old content at the edges.
         covered = cv2.resize(hole.astype(np.float32), inner, interpolation=cv2.INTER_AREA) > 0
@@ -147,12 +161,16 @@ def _run(pipe: Any, weights_id: str, seed: int, **given: Any) -> NDArray[np.uint
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         output = pipe(**settings, generator=generator, output_type="np")
     if any(getattr(output, "nsfw_content_detected", None) or ()):
-        raise ToolError(f"The safety checker of {weights_id} withheld the picture as not safe for work",
-                        "Use other words or another picture; it sometimes errs")
+        raise ToolError(
+            f"The safety checker of {weights_id} withheld the picture as not safe for work",
+            "Use other words or another picture; it sometimes errs",
+        )
     made: NDArray[np.floating[Any]] = output.images[0]
     if not np.isfinite(made).all():
-        raise ToolError(f"{weights_id} made no picture: its numbers overflowed",
-                        "Set device to cpu in settings.toml, or choose other weights")
+        raise ToolError(
+            f"{weights_id} made no picture: its numbers overflowed",
+            "Set device to cpu in settings.toml, or choose other weights",
+        )
     return (made * 255).round().astype(np.uint8)
 
 
@@ -213,7 +231,8 @@ def _pipeline(task: Task, weights_id: str) -> Any:
     index = _index(folder, weights_id)
     # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
     loader: Resident[[Path, Task, str], Any] = resident(
-        bytes=model_bytes(_components(folder, index), 2 if device() == "cuda" else 4))(_load)
+        bytes=model_bytes(_components(folder, index), 2 if device() == "cuda" else 4)
+    )(_load)
     return loader.lease(folder, task, weights_id)
 
 
@@ -224,8 +243,9 @@ def _load(folder: Path, task: Task, weights_id: str) -> Any:
         import diffusers
         from diffusers.utils import logging
     except ImportError as error:
-        raise ToolError(f"Diffusion needs the package diffusers: {error}",
-                        "Run: pip install 'superlink[diffusion]'") from error
+        raise ToolError(
+            f"Diffusion needs the package diffusers: {error}", "Run: pip install 'superlink[diffusion]'"
+        ) from error
     import torch
 
     logging.disable_progress_bar()
@@ -240,10 +260,13 @@ def _load(folder: Path, task: Task, weights_id: str) -> Any:
         options |= {"safety_checker": None, "requires_safety_checker": False}
     try:
         pipe = _pipeline_class(diffusers, index["_class_name"], task).from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, **options)
+            folder, local_files_only=True, trust_remote_code=False, **options
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a pipeline that {_NEEDS[task]}: "
-                        f"{error}", "Choose other weights for the role in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {folder} cannot be loaded as a pipeline that {_NEEDS[task]}: {error}",
+            "Choose other weights for the role in settings.toml",
+        ) from error
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(place)
 
@@ -255,8 +278,10 @@ def _index(folder: Path, weights_id: str) -> dict[str, Any]:
         if not isinstance(index["_class_name"], str):
             raise ValueError("it brings its own pipeline code, which is not run")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ToolError(f"The weights {weights_id} in {folder} are no diffusers pipeline: {error}",
-                        "Choose other weights for the role in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {folder} are no diffusers pipeline: {error}",
+            "Choose other weights for the role in settings.toml",
+        ) from error
     return dict(index)
 
 

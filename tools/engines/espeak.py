@@ -46,12 +46,18 @@ def say(text: str, weights_id: str) -> "Audio":
 
     folder = weights.use(weights_id).resolve()
     # From the project's folder, so that no other folder called tools is taken for this one.
-    done = subprocess.run([sys.executable, "-m", "tools.engines.espeak", str(folder)], input=_plain(text).encode(),
-                          capture_output=True, cwd=_ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.engines.espeak", str(folder)],
+        input=_plain(text).encode(),
+        capture_output=True,
+        cwd=_ROOT,
+    )
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise ToolError(f"espeak-ng failed ({done.returncode}): {reason or 'it gave no reason'}",
-                        f"Install it again: superlink models pull {weights_id}")
+        raise ToolError(
+            f"espeak-ng failed ({done.returncode}): {reason or 'it gave no reason'}",
+            f"Install it again: superlink models pull {weights_id}",
+        )
     rate, _, data = done.stdout.partition(b"\n")
     samples = np.frombuffer(data, dtype="<i2")
     if not samples.any():
@@ -96,8 +102,16 @@ def _library(folder: Path) -> Any:
         library = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, _LIBRARIES["linux"])))
     except OSError as error:
         sys.exit(f"the library cannot be loaded: {error}")
-    library.espeak_Synth.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint,
-                                     ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p]
+    library.espeak_Synth.argtypes = [
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_uint,
+        ctypes.c_int,
+        ctypes.c_uint,
+        ctypes.c_uint,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+    ]
     return library
 
 

@@ -44,8 +44,17 @@ _SYNONYMS = (
 )
 _ANYTHING = re.compile(r"\b(?:object|item)$")
 _FACE = ("face", "human face", "person's face", "people's face")
-_IRREGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
-              "geese": "goose", "feet": "foot", "teeth": "tooth", "oxen": "ox"}
+_IRREGULAR = {
+    "people": "person",
+    "men": "man",
+    "women": "woman",
+    "children": "child",
+    "mice": "mouse",
+    "geese": "goose",
+    "feet": "foot",
+    "teeth": "tooth",
+    "oxen": "ox",
+}
 
 
 def checked(labels: Sequence[str]) -> list[str]:
@@ -56,8 +65,10 @@ def checked(labels: Sequence[str]) -> list[str]:
     """
     stripped = [label.strip() for label in labels]
     if not stripped or not all(stripped):
-        raise ValueInvalid("There is no label to look for" if not stripped else "One of the labels is empty",
-                           'Name what to find, such as ["dog"]')
+        raise ValueInvalid(
+            "There is no label to look for" if not stripped else "One of the labels is empty",
+            'Name what to find, such as ["dog"]',
+        )
     return list(dict.fromkeys(stripped))
 
 

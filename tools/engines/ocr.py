@@ -85,8 +85,10 @@ def _load(folder: Path, weights_id: str) -> Any:
         # Paths are given one by one: models that RapidOCR looks for itself, it would also download.
         files = sorted(folder.glob(pattern))
         if len(files) != 1:
-            raise ToolError(f"The weights {weights_id} in {folder} have {len(files)} files called {pattern}, not one",
-                            "Choose other weights for the role read_text in settings.toml")
+            raise ToolError(
+                f"The weights {weights_id} in {folder} have {len(files)} files called {pattern}, not one",
+                "Choose other weights for the role read_text in settings.toml",
+            )
         params[f"{part}.model_path"] = str(files[0])
     return RapidOCR(params=params)
 
@@ -111,7 +113,7 @@ def _find(engine: Any, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     tall = height > width
     lines: list[_Line] = []
     for number, start in enumerate(_starts(max(small.shape[:2]))):
-        tile = small[start:start + _TILE] if tall else small[:, start:start + _TILE]
+        tile = small[start : start + _TILE] if tall else small[:, start : start + _TILE]
         corner = np.array([0, start] if tall else [start, 0], dtype=np.float32)
         found = engine(_padded(tile), use_det=True, use_cls=False, use_rec=False)
         for quad in found.boxes if found.boxes is not None else ():

@@ -16,8 +16,11 @@ from tools.values import Detections
 from tools.weights import weights
 
 # The text encoder that each family of models was trained with, by the library's name for it.
-_ENCODERS = {"mobileclip:blt": "mobileclip-blt", "mobileclip2:b": "mobileclip2-b",
-             "clip:ViT-B/32": "clip-vit-base-patch32"}
+_ENCODERS = {
+    "mobileclip:blt": "mobileclip-blt",
+    "mobileclip2:b": "mobileclip2-b",
+    "clip:ViT-B/32": "clip-vit-base-patch32",
+}
 _VOCABULARY = "clip-bpe"
 _CONTEXT = 77  # tokens; longer descriptions are cut
 _MERGES = 49152 - 256 - 2  # lines of the vocabulary that CLIP uses
@@ -41,8 +44,14 @@ def embed(labels: Sequence[str], role: str) -> Embeddings:
         return encode(tokens)
 
 
-def find(pictures: Sequence[yolo.Picture], role: str, labels: Sequence[str], embeddings: Embeddings, min_score: float,
-         masks: bool = False) -> list[Detections]:
+def find(
+    pictures: Sequence[yolo.Picture],
+    role: str,
+    labels: Sequence[str],
+    embeddings: Embeddings,
+    min_score: float,
+    masks: bool = False,
+) -> list[Detections]:
     """Find what the labels describe.
 
     Args:
@@ -64,13 +73,17 @@ def find(pictures: Sequence[yolo.Picture], role: str, labels: Sequence[str], emb
 def _encoder_of(model: Any, weights_id: str, role: str, labels: Sequence[str]) -> str:
     if not yolo.promptable(model):
         known = ", ".join(str(name) for name in model.names.values())
-        raise SettingsInvalid(f"{labels[0]!r} cannot be looked for: the weights {weights_id} know only {known}",
-                              f"Ask for one of these, or choose a YOLOE or YOLO-World for the role {role} in settings.toml")
+        raise SettingsInvalid(
+            f"{labels[0]!r} cannot be looked for: the weights {weights_id} know only {known}",
+            f"Ask for one of these, or choose a YOLOE or YOLO-World for the role {role} in settings.toml",
+        )
     world = type(model.model).__name__ == "WorldModel"
     variant = "clip:ViT-B/32" if world else getattr(model.model, "text_model", "mobileclip:blt")
     if variant not in _ENCODERS:
-        raise SettingsInvalid(f"The weights {weights_id} need the text encoder {variant}, which is not known here",
-                              f"Choose others for the role {role} in settings.toml")
+        raise SettingsInvalid(
+            f"The weights {weights_id} need the text encoder {variant}, which is not known here",
+            f"Choose others for the role {role} in settings.toml",
+        )
     return _ENCODERS[variant]
 
 
@@ -113,10 +126,15 @@ def _tokenizer(path: Path) -> Any:
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        merges = [tuple(line.split()) for line in file.read().split("\n")[1:_MERGES + 1]]
+        merges = [tuple(line.split()) for line in file.read().split("\n")[1 : _MERGES + 1]]
     letters = list(bytes_to_unicode().values())
-    words = [*letters, *(letter + "</w>" for letter in letters), *("".join(pair) for pair in merges),
-             "<|startoftext|>", "<|endoftext|>"]
+    words = [
+        *letters,
+        *(letter + "</w>" for letter in letters),
+        *("".join(pair) for pair in merges),
+        "<|startoftext|>",
+        "<|endoftext|>",
+    ]
     return CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=merges)
 
 

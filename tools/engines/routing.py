@@ -24,8 +24,9 @@ class Finder:
     labels: tuple[str, ...]
 
 
-def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = False,
-            masks: bool = False) -> list[Finder]:
+def finders(
+    wanted: Sequence[str], role: str, open_role: str, *, faces: bool = False, masks: bool = False
+) -> list[Finder]:
     """Choose an engine for every label.
 
     Args:
@@ -44,8 +45,11 @@ def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = F
     if faces and (same := [label for label in rest if labels.is_face(label)]):
         with _looking_for(same[0]):
             centerface.check()
-        chosen.append(Finder(lambda pictures, score: centerface.find(pictures, same[0], score),
-                             centerface.USUAL_SCORE, (same[0],)))
+        chosen.append(
+            Finder(
+                lambda pictures, score: centerface.find(pictures, same[0], score), centerface.USUAL_SCORE, (same[0],)
+            )
+        )
         rest = [label for label in rest if label not in same]
     for one in (role, open_role):  # weights of the open role may know fixed names, too
         if not rest:
@@ -57,14 +61,22 @@ def finders(wanted: Sequence[str], role: str, open_role: str, *, faces: bool = F
     if rest:
         with _looking_for(rest[0]):
             words = open_vocabulary.embed(rest, open_role)
-        chosen.append(Finder(lambda pictures, score: open_vocabulary.find(pictures, open_role, rest, words, score,
-                                                                          masks), yolo.usual_score(open_role), tuple(rest)))
+        chosen.append(
+            Finder(
+                lambda pictures, score: open_vocabulary.find(pictures, open_role, rest, words, score, masks),
+                yolo.usual_score(open_role),
+                tuple(rest),
+            )
+        )
     return chosen
 
 
 def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:
-    return Finder(lambda pictures, score: yolo.find(pictures, role, known, score, masks), yolo.usual_score(role),
-                  tuple(dict.fromkeys(known.values())))  # fmt: skip
+    return Finder(
+        lambda pictures, score: yolo.find(pictures, role, known, score, masks),
+        yolo.usual_score(role),
+        tuple(dict.fromkeys(known.values())),
+    )
 
 
 def find(pictures: Sequence[yolo.Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:

@@ -48,8 +48,9 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
         with _load.lease(weights.use(settings().role("segment_boxes"))) as model:
             for number, mask in enumerate(_masks(model, picture, boxes)):
                 full = mask if scale == 1 else cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
-                found.append(Detections.from_masks(full[None].astype(bool), [regions.labels[number]],
-                                                   [regions.scores[number]]))
+                found.append(
+                    Detections.from_masks(full[None].astype(bool), [regions.labels[number]], [regions.scores[number]])
+                )
     found = [one for one in found if len(one)]
     return Detections.concat(found) if found else replace(Detections.empty(regions.size), masks=())
 
@@ -59,8 +60,14 @@ def _masks(model: Any, picture: NDArray[np.uint8], boxes: NDArray[Any]) -> list[
     masks = [np.zeros(picture.shape[:2], np.uint8)] * len(boxes)
     for start in range(0, len(boxes), _AT_ONCE):
         with yolo.threads_kept():
-            [result] = model.predict(np.ascontiguousarray(picture[:, :, ::-1]), conf=0.0, verbose=False, save=False,
-                                     bboxes=boxes[start:start + _AT_ONCE].tolist(), device=device())
+            [result] = model.predict(
+                np.ascontiguousarray(picture[:, :, ::-1]),
+                conf=0.0,
+                verbose=False,
+                save=False,
+                bboxes=boxes[start : start + _AT_ONCE].tolist(),
+                device=device(),
+            )
         if result.masks is not None:
             for mask, number in zip(result.masks.data, result.boxes.cls.int().tolist(), strict=True):
                 masks[start + number] = mask.cpu().numpy().astype(np.uint8)
@@ -75,11 +82,14 @@ def _load(path: Path) -> Any:
     try:
         # The library reads these files without its own protection against pickles that run code.
         if unsafe := torch.serialization.get_unsafe_globals_in_checkpoint(path):
-            raise WeightsUnsafe(f"{path} holds more than numbers: {', '.join(unsafe)}",
-                                "Use the file that ultralytics publishes")
+            raise WeightsUnsafe(
+                f"{path} holds more than numbers: {', '.join(unsafe)}", "Use the file that ultralytics publishes"
+            )
         return ultralytics.SAM(path).to(device())
     except SuperlinkError:
         raise
     except Exception as error:  # the library has no error of its own for files that it cannot read
-        raise ToolError(f"{path} cannot be loaded as Segment Anything: {error}",
-                        "Use a file that ultralytics publishes, under its name, such as sam2.1_b.pt") from error
+        raise ToolError(
+            f"{path} cannot be loaded as Segment Anything: {error}",
+            "Use a file that ultralytics publishes, under its name, such as sam2.1_b.pt",
+        ) from error

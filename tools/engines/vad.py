@@ -45,8 +45,14 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
         import torch
         from silero_vad import get_speech_timestamps
 
-        found = get_speech_timestamps(torch.from_numpy(louder), model, sampling_rate=RATE, max_speech_duration_s=longest,
-                                      min_silence_duration_ms=_PAUSE_MS, speech_pad_ms=_MARGIN_MS)
+        found = get_speech_timestamps(
+            torch.from_numpy(louder),
+            model,
+            sampling_rate=RATE,
+            max_speech_duration_s=longest,
+            min_silence_duration_ms=_PAUSE_MS,
+            speech_pad_ms=_MARGIN_MS,
+        )
     return [(int(span["start"]), int(span["end"])) for span in found]
 
 
@@ -64,5 +70,7 @@ def _load(path: Path, weights_id: str) -> Any:
     try:
         return OnnxWrapper(str(path), force_onnx_cpu=True)
     except Exception as error:  # ONNX Runtime's errors have no common class
-        raise ToolError(f"The weights {weights_id} in {path} cannot be loaded as a silero-vad model: {error}",
-                        "Choose other weights for the role vad in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {path} cannot be loaded as a silero-vad model: {error}",
+            "Choose other weights for the role vad in settings.toml",
+        ) from error

@@ -32,8 +32,7 @@ def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
         raise ValueInvalid("The question is empty", "Say in a few words what to find out about the picture")
     folder = weights.use(weights_id)
     # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
-    loader: Resident[[Path, str], Any] = resident(
-        bytes=model_bytes([folder], 2 if device() == "cuda" else 4))(_load)
+    loader: Resident[[Path, str], Any] = resident(bytes=model_bytes([folder], 2 if device() == "cuda" else 4))(_load)
     with loader.lease(folder, weights_id) as (processor, model):
         return Text(_answer(processor, model, _fitting(image), question.strip(), longest))
 
@@ -48,11 +47,16 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
     try:
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=torch.bfloat16 if place == "cuda" else torch.float32, local_files_only=True,
-            trust_remote_code=False)
+            folder,
+            dtype=torch.bfloat16 if place == "cuda" else torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a vision-language model: {error}",
-                        "Install what is missing, or choose other weights for the role in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {folder} cannot be loaded as a vision-language model: {error}",
+            "Install what is missing, or choose other weights for the role in settings.toml",
+        ) from error
     return processor, model.to(place).eval()
 
 
@@ -71,19 +75,22 @@ def _answer(processor: Any, model: Any, picture: Any, question: str, longest: in
     question = _plain(processor, question)
     if getattr(processor, "chat_template", None):
         turn = {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": question}]}
-        inputs = processor.apply_chat_template([turn], add_generation_prompt=True, tokenize=True, return_dict=True,
-                                               return_tensors="pt")
+        inputs = processor.apply_chat_template(
+            [turn], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+        )
     else:
         marker = getattr(processor, "image_token", None)
         words = f"Question: {question} Answer:"
         inputs = processor(images=picture, text=f"{marker}\n{words}" if marker else words, return_tensors="pt")
-    placed = {name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
-              for name, tensor in inputs.items()}
+    placed = {
+        name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+        for name, tensor in inputs.items()
+    }
     with torch.inference_mode():
         made = model.generate(**placed, max_new_tokens=longest, do_sample=False, num_beams=1)[0]
     asked = placed["input_ids"][0]
     # Most models repeat the question before their answer; encoder-decoders do not.
-    new = made[len(asked):] if torch.equal(made[: len(asked)], asked) else made
+    new = made[len(asked) :] if torch.equal(made[: len(asked)], asked) else made
     text = str(processor.decode(new, skip_special_tokens=True)).strip()
     return _whole_sentences(text) if len(new) >= longest else text
 

@@ -32,8 +32,10 @@ def say(text: str, weights_id: str) -> Audio:
         rate = int(model.config.sampling_rate)
         spoken = [samples for piece in pieces(text) if len(samples := _say(tokenizer, model, piece))]
     if not spoken:
-        raise ToolError(f"The voice {weights_id} knows none of the letters in the text",
-                        "Give words in its language, or choose another voice for the role speak in settings.toml")
+        raise ToolError(
+            f"The voice {weights_id} knows none of the letters in the text",
+            "Give words in its language, or choose another voice for the role speak in settings.toml",
+        )
     pause = np.zeros(round(_PAUSE * rate), np.float32)
     parts = [part for samples in spoken for part in (pause, samples)][1:]
     return Audio(np.clip(np.concatenate(parts), -1, 1), rate)
@@ -72,8 +74,10 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
         tokenizer = VitsTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model = VitsModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
-        raise ToolError(f"The weights {weights_id} in {folder} cannot be loaded as a VITS voice: {error}",
-                        "Choose other weights for the role speak in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {folder} cannot be loaded as a VITS voice: {error}",
+            "Choose other weights for the role speak in settings.toml",
+        ) from error
     return tokenizer, model.to(device()).eval()
 
 

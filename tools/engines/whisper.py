@@ -60,8 +60,10 @@ def _load(path: Path, weights_id: str) -> Any:
     try:
         return whisper.load_model(str(path), device=device())
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, UnpicklingError) as error:
-        raise ToolError(f"The weights {weights_id} in {path} cannot be loaded as a Whisper model: {error}",
-                        "Choose other weights for the role transcribe in settings.toml") from error
+        raise ToolError(
+            f"The weights {weights_id} in {path} cannot be loaded as a Whisper model: {error}",
+            "Choose other weights for the role transcribe in settings.toml",
+        ) from error
 
 
 def _language(model: Any, samples: NDArray[np.float32]) -> str:
@@ -84,8 +86,15 @@ def _hear(model: Any, samples: NDArray[np.float32], language: str) -> list[dict[
 
 
 def _decode(model: Any, samples: NDArray[np.float32], language: str, beams: int | None) -> list[dict[str, Any]]:
-    result = model.transcribe(samples, language=language, temperature=0.0, beam_size=beams, verbose=None,
-                              condition_on_previous_text=False, fp16=model.device.type == "cuda")
+    result = model.transcribe(
+        samples,
+        language=language,
+        temperature=0.0,
+        beam_size=beams,
+        verbose=None,
+        condition_on_previous_text=False,
+        fp16=model.device.type == "cuda",
+    )
     segments: list[dict[str, Any]] = result["segments"]
     return segments
 

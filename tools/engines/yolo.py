@@ -96,8 +96,9 @@ def usual_score(role: str) -> float:
     return USUAL_SCORE if own is None else own
 
 
-def find(pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float,
-         masks: bool = False) -> list[Detections]:
+def find(
+    pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
+) -> list[Detections]:
     """Find things of the classes that the role's weights know.
 
     Args:
@@ -125,11 +126,16 @@ def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None
         check_task(model, role, ("pose",))
         shape = tuple(model.model.kpt_shape)
         if shape != (17, 3):
-            raise SettingsInvalid(f"The weights {settings().role(role)} have keypoints of the shape {shape}, not "
-                                  "COCO's 17 with x, y and visibility", f"Choose others for the role {role}")
+            raise SettingsInvalid(
+                f"The weights {settings().role(role)} have keypoints of the shape {shape}, not "
+                "COCO's 17 with x, y and visibility",
+                f"Choose others for the role {role}",
+            )
         results = predict(model, pictures, usual_score(role) if min_score is None else min_score)
-    return [Poses.empty(_size(picture)) if result is None else Poses.from_ultralytics(result)
-            for result, picture in zip(results, pictures, strict=True)]
+    return [
+        Poses.empty(_size(picture)) if result is None else Poses.from_ultralytics(result)
+        for result, picture in zip(results, pictures, strict=True)
+    ]
 
 
 @resident(bytes=300_000_000)
@@ -144,8 +150,10 @@ def load(path: Path) -> Any:
     except SuperlinkError:
         raise
     except Exception as error:  # the library has no error of its own for files that it cannot read
-        raise ToolError(f"{path} cannot be loaded by ultralytics: {error}",
-                        "Use a .pt file that ultralytics saved; superlink models verify checks it") from error
+        raise ToolError(
+            f"{path} cannot be loaded by ultralytics: {error}",
+            "Use a .pt file that ultralytics saved; superlink models verify checks it",
+        ) from error
 
 
 def check_task(model: Any, role: str, tasks: Collection[str]) -> None:
@@ -155,8 +163,11 @@ def check_task(model: Any, role: str, tasks: Collection[str]) -> None:
         SettingsInvalid: when they are not.
     """
     if model.task not in tasks:
-        raise SettingsInvalid(f"The weights {settings().role(role)} are for the task {model.task}, but the role {role} "
-                              f"needs {' or '.join(tasks)}", f"Choose other weights for {role} in settings.toml")
+        raise SettingsInvalid(
+            f"The weights {settings().role(role)} are for the task {model.task}, but the role {role} "
+            f"needs {' or '.join(tasks)}",
+            f"Choose other weights for {role} in settings.toml",
+        )
 
 
 def promptable(model: Any) -> bool:
@@ -165,8 +176,9 @@ def promptable(model: Any) -> bool:
     return family == "WorldModel" or (family.startswith("YOLOE") and not hasattr(head, "lrpc") and not head.is_fused)
 
 
-def predict(model: Any, pictures: Sequence[Picture], min_score: float, classes: Sequence[int] | None = None,
-            masks: bool = False) -> list[Any]:
+def predict(
+    model: Any, pictures: Sequence[Picture], min_score: float, classes: Sequence[int] | None = None, masks: bool = False
+) -> list[Any]:
     """Run a leased model; return the library's result for each picture, or None for one too narrow to hold anything.
 
     Pictures of one size run together. Different sizes do not: then each would be padded in the company it happens
@@ -180,12 +192,16 @@ def predict(model: Any, pictures: Sequence[Picture], min_score: float, classes: 
     results: list[Any] = [None] * len(pictures)
     for shape, numbers in together.items():
         for start in range(0, len(numbers), _AT_ONCE):
-            part = numbers[start:start + _AT_ONCE]
+            part = numbers[start : start + _AT_ONCE]
             with threads_kept():
                 made = model.predict(
                     [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
-                    conf=min_score, classes=None if classes is None else list(classes), device=device(),
-                    retina_masks=masks and shape[0] * shape[1] <= _FINE_MASK_PIXELS, verbose=False, save=False,
+                    conf=min_score,
+                    classes=None if classes is None else list(classes),
+                    device=device(),
+                    retina_masks=masks and shape[0] * shape[1] <= _FINE_MASK_PIXELS,
+                    verbose=False,
+                    save=False,
                 )
             for number, result in zip(part, made, strict=True):
                 results[number] = result

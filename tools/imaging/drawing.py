@@ -26,9 +26,19 @@ Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
 
 _PALETTE: tuple[Colour, ...] = (
-    (255, 76, 96), (0, 184, 148), (255, 176, 32), (84, 112, 255), (168, 85, 247), (0, 180, 230),
-    (255, 122, 60), (236, 72, 153), (110, 190, 50), (200, 150, 90), (20, 140, 160), (240, 220, 60),
-)  # fmt: skip
+    (255, 76, 96),
+    (0, 184, 148),
+    (255, 176, 32),
+    (84, 112, 255),
+    (168, 85, 247),
+    (0, 180, 230),
+    (255, 122, 60),
+    (236, 72, 153),
+    (110, 190, 50),
+    (200, 150, 90),
+    (20, 140, 160),
+    (240, 220, 60),
+)
 _LEFT, _RIGHT, _MIDDLE = (0, 200, 160), (255, 140, 40), (90, 140, 255)
 _TEXT = (0, 150, 200)
 _PERSON = "person"
@@ -40,8 +50,16 @@ _LONGEST_LABEL = 40
 _FRACTION = 4  # bits below the pixel in which cv2 is given positions
 # Scripts that DejaVu does not have, and files that have them where a system font is installed.
 _EAST_ASIAN = re.compile("[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
-_EAST_ASIAN_FONTS = ("NotoSansCJK-Regular.ttc", "NotoSansCJKsc-Regular.otf", "wqy-zenhei.ttc", "wqy-microhei.ttc",
-                     "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf", "DroidSansFallbackFull.ttf")
+_EAST_ASIAN_FONTS = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "wqy-zenhei.ttc",
+    "wqy-microhei.ttc",
+    "msyh.ttc",
+    "PingFang.ttc",
+    "Arial Unicode.ttf",
+    "DroidSansFallbackFull.ttf",
+)
 
 
 class _Label(NamedTuple):
@@ -107,8 +125,10 @@ def contact_sheet(images: Sequence[Image], captions: Sequence[str]) -> Image:
     from PIL import ImageDraw
 
     if not images or len(images) != len(captions):
-        raise ValueInvalid(f"A contact sheet needs pictures and as many captions, not {len(images)} pictures "
-                           f"and {len(captions)} captions")
+        raise ValueInvalid(
+            f"A contact sheet needs pictures and as many captions, not {len(images)} pictures "
+            f"and {len(captions)} captions"
+        )
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     cell = min(320, max(48, 4000 // columns))
@@ -119,8 +139,9 @@ def contact_sheet(images: Sequence[Image], captions: Sequence[str]) -> Image:
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
         left, top = gap + i % columns * (cell + gap), gap + i // columns * (cell + below + gap)
         scale = cell / max(image.size)
-        small = Pil.fromarray(_resized(image.pixels, max(1, round(image.width * scale)),
-                                       max(1, round(image.height * scale))))
+        small = Pil.fromarray(
+            _resized(image.pixels, max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        )
         pen.rectangle((left, top, left + cell - 1, top + cell - 1), (236, 237, 241))
         sheet.paste(small, (left + (cell - small.width) // 2, top + (cell - small.height) // 2))
         font = _font(size, caption)
@@ -144,8 +165,9 @@ def _colours(values: Iterable[Detections | Poses | Transcript]) -> dict[str, Col
     return {name: chosen.get(name, _PALETTE[crc32(name.encode()) % len(_PALETTE)]) for name in names}
 
 
-def _draw_detections(canvas: Pixels, found: Detections, enlarge: int, line: int, font: int,
-                     colours: dict[str, Colour]) -> list[_Label]:
+def _draw_detections(
+    canvas: Pixels, found: Detections, enlarge: int, line: int, font: int, colours: dict[str, Colour]
+) -> list[_Label]:
     labels: list[_Label] = []
     boxes = found.xyxy * enlarge
     # Large things first, so that small ones in front of them stay visible.
@@ -201,10 +223,10 @@ def _draw_box(canvas: Pixels, box: Box, colour: Colour, line: int) -> None:
     x0, y0 = min(max(round(box[0]), 0), width - 1), min(max(round(box[1]), 0), height - 1)
     x1, y1 = min(max(round(box[2]), x0 + 1), width), min(max(round(box[3]), y0 + 1), height)
     for thickness, paint in ((line + max(1, line // 3), _scaled(colour, _SHADE)), (line, colour)):
-        canvas[y0:min(y0 + thickness, y1), x0:x1] = paint
-        canvas[max(y1 - thickness, y0):y1, x0:x1] = paint
-        canvas[y0:y1, x0:min(x0 + thickness, x1)] = paint
-        canvas[y0:y1, max(x1 - thickness, x0):x1] = paint
+        canvas[y0 : min(y0 + thickness, y1), x0:x1] = paint
+        canvas[max(y1 - thickness, y0) : y1, x0:x1] = paint
+        canvas[y0:y1, x0 : min(x0 + thickness, x1)] = paint
+        canvas[y0:y1, max(x1 - thickness, x0) : x1] = paint
 
 
 def _draw_mask(canvas: Pixels, mask: NDArray[np.bool_], enlarge: int, colour: Colour, line: int) -> None:
@@ -257,8 +279,9 @@ def _write_labels(canvas: Pixels, labels: Sequence[_Label]) -> "PilImage":
     return picture
 
 
-def _place(box: Box, width: int, height: int, size: tuple[int, int], blocked: Sequence[Box]
-           ) -> tuple[tuple[int, int], float]:  # fmt: skip
+def _place(
+    box: Box, width: int, height: int, size: tuple[int, int], blocked: Sequence[Box]
+) -> tuple[tuple[int, int], float]:
     """Find room for a label: above its box, else where it covers the least of what is there.
 
     Returns:
@@ -273,8 +296,15 @@ def _place(box: Box, width: int, height: int, size: tuple[int, int], blocked: Se
         return float((across.clip(0) * down.clip(0)).sum())
 
     best, least = (0, 0), math.inf
-    for x, y in ((x0, y0 - height), (x1 - width, y0 - height), (x0, y0), (x0, y1), (x1 - width, y1),
-                 (x0, y1 - height), (x1, y0)):  # fmt: skip
+    for x, y in (
+        (x0, y0 - height),
+        (x1 - width, y0 - height),
+        (x0, y0),
+        (x0, y1),
+        (x1 - width, y1),
+        (x0, y1 - height),
+        (x1, y0),
+    ):
         if y < 0 or y + height > size[1]:
             continue
         x = max(0, min(x, size[0] - width))
@@ -334,14 +364,13 @@ def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     if (height, width) == pixels.shape[:2]:
         return np.array(pixels)
     smaller = width < pixels.shape[1]
-    resized: Pixels = cv2.resize(pixels, (width, height),
-                                 interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return resized
 
 
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_LABEL else f"{text[:_LONGEST_LABEL - 1].rstrip()}…"
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1].rstrip()}…"
 
 
 def _corners(xyxy: NDArray[Any]) -> Box:

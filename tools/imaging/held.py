@@ -18,8 +18,9 @@ _ROUNDING = 1e-6
 _SAME = 0.3  # of the smaller box, that two boxes share where they are of one thing
 
 
-def changed_frames(video: Video, regions: Detections, change: Callable[[NDArray[np.uint8], Detections], NDArray[np.uint8] | None]
-                   ) -> Video:  # fmt: skip
+def changed_frames(
+    video: Video, regions: Detections, change: Callable[[NDArray[np.uint8], Detections], NDArray[np.uint8] | None]
+) -> Video:
     """Change what the regions of a video show, frame by frame.
 
     Args:
@@ -84,7 +85,9 @@ class HeldRegions:
             found.append(Detections(one.xyxy, one.labels, one.scores, one.size, one.masks))
         boxes = self._between.get(frame)
         if boxes:
-            found.append(Detections(np.stack(boxes), ("",) * len(boxes), np.ones(len(boxes), np.float32), self._regions.size))
+            found.append(
+                Detections(np.stack(boxes), ("",) * len(boxes), np.ones(len(boxes), np.float32), self._regions.size)
+            )
         return found
 
     def _frame(self, row: int) -> int:

@@ -37,10 +37,15 @@ def check_regions(image: Image | Video, regions: Detections) -> None:
     check_size(image, regions)
     if isinstance(image, Video):
         if regions.frames is None and len(regions):
-            raise ValueInvalid("The regions belong to a picture, not to the frames of a video", "Find them in this video with track or detect")
+            raise ValueInvalid(
+                "The regions belong to a picture, not to the frames of a video",
+                "Find them in this video with track or detect",
+            )
     elif regions.frames is not None:
-        raise ValueInvalid("The regions belong to the frames of a video, not to one picture",
-                           "Find them in this picture with detect or segment")
+        raise ValueInvalid(
+            "The regions belong to the frames of a video, not to one picture",
+            "Find them in this picture with detect or segment",
+        )
 
 
 def check_size(image: Image | Video, found: Detections | Poses) -> None:
@@ -51,8 +56,11 @@ def check_size(image: Image | Video, found: Detections | Poses) -> None:
     """
     if found.size != image.size:
         height, width = found.size
-        raise ValueInvalid(f"The {found.kind} belong to a picture of {width}x{height} pixels, "
-                           f"but this one has {image.width}x{image.height}", "Find them again in this picture")
+        raise ValueInvalid(
+            f"The {found.kind} belong to a picture of {width}x{height} pixels, "
+            f"but this one has {image.width}x{image.height}",
+            "Find them again in this picture",
+        )
 
 
 def window(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[slice, slice] | None:
@@ -66,8 +74,10 @@ def window(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[slice, slic
     if x0 >= x1 or y0 >= y1:
         return None
     height, width = size
-    return (slice(max(math.floor(y0), 0), min(math.ceil(y1), height)),
-            slice(max(math.floor(x0), 0), min(math.ceil(x1), width)))
+    return (
+        slice(max(math.floor(y0), 0), min(math.ceil(y1), height)),
+        slice(max(math.floor(x0), 0), min(math.ceil(x1), width)),
+    )
 
 
 def region_pixels(regions: Detections) -> Iterator[Region]:

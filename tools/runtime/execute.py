@@ -57,14 +57,20 @@ def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
         ArgumentsInvalid: when lists of different lengths should go together, or there is nothing to run and another
             argument is wrong.
     """
-    mapped = {name: args[name] for name, given in tool.inputs.items()
-              if not given.many and isinstance(args.get(name), list)}
+    mapped = {
+        name: args[name] for name, given in tool.inputs.items() if not given.many and isinstance(args.get(name), list)
+    }
     if not mapped:
         return None
     lengths = {len(items) for items in mapped.values()}
     if len(lengths) > 1:
-        raise ArgumentsInvalid(tool.name, [f"{' and '.join(mapped)}: lists of {' and '.join(map(str, sorted(lengths)))}"
-                                           " values cannot go together item by item"])
+        raise ArgumentsInvalid(
+            tool.name,
+            [
+                f"{' and '.join(mapped)}: lists of {' and '.join(map(str, sorted(lengths)))}"
+                " values cannot go together item by item"
+            ],
+        )
     rows: list[Args] = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
     if not rows:  # nothing to run, but a wrong argument is still wrong
         _checked(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
@@ -76,8 +82,9 @@ def joined(results: Sequence[Result]) -> list[Ref]:
     return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
 
 
-def call_many(tool: AnyTool, rows: Sequence[Args], store: Store, step: str = "", *, batch_size: int = 16,
-              stop: bool = False) -> list[Result | SuperlinkError]:
+def call_many(
+    tool: AnyTool, rows: Sequence[Args], store: Store, step: str = "", *, batch_size: int = 16, stop: bool = False
+) -> list[Result | SuperlinkError]:
     """Run a tool on many independent sets of arguments.
 
     Tools that take a `Batch` get up to `batch_size` rows with equal parameters at once, and half as many whenever
@@ -126,8 +133,9 @@ class _Job:
     params: dict[str, Any]
 
 
-def _checked(tool: AnyTool, args: Args, absent: Sequence[str] | Mapping[str, Any] = ()) -> tuple[dict[str, Any],
-                                                                                               dict[str, Any]]:
+def _checked(
+    tool: AnyTool, args: Args, absent: Sequence[str] | Mapping[str, Any] = ()
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split arguments into inputs and checked parameters; inputs named in `absent` are not missed."""
     refs = {name: args[name] for name in tool.inputs if args.get(name) is not None}
     problems = list(_input_problems(tool, refs, absent))
@@ -198,8 +206,10 @@ def _halving(tool: AnyTool, inputs: Sequence[Mapping[str, Value]], params: Mappi
         half = len(inputs) // 2
         return _halving(tool, inputs[:half], params) + _halving(tool, inputs[half:], params)
     if len(made) != len(inputs):
-        raise ToolError(f"it returned {len(made)} results for {len(inputs)} items",
-                        "A function over a Batch returns one result for each item")
+        raise ToolError(
+            f"it returned {len(made)} results for {len(inputs)} items",
+            "A function over a Batch returns one result for each item",
+        )
     return made
 
 
@@ -216,8 +226,10 @@ def with_room(run: Callable[[], Any]) -> Any:
     except Exception as error:
         if not out_of_memory(error) or isinstance(error, OutOfMemory):
             raise
-        raise OutOfMemory(f"memory ran out: {error}" if str(error) else "memory ran out",
-                          "Use a smaller picture or recording, a smaller model, or close other programs") from error
+        raise OutOfMemory(
+            f"memory ran out: {error}" if str(error) else "memory ran out",
+            "Use a smaller picture or recording, a smaller model, or close other programs",
+        ) from error
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -236,16 +248,27 @@ def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[
         if stops_the_program(error):
             raise
         code = tool.fn.__code__
-        brought: Fault | None = getattr(error, "fault", None)  # by an isolated tool: its traceback is of its own process
+        brought: Fault | None = getattr(
+            error, "fault", None
+        )  # by an isolated tool: its traceback is of its own process
         fault = brought or Fault.of(error, code.co_filename)
         if isinstance(error, SuperlinkError):
             message, hint = error.message, error.hint
         else:
-            message, hint = fault.what, f"It was raised in {fault.where or f'{code.co_filename}, line {code.co_firstlineno}'}"
+            message, hint = (
+                fault.what,
+                f"It was raised in {fault.where or f'{code.co_filename}, line {code.co_firstlineno}'}",
+            )
         foreseen = isinstance(error, SuperlinkError) and brought is None
         _log.log(logging.DEBUG if foreseen else logging.ERROR, "%s: %s\n%s", place, message, fault.traceback)
-        raise ToolError(f"{place}: {message}", hint, tool=tool.name, step=step, item=item,
-                        traceback="" if foreseen else fault.traceback) from error
+        raise ToolError(
+            f"{place}: {message}",
+            hint,
+            tool=tool.name,
+            step=step,
+            item=item,
+            traceback="" if foreseen else fault.traceback,
+        ) from error
 
 
 def _place(tool: AnyTool, step: str, item: int | None) -> str:
@@ -259,22 +282,35 @@ def _value(given: Input, ref: Any, store: Store) -> Any:
     return [value] if given.many else value
 
 
-def _stored(tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store,
-            step: str) -> Result:
+def _stored(
+    tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store, step: str
+) -> Result:
     """Store what one job made, each value with its provenance."""
     values = made if tool.returns.many else [made]
     kind = job.refs[tool.returns.follows]["kind"] if tool.returns.follows else tool.returns.kind
-    right = isinstance(values, list | tuple) and all(isinstance(value, Value) and value.kind == kind for value in values)
+    right = isinstance(values, list | tuple) and all(
+        isinstance(value, Value) and value.kind == kind for value in values
+    )
     if not right:
-        raise ToolError(f"{_place(tool, step, job.item)}: it returned {_type_name(made)} where "
-                        f"{'a list of ' if tool.returns.many else ''}{kind} was declared",
-                        f"Correct the tool in {tool.fn.__code__.co_filename}", tool=tool.name, step=step, item=job.item)
+        raise ToolError(
+            f"{_place(tool, step, job.item)}: it returned {_type_name(made)} where "
+            f"{'a list of ' if tool.returns.many else ''}{kind} was declared",
+            f"Correct the tool in {tool.fn.__code__.co_filename}",
+            tool=tool.name,
+            step=step,
+            item=job.item,
+        )
     given = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
     words = {name: value for name, value in job.refs.items() if isinstance(value, str)}
     provenance: Provenance = {
-        "step": step, "tool": tool.name, "version": tool.version, "weights": list(weights),
-        "args": {**job.params, **words}, "inputs": [ref["sha256"] for ref in given if not isinstance(ref, str)],
-        "seconds": round(seconds, 4), "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "step": step,
+        "tool": tool.name,
+        "version": tool.version,
+        "weights": list(weights),
+        "args": {**job.params, **words},
+        "inputs": [ref["sha256"] for ref in given if not isinstance(ref, str)],
+        "seconds": round(seconds, 4),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     refs = [store.put(value, provenance) for value in values]
     return refs if tool.returns.many else refs[0]

@@ -84,8 +84,11 @@ class _Worker:
             # A group of its own: Ctrl-C is for us to act on, and ending it ends what the tool has started.
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *numbers, *place],
-                stdin=subprocess.DEVNULL, stdout=2, pass_fds=[int(n) for n in numbers], start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                pass_fds=[int(n) for n in numbers],
+                start_new_session=True,
+            )
 
     def begin(self) -> None:
         """Wait until it has loaded the tool.
@@ -114,8 +117,10 @@ class _Worker:
         try:
             self.connection.send(arguments)
             if not self.connection.poll(timeout):
-                raise ToolTimedOut(f"it did not end within {timeout:g} s, and its process was ended",
-                                   "Give it more time with @tool(isolated=True, timeout=…), or less to do")
+                raise ToolTimedOut(
+                    f"it did not end within {timeout:g} s, and its process was ended",
+                    "Give it more time with @tool(isolated=True, timeout=…), or less to do",
+                )
             answer: dict[str, Any] = self.connection.recv()
             return answer
         except (EOFError, OSError) as error:
@@ -163,7 +168,14 @@ def _taken(tool: "Tool[..., Any]") -> _Worker:
     """A worker that nobody else uses."""
     place = _place_of(tool)
     # A tools file's module is named by its content, too. Settings reach a worker by the environment that it was started with.
-    key = json.dumps([place, tool.name, tool.fn.__module__, sorted(item for item in os.environ.items() if item[0].startswith("SUPERLINK_"))])
+    key = json.dumps(
+        [
+            place,
+            tool.name,
+            tool.fn.__module__,
+            sorted(item for item in os.environ.items() if item[0].startswith("SUPERLINK_")),
+        ]
+    )
     with _lock:
         waiting = _idle.get(key, [])
         while waiting:
@@ -179,7 +191,11 @@ def _place_of(tool: "Tool[..., Any]") -> list[str]:
     name = tool.fn.__module__
     module = sys.modules.get(name)
     if name == "__main__" or name.startswith(FILE_MODULE):
-        return ["file", str(Path(getattr(module, "__file__", None) or tool.fn.__code__.co_filename).absolute()), tool.name]
+        return [
+            "file",
+            str(Path(getattr(module, "__file__", None) or tool.fn.__code__.co_filename).absolute()),
+            tool.name,
+        ]
     return ["module", name, tool.fn.__qualname__]
 
 

@@ -135,8 +135,10 @@ def device() -> Literal["cpu", "cuda"]:
     if torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
-        raise SettingsInvalid("The settings ask for the device cuda, but PyTorch finds none here",
-                              "Set device to auto or cpu (SUPERLINK_DEVICE)")
+        raise SettingsInvalid(
+            "The settings ask for the device cuda, but PyTorch finds none here",
+            "Set device to auto or cpu (SUPERLINK_DEVICE)",
+        )
     return "cpu"
 
 
@@ -197,8 +199,11 @@ def _make_room(entry: _Entry) -> None:
             excess -= other.bytes
     _free(evicted)
     if excess > 0:
-        warnings.warn(f"Loading {entry.name} takes {entry.device} memory {excess / 2**30:.1f} GiB above the budget of "
-                      f"{budget / 2**30:.1f} GiB (memory_bytes and gpu_memory_bytes in settings.toml)", stacklevel=4)
+        warnings.warn(
+            f"Loading {entry.name} takes {entry.device} memory {excess / 2**30:.1f} GiB above the budget of "
+            f"{budget / 2**30:.1f} GiB (memory_bytes and gpu_memory_bytes in settings.toml)",
+            stacklevel=4,
+        )
 
 
 def _budget(place: str) -> int:

@@ -112,9 +112,17 @@ class Tool(Generic[P, R]):
         read_only: Whether it only looks: makes no picture, sound or video.
     """
 
-    def __init__(self, fn: Callable[P, R], *, examples: Sequence[str] = (), one_of: Sequence[str] = (),
-                 version: str = "1", read_only: bool | None = None, isolated: bool = False,
-                 timeout: float | None = None) -> None:
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        *,
+        examples: Sequence[str] = (),
+        one_of: Sequence[str] = (),
+        version: str = "1",
+        read_only: bool | None = None,
+        isolated: bool = False,
+        timeout: float | None = None,
+    ) -> None:
         """Read the declaration from the function.
 
         Raises:
@@ -196,13 +204,18 @@ class Tool(Generic[P, R]):
         return {
             "name": self.name,
             "doc": self.doc,
-            "inputs": {name: {"kinds": list(i.accepted), "many": i.many, "optional": i.optional, "literal": i.literal}
-                       for name, i in self.inputs.items()},
+            "inputs": {
+                name: {"kinds": list(i.accepted), "many": i.many, "optional": i.optional, "literal": i.literal}
+                for name, i in self.inputs.items()
+            },
             "params": schema["properties"],
             "required": schema["required"],
             "one_of": list(self.one_of),
-            "returns": {"kind": self.returns.kind, "many": self.returns.many,
-                        **({"follows": self.returns.follows} if self.returns.follows else {})},
+            "returns": {
+                "kind": self.returns.kind,
+                "many": self.returns.many,
+                **({"follows": self.returns.follows} if self.returns.follows else {}),
+            },
             "examples": list(self.examples),
             "read_only": self.read_only,
         }
@@ -222,8 +235,13 @@ class Tool(Generic[P, R]):
                 reference = {"anyOf": [reference, {"type": "array", "items": reference}]}
             what = f"{'The words, or a reference' if given.literal else 'Reference'} to {' or '.join(given.accepted)}"
             properties[name] = {**reference, "description": f"{what}. {given.doc}".removesuffix(". ")}
-        return {"type": "object", "properties": properties | schema["properties"],
-                "required": schema["required"], **at_least(self.one_of), "additionalProperties": False}
+        return {
+            "type": "object",
+            "properties": properties | schema["properties"],
+            "required": schema["required"],
+            **at_least(self.one_of),
+            "additionalProperties": False,
+        }
 
     def _params_schema(self) -> dict[str, Any]:
         schema = self.params.model_json_schema()
@@ -241,8 +259,11 @@ class Tool(Generic[P, R]):
 
     def _check_declaration(self, returns_batch: bool) -> None:
         if self.batch != returns_batch:
-            raise _wrong(self.fn, "takes a Batch but does not return one, or the other way round",
-                         "A function over Batch inputs returns Batch[…] with one result for each item")
+            raise _wrong(
+                self.fn,
+                "takes a Batch but does not return one, or the other way round",
+                "A function over Batch inputs returns Batch[…] with one result for each item",
+            )
         if self.batch and not all(i.batch for i in self.inputs.values()):
             raise _wrong(self.fn, "mixes Batch inputs with single ones", "Make all value inputs Batch")
         for name in self.one_of:
@@ -255,11 +276,17 @@ class Tool(Generic[P, R]):
             if not open_:
                 raise _wrong(self.fn, f"names {name!r} in one_of, which has no default", f"Write {name}=None")
         if self.timeout is not None and not (self.isolated and self.timeout > 0):
-            raise _wrong(self.fn, f"has the timeout {self.timeout}, but is not isolated or the timeout is not above 0",
-                         "Write isolated=True, timeout=60: only a process of its own can be ended")
+            raise _wrong(
+                self.fn,
+                f"has the timeout {self.timeout}, but is not isolated or the timeout is not above 0",
+                "Write isolated=True, timeout=60: only a process of its own can be ended",
+            )
         if self.isolated and "<locals>" in self.fn.__qualname__:
-            raise _wrong(self.fn, "is isolated, but defined inside a function, where another process cannot find it",
-                         "Define it at the top of its file")
+            raise _wrong(
+                self.fn,
+                "is isolated, but defined inside a function, where another process cannot find it",
+                "Define it at the top of its file",
+            )
         if isinstance(self.examples, str) or not all(isinstance(e, str) and e.strip() for e in self.examples):
             raise _wrong(self.fn, "has examples that are no requests", "Give a list of requests in words")
 
@@ -267,12 +294,26 @@ class Tool(Generic[P, R]):
 @overload
 def tool(fn: Callable[P, R], /) -> Tool[P, R]: ...
 @overload
-def tool(*, examples: Sequence[str] = (), one_of: Sequence[str] = (), version: str = "1",
-         read_only: bool | None = None, isolated: bool = False, timeout: float | None = None,
-         ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
-def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), one_of: Sequence[str] = (),
-         version: str = "1", read_only: bool | None = None, isolated: bool = False,
-         timeout: float | None = None) -> Any:
+def tool(
+    *,
+    examples: Sequence[str] = (),
+    one_of: Sequence[str] = (),
+    version: str = "1",
+    read_only: bool | None = None,
+    isolated: bool = False,
+    timeout: float | None = None,
+) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
+def tool(
+    fn: Callable[P, R] | None = None,
+    /,
+    *,
+    examples: Sequence[str] = (),
+    one_of: Sequence[str] = (),
+    version: str = "1",
+    read_only: bool | None = None,
+    isolated: bool = False,
+    timeout: float | None = None,
+) -> Any:
     """Make a typed function a tool.
 
     Args:
@@ -289,9 +330,17 @@ def tool(fn: Callable[P, R] | None = None, /, *, examples: Sequence[str] = (), o
     Raises:
         DeclarationInvalid: when the function cannot be a tool as it is written.
     """
+
     def make(function: Callable[P, R]) -> Tool[P, R]:
-        return Tool(function, examples=examples, one_of=one_of, version=version, read_only=read_only,
-                    isolated=isolated, timeout=timeout)
+        return Tool(
+            function,
+            examples=examples,
+            one_of=one_of,
+            version=version,
+            read_only=read_only,
+            isolated=isolated,
+            timeout=timeout,
+        )
 
     return make if fn is None else make(fn)
 
@@ -310,8 +359,11 @@ def _wrong(fn: Callable[..., Any], what: str, hint: str) -> DeclarationInvalid:
 def _checked_name(fn: Callable[..., Any]) -> str:
     name = getattr(fn, "__name__", "")
     if not inspect.isfunction(fn) or inspect.iscoroutinefunction(fn) or not _NAME.fullmatch(name):
-        raise _wrong(fn, "is not a plain function with a name in lower_case of at most 40 characters",
-                     "Use `def name(…)`, not a class, a lambda or `async def`")
+        raise _wrong(
+            fn,
+            "is not a plain function with a name in lower_case of at most 40 characters",
+            "Use `def name(…)`, not a class, a lambda or `async def`",
+        )
     return name
 
 
@@ -328,8 +380,11 @@ def _parameters(fn: Callable[..., Any], description: str) -> tuple[dict[str, Inp
     plain: dict[str, Any] = {}
     for name, parameter in inspect.signature(fn).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise _wrong(fn, f"has the parameter {parameter}, which cannot be given by name",
-                         "Write out its parameters one by one")
+            raise _wrong(
+                fn,
+                f"has the parameter {parameter}, which cannot be given by name",
+                "Write out its parameters one by one",
+            )
         if name not in hints:
             raise _wrong(fn, f"has the untyped parameter {name!r}", f"Write {name}: Image, {name}: str, …")
         if name.startswith("_") or hasattr(BaseModel, name):
@@ -340,8 +395,11 @@ def _parameters(fn: Callable[..., Any], description: str) -> tuple[dict[str, Inp
             continue
         kinds, many, batch, nullable = found
         if parameter.default not in (parameter.empty, None) or (nullable and parameter.default is parameter.empty):
-            raise _wrong(fn, f"has the input {name!r} with a default other than None, or None without that default",
-                         f"Write {name}: {' | '.join(kinds)} | None = None")
+            raise _wrong(
+                fn,
+                f"has the input {name!r} with a default other than None, or None without that default",
+                f"Write {name}: {' | '.join(kinds)} | None = None",
+            )
         inputs[name] = Input(kinds, many, parameter.default is None, batch, docs.get(name, ""))
     config = ConfigDict(extra="forbid", allow_inf_nan=False)
     return inputs, create_model(f"{getattr(fn, '__name__', 'tool')}_params", __config__=config, **plain)
@@ -369,8 +427,11 @@ def _as_input(annotation: Any) -> tuple[tuple[str, ...], bool, bool, bool] | Non
 
 def _plain_field(fn: Callable[..., Any], name: str, annotation: Any, default: Any, doc: str | None) -> Any:
     if not _is_plain(annotation):
-        raise _wrong(fn, f"has the parameter {name!r} of type {annotation}, which neither a value nor plain JSON is",
-                     f"Values are {', '.join(KINDS)}; plain are str, int, float, bool, Literal[…] and lists of these")
+        raise _wrong(
+            fn,
+            f"has the parameter {name!r} of type {annotation}, which neither a value nor plain JSON is",
+            f"Values are {', '.join(KINDS)}; plain are str, int, float, bool, Literal[…] and lists of these",
+        )
     bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     if default is None and type(None) not in get_args(bare):
         raise _wrong(fn, f"has the parameter {name!r} with the default None", f"Write {name}: … | None = None")
@@ -379,8 +440,11 @@ def _plain_field(fn: Callable[..., Any], name: str, annotation: Any, default: An
     try:
         TypeAdapter(annotation).validate_python(default)
     except ValidationError as error:
-        raise _wrong(fn, f"has the parameter {name!r} with the default {default!r}, which its type refuses",
-                     "Correct the default or the type") from error
+        raise _wrong(
+            fn,
+            f"has the parameter {name!r} with the default {default!r}, which its type refuses",
+            "Correct the default or the type",
+        ) from error
     return (annotation, Field(default, description=doc))
 
 
@@ -403,8 +467,11 @@ def _output(fn: Callable[..., Any], inputs: Mapping[str, Input]) -> tuple[Output
     found = None if hint is None else _as_input(hint)
     follows = next((name for name in inputs if hints[name] is hint), "") if isinstance(hint, TypeVar) else ""
     if found is None or (len(found[0]) != 1 and not follows) or found[3]:
-        raise _wrong(fn, "does not say what value it returns",
-                     "Write -> Image, -> list[Image], -> Detections, … or the TypeVar of one of its inputs")
+        raise _wrong(
+            fn,
+            "does not say what value it returns",
+            "Write -> Image, -> list[Image], -> Detections, … or the TypeVar of one of its inputs",
+        )
     kinds, many, batch, _ = found
     return Output(kinds[0], many, follows), batch
 

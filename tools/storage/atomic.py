@@ -29,8 +29,10 @@ _WORDS: dict[int, tuple[str, str]] = {
     errno.EROFS: ("the disk is read-only", f"Mount it for writing and {_AGAIN}, or give another folder"),
     errno.EACCES: ("writing there is not allowed", f"Allow writing there and {_AGAIN}, or give another folder"),
     errno.EPERM: ("writing there is not allowed", f"Allow writing there and {_AGAIN}, or give another folder"),
-    errno.EFBIG: ("the file is larger than the disk or the limit of this process (ulimit -f) allows",
-                  f"Raise the limit and {_AGAIN}, or give a folder on another disk"),
+    errno.EFBIG: (
+        "the file is larger than the disk or the limit of this process (ulimit -f) allows",
+        f"Raise the limit and {_AGAIN}, or give a folder on another disk",
+    ),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "Give a folder with a shorter path"),
     errno.EEXIST: ("there is a file where a folder should be", "Give another folder, or move that file away"),
     errno.ENOTDIR: ("a folder of its path is a file", "Give another folder, or move that file away"),

@@ -25,21 +25,28 @@ _WORDS = {
     sqlite3.SQLITE_BUSY: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
     sqlite3.SQLITE_LOCKED: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
     sqlite3.SQLITE_NOMEM: ("does not fit into memory", f"Close other programs and {AGAIN}"),
-    sqlite3.SQLITE_READONLY: ("cannot be written: it is read-only, or its folder is",
-                              f"Make both writable (chmod u+w) and {AGAIN}"),  # fmt: skip
-    sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk reports an error",
-                           f"Check the disk, its quota and the space left, and {AGAIN}"),  # fmt: skip
+    sqlite3.SQLITE_READONLY: (
+        "cannot be written: it is read-only, or its folder is",
+        f"Make both writable (chmod u+w) and {AGAIN}",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "cannot be read or written: the disk reports an error",
+        f"Check the disk, its quota and the space left, and {AGAIN}",
+    ),
     sqlite3.SQLITE_FULL: ("cannot be written: the disk is full", f"Free some space and {AGAIN}"),
     # SQLite makes a file beside the database even to read it.
-    sqlite3.SQLITE_CANTOPEN: ("cannot be opened: its folder is missing or cannot be written",
-                              f"Make it writable, or copy all of the folder elsewhere, and {AGAIN}"),  # fmt: skip
+    sqlite3.SQLITE_CANTOPEN: (
+        "cannot be opened: its folder is missing or cannot be written",
+        f"Make it writable, or copy all of the folder elsewhere, and {AGAIN}",
+    ),
     sqlite3.SQLITE_PROTOCOL: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
-}  # fmt: skip
+}
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def failure(error: sqlite3.Error | OSError, file: Path, name: str, repair: str,
-            kind: type[SuperlinkError] = SuperlinkError) -> SuperlinkError | None:  # fmt: skip
+def failure(
+    error: sqlite3.Error | OSError, file: Path, name: str, repair: str, kind: type[SuperlinkError] = SuperlinkError
+) -> SuperlinkError | None:
     """Say in words what an error of SQLite, or of its file, means.
 
     Args:
@@ -53,8 +60,10 @@ def failure(error: sqlite3.Error | OSError, file: Path, name: str, repair: str,
         The error to raise from this one, or None where the program is at fault: wrong SQL, or a closed connection.
     """
     if isinstance(error, OSError):
-        return kind(f"{name} {file} cannot be opened: {error.strerror or error}",
-                    f"Check that its folder can be made and written, and {AGAIN}")  # fmt: skip
+        return kind(
+            f"{name} {file} cannot be opened: {error.strerror or error}",
+            f"Check that its folder can be made and written, and {AGAIN}",
+        )
     if _is_damage(error):
         return damage(file, name, repair, str(error), kind)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -70,11 +79,14 @@ def _is_damage(error: sqlite3.Error) -> bool:
     return "decode" in str(error) if code is None else code & 0xFF in _DAMAGED
 
 
-def damage(file: Path, name: str, repair: str, reason: str, kind: type[SuperlinkError] = SuperlinkError
-           ) -> SuperlinkError:  # fmt: skip
+def damage(
+    file: Path, name: str, repair: str, reason: str, kind: type[SuperlinkError] = SuperlinkError
+) -> SuperlinkError:
     """The error of a database whose content cannot be right."""
-    return kind(f"{name} {file} is damaged ({reason})",
-                f"Give: {repair}. It keeps this file and recovers what can be read; then {AGAIN}")  # fmt: skip
+    return kind(
+        f"{name} {file} is damaged ({reason})",
+        f"Give: {repair}. It keeps this file and recovers what can be read; then {AGAIN}",
+    )
 
 
 class Database(sqlite3.Connection):
@@ -171,8 +183,15 @@ class _Cursor(sqlite3.Cursor):
             self.connection.tell(error)
 
 
-def connect(file: Path, name: str, repair: str, kind: type[SuperlinkError] = SuperlinkError, *, timeout: float = 60,
-            isolation_level: Any = None) -> Database:  # fmt: skip
+def connect(
+    file: Path,
+    name: str,
+    repair: str,
+    kind: type[SuperlinkError] = SuperlinkError,
+    *,
+    timeout: float = 60,
+    isolation_level: Any = None,
+) -> Database:
     """Open an SQLite file, made when missing with its folder, in a mode where a killed process loses nothing.
 
     A power cut may lose the last moments.
@@ -194,8 +213,9 @@ def connect(file: Path, name: str, repair: str, kind: type[SuperlinkError] = Sup
         # SQLite would begin anew and delete the log, which holds the latest rows.
         if log.is_file() and log.stat().st_size and not (file.is_file() and file.stat().st_size):
             raise damage(file, name, repair, f"it is missing or empty, although {log.name} is not", kind)
-        database: Database = sqlite3.connect(file, timeout=timeout, isolation_level=isolation_level,
-                                             check_same_thread=False, factory=Database)  # fmt: skip
+        database: Database = sqlite3.connect(
+            file, timeout=timeout, isolation_level=isolation_level, check_same_thread=False, factory=Database
+        )
     except (sqlite3.Error, OSError) as error:
         said = failure(error, file, name, repair, kind)
         if said is None:

@@ -52,7 +52,9 @@ class Table:
         if self.rowid is not None:
             values[self.rowid] = number
         for value, kind, required in zip(values, self.types, self.required, strict=True):
-            if (value is None and required) or (value is not None and not isinstance(value, _TYPES.get(kind, (object,)))):
+            if (value is None and required) or (
+                value is not None and not isinstance(value, _TYPES.get(kind, (object,)))
+            ):
                 return None
         return tuple(values)
 

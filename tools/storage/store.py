@@ -76,8 +76,10 @@ class Store:
         try:
             self._files, root = fsspec.url_to_fs(os.path.expanduser(self.url))
         except (ValueError, ImportError, OSError) as error:
-            raise StoreError(f"The store {self.url} cannot be opened: {error}",
-                             "Check the address; buckets need their fsspec package, such as s3fs") from error
+            raise StoreError(
+                f"The store {self.url} cannot be opened: {error}",
+                "Check the address; buckets need their fsspec package, such as s3fs",
+            ) from error
         self._local = isinstance(self._files, LocalFileSystem)
         self._root = root.rstrip("/")
         self._known = self._swept = False
@@ -101,8 +103,9 @@ class Store:
         except OSError as error:
             raise self._unusable(error) from error
         except Exception as error:  # clients of buckets have errors of their own
-            raise StoreUnusable(f"The store {self.url} cannot be written: {error}",
-                                "Check the address and the access to it") from error
+            raise StoreUnusable(
+                f"The store {self.url} cannot be written: {error}", "Check the address and the access to it"
+            ) from error
 
     def _unusable(self, error: OSError) -> StoreUnusable:
         said = write_error(error, self.url, f"The store {self.url}")
@@ -117,8 +120,11 @@ class Store:
         except Exception:  # a new store, or one that cannot be read, which is told when a value is asked for
             found = None
         if found and int(found[0]) != LAYOUT:
-            raise StoreUnusable(f"The store {self.url} was written by another superlink (layout {int(found[0])}; this one "
-                                f"knows {LAYOUT})", "Update superlink, or name another store in SUPERLINK_STORE")
+            raise StoreUnusable(
+                f"The store {self.url} was written by another superlink (layout {int(found[0])}; this one "
+                f"knows {LAYOUT})",
+                "Update superlink, or name another store in SUPERLINK_STORE",
+            )
         self._known = True
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
@@ -144,10 +150,16 @@ class Store:
         except OSError as error:
             if sha256:  # all of the value was read
                 raise self._unusable(error) from error
-            raise StoreError(f"A value of kind {value.kind} cannot be read: {error}",
-                             "Check that its file is still there") from error
-        ref: Ref = {"kind": value.kind, "sha256": sha256, "media_type": value.media_type, "bytes": size,
-                    "summary": value.summary()}
+            raise StoreError(
+                f"A value of kind {value.kind} cannot be read: {error}", "Check that its file is still there"
+            ) from error
+        ref: Ref = {
+            "kind": value.kind,
+            "sha256": sha256,
+            "media_type": value.media_type,
+            "bytes": size,
+            "summary": value.summary(),
+        }
         if provenance is not None:
             ref["provenance"] = provenance
         return ref
@@ -162,8 +174,9 @@ class Store:
             raise StoreError(f"The reference has no {' and no '.join(missing)}", "References come from Store.put")
         kind = KINDS.get(ref["kind"])
         if kind is None:
-            raise StoreError(f"The reference is to an unknown kind of value, {ref['kind']!r}",
-                             f"Kinds are {', '.join(KINDS)}")
+            raise StoreError(
+                f"The reference is to an unknown kind of value, {ref['kind']!r}", f"Kinds are {', '.join(KINDS)}"
+            )
         self._check_layout()
         place = self._place(ref["sha256"])
         path = self.path(ref)
@@ -174,19 +187,27 @@ class Store:
                 data: bytes = self._files.cat_file(place)
                 seen = hashlib.sha256(data).hexdigest()
         except FileNotFoundError as error:
-            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}: there is no {place}",
-                             f"It may have been deleted, or belong to another store. {_AGAIN}") from error
+            raise StoreError(
+                f"The {ref['kind']} {ref['sha256'][:12]} is not in the store {self.url}: there is no {place}",
+                f"It may have been deleted, or belong to another store. {_AGAIN}",
+            ) from error
         except OSError as error:
-            raise StoreError(f"The store {self.url} cannot be read: {place}: {error.strerror or error}",
-                             f"Check the disk and the permissions. {_AGAIN}") from error
+            raise StoreError(
+                f"The store {self.url} cannot be read: {place}: {error.strerror or error}",
+                f"Check the disk and the permissions. {_AGAIN}",
+            ) from error
         if seen != ref["sha256"]:
-            raise StoreError(f"{place} is damaged: it was the {ref['kind']} {ref['sha256'][:12]}, but its bytes have the "
-                             f"hash {seen[:12]}", _AGAIN)
+            raise StoreError(
+                f"{place} is damaged: it was the {ref['kind']} {ref['sha256'][:12]}, but its bytes have the "
+                f"hash {seen[:12]}",
+                _AGAIN,
+            )
         try:
             return kind.from_bytes(data, ref["media_type"]) if path is None else kind.from_file(path, ref["media_type"])
         except SuperlinkError as error:
-            raise StoreError(f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}",
-                             error.hint) from error
+            raise StoreError(
+                f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}", error.hint
+            ) from error
 
     def exists(self) -> bool:
         """Whether its folder is there: its disk may not be mounted. An address elsewhere always is."""

@@ -168,7 +168,9 @@ def _carry(old: Path, new: Path, place: Path, ours: Ours) -> list[Path]:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return not one.is_symlink() and other.is_file() and not other.is_symlink() and filecmp.cmp(one, other, shallow=False)
+    return (
+        not one.is_symlink() and other.is_file() and not other.is_symlink() and filecmp.cmp(one, other, shallow=False)
+    )
 
 
 def _linked(file: Path, target: Path) -> bool:

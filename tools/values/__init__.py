@@ -14,5 +14,17 @@ KINDS: dict[str, type[Value]] = {
     kind.kind: kind for kind in (Image, Audio, Video, Text, Transcript, Detections, Poses, Number)
 }
 
-__all__ = ["KINDS", "Audio", "Detection", "Detections", "Image", "Number", "Poses", "Segment", "Text",
-           "Transcript", "Value", "Video"]
+__all__ = [
+    "KINDS",
+    "Audio",
+    "Detection",
+    "Detections",
+    "Image",
+    "Number",
+    "Poses",
+    "Segment",
+    "Text",
+    "Transcript",
+    "Value",
+    "Video",
+]

@@ -186,8 +186,12 @@ class Audio(Value):
 
     def summary(self) -> dict[str, Any]:
         """Return length, rate, channels, and whether there is only silence."""
-        return {"seconds": round(self.seconds, 3), "rate": self.rate, "channels": self.channels,
-                "silent": self._facts.peak <= _SILENT}
+        return {
+            "seconds": round(self.seconds, 3),
+            "rate": self.rate,
+            "channels": self.channels,
+            "silent": self._facts.peak <= _SILENT,
+        }
 
     @cached_property
     def _facts(self) -> _Facts:
@@ -217,5 +221,3 @@ class Audio(Value):
     def _set(self, rate: int, channels: int, recording: Recording | None) -> None:
         for name, value in (("rate", rate), ("channels", channels), ("_recording", recording)):
             object.__setattr__(self, name, value)
-
-

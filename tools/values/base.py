@@ -151,8 +151,10 @@ def box_array(data: Any, size: tuple[int, int], what: str) -> NDArray[np.float32
     inverted = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
     if inverted.any():
         first = int(np.flatnonzero(inverted)[0])
-        raise ValueInvalid(f"{what}: box {first} is inverted: {boxes[first].tolist()}",
-                           "Boxes are x0, y0, x1, y1 in pixels with x0 <= x1 and y0 <= y1")
+        raise ValueInvalid(
+            f"{what}: box {first} is inverted: {boxes[first].tolist()}",
+            "Boxes are x0, y0, x1, y1 in pixels with x0 <= x1 and y0 <= y1",
+        )
     height, width = size
     return frozen(np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32)))
 
@@ -193,7 +195,9 @@ def supervision_library() -> ModuleType:
     try:
         import supervision
     except ModuleNotFoundError as error:
-        raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[supervision]'") from error
+        raise ToolError(
+            f"The package {error.name} is not installed", "Run: pip install 'superlink[supervision]'"
+        ) from error
     module: ModuleType = supervision
     return module
 

@@ -12,8 +12,32 @@ if TYPE_CHECKING:
 
 # Play lists (HLS, DASH, concat) are left out: a file of that kind, whatever its name, can name other files
 # and addresses, and FFmpeg would open them.
-_FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf",
-            "ogg", "wav", "w64", "flac", "mp3", "aac", "ac3", "aiff", "amr", "caf", "gif")
+_FORMATS = (
+    "mov",
+    "mp4",
+    "m4a",
+    "3gp",
+    "3g2",
+    "mj2",
+    "matroska",
+    "webm",
+    "avi",
+    "mpegts",
+    "mpeg",
+    "flv",
+    "asf",
+    "ogg",
+    "wav",
+    "w64",
+    "flac",
+    "mp3",
+    "aac",
+    "ac3",
+    "aiff",
+    "amr",
+    "caf",
+    "gif",
+)
 
 
 def open_container(source: bytes | Path, name: str) -> "InputContainer":
@@ -31,17 +55,29 @@ def open_container(source: bytes | Path, name: str) -> "InputContainer":
         container: InputContainer = av.open(file, "r", options={"format_whitelist": ",".join(_FORMATS)})
         return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{name} is not a sound or video file that can be read, or it is damaged: {error}",
-                         "Use wav, flac, mp3, m4a, ogg, mp4, mov, webm, mkv or avi") from error
+        raise MediaError(
+            f"{name} is not a sound or video file that can be read, or it is damaged: {error}",
+            "Use wav, flac, mp3, m4a, ogg, mp4, mov, webm, mkv or avi",
+        ) from error
 
 
 def media_type(container: "InputContainer") -> tuple[str, str]:
     """Return the MIME type and the file name ending of an opened container."""
     names = set(container.format.name.split(","))
     video = any(not cover(stream) for stream in container.streams.video)
-    for format_name, suffix in (("webm", ".webm"), ("mp4", ".mp4"), ("avi", ".avi"), ("mpegts", ".ts"),
-                                ("ogg", ".ogg"), ("wav", ".wav"), ("flac", ".flac"), ("mp3", ".mp3"),
-                                ("aac", ".aac"), ("gif", ".gif"), ("aiff", ".aiff")):
+    for format_name, suffix in (
+        ("webm", ".webm"),
+        ("mp4", ".mp4"),
+        ("avi", ".avi"),
+        ("mpegts", ".ts"),
+        ("ogg", ".ogg"),
+        ("wav", ".wav"),
+        ("flac", ".flac"),
+        ("mp3", ".mp3"),
+        ("aac", ".aac"),
+        ("gif", ".gif"),
+        ("aiff", ".aiff"),
+    ):
         if format_name in names:
             if format_name == "webm":  # FFmpeg has one reader for Matroska and its subset
                 return ("video/webm", ".webm") if _webm(container) else ("video/x-matroska", ".mkv")
@@ -70,9 +106,14 @@ def first_stream(container: "InputContainer", kind: str, name: str) -> Any:
 
 def first_time(container: "InputContainer") -> float:
     """Return the time stamp, in seconds, at which the container begins: players count from there."""
-    begins = [float(stream.start_time * stream.time_base) for stream in container.streams
-              if stream.type in ("audio", "video") and not cover(stream)
-              and stream.start_time is not None and stream.time_base]
+    begins = [
+        float(stream.start_time * stream.time_base)
+        for stream in container.streams
+        if stream.type in ("audio", "video")
+        and not cover(stream)
+        and stream.start_time is not None
+        and stream.time_base
+    ]
     return min(begins, default=0.0)
 
 
@@ -83,12 +124,24 @@ def cover(stream: object) -> bool:
     return bool(getattr(stream, "disposition", 0) & av.stream.Disposition.attached_pic)
 
 
-_TYPES = {".mp4": "video/mp4", ".avi": "video/x-msvideo", ".ts": "video/mp2t", ".ogg": "audio/ogg",
-          ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".aac": "audio/aac",
-          ".gif": "image/gif", ".aiff": "audio/aiff"}
+_TYPES = {
+    ".mp4": "video/mp4",
+    ".avi": "video/x-msvideo",
+    ".ts": "video/mp2t",
+    ".ogg": "audio/ogg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".aac": "audio/aac",
+    ".gif": "image/gif",
+    ".aiff": "audio/aiff",
+}
 
 
 def _webm(container: "InputContainer") -> bool:
     allowed = {"vp8", "vp9", "av1", "libdav1d", "opus", "vorbis"}
-    return all(stream.codec_context is not None and stream.codec_context.name in allowed
-               for stream in container.streams if stream.type in ("video", "audio"))
+    return all(
+        stream.codec_context is not None and stream.codec_context.name in allowed
+        for stream in container.streams
+        if stream.type in ("video", "audio")
+    )

@@ -78,8 +78,10 @@ def _kind_of(file: Path) -> str:
         named = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
         if named in _NAMED:  # damaged, or something else under its name: that kind says it best
             return _NAMED[named]
-        raise MediaError(f"{file} is no picture, sound, video or text that can be read, or it is damaged",
-                         "Check that the file opens in another program") from None
+        raise MediaError(
+            f"{file} is no picture, sound, video or text that can be read, or it is damaged",
+            "Check that the file opens in another program",
+        ) from None
     raise MediaError(f"{file} holds neither pictures nor sound", "Choose another file")
 
 
@@ -87,7 +89,9 @@ def _looks_like_picture(start: bytes) -> bool:
     # HEIC is among them so that it is refused as a picture: FFmpeg would take one of its tiles for a video.
     brands = (b"avif", b"avis", b"mif1", b"msf1", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx")
     tiff = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-    return (start.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"\0\0\0\x0cjP", *tiff))
-            or (start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace())
-            or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
-            or (start[4:8] == b"ftyp" and start[8:12] in brands))
+    return (
+        start.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"\0\0\0\x0cjP", *tiff))
+        or (start[:1] == b"P" and start[1:2] in b"123456" and start[2:3].isspace())
+        or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        or (start[4:8] == b"ftyp" and start[8:12] in brands)
+    )

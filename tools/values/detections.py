@@ -82,11 +82,16 @@ class Detections(Value):
         for what, length in (("labels", len(labels)), ("masks", count if masks is None else len(masks))):
             if length != count:
                 raise ValueInvalid(f"{count} boxes came with {length} {what}")
-        fields = {"size": size, "xyxy": xyxy, "labels": labels, "masks": masks,
-                  "scores": score_array(self.scores, count, "Scores"),
-                  "ids": _int_array(self.ids, count, "ids"),
-                  "frames": _int_array(self.frames, count, "frames"),
-                  "dropped": dropped_rows(self.dropped)}
+        fields = {
+            "size": size,
+            "xyxy": xyxy,
+            "labels": labels,
+            "masks": masks,
+            "scores": score_array(self.scores, count, "Scores"),
+            "ids": _int_array(self.ids, count, "ids"),
+            "frames": _int_array(self.frames, count, "frames"),
+            "dropped": dropped_rows(self.dropped),
+        }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -96,8 +101,15 @@ class Detections(Value):
         return cls(np.zeros((0, 4), np.float32), (), np.zeros(0, np.float32), size)
 
     @classmethod
-    def from_model(cls, xyxy: ArrayLike, labels: Sequence[str], scores: ArrayLike, size: tuple[int, int],
-                   masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None, ids: ArrayLike | None = None) -> Self:
+    def from_model(
+        cls,
+        xyxy: ArrayLike,
+        labels: Sequence[str],
+        scores: ArrayLike,
+        size: tuple[int, int],
+        masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
+        ids: ArrayLike | None = None,
+    ) -> Self:
         """Take a model's answer as it is.
 
         Rows that are no boxes in the picture (inverted, without area, outside, with NaN) and masks without a pixel are
@@ -119,9 +131,15 @@ class Detections(Value):
         if len(set(lengths)) != 1:
             raise ValueInvalid(f"A model's answer has columns of different lengths: {', '.join(map(str, lengths))}")
         keep = [int(i) for i in usable_rows(boxes, values, size) if masks is None or masks[i].any()]
-        return cls(boxes[keep], tuple(labels[i] for i in keep), np.clip(values[keep], 0, 1), size,
-                   None if masks is None else tuple(encode_mask(masks[i]) for i in keep),
-                   None if ids is None else np.asarray(ids)[keep], dropped=len(boxes) - len(keep))
+        return cls(
+            boxes[keep],
+            tuple(labels[i] for i in keep),
+            np.clip(values[keep], 0, 1),
+            size,
+            None if masks is None else tuple(encode_mask(masks[i]) for i in keep),
+            None if ids is None else np.asarray(ids)[keep],
+            dropped=len(boxes) - len(keep),
+        )
 
     @classmethod
     def from_masks(cls, masks: NDArray[np.bool_], labels: Sequence[str], scores: ArrayLike) -> Self:
@@ -130,7 +148,9 @@ class Detections(Value):
         if array.ndim != 3 or array.shape[1] < 1 or array.shape[2] < 1:
             raise ValueInvalid(f"Masks must have the shape (N, H, W), not {array.shape}")
         array = array.astype(bool)
-        return cls.from_model([_box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array)
+        return cls.from_model(
+            [_box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array
+        )
 
     @classmethod
     def from_ultralytics(cls, result: Any) -> Self:
@@ -142,7 +162,9 @@ class Detections(Value):
         labels = [str(result.names[int(c)]) for c in boxes.cls.tolist()]
         masks = None if result.masks is None else _full_size_masks(result.masks.data, size)
         ids = None if boxes.id is None else boxes.id.int().cpu().numpy()
-        return cls.from_model(boxes.xyxy.float().cpu().numpy(), labels, boxes.conf.float().cpu().numpy(), size, masks, ids)
+        return cls.from_model(
+            boxes.xyxy.float().cpu().numpy(), labels, boxes.conf.float().cpu().numpy(), size, masks, ids
+        )
 
     @classmethod
     def from_supervision(cls, found: "supervision.Detections", size: tuple[int, int]) -> Self:
@@ -176,7 +198,9 @@ class Detections(Value):
         if self.masks is not None:
             masks = np.array([self.mask_array(i) for i in range(len(self))]).reshape(len(self), *self.size)
         return sv.Detections(
-            xyxy=np.array(self.xyxy), mask=masks, confidence=np.array(self.scores),
+            xyxy=np.array(self.xyxy),
+            mask=masks,
+            confidence=np.array(self.scores),
             class_id=np.array([number[label] for label in self.labels], dtype=int),
             tracker_id=None if self.ids is None else np.array(self.ids),
             data={"class_name": np.array(self.labels, dtype=str)},
@@ -190,8 +214,9 @@ class Detections(Value):
             ValueInvalid: when there are no parts, or their sizes differ.
         """
         if len({part.size for part in parts}) != 1:
-            raise ValueInvalid("Only detections of one picture can be joined, not of sizes "
-                               f"{sorted({part.size for part in parts})}")
+            raise ValueInvalid(
+                f"Only detections of one picture can be joined, not of sizes {sorted({part.size for part in parts})}"
+            )
         full = [part for part in parts if len(part)] or list(parts[:1])
 
         def joined(name: str) -> NDArray[Any] | None:
@@ -199,10 +224,16 @@ class Detections(Value):
             return None if any(c is None for c in columns) else np.concatenate(columns)
 
         masks = [part.masks for part in full]
-        return cls(np.concatenate([p.xyxy for p in full]), tuple(label for p in full for label in p.labels),
-                   np.concatenate([p.scores for p in full]), parts[0].size,
-                   None if any(m is None for m in masks) else tuple(m for ms in masks for m in ms or ()),
-                   joined("ids"), joined("frames"), sum(part.dropped for part in parts))
+        return cls(
+            np.concatenate([p.xyxy for p in full]),
+            tuple(label for p in full for label in p.labels),
+            np.concatenate([p.scores for p in full]),
+            parts[0].size,
+            None if any(m is None for m in masks) else tuple(m for ms in masks for m in ms or ()),
+            joined("ids"),
+            joined("frames"),
+            sum(part.dropped for part in parts),
+        )
 
     def select(self, indices: Sequence[int] | NDArray[Any]) -> "Detections":
         """Return the rows with these numbers, or where a bool array is true, in that order."""
@@ -210,10 +241,15 @@ class Detections(Value):
         if chosen.dtype == bool:
             chosen = np.flatnonzero(chosen)
         rows = [int(i) for i in chosen]
-        return Detections(self.xyxy[rows], tuple(self.labels[i] for i in rows), self.scores[rows], self.size,
-                          None if self.masks is None else tuple(self.masks[i] for i in rows),
-                          None if self.ids is None else self.ids[rows],
-                          None if self.frames is None else self.frames[rows])
+        return Detections(
+            self.xyxy[rows],
+            tuple(self.labels[i] for i in rows),
+            self.scores[rows],
+            self.size,
+            None if self.masks is None else tuple(self.masks[i] for i in rows),
+            None if self.ids is None else self.ids[rows],
+            None if self.frames is None else self.frames[rows],
+        )
 
     def mask_array(self, index: int) -> NDArray[np.bool_]:
         """Return one mask as bool (H, W).
@@ -236,9 +272,13 @@ class Detections(Value):
         """Walk over the rows."""
         for i, (box, label, score) in enumerate(zip(self.xyxy, self.labels, self.scores, strict=True)):
             x0, y0, x1, y1 = (float(v) for v in box)
-            yield Detection((x0, y0, x1, y1), label, float(score),
-                            None if self.ids is None else int(self.ids[i]),
-                            None if self.frames is None else int(self.frames[i]))
+            yield Detection(
+                (x0, y0, x1, y1),
+                label,
+                float(score),
+                None if self.ids is None else int(self.ids[i]),
+                None if self.frames is None else int(self.frames[i]),
+            )
 
     @property
     def media_type(self) -> str:
@@ -252,12 +292,18 @@ class Detections(Value):
 
     def to_bytes(self) -> bytes:
         """Return canonical JSON."""
-        return canonical_json({
-            "xyxy": plain_floats(self.xyxy), "labels": self.labels, "scores": plain_floats(self.scores),
-            "size": self.size, "masks": self.masks,
-            "ids": None if self.ids is None else self.ids.tolist(),
-            "frames": None if self.frames is None else self.frames.tolist(),
-        } | ({"dropped": self.dropped} if self.dropped else {}))
+        return canonical_json(
+            {
+                "xyxy": plain_floats(self.xyxy),
+                "labels": self.labels,
+                "scores": plain_floats(self.scores),
+                "size": self.size,
+                "masks": self.masks,
+                "ids": None if self.ids is None else self.ids.tolist(),
+                "frames": None if self.frames is None else self.frames.tolist(),
+            }
+            | ({"dropped": self.dropped} if self.dropped else {})
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
@@ -270,8 +316,12 @@ class Detections(Value):
 
     def summary(self) -> dict[str, Any]:
         """Return how many there are, in all and of each label, the picture's size, the ids followed, the rows dropped."""
-        facts: dict[str, Any] = {"count": len(self), "labels": dict(Counter(self.labels).most_common()),
-                                 "size": list(self.size), "masks": self.masks is not None}
+        facts: dict[str, Any] = {
+            "count": len(self),
+            "labels": dict(Counter(self.labels).most_common()),
+            "size": list(self.size),
+            "masks": self.masks is not None,
+        }
         if self.ids is not None:
             facts["tracks"] = len(set(self.ids.tolist()))
         if self.frames is not None:

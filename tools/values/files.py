@@ -91,8 +91,10 @@ def check_size(size: int, setting: str, name: str, what: str = "it has {}", advi
     """
     limit: int = getattr(settings(), setting)
     if size > limit:
-        raise MediaError(f"{name} is too large: {what.format(readable(size))}, above the limit of {readable(limit)}",
-                         f"{advice}, or raise {setting} in settings.toml (SUPERLINK_{setting.upper()})")
+        raise MediaError(
+            f"{name} is too large: {what.format(readable(size))}, above the limit of {readable(limit)}",
+            f"{advice}, or raise {setting} in settings.toml (SUPERLINK_{setting.upper()})",
+        )
 
 
 def readable(size: int) -> str:

@@ -105,8 +105,9 @@ class Image(Value):
             try:
                 array = decode(picture, self._encoded)
             except Exception as error:  # decoders raise nearly anything on damaged files
-                raise MediaError(f"{self._name} is damaged or cut short: {error}",
-                                 "Copy or download the file again") from error
+                raise MediaError(
+                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
+                ) from error
         array.setflags(write=False)
         _DECODED.keep(self, array)
         return array

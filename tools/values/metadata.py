@@ -52,7 +52,9 @@ def _jpeg(data: bytes, orientation: int) -> Iterator[bytes]:
             while end + 1 < len(data) and (data[end] != 0xFF or data[end + 1] == 0 or 0xD0 <= data[end + 1] <= 0xD7):
                 end = data.find(b"\xff", end + 1)
                 end = len(data) if end < 0 else end
-        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or data[at + 4 :].startswith(_JPEG_KEPT.get(marker, b"\0\0\0\0\0")):
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or data[at + 4 :].startswith(
+            _JPEG_KEPT.get(marker, b"\0\0\0\0\0")
+        ):
             yield data[at:end]
         at = end
     yield data[at:]

@@ -25,13 +25,48 @@ from tools.values.base import (
 if TYPE_CHECKING:
     import supervision
 
-COCO17 = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-          "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
-          "left_knee", "right_knee", "left_ankle", "right_ankle")
+COCO17 = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
 
 # Pairs of keypoint numbers that are joined by a line, as COCO draws them.
-SKELETON = ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
-            (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))
+SKELETON = (
+    (15, 13),
+    (13, 11),
+    (16, 14),
+    (14, 12),
+    (11, 12),
+    (5, 11),
+    (6, 12),
+    (5, 6),
+    (5, 7),
+    (6, 8),
+    (7, 9),
+    (8, 10),
+    (1, 2),
+    (0, 1),
+    (0, 2),
+    (1, 3),
+    (2, 4),
+    (3, 5),
+    (4, 6),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +96,13 @@ class Poses(Value):
         if len(xyxy) != len(keypoints):
             raise ValueInvalid(f"{len(keypoints)} poses came with {len(xyxy)} boxes")
         score_array(keypoints[:, :, 2].reshape(-1), keypoints.shape[0] * len(COCO17), "Keypoint scores")
-        fields = {"keypoints": keypoints, "xyxy": xyxy, "size": size,
-                  "scores": score_array(self.scores, len(keypoints), "Pose scores"),
-                  "dropped": dropped_rows(self.dropped)}
+        fields = {
+            "keypoints": keypoints,
+            "xyxy": xyxy,
+            "size": size,
+            "scores": score_array(self.scores, len(keypoints), "Pose scores"),
+            "dropped": dropped_rows(self.dropped),
+        }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
 
@@ -82,8 +121,9 @@ class Poses(Value):
         size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
         if result.boxes is None or len(result.boxes) == 0 or result.keypoints is None:
             return cls.empty(size)
-        boxes, scores, joints = (column.float().cpu().numpy()
-                                 for column in (result.boxes.xyxy, result.boxes.conf, result.keypoints.data))
+        boxes, scores, joints = (
+            column.float().cpu().numpy() for column in (result.boxes.xyxy, result.boxes.conf, result.keypoints.data)
+        )
         keep = [i for i in usable_rows(boxes, scores, size) if np.isfinite(joints[i]).all()]
         joints[:, :, 2:] = np.clip(joints[:, :, 2:], 0, 1)
         return cls(joints[keep], np.clip(scores[keep], 0, 1), boxes[keep], size, len(boxes) - len(keep))
@@ -95,9 +135,12 @@ class Poses(Value):
             ToolError: when supervision is not installed.
         """
         sv = supervision_library()
-        return sv.KeyPoints(xy=np.array(self.keypoints[:, :, :2]), class_id=np.zeros(len(self), dtype=int),
-                            keypoint_confidence=np.array(self.keypoints[:, :, 2]),
-                            detection_confidence=np.array(self.scores))
+        return sv.KeyPoints(
+            xy=np.array(self.keypoints[:, :, :2]),
+            class_id=np.zeros(len(self), dtype=int),
+            keypoint_confidence=np.array(self.keypoints[:, :, 2]),
+            detection_confidence=np.array(self.scores),
+        )
 
     def __len__(self) -> int:
         """Return the number of people."""
@@ -115,9 +158,15 @@ class Poses(Value):
 
     def to_bytes(self) -> bytes:
         """Return canonical JSON."""
-        return canonical_json({"keypoints": plain_floats(self.keypoints), "scores": plain_floats(self.scores),
-                               "xyxy": plain_floats(self.xyxy), "size": self.size,
-                               **({"dropped": self.dropped} if self.dropped else {})})
+        return canonical_json(
+            {
+                "keypoints": plain_floats(self.keypoints),
+                "scores": plain_floats(self.scores),
+                "xyxy": plain_floats(self.xyxy),
+                "size": self.size,
+                **({"dropped": self.dropped} if self.dropped else {}),
+            }
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:

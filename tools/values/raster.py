@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 
 LIMIT = "max_image_bytes"
 # Formats that people have pictures in. Pillow reads more, some through outside programs (EPS runs Ghostscript).
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp",
-            "TIFF": ".tiff", "PPM": ".ppm", "AVIF": ".avif", "JPEG2000": ".jp2"}
+SUFFIXES = {
+    "JPEG": ".jpg",
+    "MPO": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "TIFF": ".tiff",
+    "PPM": ".ppm",
+    "AVIF": ".avif",
+    "JPEG2000": ".jp2",
+}
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
 _SUBFILE, _BITS, _PHOTOMETRIC, _PLANES = 254, 258, 262, 284  # TIFF tags
 _PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
@@ -44,21 +54,32 @@ def open_picture(data: bytes, name: str) -> "PilImage":
 
     Pil.MAX_IMAGE_PIXELS = None  # Pillow's own guard counts pixels; what they take is checked below
     try:
-        picture = Pil.open(io.BytesIO(data), formats=[name for name in SUFFIXES if name != "MPO"])  # a JPEG that turns out so
+        picture = Pil.open(
+            io.BytesIO(data), formats=[name for name in SUFFIXES if name != "MPO"]
+        )  # a JPEG that turns out so
     # ultralytics replaces Pillow's opener by one that asks for a HEIF reader where Pillow knows no better.
     except (UnidentifiedImageError, ImportError) as error:
-        raise MediaError(f"{name} is not a picture that can be read, or it is damaged",
-                         "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000") from error
+        raise MediaError(
+            f"{name} is not a picture that can be read, or it is damaged",
+            "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000",
+        ) from error
     except Exception as error:  # header parsers raise nearly anything on damaged files
         raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error
     if picture.width < 1 or picture.height < 1:
         raise MediaError(f"{name} has no pixels: {picture.width}x{picture.height}")
     if picture.format == "TIFF" and _is_deep(picture) and picture.tag_v2.get(_PLANES) == 2:  # type: ignore[attr-defined]
         # Neither Pillow nor OpenCV decodes them, and neither says so.
-        raise MediaError(f"{name} has 16-bit colours in separate planes, which cannot be read",
-                         "Save it with interleaved channels, or as PNG")
-    check_size(picture.width * picture.height * _bytes_per_pixel(picture), LIMIT, name,
-               f"working on {picture.width}x{picture.height} pixels takes {{}} of memory", "Make it smaller")
+        raise MediaError(
+            f"{name} has 16-bit colours in separate planes, which cannot be read",
+            "Save it with interleaved channels, or as PNG",
+        )
+    check_size(
+        picture.width * picture.height * _bytes_per_pixel(picture),
+        LIMIT,
+        name,
+        f"working on {picture.width}x{picture.height} pixels takes {{}} of memory",
+        "Make it smaller",
+    )
     return picture
 
 
@@ -298,8 +319,13 @@ class _Profile:
             if profile.profile.xcolor_space.strip() != wanted:
                 return
             transform = ImageCms.buildTransform(
-                profile, ImageCms.createProfile("sRGB"), mode, made, ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                ImageCms.Flags.BLACKPOINTCOMPENSATION)
+                profile,
+                ImageCms.createProfile("sRGB"),
+                mode,
+                made,
+                ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
             if mode in ("RGB", "RGBA", "L"):  # most profiles are sRGB: nothing to do
                 steps = np.arange(0, 256, 17, dtype=np.uint8)
                 grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(16, -1, 3)

@@ -24,8 +24,12 @@ BLOCK = 1 << 16
 """Samples of each channel that are decoded at once."""
 MOST_CHANNELS = 64
 LIMIT = "max_audio_bytes"
-TYPES = {"WAV": ("audio/wav", ".wav"), "FLAC": ("audio/flac", ".flac"), "OGG": ("audio/ogg", ".ogg"),
-         "MP3": ("audio/mpeg", ".mp3")}
+TYPES = {
+    "WAV": ("audio/wav", ".wav"),
+    "FLAC": ("audio/flac", ".flac"),
+    "OGG": ("audio/ogg", ".ogg"),
+    "MP3": ("audio/mpeg", ".mp3"),
+}
 _UNKNOWN = 1 << 62  # what libsndfile says of a FLAC stream whose header leaves the length open
 # Shorter gaps between packets are jitter of the time stamps; filling them would put clicks into the sound.
 _SHORTEST_GAP = 0.1
@@ -95,8 +99,10 @@ def check_length(count: float, rate: float, channels: int, name: str) -> None:
     check_size(int(count) * channels * 4, LIMIT, name, "its samples are {} when decoded", "Cut it")
     limit = settings().max_audio_seconds
     if count / rate > limit:
-        raise MediaError(f"{name} is too long: {count / rate / 60:.0f} min, above the limit of {limit / 60:.0f} min",
-                         "Cut it, or raise max_audio_seconds in settings.toml (SUPERLINK_MAX_AUDIO_SECONDS)")
+        raise MediaError(
+            f"{name} is too long: {count / rate / 60:.0f} min, above the limit of {limit / 60:.0f} min",
+            "Cut it, or raise max_audio_seconds in settings.toml (SUPERLINK_MAX_AUDIO_SECONDS)",
+        )
 
 
 def mix_down(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
@@ -234,8 +240,9 @@ def _open_container(source: bytes | Path, name: str) -> Recording:
         stream = first_stream(container, "audio", name)
         rate, channels = int(stream.rate or 0), int(stream.channels or 0)
         if not 1 <= rate <= 655_350 or not channels:
-            raise MediaError(f"{name} has sound that cannot be decoded: {channels} channels at {rate} Hz",
-                             "Export it as wav or flac")
+            raise MediaError(
+                f"{name} has sound that cannot be decoded: {channels} channels at {rate} Hz", "Export it as wav or flac"
+            )
         _check_channels(channels, name)
         if stream.duration and stream.time_base:
             check_length(float(stream.duration * stream.time_base) * rate, rate, channels, name)

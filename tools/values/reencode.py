@@ -41,18 +41,24 @@ def reencoded(video: Video, wanted: Callable[[int], bool], change: Change) -> Vi
 
     buffer = io.BytesIO()
     with open_container(video.source, video.name) as source:
-        kept = video.suffix in (".mkv", ".webm") or any(one.codec_context.name not in _IN_MP4 for one in source.streams.audio)
+        kept = video.suffix in (".mkv", ".webm") or any(
+            one.codec_context.name not in _IN_MP4 for one in source.streams.audio
+        )
         form = "matroska" if kept else "mp4"
         try:
             with av.open(buffer, "w", format=form) as target:
                 _copy(video, source, target, wanted, change)
         except (av.error.FFmpegError, ValueError) as error:
-            raise MediaError(f"{video.name} cannot be encoded again: {error}",
-                             "It may be damaged or cut short; copy or download the file again") from error
+            raise MediaError(
+                f"{video.name} cannot be encoded again: {error}",
+                "It may be damaged or cut short; copy or download the file again",
+            ) from error
     return Video.open(buffer.getvalue(), video.name)
 
 
-def _copy(video: Video, source: "InputContainer", target: "OutputContainer", wanted: Callable[[int], bool], change: Change) -> None:
+def _copy(
+    video: Video, source: "InputContainer", target: "OutputContainer", wanted: Callable[[int], bool], change: Change
+) -> None:
     stream = next(one for one in source.streams.video if not cover(one))
     stream.thread_type = "AUTO"
     # All streams are there before the first packet: the container's header is written with it.

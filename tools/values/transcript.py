@@ -36,8 +36,10 @@ class Segment:
         if (self.start is None) != (self.end is None):
             raise ValueInvalid(f"The segment {self.text!r} needs both start and end, or neither")
         if self.start is not None and self.end is not None and not 0 <= self.start <= self.end:
-            raise ValueInvalid(f"The segment {self.text!r} runs from {self.start} s to {self.end} s",
-                               "Times are seconds with 0 <= start <= end")
+            raise ValueInvalid(
+                f"The segment {self.text!r} runs from {self.start} s to {self.end} s",
+                "Times are seconds with 0 <= start <= end",
+            )
         if self.score is not None and not 0 <= self.score <= 1:
             raise ValueInvalid(f"The score of the segment {self.text!r} is {self.score}, not between 0 and 1")
         if self.box is not None:
@@ -95,8 +97,10 @@ class Transcript(Value):
         Raises:
             ValueInvalid: when a segment has no times.
         """
-        return "\n".join(f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
-                         for n, (start, end, text) in enumerate(self._timed(), 1))
+        return "\n".join(
+            f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
+            for n, (start, end, text) in enumerate(self._timed(), 1)
+        )
 
     def to_vtt(self) -> str:
         """Return WebVTT subtitles.
@@ -105,9 +109,11 @@ class Transcript(Value):
             ValueInvalid: when a segment has no times.
         """
         # WebVTT reads markup: a bare "<" or "&" would swallow the words after it.
-        cues = (f"{_clock(start, '.')} --> {_clock(end, '.')}\n"
-                f"{text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
-                for start, end, text in self._timed())
+        cues = (
+            f"{_clock(start, '.')} --> {_clock(end, '.')}\n"
+            f"{text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
+            for start, end, text in self._timed()
+        )
         return "\n".join(["WEBVTT\n", *cues])
 
     def summary(self) -> dict[str, Any]:
@@ -121,8 +127,10 @@ class Transcript(Value):
     def _timed(self) -> Iterable[tuple[float, float, str]]:
         for segment in self.segments:
             if segment.start is None or segment.end is None:
-                raise ValueInvalid(f"The segment {segment.text!r} has no times, so it cannot become a subtitle",
-                                   "Subtitles come from transcribed speech, not from text read in a picture")
+                raise ValueInvalid(
+                    f"The segment {segment.text!r} has no times, so it cannot become a subtitle",
+                    "Subtitles come from transcribed speech, not from text read in a picture",
+                )
             # A blank line would end the subtitle early.
             lines = [line.strip() for line in segment.text.splitlines() if line.strip()]
             if lines:

@@ -74,7 +74,13 @@ class Video(Value):
             times, seconds, fps = _times(place, label)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(f"{label} is damaged or cut short: {error}", "Copy or download the file again") from error
-        check_size(len(times) * width * height * 3, "max_video_bytes", label, f"its {len(times)} frames are {{}} of pixels", "Cut it")
+        check_size(
+            len(times) * width * height * 3,
+            "max_video_bytes",
+            label,
+            f"its {len(times)} frames are {{}} of pixels",
+            "Cut it",
+        )
         return cls(place, width, height, fps, seconds, len(times), times, kind, label)
 
     @classmethod
@@ -138,8 +144,9 @@ class Video(Value):
                         _check_frame(frame.width, frame.height, self._name)
                         yield index, frame.time - zero if frame.time is not None else index / self.fps, upright(frame)
             except (av.error.FFmpegError, ValueError) as error:
-                raise MediaError(f"{self._name} is damaged or cut short: {error}",
-                                 "Copy or download the file again") from error
+                raise MediaError(
+                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
+                ) from error
 
     def audio(self) -> Audio:
         """Return the sound track.
@@ -198,8 +205,13 @@ class Video(Value):
         Also "start" where the first frame is not shown at 0 s, and "variable" where `times` are not those of frames at
         equal distances.
         """
-        told: dict[str, Any] = {"width": self.width, "height": self.height, "seconds": round(self.seconds, 3),
-                                "fps": round(self.fps, 3), "frames": self.frame_count}
+        told: dict[str, Any] = {
+            "width": self.width,
+            "height": self.height,
+            "seconds": round(self.seconds, 3),
+            "fps": round(self.fps, 3),
+            "frames": self.frame_count,
+        }
         start = float(self.times[0])
         if start:
             told["start"] = round(start, 6)
@@ -221,8 +233,13 @@ def upright(frame: Any) -> NDArray[np.uint8]:
 
 
 def _check_frame(width: int, height: int, name: str) -> None:
-    check_size(width * height * _HELD, "max_image_bytes", name, f"decoding frames of {width}x{height} pixels takes {{}} of memory",
-               "Make it smaller")
+    check_size(
+        width * height * _HELD,
+        "max_image_bytes",
+        name,
+        f"decoding frames of {width}x{height} pixels takes {{}} of memory",
+        "Make it smaller",
+    )
 
 
 def _times(source: bytes | Path, name: str) -> tuple[NDArray[np.float64], float, float]:
@@ -233,7 +250,11 @@ def _times(source: bytes | Path, name: str) -> tuple[NDArray[np.float64], float,
     stamps, lengths = array("d"), array("d")
     with open_container(source, name) as container:
         stream = first_stream(container, "video", name)
-        base, zero, rate = float(stream.time_base or 0), first_time(container), stream.average_rate or stream.guessed_rate
+        base, zero, rate = (
+            float(stream.time_base or 0),
+            first_time(container),
+            stream.average_rate or stream.guessed_rate,
+        )
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:  # an edit list leaves frames out
                 stamps.append(packet.pts * base if packet.pts is not None else np.nan)

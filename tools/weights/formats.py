@@ -28,7 +28,15 @@ _CODE = {"pickle": "pickled", "torchscript": "TorchScript", "native": "a shared 
 """Formats that run code when they are loaded, in words."""
 _UNKNOWN = "in no format that is known to be safe"
 _WEIGHTS = ("safetensors", "onnx", "gguf", "numpy")
-_LIBRARIES = (b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ")
+_LIBRARIES = (
+    b"\x7fELF",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"MZ",
+)
 _HEAD = 1 << 16
 # Fields of ONNX's ModelProto, with their wire types: 0 is a number, 2 has a length.
 _ONNX_FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}

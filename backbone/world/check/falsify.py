@@ -67,7 +67,11 @@ def _changed(scene: Scene, wanted: Spec, kind: str) -> Scene | None:
         composer.rng, composer.things = rng, list(scene.things)
         model = rng.choice([thing for thing in scene.things if thing.category != "chair"] or scene.things)
         new = composer.add(model.category)
-        return scene.with_things([*scene.things, replace(new, colour=model.colour, shade=model.shade)]) if new and new.on is None else None
+        return (
+            scene.with_things([*scene.things, replace(new, colour=model.colour, shade=model.shade)])
+            if new and new.on is None
+            else None
+        )
     number = {name: sum(thing.category == name for thing in scene.things) for name in CATEGORIES}
     if kind == "colour":
         thing = rng.choice(scene.things)
@@ -81,12 +85,20 @@ def _changed(scene: Scene, wanted: Spec, kind: str) -> Scene | None:
         return None
     thing = rng.choice(loose)
     old = CATEGORIES[thing.category]
-    fits = [k for k in CATEGORIES.values() if k.place == old.place and k is not old and k.draw and k.name != "sign" and thing.colour in k.colours]
+    fits = [
+        k
+        for k in CATEGORIES.values()
+        if k.place == old.place and k is not old and k.draw and k.name != "sign" and thing.colour in k.colours
+    ]
     if not fits:
         return None
     new_kind = rng.choice(fits)
     height = thing.height * new_kind.height / old.height
-    return _with(scene, thing, replace(thing, category=new_kind.name, shape=rng.randrange(new_kind.shapes), text="", height=height))
+    return _with(
+        scene,
+        thing,
+        replace(thing, category=new_kind.name, shape=rng.randrange(new_kind.shapes), text="", height=height),
+    )
 
 
 def _with(scene: Scene, old: Thing, new: Thing | None) -> Scene:

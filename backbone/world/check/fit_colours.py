@@ -33,8 +33,12 @@ def examples(seed: int) -> tuple[NDArray[np.float32], list[int]]:
     rng = rng_for("train", seed, "fit colours")
     scene = compose(seed, rng.choice(("train", "train", "train", "shifted")))
     words = [rng.choice(CATEGORIES[thing.category].colours) for thing in scene.things]
-    things = [replace(thing, colour=word, shade=shade_of(word, rng)) for thing, word in zip(scene.things, words, strict=True)]
-    picture = render(replace(scene, light=rng.choice(list(LIGHT)), things=tuple(things)), rng.choice((192, 256, 256, 384)))
+    things = [
+        replace(thing, colour=word, shade=shade_of(word, rng)) for thing, word in zip(scene.things, words, strict=True)
+    ]
+    picture = render(
+        replace(scene, light=rng.choice(list(LIGHT)), things=tuple(things)), rng.choice((192, 256, 256, 384))
+    )
     seen = shown(picture, 0.3)
     rows = [features(picture.pixels, one.mask, one.thing.category, picture.scene.light) for one in seen]
     return np.array(rows, np.float32).reshape(-1, FEATURES), [WORDS.index(one.thing.colour) for one in seen]
@@ -67,7 +71,9 @@ def fit(rows: NDArray[np.float32], answers: NDArray[np.int64], epochs: int = 25)
 def save(net: dict[str, torch.Tensor], file: Path) -> None:
     """Write the network as ``colours.py`` reads it, in float16."""
     # safetensors writes an array as it lies in memory, so a transposed one must be laid out anew.
-    save_file({name: np.ascontiguousarray(part.detach().numpy().astype(np.float16)) for name, part in net.items()}, file)
+    save_file(
+        {name: np.ascontiguousarray(part.detach().numpy().astype(np.float16)) for name, part in net.items()}, file
+    )
 
 
 def main() -> None:
@@ -78,11 +84,19 @@ def main() -> None:
     given = parser.parse_args()
     parts = [examples(seed) for seed in range(100_000, 100_000 + given.scenes)]
     kept = given.scenes * 9 // 10
-    rows, answers = np.concatenate([r for r, _ in parts[:kept]]), np.array([a for _, some in parts[:kept] for a in some])
+    rows, answers = (
+        np.concatenate([r for r, _ in parts[:kept]]),
+        np.array([a for _, some in parts[:kept] for a in some]),
+    )
     net = fit(rows, answers)
-    others, right = np.concatenate([r for r, _ in parts[kept:]]), np.array([a for _, some in parts[kept:] for a in some])
+    others, right = (
+        np.concatenate([r for r, _ in parts[kept:]]),
+        np.array([a for _, some in parts[kept:] for a in some]),
+    )
     with torch.no_grad():
-        scores = torch.relu(torch.from_numpy(others) @ net["first"] + net["first_bias"]) @ net["second"] + net["second_bias"]
+        scores = (
+            torch.relu(torch.from_numpy(others) @ net["first"] + net["first_bias"]) @ net["second"] + net["second_bias"]
+        )
     kinds = others[:, -len(CATEGORIES) :].argmax(1)
     comes_in = np.array([[word in kind.colours for word in WORDS] for kind in CATEGORIES.values()])
     named = np.where(comes_in[kinds], scores.numpy(), -np.inf).argmax(1)

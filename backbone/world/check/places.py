@@ -23,8 +23,13 @@ def _examples(wide: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of every place by day: places × cells × 3."""
     means, variances = [], []
     for name in EVERY:
-        scenes = (Scene(_FIRST + k, "train", name, "day", True, 0.0, 0.0, 0.0, (), wide * 2, _CELLS * 2) for k in range(_EXAMPLES))
-        small = np.array([cv2.resize(render(scene).pixels, (wide, _CELLS), interpolation=cv2.INTER_AREA) for scene in scenes], float)
+        scenes = (
+            Scene(_FIRST + k, "train", name, "day", True, 0.0, 0.0, 0.0, (), wide * 2, _CELLS * 2)
+            for k in range(_EXAMPLES)
+        )
+        small = np.array(
+            [cv2.resize(render(scene).pixels, (wide, _CELLS), interpolation=cv2.INTER_AREA) for scene in scenes], float
+        )
         means.append(small.mean(0).reshape(-1, 3))
         variances.append(small.var(0).reshape(-1, 3))
     return np.array(means), np.array(variances)

@@ -27,7 +27,9 @@ class RLE(TypedDict):
 
 def categories() -> list[dict[str, Any]]:
     """COCO's list of categories."""
-    rows: list[dict[str, Any]] = [{"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()]
+    rows: list[dict[str, Any]] = [
+        {"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()
+    ]
     rows[0] |= {"keypoints": list(KEYPOINTS), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
     return rows
 
@@ -42,10 +44,19 @@ def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
     """One COCO annotation: box xywh, mask as RLE, joints for people."""
     x0, y0, x1, y1 = instance.box
     row: dict[str, Any] = {
-        "id": number, "image_id": image, "category_id": IDS[instance.thing.category], "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": instance.area, "iscrowd": 0, "segmentation": packed(instance.mask),
-        "attributes": {"colour": instance.thing.colour, "visible": round(instance.visible, 3), "truncated": instance.truncated},
-    }  # fmt: skip
+        "id": number,
+        "image_id": image,
+        "category_id": IDS[instance.thing.category],
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": instance.area,
+        "iscrowd": 0,
+        "segmentation": packed(instance.mask),
+        "attributes": {
+            "colour": instance.thing.colour,
+            "visible": round(instance.visible, 3),
+            "truncated": instance.truncated,
+        },
+    }
     if instance.keypoints:
         row["keypoints"] = [round(float(value), 2) for mark in instance.keypoints for value in mark]
         row["num_keypoints"] = sum(v > 0 for _, _, v in instance.keypoints)
@@ -67,13 +78,32 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
         with _whole(folder / "images" / name) as file:
             Image.fromarray(picture.pixels).save(file, "PNG")
         height, width = picture.pixels.shape[:2]
-        images.append({"id": number, "file_name": name, "width": width, "height": height, "license": 1, "caption": short_caption(picture)})
+        images.append(
+            {
+                "id": number,
+                "file_name": name,
+                "width": width,
+                "height": height,
+                "license": 1,
+                "caption": short_caption(picture),
+            }
+        )
         annotations += [annotation(one, len(annotations) + k, number) for k, one in enumerate(picture.instances, 1)]
     path = folder / "annotations.json"
     info = {"description": "rendered scenes of the superlink world", "version": "1", "contributor": "superlink"}
     licences = [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}]
     with _whole(path) as file:
-        file.write_text(json.dumps({"info": info, "licenses": licences, "images": images, "annotations": annotations, "categories": categories()}))
+        file.write_text(
+            json.dumps(
+                {
+                    "info": info,
+                    "licenses": licences,
+                    "images": images,
+                    "annotations": annotations,
+                    "categories": categories(),
+                }
+            )
+        )
     return path
 
 

@@ -21,7 +21,13 @@ were it alone; ``cut``: n × things, whether the edge cuts it."""
 
 
 def pictures(
-    seeds: Sequence[int], split: str = "train", size: int = 256, *, workers: int = 2, shard: int = 32, kept: Path | None = None
+    seeds: Sequence[int],
+    split: str = "train",
+    size: int = 256,
+    *,
+    workers: int = 2,
+    shard: int = 32,
+    kept: Path | None = None,
 ) -> Iterator[Rendered]:
     """The pictures of the seeds, in their order, whatever the number of workers.
 
@@ -43,7 +49,10 @@ def pictures(
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
-        waiting = deque(pool.submit(_drawn, part, split, size, file) for part, file in zip(parts[: 2 * workers], files, strict=False))
+        waiting = deque(
+            pool.submit(_drawn, part, split, size, file)
+            for part, file in zip(parts[: 2 * workers], files, strict=False)
+        )
         for number, part in enumerate(parts):
             drawn = waiting.popleft().result()
             ahead = number + 2 * workers
@@ -85,7 +94,10 @@ def _restored(shard: Shard, seeds: list[int], split: str) -> Iterator[Rendered]:
     for row, seed in enumerate(seeds):
         scene = compose(seed, split)
         owners = shard["owners"][row]
-        found = [instance(scene, n, owners, int(shard["whole"][row, n - 1]), bool(shard["cut"][row, n - 1])) for n in range(1, len(scene.things) + 1)]
+        found = [
+            instance(scene, n, owners, int(shard["whole"][row, n - 1]), bool(shard["cut"][row, n - 1]))
+            for n in range(1, len(scene.things) + 1)
+        ]
         yield Rendered(scene, shard["pixels"][row], tuple(one for one in found if one))
 
 

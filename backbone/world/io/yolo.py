@@ -15,7 +15,9 @@ from backbone.world.scene.camera import Mask
 from backbone.world.truth.render import Instance, Rendered
 
 KINDS = ("things", "colours", "people")
-FLIPPED = [KEYPOINTS.index(name.replace("left", "@").replace("right", "left").replace("@", "right")) for name in KEYPOINTS]
+FLIPPED = [
+    KEYPOINTS.index(name.replace("left", "@").replace("right", "left").replace("@", "right")) for name in KEYPOINTS
+]
 """Which joint a joint becomes in a mirrored picture."""
 _NUMBERS = {colour: number for number, colour in enumerate(COLOURS)}
 
@@ -61,7 +63,9 @@ def coloured(one: Instance) -> bool:
 
 
 def _yaml(names: list[str]) -> str:
-    return "train: images/train\nval: images/val\nnames:\n" + "".join(f"  {n}: {name}\n" for n, name in enumerate(names))
+    return "train: images/train\nval: images/val\nnames:\n" + "".join(
+        f"  {n}: {name}\n" for n, name in enumerate(names)
+    )
 
 
 def _outlined(one: Instance, number: int) -> str:

@@ -50,7 +50,11 @@ class Brush:
     def hills(self, base: float, tall: float, colour: Colour, count: int = 4) -> None:
         """A soft ridge that ends at ``base``, where the ground begins."""
         step = self.wide / count
-        points = [(-step, base)] + [(i * step, base - tall * self.rng.uniform(0.3, 1)) for i in range(count + 1)] + [(self.wide + step, base)]
+        points = (
+            [(-step, base)]
+            + [(i * step, base - tall * self.rng.uniform(0.3, 1)) for i in range(count + 1)]
+            + [(self.wide + step, base)]
+        )
         path = Pen.blob(points, closed=False)
         path.close()
         self.shape(path, colour)
@@ -58,7 +62,11 @@ class Brush:
     def clouds(self, count: int, colour: Colour = (255, 255, 255)) -> None:
         """Soft heaps."""
         for _ in range(count):
-            x, y, size = self.rng.uniform(0, self.wide), self.rng.uniform(0.04, self.horizon * 0.5), self.rng.uniform(0.03, 0.06)
+            x, y, size = (
+                self.rng.uniform(0, self.wide),
+                self.rng.uniform(0.04, self.horizon * 0.5),
+                self.rng.uniform(0.03, 0.06),
+            )
             for dx, dy, r in ((-1.2, 0.2, 0.7), (0, -0.2, 1.0), (1.1, 0.15, 0.75), (0.2, 0.35, 0.8)):
                 self.shape(Pen.oval(x + dx * size, y + dy * size, r * size * 1.2, r * size * 0.8), colour, 0.85)
 
@@ -69,7 +77,10 @@ class Brush:
             for k in range(3):
                 y = base - tall * (0.2 + 0.24 * k)
                 half = tall * (0.3 - 0.06 * k)
-                self.shape(Pen.poly([(x - half, y), (x + half, y), (x, y - tall * 0.4)], tall * 0.02), dark(leaf, 0.12 * (2 - k)))
+                self.shape(
+                    Pen.poly([(x - half, y), (x + half, y), (x, y - tall * 0.4)], tall * 0.02),
+                    dark(leaf, 0.12 * (2 - k)),
+                )
             return
         for dx, dy, r in ((-0.17, -0.58, 0.2), (0.17, -0.58, 0.2), (0, -0.78, 0.23)):
             self.shape(Pen.oval(x + dx * tall, base + dy * tall, r * tall), dark(leaf, 0.1 if dx < 0 else 0.0))
@@ -79,12 +90,20 @@ class Brush:
         """A house with windows and a door."""
         self.shape(Pen.box(x - half, base - tall, x + half, base), wall)
         if not flat:
-            self.shape(Pen.poly([(x - half * 1.2, base - tall), (x + half * 1.2, base - tall), (x, base - tall - half * 0.8)], 0.01), dark((178, 92, 72), 0.1))
+            self.shape(
+                Pen.poly(
+                    [(x - half * 1.2, base - tall), (x + half * 1.2, base - tall), (x, base - tall - half * 0.8)], 0.01
+                ),
+                dark((178, 92, 72), 0.1),
+            )
         rows = max(1, int(tall / 0.13))
         for row in range(rows):
             for way in (-0.5, 0.5):
                 y = base - tall + (row + 0.3) * tall / rows
-                self.shape(Pen.box(x + way * half - half * 0.22, y, x + way * half + half * 0.22, y + tall / rows * 0.45), pale(mix(wall, (150, 190, 220), 0.75), 0.1))
+                self.shape(
+                    Pen.box(x + way * half - half * 0.22, y, x + way * half + half * 0.22, y + tall / rows * 0.45),
+                    pale(mix(wall, (150, 190, 220), 0.75), 0.1),
+                )
 
 
 def _meadow(b: Brush) -> None:
@@ -98,7 +117,14 @@ def _park(b: Brush) -> None:
     b.hills(b.horizon + 0.03, 0.1, (140, 186, 140))
     for _ in range(4):
         b.tree(b.rng.uniform(0, b.wide), b.horizon + 0.04, b.rng.uniform(0.25, 0.4), (104, 164, 92))
-    path = Pen.poly([(b.wide * 0.42, b.horizon + 0.03), (b.wide * 0.5, b.horizon + 0.03), (b.wide * 0.8, 1.02), (b.wide * 0.2, 1.02)])
+    path = Pen.poly(
+        [
+            (b.wide * 0.42, b.horizon + 0.03),
+            (b.wide * 0.5, b.horizon + 0.03),
+            (b.wide * 0.8, 1.02),
+            (b.wide * 0.2, 1.02),
+        ]
+    )
     b.shape(path, (226, 206, 168))
 
 
@@ -107,7 +133,14 @@ def _street(b: Brush) -> None:
     x = -0.05
     while x < b.wide + 0.1:
         half = b.rng.uniform(0.09, 0.14)
-        b.house(x + half, b.horizon + 0.02, half, b.rng.uniform(0.2, 0.36), b.rng.choice(((226, 200, 172), (206, 178, 168), (190, 200, 206), (232, 216, 180), (200, 170, 150))), b.rng.random() < 0.5)
+        b.house(
+            x + half,
+            b.horizon + 0.02,
+            half,
+            b.rng.uniform(0.2, 0.36),
+            b.rng.choice(((226, 200, 172), (206, 178, 168), (190, 200, 206), (232, 216, 180), (200, 170, 150))),
+            b.rng.random() < 0.5,
+        )
         x += 2 * half
     b.shape(Pen.box(-0.1, b.horizon, b.wide + 0.1, b.horizon + 0.1), (206, 202, 196))
     b.shape(Pen.box(-0.1, b.horizon + 0.1, b.wide + 0.1, b.horizon + 0.112), (170, 168, 166))
@@ -121,8 +154,33 @@ def _beach(b: Brush) -> None:
     for i in range(4):
         y = b.horizon - 0.06 + i * 0.03
         b.shape(Pen.box(b.rng.uniform(0, b.wide), y, b.rng.uniform(0, b.wide) + 0.2, y + 0.004), (220, 240, 244), 0.7)
-    b.shape(Pen.blob([(-0.2, b.horizon + 0.05), (b.wide * 0.3, b.horizon + 0.075), (b.wide * 0.7, b.horizon + 0.05), (b.wide + 0.2, b.horizon + 0.07), (b.wide + 0.2, b.horizon + 0.1), (-0.2, b.horizon + 0.1)]), (250, 250, 246), 0.9)
-    b.shape(Pen.blob([(-0.2, b.horizon + 0.065), (b.wide * 0.3, b.horizon + 0.09), (b.wide * 0.7, b.horizon + 0.065), (b.wide + 0.2, b.horizon + 0.085), (b.wide + 0.2, 0.7), (-0.2, 0.7)]), (238, 216, 170))
+    b.shape(
+        Pen.blob(
+            [
+                (-0.2, b.horizon + 0.05),
+                (b.wide * 0.3, b.horizon + 0.075),
+                (b.wide * 0.7, b.horizon + 0.05),
+                (b.wide + 0.2, b.horizon + 0.07),
+                (b.wide + 0.2, b.horizon + 0.1),
+                (-0.2, b.horizon + 0.1),
+            ]
+        ),
+        (250, 250, 246),
+        0.9,
+    )
+    b.shape(
+        Pen.blob(
+            [
+                (-0.2, b.horizon + 0.065),
+                (b.wide * 0.3, b.horizon + 0.09),
+                (b.wide * 0.7, b.horizon + 0.065),
+                (b.wide + 0.2, b.horizon + 0.085),
+                (b.wide + 0.2, 0.7),
+                (-0.2, 0.7),
+            ]
+        ),
+        (238, 216, 170),
+    )
 
 
 def _snow(b: Brush) -> None:
@@ -146,15 +204,31 @@ def _farm(b: Brush) -> None:
 def _forest(b: Brush) -> None:
     b.hills(b.horizon + 0.02, 0.3, (150, 186, 150), 7)
     for k in range(9):
-        b.tree(b.rng.uniform(-0.05, b.wide + 0.05), b.horizon + 0.01 + 0.004 * k, b.rng.uniform(0.3, 0.52), (84, 142, 94), fir=b.rng.random() < 0.6)
+        b.tree(
+            b.rng.uniform(-0.05, b.wide + 0.05),
+            b.horizon + 0.01 + 0.004 * k,
+            b.rng.uniform(0.3, 0.52),
+            (84, 142, 94),
+            fir=b.rng.random() < 0.6,
+        )
 
 
 def _town_square(b: Brush) -> None:
     b.clouds(3)
     for k in range(3):
-        b.house(b.wide * (0.12 + 0.38 * k), b.horizon + 0.02, 0.13, b.rng.uniform(0.22, 0.3), b.rng.choice(((240, 220, 186), (222, 190, 170), (204, 212, 200))))
+        b.house(
+            b.wide * (0.12 + 0.38 * k),
+            b.horizon + 0.02,
+            0.13,
+            b.rng.uniform(0.22, 0.3),
+            b.rng.choice(((240, 220, 186), (222, 190, 170), (204, 212, 200))),
+        )
     for k in range(7):
-        b.shape(Pen.box(-0.1, b.horizon + 0.02 + 0.012 * k * k, b.wide + 0.1, b.horizon + 0.024 + 0.012 * k * k), (196, 180, 164), 0.7)
+        b.shape(
+            Pen.box(-0.1, b.horizon + 0.02 + 0.012 * k * k, b.wide + 0.1, b.horizon + 0.024 + 0.012 * k * k),
+            (196, 180, 164),
+            0.7,
+        )
 
 
 def _lake(b: Brush) -> None:
@@ -171,12 +245,21 @@ def _room(wall: Colour, picture: Colour) -> Callable[[Brush], None]:
         b.shape(Pen.box(x - 0.11, 0.12, x + 0.11, 0.38), (184, 220, 240))
         b.shape(Pen.box(x - 0.008, 0.12, x + 0.008, 0.38), (250, 248, 242))
         for way in (-1, 1):
-            b.shape(Pen.poly([(x + way * 0.17, 0.07), (x + way * 0.06, 0.07), (x + way * 0.13, 0.46), (x + way * 0.17, 0.46)], 0.01), picture)
+            b.shape(
+                Pen.poly(
+                    [(x + way * 0.17, 0.07), (x + way * 0.06, 0.07), (x + way * 0.13, 0.46), (x + way * 0.17, 0.46)],
+                    0.01,
+                ),
+                picture,
+            )
         for x in sorted(b.rng.uniform(0.55, 0.95) * b.wide for _ in range(b.rng.randint(0, 2))):
             y, half = b.rng.uniform(0.16, 0.26), b.rng.uniform(0.05, 0.08)
             b.shape(Pen.box(x - half, y - half * 0.8, x + half, y + half * 0.8, 0.004), (138, 108, 84))
             b.shape(Pen.box(x - half * 0.86, y - half * 0.66, x + half * 0.86, y + half * 0.66), (236, 232, 220))
-            b.shape(Pen.poly([(x - half * 0.7, y + half * 0.6), (x, y - half * 0.3), (x + half * 0.7, y + half * 0.6)]), mix(wall, picture, 0.6))
+            b.shape(
+                Pen.poly([(x - half * 0.7, y + half * 0.6), (x, y - half * 0.3), (x + half * 0.7, y + half * 0.6)]),
+                mix(wall, picture, 0.6),
+            )
         b.shape(Pen.box(-0.1, b.horizon - 0.02, b.wide + 0.1, b.horizon), pale(wall, 0.6))
 
     return paint
@@ -185,7 +268,11 @@ def _room(wall: Colour, picture: Colour) -> Callable[[Brush], None]:
 def _kitchen(b: Brush) -> None:
     for row in range(6):
         for i in range(12):
-            b.shape(Pen.box(i * 0.13 + 0.004, row * 0.1 + 0.004, i * 0.13 + 0.126, row * 0.1 + 0.096, 0.01), (226, 236, 232), 0.8)
+            b.shape(
+                Pen.box(i * 0.13 + 0.004, row * 0.1 + 0.004, i * 0.13 + 0.126, row * 0.1 + 0.096, 0.01),
+                (226, 236, 232),
+                0.8,
+            )
     b.shape(Pen.box(-0.1, b.horizon - 0.22, b.wide + 0.1, b.horizon), (206, 178, 142))
     b.shape(Pen.box(-0.1, b.horizon - 0.25, b.wide + 0.1, b.horizon - 0.21), (150, 140, 134))
     for i in range(7):
@@ -195,10 +282,16 @@ def _kitchen(b: Brush) -> None:
 
 def _moon(b: Brush) -> None:
     for _ in range(40):
-        b.shape(Pen.oval(b.rng.uniform(0, b.wide), b.rng.uniform(0, b.horizon), b.rng.uniform(0.001, 0.004)), (255, 255, 240))
+        b.shape(
+            Pen.oval(b.rng.uniform(0, b.wide), b.rng.uniform(0, b.horizon), b.rng.uniform(0.001, 0.004)),
+            (255, 255, 240),
+        )
     b.hills(b.horizon + 0.02, 0.1, (150, 148, 160), 3)
     for _ in range(6):
-        b.shape(Pen.oval(b.rng.uniform(0, b.wide), b.rng.uniform(b.horizon + 0.06, 1), b.rng.uniform(0.04, 0.1), 0.02), (150, 148, 160))
+        b.shape(
+            Pen.oval(b.rng.uniform(0, b.wide), b.rng.uniform(b.horizon + 0.06, 1), b.rng.uniform(0.04, 0.1), 0.02),
+            (150, 148, 160),
+        )
 
 
 def _canyon(b: Brush) -> None:
@@ -207,7 +300,10 @@ def _canyon(b: Brush) -> None:
         x = -0.1 - 0.07 * k
         while x < b.wide + 0.2:
             tall = b.rng.uniform(0.1, 0.34) * (1 - 0.22 * k)
-            b.shape(Pen.box(x, b.horizon + 0.02 - tall, x + step * b.rng.uniform(0.5, 0.95), b.horizon + 0.05, 0.012), colour)
+            b.shape(
+                Pen.box(x, b.horizon + 0.02 - tall, x + step * b.rng.uniform(0.5, 0.95), b.horizon + 0.05, 0.012),
+                colour,
+            )
             x += step
 
 
@@ -219,7 +315,15 @@ def _night_city(b: Brush) -> None:
         for row in range(int(tall / 0.05)):
             for k in range(3):
                 if b.rng.random() < 0.5:
-                    b.shape(Pen.box(x + 0.02 + k * half * 0.6, b.horizon - tall + 0.02 + row * 0.05, x + 0.045 + k * half * 0.6, b.horizon - tall + 0.04 + row * 0.05), (250, 220, 140))
+                    b.shape(
+                        Pen.box(
+                            x + 0.02 + k * half * 0.6,
+                            b.horizon - tall + 0.02 + row * 0.05,
+                            x + 0.045 + k * half * 0.6,
+                            b.horizon - tall + 0.04 + row * 0.05,
+                        ),
+                        (250, 220, 140),
+                    )
         x += 2 * half + 0.01
 
 
@@ -228,22 +332,92 @@ BACKGROUNDS: dict[str, Background] = {
     "meadow": Background("in a meadow", "out", 0.5, _DAY, ((150, 196, 104), (116, 170, 84)), _meadow, "grass"),
     "park": Background("in a park", "out", 0.48, _DAY, ((156, 198, 116), (128, 178, 96)), _park, "grass"),
     "street": Background("on a street", "out", 0.5, _DAY, ((160, 160, 164), (140, 140, 146)), _street, "none"),
-    "beach": Background("on a beach", "out", 0.46, ((120, 190, 236), (210, 238, 246)), ((240, 220, 176), (230, 204, 152)), _beach, "stones"),
-    "snow": Background("in the snow", "out", 0.5, ((176, 202, 226), (228, 236, 244)), ((238, 244, 250), (218, 228, 240)), _snow, "none"),
+    "beach": Background(
+        "on a beach",
+        "out",
+        0.46,
+        ((120, 190, 236), (210, 238, 246)),
+        ((240, 220, 176), (230, 204, 152)),
+        _beach,
+        "stones",
+    ),
+    "snow": Background(
+        "in the snow", "out", 0.5, ((176, 202, 226), (228, 236, 244)), ((238, 244, 250), (218, 228, 240)), _snow, "none"
+    ),
     "farm": Background("on a farm", "out", 0.48, _DAY, ((196, 192, 116), (170, 166, 92)), _farm, "grass"),
-    "forest": Background("in a forest", "out", 0.52, ((180, 214, 210), (216, 234, 214)), ((132, 156, 92), (110, 128, 76)), _forest, "leaves"),
-    "town square": Background("in a town square", "out", 0.48, _DAY, ((222, 208, 190), (204, 188, 168)), _town_square, "stones"),
+    "forest": Background(
+        "in a forest",
+        "out",
+        0.52,
+        ((180, 214, 210), (216, 234, 214)),
+        ((132, 156, 92), (110, 128, 76)),
+        _forest,
+        "leaves",
+    ),
+    "town square": Background(
+        "in a town square", "out", 0.48, _DAY, ((222, 208, 190), (204, 188, 168)), _town_square, "stones"
+    ),
     "lake": Background("on a lake", "water", 0.42, _DAY, ((112, 176, 208), (64, 132, 184)), _lake, "waves"),
-    "living room": Background("in a living room", "in", 0.58, ((226, 214, 190), (236, 226, 206)), ((196, 152, 106), (176, 130, 88)), _room((226, 214, 190), (196, 130, 110)), "rug"),
-    "bedroom": Background("in a bedroom", "in", 0.58, ((190, 206, 222), (206, 220, 232)), ((214, 190, 158), (196, 168, 134)), _room((190, 206, 222), (150, 160, 200)), "boards"),
-    "playroom": Background("in a playroom", "in", 0.57, ((204, 224, 196), (220, 234, 210)), ((222, 200, 160), (206, 180, 138)), _room((204, 224, 196), (240, 200, 110)), "rug"),
-    "kitchen": Background("in a kitchen", "in", 0.58, ((208, 222, 218), (220, 230, 226)), ((206, 196, 186), (186, 174, 164)), _kitchen, "boards"),
-}  # fmt: skip
+    "living room": Background(
+        "in a living room",
+        "in",
+        0.58,
+        ((226, 214, 190), (236, 226, 206)),
+        ((196, 152, 106), (176, 130, 88)),
+        _room((226, 214, 190), (196, 130, 110)),
+        "rug",
+    ),
+    "bedroom": Background(
+        "in a bedroom",
+        "in",
+        0.58,
+        ((190, 206, 222), (206, 220, 232)),
+        ((214, 190, 158), (196, 168, 134)),
+        _room((190, 206, 222), (150, 160, 200)),
+        "boards",
+    ),
+    "playroom": Background(
+        "in a playroom",
+        "in",
+        0.57,
+        ((204, 224, 196), (220, 234, 210)),
+        ((222, 200, 160), (206, 180, 138)),
+        _room((204, 224, 196), (240, 200, 110)),
+        "rug",
+    ),
+    "kitchen": Background(
+        "in a kitchen",
+        "in",
+        0.58,
+        ((208, 222, 218), (220, 230, 226)),
+        ((206, 196, 186), (186, 174, 164)),
+        _kitchen,
+        "boards",
+    ),
+}
 SHIFTED_BACKGROUNDS: dict[str, Background] = {
-    "moon": Background("on the moon", "out", 0.5, ((24, 26, 52), (52, 50, 84)), ((176, 174, 182), (140, 138, 150)), _moon, "stones"),
-    "canyon": Background("in a canyon", "out", 0.5, ((246, 190, 130), (252, 224, 176)), ((216, 160, 112), (190, 128, 88)), _canyon, "stones"),
-    "night city": Background("in a city at night", "out", 0.54, ((30, 36, 74), (84, 80, 128)), ((104, 104, 124), (84, 84, 104)), _night_city, "none"),
-}  # fmt: skip
+    "moon": Background(
+        "on the moon", "out", 0.5, ((24, 26, 52), (52, 50, 84)), ((176, 174, 182), (140, 138, 150)), _moon, "stones"
+    ),
+    "canyon": Background(
+        "in a canyon",
+        "out",
+        0.5,
+        ((246, 190, 130), (252, 224, 176)),
+        ((216, 160, 112), (190, 128, 88)),
+        _canyon,
+        "stones",
+    ),
+    "night city": Background(
+        "in a city at night",
+        "out",
+        0.54,
+        ((30, 36, 74), (84, 80, 128)),
+        ((104, 104, 124), (84, 84, 104)),
+        _night_city,
+        "none",
+    ),
+}
 EVERY = BACKGROUNDS | SHIFTED_BACKGROUNDS
 
 
@@ -275,10 +449,16 @@ def _clutter(b: Brush, kind: str, ground: list[Colour]) -> None:
             b.shape(Pen.oval(x, y, size * 0.5), rng.choice(((252, 250, 240), (250, 226, 120), (240, 180, 200))))
         elif kind == "grass":
             for lean in (-0.6, 0.0, 0.6):
-                b.shape(Pen.poly([(x - size * 0.2, y), (x + size * 0.2, y), (x + lean * size, y - size * 1.4)]), dark(ground[1], 0.16))
+                b.shape(
+                    Pen.poly([(x - size * 0.2, y), (x + size * 0.2, y), (x + lean * size, y - size * 1.4)]),
+                    dark(ground[1], 0.16),
+                )
         elif kind == "waves":
             b.shape(Pen.oval(x, y, size * 3, size * 0.22), (214, 236, 244), 0.6)
         elif kind == "leaves":
-            b.shape(Pen.oval(x, y, size * 0.7, size * 0.35, rng.uniform(0, 180)), rng.choice(((196, 140, 70), (170, 110, 60), (214, 170, 84))))
+            b.shape(
+                Pen.oval(x, y, size * 0.7, size * 0.35, rng.uniform(0, 180)),
+                rng.choice(((196, 140, 70), (170, 110, 60), (214, 170, 84))),
+            )
         else:
             b.shape(Pen.oval(x, y, size * 0.8, size * 0.4), dark(ground[1], rng.uniform(0.05, 0.2)))

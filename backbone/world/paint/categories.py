@@ -41,15 +41,35 @@ class Category:
 
 _LIST = (
     Category("person", "people", 0.52, 0.24, "ground", "any", None, 1),
-    Category("dog", "dogs", 0.22, 0.7, "ground", "any", animals.dog, 3, ("brown", "black", "white", "gray", "orange", "yellow")),
+    Category(
+        "dog",
+        "dogs",
+        0.22,
+        0.7,
+        "ground",
+        "any",
+        animals.dog,
+        3,
+        ("brown", "black", "white", "gray", "orange", "yellow"),
+    ),
     Category("cat", "cats", 0.2, 0.42, "ground", "any", animals.cat, 3, ("orange", "black", "white", "gray", "brown")),
-    Category("horse", "horses", 0.42, 0.66, "ground", "out", animals.horse, 2, ("brown", "black", "white", "gray", "orange")),
+    Category(
+        "horse", "horses", 0.42, 0.66, "ground", "out", animals.horse, 2, ("brown", "black", "white", "gray", "orange")
+    ),
     Category("cow", "cows", 0.33, 0.85, "ground", "out", animals.cow, 2, ("brown", "black", "white", "orange")),
-    Category("sheep", "sheep", 0.22, 0.7, "ground", "out", animals.sheep, 2, ("white", "black", "gray", "brown", "pink")),
+    Category(
+        "sheep", "sheep", 0.22, 0.7, "ground", "out", animals.sheep, 2, ("white", "black", "gray", "brown", "pink")
+    ),
     Category("bird", "birds", 0.12, 0.75, "small", "any", animals.bird, 2),
-    Category("duck", "ducks", 0.15, 0.7, "ground", "out", animals.duck, 2, ("yellow", "white", "brown", "green", "blue")),
-    Category("elephant", "elephants", 0.5, 0.8, "ground", "out", animals.elephant, 2, ("gray", "blue", "pink", "purple")),
-    Category("rabbit", "rabbits", 0.16, 0.45, "ground", "any", animals.rabbit, 2, ("white", "gray", "brown", "black", "pink")),
+    Category(
+        "duck", "ducks", 0.15, 0.7, "ground", "out", animals.duck, 2, ("yellow", "white", "brown", "green", "blue")
+    ),
+    Category(
+        "elephant", "elephants", 0.5, 0.8, "ground", "out", animals.elephant, 2, ("gray", "blue", "pink", "purple")
+    ),
+    Category(
+        "rabbit", "rabbits", 0.16, 0.45, "ground", "any", animals.rabbit, 2, ("white", "gray", "brown", "black", "pink")
+    ),
     Category("fish", "fish", 0.11, 0.95, "air", "water", animals.fish, 2),
     Category("car", "cars", 0.26, 1.15, "ground", "out", vehicles.car, 3),
     Category("bus", "buses", 0.44, 1.0, "ground", "out", vehicles.bus),
@@ -59,7 +79,17 @@ _LIST = (
     Category("airplane", "airplanes", 0.14, 1.15, "air", "out", vehicles.airplane),
     Category("chair", "chairs", 0.3, 0.32, "ground", "any", household.chair, 3),
     Category("couch", "couches", 0.3, 1.1, "ground", "in", household.couch, 2, ALL, False),
-    Category("dining table", "dining tables", 0.24, 0.95, "ground", "in", household.table, 2, ("brown", "white", "black", "gray", "red", "blue", "yellow")),
+    Category(
+        "dining table",
+        "dining tables",
+        0.24,
+        0.95,
+        "ground",
+        "in",
+        household.table,
+        2,
+        ("brown", "white", "black", "gray", "red", "blue", "yellow"),
+    ),
     Category("bed", "beds", 0.26, 1.25, "ground", "in", household.bed),
     Category("lamp", "lamps", 0.42, 0.3, "ground", "in", household.lamp),
     Category("potted plant", "potted plants", 0.24, 0.35, "small", "any", household.potted_plant, 3),
@@ -72,18 +102,78 @@ _LIST = (
     Category("balloon", "balloons", 0.26, 0.28, "air", "any", household.balloon),
     Category("apple", "apples", 0.08, 0.46, "small", "in", food.apple, 2, ("red", "green", "yellow")),
     Category("banana", "bananas", 0.08, 0.86, "small", "in", food.banana, 2, ("yellow", "green")),
-    Category("cake", "cakes", 0.12, 0.8, "small", "in", food.cake, 2, ("pink", "brown", "white", "yellow", "red", "blue")),
+    Category(
+        "cake", "cakes", 0.12, 0.8, "small", "in", food.cake, 2, ("pink", "brown", "white", "yellow", "red", "blue")
+    ),
     Category("pizza", "pizzas", 0.08, 0.98, "small", "in", food.pizza, 2, ("white", "blue", "green", "gray", "black")),
     Category("cup", "cups", 0.09, 0.6, "small", "in", food.cup),
-    Category("bottle", "bottles", 0.15, 0.25, "small", "in", food.bottle, 2, ("green", "brown", "blue", "red", "purple")),
-    Category("traffic light", "traffic lights", 0.46, 0.2, "ground", "out", food.traffic_light, 2, ("red", "yellow", "green"), False),
-    Category("fire hydrant", "fire hydrants", 0.2, 0.42, "ground", "out", food.fire_hydrant, 2, ("red", "yellow", "blue", "orange")),
-    Category("bench", "benches", 0.24, 1.05, "ground", "out", food.bench, 2, ("brown", "green", "red", "blue", "gray", "white"), False),
+    Category(
+        "bottle", "bottles", 0.15, 0.25, "small", "in", food.bottle, 2, ("green", "brown", "blue", "red", "purple")
+    ),
+    Category(
+        "traffic light",
+        "traffic lights",
+        0.46,
+        0.2,
+        "ground",
+        "out",
+        food.traffic_light,
+        2,
+        ("red", "yellow", "green"),
+        False,
+    ),
+    Category(
+        "fire hydrant",
+        "fire hydrants",
+        0.2,
+        0.42,
+        "ground",
+        "out",
+        food.fire_hydrant,
+        2,
+        ("red", "yellow", "blue", "orange"),
+    ),
+    Category(
+        "bench",
+        "benches",
+        0.24,
+        1.05,
+        "ground",
+        "out",
+        food.bench,
+        2,
+        ("brown", "green", "red", "blue", "gray", "white"),
+        False,
+    ),
     Category("sign", "signs", 0.34, 0.62, "ground", "any", household.sign, 3, ALL, False),
 )
 CATEGORIES: dict[str, Category] = {kind.name: kind for kind in _LIST}
 IDS: dict[str, int] = {kind.name: number for number, kind in enumerate(_LIST, 1)}
 """COCO category ids, counted from 1."""
 
-WORDS = ("OPEN", "STOP", "SHOP", "PARK", "ZOO", "CAFE", "BUS", "EXIT", "FARM", "HOME", "TAXI", "BAKER", "HOTEL", "MUSIC", "SCHOOL", "MARKET",
-         "25", "42", "BEACH", "TOYS", "BOOKS", "FRUIT", "NORTH", "LAKE")  # fmt: skip
+WORDS = (
+    "OPEN",
+    "STOP",
+    "SHOP",
+    "PARK",
+    "ZOO",
+    "CAFE",
+    "BUS",
+    "EXIT",
+    "FARM",
+    "HOME",
+    "TAXI",
+    "BAKER",
+    "HOTEL",
+    "MUSIC",
+    "SCHOOL",
+    "MARKET",
+    "25",
+    "42",
+    "BEACH",
+    "TOYS",
+    "BOOKS",
+    "FRUIT",
+    "NORTH",
+    "LAKE",
+)

@@ -6,11 +6,45 @@ from dataclasses import dataclass
 from backbone.world.paint.poses import Pose
 
 KEYPOINTS = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-)  # fmt: skip
-SKELETON = ((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8), (7, 9), (8, 10),
-            (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6))  # fmt: skip
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+SKELETON = (
+    (15, 13),
+    (13, 11),
+    (16, 14),
+    (14, 12),
+    (11, 12),
+    (5, 11),
+    (6, 12),
+    (5, 6),
+    (5, 7),
+    (6, 8),
+    (7, 9),
+    (8, 10),
+    (1, 2),
+    (0, 1),
+    (0, 2),
+    (1, 3),
+    (2, 4),
+    (3, 5),
+    (4, 6),
+)
 """COCO's lines, counted from 0."""
 
 Point = tuple[float, float]
@@ -86,16 +120,28 @@ def joints(pose: Pose, build: Build) -> Joints:
     head = (neck[0] + crown[0] * rise + (0.012 if side else 0.0), neck[1] + crown[1] * rise)
     thigh = build.leg * pose.thigh
     raw = (
-        head, neck, hip,
+        head,
+        neck,
+        hip,
         *_limb(shoulder_a, (build.arm, build.arm * 0.95), pose.arms[:2]),
         *_limb(shoulder_b, (build.arm, build.arm * 0.95), pose.arms[2:]),
         *_limb((hip[0] - hips, hip[1]), (thigh, build.leg), pose.legs[:2]),
         *_limb((hip[0] + hips, hip[1]), (thigh, build.leg), pose.legs[2:]),
-    )  # fmt: skip
+    )
     ground = max(y for _, y in raw) + 0.035
     p = [(x, y - ground) for x, y in raw]
-    return Joints(p[0], p[1], p[2], (p[3], p[4], p[5]), (p[6], p[7], p[8]), (p[9], p[10], p[11]), (p[12], p[13], p[14]),
-                  crown, build, pose)  # fmt: skip
+    return Joints(
+        p[0],
+        p[1],
+        p[2],
+        (p[3], p[4], p[5]),
+        (p[6], p[7], p[8]),
+        (p[9], p[10], p[11]),
+        (p[12], p[13], p[14]),
+        crown,
+        build,
+        pose,
+    )
 
 
 def face(j: Joints) -> dict[str, Point]:
@@ -108,8 +154,20 @@ def face(j: Joints) -> dict[str, Point]:
         return x + radius * (ax * across + ux * above), y + radius * (ay * across + uy * above)
 
     if j.pose.view == "side":
-        return {"nose": at(0.98, -0.1), "eye_a": at(0.72, 0.16), "eye_b": at(0.55, 0.14), "ear_a": at(0.0, -0.02), "ear_b": at(-0.1, -0.04)}
-    return {"nose": at(0.0, -0.16), "eye_a": at(-0.36, 0.1), "eye_b": at(0.36, 0.1), "ear_a": at(-0.94, -0.04), "ear_b": at(0.94, -0.04)}
+        return {
+            "nose": at(0.98, -0.1),
+            "eye_a": at(0.72, 0.16),
+            "eye_b": at(0.55, 0.14),
+            "ear_a": at(0.0, -0.02),
+            "ear_b": at(-0.1, -0.04),
+        }
+    return {
+        "nose": at(0.0, -0.16),
+        "eye_a": at(-0.36, 0.1),
+        "eye_b": at(0.36, 0.1),
+        "ear_a": at(-0.94, -0.04),
+        "ear_b": at(0.94, -0.04),
+    }
 
 
 def keypoints(j: Joints, flipped: bool = False) -> list[tuple[float, float, bool]]:

@@ -53,10 +53,15 @@ def table(pen: Pen, shape: int, text: str) -> None:
     if shape == 0:
         for x, far in ((-0.7, True), (0.7, True), (-0.86, False), (0.86, False)):
             pen.line([(x, -0.9), (x, -0.16 if far else -0.05)], dark(pen.main, 0.4 if far else 0.2), 0.09, edge=True)
-        pen.fill(pen.poly([(-half + 0.12, -1.06), (half - 0.12, -1.06), (half, -0.84), (-half, -0.84)], 0.03), textured=True)
+        pen.fill(
+            pen.poly([(-half + 0.12, -1.06), (half - 0.12, -1.06), (half, -0.84), (-half, -0.84)], 0.03), textured=True
+        )
         pen.fill(pen.box(-half, -0.85, half, -0.76, 0.02), dark(pen.main, 0.2))
         return
-    pen.fill(pen.poly([(-0.07, -0.9), (0.07, -0.9), (0.09, -0.1), (0.34, -0.0), (-0.34, -0.0), (-0.09, -0.1)], 0.05), dark(pen.main, 0.25))
+    pen.fill(
+        pen.poly([(-0.07, -0.9), (0.07, -0.9), (0.09, -0.1), (0.34, -0.0), (-0.34, -0.0), (-0.09, -0.1)], 0.05),
+        dark(pen.main, 0.25),
+    )
     pen.fill(pen.oval(0, -0.9, half, 0.17), dark(pen.main, 0.25))
     pen.fill(pen.oval(0, -0.95, half, 0.16), textured=True)
 
@@ -68,7 +73,12 @@ def bed(pen: Pen, shape: int, text: str) -> None:
     pen.fill(pen.box(-1.15, -0.36, 1.15, -0.16, 0.03), WOOD)
     pen.fill(pen.box(-1.12, -0.56, 1.12, -0.3, 0.06), CREAM)
     pen.fill(pen.box(-1.08, -0.74, -0.5, -0.52, 0.1), (252, 250, 246))
-    pen.fill(pen.blob([(-0.55, -0.62), (0.2, -0.68), (1.05, -0.62), (1.12, -0.4), (1.1, -0.24), (0.2, -0.22), (-0.55, -0.26)]), textured=True)
+    pen.fill(
+        pen.blob(
+            [(-0.55, -0.62), (0.2, -0.68), (1.05, -0.62), (1.12, -0.4), (1.1, -0.24), (0.2, -0.22), (-0.55, -0.26)]
+        ),
+        textured=True,
+    )
 
 
 def lamp(pen: Pen, shape: int, text: str) -> None:
@@ -90,7 +100,13 @@ def potted_plant(pen: Pen, shape: int, text: str) -> None:
         pen.line([(0.0, -0.54), (-0.2, -0.54), (-0.2, -0.7)], green, 0.1, edge=True)
         pen.line([(0, -0.4), (0, -0.88)], green, 0.17, edge=True)
     else:
-        for turn, x, y in ((-50, -0.24, -0.62), (50, 0.24, -0.62), (-22, -0.12, -0.74), (22, 0.12, -0.74), (0, 0, -0.7)):
+        for turn, x, y in (
+            (-50, -0.24, -0.62),
+            (50, 0.24, -0.62),
+            (-22, -0.12, -0.74),
+            (22, 0.12, -0.74),
+            (0, 0, -0.7),
+        ):
             pen.fill(pen.oval(x, y, 0.085, 0.26, turn), mix(green, (40, 110, 60), 0.3 if turn else 0.0))
         if shape == 2:
             for x, y in ((-0.22, -0.86), (0.2, -0.88), (0.0, -0.94)):
@@ -112,7 +128,12 @@ def book(pen: Pen, shape: int, text: str) -> None:
         return
     for way in (-1, 1):
         pen.fill(pen.poly([(0, -0.3), (way * 0.9, -0.5), (way * 0.9, -0.06), (0, 0)], 0.04))
-        pen.fill(pen.blob([(0, -0.34), (way * 0.4, -0.62), (way * 0.82, -0.6), (way * 0.82, -0.18), (way * 0.4, -0.2), (0, -0.06)]), CREAM)
+        pen.fill(
+            pen.blob(
+                [(0, -0.34), (way * 0.4, -0.62), (way * 0.82, -0.6), (way * 0.82, -0.18), (way * 0.4, -0.2), (0, -0.06)]
+            ),
+            CREAM,
+        )
         for k in (0.0, 0.1, 0.2):
             pen.line([(way * 0.2, -0.4 + k), (way * 0.7, -0.48 + k)], (150, 140, 136), 0.025)
 
@@ -164,7 +185,18 @@ def ball(pen: Pen, shape: int, text: str) -> None:
             pen.plain(pen.oval(0.0, -0.5, 0.12, 0.6, turn), pen.accent(), 0.9)
     elif shape == 1:
         for x, y in ((0, -0.5), (0.42, -0.62), (-0.42, -0.62), (0.26, -0.12), (-0.26, -0.12), (0, -0.95)):
-            pen.plain(pen.poly([(x, y - 0.15), (x + 0.14, y - 0.04), (x + 0.09, y + 0.12), (x - 0.09, y + 0.12), (x - 0.14, y - 0.04)]), pen.accent())
+            pen.plain(
+                pen.poly(
+                    [
+                        (x, y - 0.15),
+                        (x + 0.14, y - 0.04),
+                        (x + 0.09, y + 0.12),
+                        (x - 0.09, y + 0.12),
+                        (x - 0.14, y - 0.04),
+                    ]
+                ),
+                pen.accent(),
+            )
     pen.canvas.restore()
     pen.shine(disc, -0.16, -0.72, 0.14, 0.08, 0.5)
 

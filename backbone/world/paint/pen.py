@@ -68,8 +68,12 @@ class Pen:
             else:
                 a, b, c, d = (points[min(count - 1, max(0, i + k))] for k in (-1, 0, 1, 2))
             path.cubicTo(
-                b[0] + (c[0] - a[0]) / 6, b[1] + (c[1] - a[1]) / 6, c[0] - (d[0] - b[0]) / 6, c[1] - (d[1] - b[1]) / 6, *c
-            )  # fmt: skip
+                b[0] + (c[0] - a[0]) / 6,
+                b[1] + (c[1] - a[1]) / 6,
+                c[0] - (d[0] - b[0]) / 6,
+                c[1] - (d[1] - b[1]) / 6,
+                *c,
+            )
         if closed:
             path.close()
         return path
@@ -170,7 +174,9 @@ class Pen:
         self.canvas.save()
         self.canvas.clipPath(path, True)
         width, height = box.width(), box.height()
-        streak = [(box.left() + width * a, box.top() + height * b) for a, b in ((0.1, 1), (0.55, 0), (0.75, 0), (0.3, 1))]
+        streak = [
+            (box.left() + width * a, box.top() + height * b) for a, b in ((0.1, 1), (0.55, 0), (0.75, 0), (0.3, 1))
+        ]
         self.plain(self.poly(streak), (255, 255, 255), 0.35)
         self.canvas.restore()
 

@@ -74,16 +74,32 @@ def _torso(pen: Pen, j: Joints, looks: Looks) -> None:
     if j.pose.view == "side":
         half_top, half_mid, half_hip = 0.062 * girth, 0.074 * girth, 0.066 * girth
     else:
-        half_top, half_mid, half_hip = j.build.shoulders * 1.02, j.build.shoulders * 0.86 * max(1, girth * 0.95), j.build.hips + 0.042 * girth
+        half_top, half_mid, half_hip = (
+            j.build.shoulders * 1.02,
+            j.build.shoulders * 0.86 * max(1, girth * 0.95),
+            j.build.hips + 0.042 * girth,
+        )
     mx, my = (nx + hx) / 2, (ny + hy) / 2
-    shirt = [(nx - half_top * 0.45, ny - 0.006), (nx + half_top * 0.45, ny - 0.006), (nx + half_top, ny + 0.03), (mx + half_mid, my),
-             (hx + half_hip, hy + 0.03), (hx, hy + 0.045), (hx - half_hip, hy + 0.03), (mx - half_mid, my), (nx - half_top, ny + 0.03)]  # fmt: skip
+    shirt = [
+        (nx - half_top * 0.45, ny - 0.006),
+        (nx + half_top * 0.45, ny - 0.006),
+        (nx + half_top, ny + 0.03),
+        (mx + half_mid, my),
+        (hx + half_hip, hy + 0.03),
+        (hx, hy + 0.045),
+        (hx - half_hip, hy + 0.03),
+        (mx - half_mid, my),
+        (nx - half_top, ny + 0.03),
+    ]
     seated = j.pose.name == "sitting"
     if looks.wear in ("skirt", "dress") and not seated:
         knee_y = (j.leg_a[1][1] + j.leg_b[1][1]) / 2
         hem = hy + (knee_y - hy) * 0.82
         low, high = min(j.leg_a[1][0], j.leg_b[1][0], hx - 0.07), max(j.leg_a[1][0], j.leg_b[1][0], hx + 0.07)
-        skirt = pen.poly([(hx - half_hip * 0.9, hy - 0.03), (hx + half_hip * 0.9, hy - 0.03), (high + 0.05, hem), (low - 0.05, hem)], 0.02)
+        skirt = pen.poly(
+            [(hx - half_hip * 0.9, hy - 0.03), (hx + half_hip * 0.9, hy - 0.03), (high + 0.05, hem), (low - 0.05, hem)],
+            0.02,
+        )
         pen.fill(skirt, pen.main if looks.wear == "dress" else looks.legs, textured=looks.wear == "dress")
     elif looks.wear != "dress":
         pen.fill(pen.oval(hx, hy + 0.02, half_hip * 0.98, 0.05), looks.legs)
@@ -110,8 +126,19 @@ def _long_hair(pen: Pen, j: Joints, hair: Colour) -> None:
         return
     (x, y), r = j.head, j.build.head
     shift = -0.25 * r if j.pose.view == "side" else 0.0
-    pen.fill(pen.blob([(x + shift, y - r * 1.1), (x + shift + r * 1.08, y), (x + shift + r * 0.95, y + r * 1.7), (x + shift, y + r * 1.85),
-                       (x + shift - r * 0.95, y + r * 1.7), (x + shift - r * 1.08, y)]), dark(hair, 0.1))  # fmt: skip
+    pen.fill(
+        pen.blob(
+            [
+                (x + shift, y - r * 1.1),
+                (x + shift + r * 1.08, y),
+                (x + shift + r * 0.95, y + r * 1.7),
+                (x + shift, y + r * 1.85),
+                (x + shift - r * 0.95, y + r * 1.7),
+                (x + shift - r * 1.08, y),
+            ]
+        ),
+        dark(hair, 0.1),
+    )
 
 
 def _head(pen: Pen, j: Joints, looks: Looks) -> None:
@@ -128,18 +155,47 @@ def _head(pen: Pen, j: Joints, looks: Looks) -> None:
     pen.fill(pen.oval(x, y, r * 0.96, r), looks.skin)
     if view == "back":
         low = 1.75 if looks.hair_style == "long" else 0.72
-        pen.fill(pen.blob([(x, y - r * 1.08), (x + r * 1.02, y - r * 0.3), (x + r * 0.85, y + r * low), (x, y + r * (low + 0.12)),
-                           (x - r * 0.85, y + r * low), (x - r * 1.02, y - r * 0.3)]), hair)  # fmt: skip
+        pen.fill(
+            pen.blob(
+                [
+                    (x, y - r * 1.08),
+                    (x + r * 1.02, y - r * 0.3),
+                    (x + r * 0.85, y + r * low),
+                    (x, y + r * (low + 0.12)),
+                    (x - r * 0.85, y + r * low),
+                    (x - r * 1.02, y - r * 0.3),
+                ]
+            ),
+            hair,
+        )
         return
     ink = (48, 36, 36)
     if view == "side":
         pen.fill(pen.oval(*marks["nose"], r * 0.14, r * 0.12), looks.skin)
         pen.plain(pen.oval(*marks["nose"], r * 0.13, r * 0.11), looks.skin)
         pen.dot(*marks["eye_b"], r * 0.11, ink)
-        pen.fill(pen.blob([(x + r * 0.8, y - r * 0.62), (x + r * 0.45, y - r * 1.04), (x - r * 0.35, y - r * 1.08), (x - r * 1.04, y - r * 0.3),
-                           (x - r * 0.82, y + r * 0.62), (x - r * 0.4, y + r * 0.5), (x - r * 0.32, y - r * 0.25), (x + r * 0.3, y - r * 0.5)]), hair)  # fmt: skip
+        pen.fill(
+            pen.blob(
+                [
+                    (x + r * 0.8, y - r * 0.62),
+                    (x + r * 0.45, y - r * 1.04),
+                    (x - r * 0.35, y - r * 1.08),
+                    (x - r * 1.04, y - r * 0.3),
+                    (x - r * 0.82, y + r * 0.62),
+                    (x - r * 0.4, y + r * 0.5),
+                    (x - r * 0.32, y - r * 0.25),
+                    (x + r * 0.3, y - r * 0.5),
+                ]
+            ),
+            hair,
+        )
         pen.fill(pen.oval(*marks["ear_b"], r * 0.15, r * 0.2), looks.skin)
-        pen.line([(x + r * 0.5, y + r * 0.44), (x + r * 0.64, y + r * 0.5), (x + r * 0.78, y + r * 0.4)], (150, 60, 60), r * 0.09, smooth=True)
+        pen.line(
+            [(x + r * 0.5, y + r * 0.44), (x + r * 0.64, y + r * 0.5), (x + r * 0.78, y + r * 0.4)],
+            (150, 60, 60),
+            r * 0.09,
+            smooth=True,
+        )
     else:
         for eye in ("eye_a", "eye_b"):
             pen.dot(*marks[eye], r * 0.12, ink)
@@ -148,10 +204,42 @@ def _head(pen: Pen, j: Joints, looks: Looks) -> None:
         for cheek in (-0.52, 0.52):
             pen.plain(pen.oval(x + cheek * r, ny + r * 0.16, r * 0.17), mix(looks.skin, (232, 90, 90), 0.4), 0.6)
         sag = 0.14 if looks.smile else 0.0
-        pen.line([(nx - r * 0.24, ny + r * 0.4), (nx, ny + r * (0.4 + sag)), (nx + r * 0.24, ny + r * 0.4)], (150, 60, 60), r * 0.09, smooth=True)
-        pen.fill(pen.blob([(x - r * 0.98, y - r * 0.05), (x - r * 0.86, y - r * 0.72), (x, y - r * 1.12), (x + r * 0.86, y - r * 0.72),
-                           (x + r * 0.98, y - r * 0.05), (x + r * 0.74, y - r * 0.42), (x + r * 0.2, y - r * 0.58), (x - r * 0.45, y - r * 0.46)]), hair)  # fmt: skip
+        pen.line(
+            [(nx - r * 0.24, ny + r * 0.4), (nx, ny + r * (0.4 + sag)), (nx + r * 0.24, ny + r * 0.4)],
+            (150, 60, 60),
+            r * 0.09,
+            smooth=True,
+        )
+        pen.fill(
+            pen.blob(
+                [
+                    (x - r * 0.98, y - r * 0.05),
+                    (x - r * 0.86, y - r * 0.72),
+                    (x, y - r * 1.12),
+                    (x + r * 0.86, y - r * 0.72),
+                    (x + r * 0.98, y - r * 0.05),
+                    (x + r * 0.74, y - r * 0.42),
+                    (x + r * 0.2, y - r * 0.58),
+                    (x - r * 0.45, y - r * 0.46),
+                ]
+            ),
+            hair,
+        )
     if looks.hair_style == "cap":
-        pen.fill(pen.blob([(x - r * 0.98, y - r * 0.4), (x - r * 0.8, y - r * 1.0), (x, y - r * 1.24), (x + r * 0.8, y - r * 1.0), (x + r * 0.98, y - r * 0.4)]), looks.shoes)
+        pen.fill(
+            pen.blob(
+                [
+                    (x - r * 0.98, y - r * 0.4),
+                    (x - r * 0.8, y - r * 1.0),
+                    (x, y - r * 1.24),
+                    (x + r * 0.8, y - r * 1.0),
+                    (x + r * 0.98, y - r * 0.4),
+                ]
+            ),
+            looks.shoes,
+        )
         reach = 1.5 if view == "side" else 1.05
-        pen.fill(pen.box(x - (r * 0.2 if view == "side" else r), y - r * 0.52, x + r * reach, y - r * 0.34, r * 0.08), dark(looks.shoes, 0.2))
+        pen.fill(
+            pen.box(x - (r * 0.2 if view == "side" else r), y - r * 0.52, x + r * reach, y - r * 0.34, r * 0.08),
+            dark(looks.shoes, 0.2),
+        )

@@ -6,8 +6,28 @@ from backbone.world.paint.poses import Pose
 from backbone.world.scene.scene import Scene, Thing
 from backbone.world.scene.splits import rng_for
 
-_MOVES = {"person", "dog", "cat", "horse", "cow", "sheep", "bird", "duck", "elephant", "rabbit", "fish", "car", "bus", "truck", "bicycle",
-          "boat", "airplane", "ball", "kite", "balloon"}  # fmt: skip
+_MOVES = {
+    "person",
+    "dog",
+    "cat",
+    "horse",
+    "cow",
+    "sheep",
+    "bird",
+    "duck",
+    "elephant",
+    "rabbit",
+    "fish",
+    "car",
+    "bus",
+    "truck",
+    "bicycle",
+    "boat",
+    "airplane",
+    "ball",
+    "kite",
+    "balloon",
+}
 
 
 def clip(scene: Scene, frames: int = 16) -> list[Scene]:
@@ -23,7 +43,9 @@ def clip(scene: Scene, frames: int = 16) -> list[Scene]:
         speeds[thing.id] = 0.0 if still or dancing else (-1 if thing.flipped else 1) * rng.uniform(0.006, 0.02)
     found = []
     for frame in range(frames):
-        moved = [replace(thing, x=thing.x + speeds[thing.id] * frame, pose=_swing(thing, frame)) for thing in scene.things]
+        moved = [
+            replace(thing, x=thing.x + speeds[thing.id] * frame, pose=_swing(thing, frame)) for thing in scene.things
+        ]
         found.append(scene.with_things(moved))
     return found
 
@@ -40,5 +62,8 @@ def _swing(thing: Thing, frame: int) -> Pose | None:
     e, f, g, h = pose.legs
     mid_a, mid_l = (a + c) / 2, (e + g) / 2
     swing, step = (a - c) / 2 * share, (e - g) / 2 * share
-    return replace(pose, arms=(mid_a + swing, mid_a + swing + (b - a), mid_a - swing, mid_a - swing + (d - c)),
-                   legs=(mid_l + step, mid_l + step + (f - e), mid_l - step, mid_l - step + (h - g)))  # fmt: skip
+    return replace(
+        pose,
+        arms=(mid_a + swing, mid_a + swing + (b - a), mid_a - swing, mid_a - swing + (d - c)),
+        legs=(mid_l + step, mid_l + step + (f - e), mid_l - step, mid_l - step + (h - g)),
+    )

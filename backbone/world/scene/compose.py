@@ -65,10 +65,25 @@ class Composer:
             self.add("duck" if self.place.kind == "water" else "person")
         if self.split != "compositions":
             self._thin_out()
-        lights = ("day", "night", "night", "evening", "overcast") if self.split == "shifted" else ("day", "day", "day", "evening", "overcast")
+        lights = (
+            ("day", "night", "night", "evening", "overcast")
+            if self.split == "shifted"
+            else ("day", "day", "day", "evening", "overcast")
+        )
         light = rng.choice(lights)
-        scene = Scene(self.seed, self.split, self.background, light, rng.random() < 0.5, rng.choice((0.0, 7.0, 10.0, 12.0)),
-                      rng.uniform(0.3, 1.0), rng.choice((0.0, 1.5, 3.0, 5.0)), (), self.width, self.height)  # fmt: skip
+        scene = Scene(
+            self.seed,
+            self.split,
+            self.background,
+            light,
+            rng.random() < 0.5,
+            rng.choice((0.0, 7.0, 10.0, 12.0)),
+            rng.uniform(0.3, 1.0),
+            rng.choice((0.0, 1.5, 3.0, 5.0)),
+            (),
+            self.width,
+            self.height,
+        )
         return scene.with_things(self.things)
 
     def belongs(self, kind: Category) -> bool:
@@ -95,9 +110,24 @@ class Composer:
         rng, kind = self.rng, CATEGORIES[name]
         colour = self._colour(kind)
         shifted = self.split == "shifted"
-        texture = rng.choice(SHIFTED_TEXTURES if shifted else TEXTURES) if rng.random() < (0.7 if shifted else 0.3) else "plain"
-        thing = Thing(self._next(), name, colour, shade_of(colour, rng), 0, 0, 0, rng.randrange(kind.shapes), texture,
-                      kind.flips and rng.random() < 0.5, rng.choice(WORDS) if name == "sign" else "")  # fmt: skip
+        texture = (
+            rng.choice(SHIFTED_TEXTURES if shifted else TEXTURES)
+            if rng.random() < (0.7 if shifted else 0.3)
+            else "plain"
+        )
+        thing = Thing(
+            self._next(),
+            name,
+            colour,
+            shade_of(colour, rng),
+            0,
+            0,
+            0,
+            rng.randrange(kind.shapes),
+            texture,
+            kind.flips and rng.random() < 0.5,
+            rng.choice(WORDS) if name == "sign" else "",
+        )
         if name == "bird" and self.place.kind == "water":
             thing = replace(thing, shape=1)  # in the air: it cannot stand on water
         for _ in range(12):
@@ -126,8 +156,13 @@ class Composer:
             table = rng.choice(tables)
             top = table.y - table.height * (0.93 if table.shape else 0.96)
             reach = table.height * 0.6 / self.wide
-            return replace(thing, x=table.x + rng.uniform(-reach, reach), y=top + table.height * rng.uniform(-0.02, 0.04),
-                           height=kind.height * rng.uniform(0.75, 1.0), on=table.id)  # fmt: skip
+            return replace(
+                thing,
+                x=table.x + rng.uniform(-reach, reach),
+                y=top + table.height * rng.uniform(-0.02, 0.04),
+                height=kind.height * rng.uniform(0.75, 1.0),
+                on=table.id,
+            )
         near = rng.uniform(0.0, 1.0)
         y = horizon + 0.1 + (0.97 - horizon - 0.1) * near
         height = kind.height * (0.62 + 0.42 * near) * rng.uniform(0.88, 1.12)
@@ -163,14 +198,32 @@ class Composer:
         height = thing.height * (0.74 if build in ("child", "toddler") else 1.0)
         pose = draw_pose(rng.choice(POSES), rng)
         trousers = shade_of(rng.choice([c for c in COLOURS if c not in (thing.colour, "white")]), rng)
-        looks = Looks(rng.choice(SKINS), rng.choice(HAIRS), dark(trousers, 0.1), shade_of(rng.choice(("black", "brown", "red", "white", "blue")), rng),
-                      rng.choice(HAIR), rng.choice(WEAR), rng.random() < 0.55, rng.random() < 0.8)  # fmt: skip
+        looks = Looks(
+            rng.choice(SKINS),
+            rng.choice(HAIRS),
+            dark(trousers, 0.1),
+            shade_of(rng.choice(("black", "brown", "red", "white", "blue")), rng),
+            rng.choice(HAIR),
+            rng.choice(WEAR),
+            rng.random() < 0.55,
+            rng.random() < 0.8,
+        )
         thing = replace(thing, build=build, height=height, pose=pose, looks=looks, shape=0)
         if pose.name != "sitting":
             return thing
         seat = -joints(pose, ALL_BUILDS[build]).hip[1] - 0.05
         colour = self._colour(CATEGORIES["chair"])
-        chair = Thing(self._next(), "chair", colour, shade_of(colour, rng), thing.x, thing.y, height * seat / 0.54,
-                      0 if pose.view == "side" else 1, "plain", thing.flipped)  # fmt: skip
+        chair = Thing(
+            self._next(),
+            "chair",
+            colour,
+            shade_of(colour, rng),
+            thing.x,
+            thing.y,
+            height * seat / 0.54,
+            0 if pose.view == "side" else 1,
+            "plain",
+            thing.flipped,
+        )
         self.things.append(chair)
         return replace(thing, id=chair.id + 1, y=thing.y - 0.001, on=chair.id)

@@ -10,13 +10,20 @@ SPLITS = ("train", "val", "test", "compositions", "shifted")
 HELD_COUNT = ("ball", "dog", "car", "bird", "apple", "chair")
 """Of these, exactly four never appear together in training."""
 
-HELD_RELATIONS = (("cat", "dining table"), ("ball", "dining table"), ("suitcase", "dining table"), ("bird", "dining table"))
+HELD_RELATIONS = (
+    ("cat", "dining table"),
+    ("ball", "dining table"),
+    ("suitcase", "dining table"),
+    ("bird", "dining table"),
+)
 """What never stands on what in training."""
 
 
 def rng_for(split: str, seed: int, what: str = "scene") -> random.Random:
     """Chance that depends on nothing but its arguments, the same on every machine."""
-    return random.Random(int.from_bytes(hashlib.sha256(f"superlink world 1/{split}/{seed}/{what}".encode()).digest()[:8], "big"))
+    return random.Random(
+        int.from_bytes(hashlib.sha256(f"superlink world 1/{split}/{seed}/{what}".encode()).digest()[:8], "big")
+    )
 
 
 def held_colour(category: str, colour: str) -> bool:

@@ -8,8 +8,18 @@ from backbone.world.paint.figure import SKELETON
 from backbone.world.scene.camera import Pixels
 from backbone.world.truth.render import Instance, Rendered
 
-_COLOURS = ((230, 57, 70), (0, 150, 136), (255, 160, 0), (63, 81, 200), (156, 39, 176), (0, 140, 210), (255, 110, 64), (216, 27, 96),
-            (104, 159, 56), (121, 85, 72))  # fmt: skip
+_COLOURS = (
+    (230, 57, 70),
+    (0, 150, 136),
+    (255, 160, 0),
+    (63, 81, 200),
+    (156, 39, 176),
+    (0, 140, 210),
+    (255, 110, 64),
+    (216, 27, 96),
+    (104, 159, 56),
+    (121, 85, 72),
+)
 _LIMB, _SEEN, _HIDDEN = (20, 20, 30), (255, 255, 255), (255, 214, 0)
 
 

@@ -161,7 +161,9 @@ def _shadow(c: skia.Canvas, scene: Scene, thing: Thing, drawing: skia.Picture, p
     c.restore()
 
 
-def instance(scene: Scene, number: int, ids: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]", whole: int, cut: bool) -> Instance | None:
+def instance(
+    scene: Scene, number: int, ids: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]", whole: int, cut: bool
+) -> Instance | None:
     """The truth about one thing, from the map of who owns each pixel.
 
     Args:

@@ -5,8 +5,14 @@ from backbone.world.truth.relations import relation, shown
 from backbone.world.truth.render import Rendered
 from backbone.world.words.wording import article, counted, listed, many, noun
 
-_DOING = {"standing": "standing", "walking": "walking", "sitting": "sitting", "reaching": "reaching out",
-          "arms up": "holding both arms up", "dancing": "dancing"}  # fmt: skip
+_DOING = {
+    "standing": "standing",
+    "walking": "walking",
+    "sitting": "sitting",
+    "reaching": "reaching out",
+    "arms up": "holding both arms up",
+    "dancing": "dancing",
+}
 
 
 def short_caption(picture: Rendered) -> str:

@@ -41,11 +41,21 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
         if not others:
             return None
         name = rng.choice(others)
-        return Edit(kind, scene, f"change the background so that it is {BACKGROUNDS[name].name}", replace(scene, background=name), None)
+        return Edit(
+            kind,
+            scene,
+            f"change the background so that it is {BACKGROUNDS[name].name}",
+            replace(scene, background=name),
+            None,
+        )
     if kind == "add":
         return _add(scene, turn)
     taken = {thing.on for thing in scene.things}
-    aims = [(words, picture.instances[i].thing) for words, i in referring(picture) if picture.instances[i].thing.id not in taken]
+    aims = [
+        (words, picture.instances[i].thing)
+        for words, i in referring(picture)
+        if picture.instances[i].thing.id not in taken
+    ]
     if kind in ("recolour", "replace"):
         aims = [(words, thing) for words, thing in aims if not thing.pose]
     if kind in ("move", "replace"):
@@ -58,18 +68,32 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
     if kind == "remove":
         return Edit(kind, scene, f"remove {words}", scene.with_things(rest), thing.id)
     if kind == "recolour":
-        colours = [c for c in CATEGORIES[thing.category].colours if c != thing.colour and not held_colour(thing.category, c)]
+        colours = [
+            c for c in CATEGORIES[thing.category].colours if c != thing.colour and not held_colour(thing.category, c)
+        ]
         colour = rng.choice(colours)
         changed = replace(thing, colour=colour, shade=shade_of(colour, rng))
         text = f"make {words} {colour}"
     elif kind == "replace":
         old = CATEGORIES[thing.category]
-        fits = [k for k in CATEGORIES.values() if k.place == old.place and k.scenes in (old.scenes, "any") and k is not old and k.draw and k.name != "sign"]
+        fits = [
+            k
+            for k in CATEGORIES.values()
+            if k.place == old.place and k.scenes in (old.scenes, "any") and k is not old and k.draw and k.name != "sign"
+        ]
         if not fits:
             return None
         new = rng.choice(fits)
         colour = rng.choice([c for c in new.colours if not held_colour(new.name, c)])
-        changed = replace(thing, category=new.name, colour=colour, shade=shade_of(colour, rng), shape=0, text="", height=thing.height * new.height / old.height)
+        changed = replace(
+            thing,
+            category=new.name,
+            colour=colour,
+            shade=shade_of(colour, rng),
+            shape=0,
+            text="",
+            height=thing.height * new.height / old.height,
+        )
         text = f"replace {words} with a {colour} {new.name}"
     else:
         left = thing.x > 0.5
@@ -89,7 +113,13 @@ def _add(scene: Scene, turn: int) -> Edit | None:
     new = composer.add(composer.rng.choice(names))
     if new is None:
         return None
-    return Edit("add", scene, f"add a {new.colour} {new.category}".replace("a orange", "an orange"), scene.with_things(composer.things), new.id)
+    return Edit(
+        "add",
+        scene,
+        f"add a {new.colour} {new.category}".replace("a orange", "an orange"),
+        scene.with_things(composer.things),
+        new.id,
+    )
 
 
 def edits(seed: int, split: str = "train", size: int | None = None) -> list[Edit]:

@@ -32,9 +32,15 @@ def questions(picture: Rendered) -> list[Question]:
             found.append(Question("exist", f"Can you see any {CATEGORIES[name].plural}?", "no"))
         names = list(counts)
         for first, second in zip(names, names[1:], strict=False):
-            answer = "the same" if counts[first] == counts[second] else (first if counts[first] > counts[second] else second)
+            answer = (
+                "the same" if counts[first] == counts[second] else (first if counts[first] > counts[second] else second)
+            )
             answer = answer if answer == "the same" else CATEGORIES[answer].plural
-            found.append(Question("compare", f"Are there more {CATEGORIES[first].plural} or more {CATEGORIES[second].plural}?", answer))
+            found.append(
+                Question(
+                    "compare", f"Are there more {CATEGORIES[first].plural} or more {CATEGORIES[second].plural}?", answer
+                )
+            )
     for name in counts:
         found.append(Question("exist", f"Can you see any {CATEGORIES[name].plural}?", "yes"))
     single = [one for one in seen if sum(i.thing.category == one.thing.category for i in picture.instances) == 1]
@@ -50,7 +56,11 @@ def questions(picture: Rendered) -> list[Question]:
         for other in single[i + 1 :]:
             how = relation(scene, one, other)
             if how:
-                found.append(Question("relation", f"Where is the {one.thing.category} from the {other.thing.category}?", f"{how} it"))
+                found.append(
+                    Question(
+                        "relation", f"Where is the {one.thing.category} from the {other.thing.category}?", f"{how} it"
+                    )
+                )
     rng.shuffle(found)
     return found
 

@@ -35,9 +35,16 @@ def spec(picture: Rendered) -> Spec | None:
         key = (one.thing.category, one.thing.colour)
         kinds[key] = kinds.get(key, 0) + 1
     names = {(one.thing.category, one.thing.colour): noun(one.thing) for one in seen}
-    parts = [article(names[key]) if count == 1 else f"{NUMBERS[min(count, 10)]} times {article(names[key])}" for key, count in kinds.items()]
+    parts = [
+        article(names[key]) if count == 1 else f"{NUMBERS[min(count, 10)]} times {article(names[key])}"
+        for key, count in kinds.items()
+    ]
     single = [one for one in seen if counted(seen)[one.thing.category] == 1]
-    relations = [(a.thing.category, how, b.thing.category) for a, b in zip(single, single[1:], strict=False) if (how := relation(picture.scene, a, b))][:1]
+    relations = [
+        (a.thing.category, how, b.thing.category)
+        for a, b in zip(single, single[1:], strict=False)
+        if (how := relation(picture.scene, a, b))
+    ][:1]
     text = f"{listed(parts)} {EVERY[picture.scene.background].name}"
     for first, how, second in relations:
         text += f", the {first} {how} the {second}"

@@ -28,4 +28,10 @@ def spoken(text: str, seed: int, split: str = "train") -> Spoken:
     """The text as it is to be spoken; voices ``m7`` and ``f5`` are kept for the shifted test."""
     rng = rng_for(split, seed, f"spoken/{text}")
     voices = ("m7", "f5") if split == "shifted" else ("m1", "m3", "f1", "f2", "f3", "m4")
-    return Spoken(text, rng.randint(130, 210), rng.randint(25, 75), f"en+{rng.choice(voices)}", rng.choice((-60.0, -40.0, -30.0, -24.0)))
+    return Spoken(
+        text,
+        rng.randint(130, 210),
+        rng.randint(25, 75),
+        f"en+{rng.choice(voices)}",
+        rng.choice((-60.0, -40.0, -30.0, -24.0)),
+    )
