@@ -1,7 +1,6 @@
 """Subtitles: SubRip or WebVTT, one file for each transcript with times."""
 
 from pathlib import Path
-from typing import Any
 
 from flows.batch.reading import Reading
 from flows.exports.files import Names, save
@@ -10,14 +9,23 @@ from tools.values import Transcript
 KINDS = ("Transcript",)
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the files, of the format "srt" or "vtt"; text that was read in pictures has no times and is left out."""
+def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
+    """Write the transcripts of a run as subtitles; text that was read in pictures has no times and is left out.
+
+    Args:
+        reading: The run.
+        folder: Where the files go.
+        name: The format, "srt" or "vtt", which is also the files' suffix.
+
+    Returns:
+        The number of files.
+    """
     names = Names()
     files = 0
     for row in reading.rows():
         for _, _, ref in reading.refs(row):
             value = reading.store.get(ref)
-            if isinstance(value, Transcript) and all(said.start is not None for said in value.segments):
+            if isinstance(value, Transcript) and all(segment.start is not None for segment in value.segments):
                 text = value.to_srt() if name == "srt" else value.to_vtt()
                 save(folder / names.place(row.name, f".{name}"), text)
                 files += 1

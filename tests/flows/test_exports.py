@@ -19,6 +19,8 @@ from xml.etree import ElementTree as Xml
 import av
 import numpy as np
 import pytest
+import srt
+import webvtt
 from PIL import Image as Pil
 
 from flows.batch.review import Routing, queue, resolve
@@ -428,7 +430,6 @@ def sound(folder: Path) -> Path:
 
 
 def test_subtitles_open_in_their_parsers(run: Run, tmp_path: Path) -> None:
-    srt, webvtt = pytest.importorskip("srt"), pytest.importorskip("webvtt")
     out = run(sound(tmp_path / "sounds"), HEAR, formats=["srt", "vtt"]).exports
     # Empty lines would end a subtitle, and one without words is none.
     wanted = [(0, 1, "first <half>"), (1, 2, "2\nsecond & last\nhalf --> end")]

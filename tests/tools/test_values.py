@@ -216,8 +216,12 @@ def test_subtitles() -> None:
     assert spoken.to_vtt().startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.500\nHello &lt;there&gt;\n")
     read = Transcript((Segment("one", box=(0, 0, 1, 1)), Segment("two", box=(0, 2, 1, 3))))
     assert read.text == "one\ntwo"
-    with pytest.raises(ValueInvalid, match="no times"):
-        read.to_srt()
+    endless = Transcript((Segment("end", 0, 1e20),))
+    for value, words in ((read, "no times"), (endless, "ends at 1e\\+20 s")):
+        for write in (value.to_srt, value.to_vtt):
+            with pytest.raises(ValueInvalid, match=words):
+                write()
+    assert Transcript(()).to_srt() == "" and Transcript(()).to_vtt() == "WEBVTT\n"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
 """Text in pieces that know when they were said or where they stand in a picture."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from html import escape
 from typing import Any, ClassVar, Self
 
 from tools.core.errors import ValueInvalid
 from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
+
+_LATEST = 10**9  # seconds; timedelta and WebVTT overflow later than that
 
 
 @dataclass(frozen=True)
@@ -92,29 +96,35 @@ class Transcript(Value):
         return cls(segments, fields.get("language"))
 
     def to_srt(self) -> str:
-        """Return SubRip subtitles.
+        """Return SubRip subtitles, in the order of the segments.
 
         Raises:
-            ValueInvalid: when a segment has no times.
+            ValueInvalid: when a segment has no times, or times that subtitles cannot hold.
         """
-        return "\n".join(
-            f"{n}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text}\n"
-            for n, (start, end, text) in enumerate(self._timed(), 1)
-        )
+        import srt
+
+        subtitles = [
+            srt.Subtitle(number, timedelta(seconds=start), timedelta(seconds=end), text)
+            for number, (start, end, text) in enumerate(self._timed(), 1)
+        ]
+        composed: str = srt.compose(subtitles, reindex=False)
+        return composed.removesuffix("\n")  # without the blank line after the last one
 
     def to_vtt(self) -> str:
-        """Return WebVTT subtitles.
+        """Return WebVTT subtitles, in the order of the segments.
 
         Raises:
-            ValueInvalid: when a segment has no times.
+            ValueInvalid: when a segment has no times, or times that subtitles cannot hold.
         """
+        from webvtt import Caption, WebVTT
+        from webvtt.models import Timestamp
+
         # WebVTT reads markup: a bare "<" or "&" would swallow the words after it.
-        cues = (
-            f"{_clock(start, '.')} --> {_clock(end, '.')}\n"
-            f"{text.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}\n"
+        captions = [
+            Caption(str(Timestamp.from_seconds(start)), str(Timestamp.from_seconds(end)), escape(text, quote=False))
             for start, end, text in self._timed()
-        )
-        return "\n".join(["WEBVTT\n", *cues])
+        ]
+        return WebVTT(captions=captions).content
 
     def summary(self) -> dict[str, Any]:
         """Return the number of segments, the language and the first words."""
@@ -124,17 +134,23 @@ class Transcript(Value):
         """Return all words."""
         return self.text
 
-    def _timed(self) -> Iterable[tuple[float, float, str]]:
+    def _timed(self) -> Iterator[tuple[float, float, str]]:
+        """Yield start and end in seconds, to the millisecond, and the words of every segment that has words."""
         for segment in self.segments:
             if segment.start is None or segment.end is None:
                 raise ValueInvalid(
                     f"The segment {segment.text!r} has no times, so it cannot become a subtitle",
                     "Subtitles come from transcribed speech, not from text read in a picture",
                 )
+            if segment.end > _LATEST:
+                raise ValueInvalid(
+                    f"The segment {segment.text!r} ends at {segment.end} s, so it cannot become a subtitle",
+                    f"Subtitles hold times up to {_LATEST:,} s",
+                )
             # A blank line would end the subtitle early.
             lines = [line.strip() for line in segment.text.splitlines() if line.strip()]
             if lines:
-                yield segment.start, segment.end, "\n".join(lines)
+                yield round(segment.start, 3), round(segment.end, 3), "\n".join(lines)
 
 
 def _number(value: Any, what: str) -> float | None:
@@ -158,10 +174,3 @@ def _box(box: Any, text: str) -> tuple[float, float, float, float]:
     if not all(math.isfinite(v) for v in (x0, y0, x1, y1)) or x1 < x0 or y1 < y0:
         raise ValueInvalid(f"The {what} is not a box: {box!r}", "Boxes are x0, y0, x1, y1 in pixels")
     return x0, y0, x1, y1
-
-
-def _clock(seconds: float, comma: str) -> str:
-    milliseconds = round(seconds * 1000)
-    hours, rest = divmod(milliseconds, 3_600_000)
-    minutes, rest = divmod(rest, 60_000)
-    return f"{hours:02}:{minutes:02}:{rest // 1000:02}{comma}{rest % 1000:03}"
