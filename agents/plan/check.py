@@ -7,8 +7,9 @@ from pydantic import JsonValue, ValidationError
 
 from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescaped
 from agents.plan.problems import Problem, nearest
-from agents.plan.types import MEDIA, AnyTool, Card, Known, argument, cards_of, known, named, result
+from agents.plan.types import MEDIA, AnyTool, Known, argument, cards_of, known, named, result
 from agents.plan.wiring import uses, wire
+from common.card import Card
 
 MAX_STEPS = 64
 """Longer plans are refused: no request needs them, and a confused planner may never stop."""

@@ -7,10 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from agents.plan.plan import references
+from common.card import Card
 from tools.runtime.tool import Tool
-
-Card = Mapping[str, Any]
-"""A tool as plain data (`Tool.card()`)."""
 
 PICTURES = frozenset({"Image", "Video"})
 MEDIA = PICTURES | {"Audio"}

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from agents.plan.plan import Plan, reference
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, Card, cards_of
+from agents.plan.types import AnyTool, cards_of
 from agents.plan.wiring import uses
+from common.card import Card
 
 # First words of examples that say nothing of the tool: questions, and verbs that need another word to mean something.
 _GENERAL = frozenset(

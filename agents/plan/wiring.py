@@ -25,7 +25,6 @@ from agents.plan.types import (
     MEDIA,
     PICTURES,
     AnyTool,
-    Card,
     Known,
     argument,
     cards_of,
@@ -33,6 +32,7 @@ from agents.plan.types import (
     newest_first,
     result,
 )
+from common.card import Card
 
 
 def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Known]) -> tuple[Plan, list[Problem]]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
 from agents.plan.plan import ABOVE, Plan, Step, escaped
 from agents.plan.problems import Problem
-from agents.plan.types import Card, known
+from agents.plan.types import known
 from agents.planners.base import Demonstration, first_free
+from common.card import Card, ParameterSchema
 from tools.runtime.model_cache import resident
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class BackbonePlanner:
             calls = model.plan(
                 request,
                 have,
-                [dict(card) for card in tools],
+                tools,
                 demonstrations,
                 typed=bool(problems),
             )
@@ -72,11 +73,10 @@ def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue
     }
 
 
-def _typed(value: JsonValue, schema: Mapping[str, Any]) -> JsonValue:
+def _typed(value: JsonValue, schema: ParameterSchema) -> JsonValue:
     if isinstance(value, list):
         return [_typed(item, schema.get("items", {})) for item in value]
-    choices: list[JsonValue] = schema.get("enum", [])
-    return next((choice for choice in choices if str(choice) == value), value)
+    return next((choice for choice in schema.get("enum", []) if str(choice) == value), value)
 
 
 @resident(bytes=600_000_000, device="cpu")

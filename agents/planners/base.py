@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
-from agents.plan.types import Card, step_number
+from agents.plan.types import step_number
+from common.card import Card
 
 ATTEMPTS = 3
 """A planner is asked once, and asked again with the problems twice at most."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
-from agents.plan.types import Card
 from agents.planners.base import Demonstration, first_free
 from agents.planners.chat_prompt import function, handed_in, messages
+from common.card import Card
 from tools.core.errors import SuperlinkError
 from tools.core.settings import expanded
 from tools.runtime.model_cache import device, resident

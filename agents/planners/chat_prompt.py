@@ -10,8 +10,8 @@ from typing import Any
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import PlanInvalid
 from agents.plan.problems import Problem
-from agents.plan.types import Card
 from agents.planners.base import Demonstration
+from common.card import Card, CardInput
 from tools.runtime.tool import at_least
 
 CALL = "submit_plan"
@@ -74,7 +74,7 @@ def _step(card: Card) -> dict[str, Any]:
     }
 
 
-def _input(given: Mapping[str, Any]) -> dict[str, Any]:
+def _input(given: CardInput) -> dict[str, Any]:
     kinds = " or ".join(given["kinds"])
     if given.get("literal"):
         return {"type": "string", "description": f"The text itself, or a reference to {kinds}"}

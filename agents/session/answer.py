@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from agents.plan.plan import Plan, Step, reference
-from agents.plan.types import Card
 from agents.plan.wiring import uses
 from agents.session.state import Refs, State, listed, plan_of, problems_of, refs_of
+from common.card import Card
 from tools.storage.store import Ref, Store
 from tools.values import Number, Text, Transcript
 

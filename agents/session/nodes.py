@@ -12,7 +12,7 @@ from langgraph.types import Send, interrupt
 from agents.plan.check import examined
 from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, Card, Known, cards_of, result, step_number
+from agents.plan.types import AnyTool, Known, cards_of, result, step_number
 from agents.plan.warnings import warnings
 from agents.plan.wiring import uses
 from agents.planners.base import ATTEMPTS, Demonstration, Planner, first_free
@@ -35,6 +35,7 @@ from agents.session.state import (
     resolved,
     taken,
 )
+from common.card import Card
 from tools.core.abandon import Stopped, TimeUp, abandonable
 from tools.core.errors import ToolError, ValueInvalid
 from tools.core.settings import settings

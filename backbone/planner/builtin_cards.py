@@ -3,26 +3,26 @@
 The live cards come from the tools themselves; a test holds the two equal, so a changed signature is seen to need training.
 """
 
-from typing import Any
-
-from backbone.planner.cards import Card
+from common.card import Card, CardInput, CardReturns, ParameterSchema
 
 
-def _input(*kinds: str, optional: bool = False, literal: bool = False) -> dict[str, Any]:
+def _input(*kinds: str, optional: bool = False, literal: bool = False) -> CardInput:
     return {"kinds": list(kinds), "many": False, "optional": optional, "literal": literal}
 
 
 def _card(
     name: str,
     gives: str,
-    inputs: dict[str, Any],
-    params: dict[str, Any] | None = None,
+    inputs: dict[str, CardInput],
+    params: dict[str, ParameterSchema] | None = None,
     required: tuple[str, ...] = (),
     one_of: tuple[str, ...] = (),
     many: bool = False,
     follows: str = "",
 ) -> Card:
-    returns = {"kind": gives, "many": many} | ({"follows": follows} if follows else {})
+    returns: CardReturns = {"kind": gives, "many": many}
+    if follows:
+        returns["follows"] = follows
     return {
         "name": name,
         "doc": "",
@@ -39,10 +39,10 @@ _IMAGE = {"image": _input("Image")}
 _PICTURE = {"image": _input("Image", "Video")}
 _REGIONS = {"regions": _input("Detections")}
 _CHOSEN = {"regions": _input("Detections", optional=True)}
-_LABELS = {"labels": {"type": "array", "items": {"type": "string"}}}
-_TEXT = {"type": "string"}
-_WHICH = {"enum": ["left", "right", "top", "bottom", "largest", "smallest", "best"]}
-_HOW = {"enum": ["blur", "pixelate", "fill"]}
+_LABELS: dict[str, ParameterSchema] = {"labels": {"type": "array", "items": {"type": "string"}}}
+_TEXT: ParameterSchema = {"type": "string"}
+_WHICH: ParameterSchema = {"enum": ["left", "right", "top", "bottom", "largest", "smallest", "best"]}
+_HOW: ParameterSchema = {"enum": ["blur", "pixelate", "fill"]}
 
 ROUTE_CARDS: dict[str, Card] = {
     card["name"]: card

@@ -1,15 +1,9 @@
-"""Tool cards: what a planner knows of a tool, as plain data.
-
-A card is made by the tools' own code and handed over; nothing here imports them. Keys: ``name``, ``doc`` (first
-docstring line), ``inputs`` (value-typed parameters: ``kinds`` accepted, ``many``, ``optional``, ``literal``: may be
-written out as text), ``params`` (JSON schema of each plain parameter), ``required`` (names of plain parameters),
-``one_of`` (at least one of these must be given), ``returns`` (``kind``, ``many``, ``follows``: the input whose kind it has, if any), ``examples``.
-"""
+"""How the planner reads a tool card: the arguments that it may write, and the card as one line of text."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-Card = dict[str, Any]
+from common.card import Card, ParameterSchema
 
 
 @dataclass(frozen=True)
@@ -68,7 +62,7 @@ def parameters(card: Card) -> list[Parameter]:
     return sorted(found, key=lambda parameter: not parameter.required)
 
 
-def _parameter(name: str, schema: dict[str, Any], required: bool, many: bool = False) -> Parameter | None:
+def _parameter(name: str, schema: ParameterSchema, required: bool, many: bool = False) -> Parameter | None:
     schema = next((s for s in schema.get("anyOf", ()) if s.get("type") != "null"), schema)
     choices = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
     if choices:

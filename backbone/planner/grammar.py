@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backbone.planner.cards import Card, Parameter, UnplannableTool, parameters
+from backbone.planner.cards import Parameter, UnplannableTool, parameters
 from backbone.planner.layout import ABOVE, Layout
+from common.card import Card, CardInput
 
 MAX_CALLS = 12
 MAX_ITEMS = 16
@@ -123,7 +124,7 @@ _Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
 """Tokens that may be written, and what the walk does when they are."""
 
 
-def _needed(card: Card) -> list[dict[str, Any]]:
+def _needed(card: Card) -> list[CardInput]:
     """The inputs that have to be at hand."""
     return [i for i in card["inputs"].values() if not i["optional"] and not i.get("literal")]
 

@@ -13,8 +13,9 @@ very token it has there.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from backbone.planner.cards import Card, card_text, parameters
+from backbone.planner.cards import card_text, parameters
 from backbone.planner.core import Tokenizer
+from common.card import Card
 
 ROUTES = (
     "detect",

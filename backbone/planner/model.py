@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from backbone.planner.cards import Card
 from backbone.planner.core import load_core, load_tokenizer, merge_adapter, with_rows
 from backbone.planner.forward import Cache, Decoder
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Call, Layout
 from backbone.planner.speculate import draft
+from common.card import Card
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "planner"
 """The adapter that is shipped: LoRA matrices and the rows of the added tokens."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from backbone.planner.cards import Card
 from backbone.planner.layout import Call
 from backbone.training.phrasings import (
     ArgumentGroup,
@@ -22,6 +21,7 @@ from backbone.training.phrasings import (
     requests,
 )
 from backbone.training.samples import Sample, fill, frame, lower_first, put, slots_for
+from common.card import Card, CardInput, ParameterSchema
 
 SYLLABLES = (
     "ba",
@@ -131,7 +131,7 @@ def disguise(tool: MadeUpTool, rng: random.Random, groups: Sequence[ArgumentGrou
         rng.shuffle(own)
     arguments = own + [(a, e.names[a.names[0]], e.required) for e in extras for a in e.group.arguments]
     arguments.sort(key=lambda argument: not argument[2])
-    inputs = {
+    inputs: dict[str, CardInput] = {
         kind.lower(): {
             "kinds": ["Text", "Transcript", "Number"] if kind == "Text" else [kind],
             "many": False,
@@ -140,7 +140,7 @@ def disguise(tool: MadeUpTool, rng: random.Random, groups: Sequence[ArgumentGrou
         }
         for kind in tool.takes
     }
-    card = {
+    card: Card = {
         "name": name,
         "doc": _doc(tool, extras, rng),
         "inputs": inputs,
@@ -188,7 +188,7 @@ def _doc(tool: MadeUpTool, extras: Sequence[Extra], rng: random.Random) -> str:
     return doc
 
 
-def _schema(kind: str, choices: tuple[str, ...]) -> dict[str, Any]:
+def _schema(kind: str, choices: tuple[str, ...]) -> ParameterSchema:
     if kind == "choice":
         return {"enum": list(choices)}
     if kind == "list":

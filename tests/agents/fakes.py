@@ -8,8 +8,9 @@ from pydantic import Field
 
 from agents.plan.plan import Plan, PlanInvalid, Step
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, Card
+from agents.plan.types import AnyTool
 from agents.planners.base import Demonstration, first_free
+from common.card import Card
 from tools import Audio, Detections, Image, Number, Text, Transcript, tool
 
 

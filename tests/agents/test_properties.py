@@ -13,6 +13,7 @@ from agents.plan.check import check
 from agents.plan.plan import Plan, Step, escaped
 from agents.plan.types import AnyTool, Known, known, result
 from agents.plan.wiring import wire
+from common.card import Card
 from tools import KINDS, Image, tool
 
 NAMES = sorted(KINDS)
@@ -37,7 +38,7 @@ class Made:
     one_of: tuple[str, ...]
 
     @cached_property
-    def card(self) -> dict[str, Any]:
+    def card(self) -> Card:
         return self.tool.card()
 
 

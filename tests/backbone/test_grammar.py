@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backbone.planner.builtin_cards import ROUTE_CARDS
-from backbone.planner.cards import Card, UnplannableTool, card_text, parameters
+from backbone.planner.cards import UnplannableTool, card_text, parameters
 from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
 from backbone.planner.layout import ABOVE, Layout
 from backbone.training.phrasings import made_up_tools
 from backbone.training.synthetic_tools import disguise
+from common.card import Card
 
 RESIZE: Card = {
     "name": "resize_all",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from backbone.planner.cards import Card
 from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Vocabulary, Walk, _byte_alphabet, _utf8
 from backbone.planner.layout import ABOVE, Layout
+from common.card import Card
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 

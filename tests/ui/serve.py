@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from agents.plan.plan import Plan, Step
 from agents.plan.problems import Problem
-from agents.plan.types import Card
 from agents.planners.base import Demonstration, first_free
+from common.card import Card
 from tools import Number, Text, tool
 from tools.core.errors import WeightsMissing
 from tools.runtime.registry import load

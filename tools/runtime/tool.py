@@ -24,6 +24,7 @@ from typing import (
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
+from common.card import Card, CardReturns, ParameterSchema
 from tools.core.errors import ArgumentsInvalid, DeclarationInvalid
 from tools.values import KINDS
 from tools.values.base import Value
@@ -198,9 +199,12 @@ class Tool(Generic[P, R]):
         if self.one_of and not any(name in given for name in self.one_of):
             raise ArgumentsInvalid(self.name, [f"give at least one of {', '.join(self.one_of)}"])
 
-    def card(self) -> dict[str, Any]:
+    def card(self) -> Card:
         """Return the declaration as plain data, for planners and pages."""
-        schema = self._params_schema()
+        params, required = self._params_schema()
+        returns: CardReturns = {"kind": self.returns.kind, "many": self.returns.many}
+        if self.returns.follows:
+            returns["follows"] = self.returns.follows
         return {
             "name": self.name,
             "doc": self.doc,
@@ -208,14 +212,10 @@ class Tool(Generic[P, R]):
                 name: {"kinds": list(i.accepted), "many": i.many, "optional": i.optional, "literal": i.literal}
                 for name, i in self.inputs.items()
             },
-            "params": schema["properties"],
-            "required": schema["required"],
+            "params": params,
+            "required": required,
             "one_of": list(self.one_of),
-            "returns": {
-                "kind": self.returns.kind,
-                "many": self.returns.many,
-                **({"follows": self.returns.follows} if self.returns.follows else {}),
-            },
+            "returns": returns,
             "examples": list(self.examples),
             "read_only": self.read_only,
         }
@@ -225,7 +225,7 @@ class Tool(Generic[P, R]):
 
         Inputs are never required: what is left out is filled in by kind. Text may be written out instead.
         """
-        schema = self._params_schema()
+        params, required = self._params_schema()
         properties: dict[str, Any] = {}
         for name, given in self.inputs.items():
             reference: dict[str, Any] = {"type": "string"}
@@ -237,16 +237,17 @@ class Tool(Generic[P, R]):
             properties[name] = {**reference, "description": f"{what}. {given.doc}".removesuffix(". ")}
         return {
             "type": "object",
-            "properties": properties | schema["properties"],
-            "required": schema["required"],
+            "properties": properties | params,
+            "required": required,
             **at_least(self.one_of),
             "additionalProperties": False,
         }
 
-    def _params_schema(self) -> dict[str, Any]:
+    def _params_schema(self) -> tuple[dict[str, ParameterSchema], list[str]]:
+        """Return the JSON schemas of the plain parameters, and the names of those that are required."""
         schema = self.params.model_json_schema()
         properties = {name: _tidy(entry) for name, entry in schema.get("properties", {}).items()}
-        return {"properties": properties, "required": list(schema.get("required", []))}
+        return properties, list(schema.get("required", []))
 
     def _sentence(self, error: Any) -> str:
         place = ".".join(str(part) for part in error["loc"])
@@ -485,7 +486,7 @@ def _argument_docs(description: str) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _tidy(entry: dict[str, Any]) -> dict[str, Any]:
+def _tidy(entry: dict[str, Any]) -> ParameterSchema:
     """Drop titles, and the null that an optional parameter allows: leaving it out says the same."""
     tidy = {k: v for k, v in copy.deepcopy(entry).items() if k != "title" and not (k == "default" and v is None)}
     options = [o for o in tidy.get("anyOf", []) if o.get("type") != "null"]
@@ -494,4 +495,4 @@ def _tidy(entry: dict[str, Any]) -> dict[str, Any]:
         tidy = options[0] | tidy
     elif options:
         tidy["anyOf"] = options
-    return tidy
+    return cast(ParameterSchema, tidy)
