@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.storage.atomic import flush, lock, sweep, write_error
 from tools.values import KINDS
-from tools.values.base import Value
+from tools.values.base import Value, ValueSummary
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
@@ -56,7 +56,7 @@ class Ref(TypedDict):
     sha256: str
     media_type: str
     bytes: int
-    summary: dict[str, Any]
+    summary: ValueSummary
     provenance: NotRequired[Provenance]
 
 

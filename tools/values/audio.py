@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Self, cast
+from typing import BinaryIO, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ValueInvalid
-from tools.values.base import Value, frozen
+from tools.values.arrays import frozen
+from tools.values.base import Value, ValueSummary
 from tools.values.recording import BLOCK, MOST_CHANNELS, TYPES, Recording, check_length, mix_down, resample
 
 _FLAC_CHANNELS = 8
@@ -48,7 +49,7 @@ class Audio(Value):
     _recording: Recording | None
     kind: ClassVar[str] = "Audio"
 
-    def __init__(self, samples: NDArray[Any], rate: int) -> None:
+    def __init__(self, samples: NDArray[np.number], rate: int) -> None:
         """Check shape, rate and range; overshoot from resampling is clipped."""
         samples = np.asarray(samples)
         if samples.dtype in (np.int16, np.int32):
@@ -184,7 +185,7 @@ class Audio(Value):
         samples = self.__dict__.get("samples")
         return (0 if samples is None else samples.nbytes) + (len(self._file) if isinstance(self._file, bytes) else 0)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return length, rate, channels, and whether there is only silence."""
         return {
             "seconds": round(self.seconds, 3),

@@ -3,36 +3,28 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tools.core.errors import ValueInvalid
-from tools.values.base import (
-    JSON_TYPE,
-    Value,
+from tools.values.arrays import (
     box_array,
-    canonical_json,
     dropped_rows,
-    frozen,
     image_size,
+    integer_array,
     plain_floats,
-    read_json,
     score_array,
-    supervision_library,
     usable_rows,
 )
+from tools.values.base import StructuredValue, ValueSummary
+from tools.values.libraries import UltralyticsResult, import_supervision
+from tools.values.masks import RLE, Mask, box_around, checked_rle, decode_mask, encode_mask
 
 if TYPE_CHECKING:
     import supervision
-
-
-class RLE(TypedDict):
-    """A mask as COCO writes it: size [height, width] and compressed run lengths."""
-
-    size: list[int]
-    counts: str
+    from torch import Tensor
 
 
 class Detection(NamedTuple):
@@ -46,7 +38,7 @@ class Detection(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Detections(Value):
+class Detections(StructuredValue):
     """What was found where in one picture, or in the frames of one video.
 
     Attributes:
@@ -78,7 +70,7 @@ class Detections(Value):
         labels = tuple(self.labels)
         if isinstance(self.labels, str) or not all(isinstance(label, str) for label in labels):
             raise ValueInvalid("Labels must be a sequence of str")
-        masks = None if self.masks is None else tuple(_checked_rle(mask, size) for mask in self.masks)
+        masks = None if self.masks is None else tuple(checked_rle(mask, size) for mask in self.masks)
         for what, length in (("labels", len(labels)), ("masks", count if masks is None else len(masks))):
             if length != count:
                 raise ValueInvalid(f"{count} boxes came with {length} {what}")
@@ -88,8 +80,8 @@ class Detections(Value):
             "labels": labels,
             "masks": masks,
             "scores": score_array(self.scores, count, "Scores"),
-            "ids": _int_array(self.ids, count, "ids"),
-            "frames": _int_array(self.frames, count, "frames"),
+            "ids": integer_array(self.ids, count, "ids"),
+            "frames": integer_array(self.frames, count, "frames"),
             "dropped": dropped_rows(self.dropped),
         }
         for name, value in fields.items():
@@ -107,7 +99,7 @@ class Detections(Value):
         labels: Sequence[str],
         scores: ArrayLike,
         size: tuple[int, int],
-        masks: Sequence[NDArray[Any]] | NDArray[Any] | None = None,
+        masks: Sequence[Mask] | Mask | None = None,
         ids: ArrayLike | None = None,
     ) -> Self:
         """Take a model's answer as it is.
@@ -149,11 +141,11 @@ class Detections(Value):
             raise ValueInvalid(f"Masks must have the shape (N, H, W), not {array.shape}")
         array = array.astype(bool)
         return cls.from_model(
-            [_box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array
+            [box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array
         )
 
     @classmethod
-    def from_ultralytics(cls, result: Any) -> Self:
+    def from_ultralytics(cls, result: UltralyticsResult) -> Self:
         """Take one `ultralytics` result as `from_model` does: boxes, and masks and track ids when it has them."""
         size = (int(result.orig_shape[0]), int(result.orig_shape[1]))
         boxes = result.boxes
@@ -192,7 +184,7 @@ class Detections(Value):
         Raises:
             ToolError: when supervision is not installed.
         """
-        sv = supervision_library()
+        sv = import_supervision()
         number = {label: i for i, label in enumerate(dict.fromkeys([*classes, *sorted(set(self.labels))]))}
         masks = None
         if self.masks is not None:
@@ -219,7 +211,7 @@ class Detections(Value):
             )
         full = [part for part in parts if len(part)] or list(parts[:1])
 
-        def joined(name: str) -> NDArray[Any] | None:
+        def joined(name: str) -> NDArray[np.int64] | None:
             columns = [getattr(part, name) for part in full]
             return None if any(c is None for c in columns) else np.concatenate(columns)
 
@@ -235,7 +227,7 @@ class Detections(Value):
             sum(part.dropped for part in parts),
         )
 
-    def select(self, indices: Sequence[int] | NDArray[Any]) -> "Detections":
+    def select(self, indices: Sequence[int] | NDArray[np.integer | np.bool_]) -> "Detections":
         """Return the rows with these numbers, or where a bool array is true, in that order."""
         chosen = np.asarray(indices)
         if chosen.dtype == bool:
@@ -259,10 +251,7 @@ class Detections(Value):
         """
         if self.masks is None:
             raise ValueInvalid("These detections have boxes only, no masks", "Use segment instead of detect")
-        import pycocotools.mask
-
-        decoded: NDArray[np.bool_] = pycocotools.mask.decode(self.masks[index]).astype(bool)
-        return decoded
+        return decode_mask(self.masks[index])
 
     def __len__(self) -> int:
         """Return the number of boxes."""
@@ -280,43 +269,27 @@ class Detections(Value):
                 None if self.frames is None else int(self.frames[i]),
             )
 
-    @property
-    def media_type(self) -> str:
-        """Always JSON."""
-        return JSON_TYPE
-
-    @property
-    def suffix(self) -> str:
-        """Always .json."""
-        return ".json"
-
-    def to_bytes(self) -> bytes:
-        """Return canonical JSON."""
-        return canonical_json(
-            {
-                "xyxy": plain_floats(self.xyxy),
-                "labels": self.labels,
-                "scores": plain_floats(self.scores),
-                "size": self.size,
-                "masks": self.masks,
-                "ids": None if self.ids is None else self.ids.tolist(),
-                "frames": None if self.frames is None else self.frames.tolist(),
-            }
-            | ({"dropped": self.dropped} if self.dropped else {})
-        )
+    def to_json(self) -> dict[str, object]:
+        """Return the fields; `dropped` only where there are some."""
+        return {
+            "xyxy": plain_floats(self.xyxy),
+            "labels": self.labels,
+            "scores": plain_floats(self.scores),
+            "size": self.size,
+            "masks": self.masks,
+            "ids": None if self.ids is None else self.ids.tolist(),
+            "frames": None if self.frames is None else self.frames.tolist(),
+            **({"dropped": self.dropped} if self.dropped else {}),
+        }
 
     @classmethod
-    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
-        """Read the JSON of `to_bytes`."""
-        fields = read_json(data, cls.kind)
-        try:
-            return cls(**fields)
-        except TypeError as error:
-            raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Make the value of the object that `to_json` returned."""
+        return cls(**fields)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return how many there are, in all and of each label, the picture's size, the ids followed, the rows dropped."""
-        facts: dict[str, Any] = {
+        facts: ValueSummary = {
             "count": len(self),
             "labels": dict(Counter(self.labels).most_common()),
             "size": list(self.size),
@@ -331,73 +304,11 @@ class Detections(Value):
         return facts
 
 
-def encode_mask(mask: NDArray[Any]) -> RLE:
-    """Return a bool mask (H, W) in COCO's compressed run-length form."""
-    import pycocotools.mask
+def _full_size_masks(data: "Tensor", size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a model's masks (N, h, w) at the size of the picture (height, width), without the letterbox around them.
 
-    encoded = pycocotools.mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
-
-
-def _checked_rle(mask: Any, size: tuple[int, int]) -> RLE:
-    try:
-        height, width = mask["size"]
-        counts = mask["counts"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueInvalid(f"A mask must be a COCO run-length dict, not {type(mask).__name__}") from error
-    if (height, width) != size:
-        raise ValueInvalid(f"A mask is {width}x{height}, its picture is {size[1]}x{size[0]}")
-    if isinstance(counts, bytes):
-        counts = counts.decode("ascii")
-    if not isinstance(counts, str):
-        raise ValueInvalid("A mask's counts must be COCO's compressed string")
-    if _run_length(counts) != height * width:
-        # The C decoder would write past its buffer for runs that are longer than the picture.
-        raise ValueInvalid("A mask's run lengths do not add up to its picture's pixels")
-    return {"size": [int(height), int(width)], "counts": counts}
-
-
-def _run_length(counts: str) -> int:
-    """Add up a compressed run-length string: 5 bits per character, each run from the third on a difference."""
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        code = ord(character) - 48
-        if not 0 <= code < 64:
-            return -1
-        value |= (code & 31) << shift
-        shift += 5
-        if code & 32:
-            continue
-        if code & 16:
-            value -= 1 << shift
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-        if runs[-1] < 0:
-            return -1
-        value = shift = 0
-    return -1 if shift else sum(runs)
-
-
-def _int_array(data: Any, count: int, what: str) -> NDArray[np.int64] | None:
-    if data is None:
-        return None
-    array = np.asarray(data)
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueInvalid(f"{count} boxes need {count} whole numbers as {what}, not {array.dtype} {array.shape}")
-    return frozen(array.astype(np.int64))
-
-
-def _box_around(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    if not mask.any():
-        return 0, 0, 0, 0
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _full_size_masks(data: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Undo the letterbox of a model's masks (N, h, w); a no-op when they were predicted with retina_masks."""
+    Masks predicted with `retina_masks` have that size already.
+    """
     if tuple(data.shape[1:]) != size:
         from ultralytics.utils import ops
 

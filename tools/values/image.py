@@ -7,13 +7,14 @@ from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import MediaError, ValueInvalid
-from tools.values.base import Value, frozen
+from tools.values.arrays import frozen
+from tools.values.base import Value, ValueSummary
 from tools.values.files import read_source
 from tools.values.metadata import stripped
 from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, orientation_of
@@ -65,7 +66,7 @@ class Image(Value):
         return image
 
     @classmethod
-    def from_numpy(cls, pixels: NDArray[Any]) -> Self:
+    def from_numpy(cls, pixels: NDArray[np.uint8]) -> Self:
         """Take RGB pixels (H, W, 3); grey (H, W) or (H, W, 1) and RGBA (H, W, 4) are converted; all uint8.
 
         Raises:
@@ -183,10 +184,12 @@ class Image(Value):
         """Pixels, decoded or to be decoded, and the file."""
         return self.width * self.height * 3 + len(self._encoded or b"")
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return width and height in pixels, and how many pages or frames there are if there are several."""
-        several = {"pages": self.pages} if self.pages > 1 else {}
-        return {"width": self.width, "height": self.height, **several}
+        facts: ValueSummary = {"width": self.width, "height": self.height}
+        if self.pages > 1:
+            facts["pages"] = self.pages
+        return facts
 
     def _verify(self) -> None:
         """Refuse a PNG with a wrong checksum: its pixels can be decoded, but need not be the right ones."""

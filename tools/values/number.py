@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from tools.core.errors import ValueInvalid
-from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
+from tools.values.base import StructuredValue, ValueSummary
 
 
 @dataclass(frozen=True, eq=False)
-class Number(Value):
+class Number(StructuredValue):
     """A finite number with an optional unit."""
 
     value: float
@@ -31,27 +31,16 @@ class Number(Value):
         digits = str(self.value) if isinstance(self.value, int) else f"{self.value:g}"
         return f"{digits} {self.unit}" if self.unit else digits
 
-    @property
-    def media_type(self) -> str:
-        """Always JSON."""
-        return JSON_TYPE
-
-    @property
-    def suffix(self) -> str:
-        """Always .json."""
-        return ".json"
-
-    def to_bytes(self) -> bytes:
-        """Return canonical JSON."""
-        return canonical_json({"value": self.value, "unit": self.unit})
+    def to_json(self) -> dict[str, object]:
+        """Return value and unit."""
+        return {"value": self.value, "unit": self.unit}
 
     @classmethod
-    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
-        """Read the JSON of `to_bytes`."""
-        fields = read_json(data, cls.kind)
-        return cls(fields.get("value"), fields.get("unit"))  # type: ignore[arg-type]  # checked when made
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Make the value of the object that `to_json` returned."""
+        return cls(fields["value"], fields.get("unit"))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return value and unit."""
         return {"value": self.value, "unit": self.unit}
 

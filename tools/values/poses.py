@@ -7,20 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ValueInvalid
-from tools.values.base import (
-    JSON_TYPE,
-    Value,
+from tools.values.arrays import (
     box_array,
-    canonical_json,
     dropped_rows,
     float_array,
     image_size,
     plain_floats,
-    read_json,
     score_array,
-    supervision_library,
     usable_rows,
 )
+from tools.values.base import StructuredValue, ValueSummary
+from tools.values.libraries import UltralyticsResult, import_supervision
 
 if TYPE_CHECKING:
     import supervision
@@ -70,7 +67,7 @@ SKELETON = (
 
 
 @dataclass(frozen=True, eq=False)
-class Poses(Value):
+class Poses(StructuredValue):
     """The poses of the people in one picture.
 
     Attributes:
@@ -112,7 +109,7 @@ class Poses(Value):
         return cls(np.zeros((0, 17, 3), np.float32), np.zeros(0, np.float32), np.zeros((0, 4), np.float32), size)
 
     @classmethod
-    def from_ultralytics(cls, result: Any) -> Self:
+    def from_ultralytics(cls, result: UltralyticsResult) -> Self:
         """Take one `ultralytics` pose result as it is.
 
         People whose box is none in the picture (inverted, without area, outside, with NaN), or whose joints are no
@@ -134,7 +131,7 @@ class Poses(Value):
         Raises:
             ToolError: when supervision is not installed.
         """
-        sv = supervision_library()
+        sv = import_supervision()
         return sv.KeyPoints(
             xy=np.array(self.keypoints[:, :, :2]),
             class_id=np.zeros(len(self), dtype=int),
@@ -146,37 +143,24 @@ class Poses(Value):
         """Return the number of people."""
         return len(self.keypoints)
 
-    @property
-    def media_type(self) -> str:
-        """Always JSON."""
-        return JSON_TYPE
-
-    @property
-    def suffix(self) -> str:
-        """Always .json."""
-        return ".json"
-
-    def to_bytes(self) -> bytes:
-        """Return canonical JSON."""
-        return canonical_json(
-            {
-                "keypoints": plain_floats(self.keypoints),
-                "scores": plain_floats(self.scores),
-                "xyxy": plain_floats(self.xyxy),
-                "size": self.size,
-                **({"dropped": self.dropped} if self.dropped else {}),
-            }
-        )
+    def to_json(self) -> dict[str, object]:
+        """Return the fields; `dropped` only where there are some."""
+        return {
+            "keypoints": plain_floats(self.keypoints),
+            "scores": plain_floats(self.scores),
+            "xyxy": plain_floats(self.xyxy),
+            "size": self.size,
+            **({"dropped": self.dropped} if self.dropped else {}),
+        }
 
     @classmethod
-    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
-        """Read the JSON of `to_bytes`."""
-        fields = read_json(data, cls.kind)
-        try:
-            return cls(**fields)
-        except TypeError as error:
-            raise ValueInvalid(f"This is not a stored {cls.kind}: {error}") from error
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Make the value of the object that `to_json` returned."""
+        return cls(**fields)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return the number of people, the picture's size and the rows dropped."""
-        return {"count": len(self), "size": list(self.size), **({"dropped": self.dropped} if self.dropped else {})}
+        facts: ValueSummary = {"count": len(self), "size": list(self.size)}
+        if self.dropped:
+            facts["dropped"] = self.dropped
+        return facts

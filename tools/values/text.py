@@ -1,10 +1,10 @@
 """Plain text."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from tools.core.errors import MediaError, ValueInvalid
-from tools.values.base import Value
+from tools.values.base import Value, ValueSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Text(Value):
         except UnicodeDecodeError as error:
             raise MediaError(f"The text is not UTF-8: {error}", "Save it as UTF-8") from error
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return the length and the first words."""
         return {"characters": len(self.text), "start": self.text[:80]}
 

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, ClassVar, Self
 
 from tools.core.errors import ValueInvalid
-from tools.values.base import JSON_TYPE, Value, canonical_json, read_json
+from tools.values.base import StructuredValue, ValueSummary
 
 _LATEST = 10**9  # seconds; timedelta and WebVTT overflow later than that
 
@@ -51,7 +51,7 @@ class Segment:
 
 
 @dataclass(frozen=True, eq=False)
-class Transcript(Value):
+class Transcript(StructuredValue):
     """Segments in reading or speaking order, with the language when it is known (such as "en")."""
 
     segments: tuple[Segment, ...]
@@ -71,29 +71,14 @@ class Transcript(Value):
         separator = "\n" if any(s.box for s in self.segments) else " "
         return separator.join(s.text.strip() for s in self.segments if s.text.strip())
 
-    @property
-    def media_type(self) -> str:
-        """Always JSON."""
-        return JSON_TYPE
-
-    @property
-    def suffix(self) -> str:
-        """Always .json."""
-        return ".json"
-
-    def to_bytes(self) -> bytes:
-        """Return canonical JSON."""
-        return canonical_json({"language": self.language, "segments": [asdict(s) for s in self.segments]})
+    def to_json(self) -> dict[str, object]:
+        """Return language and segments."""
+        return {"language": self.language, "segments": [asdict(s) for s in self.segments]}
 
     @classmethod
-    def from_bytes(cls, data: bytes, media_type: str = JSON_TYPE) -> Self:
-        """Read the JSON of `to_bytes`."""
-        fields = read_json(data, cls.kind)
-        try:
-            segments = tuple(Segment(**segment) for segment in fields["segments"])
-        except (KeyError, TypeError) as error:
-            raise ValueInvalid(f"This is not a stored Transcript: {error}") from error
-        return cls(segments, fields.get("language"))
+    def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Make the value of the object that `to_json` returned."""
+        return cls(tuple(Segment(**segment) for segment in fields["segments"]), fields.get("language"))
 
     def to_srt(self) -> str:
         """Return SubRip subtitles, in the order of the segments.
@@ -126,7 +111,7 @@ class Transcript(Value):
         ]
         return WebVTT(captions=captions).content
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return the number of segments, the language and the first words."""
         return {"segments": len(self.segments), "language": self.language, "start": self.text[:80]}
 
@@ -153,11 +138,11 @@ class Transcript(Value):
                 yield round(segment.start, 3), round(segment.end, 3), "\n".join(lines)
 
 
-def _number(value: Any, what: str) -> float | None:
+def _number(value: object, what: str) -> float | None:
     if value is None:
         return None
     try:
-        number = float(value)
+        number = float(value)  # type: ignore[arg-type]  # checked here
     except (TypeError, ValueError) as error:
         raise ValueInvalid(f"The {what} must be a number, not {value!r}") from error
     if not math.isfinite(number):
@@ -165,7 +150,7 @@ def _number(value: Any, what: str) -> float | None:
     return number
 
 
-def _box(box: Any, text: str) -> tuple[float, float, float, float]:
+def _box(box: Iterable[float], text: str) -> tuple[float, float, float, float]:
     what = f"box of the segment {text!r}"
     try:
         x0, y0, x1, y1 = (float(v) for v in box)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tools.core.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
-from tools.values.base import Value
+from tools.values.base import Value, ValueSummary
 from tools.values.container import first_stream, first_time, media_type, open_container
 from tools.values.files import check_size
 
@@ -199,13 +199,13 @@ class Video(Value):
         """The container, if it is in memory."""
         return len(self.source) if isinstance(self.source, bytes) else self.times.nbytes
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> ValueSummary:
         """Return size, length, frames per second and number of frames.
 
         Also "start" where the first frame is not shown at 0 s, and "variable" where `times` are not those of frames at
         equal distances.
         """
-        told: dict[str, Any] = {
+        facts: ValueSummary = {
             "width": self.width,
             "height": self.height,
             "seconds": round(self.seconds, 3),
@@ -214,10 +214,10 @@ class Video(Value):
         }
         start = float(self.times[0])
         if start:
-            told["start"] = round(start, 6)
+            facts["start"] = round(start, 6)
         if np.abs(self.times - start - np.arange(len(self.times)) / self.fps).max() > 0.5 / self.fps:
-            told["variable"] = True
-        return told
+            facts["variable"] = True
+        return facts
 
     def __hash__(self) -> int:
         """Hash the container without loading it whole."""
