@@ -1,7 +1,7 @@
 """Text in pieces that know when they were said or where they stand in a picture."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from html import escape
