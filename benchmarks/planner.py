@@ -27,7 +27,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from agents.planners.backbone import core_folder
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.model import WEIGHTS, PlannerModel, load_planner
 from tools.runtime.registry import file_tools, load
 
@@ -116,7 +116,7 @@ def latencies(
     model: PlannerModel, plain: LlamaForCausalLM, rows: list[dict[str, Any]], cards: list[dict[str, Any]]
 ) -> Iterator[tuple[float, float]]:
     """Seconds for a plan by the planner, and by plain generate of the same number of tokens, request by request."""
-    layout, known = model.layout, {**ROUTE_CARDS, **{card["name"]: card for card in cards}}
+    layout, known = model.layout, {**BUILTIN_CARDS, **{card["name"]: card for card in cards}}
     prefix = layout.prefix(cards)
     for row in rows:
         have = [KINDS[kind] for kind in row["media"]]

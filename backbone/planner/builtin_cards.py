@@ -1,6 +1,6 @@
-"""The cards of the built-in tools, as the planner was trained on them.
+"""The cards of the built-in tools that the planner was trained on.
 
-The live cards come from the tools themselves; a test holds the two equal, so a changed signature is seen to need training.
+The live cards come from the tools themselves. A test compares the two: a changed signature requires new training.
 """
 
 from common.card import Card, CardInput, CardReturns, ParameterSchema
@@ -12,7 +12,7 @@ def _input(*kinds: str, optional: bool = False, literal: bool = False) -> CardIn
 
 def _card(
     name: str,
-    gives: str,
+    output: str,
     inputs: dict[str, CardInput],
     params: dict[str, ParameterSchema] | None = None,
     required: tuple[str, ...] = (),
@@ -20,7 +20,7 @@ def _card(
     many: bool = False,
     follows: str = "",
 ) -> Card:
-    returns: CardReturns = {"kind": gives, "many": many}
+    returns: CardReturns = {"kind": output, "many": many}
     if follows:
         returns["follows"] = follows
     return {
@@ -36,31 +36,33 @@ def _card(
 
 
 _IMAGE = {"image": _input("Image")}
-_PICTURE = {"image": _input("Image", "Video")}
+_IMAGE_OR_VIDEO = {"image": _input("Image", "Video")}
 _REGIONS = {"regions": _input("Detections")}
-_CHOSEN = {"regions": _input("Detections", optional=True)}
-_LABELS: dict[str, ParameterSchema] = {"labels": {"type": "array", "items": {"type": "string"}}}
-_TEXT: ParameterSchema = {"type": "string"}
-_WHICH: ParameterSchema = {"enum": ["left", "right", "top", "bottom", "largest", "smallest", "best"]}
-_HOW: ParameterSchema = {"enum": ["blur", "pixelate", "fill"]}
+_OPTIONAL_REGIONS = {"regions": _input("Detections", optional=True)}
+_LABELS_SCHEMA: dict[str, ParameterSchema] = {"labels": {"type": "array", "items": {"type": "string"}}}
+_TEXT_SCHEMA: ParameterSchema = {"type": "string"}
+_WHICH_SCHEMA: ParameterSchema = {"enum": ["left", "right", "top", "bottom", "largest", "smallest", "best"]}
+_HOW_SCHEMA: ParameterSchema = {"enum": ["blur", "pixelate", "fill"]}
 
-ROUTE_CARDS: dict[str, Card] = {
+BUILTIN_CARDS: dict[str, Card] = {
     card["name"]: card
     for card in (
-        _card("detect", "Detections", _PICTURE, {**_LABELS, "min_score": {"type": "number"}}, ("labels",)),
-        _card("segment", "Detections", {**_IMAGE, **_CHOSEN}, _LABELS, (), ("labels", "regions")),
-        _card("pose", "Poses", {**_IMAGE, **_CHOSEN}),
-        _card("track", "Detections", {"video": _input("Video")}, _LABELS, ("labels",)),
+        _card(
+            "detect", "Detections", _IMAGE_OR_VIDEO, {**_LABELS_SCHEMA, "min_score": {"type": "number"}}, ("labels",)
+        ),
+        _card("segment", "Detections", {**_IMAGE, **_OPTIONAL_REGIONS}, _LABELS_SCHEMA, (), ("labels", "regions")),
+        _card("pose", "Poses", {**_IMAGE, **_OPTIONAL_REGIONS}),
+        _card("track", "Detections", {"video": _input("Video")}, _LABELS_SCHEMA, ("labels",)),
         _card("count", "Number", _REGIONS),
-        _card("pick", "Detections", _REGIONS, {"which": _WHICH}, ("which",)),
+        _card("pick", "Detections", _REGIONS, {"which": _WHICH_SCHEMA}, ("which",)),
         _card("crop", "Image", {**_IMAGE, **_REGIONS}, many=True),
-        _card("redact", "Image", {**_PICTURE, **_REGIONS}, {"how": _HOW}, follows="image"),
-        _card("remove", "Image", {**_PICTURE, **_REGIONS}, follows="image"),
-        _card("edit", "Image", _IMAGE, {"prompt": _TEXT}, ("prompt",)),
-        _card("generate", "Image", {}, {"prompt": _TEXT}, ("prompt",)),
+        _card("redact", "Image", {**_IMAGE_OR_VIDEO, **_REGIONS}, {"how": _HOW_SCHEMA}, follows="image"),
+        _card("remove", "Image", {**_IMAGE_OR_VIDEO, **_REGIONS}, follows="image"),
+        _card("edit", "Image", _IMAGE, {"prompt": _TEXT_SCHEMA}, ("prompt",)),
+        _card("generate", "Image", {}, {"prompt": _TEXT_SCHEMA}, ("prompt",)),
         _card("read_text", "Transcript", _IMAGE),
         _card("caption", "Text", _IMAGE),
-        _card("ask", "Text", _IMAGE, {"question": _TEXT}, ("question",)),
+        _card("ask", "Text", _IMAGE, {"question": _TEXT_SCHEMA}, ("question",)),
         _card("transcribe", "Transcript", {"audio": _input("Audio", "Video")}),
         _card("speak", "Audio", {"text": _input("Text", "Transcript", "Number", literal=True)}),
     )

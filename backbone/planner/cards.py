@@ -8,15 +8,15 @@ from common.card import Card, ParameterSchema
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument that the planner may write.
+    """One parameter of a tool that the planner may write.
 
     Attributes:
         name: as in the tool's signature.
-        kind: how its value is written.
-        required: it must be written.
+        kind: type of its value; ``above`` is an optional input that takes the newest value of its kinds.
+        required: the call is invalid without it.
         many: a list of such values.
-        choices: the only values there are, for ``choice``.
-        given_by: kinds of value that stand in for it when it is left out (text inputs).
+        choices: the allowed values, for ``choice``.
+        given_by: kinds of value that fill it when it is left out (inputs).
     """
 
     name: str
@@ -28,15 +28,15 @@ class Parameter:
 
 
 class UnplannableTool(ValueError):
-    """A tool has an argument that no request in words can fill."""
+    """A tool has a required argument of a type that the planner cannot write."""
 
 
 def parameters(card: Card) -> list[Parameter]:
-    """What the planner may write for this tool: required arguments first, then the optional ones, in their order.
+    """The parameters that the planner may write: required ones first, each group in the order of the signature.
 
     Raises:
-        UnplannableTool: a required argument is of a type that cannot be written (an object, a list of lists), or so are all
-            of those of which one is to be given.
+        UnplannableTool: a required argument, or every argument of ``one_of``, is of a type that cannot be written (an
+            object, a list of lists).
     """
     found: list[Parameter] = []
     for name, given in card["inputs"].items():
@@ -82,7 +82,7 @@ def _parameter(name: str, schema: ParameterSchema, required: bool, many: bool = 
 
 
 def card_text(card: Card) -> str:
-    """A card as the planner reads it: one line with name, arguments, types, first docstring line and an example."""
+    """Text of a card in the prompt: one line with name, arguments, types, first docstring line and one example."""
     written = []
     for p in parameters(card):
         if p.kind == "above":

@@ -1,8 +1,8 @@
-"""The grammar of plans, compiled from tool cards, walked one token at a time.
+"""The grammar of plans for a set of tool cards, for constrained decoding.
 
-``Grammar`` holds what never changes for a set of cards; ``Walk`` is one plan in the making. At each step a walk says
-which tokens may come next; where only one may, it is forced and need not be sampled. A plan that a walk has finished
-always parses, and ``Walk.calls`` is that plan.
+``Grammar`` is the same for every plan over a set of cards; ``Walk`` is the parser state of one plan. At each step it
+gives the allowed next tokens; a single allowed token is forced and needs no model. A finished walk is always a valid
+plan, ``Walk.calls``.
 """
 
 import codecs
@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbone.planner.cards import Parameter, UnplannableTool, parameters
-from backbone.planner.layout import ABOVE, Layout
+from backbone.planner.layout import ABOVE, Layout, Scalar
 from common.card import Card, CardInput
 
 MAX_CALLS = 12
 MAX_ITEMS = 16
 MAX_TEXT = 160
-"""Bounds, in calls, items of a list, and tokens of one text: a walk always ends."""
+"""Limits: calls in a plan, items in a list, tokens in a text. Every walk ends."""
 
 _NUMBER = re.compile(r" (-?(\d{1,12}(\.\d{0,6})?)?)?")
 _INTEGER = re.compile(r" (-?(\d{1,12})?)?")
@@ -31,13 +31,15 @@ _FREE = ("text", "number", "integer")
 
 
 class Vocabulary:
-    """The bytes of every token of the core, and which tokens may stand where in a text or a number.
+    """Byte strings of the core's tokens, and the classes of tokens that texts and numbers are made of.
+
+    Masks are (V,) booleans over all ids, those of the added tokens included.
 
     Attributes:
-        bytes: of each token, empty where it may not be written.
-        whole: mask of the tokens that are complete UTF-8 by themselves.
-        opening: mask of the tokens that end within a character.
-        partial: ids of all tokens that are not complete UTF-8 by themselves.
+        bytes: byte string of each token; empty for special tokens and control characters, which are never allowed.
+        whole: mask of the tokens that are complete UTF-8.
+        opening: mask of the tokens that end within a UTF-8 character.
+        partial: ids of all tokens that are not complete UTF-8.
         spaced: mask of the tokens that begin with a space.
         numeric: ids of the tokens made of digits, minus, point and space.
     """
@@ -68,19 +70,19 @@ class Vocabulary:
 
 
 def _utf8(raw: bytes) -> str:
-    """``whole``, ``open`` (ends within a character) or ``broken``."""
+    """State of a byte string as UTF-8: ``whole``, ``open`` (ends within a character) or ``broken``."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         decoder.decode(raw)
     except UnicodeDecodeError:
         return "broken"
     tail = decoder.getstate()[0]
-    # The decoder still waits after the start of a surrogate, which no byte can complete.
+    # The decoder reports the start of a surrogate as incomplete, but no byte can complete it.
     return "broken" if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0" else "open" if tail else "whole"
 
 
 def _byte_alphabet() -> dict[int, str]:
-    """The printable stand-in of each byte in byte-level BPE vocabularies (GPT-2's table)."""
+    """The character that represents each byte in byte-level BPE vocabularies (GPT-2's table)."""
     shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {b: chr(b) for b in shown}
     hidden = (b for b in range(256) if b not in table)
@@ -91,11 +93,14 @@ class Grammar:
     """The grammar of plans over a set of tools.
 
     Args:
-        layout: the tokens.
-        vocabulary: the core's tokens as bytes.
+        layout: the added tokens.
+        vocabulary: the core's tokens.
         cards: the tools that may be called.
 
-    A tool whose card cannot be written in words is left out and named in ``left_out`` with the reason.
+    Attributes:
+        cards: the tools in the grammar, by name.
+        parameters: what may be written for each tool.
+        left_out: reason for each tool that cannot be planned.
     """
 
     def __init__(self, layout: Layout, vocabulary: Vocabulary, cards: Iterable[Card]) -> None:
@@ -111,39 +116,39 @@ class Grammar:
                 self.left_out[card["name"]] = str(error)
 
     def walk(self, have: Iterable[str], typed: bool = False) -> "Walk":
-        """Begin a plan.
+        """Start a plan.
 
         Args:
             have: kinds of value at hand.
-            typed: only offer tools whose inputs can be had from values at hand or made by earlier calls.
+            typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
         """
         return Walk(self, have, typed)
 
 
 _Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
-"""Tokens that may be written, and what the walk does when they are."""
+"""A sequence of tokens that may be written next, and the action that follows its last token."""
 
 
-def _needed(card: Card) -> list[CardInput]:
-    """The inputs that have to be at hand."""
+def _required_inputs(card: Card) -> list[CardInput]:
+    """The inputs of a tool that cannot be left out or written as text."""
     return [i for i in card["inputs"].values() if not i["optional"] and not i.get("literal")]
 
 
 @dataclass
 class _Argument:
-    """The argument being written."""
+    """The argument that is being written: finished items, and tokens of the current one."""
 
     parameter: Parameter
-    items: list[Any]
+    items: list[Scalar]
     ids: list[int]
 
 
 class Walk:
-    """One plan in the making. Use ``allowed`` and ``push`` in turn until ``done``.
+    """Parser state of one plan. Call ``allowed`` and ``push`` in turn until ``done``.
 
     Attributes:
-        calls: the finished calls, ``{"tool", "args"}`` each.
-        done: the plan is closed.
+        calls: the calls so far, ``{"tool", "args"}`` each.
+        done: the end token was written.
     """
 
     def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool) -> None:
@@ -155,10 +160,10 @@ class Walk:
         self._path: list[int] = []
         self._next_parameter = 0
         self._argument: _Argument | None = None
-        self._offer(self._heads())
+        self._set_alternatives(self._tool_alternatives())
 
     def fork(self) -> "Walk":
-        """Another walk that has come just as far; neither sees where the other goes."""
+        """An independent copy of this walk."""
         twin = copy(self)
         twin.have, twin._path = set(self.have), list(self._path)
         twin.calls = [{"tool": call["tool"], "args": dict(call["args"])} for call in self.calls]
@@ -166,10 +171,10 @@ class Walk:
             twin._argument = replace(self._argument, items=list(self._argument.items), ids=list(self._argument.ids))
         return twin
 
-    # What may come next
+    # Reading the state
 
     def allowed(self) -> NDArray[np.bool_] | list[int]:
-        """Token ids that may come next: a short list, or a mask over the whole vocabulary within free text."""
+        """Allowed next tokens: a list of ids, or within a text or number a (V,) mask."""
         if self.done:
             return []
         if self._argument is not None and self._argument.parameter.kind in _FREE:
@@ -178,28 +183,28 @@ class Walk:
         return list(dict.fromkeys(path[depth] for path in self._pending if path[:depth] == tuple(self._path)))
 
     def forced(self) -> int | None:
-        """The only token that may come next; None where there is a choice, or nothing more to write."""
+        """The only allowed next token; None if there are several, or none because the plan is done."""
         allowed = self.allowed()
         return allowed[0] if isinstance(allowed, list) and len(allowed) == 1 else None
 
     @property
     def text(self) -> list[int] | None:
-        """The ids of the text or number being written, nothing of it at first; None outside of one."""
+        """Ids of the text or number that is being written, empty at its start; None elsewhere."""
         free = self._argument is not None and self._argument.parameter.kind in _FREE
         return self._argument.ids if self._argument is not None and free else None
 
     @property
-    def listed(self) -> bool:
-        """The value being written is an item of a list."""
+    def in_list(self) -> bool:
+        """Whether the value that is being written is an item of a list."""
         return self._argument is not None and self._argument.parameter.many
 
-    def wireable(self) -> str | None:
-        """The first tool that has every input at hand, where a plan often begins; one that needs none comes last."""
+    def first_feasible_tool(self) -> str | None:
+        """The first tool that has every input at hand; tools that need no input come last. None if there is none."""
         fits = [name for name, card in self.grammar.cards.items() if self._feasible(card)]
-        return min(fits, key=lambda name: not _needed(self.grammar.cards[name]), default=None)
+        return min(fits, key=lambda name: not _required_inputs(self.grammar.cards[name]), default=None)
 
     def push(self, token: int) -> None:
-        """Take one allowed token.
+        """Append one allowed token.
 
         Raises:
             ValueError: the token is not allowed here.
@@ -215,13 +220,13 @@ class Walk:
         if action is not None:
             action(self)
 
-    # Heads and argument names: tries over whole alternatives
+    # Names of tools and arguments: tries over whole alternatives
 
-    def _offer(self, alternatives: Iterator[_Alternative]) -> None:
+    def _set_alternatives(self, alternatives: Iterator[_Alternative]) -> None:
         self._pending = {tuple(path): action for path, action in alternatives}
         self._path = []
 
-    def _heads(self) -> Iterator[_Alternative]:
+    def _tool_alternatives(self) -> Iterator[_Alternative]:
         if len(self.calls) < MAX_CALLS:
             for name, card in self.grammar.cards.items():
                 if not self.typed or self._feasible(card):
@@ -229,34 +234,34 @@ class Walk:
         yield [self.layout.end], Walk._finish
 
     def _feasible(self, card: Card) -> bool:
-        """Every input that it needs is at hand, and at least one of those of which one is to be given."""
-        needed = all(self.have & set(i["kinds"]) for i in _needed(card))
-        return needed and (not card["one_of"] or bool(self._choices(card)))
+        """Whether every required input is at hand and at least one argument of ``one_of`` can be given."""
+        needed = all(self.have & set(i["kinds"]) for i in _required_inputs(card))
+        return needed and (not card["one_of"] or bool(self._writable_one_of(card)))
 
     def _begin(self, name: str) -> None:
-        self._close_call()
+        self._add_outputs()
         self.calls.append({"tool": name, "args": {}})
         self._next_parameter = 0
-        self._offer(self._arguments())
+        self._set_alternatives(self._arguments())
 
     def _finish(self) -> None:
         self.done = True
 
-    def _close_call(self) -> None:
-        """What the last call gives is at hand for the next."""
+    def _add_outputs(self) -> None:
+        """Add the outputs of the last call to the kinds at hand."""
         if self.calls:
-            self.have |= self._given_by(self.grammar.cards[self.calls[-1]["tool"]])
+            self.have |= self._output_kinds(self.grammar.cards[self.calls[-1]["tool"]])
 
-    def _given_by(self, card: Card) -> set[str]:
-        """Kinds that a tool gives: its own, or those of the input that it follows, as far as they are at hand."""
+    def _output_kinds(self, card: Card) -> set[str]:
+        """Output kinds of a tool: its own, or those at hand of the input that it follows."""
         follows = card["returns"].get("follows")
         return self.have & set(card["inputs"][follows]["kinds"]) if follows else {card["returns"]["kind"]}
 
     def _arguments(self) -> Iterator[_Alternative]:
-        """Names of the arguments that may follow, and the heads of a next call where this one may end."""
+        """Names of the arguments that may follow, and the starts of a next call if this one may end here."""
         call = self.calls[-1]
         card, every = self.grammar.cards[call["tool"]], self.grammar.parameters[call["tool"]]
-        waiting = [] if any(name in call["args"] for name in card["one_of"]) else self._choices(card)
+        waiting = [] if any(name in call["args"] for name in card["one_of"]) else self._writable_one_of(card)
         for position in range(self._next_parameter, len(every)):
             parameter = every[position]
             if parameter.kind == "above" and not self.have & set(parameter.given_by):
@@ -266,13 +271,13 @@ class Walk:
                 return
             if waiting and parameter.name == waiting[-1]:
                 return
-        added = self._given_by(card) - self.have
+        added = self._output_kinds(card) - self.have
         self.have |= added
-        yield from self._heads()
+        yield from self._tool_alternatives()
         self.have -= added
 
-    def _choices(self, card: Card) -> list[str]:
-        """Those of the tool's `one_of` that can be written here, in the order in which they are written."""
+    def _writable_one_of(self, card: Card) -> list[str]:
+        """The arguments of the tool's ``one_of`` that can be written here, in the order of ``parameters``."""
         every = self.grammar.parameters[card["name"]]
         return [
             p.name for p in every if p.name in card["one_of"] and (p.kind != "above" or self.have & set(p.given_by))
@@ -284,14 +289,14 @@ class Walk:
         parameter = self.grammar.parameters[self.calls[-1]["tool"]][position]
         self._next_parameter = position + 1
         self._argument = _Argument(parameter, [], [])
-        self._offer_choices()
+        self._set_value_alternatives()
 
-    def _offer_choices(self) -> None:
+    def _set_value_alternatives(self) -> None:
         argument = self._argument
         assert argument is not None
         match argument.parameter.kind:
             case "choice":
-                choices: dict[str, Any] = {choice: choice for choice in argument.parameter.choices}
+                choices: dict[str, Scalar] = {choice: choice for choice in argument.parameter.choices}
             case "boolean":
                 choices = {"true": True, "false": False}
             case "above":
@@ -301,27 +306,27 @@ class Walk:
         closers = [self.layout.sep]
         if argument.parameter.many and len(argument.items) + 1 < MAX_ITEMS:
             closers.append(self.layout.item)
-        self._offer(
-            ([*self.layout.piece(f" {word}"), closer], partial(Walk._take, value=value, closer=closer))
+        self._set_alternatives(
+            ([*self.layout.piece(f" {word}"), closer], partial(Walk._finish_value, value=value, closer=closer))
             for word, value in choices.items()
             for closer in closers
         )
 
-    def _take(self, value: Any, closer: int) -> None:
-        """One value is written; the closing token says whether another follows."""
+    def _finish_value(self, value: Scalar, closer: int) -> None:
+        """Store a finished value; the token ``item`` begins another one, ``sep`` ends the argument."""
         argument = self._argument
         assert argument is not None
         argument.items.append(value)
         argument.ids = []
         if closer == self.layout.item:
-            self._offer_choices()
+            self._set_value_alternatives()
             return
         self.calls[-1]["args"][argument.parameter.name] = argument.items if argument.parameter.many else value
         self._argument = None
-        self._offer(self._arguments())
+        self._set_alternatives(self._arguments())
 
     def _free(self) -> NDArray[np.bool_]:
-        """Tokens that may follow within a text or a number."""
+        """Mask, (V,), of the tokens allowed within a text or a number."""
         argument = self._argument
         assert argument is not None
         vocabulary, written = self.vocabulary, self._written()
@@ -354,7 +359,7 @@ class Walk:
             word = self._written().decode().strip()
             kind = argument.parameter.kind
             value = word if kind == "text" else int(word) if kind == "integer" else float(word)
-            self._take(value, token)
+            self._finish_value(value, token)
         else:
             argument.ids.append(token)
 

@@ -1,13 +1,13 @@
-"""How a request, its tool cards and its plan are written as tokens.
+"""Token layout of a prompt (tool cards, request) and of a plan.
 
 One sequence is
 
     [CARD] card text … [CARD] card text [REQ] values at hand: request [PLAN] call call … [END]
 
-where the last card is that of the likeliest tool, read once more. A call is a routing token (a built-in tool, learnt in
-the weights) or ``[CALL] name [SEP]`` (a tool read from its card), followed by its arguments as ``name= value [SEP]``. Items
-of a list are parted by ``[ITEM]``. Every value begins with a space, so that a word is copied from the request with the
-very token it has there.
+where the last card repeats that of the likeliest tool. A call begins with a routing token (a built-in tool, learnt in
+the weights) or with ``[CALL] name [SEP]`` (any other tool, read from its card). Its arguments follow as
+``name= value [SEP]``, the items of a list separated by ``[ITEM]``. Every value begins with a space, so that a word has
+the same tokens in the plan as in the request.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from backbone.planner.cards import card_text, parameters
 from backbone.planner.core import Tokenizer
 from common.card import Card
 
-ROUTES = (
+BUILTIN_TOOLS = (
     "detect",
     "segment",
     "pose",
@@ -35,39 +35,42 @@ ROUTES = (
     "transcribe",
     "speak",
 )
-"""The built-in tools that have a routing token, in the order of their rows in the weights."""
+"""The built-in tools that have a routing token, in the order of their embedding rows."""
 
 CONTROL = ("card", "req", "plan", "call", "sep", "item", "end")
-"""The other tokens that the planner adds to the core's vocabulary."""
+"""The other tokens added to the core's vocabulary, in the order of their embedding rows."""
 
 ABOVE = "above"
-"""What stands for an optional input that takes the newest value of its type."""
+"""Value written for an optional input that takes the newest value of its type."""
+
+Scalar = str | bool | int | float
+"""A plain value, or an item of a list, as a plan holds it."""
 
 Call = Mapping[str, Any]
 """One call of a plan: ``{"tool": name, "args": {name: value}}``."""
 
 
 class Layout:
-    """Token ids of the added tokens, and the two directions between plans and ids.
+    """Ids of the added tokens, and the encoding of cards, requests and plans.
 
     Args:
-        tokenizer: the core's tokenizer; added tokens follow its last id.
-        size: rows of the core's embedding, the first id that is free.
+        tokenizer: the core's tokenizer.
+        size: rows of the core's embedding; the added tokens take the ids from ``size`` on.
     """
 
     def __init__(self, tokenizer: Tokenizer, size: int) -> None:
         self.tokenizer = tokenizer
         self.first = size
-        names = [f"route:{name}" for name in ROUTES] + list(CONTROL)
+        names = [f"tool:{name}" for name in BUILTIN_TOOLS] + list(CONTROL)
         self.ids = {name: size + row for row, name in enumerate(names)}
-        self.route = {name: self.ids[f"route:{name}"] for name in ROUTES}
+        self.tool_tokens = {name: self.ids[f"tool:{name}"] for name in BUILTIN_TOOLS}
         self.card, self.req, self.plan = self.ids["card"], self.ids["req"], self.ids["plan"]
         self.call, self.sep, self.item, self.end = (self.ids[k] for k in ("call", "sep", "item", "end"))
         self._cache: dict[str, list[int]] = {}
 
     @property
     def added(self) -> int:
-        """How many rows are added to the core's embedding."""
+        """Number of rows added to the core's embedding."""
         return len(self.ids)
 
     def text(self, text: str) -> list[int]:
@@ -75,7 +78,7 @@ class Layout:
         return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
 
     def piece(self, text: str) -> list[int]:
-        """Token ids of a short text that recurs (argument names, tool names, choices)."""
+        """Token ids of a short text that recurs (argument names, tool names, choices), cached."""
         if text not in self._cache:
             self._cache[text] = self.text(text)
         return self._cache[text]
@@ -84,26 +87,32 @@ class Layout:
         self,
         cards: Iterable[Card],
         demonstrations: Iterable[tuple[Sequence[str], str, Sequence[Call]]] = (),
-        known: Mapping[str, Card] | None = None,
+        demonstrated: Mapping[str, Card] | None = None,
     ) -> list[int]:
-        """The part that many requests share: cards of the tools that have no routing token, then demonstrations."""
+        """The part of a prompt that many requests share.
+
+        Args:
+            cards: the tools at hand; only those without a routing token are written out.
+            demonstrations: ``(have, request, calls)`` each, written after the cards.
+            demonstrated: cards of further tools that the demonstrations call.
+        """
         cards = list(cards)
         ids: list[int] = []
         for card in cards:
-            if card["name"] not in self.route:
+            if card["name"] not in self.tool_tokens:
                 ids += [self.card, *self.text(card_text(card))]
-        by_name = {**(known or {}), **{card["name"]: card for card in cards}}
+        by_name = {**(demonstrated or {}), **{card["name"]: card for card in cards}}
         for have, request, calls in demonstrations:
             ids += self.request(have, request) + self.calls(calls, by_name)
         return ids
 
     def request(self, have: Sequence[str], request: str) -> list[int]:
-        """The request with the kinds of value at hand, up to the token after which the plan begins."""
+        """The request with the kinds of value at hand, up to and including the token ``plan``."""
         kinds = ", ".join(kind.lower() for kind in have) or "none"
         return [self.req, *self.text(f" {kinds}: {' '.join(request.split())}"), self.plan]
 
     def calls(self, calls: Sequence[Call], cards: Mapping[str, Card]) -> list[int]:
-        """The plan itself, closed by its end token. Arguments stand in the order of the card."""
+        """The ids of a plan with its end token. Arguments are written in the order of ``parameters``."""
         ids: list[int] = []
         for call in calls:
             name, args = call["tool"], call["args"]
@@ -114,20 +123,20 @@ class Layout:
         return [*ids, self.end]
 
     def head(self, name: str) -> list[int]:
-        """The ids that name a tool: its routing token, or its name spelt out."""
-        return [self.route[name]] if name in self.route else [self.call, *self.piece(f" {name}"), self.sep]
+        """The ids that name a tool: its routing token, or ``[CALL] name [SEP]``."""
+        return [self.tool_tokens[name]] if name in self.tool_tokens else [self.call, *self.piece(f" {name}"), self.sep]
 
-    def argument(self, name: str, value: Any) -> list[int]:
-        """The ids of one argument with its name and its closing token."""
+    def argument(self, name: str, value: object) -> list[int]:
+        """The ids of one argument: name, value or list of values, separator."""
         items = value if isinstance(value, list) else [value]
         ids = list(self.piece(f" {name}="))
         for position, item in enumerate(items):
-            ids += [self.item] * (position > 0) + self.text(f" {spell(item)}")
+            ids += [self.item] * (position > 0) + self.text(f" {format_value(item)}")
         return [*ids, self.sep]
 
 
-def spell(value: Any) -> str:
-    """A plain value as the planner writes it: booleans as in JSON, whole numbers without a point."""
+def format_value(value: object) -> str:
+    """Text of a plain value in a plan: booleans as in JSON, whole numbers without a decimal point."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

@@ -16,7 +16,7 @@ from backbone.planner.core import load_core, load_tokenizer, merge_adapter, with
 from backbone.planner.forward import Cache, Decoder
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Call, Layout
-from backbone.planner.speculate import draft
+from backbone.planner.speculate import speculate
 from common.card import Card
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "planner"
@@ -106,7 +106,7 @@ class PlannerModel:
         cache, certain = self._prefix(prefix), [*again, *request]
         try:
             while not walk.done:
-                read = certain + draft(walk, request)
+                read = certain + speculate(walk, request)
                 states = self._decoder.forward(read, cache)
                 at, certain = len(certain) - 1, []
                 while not walk.done:

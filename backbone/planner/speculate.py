@@ -1,8 +1,7 @@
-"""Guesses at how a plan goes on, so that several of its tokens are checked in one forward pass.
+"""Speculative decoding: draft tokens of a plan, which the model verifies in one forward pass.
 
-The model has the last word on every token: a guess that is wrong costs the time of reading it, and changes nothing.
-Texts of a plan are mostly copied from its request, which is what makes guessing worth while (prompt lookup decoding,
-Saxena 2023; checked as in speculative decoding, Leviathan et al. 2023).
+A rejected draft token costs its share of the pass and does not change the plan (Leviathan et al. 2023). Texts of a plan
+are mostly copied from its request, so drafts are too (prompt lookup decoding, Saxena 2023).
 """
 
 from collections.abc import Sequence
@@ -11,42 +10,42 @@ import numpy as np
 
 from backbone.planner.grammar import Walk
 
-LONGEST = 12
-"""Tokens in one guess: up to about so many, a pass takes hardly longer than with two."""
+MAX_SPECULATED = 12
+"""Draft tokens in one pass: a pass over up to about this many takes little longer than one over two."""
 
 
-def draft(walk: Walk, request: Sequence[int]) -> list[int]:
-    """The tokens that may well come next, the forced ones among them; none where nothing is likely.
+def speculate(walk: Walk, request: Sequence[int]) -> list[int]:
+    """Draft tokens, forced ones included; empty if no continuation is likely.
 
     Args:
-        walk: the plan so far; it is left as it is.
-        request: ids of the request, which texts are copied from.
+        walk: the plan so far; it is not changed.
+        request: ids of the request, the source of copied texts.
     """
-    ahead, guessed = walk.fork(), list[int]()
-    while len(guessed) < LONGEST:
+    ahead, drafted = walk.fork(), list[int]()
+    while len(drafted) < MAX_SPECULATED:
         token = ahead.forced()
         if token is None:
-            token = _guess(ahead, request)
+            token = _likely_token(ahead, request)
         if token is None or token == walk.layout.end:
             break
         ahead.push(token)
-        guessed.append(token)
-    return guessed
+        drafted.append(token)
+    return drafted
 
 
-def _guess(walk: Walk, request: Sequence[int]) -> int | None:
+def _likely_token(walk: Walk, request: Sequence[int]) -> int | None:
     if walk.text:
-        return _copied(walk, walk.text, request)
+        return _copied_token(walk, walk.text, request)
     if not walk.calls:
-        token = walk.layout.route.get(walk.wireable() or "")
+        token = walk.layout.tool_tokens.get(walk.first_feasible_tool() or "")
         return token if token in walk.allowed() else None
     return None
 
 
-def _copied(walk: Walk, text: list[int], request: Sequence[int]) -> int | None:
-    """What follows in the request after the longest end of the text that is in it, or else the end of the text.
+def _copied_token(walk: Walk, text: list[int], request: Sequence[int]) -> int | None:
+    """The token after the longest suffix of the text that occurs in the request, or else the end of the text.
 
-    An item of a list is taken to be one word.
+    Items of lists are drafted as single words.
     """
     allowed = walk.allowed()
     assert isinstance(allowed, np.ndarray)
@@ -54,7 +53,7 @@ def _copied(walk: Walk, text: list[int], request: Sequence[int]) -> int | None:
         for end in range(length, len(request)):
             if list(request[end - length : end]) == text[-length:]:
                 token = request[end]
-                if allowed[token] and not (walk.listed and walk.vocabulary.spaced[token]):
+                if allowed[token] and not (walk.in_list and walk.vocabulary.spaced[token]):
                     return token
                 return walk.layout.sep if allowed[walk.layout.sep] else None
     return walk.layout.sep if allowed[walk.layout.sep] else None

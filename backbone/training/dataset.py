@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.layout import Layout
 from backbone.training.phrasings import MadeUpTool, argument_groups, made_up_tools, requests
 from backbone.training.samples import Sample, fill, held_out, join
@@ -131,7 +131,7 @@ class Mixture:
     def _packed(
         self, guises: Sequence[Guise], samples: Sequence[Sample], length: int, demonstrations: Sequence[Sample]
     ) -> Row:
-        cards = {**ROUTE_CARDS, **{guise.card["name"]: guise.card for guise in guises}}
+        cards = {**BUILTIN_CARDS, **{guise.card["name"]: guise.card for guise in guises}}
         prefix = self.layout.prefix(
             [guise.card for guise in guises], [(d.have, d.request, d.calls) for d in demonstrations], cards
         )

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from backbone.planner.layout import ABOVE, ROUTES
+from backbone.planner.layout import ABOVE, BUILTIN_TOOLS
 
 FOLDER = Path(__file__).parent / "phrasings"
 
@@ -177,7 +177,7 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
 
 def _call(text: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
     name, _, inner = text.rstrip(")").partition("(")
-    if name not in ROUTES:
+    if name not in BUILTIN_TOOLS:
         raise ValueError(f"no tool {name!r}")
     inner, _, options = inner.partition(";")
     values = tuple(part.strip() for part in inner.split(",") if part.strip() and part.strip() != "[..]")

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from backbone.planner.core import load_core, load_tokenizer
-from backbone.planner.layout import CONTROL, ROUTES, Layout
+from backbone.planner.layout import BUILTIN_TOOLS, CONTROL, Layout
 from backbone.planner.model import ROWS
 from backbone.training.dataset import Mixture, Row
 
@@ -115,7 +115,7 @@ def _first_rows(layout: Layout, weight: Tensor) -> Tensor:
         "item": ",",
         "end": " done",
     }
-    texts = [f" {name.replace('_', ' ')}" for name in ROUTES] + [words[name] for name in CONTROL]
+    texts = [f" {name.replace('_', ' ')}" for name in BUILTIN_TOOLS] + [words[name] for name in CONTROL]
     return torch.stack([weight[layout.text(text)].float().mean(0) for text in texts])
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import UnplannableTool, card_text, parameters
 from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
 from backbone.planner.layout import ABOVE, Layout
@@ -79,7 +79,7 @@ def check_types(calls: list[dict[str, Any]], cards: dict[str, Card]) -> None:
 def test_every_walk_is_a_plan(layout: Layout, vocabulary: Vocabulary, seed: int, typed: bool, media: set[str]) -> None:
     rng = random.Random(seed)
     made_up = [disguise(tool, rng).card for tool in rng.sample(made_up_tools(), 4)]
-    cards = [*ROUTE_CARDS.values(), *{card["name"]: card for card in made_up}.values(), RESIZE]
+    cards = [*BUILTIN_CARDS.values(), *{card["name"]: card for card in made_up}.values(), RESIZE]
     grammar = Grammar(layout, vocabulary, cards)
     walk = grammar.walk(media, typed)
     ids = wander(walk, rng, layout)
@@ -103,7 +103,7 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
         },
         {"tool": "speak", "args": {"text": "hello there"}},
     ]
-    grammar = Grammar(layout, vocabulary, [*ROUTE_CARDS.values(), RESIZE])
+    grammar = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), RESIZE])
     walk = grammar.walk(["Image"])
     for token in layout.calls(calls, grammar.cards):
         walk.push(token)
@@ -112,12 +112,12 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
 
 
 def test_typed_walks_offer_only_what_can_be_wired(layout: Layout, vocabulary: Vocabulary) -> None:
-    grammar = Grammar(layout, vocabulary, ROUTE_CARDS.values())
+    grammar = Grammar(layout, vocabulary, BUILTIN_CARDS.values())
     offered = set(grammar.walk([], typed=True).allowed())
-    assert offered == {layout.route["generate"], layout.route["speak"], layout.end}
+    assert offered == {layout.tool_tokens["generate"], layout.tool_tokens["speak"], layout.end}
     heard = set(grammar.walk(["Audio"], typed=True).allowed())
-    assert layout.route["transcribe"] in heard and layout.route["detect"] not in heard
-    assert layout.route["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
+    assert layout.tool_tokens["transcribe"] in heard and layout.tool_tokens["detect"] not in heard
+    assert layout.tool_tokens["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
 
 
 def _card(
@@ -167,22 +167,22 @@ def test_a_tool_none_of_whose_choices_can_be_written_is_left_out(layout: Layout,
 
 
 def test_what_is_forced_need_not_be_sampled(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
-    walk.push(layout.route["detect"])
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk.push(layout.tool_tokens["detect"])
     for expected in layout.piece(" labels="):
         assert walk.allowed() == [expected]
         walk.push(expected)
 
 
 def test_a_wrong_token_is_refused(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
     with pytest.raises(ValueError, match="cannot follow"):
         walk.push(layout.sep)
 
 
 def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk(["Image"])
-    for token in [layout.route["detect"], *layout.piece(" labels=")]:
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    for token in [layout.tool_tokens["detect"], *layout.piece(" labels=")]:
         walk.push(token)
     for _ in range(MAX_ITEMS - 1):
         for token in [*layout.text(" a"), layout.item]:
@@ -190,7 +190,7 @@ def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> N
     for token in layout.text(" a"):
         walk.push(token)
     assert not walk.allowed()[layout.item]
-    long = Grammar(layout, vocabulary, ROUTE_CARDS.values()).walk([])
+    long = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk([])
     wander(long, random.Random(3), layout, close=0.0)
 
 

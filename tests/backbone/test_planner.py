@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.core import load_core, merge_adapter
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
@@ -18,7 +18,7 @@ from backbone.planner.model import PlannerModel, load_planner
 from backbone.training.dataset import Mixture
 from backbone.training.planner import Recipe, Trainee, sight, train
 
-CARDS = list(ROUTE_CARDS.values())
+CARDS = list(BUILTIN_CARDS.values())
 SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import parameters
 from backbone.planner.layout import Layout
 from backbone.training.dataset import Mixture
@@ -35,7 +35,7 @@ def test_every_line_can_be_read() -> None:
     assert set(chains().on) == {"Audio", "Video", "Image"} and chains().after and chains().before
     assert len(pools().things) > 900
     tools = {name for phrasing in requests() for name, _, _ in phrasing.calls}
-    assert tools == set(ROUTE_CARDS)
+    assert tools == set(BUILTIN_CARDS)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_filled_plans_have_the_types_of_the_tools() -> None:
     rng = random.Random(1)
     for phrasing in requests():
         sample = fill(phrasing, rng)
-        check_types(list(sample.calls), ROUTE_CARDS)
+        check_types(list(sample.calls), BUILTIN_CARDS)
         assert "{" not in sample.request and "[" not in sample.request, phrasing
 
 

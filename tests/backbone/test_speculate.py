@@ -2,10 +2,10 @@
 
 import random
 
-from backbone.planner.builtin_cards import ROUTE_CARDS
+from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
-from backbone.planner.speculate import LONGEST, draft
+from backbone.planner.speculate import MAX_SPECULATED, speculate
 from backbone.training.phrasings import made_up_tools
 from backbone.training.synthetic_tools import disguise
 
@@ -13,7 +13,7 @@ from .test_grammar import RESIZE, wander
 
 
 def _walk(layout: Layout, vocabulary: Vocabulary, have: list[str], ids: list[int]) -> Walk:
-    walk = Grammar(layout, vocabulary, [*ROUTE_CARDS.values(), RESIZE]).walk(have)
+    walk = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), RESIZE]).walk(have)
     for token in ids:
         walk.push(token)
     return walk
@@ -25,38 +25,38 @@ def test_a_plan_is_thought_to_begin_with_a_tool_for_what_is_at_hand(layout: Layo
         (["Audio"], "transcribe", ""),
         ([], "generate", " prompt="),
     ):
-        guessed = draft(_walk(layout, vocabulary, have, []), layout.request(have, "do it"))
-        wanted = [layout.route[tool], *layout.piece(argument)]
-        assert guessed == wanted[:LONGEST]
+        guessed = speculate(_walk(layout, vocabulary, have, []), layout.request(have, "do it"))
+        wanted = [layout.tool_tokens[tool], *layout.piece(argument)]
+        assert guessed == wanted[:MAX_SPECULATED]
 
 
 def test_a_text_is_thought_to_be_copied(layout: Layout, vocabulary: Vocabulary) -> None:
     request = layout.request([], "draw a red hen")
-    begun = [layout.route["generate"], *layout.piece(" prompt="), *layout.text(" a r")]
-    assert draft(_walk(layout, vocabulary, [], begun), request) == [*layout.text("ed hen"), layout.sep]
+    begun = [layout.tool_tokens["generate"], *layout.piece(" prompt="), *layout.text(" a r")]
+    assert speculate(_walk(layout, vocabulary, [], begun), request) == [*layout.text("ed hen"), layout.sep]
 
 
 def test_an_item_is_thought_to_be_one_word(layout: Layout, vocabulary: Vocabulary) -> None:
     request = layout.request(["Image"], "find the dog here")
-    begun = [layout.route["detect"], *layout.piece(" labels="), *layout.text(" d")]
-    assert draft(_walk(layout, vocabulary, ["Image"], begun), request) == [*layout.text("og"), layout.sep]
+    begun = [layout.tool_tokens["detect"], *layout.piece(" labels="), *layout.text(" d")]
+    assert speculate(_walk(layout, vocabulary, ["Image"], begun), request) == [*layout.text("og"), layout.sep]
 
 
 def test_nothing_is_guessed_where_nothing_is_likely(layout: Layout, vocabulary: Vocabulary) -> None:
-    begun = [layout.route["detect"], *layout.piece(" labels="), *layout.text(" dog"), layout.sep]
-    assert draft(_walk(layout, vocabulary, ["Image"], begun), layout.request(["Image"], "find the dog")) == []
+    begun = [layout.tool_tokens["detect"], *layout.piece(" labels="), *layout.text(" dog"), layout.sep]
+    assert speculate(_walk(layout, vocabulary, ["Image"], begun), layout.request(["Image"], "find the dog")) == []
 
 
 def test_every_guess_is_allowed_and_leaves_the_walk_alone(layout: Layout, vocabulary: Vocabulary) -> None:
     rng = random.Random(4)
     for seed in range(25):
         made_up = {card["name"]: card for card in (disguise(t, rng).card for t in rng.sample(made_up_tools(), 3))}
-        grammar = Grammar(layout, vocabulary, [*ROUTE_CARDS.values(), *made_up.values(), RESIZE])
+        grammar = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), *made_up.values(), RESIZE])
         ids = wander(grammar.walk(["Image"], seed % 2 == 0), rng, layout)
         walk = grammar.walk(["Image"], seed % 2 == 0)
         for token in ids:
             ahead = walk.fork()
-            for guess in draft(walk, layout.request(["Image"], "turn the dog by 45.5 and make it red")):
+            for guess in speculate(walk, layout.request(["Image"], "turn the dog by 45.5 and make it red")):
                 ahead.push(guess)
             walk.push(token)
         again = grammar.walk(["Image"], seed % 2 == 0)

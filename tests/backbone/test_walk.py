@@ -1,4 +1,4 @@
-"""One walk, token by token: what may come next, and what has come of it."""
+"""A walk, token by token: the allowed tokens and the calls."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +52,7 @@ class Writer:
         self.layout, self.grammar = layout, Grammar(layout, vocabulary, cards)
 
     def ids(self, written: str) -> list[int]:
-        """Token ids: a name ending in "(" begins a call, ";" closes a value, "," begins the next item, "." ends the plan."""
+        """Token ids: "name(" begins a call, ";" closes a value, "," begins the next item, "." ends the plan."""
         marks = {";": [self.layout.sep], ",": [self.layout.item], ".": [self.layout.end]}
         if written.endswith("("):
             return self.layout.head(written[:-1])
@@ -129,9 +129,12 @@ def test_where_a_plan_often_begins(writer: Any) -> None:
         card("see_it", needs=["Image"]),
         card("look_at", needs=["Image"]),
     )
-    assert made.grammar.walk(["Image"]).wireable() == "see_it" and made.grammar.walk(["Audio"]).wireable() == "hear_it"
-    assert made.grammar.walk([]).wireable() == "dream"
-    assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).wireable() is None
+    assert (
+        made.grammar.walk(["Image"]).first_feasible_tool() == "see_it"
+        and made.grammar.walk(["Audio"]).first_feasible_tool() == "hear_it"
+    )
+    assert made.grammar.walk([]).first_feasible_tool() == "dream"
+    assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).first_feasible_tool() is None
 
 
 # Forks.
@@ -236,12 +239,12 @@ def test_booleans_and_choices_are_those_that_there_are(writer: Any) -> None:
     )
     walk = made.write(made.grammar.walk([]), "fit_it(", " keep=")
     assert not made.can(walk, " True") and not made.can(walk, " yes") and not made.can(walk, " true", ",")
-    assert walk.text is None and not walk.listed
+    assert walk.text is None and not walk.in_list
     assert made.write(walk.fork(), " false", ";", ".").calls == [{"tool": "fit_it", "args": {"keep": False}}]
     made.write(walk, " true", ";", " how=")
     assert not made.can(walk, " soft", ",")
     made.write(walk, " soft", ";", " all=")
-    assert walk.listed
+    assert walk.in_list
     for _ in range(MAX_ITEMS - 1):
         made.write(walk, " sharp", ",")
     assert not made.can(walk, " soft", ",")
@@ -257,7 +260,7 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
         card("say_it", params={"text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}})
     )
     walk = made.write(made.grammar.walk([]), "say_it(", " text=")
-    assert walk.text == [] and not walk.listed and walk.forced() is None
+    assert walk.text == [] and not walk.in_list and walk.forced() is None
     assert (
         not made.can(walk, "a")
         and not made.can(walk, " ", ";")
@@ -273,7 +276,7 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
     walk.push(rest)
     assert made.can(walk, ";") and walk.text == [*made.ids(" "), half, rest]
     made.write(walk, ";", " texts=")
-    assert walk.listed and made.can(walk, " a", ",", " b", ";", ".") and walk.calls[0]["args"] == {"text": "é"}
+    assert walk.in_list and made.can(walk, " a", ",", " b", ";", ".") and walk.calls[0]["args"] == {"text": "é"}
 
 
 def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
