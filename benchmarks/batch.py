@@ -62,8 +62,8 @@ def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
 
 def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
     """What the loop, the flow, and the flow given again took on the same pictures."""
-    from flows.batch.job import Job
-    from flows.batch.shard import Outcome
+    from flows.batch.job import BatchJob
+    from flows.batch.shard import ShardResult
 
     files = sorted(source.iterdir())
     bare = folder / "loop"
@@ -75,7 +75,7 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
         loop(part, bare)
         alone.append(since(began))
 
-    def work(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+    def work(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
         for number, ids in enumerate(shards):
             part = files[number * shard : (number + 1) * shard]
             if number % 2:

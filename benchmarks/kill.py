@@ -234,7 +234,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
         bench.alone(folder / "home", bench.annotate(folder / "out", "--limit", str(bench.count // 5)))
         before = len(bench.calls())
         while True:
-            ledger = Ledger.existing(folder / "out")
+            ledger = Ledger.open_existing(folder / "out")
             noted = {(STEPS[step], contents[name]) for name, step in ledger.finished_steps()}
             ledger.close()
             child = bench.begun(folder / "home", bench.annotate(folder / "out"))
@@ -261,7 +261,7 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
                 "work" if len(set(calls)) < 2 * bench.count else "exports" if fresh < len(FORMATS) else "rerun"
             ] += 1
         tally.ended += 1
-        ledger = Ledger.existing(folder / "out")
+        ledger = Ledger.open_existing(folder / "out")
         works, bases = ledger.work_counts()
         tally.lost += bench.count - ledger.counts().get("done", 0) + 2 * bench.count - bases
         tally.doubled += works - bases

@@ -21,15 +21,15 @@ from agents.planners.base import Planner
 from agents.planners.repair import propose
 from agents.session.state import listed
 from flows.batch.budget import Budget
-from flows.batch.job import Job, opened
+from flows.batch.job import BatchJob, open_job
 from flows.batch.pilot import Forecast, run_pilot
-from flows.batch.review import Routing
-from flows.batch.shard import RunStopped, wanted
+from flows.batch.review import ReviewRouting
+from flows.batch.shard import RunStopped, media_kind
 from flows.exports import export, fitting
-from flows.items.source import MEDIA, Item, scan
+from flows.items.source import MEDIA, SourceItem, scan
 from flows.ledger.keys import signature
 from flows.ledger.ledger import FILE, Ledger
-from flows.workers.local import Workers, here, processes
+from flows.workers.local import Workers, in_process, in_processes
 from tools.core.errors import StoreError, SuperlinkError, WriteError
 from tools.core.settings import expanded, settings
 from tools.runtime.registry import load
@@ -38,8 +38,8 @@ from tools.storage.store import Store
 
 FAILURES = "failures.txt"
 
-Told = Callable[[dict[str, Any]], None]
-"""Told what happens, as plain JSON by "event": ``plan`` (tree, hash, warnings), ``scan`` (items, new, changed, gone, left_out,
+OnEvent = Callable[[dict[str, Any]], None]
+"""Called with what happens, as plain JSON by "event": ``plan`` (tree, hash, warnings), ``scan`` (items, new, changed, gone, left_out,
 skipped, pending), ``forecast``, ``progress`` (done, failed, all, seconds, left), ``export`` (format, folder, counts), ``aside``
 (file: of a person, that was in the way of an export and is kept), ``damaged`` (items: name, reason and hint of those that are
 worked again)."""
@@ -106,10 +106,10 @@ def annotate(
     limit: int | None = None,
     budget: Sequence[str] = (),
     formats: Sequence[str] | None = None,
-    routing: Routing | None = None,
+    routing: ReviewRouting | None = None,
     store: str = "",
     relocate: bool = False,
-    told: Told | None = None,
+    on_event: OnEvent | None = None,
 ) -> Summary:
     """Do what a request says to every item of a source. Given again, it goes on where it stopped.
 
@@ -126,12 +126,12 @@ def annotate(
         workers: how many processes work at the same time, or who else works the shards.
         retry_failed: work only on the items that failed before.
         limit: so many items at most.
-        budget: limits that stop the run, as of `Budget.of`.
+        budget: limits that stop the run, as of `Budget.parse`.
         formats: of exports; those that fit by default.
         routing: what goes to review.
         store: where values are; as the settings say by default.
         relocate: the files of this run were moved to this source, and its values to the store of the settings.
-        told: told what happens.
+        on_event: called with each event.
 
     Raises:
         SourceError: nothing to work on.
@@ -140,26 +140,26 @@ def annotate(
         RunStopped: weights are missing, or the disk is full; what is done stays done.
     """
     began = time.monotonic()
-    limits = Budget.of(budget)
-    tell: Told = told or (lambda event: None)
+    limits = Budget.parse(budget)
+    on_event = on_event or (lambda event: None)
     try:
-        with held(out):
+        with lock_folder(out):
             job, pending, summary = prepare(
-                request, source, out, plan, planner, tools, retry_failed, limit, routing, store, relocate, tell
+                request, source, out, plan, planner, tools, retry_failed, limit, routing, store, relocate, on_event
             )
-            ledger = opened(job)[0]
+            ledger = open_job(job)[0]
             try:
-                ids = _piloted(job, ledger, pending, pilot, approve, summary, tell)
-                _work(job, ledger, ids, shard, workers, limits, summary, tell)
+                ids = _piloted(job, ledger, pending, pilot, approve, summary, on_event)
+                _work(job, ledger, ids, shard, workers, limits, summary, on_event)
             finally:
                 _counted(ledger, summary)
-            damaged = _export(ledger, Store(job.store), out, formats, summary, tell)
+            damaged = _export(ledger, Store(job.store), out, formats, summary, on_event)
             if damaged and not summary.stopped:
                 try:
-                    _work(job, ledger, damaged, shard, workers, limits, summary, tell)
+                    _work(job, ledger, damaged, shard, workers, limits, summary, on_event)
                 finally:
                     _counted(ledger, summary)
-                _export(ledger, Store(job.store), out, formats, summary, tell)
+                _export(ledger, Store(job.store), out, formats, summary, on_event)
             summary.damaged = list(ledger.reopened().values())
             ledger.close()  # its log goes into the file, which may then be copied alone
             summary.seconds = time.monotonic() - began
@@ -170,10 +170,10 @@ def annotate(
         said = write_error(error, error.filename or out)
         raise RunStopped(f"The run in {out} has stopped: {said.message}", said.hint) from error
     finally:
-        opened.cache_clear()
+        open_job.cache_clear()
 
 
-def agreed(
+def approve_plan(
     request: str,
     source: str,
     out: Path,
@@ -182,17 +182,28 @@ def agreed(
     planner: Planner | None = None,
     tools: Sequence[str] = (),
     approve: Callable[[Plan, Forecast | None], bool] | None = None,
-    routing: Routing | None = None,
-    told: Told | None = None,
+    routing: ReviewRouting | None = None,
+    on_event: OnEvent | None = None,
 ) -> Plan:
     """Plan and have it approved as `annotate` does, which then need not ask again; nothing is worked.
 
     Raises:
         SourceError, PlanRefused, AnnotateError: as of `annotate`.
     """
-    with held(out):
+    with lock_folder(out):
         prepare(
-            request, source, out, plan, planner, tools, False, None, routing, "", False, told or (lambda event: None)
+            request,
+            source,
+            out,
+            plan,
+            planner,
+            tools,
+            False,
+            None,
+            routing,
+            "",
+            False,
+            on_event or (lambda event: None),
         )
         ledger = Ledger(out / FILE)
         try:
@@ -203,7 +214,7 @@ def agreed(
 
 
 @contextmanager
-def held(out: Path) -> Iterator[None]:
+def lock_folder(out: Path) -> Iterator[None]:
     """Keep other runs out of the folder."""
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -222,11 +233,11 @@ def prepare(
     tools: Sequence[str],
     retry_failed: bool,
     limit: int | None,
-    routing: Routing | None,
+    routing: ReviewRouting | None,
     store: str,
     relocate: bool,
-    tell: Told,
-) -> tuple[Job, list[int], Summary]:
+    on_event: OnEvent,
+) -> tuple[BatchJob, list[int], Summary]:
     """Plan, scan, and find out what is to do; nothing is worked yet.
 
     Returns:
@@ -239,7 +250,7 @@ def prepare(
     try:
         place = source if "://" in source else str(expanded(source).absolute())
         before = ledger.fact("source")
-        if before not in (None, place) and ledger.moved(before) != place and not relocate:
+        if before not in (None, place) and ledger.after_move(before) != place and not relocate:
             raise AnnotateError(
                 f"{out} holds a run over {before}",
                 f"Give another folder with --out, or --relocate if those files are now at {place}",
@@ -248,20 +259,20 @@ def prepare(
         if plan is None and request and ledger.fact("request") == request:
             plan = ledger.plan
         checked = _planned(request, plan, planner, known, items)
-        kind = wanted(checked)
+        kind = media_kind(checked)
         mark = signature(checked, known)
         own = [item for item in items if item.media in ("", kind) or (kind == "audio" and item.media == "video")]
-        taken = ledger.take(own, place)
-        ledger.note(
+        taken = ledger.record_scan(own, place)
+        ledger.set_facts(
             source=place, request=checked.request, plan=json.loads(checked.dumps()), signature=mark, store=values
         )
         pending = ledger.pending(mark, retry_failed)[:limit]
     finally:
         ledger.close()
     # Items of other kinds, which no step uses, are counted below.
-    told = [str(warning) for warning in warnings(checked, known, ())]
-    tell({"event": "plan", "tree": checked.tree(), "hash": checked.hash, "warnings": told})
-    tell(
+    texts = [str(warning) for warning in warnings(checked, known, ())]
+    on_event({"event": "plan", "tree": checked.tree(), "hash": checked.hash, "warnings": texts})
+    on_event(
         {
             "event": "scan",
             "items": taken.items,
@@ -269,12 +280,12 @@ def prepare(
             "changed": taken.changed,
             "gone": taken.gone,
             "left_out": len(items) - len(own),
-            "skipped": found.told,
+            "skipped": found.skipped_text,
             "pending": len(pending),
         }
     )
-    facts = json.dumps((routing or Routing()).facts(), sort_keys=True)
-    job = Job(str(out), values, tuple(map(str, tools)), facts, mark)
+    facts = json.dumps((routing or ReviewRouting()).to_json(), sort_keys=True)
+    job = BatchJob(str(out), values, tuple(map(str, tools)), facts, mark)
     return job, pending, Summary(items=taken.items)
 
 
@@ -299,7 +310,7 @@ def _store_for(ledger: Ledger, store: str, relocate: bool) -> str:
 
 
 def _planned(
-    request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool], items: Sequence[Item]
+    request: str, plan: Plan | None, planner: Planner | None, tools: Mapping[str, AnyTool], items: Sequence[SourceItem]
 ) -> Plan:
     kinds = sorted({item.media for item in items if item.media}) or ["image"]
     values = {kind: kind.capitalize() for kind in kinds}
@@ -325,13 +336,13 @@ def _planned(
 
 
 def _piloted(
-    job: Job,
+    job: BatchJob,
     ledger: Ledger,
     pending: list[int],
     count: int,
     approve: Callable[[Plan, Forecast | None], bool] | None,
     summary: Summary,
-    tell: Told,
+    on_event: OnEvent,
 ) -> list[int]:
     if ledger.plan.hash in (ledger.fact("approved") or ()) or not pending:
         return pending
@@ -339,7 +350,7 @@ def _piloted(
     if count and len(pending) > count:
         summary.forecast, left = run_pilot(job, pending, count)
         summary.ran, summary.cached = summary.forecast.ran, summary.forecast.cached
-        tell({"event": "forecast", "forecast": summary.forecast})
+        on_event({"event": "forecast", "forecast": summary.forecast})
     _approved(ledger, approve, summary.forecast)
     return left
 
@@ -353,25 +364,25 @@ def _approved(
         return
     if approve is not None and not approve(ledger.plan, forecast):
         raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
-    ledger.note(approved=[*before, ledger.plan.hash])
+    ledger.set_facts(approved=[*before, ledger.plan.hash])
 
 
 def _work(
-    job: Job,
+    job: BatchJob,
     ledger: Ledger,
     ids: list[int],
     size: int,
     workers: int | Workers,
     budget: Budget,
     summary: Summary,
-    tell: Told,
+    on_event: OnEvent,
 ) -> None:
     shards = [ids[at : at + size] for at in range(0, len(ids), size)]
     began = time.monotonic()
     ended = done = failed = 0
     before = ledger.value_bytes()
     if isinstance(workers, int):
-        workers = processes(workers) if workers > 1 and len(shards) > 1 else here
+        workers = in_processes(workers) if workers > 1 and len(shards) > 1 else in_process
     for outcome in workers(job, shards):
         ended += len(outcome.done) + len(outcome.failed)
         done, failed = done + len(outcome.done), failed + len(outcome.failed)
@@ -379,7 +390,9 @@ def _work(
         summary.cached += outcome.cached
         passed = time.monotonic() - began
         left = passed / ended * (len(ids) - ended)
-        tell({"event": "progress", "done": done, "failed": failed, "all": len(ids), "seconds": passed, "left": left})
+        on_event(
+            {"event": "progress", "done": done, "failed": failed, "all": len(ids), "seconds": passed, "left": left}
+        )
         summary.stopped = budget.spent(
             ledger.value_bytes() - before, done, failed, passed / ended * size if budget.seconds else 0
         )
@@ -393,7 +406,7 @@ def _counted(ledger: Ledger, summary: Summary) -> None:
     summary.done, summary.failed = counts.get("done", 0), counts.get("failed", 0)
     summary.left = counts.get("left", 0)
     summary.failures = ledger.failures()
-    summary.first_only = ledger.of_several_pages()
+    summary.first_only = ledger.multi_page_items()
     summary.nothing_found = _nothing_found(ledger)
     lines = [f"{name}\t{error}{'. ' + hint if hint else ''}\n" for name, error, hint in summary.failures]
     write(ledger.file.parent / FAILURES, "".join(lines))
@@ -412,7 +425,7 @@ def _nothing_found(ledger: Ledger) -> int:
 
 
 def _export(
-    ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary, tell: Told
+    ledger: Ledger, store: Store, out: Path, formats: Sequence[str] | None, summary: Summary, on_event: OnEvent
 ) -> list[int]:
     """Write the exports; return numbers of the items that are to be worked again, as values of theirs are damaged."""
     before = ledger.reopened()
@@ -421,15 +434,15 @@ def _export(
             continue  # an empty data set helps nobody; why everything failed does
         try:
             counts = export(
-                ledger, store, name, out / name, aside=lambda file: tell({"event": "aside", "file": str(file)})
+                ledger, store, name, out / name, aside=lambda file: on_event({"event": "aside", "file": str(file)})
             )
         except StoreError:
             if ledger.reopened() == before:
                 raise
             continue  # of every item something is damaged: there is nothing to export before they are worked again
         summary.exports[name] = out / name
-        tell({"event": "export", "format": name, "folder": str(out / name), "counts": counts})
-    damaged = {number: told for number, told in ledger.reopened().items() if number not in before}
+        on_event({"event": "export", "format": name, "folder": str(out / name), "counts": counts})
+    damaged = {number: texts for number, texts in ledger.reopened().items() if number not in before}
     if damaged:
-        tell({"event": "damaged", "items": list(damaged.values())})
+        on_event({"event": "damaged", "items": list(damaged.values())})
     return list(damaged)

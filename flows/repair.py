@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.annotate import held
+from flows.annotate import lock_folder
 from flows.ledger.ledger import FILE, RESULTS, Ledger, LedgerError
 from flows.ledger.repair import RepairedLedger
 from tools.core.errors import SuperlinkError
@@ -65,7 +65,7 @@ def repair(folder: Path) -> Repair:
         raise LedgerError(f"There is no run in {folder}", "Give the folder that superlink annotate wrote to")
     draft = folder / ".repair"
     try:
-        with held(folder):
+        with lock_folder(folder):
             shutil.rmtree(draft, ignore_errors=True)
             try:
                 return _repaired(folder, file, draft / FILE)
@@ -130,13 +130,13 @@ def _mend_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
             faults.append("its plan is lost")
         ledger.forget_plan()
         for made in _provenances(folder):
-            ledger.note(plan=made["plan"], request=str(made.get("request") or ""))
+            ledger.set_facts(plan=made["plan"], request=str(made.get("request") or ""))
             break
     if ledger.fact("signature") is None:
         found = ledger.commonest_signature()
         if found is not None:
             faults.append("the signature of its plan is lost")
-            ledger.note(signature=found)
+            ledger.set_facts(signature=found)
     return faults
 
 

@@ -28,7 +28,7 @@ class Budget:
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
-    def of(cls, limits: Sequence[str]) -> "Budget":
+    def parse(cls, limits: Sequence[str]) -> "Budget":
         """Read limits as people write them: "2h", "45m", "10GB", "5%".
 
         Raises:

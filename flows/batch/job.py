@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan.plan import Plan
-from flows.batch.review import Routing
-from flows.batch.shard import Outcome, Run, run_shard
-from flows.batch.shard_store import Desk
-from flows.ledger.keys import Present, signature
+from flows.batch.review import ReviewRouting
+from flows.batch.shard import RunContext, ShardResult, run_shard
+from flows.batch.shard_store import ShardStore
+from flows.ledger.keys import CurrentWeights, signature
 from flows.ledger.ledger import FILE, Ledger
 from tools.core.log import kept
 from tools.runtime.registry import load
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchJob:
     """What a process needs to work on a run; the plan is in the ledger.
 
     Attributes:
@@ -35,35 +35,42 @@ class Job:
     routing: str
     signature: str
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)
 
     @classmethod
-    def of(cls, facts: dict[str, Any]) -> "Job":
-        """From what `facts` gave."""
+    def from_json(cls, facts: dict[str, Any]) -> "BatchJob":
+        """From what `to_json` gave."""
         return cls(**{**facts, "tools": tuple(facts["tools"])})
 
-    def work(self, ids: Sequence[int], told: Callable[[str, int], None] | None = None) -> Outcome:
+    def work(self, ids: Sequence[int], on_step: Callable[[str, int], None] | None = None) -> ShardResult:
         """Bring items to their end in this process; models and connections stay for the next shard."""
-        ledger, run = opened(self)
-        return run_shard(ledger, run, ids, told)
+        ledger, run = open_job(self)
+        return run_shard(ledger, run, ids, on_step)
 
 
 @lru_cache(maxsize=1)
-def opened(job: Job) -> tuple[Ledger, Run]:
+def open_job(job: BatchJob) -> tuple[Ledger, RunContext]:
     """The job's ledger and what its shards share, once for each process."""
     ledger = Ledger(Path(job.out) / FILE)
-    return ledger, shared(job, ledger.plan)
+    return ledger, run_context(job, ledger.plan)
 
 
-def shared(job: Job, plan: Plan) -> Run:
+def run_context(job: BatchJob, plan: Plan) -> RunContext:
     """What the shards of a job share."""
     tools = load(job.tools)
-    return Run(plan, tools, signature(plan, tools), Desk(job.store), Present(), Routing.of(json.loads(job.routing)))
+    return RunContext(
+        plan,
+        tools,
+        signature(plan, tools),
+        ShardStore(job.store),
+        CurrentWeights(),
+        ReviewRouting.from_json(json.loads(job.routing)),
+    )
 
 
 def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
-    """`Job.work` with plain data in and out, for other processes and machines."""
+    """`BatchJob.work` with plain data in and out, for other processes and machines."""
     with kept():
-        return asdict(Job.of(facts).work(ids))
+        return asdict(BatchJob.from_json(facts).work(ids))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.batch.job import Job, opened
-from flows.batch.reading import Row
+from flows.batch.job import BatchJob, open_job
+from flows.batch.reading import DoneItem
 from flows.batch.samples import Viewer
-from flows.batch.shard import Outcome
-from flows.batch.shard_store import Desk
+from flows.batch.shard import ShardResult
+from flows.batch.shard_store import ShardStore
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.storage.atomic import opened as opened_file
@@ -50,7 +50,7 @@ class Forecast:
     cached: int = 0
 
 
-def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[int]]:
+def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, list[int]]:
     """Work on a few items, spread over all, and forecast the rest from them.
 
     Args:
@@ -64,10 +64,10 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
     chosen = spread(ids, count)
     tried = set(chosen)
     left = [number for number in ids if number not in tried]
-    ledger, run = opened(job)
+    ledger, run = open_job(job)
     # The first item loads the models, which the rest need not do again.
     parts = [chosen[:1], chosen[1:]] if len(chosen) > 1 else [chosen]
-    outcomes: list[Outcome] = []
+    outcomes: list[ShardResult] = []
     seconds = 0.0
     for part in parts:
         began = time.perf_counter()
@@ -77,7 +77,7 @@ def run_pilot(job: Job, ids: Sequence[int], count: int) -> tuple[Forecast, list[
     size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
     share = len(left) / len(chosen)
     by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
-    sheet = contact_sheet(ledger, run.desk, chosen, Path(job.out) / SHEET)
+    sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
     return Forecast(
         len(chosen),
@@ -100,7 +100,7 @@ def spread(ids: Sequence[int], count: int) -> list[int]:
     return [ids[(2 * n + 1) * len(ids) // (2 * count)] for n in range(count)]
 
 
-def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) -> Path | None:
+def contact_sheet(ledger: Ledger, shard_store: ShardStore, ids: Sequence[int], file: Path) -> Path | None:
     """Draw what was made of items as one picture: edited pictures, or what was found on its picture.
 
     Returns:
@@ -109,11 +109,11 @@ def contact_sheet(ledger: Ledger, desk: Desk, ids: Sequence[int], file: Path) ->
     from PIL import Image as Pil
     from PIL import ImageDraw
 
-    viewer = Viewer(ledger, desk)
+    viewer = Viewer(ledger, shard_store)
     tiles: list[tuple[str, Image]] = []
     for entry, refs in ledger.done(ids):
         try:
-            picture = viewer.picture(Row(entry, refs))
+            picture = viewer.picture(DoneItem(entry, refs))
         except SuperlinkError:
             continue
         if picture is not None:

@@ -15,7 +15,7 @@ from agents.plan.plan import reference, unescaped
 from agents.plan.wiring import uses
 from agents.session.state import Refs, listed
 from flows.ledger.ledger import Ledger
-from flows.ledger.rows import Entry
+from flows.ledger.rows import LedgerItem
 from tools.core.errors import StoreError, SuperlinkError
 from tools.storage.store import Ref, Store
 from tools.values import Detections, Poses, Value
@@ -28,7 +28,7 @@ class SourceChanged(SuperlinkError):
 
 
 @dataclass(frozen=True)
-class Row:
+class DoneItem:
     """One item that is done.
 
     Attributes:
@@ -36,7 +36,7 @@ class Row:
         refs: step to what it gave.
     """
 
-    entry: Entry
+    entry: LedgerItem
     refs: dict[str, Refs]
 
     @property
@@ -82,18 +82,18 @@ class Reading:
         for item, step, sha256, place, verdict, correct in ledger.review.verdicts():
             self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[DoneItem]:
         """Each item that is done, in order of name."""
-        return (Row(entry, refs) for entry, refs in self.ledger.done() if entry.ref is not None)
+        return (DoneItem(entry, refs) for entry, refs in self.ledger.done() if entry.ref is not None)
 
-    def refs(self, row: Row, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
+    def refs(self, row: DoneItem, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
         """Step, number in its list, and reference of what the chosen steps gave, of these kinds."""
         for step in self.steps:
             for number, ref in enumerate(listed(row.refs.get(step, []))):
                 if ref["kind"] in (kinds or self.kinds):
                     yield step, number, ref
 
-    def marks(self, row: Row) -> Iterator[tuple[str, Detections | Poses]]:
+    def marks(self, row: DoneItem) -> Iterator[tuple[str, Detections | Poses]]:
         """Step and value of everything found in the item itself (not in what was cut out of it), as people left it.
 
         Boxes without an area are left out: no format has room for them, and libraries refuse whole data sets for one.
@@ -107,7 +107,7 @@ class Reading:
             if isinstance(value, Detections | Poses):
                 yield step, with_area(value)
 
-    def corrected(self, row: Row, step: str, ref: Ref, found: Detections) -> Detections:
+    def corrected(self, row: DoneItem, step: str, ref: Ref, found: Detections) -> Detections:
         """Detections without what people rejected, and with the labels that they gave."""
         verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
         if not verdicts:
@@ -117,7 +117,7 @@ class Reading:
         kept = found.select(np.array(keep, int))
         return Detections(kept.xyxy, tuple(labels), kept.scores, kept.size, kept.masks, kept.ids, kept.frames)
 
-    def value(self, row: Row, step: str, ref: Ref) -> Value:
+    def value(self, row: DoneItem, step: str, ref: Ref) -> Value:
         """A value as people left it."""
         value = self.store.get(ref)
         return self.corrected(row, step, ref, value) if isinstance(value, Detections) else value
@@ -146,7 +146,7 @@ class Reading:
             if isinstance(labels, list):
                 yield from (str(unescaped(label)).strip() for label in labels)
 
-    def source(self, row: Row) -> BinaryIO:
+    def source(self, row: DoneItem) -> BinaryIO:
         """The item's file, opened for reading.
 
         Raises:
@@ -281,7 +281,7 @@ def with_area(value: Detections | Poses) -> Detections | Poses:
     return value.select(kept)
 
 
-def media_file(row: Row, store: Store) -> BinaryIO:
+def media_file(row: DoneItem, store: Store) -> BinaryIO:
     """The file of an item, opened for reading: where it still lies, else of the store.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
-from flows.batch.reading import Reading, Row
+from flows.batch.reading import DoneItem, Reading
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
@@ -22,7 +22,7 @@ class ReviewError(SuperlinkError):
 
 
 @dataclass(frozen=True)
-class Routing:
+class ReviewRouting:
     """Which finds are put in the queue.
 
     Attributes:
@@ -45,13 +45,13 @@ class Routing:
         if not 0 <= self.audit <= 1:
             raise ReviewError(f"{self.audit} is no share of finds", "Give a number between 0 and 1")
 
-    def facts(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         return asdict(self)
 
     @classmethod
-    def of(cls, facts: Mapping[str, Any]) -> "Routing":
-        """From what `facts` gave."""
+    def from_json(cls, facts: Mapping[str, Any]) -> "ReviewRouting":
+        """From what `to_json` gave."""
         bands = {label: (float(low), float(high)) for label, (low, high) in facts["bands"].items()}
         low, high = facts["band"]
         return cls((float(low), float(high)), bands, facts["audit"], facts["seed"])
@@ -90,7 +90,7 @@ class Precision(NamedTuple):
     high: float
 
 
-def enqueue(ledger: Ledger, store: Store, routing: Routing, rows: Iterable[Row]) -> int:
+def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable[DoneItem]) -> int:
     """Put doubtful and sampled finds in the queue; those there already stay as they are.
 
     Returns:

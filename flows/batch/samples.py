@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.session.results import picture_of
-from flows.batch.reading import MARKS, Reading, Row
-from flows.batch.shard_store import Desk
+from flows.batch.reading import MARKS, DoneItem, Reading
+from flows.batch.shard_store import ShardStore
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.imaging.drawing import draw
@@ -35,27 +35,27 @@ class Viewer:
         steps: whose results to show; by default the plan's outputs.
     """
 
-    def __init__(self, ledger: Ledger, desk: Desk, steps: tuple[str, ...] = ()) -> None:
+    def __init__(self, ledger: Ledger, shard_store: ShardStore, steps: tuple[str, ...] = ()) -> None:
         """Choose the steps to look at."""
-        self.desk = desk
-        self.shown = Reading(ledger, desk, (*MARKS, "Transcript", "Text", "Number", "Image", "Video"), steps)
-        self.finds = Reading(ledger, desk, (*MARKS, "Transcript"))
-        self._made = Reading(ledger, desk, ("Image", "Video"))
+        self.shard_store = shard_store
+        self.shown = Reading(ledger, shard_store, (*MARKS, "Transcript", "Text", "Number", "Image", "Video"), steps)
+        self.finds = Reading(ledger, shard_store, (*MARKS, "Transcript"))
+        self._made = Reading(ledger, shard_store, ("Image", "Video"))
 
-    def picture(self, row: Row) -> Image | None:
+    def picture(self, row: DoneItem) -> Image | None:
         """An item as a picture, or None where it has none.
 
         Raises:
             SuperlinkError: when its file or a value is gone or was changed.
         """
-        if "://" not in row.entry.address and row.ref not in self.desk:
-            self.desk.lay(row.ref["sha256"], Path(row.entry.address))
+        if "://" not in row.entry.address and row.ref not in self.shard_store:
+            self.shard_store.lay(row.ref["sha256"], Path(row.entry.address))
         own = [] if self._made.steps else [row.ref]
         results = [ref for reading in (self.shown, self._made) for _, _, ref in reading.refs(row, ("Image", "Video"))]
         base = next((ref for ref in (*results, *own) if ref["kind"] in ("Image", "Video")), None)
         if base is None:
             return None
-        value = self.desk.get(base)
+        value = self.shard_store.get(base)
         assert isinstance(value, Image | Video)
         marks = list(self._marks(row, base, value.size))
         if isinstance(value, Image):
@@ -63,7 +63,7 @@ class Viewer:
         number = _fullest(marks)
         return draw(_frame(value, number), *(_at(mark, number) for mark in marks))
 
-    def found(self, row: Row) -> list[tuple[str, float]]:
+    def found(self, row: DoneItem) -> list[tuple[str, float]]:
         """Label and score of everything found in an item, the most certain first."""
         found: list[tuple[str, float]] = []
         for _, value in self.finds.marks(row):
@@ -71,7 +71,7 @@ class Viewer:
             found += zip(labels, map(float, value.scores), strict=True)
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
-    def said(self, row: Row) -> Iterator[str]:
+    def said(self, row: DoneItem) -> Iterator[str]:
         """The words and numbers that an item gave, the first of many words."""
         for _, _, ref in self.shown.refs(row, ("Transcript", "Text", "Number")):
             facts = ref["summary"]
@@ -79,7 +79,7 @@ class Viewer:
             if text.strip():
                 yield text.strip()
 
-    def _marks(self, row: Row, base: Ref, size: tuple[int, int]) -> Iterator[Detections | Poses | Transcript]:
+    def _marks(self, row: DoneItem, base: Ref, size: tuple[int, int]) -> Iterator[Detections | Poses | Transcript]:
         record = {
             "plan": self.finds.plan.model_dump(mode="json"),
             "given": {row.ref["kind"].lower(): row.ref},
@@ -125,7 +125,7 @@ class Sample:
 def sampled(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
     """Items by number, in that order, each small enough to stand on a page with others."""
     wanted = list(ids)
-    rows = {entry.id: Row(entry, refs) for entry, refs in viewer.shown.ledger.done(wanted)}
+    rows = {entry.id: DoneItem(entry, refs) for entry, refs in viewer.shown.ledger.done(wanted)}
     for number in wanted:
         row = rows[number]
         try:

@@ -11,13 +11,13 @@ from agents.plan.plan import Plan, Step, reference
 from agents.plan.types import MEDIA, AnyTool
 from agents.plan.wiring import uses
 from agents.session.state import Refs, listed, resolved
-from flows.batch.reading import Row
-from flows.batch.review import Routing, enqueue
-from flows.batch.shard_store import Desk
-from flows.items.source import Item
-from flows.ledger.keys import Present, base_key, finished
+from flows.batch.reading import DoneItem
+from flows.batch.review import ReviewRouting, enqueue
+from flows.batch.shard_store import ShardStore
+from flows.items.source import SourceItem
+from flows.ledger.keys import CurrentWeights, base_key, finished_call
 from flows.ledger.ledger import Ledger
-from flows.ledger.rows import Entry, StepRow, Work
+from flows.ledger.rows import FinishedCall, LedgerItem, StepRow
 from tools.core.errors import (
     MediaError,
     SettingsInvalid,
@@ -46,7 +46,7 @@ class PlanUnfit(SuperlinkError):
 
 
 @dataclass
-class Outcome:
+class ShardResult:
     """What came of a shard.
 
     Attributes:
@@ -65,18 +65,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunContext:
     """What every shard of a run shares."""
 
     plan: Plan
     tools: Mapping[str, AnyTool]
     signature: str
-    desk: Desk
-    present: Present
-    routing: Routing
+    shard_store: ShardStore
+    present: CurrentWeights
+    routing: ReviewRouting
 
 
-def wanted(plan: Plan) -> str:
+def media_kind(plan: Plan) -> str:
     """The one kind of file that a plan works on, "image", "audio" or "video".
 
     Raises:
@@ -94,7 +94,9 @@ def wanted(plan: Plan) -> str:
     raise PlanUnfit(f"The plan works on {what}", "A plan for many files works on one: $image, $audio or $video")
 
 
-def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str, int], None] | None = None) -> Outcome:
+def run_shard(
+    ledger: Ledger, run: RunContext, ids: Sequence[int], on_step: Callable[[str, int], None] | None = None
+) -> ShardResult:
     """Bring items to their end: open them, run every step on them, note how it came out.
 
     Everything is noted as soon as it is done, so that a killed process is taken up where it stopped.
@@ -103,32 +105,37 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
         ledger: where it is noted.
         run: what every shard of the run shares.
         ids: numbers of the items.
-        told: called with the name of a step and how many calls of it have just ended.
+        on_step: called with the name of a step and how many calls of it have just ended.
 
     Raises:
         RunStopped: when the fault is no item's: weights are missing, or the disk is full.
         LedgerError: when the ledger cannot be written.
     """
-    outcome = Outcome()
-    run.desk.clear()
-    entries = ledger.entries(ids)
+    outcome = ShardResult()
+    run.shard_store.clear()
+    entries = ledger.items(ids)
     values: dict[int, dict[str, Refs]] = {}
-    name = wanted(run.plan)
+    name = media_kind(run.plan)
     for number, opened in _opened(ledger, run, entries, name):
         if isinstance(opened, SuperlinkError):
             outcome.failed[number] = (opened.message, opened.hint)
         else:
             values[number] = {name: opened}
     for step in run.plan.steps:
-        _run_step(ledger, run, step, values, outcome, told or (lambda step, count: None))
+        _run_step(ledger, run, step, values, outcome, on_step or (lambda step, count: None))
     outcome.done = [number for number in ids if number not in outcome.failed]
     try:
-        run.desk.flushed()  # an item is done when its results outlast a power cut
+        run.shard_store.flushed()  # an item is done when its results outlast a power cut
     except StoreError as error:
         raise RunStopped(error.message, error.hint) from error
     done = set(outcome.done)
     # Before they are settled: a settled item is not looked at again.
-    enqueue(ledger, run.desk, run.routing, [Row(entry, values[entry.id]) for entry in entries if entry.id in done])
+    enqueue(
+        ledger,
+        run.shard_store,
+        run.routing,
+        [DoneItem(entry, values[entry.id]) for entry in entries if entry.id in done],
+    )
     ledger.settle(
         [
             (number, "failed", *outcome.failed[number]) if number in outcome.failed else (number, "done", "", "")
@@ -140,21 +147,21 @@ def run_shard(ledger: Ledger, run: Run, ids: Sequence[int], told: Callable[[str,
 
 
 def _opened(
-    ledger: Ledger, run: Run, entries: Sequence[Entry], name: str
+    ledger: Ledger, run: RunContext, entries: Sequence[LedgerItem], name: str
 ) -> Iterator[tuple[int, Ref | SuperlinkError]]:
     fresh: dict[int, Ref] = {}
     for entry in entries:
         # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
         if entry.ref is not None and entry.ref["kind"] == name.capitalize():
-            lying = "://" not in entry.address and run.desk.path(entry.ref) is not None and _lies(entry)
+            lying = "://" not in entry.address and run.shard_store.path(entry.ref) is not None and _lies(entry)
             if lying:
-                run.desk.lay(entry.ref["sha256"], Path(entry.address))
-            if lying or run.desk.sound(entry.ref):
+                run.shard_store.lay(entry.ref["sha256"], Path(entry.address))
+            if lying or run.shard_store.sound(entry.ref):
                 yield entry.id, entry.ref
                 continue
         try:
-            item = Item(entry.name, entry.address, entry.size, entry.stamp)
-            fresh[entry.id] = run.desk.open(item, name.capitalize())
+            item = SourceItem(entry.name, entry.address, entry.size, entry.stamp)
+            fresh[entry.id] = run.shard_store.open(item, name.capitalize())
             yield entry.id, fresh[entry.id]
         except SuperlinkError as error:
             _stop_if_everywhere(error)
@@ -163,10 +170,10 @@ def _opened(
             yield entry.id, MediaError(f"{entry.address} cannot be read: {error.strerror or error}", "Check the file")
         except Exception as error:  # a decoder's fault on a damaged file must not end the run
             yield entry.id, MediaError(f"{entry.address} cannot be read: {type(error).__name__}: {error}")
-    ledger.opened(fresh)
+    ledger.set_content(fresh)
 
 
-def _lies(entry: Entry) -> bool:
+def _lies(entry: LedgerItem) -> bool:
     """Whether the item's value is its file, as opposed to something that was taken out of it and stored."""
     try:
         return entry.ref is not None and Path(entry.address).stat().st_size == entry.ref["bytes"]
@@ -176,11 +183,11 @@ def _lies(entry: Entry) -> bool:
 
 def _run_step(
     ledger: Ledger,
-    run: Run,
+    run: RunContext,
     step: Step,
     values: dict[int, dict[str, Refs]],
-    outcome: Outcome,
-    told: Callable[[str, int], None],
+    outcome: ShardResult,
+    on_step: Callable[[str, int], None],
 ) -> None:
     tool = run.tools[step.tool]
     groups: dict[str, list[int]] = {}
@@ -196,29 +203,29 @@ def _run_step(
         known = ledger.candidates([base for part in bases for base in part])
         for part in bases:
             _work_part(ledger, run, step, part, groups, calls, known, values, outcome)
-            told(step.id, sum(len(groups[base]) for base in part))
+            on_step(step.id, sum(len(groups[base]) for base in part))
 
 
 def _work_part(
     ledger: Ledger,
-    run: Run,
+    run: RunContext,
     step: Step,
     part: Sequence[str],
     groups: Mapping[str, list[int]],
     calls: Mapping[str, dict[str, Any]],
-    known: Mapping[str, list[Work]],
+    known: Mapping[str, list[FinishedCall]],
     values: dict[int, dict[str, Refs]],
-    outcome: Outcome,
+    outcome: ShardResult,
 ) -> None:
     """Find or do the work of some calls, and note all of it at once."""
-    works: dict[str, Work] = {}
+    works: dict[str, FinishedCall] = {}
     for base in part:
         found = run.present.first(known.get(base, []))
-        if found is not None and all(map(run.desk.sound, listed(found.refs))):
+        if found is not None and all(map(run.shard_store.sound, listed(found.refs))):
             works[base] = found
             outcome.cached += len(groups[base])
     to_do = [base for base in part if base not in works]
-    new: list[Work] = []
+    new: list[FinishedCall] = []
     rows: list[StepRow] = []
     for base, result in zip(to_do, _called(run, step, [calls[base] for base in to_do]), strict=True):
         if isinstance(result, SuperlinkError):
@@ -228,7 +235,7 @@ def _work_part(
                 rows.append(StepRow(number, step.id, "failed", base, message, result.hint))
             continue
         refs, seconds = result
-        works[base] = finished(base, step.tool, refs, seconds)
+        works[base] = finished_call(base, step.tool, refs, seconds)
         new.append(works[base])
         outcome.ran += 1
         outcome.cached += len(groups[base]) - 1
@@ -240,7 +247,9 @@ def _work_part(
     ledger.record(new, rows)
 
 
-def _called(run: Run, step: Step, calls: Sequence[Mapping[str, Any]]) -> list[tuple[Refs, float] | SuperlinkError]:
+def _called(
+    run: RunContext, step: Step, calls: Sequence[Mapping[str, Any]]
+) -> list[tuple[Refs, float] | SuperlinkError]:
     """Run a step on several items; a list given where single values are taken maps it, within its item."""
     tool = run.tools[step.tool]
     mapped = [_rows(tool, args) for args in calls]
@@ -250,7 +259,7 @@ def _called(run: Run, step: Step, calls: Sequence[Mapping[str, Any]]) -> list[tu
         if not isinstance(rows, SuperlinkError)
         for row in ([args] if rows is None else rows)
     ]
-    results = iter(call_many(tool, flat, run.desk, step.id, batch_size=BATCH) if flat else [])
+    results = iter(call_many(tool, flat, run.shard_store, step.id, batch_size=BATCH) if flat else [])
     outcomes: list[tuple[Refs, float] | SuperlinkError] = []
     for rows in mapped:
         if isinstance(rows, SuperlinkError):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.items.source import Item
+from flows.items.source import SourceItem
 from tools.core.errors import MediaError, StoreError
 from tools.storage.atomic import flush
 from tools.storage.store import Provenance, Ref, Store
@@ -25,7 +25,7 @@ _FLUSHES = 8  # at once: a disk takes many together in little more time than one
 _WAITING = 128  # files that may be open for it
 
 
-class Desk(Store):
+class ShardStore(Store):
     """A store in front of another address.
 
     A file of the source on this computer is not copied into the store; it is read where it lies, and its hash is checked
@@ -50,7 +50,7 @@ class Desk(Store):
         self._waiting = threading.BoundedSemaphore(_WAITING)
         self._flushing: list[tuple[Path, Future[None]]] = []
 
-    def open(self, item: Item, kind: str) -> Ref:
+    def open(self, item: SourceItem, kind: str) -> Ref:
         """Open a file of the source as a value of this kind ("Image").
 
         Raises:
@@ -203,7 +203,7 @@ class Desk(Store):
 
 
 @contextmanager
-def _fetched(item: Item) -> Iterator[Path]:
+def _fetched(item: SourceItem) -> Iterator[Path]:
     """Copy a file from another address to this computer, for as long as the context lasts."""
     import fsspec
 

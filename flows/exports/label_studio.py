@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch.reading import Reading, Row
+from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import SEEN
 from flows.exports.files import printable, rounded, save, write_array
 from flows.exports.outline import outline
@@ -61,7 +61,7 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
         }
 
 
-def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
+def _regions(found: Detections, row: DoneItem) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for place, one in enumerate(found):
         facts = {
@@ -94,7 +94,7 @@ def _regions(found: Detections, row: Row) -> Iterator[dict[str, Any]]:
         }
 
 
-def _times(reading: Reading, row: Row) -> NDArray[np.float64]:
+def _times(reading: Reading, row: DoneItem) -> NDArray[np.float64]:
     """Seconds at which each frame of a video is shown."""
     summary = row.ref["summary"]
     if not summary.get("variable"):
@@ -105,7 +105,7 @@ def _times(reading: Reading, row: Row) -> NDArray[np.float64]:
         return Video.open(Path(path) if isinstance(path, str) else file.read(), row.name).times
 
 
-def _tracks(found: Detections, row: Row, times: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
+def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
     """One region for each thing that was followed; finds that nothing joins are one each."""
     height, width = row.size
     summary = row.ref["summary"]
@@ -140,7 +140,7 @@ def _tracks(found: Detections, row: Row, times: NDArray[np.float64]) -> Iterator
         }
 
 
-def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
+def _points(found: Poses, row: DoneItem) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for person, points in enumerate(found.keypoints):
         for name, (x, y, sure) in zip(COCO17, points, strict=True):
@@ -163,7 +163,7 @@ def _points(found: Poses, row: Row) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _said(value: Transcript, row: Row) -> Iterator[dict[str, Any]]:
+def _said(value: Transcript, row: DoneItem) -> Iterator[dict[str, Any]]:
     """What was said or read: a region, and the words that belong to it under the same id."""
     height, width = row.size
     kind = row.ref["kind"]

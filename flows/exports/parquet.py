@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flows.batch.reading import Reading, Row
+from flows.batch.reading import DoneItem, Reading
 from flows.exports.files import line
 from tools.core.errors import SuperlinkError
 from tools.values import Detections, Number, Poses, Text, Transcript, Value
@@ -60,7 +60,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {"rows": count + len(waiting)}
 
 
-def _rows(reading: Reading, row: Row) -> Iterator[dict[str, Any]]:
+def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, Any]]:
     names = {"item": row.name, "sha256": row.ref["sha256"]}
     empty = True
     for step, _, ref in reading.refs(row):

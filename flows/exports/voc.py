@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
-from flows.batch.reading import Reading, Row
+from flows.batch.reading import DoneItem, Reading
 from flows.exports.files import Names, printable, rounded, save
 from tools.values import Detections
 
@@ -28,7 +28,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {"files": files, "things": things}
 
 
-def _annotation(row: Row, values: list[Detections]) -> Xml.Element:
+def _annotation(row: DoneItem, values: list[Detections]) -> Xml.Element:
     height, width = row.size
     root = Xml.Element("annotation")
     path = Path(row.name)

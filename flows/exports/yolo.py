@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.batch.reading import Reading, Row
+from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import SEEN
 from flows.exports.files import Names, line, rounded, save
 from flows.exports.outline import outline
@@ -70,7 +70,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {**counts, "task": task, "classes": len(labels)}
 
 
-def _picture(reading: Reading, row: Row) -> tuple[str, bytes | BinaryIO]:
+def _picture(reading: Reading, row: DoneItem) -> tuple[str, bytes | BinaryIO]:
     """The item's file with the ending of what it is; as PNG where the library would not read it, or not upright."""
     from PIL import Image as Pil
 
@@ -97,7 +97,7 @@ def _task(reading: Reading) -> str:
     return task
 
 
-def _lines(reading: Reading, row: Row, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
+def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
     height, width = row.size
     scale = np.array([width, height], np.float64)
     for _, found in reading.marks(row):

@@ -42,7 +42,7 @@ class SourceError(SuperlinkError):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class SourceItem:
     """One file to work on; it has not been opened.
 
     Attributes:
@@ -60,7 +60,7 @@ class Item:
     @property
     def media(self) -> str:
         """What its name says that it is: "image", "audio", "video", or "" for anything else."""
-        return media_of(self.address)
+        return media_kind_of(self.address)
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Scan:
             superlink wrote), "listed twice".
     """
 
-    items: list[Item]
+    items: list[SourceItem]
     skipped: dict[str, int] = field(default_factory=dict)
 
     @property
-    def told(self) -> str:
+    def skipped_text(self) -> str:
         """What was left out, in words; "" for nothing."""
         return ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items()))
 
@@ -97,19 +97,19 @@ def scan(source: str, out: Path | None = None) -> Scan:
     """
     scanner = _Scanner(out)
     local = re.sub("^(file|local)://", "", source)
-    items: dict[str, Item] = {}
+    items: dict[str, SourceItem] = {}
     for item in scanner.remote(local) if "://" in local else scanner.here(local):
         if item.name in items:
             scanner.skipped["listed twice"] += 1
         items[item.name] = item
     found = Scan([items[name] for name in sorted(items)], dict(scanner.skipped))
     if not items:
-        skipped = f" (skipped: {found.told})" if found.told else ""
+        skipped = f" (skipped: {found.skipped_text})" if found.skipped_text else ""
         raise SourceError(f"There are no pictures, sound or video in {source}{skipped}", "Check the path")
     return found
 
 
-def media_of(name: str) -> str:
+def media_kind_of(name: str) -> str:
     """What a file name says that the file is: "image", "audio", "video", or ""."""
     return _media_of(PurePosixPath(name).suffix.lower())
 
@@ -126,7 +126,7 @@ class _Scanner:
         self.out = None if out is None else Path(os.path.realpath(out))
         self.skipped: Counter[str] = Counter()
 
-    def here(self, source: str) -> Iterator[Item]:
+    def here(self, source: str) -> Iterator[SourceItem]:
         """Items on this computer."""
         path = expanded(source)
         if path.is_dir():
@@ -140,7 +140,7 @@ class _Scanner:
         else:
             raise SourceError(f"There is no file or folder {source}", "Check the path")
 
-    def remote(self, source: str) -> Iterator[Item]:
+    def remote(self, source: str) -> Iterator[SourceItem]:
         """Items of an fsspec address."""
         try:
             files, root = fsspec.url_to_fs(source)
@@ -172,7 +172,7 @@ class _Scanner:
                 self.skipped["hidden"] += 1
             elif self._known(name):
                 size = facts.get("size")
-                yield Item(
+                yield SourceItem(
                     relative_name(name),
                     files.unstrip_protocol(place),
                     size if isinstance(size, int) else 0,
@@ -180,7 +180,7 @@ class _Scanner:
                 )
 
     def _known(self, name: str) -> bool:
-        known = bool(media_of(name))
+        known = bool(media_kind_of(name))
         if not known:
             self.skipped["of unknown kind"] += 1
         return known
@@ -189,7 +189,7 @@ class _Scanner:
         """Whether a path lies in the folder of this run."""
         return self.out is not None and Path(os.path.realpath(path)).is_relative_to(self.out)
 
-    def _folder(self, root: Path) -> Iterator[Item]:
+    def _folder(self, root: Path) -> Iterator[SourceItem]:
         if self._own(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
         if (root / _LEDGER).exists():
@@ -199,7 +199,7 @@ class _Scanner:
             )
         yield from self._walk(root)
 
-    def _matching(self, pattern: str) -> Iterator[Item]:
+    def _matching(self, pattern: str) -> Iterator[SourceItem]:
         root = _steady(pattern)
         if self._own(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
@@ -208,7 +208,9 @@ class _Scanner:
         if os.path.isdir(root):
             yield from self._walk(Path(root), _pattern(pattern), deepest)
 
-    def _walk(self, root: Path, matching: re.Pattern[str] | None = None, deepest: int | None = None) -> Iterator[Item]:
+    def _walk(
+        self, root: Path, matching: re.Pattern[str] | None = None, deepest: int | None = None
+    ) -> Iterator[SourceItem]:
         """Files below a folder; a folder within it that cannot be read is given as if it were one.
 
         Args:
@@ -248,7 +250,7 @@ class _Scanner:
                 elif (matching is None or matching.match(name)) and self._known(name):
                     yield _file(relative_name(name), entry)
 
-    def _listed(self, file: Path) -> Iterator[Item]:
+    def _listed(self, file: Path) -> Iterator[SourceItem]:
         try:
             text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
         except OSError as error:
@@ -286,14 +288,14 @@ def _written_by_run(folder: Path) -> frozenset[str]:
         return frozenset()  # a file of somebody else's by this name
 
 
-def _address(address: str, name: str = "") -> Item:
+def _address(address: str, name: str = "") -> SourceItem:
     files, place = fsspec.url_to_fs(address)
     name = name or relative_name(PurePosixPath(place).name)
     try:
         facts = files.info(place)
     except (OSError, ValueError):
-        return Item(name, address, -1, "")
-    return Item(name, address, int(facts.get("size") or 0), _stamp(facts))
+        return SourceItem(name, address, -1, "")
+    return SourceItem(name, address, int(facts.get("size") or 0), _stamp(facts))
 
 
 def _stamp(facts: dict[str, object]) -> str:
@@ -301,13 +303,13 @@ def _stamp(facts: dict[str, object]) -> str:
     return next((str(value) for value in known if value), "")
 
 
-def _file(name: str, path: Path | os.DirEntry[str]) -> Item:
+def _file(name: str, path: Path | os.DirEntry[str]) -> SourceItem:
     address = os.path.join(os.getcwd(), path)
     try:
         stat = path.stat()
     except OSError:
-        return Item(name, address, -1, "")
-    return Item(name, address, stat.st_size, str(stat.st_mtime_ns))
+        return SourceItem(name, address, -1, "")
+    return SourceItem(name, address, stat.st_size, str(stat.st_mtime_ns))
 
 
 def _steady(pattern: str) -> str:

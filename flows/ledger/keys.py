@@ -13,7 +13,7 @@ from typing import Any
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
 from agents.session.state import Refs, listed
-from flows.ledger.rows import Work
+from flows.ledger.rows import FinishedCall
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.store import WeightsUsed
@@ -28,7 +28,7 @@ def base_key(tool: AnyTool, args: Mapping[str, Any]) -> str:
     return _hash({"tool": tool.name, "version": tool.version, "params": plain, "inputs": inputs})
 
 
-def finished(base: str, tool: str, refs: Refs, seconds: float) -> Work:
+def finished_call(base: str, tool: str, refs: Refs, seconds: float) -> FinishedCall:
     """A call that has just ended, as the ledger keeps it."""
     used: dict[str, WeightsUsed] = {}
     for ref in listed(refs):
@@ -36,7 +36,7 @@ def finished(base: str, tool: str, refs: Refs, seconds: float) -> Work:
     weights = [{"id": name, "sha256": used[name]["sha256"]} for name in sorted(used)]
     roles = {role: name for role, name in settings().roles.items() if name in used}
     text = canonical_json(weights).decode()
-    return Work(work_key(base, weights), base, tool, text, canonical_json(roles).decode(), refs, seconds)
+    return FinishedCall(work_key(base, weights), base, tool, text, canonical_json(roles).decode(), refs, seconds)
 
 
 def work_key(base: str, weights: Any) -> str:
@@ -44,7 +44,7 @@ def work_key(base: str, weights: Any) -> str:
     return _hash({"base": base, "weights": weights})
 
 
-class Present:
+class CurrentWeights:
     """Whether weights and roles are as they were when some work was done; each is looked up once."""
 
     def __init__(self) -> None:
@@ -52,11 +52,11 @@ class Present:
         self._hashes: dict[str, str] = {}
         self._seen: dict[tuple[str, str], bool] = {}
 
-    def first(self, candidates: Sequence[Work]) -> Work | None:
+    def first(self, candidates: Sequence[FinishedCall]) -> FinishedCall | None:
         """The work that would come out the same today, or None."""
         return next((work for work in candidates if self.holds(work)), None)
 
-    def holds(self, work: Work) -> bool:
+    def holds(self, work: FinishedCall) -> bool:
         """Whether this work was done with the weights that would be used today."""
         known = (work.weights, work.roles)
         if known not in self._seen:

@@ -14,11 +14,22 @@ from typing import Any
 
 from agents.plan.plan import Plan
 from agents.session.state import Refs, listed
-from flows.items.addresses import common_folder, located, packed
-from flows.items.source import Item
+from flows.items.addresses import absolute_address, common_folder, relative_address
+from flows.items.source import SourceItem
 from flows.ledger import schema
 from flows.ledger.review_queue import ReviewTable
-from flows.ledger.rows import Entry, Rows, Spent, StepRow, Taken, Work, entry_in, json_in, json_of, refs_in
+from flows.ledger.rows import (
+    FinishedCall,
+    LedgerItem,
+    Rows,
+    ScanChanges,
+    StepCost,
+    StepRow,
+    compact_json,
+    parse_item,
+    parse_json,
+    parse_refs,
+)
 from tools.core.errors import SuperlinkError
 from tools.storage.database import Database, connect
 from tools.storage.store import Ref
@@ -69,7 +80,7 @@ class Ledger:
         return str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS)
 
     @classmethod
-    def existing(cls, folder: Path) -> "Ledger":
+    def open_existing(cls, folder: Path) -> "Ledger":
         """Open the ledger of a folder where a run has been.
 
         Raises:
@@ -113,7 +124,7 @@ class Ledger:
         except ValueError as error:
             raise self._db.damaged(f"its fact {name!r} is no JSON") from error
 
-    def note(self, **facts: Any) -> None:
+    def set_facts(self, **facts: Any) -> None:
         """Set facts of the run."""
         with self.writing():
             self._set(facts)
@@ -140,9 +151,9 @@ class Ledger:
     def root(self) -> str:
         """The folder that addresses of items are relative to, wherever it was moved together with the run; "" for none."""
         root = str(self.fact("root") or "")
-        return root if not root or os.path.exists(root) else self.moved(root)
+        return root if not root or os.path.exists(root) else self.after_move(root)
 
-    def moved(self, path: str) -> str:
+    def after_move(self, path: str) -> str:
         """Where a path would be now, had it been moved together with the run's folder since the last scan."""
         before, now = self.fact("out"), os.path.abspath(self.file.parent)
         if not before or before == now or not os.path.isabs(path):
@@ -150,7 +161,7 @@ class Ledger:
         there = os.path.normpath(os.path.join(now, os.path.relpath(path, before)))
         return there if os.path.exists(there) else path
 
-    def take(self, items: Sequence[Item], source: str = "") -> Taken:
+    def record_scan(self, items: Sequence[SourceItem], source: str = "") -> ScanChanges:
         """Take in a scan. Items whose size and stamp are as before keep what was done on them, wherever they are now.
 
         Args:
@@ -170,7 +181,7 @@ class Ledger:
             moved: list[tuple[bytes, str]] = []
             for item in items:
                 known = before.pop(item.name, None)
-                address = packed(item.address, root)
+                address = relative_address(item.address, root)
                 if known is None or known[1:3] != (item.size, item.stamp) or known[3] == "gone":
                     new, changed = new + (known is None), changed + (known is not None)
                     rows.append((item.name, address, item.size, item.stamp, scan))
@@ -185,7 +196,7 @@ class Ledger:
             self._db.executemany("UPDATE items SET address = ? WHERE name = ?", moved)
             gone = [(name,) for name, was in before.items() if was[3] != "gone"]
             self._db.executemany("UPDATE items SET state = 'gone', signature = '' WHERE name = ?", gone)
-        return Taken(len(items), new, changed, len(gone))
+        return ScanChanges(len(items), new, changed, len(gone))
 
     def pending(self, signature: str, retry_failed: bool = False) -> list[int]:
         """Numbers of the items to work on, in order of name: all that are not settled for this signature.
@@ -198,12 +209,12 @@ class Ledger:
         where = "state = 'failed' AND signature = ?" if retry_failed else f"state != 'gone' AND NOT ({settled})"
         return [row[0] for row in self._db.execute(f"SELECT id FROM items WHERE {where} ORDER BY name", (signature,))]
 
-    def entries(self, ids: Sequence[int]) -> list[Entry]:
+    def items(self, ids: Sequence[int]) -> list[LedgerItem]:
         """Items by number, in that order."""
         marks = ",".join("?" * len(ids))
         root = self.root
         found = {
-            row[0]: entry_in(row, root)
+            row[0]: parse_item(row, root)
             for row in self._db.execute(
                 f"SELECT id, name, address, size, stamp, state, ref FROM items WHERE id IN ({marks})", list(ids)
             )
@@ -212,28 +223,28 @@ class Ledger:
             raise self._db.damaged(f"it lacks the item {min(lost)}")
         return [found[number] for number in ids]
 
-    def opened(self, refs: Mapping[int, Ref]) -> None:
+    def set_content(self, refs: Mapping[int, Ref]) -> None:
         """Note the content of items."""
         with self.writing():
             self._db.executemany(
                 "UPDATE items SET sha256 = ?, ref = ? WHERE id = ?",
-                [(ref["sha256"], json_of(ref), number) for number, ref in refs.items()],
+                [(ref["sha256"], compact_json(ref), number) for number, ref in refs.items()],
             )
 
-    def candidates(self, bases: Sequence[str]) -> dict[str, list[Work]]:
+    def candidates(self, bases: Sequence[str]) -> dict[str, list[FinishedCall]]:
         """Finished work with these bases, whatever weights were used; what cannot be read counts as never done."""
         marks = ",".join("?" * len(bases))
-        found: dict[str, list[Work]] = {}
+        found: dict[str, list[FinishedCall]] = {}
         for row in self._db.execute(
             f"SELECT key, base, tool, weights, roles, refs, seconds FROM works WHERE base IN ({marks})", list(bases)
         ):
             key, base, tool, weights, roles, refs, seconds = row
-            read = refs_in(refs)
-            if read is not None and all(json_in(text) is not None for text in (weights, roles)):
-                found.setdefault(base, []).append(Work(key, base, tool, weights, roles, read, seconds))
+            read = parse_refs(refs)
+            if read is not None and all(parse_json(text) is not None for text in (weights, roles)):
+                found.setdefault(base, []).append(FinishedCall(key, base, tool, weights, roles, read, seconds))
         return found
 
-    def record(self, works: Iterable[Work], steps: Iterable[StepRow]) -> None:
+    def record(self, works: Iterable[FinishedCall], steps: Iterable[StepRow]) -> None:
         """Write finished work, and how steps came out, at once.
 
         Work of a known key was done again because what came out was lost, so it takes the place of the old.
@@ -242,7 +253,7 @@ class Ledger:
             self._db.executemany(
                 "INSERT OR REPLACE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (*work[:5], json_of(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
+                    (*work[:5], compact_json(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
                     for work in works
                 ],
             )
@@ -301,9 +312,9 @@ class Ledger:
             "SELECT name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
             (self._signature,),
         )
-        return [(name, located(address, root), error, hint) for name, address, error, hint in rows]
+        return [(name, absolute_address(address, root), error, hint) for name, address, error, hint in rows]
 
-    def done(self, ids: Sequence[int] | None = None) -> Iterator[tuple[Entry, dict[str, Refs]]]:
+    def done(self, ids: Sequence[int] | None = None) -> Iterator[tuple[LedgerItem, dict[str, Refs]]]:
         """Each item that is done, in order of name, with what its steps gave.
 
         Args:
@@ -326,11 +337,11 @@ class Ledger:
                 f"SELECT item, step, refs FROM steps JOIN works ON key = work WHERE item IN ({marks})", part
             ):
                 if step in names:
-                    read = refs_in(found)
+                    read = parse_refs(found)
                     if read is None:
                         raise self._db.damaged(f"what step {step} gave for item {item} cannot be read")
                     refs.setdefault(item, {})[step] = read
-            for entry in self.entries(part):
+            for entry in self.items(part):
                 if entry.ref is None:
                     raise self._db.damaged(f"the content of {entry.name} cannot be read")
                 yield entry, refs.get(entry.id, {})
@@ -345,7 +356,7 @@ class Ledger:
             )
         }
 
-    def of_several_pages(self) -> list[str]:
+    def multi_page_items(self) -> list[str]:
         """Names of the items that are done and have several pages or frames, in order of name."""
         return [
             row[0]
@@ -359,7 +370,7 @@ class Ledger:
         row = self._db.execute(
             "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
         ).fetchone()
-        return [] if row is None else listed(refs_in(row[0]) or [])
+        return [] if row is None else listed(parse_refs(row[0]) or [])
 
     def finished_steps(self) -> Iterator[tuple[str, str]]:
         """Item's name and step, wherever a step is finished, also on items that are not done."""
@@ -383,7 +394,7 @@ class Ledger:
             sql += f" WHERE key IN (SELECT work FROM steps WHERE item IN ({','.join('?' * len(ids))}))"
         return int(self._db.execute(sql, list(ids or ())).fetchone()[0])
 
-    def spent(self, step: str, tool: str) -> Spent:
+    def step_cost(self, step: str, tool: str) -> StepCost:
         """What a step took, on the items that are done or failed.
 
         Args:
@@ -404,7 +415,7 @@ class Ledger:
             f"SELECT coalesce(sum(seconds), 0) FROM works WHERE key IN (SELECT work {own} AND tool = ?)",
             (*values, tool),
         ).fetchone()
-        return Spent(items, failed, calls, seconds)
+        return StepCost(items, failed, calls, seconds)
 
     def rows(self, ids: Sequence[int] | None = None) -> Rows:
         """Plain rows, for `insert` of another ledger.

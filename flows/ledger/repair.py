@@ -10,7 +10,7 @@ from agents.session.state import listed
 from flows.ledger import schema
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import Ledger
-from flows.ledger.rows import refs_in
+from flows.ledger.rows import parse_refs
 from tools.storage.salvage import Row, Salvage
 from tools.storage.store import Ref
 
@@ -71,7 +71,7 @@ class RepairedLedger(Ledger):
     def values(self) -> Iterator[tuple[str, list[Ref]]]:
         """Key of each finished call, and what came out."""
         for key, text in self._db.execute("SELECT key, refs FROM works"):
-            yield key, listed(refs_in(text) or [])
+            yield key, listed(parse_refs(text) or [])
 
     def remove_works(self, keys: Iterable[str]) -> None:
         """Take out finished calls, so that they are run again."""
@@ -109,7 +109,7 @@ class RepairedLedger(Ledger):
         for name, step, text in self._db.execute(
             "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
         ):
-            yield name, step, listed(refs_in(text) or [])
+            yield name, step, listed(parse_refs(text) or [])
 
     def restore_verdict(self, item: str, find: tuple[Any, ...]) -> bool:
         """Put in a verdict that was lost, and the item where that is lost too.
@@ -156,7 +156,7 @@ def _item_fits(
     error: str,
     hint: str,
 ) -> bool:
-    return bool(name) and state in _STATES and (ref is None or isinstance(refs_in(ref), dict))
+    return bool(name) and state in _STATES and (ref is None or isinstance(parse_refs(ref), dict))
 
 
 def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: str, seconds: float) -> bool:
@@ -165,7 +165,9 @@ def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: st
 
 def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int) -> bool:
     return (
-        key == work_key(base, json.loads(weights)) and isinstance(json.loads(roles), dict) and refs_in(refs) is not None
+        key == work_key(base, json.loads(weights))
+        and isinstance(json.loads(roles), dict)
+        and parse_refs(refs) is not None
     )
 
 

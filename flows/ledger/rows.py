@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agents.session.state import Refs, listed
-from flows.items.addresses import located
+from flows.items.addresses import absolute_address
 from tools.storage.store import Ref
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -16,7 +16,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 """Plain rows by table, in the columns of `flows.ledger.schema.COPIED`."""
 
 
-class Entry(NamedTuple):
+class LedgerItem(NamedTuple):
     """An item as the ledger has it; `ref` is None before it was opened."""
 
     id: int
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     ref: Ref | None
 
 
-class Work(NamedTuple):
+class FinishedCall(NamedTuple):
     """A finished call of a tool; `refs` is what came out."""
 
     key: str
@@ -52,7 +52,7 @@ class StepRow(NamedTuple):
     seconds: float = 0.0
 
 
-class Spent(NamedTuple):
+class StepCost(NamedTuple):
     """Of a step: items that have its result, items on which it failed, calls that made the results, and their seconds."""
 
     items: int
@@ -62,7 +62,7 @@ class Spent(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Taken:
+class ScanChanges:
     """What a scan changed: how many items there are, and how many are new, changed, and gone."""
 
     items: int
@@ -71,9 +71,9 @@ class Taken:
     gone: int
 
 
-def refs_in(text: str | None) -> Refs | None:
+def parse_refs(text: str | None) -> Refs | None:
     """References as a row has them, or None where they are none: SQLite does not notice a changed byte in a text."""
-    refs: Refs | None = json_in(text)
+    refs: Refs | None = parse_json(text)
     return refs if isinstance(refs, dict | list) and all(map(_is_ref, listed(refs))) else None
 
 
@@ -85,7 +85,7 @@ def _is_ref(ref: Any) -> bool:
     )
 
 
-def json_in(text: str | None) -> Any:
+def parse_json(text: str | None) -> Any:
     """What a row has as JSON, or None where it is none."""
     try:
         return None if text is None else json.loads(text)
@@ -93,13 +93,15 @@ def json_in(text: str | None) -> Any:
         return None
 
 
-def entry_in(row: tuple[Any, ...], root: str) -> Entry:
+def parse_item(row: tuple[Any, ...], root: str) -> LedgerItem:
     """An item from its columns; its address is relative to the folder `root`."""
     number, name, address, size, stamp, state, ref = row
-    found = refs_in(ref)
-    return Entry(number, name, located(address, root), size, stamp, state, None if isinstance(found, list) else found)
+    found = parse_refs(ref)
+    return LedgerItem(
+        number, name, absolute_address(address, root), size, stamp, state, None if isinstance(found, list) else found
+    )
 
 
-def json_of(data: Any) -> str:
+def compact_json(data: Any) -> str:
     """Data as the JSON that rows keep."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -34,18 +34,18 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from agents.plan.plan import Plan
 from agents.planners.base import Planner
-from flows.annotate import Summary, Told, annotate
-from flows.batch.job import Job, opened
+from flows.annotate import OnEvent, Summary, annotate
+from flows.batch.job import BatchJob, open_job
 from flows.batch.pilot import Forecast
-from flows.batch.review import Routing
-from flows.batch.shard import Outcome, RunStopped
+from flows.batch.review import ReviewRouting
+from flows.batch.shard import RunStopped, ShardResult
 from flows.ledger.ledger import LedgerError
 from flows.orchestration.approval import check
-from flows.orchestration.liveness import alive
+from flows.orchestration.liveness import hold_run_lock
 from flows.orchestration.server import ServerError
 from flows.orchestration.setup import ACCELERATORS, FLOW, end_killed, prepare
-from flows.workers.local import Workers, kept_busy
-from flows.workers.remote import lend, take_back, work_apart
+from flows.workers.local import Workers, submit_bounded
+from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from tools.core.errors import SettingsInvalid, StoreError, SuperlinkError
 from tools.storage.store import Store
 
@@ -69,7 +69,7 @@ class Live:
     planner: Planner | None = None
     approve: Callable[[Plan, Forecast | None], bool] | None = None
     pilot: int = 0
-    told: Told | None = None
+    on_event: OnEvent | None = None
     box: list[Summary | BaseException] = field(default_factory=list)
 
 
@@ -138,9 +138,9 @@ def annotate_flow(
         runner: where they run, as of `task_runner`.
         retry_failed: work only on the items that failed before.
         limit: so many items at most.
-        budget: limits that stop the run, as of `Budget.of`.
+        budget: limits that stop the run, as of `Budget.parse`.
         formats: of exports; those that fit by default.
-        routing: what goes to review, as of `Routing.facts`.
+        routing: what goes to review, as of `ReviewRouting.to_json`.
         store: where values are; as the settings say by default.
         relocate: as of `annotate`.
 
@@ -150,11 +150,11 @@ def annotate_flow(
     given = dict(locals())
     live = _live()
     at_hand = live or Live()
-    board = _Board(Path(out), at_hand.told)
+    board = _Board(Path(out), at_hand.on_event)
     try:
         if live is None:
             check(given)
-        with alive(_run()[1]):
+        with hold_run_lock(_run()[1]):
             summary = annotate(
                 request,
                 source,
@@ -170,10 +170,10 @@ def annotate_flow(
                 limit=limit,
                 budget=budget or (),
                 formats=formats,
-                routing=Routing.of(routing) if routing else None,
+                routing=ReviewRouting.from_json(routing) if routing else None,
                 store=store,
                 relocate=relocate,
-                told=board.told,
+                on_event=board.show,
             )
         board.ended(summary)
     except (SuperlinkError, CancelledRun, KeyboardInterrupt) as error:
@@ -207,9 +207,9 @@ def annotate_recorded(
     limit: int | None = None,
     budget: Sequence[str] = (),
     formats: Sequence[str] | None = None,
-    routing: Routing | None = None,
+    routing: ReviewRouting | None = None,
     relocate: bool = False,
-    told: Told | None = None,
+    on_event: OnEvent | None = None,
     runner: str = "processes",
 ) -> Summary:
     """`annotate` as a flow run of the server that is configured; takes, gives and raises the same.
@@ -220,7 +220,7 @@ def annotate_recorded(
         ServerError: the server went away, or refused the run.
     """
     box: list[Summary | BaseException] = []
-    live = Live(planner, approve, pilot, told, box)
+    live = Live(planner, approve, pilot, on_event, box)
     mark = _LIVE.set(live)
     try:
         with get_client(sync_client=True) as client:
@@ -239,7 +239,7 @@ def annotate_recorded(
             limit=limit,
             budget=list(budget),
             formats=None if formats is None else list(formats),
-            routing=None if routing is None else routing.facts(),
+            routing=None if routing is None else routing.to_json(),
             relocate=relocate,
             return_state=True,
         )
@@ -273,7 +273,7 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
         CancelledRun: likewise, when the flow run was cancelled.
     """
 
-    def work(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+    def work(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
         if not shards:
             return
         context, flow_run = _run()
@@ -281,7 +281,7 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
             pool = stack.enter_context(task_runner(runner, count)) if runner else context.task_runner
             # Other runners may have workers on other computers, which cannot write the ledger.
             here = isinstance(pool, ThreadPoolTaskRunner | ProcessPoolTaskRunner)
-            ledger, store = opened(job)[0], Store(job.store)
+            ledger, store = open_job(job)[0], Store(job.store)
             shared = _shared()
 
             def begin(shard: tuple[int, list[int]]) -> PrefectFuture[dict[str, Any]]:
@@ -290,9 +290,9 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
                     work_shard,
                     {
                         "number": number,
-                        "facts": job.facts(),
+                        "facts": job.to_json(),
                         "ids": ids,
-                        "lent": None if here else lend(ledger, ids),
+                        "lent": None if here else pack_shard(ledger, ids),
                         "flow_run": flow_run,
                         "slots": shared,
                     },
@@ -300,9 +300,9 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
                 return task
 
             try:
-                for ended in kept_busy(count, enumerate(shards, 1), begin):
+                for ended in submit_bounded(count, enumerate(shards, 1), begin):
                     done = _result(ended)
-                    yield Outcome(**done) if here else take_back(ledger, store, done)
+                    yield ShardResult(**done) if here else merge_shard(ledger, store, done)
             except KeyboardInterrupt:
                 stopping.set()
                 raise
@@ -320,27 +320,31 @@ def prefect_workers(count: int, runner: str = "") -> Workers:
     retry_condition_fn=lambda task, run, state: _worth_another_try(state),
 )
 def work_shard(
-    number: int, facts: dict[str, Any], ids: list[int], lent: dict[str, Any] | None, flow_run: str, slots: list[str]
+    number: int, facts: dict[str, Any], ids: list[int], packed: dict[str, Any] | None, flow_run: str, slots: list[str]
 ) -> Any:
-    """Work one shard, as `Job.work` does; stops after the batch in hand when its flow run is cancelled.
+    """Work one shard, as `BatchJob.work` does; stops after the batch in hand when its flow run is cancelled.
 
     Args:
         number: of the shard, from 1.
         facts: of the job.
         ids: numbers of the items.
-        lent: what `lend` gave, where the ledger cannot be written.
+        packed: what `pack_shard` gave, where the ledger cannot be written.
         flow_run: id of the flow run.
         slots: concurrency limits of which the shard holds a slot each while it works.
 
     Returns:
-        The `Outcome` as plain data, or what `work_apart` gives, or a state when it was cancelled.
+        The `ShardResult` as plain data, or what `work_remotely` gives, or a state when it was cancelled.
     """
     with get_client(sync_client=True) as client, ExitStack() as held:
         watch = _Watch(client, flow_run)
         try:
             _hold(slots, held, watch)
             watch()
-            return asdict(Job.of(facts).work(ids, watch)) if lent is None else work_apart(facts, lent, watch)
+            return (
+                asdict(BatchJob.from_json(facts).work(ids, watch))
+                if packed is None
+                else work_remotely(facts, packed, watch)
+            )
         except CancelledRun as error:
             return Cancelled(message=str(error))
 
@@ -365,12 +369,12 @@ class _Watch:
 class _Board:
     """Shows in the dashboard how a run goes, and passes on what it is told."""
 
-    def __init__(self, out: Path, told: Told | None) -> None:
+    def __init__(self, out: Path, on_event: OnEvent | None) -> None:
         self.key = re.sub(r"[^a-z0-9]+", "-", out.name.lower()).strip("-") or "run"
-        self.next = told
+        self.next = on_event
         self.progress: UUID | None = None
 
-    def told(self, event: dict[str, Any]) -> None:
+    def show(self, event: dict[str, Any]) -> None:
         """Show one event."""
         if event["event"] == "plan":
             create_markdown_artifact(f"```\n{event['tree']}\n```", f"{self.key}-plan", f"Plan {event['hash']}")

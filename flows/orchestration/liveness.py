@@ -17,7 +17,7 @@ def folder() -> Path:
 
 
 @contextmanager
-def alive(run: str) -> Iterator[None]:
+def hold_run_lock(run: str) -> Iterator[None]:
     """Show that this process works on a flow run for as long as the block lasts.
 
     Args:
@@ -33,7 +33,7 @@ def alive(run: str) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
-def abandoned() -> list[str]:
+def pop_abandoned_runs() -> list[str]:
     """Ids of the flow runs whose process on this computer ended without a word; each is told once."""
     found = []
     for file in folder().iterdir():

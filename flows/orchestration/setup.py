@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.states import Cancelled, Crashed
 from prefect.workers.process import ProcessWorker
 
-from flows.orchestration.liveness import abandoned
+from flows.orchestration.liveness import pop_abandoned_runs
 
 FLOW = "annotate"
 ENTRYPOINT = "flows.orchestration.flow.annotate_flow"
@@ -70,7 +70,7 @@ def _silent_runs_crash() -> AutomationCore:
 
 def end_killed() -> None:
     """Give the runs an end whose process on this computer was killed."""
-    runs = [UUID(run) for run in abandoned()]
+    runs = [UUID(run) for run in pop_abandoned_runs()]
     if not runs:
         return
     with get_client(sync_client=True) as client:

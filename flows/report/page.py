@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from agents.plan.plan import Plan, references
 from agents.session.state import listed
 from flows.batch.pilot import spread
-from flows.batch.reading import MARKS, Reading, Row
+from flows.batch.reading import MARKS, DoneItem, Reading
 from flows.batch.review import Precision, precision
 from flows.batch.samples import Sample, Viewer, sampled
-from flows.batch.shard_store import Desk
+from flows.batch.shard_store import ShardStore
 from flows.exports.files import save
 from flows.ledger.ledger import Ledger
 from flows.report.markup import BINS, Markup, bar, histogram, interval, name, page, section, table, tiles, words
@@ -63,7 +63,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     """
     ledger = reading.ledger
     tally = _tallied(reading)
-    viewer = Viewer(ledger, Desk(reading.store.url, room=0), reading.steps)
+    viewer = Viewer(ledger, ShardStore(reading.store.url, room=0), reading.steps)
     chosen = spread(tally.ids, _SAMPLES)
     doubtful = [number for _, number in sorted(tally.least) if number not in set(chosen)][:_DOUBTFUL]
     measured = precision(ledger)
@@ -112,7 +112,7 @@ def _tallied(reading: Reading) -> _Tally:
     return tally
 
 
-def _count_finds(tally: _Tally, marks: Reading, row: Row) -> None:
+def _count_finds(tally: _Tally, marks: Reading, row: DoneItem) -> None:
     least = 2.0
     seen: set[tuple[str, str]] = set()
     for step, value in marks.marks(row):
@@ -358,7 +358,7 @@ def _review(ledger: Ledger, measured: list[Precision]) -> str:
 def _times(ledger: Ledger, plan: Plan) -> str:
     """How long each step took; what is shared by items of the same content is one call."""
     rows: list[list[object]] = []
-    spent = [ledger.spent(step.id, step.tool) for step in plan.steps]
+    spent = [ledger.step_cost(step.id, step.tool) for step in plan.steps]
     total = sum(one.seconds for one in spent)
     for step, (items, failed, calls, seconds) in zip(plan.steps, spent, strict=True):
         rows.append(

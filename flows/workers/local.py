@@ -7,32 +7,32 @@ from multiprocessing import get_context
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from flows.batch.job import Job, work_shard
-from flows.batch.shard import Outcome, RunStopped
+from flows.batch.job import BatchJob, work_shard
+from flows.batch.shard import RunStopped, ShardResult
 
-Workers = Callable[[Job, Sequence[list[int]]], Iterator[Outcome]]
+Workers = Callable[[BatchJob, Sequence[list[int]]], Iterator[ShardResult]]
 """Works the shards of a job and gives what came of each, as they end. No shard may begin after the reader stops reading."""
 
 
-def here(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+def in_process(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
     """One shard after another, in this process."""
     for ids in shards:
         yield job.work(ids)
 
 
-def processes(count: int) -> Workers:
+def in_processes(count: int) -> Workers:
     """So many shards at a time, each in a process of its own.
 
     Raises:
         RunStopped: by what is given, when a process was killed.
     """
 
-    def work(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
+    def work(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
         # A new process, not a copy of this one: threads and accelerators do not survive a fork.
         with ProcessPoolExecutor(min(count, len(shards)), mp_context=get_context("spawn")) as pool:
             try:
-                for ended in kept_busy(count, shards, lambda ids: pool.submit(work_shard, job.facts(), ids)):
-                    yield Outcome(**ended.result())
+                for ended in submit_bounded(count, shards, lambda ids: pool.submit(work_shard, job.to_json(), ids)):
+                    yield ShardResult(**ended.result())
             except (OSError, RuntimeError) as error:  # a worker was killed, perhaps for its memory
                 raise RunStopped(
                     f"A worker ended: {error or type(error).__name__}",
@@ -50,7 +50,7 @@ Running = TypeVar("Running", bound=_Ends)
 Part = TypeVar("Part")
 
 
-def kept_busy(count: int, parts: Iterable[Part], begin: Callable[[Part], Running]) -> Iterator[Running]:
+def submit_bounded(count: int, parts: Iterable[Part], begin: Callable[[Part], Running]) -> Iterator[Running]:
     """Begin so many parts at a time, the next when one has ended, and give each one's future as it ends."""
     ended: SimpleQueue[Running] = SimpleQueue()
     waiting, running = iter(parts), 0

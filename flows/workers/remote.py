@@ -15,8 +15,8 @@ from typing import Any
 
 from agents.plan.plan import Plan
 from agents.session.state import listed
-from flows.batch.job import Job, shared
-from flows.batch.shard import Outcome, Run, RunStopped, run_shard
+from flows.batch.job import BatchJob, run_context
+from flows.batch.shard import RunContext, RunStopped, ShardResult, run_shard
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import Rows
 from tools.storage.store import Store
@@ -24,60 +24,60 @@ from tools.storage.store import Store
 _FACTS = ("plan", "signature", "source", "root")
 
 
-def lend(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
+def pack_shard(ledger: Ledger, ids: Sequence[int]) -> dict[str, Any]:
     """Copy what a shard needs of a ledger: its items, and the work that was finished on them before.
 
     Returns:
-        Plain data for `work_apart`.
+        Plain data for `work_remotely`.
     """
     return {"ids": list(ids), "facts": {name: ledger.fact(name) for name in _FACTS}, "rows": ledger.rows(ids)}
 
 
-def work_apart(
-    facts: dict[str, Any], lent: dict[str, Any], told: Callable[[str, int], None] | None = None
+def work_remotely(
+    facts: dict[str, Any], packed: dict[str, Any], on_step: Callable[[str, int], None] | None = None
 ) -> dict[str, Any]:
-    """`Job.work` on what `lend` copied, for other computers; models and connections stay for the next shard.
+    """`BatchJob.work` on what `pack_shard` copied, for other computers; models and connections stay for the next shard.
 
     Args:
         facts: of the job.
-        lent: what `lend` gave.
-        told: as of `run_shard`.
+        packed: what `pack_shard` gave.
+        on_step: as of `run_shard`.
 
     Returns:
-        Plain data for `take_back`.
+        Plain data for `merge_shard`.
 
     Raises:
         RunStopped: as `run_shard`; when this computer would give other results or does not see the source.
     """
-    job = Job.of(facts)
+    job = BatchJob.from_json(facts)
     ledger = Ledger(Path(":memory:"))
     try:
-        ledger.note(**lent["facts"])
+        ledger.set_facts(**packed["facts"])
         with ledger.writing():
-            ledger.insert(lent["rows"])
+            ledger.insert(packed["rows"])
         run = _shared(job, ledger.plan.dumps())
-        _stop_if_different(job, run, str(lent["facts"]["source"]))
-        outcome = run_shard(ledger, run, lent["ids"], told)
+        _stop_if_different(job, run, str(packed["facts"]["source"]))
+        outcome = run_shard(ledger, run, packed["ids"], on_step)
         rows = ledger.rows()
-        rows["works"] = sorted(set(rows["works"]) - set(lent["rows"]["works"]))
+        rows["works"] = sorted(set(rows["works"]) - set(packed["rows"]["works"]))
         return {"outcome": asdict(outcome), "rows": rows}
     finally:
         ledger.close()
 
 
-def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
+def merge_shard(ledger: Ledger, store: Store, done: dict[str, Any]) -> ShardResult:
     """Write what came back of a shard, all of it or nothing.
 
     Args:
         ledger: of the run.
         store: where values are, as this computer sees it.
-        done: what `work_apart` gave.
+        done: what `work_remotely` gave.
 
     Raises:
         RunStopped: when the values are not in the store.
         LedgerError: when the ledger cannot be written.
     """
-    outcome = Outcome(**done["outcome"])
+    outcome = ShardResult(**done["outcome"])
     rows: Rows = done["rows"]
     # One value is enough to tell a shared store from a folder that only the other computer has.
     made = next((ref for row in rows["works"] for ref in listed(json.loads(row[5]))), None)
@@ -92,12 +92,12 @@ def take_back(ledger: Ledger, store: Store, done: dict[str, Any]) -> Outcome:
 
 
 @lru_cache(maxsize=1)
-def _shared(job: Job, plan: str) -> Run:
+def _shared(job: BatchJob, plan: str) -> RunContext:
     """What a job's shards share, once for each process."""
-    return shared(job, Plan.load(plan))
+    return run_context(job, Plan.load(plan))
 
 
-def _stop_if_different(job: Job, run: Run, source: str) -> None:
+def _stop_if_different(job: BatchJob, run: RunContext, source: str) -> None:
     if run.signature != job.signature:
         raise RunStopped(
             f"{platform.node()} has other tools, roles or weights than the computer that began the run",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agents.plan.plan import Plan
     from flows.annotate import Summary
     from flows.batch.pilot import Forecast
-    from flows.batch.review import Routing
+    from flows.batch.review import ReviewRouting
 
 _SHOWN = 20
 
@@ -125,7 +125,7 @@ def annotate(given: argparse.Namespace) -> int:
             budget=given.budget,
             formats=given.format,
             routing=routing(given),
-            told=progress.told,
+            on_event=progress.show,
         )
     _tell(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped or summary.damaged else 0
@@ -182,7 +182,7 @@ class Progress:
         if self.task is not None:
             self.bar.stop()
 
-    def told(self, event: dict[str, Any]) -> None:
+    def show(self, event: dict[str, Any]) -> None:
         """Show one event."""
         match event["event"]:
             case "plan":
@@ -245,13 +245,13 @@ def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None]
     return approved
 
 
-def routing(given: argparse.Namespace) -> "Routing":
+def routing(given: argparse.Namespace) -> "ReviewRouting":
     """What ``--band`` and ``--audit`` mean.
 
     Raises:
         ArgumentsInvalid: a band cannot be read.
     """
-    from flows.batch.review import Routing
+    from flows.batch.review import ReviewRouting
     from tools.core.errors import ArgumentsInvalid
 
     bands: dict[str, tuple[float, float]] = {}
@@ -263,7 +263,7 @@ def routing(given: argparse.Namespace) -> "Routing":
             raise ArgumentsInvalid("annotate", [f"--band {text}: write LOW:HIGH or LABEL=LOW:HIGH"]) from error
         bands[label] = (low, high)
     everywhere = bands.pop("", (0.25, 0.5))
-    return Routing(everywhere, bands, given.audit)
+    return ReviewRouting(everywhere, bands, given.audit)
 
 
 def _time(seconds: float) -> str:

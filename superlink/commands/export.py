@@ -29,7 +29,7 @@ def export(given: argparse.Namespace) -> int:
     from tools.core.settings import settings
     from tools.storage.store import Store
 
-    ledger = Ledger.existing(given.run)
+    ledger = Ledger.open_existing(given.run)
     try:
         store = Store(ledger.fact("store") or settings().store_url)
         for name in given.formats:

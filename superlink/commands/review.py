@@ -32,7 +32,7 @@ def review(given: argparse.Namespace) -> int:
     from flows.ledger.ledger import Ledger
     from tools.core.errors import ArgumentsInvalid
 
-    ledger = Ledger.existing(given.run)
+    ledger = Ledger.open_existing(given.run)
     try:
         who = getpass.getuser()
         for number in given.accept:

@@ -62,16 +62,16 @@ def schedule(given: argparse.Namespace) -> int:
 
 def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
     from agents.plan.plan import Plan
-    from flows.annotate import agreed
+    from flows.annotate import approve_plan
     from flows.batch.budget import Budget
     from flows.orchestration.deployments import schedule as deploy
     from tools.core.settings import expanded
 
-    Budget.of(given.budget)  # a limit that cannot be read is better told now than at night
+    Budget.parse(given.budget)  # a limit that cannot be read is better told now than at night
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
     source = given.source if "://" in given.source else str(expanded(given.source).absolute())
     with Progress(screen) as progress:
-        plan = agreed(
+        plan = approve_plan(
             given.request,
             source,
             given.out,
@@ -79,7 +79,7 @@ def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
             planner=make_planner(given),
             tools=given.tools,
             approve=None if given.yes else asker(screen, f"Run it at {given.cron!r}?"),
-            told=progress.told,
+            on_event=progress.show,
         )
     deploy(
         name,
@@ -93,6 +93,6 @@ def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
         runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner,
         budget=given.budget,
         formats=given.format,
-        routing=routing(given).facts(),
+        routing=routing(given).to_json(),
     )
     screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))

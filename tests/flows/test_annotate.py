@@ -9,8 +9,8 @@ from PIL import Image as Pil
 
 from agents.plan.plan import Plan
 from flows.annotate import AnnotateError, PlanRefused, Summary, annotate
-from flows.batch.review import Routing
-from flows.batch.shard import PlanUnfit, RunStopped, wanted
+from flows.batch.review import ReviewRouting
+from flows.batch.shard import PlanUnfit, RunStopped, media_kind
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.agents.fakes import Scripted, plan
@@ -164,17 +164,17 @@ def test_one_run_for_one_folder(run: Run, pictures: Path, tmp_path: Path) -> Non
 
 
 def test_plans_for_many_files_work_on_one() -> None:
-    assert wanted(Plan.load(DARKEN)) == "image"
+    assert media_kind(Plan.load(DARKEN)) == "image"
     with pytest.raises(PlanUnfit, match="no file"):
-        wanted(Plan.load({"steps": [{"id": "s1", "tool": "generate", "args": {"prompt": "a cat"}}]}))
+        media_kind(Plan.load({"steps": [{"id": "s1", "tool": "generate", "args": {"prompt": "a cat"}}]}))
 
 
 def test_review_queue_verdicts_and_precision(run: Run, pictures: Path, tmp_path: Path) -> None:
     from flows.batch.review import ReviewError, precision, queue, resolve
 
-    run(pictures, routing=Routing(band=(0, 0.4), audit=0.5), formats=["coco"])
+    run(pictures, routing=ReviewRouting(band=(0, 0.4), audit=0.5), formats=["coco"])
     before = json.loads((tmp_path / "out" / "coco" / "annotations.json").read_text())
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     waiting = list(queue(ledger))
     audited = [one for one in waiting if one.reason == "audit"]
     assert audited and all(one.score < 0.4 for one in waiting if one.reason == "band")
@@ -203,13 +203,13 @@ def test_an_item_is_done_only_once_its_finds_are_in_the_queue(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    everything = Routing(audit=1.0)
+    everything = ReviewRouting(audit=1.0)
     for name in ("enqueue", "Ledger.settle"):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(f"flows.batch.shard.{name}", killed)
             run(pictures, routing=everything)
     assert run(pictures, routing=everything).ran == 0
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     found = {row[0] for row in ledger.review.rows()}
     assert len(found) == ledger.counts()["done"]
     ledger.close()

@@ -12,12 +12,12 @@ import pytest
 
 from agents.plan.plan import Plan
 from agents.session.state import listed
-from flows.batch.job import Job
-from flows.batch.review import Routing
+from flows.batch.job import BatchJob
+from flows.batch.review import ReviewRouting
 from flows.exports import export
 from flows.ledger.keys import signature
 from flows.ledger.ledger import Ledger
-from flows.workers.remote import lend, take_back, work_apart
+from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
 from tools.runtime.registry import load
@@ -39,7 +39,7 @@ def cut(file: Path) -> None:
 
 def place(out: Path, item: str, step: str) -> Path:
     """Where the store has what a step gave."""
-    ledger = Ledger.existing(out)
+    ledger = Ledger.open_existing(out)
     [refs] = [refs[step] for entry, refs in ledger.done() if entry.name == item]
     path = Store(ledger.fact("store")).path(listed(refs)[0])
     ledger.close()
@@ -101,7 +101,7 @@ def test_a_run_finds_damage_by_itself(run: Run, pictures: Path, tmp_path: Path, 
     flip(place(out, "p0005.jpg", step))
     log.write_text("")
     events: list[dict[str, object]] = []
-    summary = run(pictures, DARKEN, formats=FORMATS, told=events.append)
+    summary = run(pictures, DARKEN, formats=FORMATS, on_event=events.append)
     [[(name, reason, _)]] = [event["items"] for event in events if event["event"] == "damaged"]  # type: ignore[misc]
     assert name == "p0005.jpg" and "is damaged: it was the" in reason
     assert (summary.done, summary.failed, summary.ran, summary.damaged) == (12, 3, 1, [])
@@ -148,7 +148,7 @@ def test_a_source_that_was_changed_is_left_out(run: Run, pictures: Path, tmp_pat
     run(pictures, formats=["jsonl"])
     flip(pictures / "p0001.jpg")
     (pictures / "p0002.jpg").unlink()
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     counts = export(ledger, Store(ledger.fact("store")), "yolo", tmp_path / "out" / "yolo")
     assert counts["train"] + counts["val"] == 10
     reasons = {name: reason for name, reason, _ in ledger.reopened().values()}
@@ -162,7 +162,7 @@ def test_what_was_copied_from_elsewhere_is_copied_again(run: Run, pictures: Path
     for file in pictures.glob("p*.jpg"):
         files.pipe_file(f"/{tmp_path.name}/{file.name}", file.read_bytes())
     count = run(f"memory://{tmp_path.name}", FIND, formats=["jsonl"]).done
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     for entry, _ in ledger.done():
         assert entry.ref is not None
         flip(Path(str(Store(ledger.fact("store")).path(entry.ref))))
@@ -174,12 +174,14 @@ def test_other_computers_make_it_again_too(run: Run, pictures: Path, tmp_path: P
     out, store = tmp_path / "out", tmp_path / "store"
     run(pictures, FIND, formats=[], store=str(store))
     lost = place(out, "p0004.jpg", "s1")
-    ledger = Ledger.existing(out)
-    job = Job(str(out), str(store), (TOOLS,), json.dumps(Routing().facts()), signature(ledger.plan, load([TOOLS])))
+    ledger = Ledger.open_existing(out)
+    job = BatchJob(
+        str(out), str(store), (TOOLS,), json.dumps(ReviewRouting().to_json()), signature(ledger.plan, load([TOOLS]))
+    )
     ids = [row[0] for row in raw_sql(ledger, "SELECT id FROM items WHERE state = 'done'")]
     # As it is where a tool does not give the same twice.
     raw_sql(ledger, "UPDATE works SET refs = replace(refs, ?, ?)", (lost.name, "0" * 64))
-    outcome = take_back(ledger, Store(store), work_apart(job.facts(), lend(ledger, ids)))
+    outcome = merge_shard(ledger, Store(store), work_remotely(job.to_json(), pack_shard(ledger, ids)))
     assert outcome.ran == 1
     for _, refs in ledger.done():
         assert Store(store).get(listed(refs["s1"])[0])

@@ -23,7 +23,7 @@ import srt
 import webvtt
 from PIL import Image as Pil
 
-from flows.batch.review import Routing, queue, resolve
+from flows.batch.review import ReviewRouting, queue, resolve
 from flows.exports import export, provenance_of
 from flows.exports.outline import outline
 from flows.ledger.ledger import Ledger
@@ -43,7 +43,7 @@ LABEL_STUDIO = Path(sys.prefix) / "label-studio" / "bin" / "python"
 
 def value_in(out: Path, name: str) -> Any:
     """What the ledger has for an item."""
-    ledger = Ledger.existing(out)
+    ledger = Ledger.open_existing(out)
     [refs] = [refs for entry, refs in ledger.done() if entry.name == name]
     ledger.close()
     ref = refs["s1"]
@@ -443,9 +443,9 @@ def test_subtitles_open_in_their_parsers(run: Run, tmp_path: Path) -> None:
 
 
 def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictures: Path, tmp_path: Path) -> None:
-    run(pictures, routing=Routing(band=(0, 1), audit=0), formats=["yolo"])
+    run(pictures, routing=ReviewRouting(band=(0, 1), audit=0), formats=["yolo"])
     before = found_in(tmp_path / "out", "p0000.jpg")
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     mine = {one.label: one for one in queue(ledger) if one.item == "p0000.jpg"}
     resolve(ledger, mine["left"].id, "rejected", who="ann")
     resolve(ledger, mine["right"].id, "corrected", "window", who="ben")
@@ -496,8 +496,8 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
 
 
 def test_edits_of_a_plan_before_are_not_told(run: Run, pictures: Path, tmp_path: Path) -> None:
-    run(pictures, routing=Routing(band=(0, 1)), formats=[])
-    ledger = Ledger.existing(tmp_path / "out")
+    run(pictures, routing=ReviewRouting(band=(0, 1)), formats=[])
+    ledger = Ledger.open_existing(tmp_path / "out")
     resolve(ledger, next(queue(ledger)).id, "rejected")
     ledger.close()
     steps = [{"id": "s1", "tool": "bright", "args": {"image": "$image", "level": 90}}]
@@ -515,7 +515,7 @@ def test_the_mirrored_tree_holds_the_edited_pictures(run: Run, pictures: Path, t
 def test_the_same_ledger_gives_the_same_bytes(run: Run, pictures: Path, tmp_path: Path) -> None:
     names = ["coco", "yolo", "voc", "label-studio", "jsonl", "mirror", "report"]
     run(pictures, DARKEN, formats=names)
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     for name in names:
         export(ledger, Store(settings().store_url), name, tmp_path / "again" / name)
         files = [
@@ -540,7 +540,7 @@ def test_a_folder_without_provenance_is_taken_up_and_nothing_of_a_person_is_lost
     (out / "Annotations" / "letter.txt").write_text("keep")
     (tmp_path / "out" / "jsonl" / "provenance.json").write_text("[]")
     aside: list[Path] = []
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     for number in range(2):  # what was left in the folder is left there by exports to come
         for name in ("voc", "jsonl"):
             export(ledger, Store(settings().store_url), name, tmp_path / "out" / name, aside=aside.append)

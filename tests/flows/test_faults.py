@@ -15,7 +15,7 @@ from PIL import Image as Pil
 from agents.plan.plan import Plan
 from flows.annotate import annotate
 from flows.batch.shard import RunStopped
-from flows.batch.shard_store import Desk
+from flows.batch.shard_store import ShardStore
 from flows.exports import ExportError, export
 from flows.items.source import scan
 from flows.ledger.ledger import Ledger
@@ -52,7 +52,7 @@ def test_a_disk_that_is_really_full(run: Run, pictures: Path, tmp_path: Path, sm
     with pytest.raises((RunStopped, ExportError), match="No space left|full"):
         run(pictures, DARKEN, **given)
     # What is noted is whole, and nothing is taken for done that is not there.
-    ledger = Ledger.existing(small_disk / "out")
+    ledger = Ledger.open_existing(small_disk / "out")
     noted = len(list(ledger.finished_steps()))
     for entry, refs in ledger.done():
         assert Store(small_disk / "store").get(refs["s2"]), entry.name
@@ -98,7 +98,7 @@ def test_an_export_that_the_disk_does_not_take_leaves_the_one_before(
 ) -> None:
     run(pictures, DARKEN, formats=["mirror"])
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mirror").rglob("*")}
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
 
     def fails(*given: object, **more: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -231,7 +231,7 @@ def test_a_file_that_vanishes_after_the_scan(run: Run, pictures: Path, tmp_path:
         if event["event"] == "scan":
             shutil.move(pictures / "p0001.jpg", tmp_path / "aside")
 
-    summary = run(pictures, told=told)
+    summary = run(pictures, on_event=told)
     reasons = {name: reason for name, reason, _ in summary.failures}
     assert summary.done == 11 and "No such file" in reasons["p0001.jpg"]
     shutil.move(tmp_path / "aside" / "p0001.jpg", pictures)
@@ -239,15 +239,15 @@ def test_a_file_that_vanishes_after_the_scan(run: Run, pictures: Path, tmp_path:
 
 
 def test_a_file_that_changes_or_vanishes_during_its_shard(pictures: Path, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "store", room=0)
+    shard_store = ShardStore(tmp_path / "store", room=0)
     item = next(item for item in scan(str(pictures)).items if item.name == "p0001.jpg")
-    ref = desk.open(item, "Image")
+    ref = shard_store.open(item, "Image")
     shutil.copy(pictures / "p0002.jpg", pictures / "p0001.jpg")
     with pytest.raises(StoreError, match="was changed during the run"):
-        desk.get(ref)
+        shard_store.get(ref)
     (pictures / "p0001.jpg").unlink()
     with pytest.raises(StoreError, match="cannot be read any more"):
-        desk.get(ref)
+        shard_store.get(ref)
 
 
 def test_names_of_pictures_that_are_no_files(run: Run, pictures: Path) -> None:

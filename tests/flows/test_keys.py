@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.plan.plan import Plan
-from flows.batch import keys
-from flows.ledger.keys import Present, base_key, finished, signature
-from flows.ledger.rows import Work
+from flows.ledger import keys
+from flows.ledger.keys import CurrentWeights, base_key, finished_call, signature
+from flows.ledger.rows import FinishedCall
 from tests.flows.conftest import DARKEN, TOOLS
 from tools.core.errors import WeightsMissing
 from tools.core.settings import Settings, settings
@@ -47,12 +48,12 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return become
 
 
-def holds(work: Work) -> bool:
-    return Present().first([work]) is work
+def holds(work: FinishedCall) -> bool:
+    return CurrentWeights().first([work]) is work
 
 
 def test_work_counts_while_its_weights_and_their_roles_are_the_same(home: Any, world: Callable[..., None]) -> None:
-    work = finished("base", "detect", made_with("yolo"), 1.0)
+    work = finished_call("base", "detect", made_with("yolo"), 1.0)
     assert json.loads(work.roles) == {"detector": "yolo"} and holds(work)
     world(detector="other")  # the role would use other weights
     assert not holds(work)
@@ -65,20 +66,20 @@ def test_work_counts_while_its_weights_and_their_roles_are_the_same(home: Any, w
 
 
 def test_the_key_tells_weights_apart_by_their_content(home: Any, world: Callable[..., None]) -> None:
-    key = finished("base", "detect", made_with("yolo"), 1.0).key
-    assert finished("base", "detect", [made_with("yolo"), made_with("yolo")], 2.0).key == key
-    assert finished("base", "detect", made_with("other"), 1.0).key != key
-    assert finished("base 2", "detect", made_with("yolo"), 1.0).key != key
+    key = finished_call("base", "detect", made_with("yolo"), 1.0).key
+    assert finished_call("base", "detect", [made_with("yolo"), made_with("yolo")], 2.0).key == key
+    assert finished_call("base", "detect", made_with("other"), 1.0).key != key
+    assert finished_call("base 2", "detect", made_with("yolo"), 1.0).key != key
     other = made_with("yolo")
     other["provenance"]["weights"][0]["sha256"] = "ee" * 32
-    assert finished("base", "detect", other, 1.0).key != key
+    assert finished_call("base", "detect", other, 1.0).key != key
 
 
 def test_the_first_work_that_holds_is_taken(home: Any, world: Callable[..., None]) -> None:
-    old = finished("base", "detect", made_with("other"), 1.0)
-    new = finished("base", "detect", made_with("yolo"), 1.0)
+    old = finished_call("base", "detect", made_with("other"), 1.0)
+    new = finished_call("base", "detect", made_with("yolo"), 1.0)
     world({"yolo": HASHES["yolo"]}, detector="yolo")
-    assert Present().first([old, new]) is new and Present().first([old]) is None
+    assert CurrentWeights().first([old, new]) is new and CurrentWeights().first([old]) is None
 
 
 def test_the_base_tells_calls_apart(home: Any) -> None:
@@ -128,10 +129,10 @@ def test_the_signature_is_of_every_argument_and_of_roles_whose_weights_are_missi
 
 
 def test_finished_work_holds_the_seconds_the_tool_and_each_weight_once(home: Any, world: Callable[..., None]) -> None:
-    work = finished("base", "detect", [made_with("yolo"), made_with("other", "yolo"), REF], 2.5)
+    work = finished_call("base", "detect", [made_with("yolo"), made_with("other", "yolo"), REF], 2.5)
     assert (work.base, work.tool, work.seconds) == ("base", "detect", 2.5)
     assert json.loads(work.weights) == [{"id": name, "sha256": HASHES[name]} for name in ("other", "yolo")]
-    assert finished("base", "count", REF, 1.0)[3:5] == ("[]", "{}")
+    assert finished_call("base", "count", REF, 1.0)[3:5] == ("[]", "{}")
 
 
 def test_each_of_several_inputs_and_words_count(home: Any) -> None:
@@ -158,10 +159,10 @@ def test_weights_are_read_once_and_missing_ones_hold_for_nothing(
         return HASHES[name]
 
     monkeypatch.setattr(keys, "verified_hash", verified_hash)
-    present = Present()
+    present = CurrentWeights()
     one, two = (
-        finished("base", "detect", made_with("yolo"), 1.0),
-        finished("base 2", "detect", made_with("yolo", "other"), 1.0),
+        finished_call("base", "detect", made_with("yolo"), 1.0),
+        finished_call("base 2", "detect", made_with("yolo", "other"), 1.0),
     )
     assert (
         present.holds(one)
@@ -171,13 +172,32 @@ def test_weights_are_read_once_and_missing_ones_hold_for_nothing(
         and sorted(read) == ["other", "yolo"]
     )
     world({"yolo": HASHES["yolo"]}, detector="yolo")
-    assert Present().holds(one) and not Present().holds(two)  # one of the two is gone
+    assert CurrentWeights().holds(one) and not CurrentWeights().holds(two)  # one of the two is gone
 
 
-def test_keys_stay_the_same_from_one_release_to_the_next(home: Any, world: Callable[..., None]) -> None:
+RELEASED = """\
+from tools import Detections, Image, tool
+
+
+@tool
+def bright(image: Image, level: int = 128) -> Detections:
+    "Find the bright parts of an image."
+    raise NotImplementedError
+
+
+@tool
+def darken(image: Image, regions: Detections) -> Image:
+    "Darken regions of an image."
+    raise NotImplementedError
+"""
+"""A tools file that never changes: its content is part of the keys."""
+
+
+def test_keys_stay_the_same_from_one_release_to_the_next(home: Any, world: Callable[..., None], tmp_path: Path) -> None:
     """Whoever changes one of these has every earlier run of everybody worked again."""
-    tools = load([TOOLS])
-    work = finished(base_key(tools["darken"], {"image": REF, "regions": REF}), "darken", made_with("yolo"), 1.0)
-    assert work.base == "4cd3eee8e544eda9b7f4fe59a4005a1ad045dec2af211aeb80722eca0f60b3d8"
-    assert work.key == "d75ae98d6bf556fb0aeb5316a445bd963078c30e48c2f133efcdd8ad281dbcb1"
-    assert signature(Plan.load(DARKEN), tools) == "67f5c4363dd45313e491de5cfa0a2ef8ac74419b89279c44df539a9302f724b1"
+    (tmp_path / "released.py").write_text(RELEASED)
+    tools = load([str(tmp_path / "released.py")])
+    work = finished_call(base_key(tools["darken"], {"image": REF, "regions": REF}), "darken", made_with("yolo"), 1.0)
+    assert work.base == "bec74551e480c9130496b41350b29d1c0291b0c0dadbb91c60cab3f65eff70eb"
+    assert work.key == "62fa10b7063ec5b211de30aa262d0c28d672eb73e27d19bd6f4846865c1ba984"
+    assert signature(Plan.load(DARKEN), tools) == "5ad7f3f7000bc37a3b3cdb24d653cb718aa0b1a38f3e4c9a125f85ca7af651e6"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flows.items.source import Item
+from flows.items.source import SourceItem
 from flows.ledger.ledger import FILE, Ledger, LedgerError
 from flows.ledger.repair import RepairedLedger
-from flows.ledger.rows import Entry, StepRow, Work, json_of
+from flows.ledger.rows import FinishedCall, LedgerItem, StepRow, compact_json
 from tests.flows.conftest import raw_sql
 
 # As the release 0.1.0 made it.
@@ -42,11 +42,11 @@ PRAGMA user_version = 1;
 SHA = "ab" * 32
 REF: Any = {"kind": "Image", "sha256": SHA, "media_type": "image/png", "bytes": 5, "summary": {}}
 PLAN = {"steps": [{"id": "s1", "tool": "bright", "args": {"image": "$image"}}], "outputs": ["$s1"]}
-WORK = Work("key", "base", "bright", "[]", "{}", REF, 1.5)
+WORK = FinishedCall("key", "base", "bright", "[]", "{}", REF, 1.5)
 
 
-def item(name: str, size: int = 5, stamp: str = "1", root: str = "/x") -> Item:
-    return Item(name, f"{root}/{name}", size, stamp)
+def item(name: str, size: int = 5, stamp: str = "1", root: str = "/x") -> SourceItem:
+    return SourceItem(name, f"{root}/{name}", size, stamp)
 
 
 @pytest.fixture
@@ -59,9 +59,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def worked(ledger: Ledger) -> Ledger:
     """One item that is done, by one step."""
-    ledger.note(plan=PLAN, signature="sig")
-    ledger.take([item("a.jpg")])
-    ledger.opened({1: REF})
+    ledger.set_facts(plan=PLAN, signature="sig")
+    ledger.record_scan([item("a.jpg")])
+    ledger.set_content({1: REF})
     ledger.record([WORK], [StepRow(1, "s1", "finished", "key", seconds=1.5)])
     ledger.settle([(1, "done", "", "")], "sig")
     return ledger
@@ -74,46 +74,46 @@ def closed(ledger: Ledger) -> Path:
 
 
 def test_a_ledger_of_a_hundred_thousand_items_scans_and_resumes(ledger: Ledger) -> None:
-    items = [Item(f"{n:06}.jpg", f"/x/{n:06}.jpg", n, str(n)) for n in range(100_000)]
-    assert ledger.take(items).new == 100_000
+    items = [SourceItem(f"{n:06}.jpg", f"/x/{n:06}.jpg", n, str(n)) for n in range(100_000)]
+    assert ledger.record_scan(items).new == 100_000
     ledger.settle([(n, "done", "", "") for n in range(1, 99_001)], "sig")
     ledger.close()
     ledger = Ledger(ledger.file)
-    assert ledger.take(items).changed == 0
+    assert ledger.record_scan(items).changed == 0
     assert len(ledger.pending("sig")) == 1000
     ledger.close()
 
 
 @pytest.mark.parametrize("change", [{"stamp": "2"}, {"size": 6}])
 def test_a_file_that_changed_is_done_again(worked: Ledger, change: dict[str, Any]) -> None:
-    assert (worked.take([item("a.jpg")]).changed, worked.pending("sig")) == (0, [])
-    taken = worked.take([item("a.jpg", **change)])
+    assert (worked.record_scan([item("a.jpg")]).changed, worked.pending("sig")) == (0, [])
+    taken = worked.record_scan([item("a.jpg", **change)])
     assert (taken.new, taken.changed, worked.pending("sig")) == (0, 1, [1])
-    assert worked.entries([1])[0].ref is None
+    assert worked.items([1])[0].ref is None
 
 
 def test_a_file_that_comes_back_is_done_again(worked: Ledger) -> None:
-    assert worked.take([item("b.jpg")]).gone == 1
+    assert worked.record_scan([item("b.jpg")]).gone == 1
     assert worked.counts() == {"gone": 1, "left": 1}
-    assert worked.take([item("a.jpg"), item("b.jpg")]).changed == 1
+    assert worked.record_scan([item("a.jpg"), item("b.jpg")]).changed == 1
     assert worked.pending("sig") == [1, 2]
 
 
 def test_failures_are_those_of_the_plan_at_hand(ledger: Ledger) -> None:
-    ledger.take([item("a.jpg"), item("b.jpg")])
+    ledger.record_scan([item("a.jpg"), item("b.jpg")])
     ledger.settle([(1, "failed", "of the plan before", "")], "before")
     ledger.settle([(2, "failed", "of this plan", "mend it")], "now")
-    ledger.note(signature="now")
+    ledger.set_facts(signature="now")
     assert ledger.failures() == [("b.jpg", "of this plan", "mend it")]
     assert ledger.counts() == {"failed": 1, "left": 1}
     assert ledger.pending("now") == [1] and ledger.pending("now", retry_failed=True) == [2]
 
 
 def test_what_failed_is_opened_anew_when_it_is_tried_again(ledger: Ledger) -> None:
-    ledger.take([item("a.jpg"), item("b.jpg")])
-    ledger.opened({1: REF, 2: REF})
+    ledger.record_scan([item("a.jpg"), item("b.jpg")])
+    ledger.set_content({1: REF, 2: REF})
     ledger.settle([(1, "failed", "it is broken", ""), (2, "done", "", "")], "sig")
-    assert [entry.ref for entry in ledger.entries([1, 2])] == [None, REF]
+    assert [entry.ref for entry in ledger.items([1, 2])] == [None, REF]
 
 
 def test_work_that_was_lost_and_done_again_takes_the_place_of_the_old(worked: Ledger) -> None:
@@ -130,21 +130,21 @@ def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
     [(pages,)] = raw_sql(ledger, "PRAGMA page_count")
     ledger._db.execute(f"PRAGMA max_page_count = {pages}")  # holds for this connection alone
     with pytest.raises(LedgerError, match="disk is full.*Free some space"):
-        ledger.note(a="x" * 100_000)
+        ledger.set_facts(a="x" * 100_000)
     ledger._db.execute("PRAGMA max_page_count = 1000000")
-    ledger.note(a=1)
+    ledger.set_facts(a=1)
     assert ledger.fact("a") == 1
 
 
 def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(worked: Ledger) -> None:
     plan = worked.plan
-    worked.note(plan=PLAN, signature="other")
+    worked.set_facts(plan=PLAN, signature="other")
     assert worked.plan is plan
     other = Ledger(worked.file)
-    other.note(plan={**PLAN, "request": "find cats"})
+    other.set_facts(plan={**PLAN, "request": "find cats"})
     other.close()
     assert worked.plan.request == "find cats" and worked.plan.steps == plan.steps
-    worked.note(plan=None)
+    worked.set_facts(plan=None)
     with pytest.raises(LedgerError, match="has no plan yet"):
         worked.plan  # noqa: B018
 
@@ -154,10 +154,10 @@ def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(wor
 
 def test_the_ledger_of_a_folder_where_no_run_has_been(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=f"no {FILE} in {tmp_path}") as told:
-        Ledger.existing(tmp_path)
+        Ledger.open_existing(tmp_path)
     assert told.value.hint and not list(tmp_path.iterdir())
     Ledger(tmp_path / FILE).close()
-    ledger = Ledger.existing(tmp_path)
+    ledger = Ledger.open_existing(tmp_path)
     assert ledger.file == tmp_path / FILE
     with pytest.raises(LedgerError, match="no plan yet") as told:
         ledger.plan  # noqa: B018
@@ -166,8 +166,8 @@ def test_the_ledger_of_a_folder_where_no_run_has_been(tmp_path: Path) -> None:
 
 
 def test_items_whose_values_are_damaged_are_worked_again(ledger: Ledger) -> None:
-    ledger.note(plan=PLAN, signature="sig")
-    ledger.take([item("b.jpg"), item("a.jpg"), item("c.jpg")])
+    ledger.set_facts(plan=PLAN, signature="sig")
+    ledger.record_scan([item("b.jpg"), item("a.jpg"), item("c.jpg")])
     ledger.settle([(number, "done", "", "") for number in (1, 2, 3)], "sig")
     ledger.reopen({1: LedgerError("it is damaged", "run again"), 2: LedgerError("it is lost", "")})
     assert list(ledger.reopened().items()) == [
@@ -180,19 +180,19 @@ def test_items_whose_values_are_damaged_are_worked_again(ledger: Ledger) -> None
 
 
 def test_the_kinds_of_what_is_done(ledger: Ledger) -> None:
-    ledger.take([item(f"{n}.jpg") for n in range(5)])
-    ledger.opened({1: REF, 2: REF, 3: {**REF, "kind": "Video"}, 4: {**REF, "kind": "Audio"}, 5: REF})
+    ledger.record_scan([item(f"{n}.jpg") for n in range(5)])
+    ledger.set_content({1: REF, 2: REF, 3: {**REF, "kind": "Video"}, 4: {**REF, "kind": "Audio"}, 5: REF})
     ledger.settle([(1, "done", "", ""), (2, "done", "", ""), (3, "done", "", "")], "sig")
     ledger.settle([(4, "done", "", "")], "before")
-    ledger.note(signature="sig")
+    ledger.set_facts(signature="sig")
     raw_sql(ledger, "UPDATE items SET ref = '{' WHERE id = 2")
     assert ledger.media_kinds() == {"Image", "Video"}
 
 
 def test_what_is_done_can_be_asked_of_some_items(ledger: Ledger) -> None:
-    ledger.note(plan=PLAN, signature="sig")
-    ledger.take([item(f"{n:03}.jpg") for n in range(300)])
-    ledger.opened(dict.fromkeys(range(1, 301), REF))
+    ledger.set_facts(plan=PLAN, signature="sig")
+    ledger.record_scan([item(f"{n:03}.jpg") for n in range(300)])
+    ledger.set_content(dict.fromkeys(range(1, 301), REF))
     ledger.record([WORK], [StepRow(n, "s1", "finished", "key") for n in range(1, 300)])
     ledger.settle([(n, "done", "", "") for n in range(1, 301) if n != 7], "sig")
     found = list(ledger.done())
@@ -201,13 +201,13 @@ def test_what_is_done_can_be_asked_of_some_items(ledger: Ledger) -> None:
     assert [entry.id for entry, _ in ledger.done([300, 7, 2])] == [2, 300] and list(ledger.done([])) == []
     ledger.record([], [StepRow(2, "s9", "finished", "key")])  # of a plan before
     assert next(ledger.done([2]))[1] == {"s1": REF}
-    assert [row[0].id for row in ledger.done([1])] == [1] and [entry.id for entry in ledger.entries([5, 3])] == [5, 3]
+    assert [row[0].id for row in ledger.done([1])] == [1] and [entry.id for entry in ledger.items([5, 3])] == [5, 3]
 
 
 def test_failures_come_in_order_of_name_as_many_as_are_asked_for(ledger: Ledger) -> None:
-    ledger.note(signature="sig")
-    ledger.take([item("c.jpg"), item("a.jpg"), item("b.jpg")])
-    ledger.opened({1: REF})
+    ledger.set_facts(signature="sig")
+    ledger.record_scan([item("c.jpg"), item("a.jpg"), item("b.jpg")])
+    ledger.set_content({1: REF})
     ledger.settle([(n, "failed", "it broke", "") for n in (1, 2, 3)], "sig")
     assert [name for name, _, _ in ledger.failures()] == ["a.jpg", "b.jpg", "c.jpg"]
     assert [name for name, _, _ in ledger.failures(2)] == ["a.jpg", "b.jpg"]
@@ -215,9 +215,9 @@ def test_failures_come_in_order_of_name_as_many_as_are_asked_for(ledger: Ledger)
 
 
 def test_a_scan_counts_and_keeps_where_things_were(ledger: Ledger, tmp_path: Path) -> None:
-    taken = ledger.take([item("a.jpg"), item("b.jpg")])
+    taken = ledger.record_scan([item("a.jpg"), item("b.jpg")])
     assert (taken.items, taken.new, taken.changed, taken.gone) == (2, 2, 0, 0)
-    taken = ledger.take([item("b.jpg", size=6), item("c.jpg"), item("d.jpg")], str(tmp_path))
+    taken = ledger.record_scan([item("b.jpg", size=6), item("c.jpg"), item("d.jpg")], str(tmp_path))
     assert (taken.items, taken.new, taken.changed, taken.gone) == (3, 2, 1, 1)
     assert (ledger.fact("scan"), ledger.fact("root"), ledger.fact("out")) == (2, str(tmp_path), str(ledger.file.parent))
     assert raw_sql(ledger, "SELECT name, scan, state FROM items ORDER BY name") == [
@@ -226,30 +226,32 @@ def test_a_scan_counts_and_keeps_where_things_were(ledger: Ledger, tmp_path: Pat
         ("c.jpg", 2, "new"),
         ("d.jpg", 2, "new"),
     ]
-    assert ledger.take([], "").gone == 3 and ledger.take([], "").gone == 0 and ledger.counts() == {"gone": 4}
+    assert (
+        ledger.record_scan([], "").gone == 3 and ledger.record_scan([], "").gone == 0 and ledger.counts() == {"gone": 4}
+    )
     assert ledger.pending("sig") == [] and ledger.fact("root") == ""
 
 
 def test_an_item_that_lies_elsewhere_below_the_root_is_found_there(worked: Ledger) -> None:
-    other = Item("b.jpg", "/x/q/b.jpg", 5, "1")
+    other = SourceItem("b.jpg", "/x/q/b.jpg", 5, "1")
     for folder in "pr":
-        worked.take([Item("a.jpg", f"/x/{folder}/a.jpg", 5, "1"), other])
+        worked.record_scan([SourceItem("a.jpg", f"/x/{folder}/a.jpg", 5, "1"), other])
         assert worked.fact("root") == "/x" and worked.pending("sig") == [2]
-        assert [entry.address for entry in worked.entries([1, 2])] == [f"/x/{folder}/a.jpg", "/x/q/b.jpg"]
+        assert [entry.address for entry in worked.items([1, 2])] == [f"/x/{folder}/a.jpg", "/x/q/b.jpg"]
 
 
 def test_an_item_is_as_its_row_has_it(worked: Ledger) -> None:
-    assert worked.entries([1]) == [Entry(1, "a.jpg", "/x/a.jpg", 5, "1", "done", REF)]
+    assert worked.items([1]) == [LedgerItem(1, "a.jpg", "/x/a.jpg", 5, "1", "done", REF)]
     raw_sql(worked, "UPDATE items SET ref = '[' || ref || ']'")
-    assert worked.entries([1])[0].ref is None  # an item is one value
+    assert worked.items([1])[0].ref is None  # an item is one value
 
 
 def test_rows_keep_one_text_for_equal_data() -> None:
-    assert json_of({"b": [1, 2], "a": "ü"}) == json_of({"a": "ü", "b": [1, 2]}) == '{"a":"ü","b":[1,2]}'
+    assert compact_json({"b": [1, 2], "a": "ü"}) == compact_json({"a": "ü", "b": [1, 2]}) == '{"a":"ü","b":[1,2]}'
 
 
 def test_an_address_is_read_below_the_root(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.take([item("a.jpg", root=str(tmp_path))], str(tmp_path))
+    ledger.record_scan([item("a.jpg", root=str(tmp_path))], str(tmp_path))
     assert raw_sql(ledger, "SELECT address FROM items")[0] == (b"a.jpg",)
 
 
@@ -264,9 +266,9 @@ def test_work_is_found_by_its_base_and_counts_what_it_takes(ledger: Ledger) -> N
     assert raw_sql(ledger, "SELECT * FROM steps") == [(1, "s1", "failed", "base", "it broke", "mend it", 0.5)]
     ledger.record([], [StepRow(1, "s1", "finished", "key")])
     assert raw_sql(ledger, "SELECT * FROM steps") == [(1, "s1", "finished", "key", "", "", 0.0)]
-    ledger.take([item("a.jpg")])
-    ledger.opened({1: REF})
-    assert raw_sql(ledger, "SELECT sha256 FROM items")[0] == (SHA,) and ledger.entries([1])[0].ref == REF
+    ledger.record_scan([item("a.jpg")])
+    ledger.set_content({1: REF})
+    assert raw_sql(ledger, "SELECT sha256 FROM items")[0] == (SHA,) and ledger.items([1])[0].ref == REF
 
 
 # Numbers and rows.
@@ -275,9 +277,9 @@ def test_work_is_found_by_its_base_and_counts_what_it_takes(ledger: Ledger) -> N
 @pytest.fixture
 def several(ledger: Ledger) -> Ledger:
     """Three items that are done, by two steps, and one that failed; two of them have one content."""
-    ledger.note(plan=PLAN, signature="sig")
-    ledger.take([item(name, root="/x/y") for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")])
-    ledger.opened({1: {**REF, "summary": {"pages": 3}}, 2: {**REF, "summary": {"pages": 1}}, 3: REF})
+    ledger.set_facts(plan=PLAN, signature="sig")
+    ledger.record_scan([item(name, root="/x/y") for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")])
+    ledger.set_content({1: {**REF, "summary": {"pages": 3}}, 2: {**REF, "summary": {"pages": 1}}, 3: REF})
     works = [
         WORK,
         WORK._replace(key="key 2", refs=[REF, REF], seconds=2.0),
@@ -292,13 +294,13 @@ def several(ledger: Ledger) -> Ledger:
 
 
 def test_what_the_steps_took(several: Ledger) -> None:
-    assert several.spent("s1", "bright") == (3, 1, 2, 3.5)
-    assert several.spent("s2", "count") == (1, 0, 1, 0.5) and several.spent("s3", "count") == (0, 0, 0, 0.0)
-    assert several.spent("s1", "other") == (0, 1, 0, 0.0)  # what is left of another tool counts for nothing
+    assert several.step_cost("s1", "bright") == (3, 1, 2, 3.5)
+    assert several.step_cost("s2", "count") == (1, 0, 1, 0.5) and several.step_cost("s3", "count") == (0, 0, 0, 0.0)
+    assert several.step_cost("s1", "other") == (0, 1, 0, 0.0)  # what is left of another tool counts for nothing
     several.settle([(3, "done", "", "")], "before")
-    assert several.spent("s1", "bright") == (2, 1, 1, 1.5)
+    assert several.step_cost("s1", "bright") == (2, 1, 1, 1.5)
     several.reopen({2: LedgerError("it is lost", "")})
-    assert several.spent("s1", "bright") == (1, 1, 1, 1.5)
+    assert several.step_cost("s1", "bright") == (1, 1, 1, 1.5)
 
 
 def test_what_there_is_in_numbers(several: Ledger) -> None:
@@ -309,17 +311,17 @@ def test_what_there_is_in_numbers(several: Ledger) -> None:
         and several.value_bytes([4]) == several.value_bytes([]) == 0
     )
     assert sorted(several.finished_steps()) == [("a.jpg", "s1"), ("a.jpg", "s2"), ("b.jpg", "s1"), ("c.jpg", "s1")]
-    assert several.of_several_pages() == ["a.jpg"]
+    assert several.multi_page_items() == ["a.jpg"]
     assert several.failed_addresses() == [("d.jpg", "/x/y/d.jpg", "it broke", "mend it")]
     assert several.sample("s2") == [REF] and several.sample("s9") == []
     several.record([WORK._replace(key="empty", refs=[])], [StepRow(1, "s9", "finished", "empty")])
     assert several.sample("s9") == []
-    several.note(signature="other")
+    several.set_facts(signature="other")
     assert several.failed_addresses() == []
 
 
 def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> None:
-    several.take([item("a.jpg"), item("b.jpg"), item("c.jpg"), item("d.jpg")], "")
+    several.record_scan([item("a.jpg"), item("b.jpg"), item("c.jpg"), item("d.jpg")], "")
     with several.writing():
         several.review.add([(1, "s1", SHA, 0, "cat", 0.4, "band"), (2, "s1", SHA, 0, "cat", 0.5, "audit")])
     some, everything = several.rows([1]), several.rows()
@@ -336,7 +338,7 @@ def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> 
     several.settle([(1, "failed", "it broke", "")], "later")
     with other.writing():
         other.insert(several.rows([1, 3]))
-    assert [entry.state for entry in other.entries([1, 2])] == ["failed", "done"]
+    assert [entry.state for entry in other.items([1, 2])] == ["failed", "done"]
     assert [len(rows) for rows in other.rows([1, 3]).values()] == [2, 3]
     other.close()
 
@@ -377,7 +379,7 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
 def test_the_signature_of_most_items_counts_where_it_is_lost(tmp_path: Path) -> None:
     ledger = RepairedLedger(tmp_path / FILE)
     assert ledger.commonest_signature() is None
-    ledger.take([item("a.jpg"), item("b.jpg"), item("c.jpg")])
+    ledger.record_scan([item("a.jpg"), item("b.jpg"), item("c.jpg")])
     ledger.settle([(1, "done", "", "")], "before")
     ledger.settle([(2, "done", "", ""), (3, "done", "", "")], "now")
     assert ledger.commonest_signature() == "now"
@@ -428,7 +430,7 @@ def test_what_addresses_of_version_1_become_relative_to(tmp_path: Path, source: 
     db.commit()
     db.close()
     ledger = Ledger(tmp_path / FILE)
-    assert ledger.fact("root") == root and ledger.entries([1])[0].address == address
+    assert ledger.fact("root") == root and ledger.items([1])[0].address == address
     ledger.close()
 
 
@@ -463,9 +465,9 @@ def flip(file: Path) -> None:
 
 USES: list[Callable[[Ledger], Any]] = [
     lambda ledger: ledger.fact("plan"),
-    lambda ledger: ledger.take([item("b.jpg")]),
+    lambda ledger: ledger.record_scan([item("b.jpg")]),
     lambda ledger: ledger.pending("sig"),
-    lambda ledger: ledger.entries([1]),
+    lambda ledger: ledger.items([1]),
     lambda ledger: ledger.candidates(["base"]),
     lambda ledger: ledger.settle([(1, "done", "", "")], "sig"),
     lambda ledger: ledger.counts(),
@@ -512,9 +514,9 @@ def test_work_that_cannot_be_read_counts_as_never_done(worked: Ledger) -> None:
 
 def test_an_item_whose_content_cannot_be_read_is_opened_anew(worked: Ledger) -> None:
     raw_sql(worked, "UPDATE items SET ref = '['")
-    assert worked.entries([1])[0].ref is None
+    assert worked.items([1])[0].ref is None
     with pytest.raises(LedgerError, match="lacks the item 7"):
-        worked.entries([1, 7])
+        worked.items([1, 7])
 
 
 def test_a_table_that_is_missing(worked: Ledger) -> None:
@@ -557,29 +559,35 @@ def test_the_run_and_its_source_are_moved_together(tmp_path: Path) -> None:
     source.mkdir(parents=True)
     (source / "a.jpg").touch()
     ledger = Ledger(tmp_path / "before" / "out" / FILE)
-    ledger.take([item("a.jpg", root=str(source))], str(source))
-    assert ledger.root == str(source) and ledger.moved(str(source)) == str(source)
+    ledger.record_scan([item("a.jpg", root=str(source))], str(source))
+    assert ledger.root == str(source) and ledger.after_move(str(source)) == str(source)
     ledger.close()
     os.rename(tmp_path / "before", tmp_path / "after")
     ledger = Ledger(tmp_path / "after" / "out" / FILE)
     there = str(tmp_path / "after" / "photos")
-    assert ledger.moved(str(source)) == there == ledger.root
-    assert ledger.entries([1])[0].address == f"{there}/a.jpg"
+    assert ledger.after_move(str(source)) == there == ledger.root
+    assert ledger.items([1])[0].address == f"{there}/a.jpg"
     ledger.close()
 
 
 def test_what_is_moved_keeps_what_was_done_on_it(worked: Ledger, tmp_path: Path) -> None:
-    taken = worked.take([item("a.jpg", root=str(tmp_path))])
+    taken = worked.record_scan([item("a.jpg", root=str(tmp_path))])
     assert (taken.new, taken.changed, taken.gone) == (0, 0, 0) and worked.pending("sig") == []
     [(entry, refs)] = worked.done()
     assert entry.address == str(tmp_path / "a.jpg") and refs == {"s1": REF}
 
 
 def test_items_outside_of_the_common_folder_keep_their_address(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.take([Item("a", "/x/y/a.jpg", 1, ""), Item("b", "/x/z/b.jpg", 1, ""), Item("c", "s3://b/c.jpg", 1, "")])
+    ledger.record_scan(
+        [
+            SourceItem("a", "/x/y/a.jpg", 1, ""),
+            SourceItem("b", "/x/z/b.jpg", 1, ""),
+            SourceItem("c", "s3://b/c.jpg", 1, ""),
+        ]
+    )
     assert ledger.fact("root") == "/x"
-    assert [entry.address for entry in ledger.entries([1, 2, 3])] == ["/x/y/a.jpg", "/x/z/b.jpg", "s3://b/c.jpg"]
-    assert ledger.take([Item("c", "s3://b/c.jpg", 1, "")]).changed == 0 and ledger.fact("root") == ""
+    assert [entry.address for entry in ledger.items([1, 2, 3])] == ["/x/y/a.jpg", "/x/z/b.jpg", "s3://b/c.jpg"]
+    assert ledger.record_scan([SourceItem("c", "s3://b/c.jpg", 1, "")]).changed == 0 and ledger.fact("root") == ""
 
 
 def test_only_whole_paths_are_where_they_were_moved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -587,14 +595,15 @@ def test_only_whole_paths_are_where_they_were_moved_to(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     ledger = Ledger(tmp_path / "before" / "out" / FILE)
     (tmp_path / "before" / "out" / "before").mkdir()
-    assert ledger.moved(str(tmp_path / "before")) == str(tmp_path / "before")  # nothing was scanned yet
-    ledger.take([])
+    assert ledger.after_move(str(tmp_path / "before")) == str(tmp_path / "before")  # nothing was scanned yet
+    ledger.record_scan([])
     ledger.close()
     os.rename(tmp_path / "before", tmp_path / "after")
     ledger = Ledger(tmp_path / "after" / "out" / FILE)
     assert (
-        ledger.moved("before/photos") == "before/photos" and ledger.moved("s3://bucket/photos") == "s3://bucket/photos"
+        ledger.after_move("before/photos") == "before/photos"
+        and ledger.after_move("s3://bucket/photos") == "s3://bucket/photos"
     )
-    assert ledger.moved(str(tmp_path / "before" / "photos")) == str(tmp_path / "after" / "photos")
-    assert ledger.moved(str(tmp_path / "before" / "gone")) == str(tmp_path / "before" / "gone")
+    assert ledger.after_move(str(tmp_path / "before" / "photos")) == str(tmp_path / "after" / "photos")
+    assert ledger.after_move(str(tmp_path / "before" / "gone")) == str(tmp_path / "before" / "gone")
     ledger.close()

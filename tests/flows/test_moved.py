@@ -83,7 +83,7 @@ def test_an_unusable_store_is_found_before_the_first_item(home: Path, project: P
     given = {"plan": Plan.load(DARKEN), "tools": [TOOLS], "pilot": 0}
     with pytest.raises(StoreUnusable, match="The store .* cannot be written"):
         annotate("", str(project / "photos"), project / "out", store=str(tmp_path / "file" / "store"), **given)  # type: ignore[arg-type]
-    ledger = Ledger.existing(project / "out")
+    ledger = Ledger.open_existing(project / "out")
     assert ledger.counts().keys() <= {"left"} and not ledger.failures() and not log.read_text()
     ledger.close()
     assert annotate("", str(project / "photos"), project / "out", **given).done == 3  # type: ignore[arg-type]
@@ -99,8 +99,8 @@ def test_a_store_that_becomes_unusable_blames_no_item(home: Path, project: Path,
 
     given = {"plan": Plan.load(DARKEN), "tools": [TOOLS], "pilot": 0, "store": str(place)}
     with pytest.raises(Exception, match="The store .* cannot be written.*SUPERLINK_STORE"):
-        annotate("", str(project / "photos"), project / "out", told=told, **given)  # type: ignore[arg-type]
-    ledger = Ledger.existing(project / "out")
+        annotate("", str(project / "photos"), project / "out", on_event=told, **given)  # type: ignore[arg-type]
+    ledger = Ledger.open_existing(project / "out")
     assert ledger.counts() == {"left": 3}
     ledger.close()
     place.unlink()

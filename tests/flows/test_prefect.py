@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from agents.plan.plan import Plan
-from flows.batch.job import Job
+from flows.batch.job import BatchJob
 from flows.batch.shard import RunStopped
 from flows.orchestration.server import server
 from superlink.cli import main
@@ -416,15 +416,15 @@ def test_a_shard_is_tried_again_where_that_can_help(
     from flows.orchestration.flow import annotate_recorded
 
     tried = []
-    work = Job.work
+    work = BatchJob.work
 
-    def once(self: Job, *given: Any) -> Any:
+    def once(self: BatchJob, *given: Any) -> Any:
         tried.append(given)
         if len(tried) == 1:
             raise fault
         return work(self, *given)
 
-    monkeypatch.setattr(Job, "work", once)
+    monkeypatch.setattr(BatchJob, "work", once)
     with nullcontext() if tries == 2 else pytest.raises(RunStopped, match="weights are missing"):
         assert (
             annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0).done

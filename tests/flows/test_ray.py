@@ -12,7 +12,7 @@ import pytest
 
 from agents.plan.plan import Plan
 from flows.annotate import annotate
-from flows.batch.review import Routing, queue
+from flows.batch.review import ReviewRouting, queue
 from flows.batch.shard import RunStopped
 from flows.ledger.ledger import Ledger
 from tests.flows.conftest import FIND, make
@@ -65,7 +65,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             tools=TOOLS,
             pilot=0,
             formats=FORMATS,
-            routing=Routing(audit=0.3),
+            routing=ReviewRouting(audit=0.3),
             store=str(root / "store alone"),
         )
         assert (summary.done, summary.failed) == (ITEMS, DAMAGED)
@@ -86,7 +86,7 @@ def ray(root: Path, *names: str, **options: Any) -> list[str]:
             "workers": 2,
             "runner": "ray",
             "formats": FORMATS,
-            "routing": Routing(audit=0.3).facts(),
+            "routing": ReviewRouting(audit=0.3).to_json(),
             "store": str(root / f"store {name}"),
             **options,
         }
@@ -100,7 +100,7 @@ def ray(root: Path, *names: str, **options: Any) -> list[str]:
 
 def exported(out: Path) -> dict[str, bytes]:
     """What a run exported, and what waits for review."""
-    ledger = Ledger.existing(out)
+    ledger = Ledger.open_existing(out)
     asked = sorted(question[1:6] for question in queue(ledger))
     ledger.close()
     return {"review": repr(asked).encode()} | {

@@ -9,27 +9,27 @@ from typing import Any
 
 import pytest
 
-from flows.batch.job import Job, opened
-from flows.batch.review import Routing, queue, resolve
-from flows.batch.shard import Outcome, RunStopped
+from flows.batch.job import BatchJob, open_job
+from flows.batch.review import ReviewRouting, queue, resolve
+from flows.batch.shard import RunStopped, ShardResult
 from flows.ledger.ledger import FILE, Ledger
-from flows.workers.remote import lend, take_back, work_apart
+from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from tests.flows.conftest import DARKEN, FIND, Run
 from tools.storage.store import Store
 
 FORMATS = ["jsonl", "coco", "mirror"]
 
 
-def facts(job: Job) -> dict[str, Any]:
+def without_folder(job: BatchJob) -> dict[str, Any]:
     """A job as another computer sees it, which has no folder of the run."""
-    return {**job.facts(), "out": "/nowhere"}
+    return {**job.to_json(), "out": "/nowhere"}
 
 
-def apart(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
-    ledger, store = opened(job)[0], Store(job.store)
+def apart(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
+    ledger, store = open_job(job)[0], Store(job.store)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for done in pool.map(work_apart, repeat(facts(job)), [lend(ledger, ids) for ids in shards]):
-            yield take_back(ledger, store, done)
+        for done in pool.map(work_remotely, repeat(without_folder(job)), [pack_shard(ledger, ids) for ids in shards]):
+            yield merge_shard(ledger, store, done)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -42,7 +42,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
-    routing = Routing(audit=0.5)
+    routing = ReviewRouting(audit=0.5)
     one = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4)
     two = run(
         pictures,
@@ -61,8 +61,8 @@ def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_p
 
 
 def test_what_was_done_before_goes_with_the_shard(run: Run, pictures: Path, tmp_path: Path, log: Path) -> None:
-    run(pictures, FIND, routing=Routing(audit=0.5))
-    ledger = Ledger.existing(tmp_path / "out")
+    run(pictures, FIND, routing=ReviewRouting(audit=0.5))
+    ledger = Ledger.open_existing(tmp_path / "out")
     first = next(queue(ledger)).id
     resolve(ledger, first, "rejected")
     log.write_text("")
@@ -74,31 +74,33 @@ def test_what_was_done_before_goes_with_the_shard(run: Run, pictures: Path, tmp_
 
 
 def test_a_store_that_only_the_worker_has(run: Run, pictures: Path, tmp_path: Path) -> None:
-    def elsewhere(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
-        ledger, store = opened(job)[0], Store(job.store)
+    def elsewhere(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
+        ledger, store = open_job(job)[0], Store(job.store)
         for ids in shards:
-            done = work_apart({**facts(job), "store": str(tmp_path / "only there")}, lend(ledger, ids))
-            yield take_back(ledger, store, done)
+            done = work_remotely(
+                {**without_folder(job), "store": str(tmp_path / "only there")}, pack_shard(ledger, ids)
+            )
+            yield merge_shard(ledger, store, done)
 
     with pytest.raises(RunStopped, match="SUPERLINK_STORE"):
         run(pictures, workers=elsewhere)
-    assert Ledger.existing(tmp_path / "out").counts() == {"left": 15}
+    assert Ledger.open_existing(tmp_path / "out").counts() == {"left": 15}
 
 
 @pytest.mark.parametrize("change", ["weights", "source"])
 def test_a_computer_that_is_not_like_the_first_one(run: Run, pictures: Path, tmp_path: Path, change: str) -> None:
-    def other(job: Job, shards: Sequence[list[int]]) -> Iterator[Outcome]:
-        ledger, seen = opened(job)[0], facts(job)
+    def other(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
+        ledger, seen = open_job(job)[0], without_folder(job)
         for ids in shards:
-            lent = lend(ledger, ids)
+            packed = pack_shard(ledger, ids)
             if change == "weights":
                 seen["signature"] = "that of other weights"
             else:
-                lent["facts"]["source"] = "/not/mounted"
-            yield take_back(ledger, Store(job.store), work_apart(seen, lent))
+                packed["facts"]["source"] = "/not/mounted"
+            yield merge_shard(ledger, Store(job.store), work_remotely(seen, packed))
 
     with pytest.raises(
         RunStopped, match="other tools, roles or weights" if change == "weights" else "does not see /not/mounted"
     ):
         run(pictures, workers=other)
-    assert Ledger.existing(tmp_path / "out").counts() == {"left": 15}
+    assert Ledger.open_existing(tmp_path / "out").counts() == {"left": 15}

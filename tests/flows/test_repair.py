@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from agents.plan.plan import Plan
-from flows.items.source import Item
+from flows.items.source import SourceItem
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import FILE, Ledger, LedgerError
-from flows.ledger.rows import StepRow, Work
+from flows.ledger.rows import FinishedCall, StepRow
 from flows.repair import repair
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
@@ -33,8 +33,10 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
     store = Store(folder / "store")
     ledger = Ledger(folder / "out" / FILE)
-    ledger.note(plan=FIND, signature="sig", request=FIND["request"], store=store.url, approved=[Plan.load(FIND).hash])
-    ledger.take([Item(f"{n:04}.jpg", f"/photos/{n:04}.jpg", n, str(n)) for n in range(COUNT)])
+    ledger.set_facts(
+        plan=FIND, signature="sig", request=FIND["request"], store=store.url, approved=[Plan.load(FIND).hash]
+    )
+    ledger.record_scan([SourceItem(f"{n:04}.jpg", f"/photos/{n:04}.jpg", n, str(n)) for n in range(COUNT)])
     value = store.put(Text("found"))
     ref: Any = {
         "kind": "Image",
@@ -44,9 +46,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "summary": {"width": 5, "height": 5},
     }
     numbers = range(1, COUNT + 1)
-    ledger.opened(dict.fromkeys(numbers, ref))
+    ledger.set_content(dict.fromkeys(numbers, ref))
     ledger.record(
-        [Work(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
+        [FinishedCall(work_key(f"base {n}", []), f"base {n}", "bright", "[]", "{}", value, 1.0) for n in numbers],
         [StepRow(n, "s1", "finished", work_key(f"base {n}", []), seconds=1.0) for n in numbers],
     )
     ledger.settle([(n, "done", "", "") for n in numbers], "sig")
@@ -258,7 +260,7 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
     done = repair(folder)
     assert (done.items, done.refound, done.verdicts) == (40, 40, 40)
     ledger = Ledger(folder / FILE)
-    ledger.take([Item(name, f"/photos/{name}", 1, "1") for name in names.values()])
+    ledger.record_scan([SourceItem(name, f"/photos/{name}", 1, "1") for name in names.values()])
     found = raw_sql(ledger, "SELECT name, verdict, correct, who FROM review JOIN items ON items.id = item")
     assert set(found) == {(names[row[0]], *row[6:9]) for row in before}
     ledger.close()
@@ -267,7 +269,7 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
 def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(sound / "store", tmp_path / "store")
     ledger = Ledger(folder / FILE)
-    ledger.note(store=str(tmp_path / "store"))
+    ledger.set_facts(store=str(tmp_path / "store"))
     ledger.close()
     assert repair(folder).faults == []
     (value,) = (tmp_path / "store").glob("??/*")
@@ -279,7 +281,7 @@ def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tm
 
 def test_a_store_that_is_not_there_says_nothing_of_its_values(folder: Path) -> None:
     ledger = Ledger(folder / FILE)
-    ledger.note(store=str(folder / "not mounted"))
+    ledger.set_facts(store=str(folder / "not mounted"))
     ledger.close()
     assert repair(folder).faults == []
 
@@ -296,9 +298,9 @@ def test_what_is_no_damage_is_not_repaired(folder: Path, tmp_path: Path) -> None
     db.close()
     with pytest.raises(LedgerError, match="another program's"):
         repair(tmp_path / "music")
-    from flows.annotate import held
+    from flows.annotate import lock_folder
 
-    with held(folder), pytest.raises(SuperlinkError, match="Another run is working"):
+    with lock_folder(folder), pytest.raises(SuperlinkError, match="Another run is working"):
         repair(folder)
 
 

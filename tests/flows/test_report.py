@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pil
 
-from flows.batch.review import Routing, precision, queue, resolve
+from flows.batch.review import ReviewRouting, precision, queue, resolve
 from flows.exports import export
 from flows.ledger.ledger import Ledger
 from tests.flows.conftest import DARKEN, FIND, Run, make, raw_sql
@@ -125,7 +125,7 @@ class Page(HTMLParser):
 
 def written(out: Path) -> Page:
     """Write the report of a run anew."""
-    ledger = Ledger.existing(out)
+    ledger = Ledger.open_existing(out)
     export(ledger, Store(settings().store_url), "report", out / "report")
     ledger.close()
     return Page(out / "report" / "report.html")
@@ -145,10 +145,10 @@ def harmless(page: Page) -> None:
 
 def test_the_numbers_are_the_ledgers(run: Run, pictures: Path, tmp_path: Path) -> None:
     (pictures / "twin.jpg").write_bytes((pictures / "p0000.jpg").read_bytes())
-    summary = run(pictures, DARKEN, routing=Routing(band=(0, 0.4), audit=0.5))
+    summary = run(pictures, DARKEN, routing=ReviewRouting(band=(0, 0.4), audit=0.5))
     assert summary.exports["report"] == tmp_path / "out" / "report"
     out = tmp_path / "out"
-    ledger = Ledger.existing(out)
+    ledger = Ledger.open_existing(out)
     waiting = list(queue(ledger))
     audited = [one for one in waiting if one.reason == "audit"]
     resolve(ledger, audited[0].id, "rejected")
@@ -207,8 +207,8 @@ def test_the_words_of_others_stay_words(run: Run, tmp_path: Path) -> None:
     for before, after in zip(("p0000.jpg", "bad0.jpg"), EVIL, strict=True):
         (folder / before).rename(folder / after)
     request = f"find {EVIL_LABEL}"
-    run(folder, {**FIND, "request": request}, routing=Routing(audit=1.0))
-    ledger = Ledger.existing(tmp_path / "out")
+    run(folder, {**FIND, "request": request}, routing=ReviewRouting(audit=1.0))
+    ledger = Ledger.open_existing(tmp_path / "out")
     number = next(one.id for one in queue(ledger) if one.item == EVIL[0])
     resolve(ledger, number, "corrected", EVIL_LABEL)
     ledger.close()
@@ -224,7 +224,7 @@ def test_only_the_edited_picture_is_shown(run: Run, pictures: Path, tmp_path: Pa
     found = Store(settings().store_url)
     out = run(pictures, DARKEN, formats=["report", "mirror"]).exports
     shown = Page(out["report"] / "report.html").pictures()["p0000.jpg"]
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     marks = next(found.get(refs["s1"]) for entry, refs in ledger.done() if entry.name == "p0000.jpg")  # type: ignore[arg-type]
     ledger.close()
     assert isinstance(marks, Detections)
@@ -241,7 +241,7 @@ def test_words_that_may_be_hidden_are_not_written_on_the_edited_picture(
 ) -> None:
     read = {"id": "s0", "tool": "spell", "args": {"image": "$image"}}
     out = run(pictures, {**DARKEN, "steps": [read, *DARKEN["steps"]]}, formats=["report", "mirror"]).exports
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     marks = next(
         Store(settings().store_url).get(refs["s1"])
         for entry, refs in ledger.done()  # type: ignore[arg-type]
@@ -262,7 +262,7 @@ def test_nothing_cut_out_is_nothing_to_show(run: Run, pictures: Path, tmp_path: 
     cut = {"id": "s2", "tool": "quarters", "args": {"image": "$image", "regions": "$s1"}}
     out = run(pictures, {"steps": [*FIND["steps"], cut], "outputs": ["$s2"]}, formats=["report"]).exports
     page = Page(out["report"] / "report.html")
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     sizes = {
         entry.name: tuple(refs["s2"][0]["summary"][side] for side in ("width", "height"))  # type: ignore[index]
         for entry, refs in ledger.done()
@@ -300,7 +300,7 @@ def test_one_item_whose_file_is_gone(run: Run, tmp_path: Path) -> None:
 
 def test_ten_thousand_items_stay_a_small_page(run: Run, tmp_path: Path) -> None:
     run(make(tmp_path / "in", 1, 1))
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     raw_sql(
         ledger,
         "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999) INSERT INTO items "
@@ -371,6 +371,6 @@ def test_the_plan_is_there_to_read(run: Run, pictures: Path, tmp_path: Path) -> 
     run(pictures, DARKEN, formats=["report"])
     page = Page(tmp_path / "out" / "report" / "report.html")
     assert "s2 darken image ← $image regions ← $s1 output" in page.text
-    ledger = Ledger.existing(tmp_path / "out")
+    ledger = Ledger.open_existing(tmp_path / "out")
     assert json.loads(unescape(page.source.split("<pre>")[1].split("</pre>")[0])) == json.loads(ledger.plan.dumps())
     ledger.close()

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.batch.reading import Row
-from flows.batch.review import ReviewError, Routing, enqueue, precision, queue, resolve, wilson
-from flows.items.source import Item
+from flows.batch.reading import DoneItem
+from flows.batch.review import ReviewError, ReviewRouting, enqueue, precision, queue, resolve, wilson
+from flows.items.source import SourceItem
 from flows.ledger.ledger import FILE, Ledger
-from flows.ledger.rows import StepRow, Work
+from flows.ledger.rows import FinishedCall, StepRow
 from tests.flows.conftest import raw_sql
 from tools import Detections, Image, Store
 
@@ -23,24 +23,24 @@ class Finds:
 
     def __init__(self, folder: Path) -> None:
         self.ledger, self.store = Ledger(folder / FILE), Store(folder / "store")
-        self.ledger.note(plan=PLAN, signature="sig")
+        self.ledger.set_facts(plan=PLAN, signature="sig")
 
-    def add(self, *items: list[tuple[str, float]]) -> list[Row]:
+    def add(self, *items: list[tuple[str, float]]) -> list[DoneItem]:
         """One item for each list of labels and scores."""
         names = [f"{n}.png" for n in range(len(items))]
-        self.ledger.take([Item(name, f"/x/{name}", 1, "") for name in names])
+        self.ledger.record_scan([SourceItem(name, f"/x/{name}", 1, "") for name in names])
         ids = self.ledger.pending("sig")
         picture = self.store.put(Image.from_numpy(np.zeros((8, 8, 3), np.uint8)))
-        self.ledger.opened(dict.fromkeys(ids, picture))
+        self.ledger.set_content(dict.fromkeys(ids, picture))
         rows = []
-        for entry, finds in zip(self.ledger.entries(ids), items, strict=True):
+        for entry, finds in zip(self.ledger.items(ids), items, strict=True):
             boxes = np.array([[n, n, n + 1, n + 1] for n in range(len(finds))], np.float32).reshape(-1, 4)
             found = Detections(boxes, tuple(label for label, _ in finds), [score for _, score in finds], (8, 8))
             ref = self.store.put(found)
-            rows.append(Row(entry, {"s1": ref}))
+            rows.append(DoneItem(entry, {"s1": ref}))
             key = f"key of {entry.id}"
             self.ledger.record(
-                [Work(key, "base", "detect", "[]", "{}", ref, 1.0)], [StepRow(entry.id, "s1", "finished", key)]
+                [FinishedCall(key, "base", "detect", "[]", "{}", ref, 1.0)], [StepRow(entry.id, "s1", "finished", key)]
             )
         self.ledger.settle([(number, "done", "", "") for number in ids], "sig")
         return rows
@@ -58,23 +58,23 @@ def finds(home: Path, tmp_path: Path) -> Iterator[Finds]:
 
 @pytest.mark.parametrize(("score", "reason"), [(0.24, ""), (0.25, "band"), (0.49, "band"), (0.5, "")])
 def test_scores_from_the_first_up_to_below_the_second_are_doubtful(score: float, reason: str) -> None:
-    assert Routing((0.25, 0.5), audit=0).reason("ab", 0, "cat", score) == reason
-    assert Routing((0.9, 1), {"cat": (0.25, 0.5)}, audit=0).reason("ab", 0, "cat", score) == reason
-    assert Routing((0.25, 0.5), {"dog": (0.9, 1)}, audit=0).reason("ab", 0, "cat", score) == reason
+    assert ReviewRouting((0.25, 0.5), audit=0).reason("ab", 0, "cat", score) == reason
+    assert ReviewRouting((0.9, 1), {"cat": (0.25, 0.5)}, audit=0).reason("ab", 0, "cat", score) == reason
+    assert ReviewRouting((0.25, 0.5), {"dog": (0.9, 1)}, audit=0).reason("ab", 0, "cat", score) == reason
 
 
 def test_the_sample_is_of_the_share_that_was_asked_for_and_the_same_each_time() -> None:
     def drawn(audit: float, seed: int = 0) -> list[int]:
-        routing = Routing((0, 0), audit=audit, seed=seed)
+        routing = ReviewRouting((0, 0), audit=audit, seed=seed)
         return [n for n in range(2000) if routing.reason(f"{n:064}", n % 3, "cat", 0.9) == "audit"]
 
     assert drawn(0) == [] and len(drawn(1)) == 2000
     assert 440 < len(drawn(0.25)) < 560  # six standard deviations
     assert drawn(0.25) == drawn(0.25) != drawn(0.25, seed=1)
     assert set(drawn(0.1)) < set(drawn(0.25))
-    one = Routing((0, 0), audit=0.5)
+    one = ReviewRouting((0, 0), audit=0.5)
     assert len({one.reason("ab", place, "cat", 0.9) for place in range(20)}) == 2  # each find is drawn for itself
-    assert Routing((0, 1), audit=1).reason("ab", 0, "cat", 0.5) == "audit"  # a doubtful one can be drawn, too
+    assert ReviewRouting((0, 1), audit=1).reason("ab", 0, "cat", 0.5) == "audit"  # a doubtful one can be drawn, too
 
 
 @pytest.mark.parametrize(
@@ -90,20 +90,20 @@ def test_the_sample_is_of_the_share_that_was_asked_for_and_the_same_each_time() 
 )
 def test_bands_and_shares_outside_of_0_and_1_are_refused(wrong: Any) -> None:
     with pytest.raises(ReviewError, match="is no"):
-        Routing(**wrong)
+        ReviewRouting(**wrong)
 
 
 def test_a_routing_comes_back_from_its_facts() -> None:
     import json
 
-    routing = Routing((0.1, 0.2), {"cat": (0.3, 0.4)}, 0.5, 7)
-    assert Routing.of(json.loads(json.dumps(routing.facts()))) == routing
-    assert Routing.of(Routing((0, 1), audit=1).facts()) == Routing((0, 1), audit=1)
+    routing = ReviewRouting((0.1, 0.2), {"cat": (0.3, 0.4)}, 0.5, 7)
+    assert ReviewRouting.from_json(json.loads(json.dumps(routing.to_json()))) == routing
+    assert ReviewRouting.from_json(ReviewRouting((0, 1), audit=1).to_json()) == ReviewRouting((0, 1), audit=1)
 
 
 def test_doubtful_finds_wait_the_least_certain_first(finds: Finds) -> None:
     rows = finds.add([("cat", 0.4), ("dog", 0.9)], [("dog", 0.3)], [])
-    assert enqueue(finds.ledger, finds.store, Routing(audit=0), rows) == 2
+    assert enqueue(finds.ledger, finds.store, ReviewRouting(audit=0), rows) == 2
     scores = [("1.png", "dog", pytest.approx(0.3), "band"), ("0.png", "cat", pytest.approx(0.4), "band")]
     assert finds.waiting() == scores and finds.waiting(limit=1) == scores[:1]
     assert (
@@ -115,10 +115,10 @@ def test_doubtful_finds_wait_the_least_certain_first(finds: Finds) -> None:
 
 def test_what_is_queued_again_keeps_its_verdict(finds: Finds) -> None:
     rows = finds.add([("cat", 0.4)])
-    enqueue(finds.ledger, finds.store, Routing(audit=0), rows)
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=0), rows)
     (one,) = queue(finds.ledger)
     resolve(finds.ledger, one.id, "accepted", who="ann")
-    assert enqueue(finds.ledger, finds.store, Routing(audit=1), rows) == 1
+    assert enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), rows) == 1
     assert finds.waiting() == []
     assert [(each.id, each.reason, each.verdict) for each in queue(finds.ledger, everything=True)] == [
         (one.id, "band", "accepted")
@@ -126,13 +126,13 @@ def test_what_is_queued_again_keeps_its_verdict(finds: Finds) -> None:
 
 
 def test_finds_of_items_that_are_not_done_do_not_wait(finds: Finds) -> None:
-    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4)], [("cat", 0.3)]))
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), finds.add([("cat", 0.4)], [("cat", 0.3)]))
     finds.ledger.settle([(1, "failed", "it broke", "")], "sig")
     assert [item for item, *_ in finds.waiting()] == ["1.png"]
 
 
 def test_a_later_verdict_replaces_an_earlier_one(finds: Finds) -> None:
-    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4), ("cat", 0.6)]))
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), finds.add([("cat", 0.4), ("cat", 0.6)]))
     first, second = queue(finds.ledger)
     resolve(finds.ledger, first.id, "corrected", "  fox ", who="ann")
     resolve(finds.ledger, first.id, "corrected", "wolf", who="ben")
@@ -151,7 +151,7 @@ def test_a_later_verdict_replaces_an_earlier_one(finds: Finds) -> None:
     [("corrected", ""), ("corrected", "  "), ("accepted", "fox"), ("rejected", "fox"), ("maybe", ""), ("", "")],
 )
 def test_what_is_no_verdict_is_refused(finds: Finds, verdict: Any, correct: str) -> None:
-    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4)]))
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), finds.add([("cat", 0.4)]))
     (one,) = queue(finds.ledger)
     with pytest.raises(ReviewError, match="is no verdict"):
         resolve(finds.ledger, one.id, verdict, correct)
@@ -162,8 +162,8 @@ def test_what_is_no_verdict_is_refused(finds: Finds, verdict: Any, correct: str)
 
 def test_precision_is_of_the_random_sample_alone(finds: Finds) -> None:
     rows = finds.add([("dog", 0.9), ("cat", 0.8), ("cat", 0.81), ("cat", 0.82)], [("cat", 0.3)])
-    enqueue(finds.ledger, finds.store, Routing(audit=0), rows[1:])  # of the band
-    enqueue(finds.ledger, finds.store, Routing((0, 0), audit=1), rows[:1])
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=0), rows[1:])  # of the band
+    enqueue(finds.ledger, finds.store, ReviewRouting((0, 0), audit=1), rows[:1])
     verdicts: list[Any] = ["rejected", "accepted", "rejected", "", "accepted"]  # in order of score
     for one, verdict in zip(list(queue(finds.ledger)), verdicts, strict=True):
         if verdict:
@@ -183,7 +183,7 @@ def test_the_interval_of_a_share() -> None:
 
 
 def test_changes_stand_in_order_of_items(finds: Finds) -> None:
-    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.6), ("cat", 0.7)], [("dog", 0.4)]))
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), finds.add([("cat", 0.6), ("cat", 0.7)], [("dog", 0.4)]))
     dog, cat, other = queue(finds.ledger)
     resolve(finds.ledger, dog.id, "corrected", "fox")
     resolve(finds.ledger, cat.id, "accepted")
@@ -196,7 +196,7 @@ def test_changes_stand_in_order_of_items(finds: Finds) -> None:
 
 
 def test_finds_of_items_that_are_gone_wait_for_nobody(finds: Finds) -> None:
-    enqueue(finds.ledger, finds.store, Routing(audit=1), finds.add([("cat", 0.4)], [("cat", 0.6)]))
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=1), finds.add([("cat", 0.4)], [("cat", 0.6)]))
     assert finds.ledger.review.waiting() == 2
-    finds.ledger.take([Item("1.png", "/x/1.png", 1, "")])
+    finds.ledger.record_scan([SourceItem("1.png", "/x/1.png", 1, "")])
     assert finds.ledger.review.waiting() == 1 and finds.ledger.review.by_verdict() == [("audit", "", 1)]

@@ -11,11 +11,11 @@ import pytest
 
 from agents.plan.plan import Plan
 from flows.batch import shard
-from flows.batch.review import Routing, queue
-from flows.batch.shard import Outcome, PlanUnfit, Run, RunStopped, run_shard, wanted
-from flows.batch.shard_store import Desk
-from flows.items.source import Item
-from flows.ledger.keys import Present
+from flows.batch.review import ReviewRouting, queue
+from flows.batch.shard import PlanUnfit, RunContext, RunStopped, ShardResult, media_kind, run_shard
+from flows.batch.shard_store import ShardStore
+from flows.items.source import SourceItem
+from flows.ledger.keys import CurrentWeights
 from flows.ledger.ledger import FILE, Ledger
 from tests.flows.conftest import raw_sql
 from tools import Batch, Detections, Image, Number, tool
@@ -113,7 +113,7 @@ class Bench:
         self.folder = folder
         (folder / "in").mkdir()
         self.ledger = Ledger(folder / "out" / FILE)
-        self.desk = Desk(folder / "store")
+        self.shard_store = ShardStore(folder / "store")
 
     def lay(self, *levels: int) -> list[int]:
         """One picture of each shade, named in this order; returns the items' numbers."""
@@ -124,23 +124,28 @@ class Bench:
 
     def scan(self) -> list[int]:
         files = sorted((self.folder / "in").iterdir())
-        self.ledger.take(
-            [Item(file.name, str(file), file.stat().st_size, str(file.stat().st_mtime_ns)) for file in files]
+        self.ledger.record_scan(
+            [SourceItem(file.name, str(file), file.stat().st_size, str(file.stat().st_mtime_ns)) for file in files]
         )
         return self.ledger.pending("sig")
 
     def work(
-        self, made: Plan, ids: list[int], told: Callable[[str, int], None] | None = None, routing: Routing | None = None
-    ) -> Outcome:
-        self.ledger.note(plan=made.model_dump(mode="json"), signature="sig")
-        run = Run(made, TOOLS, "sig", self.desk, Present(), routing or Routing(audit=0))
+        self,
+        made: Plan,
+        ids: list[int],
+        told: Callable[[str, int], None] | None = None,
+        routing: ReviewRouting | None = None,
+    ) -> ShardResult:
+        self.ledger.set_facts(plan=made.model_dump(mode="json"), signature="sig")
+        run = RunContext(made, TOOLS, "sig", self.shard_store, CurrentWeights(), routing or ReviewRouting(audit=0))
         return run_shard(self.ledger, run, ids, told)
 
     def numbers(self, step: str) -> list[Any]:
         """What a step gave for each item that is done."""
         found = [refs[step] for _, refs in self.ledger.done()]
         return [
-            [self.desk.get(each) for each in refs] if isinstance(refs, list) else self.desk.get(refs) for refs in found
+            [self.shard_store.get(each) for each in refs] if isinstance(refs, list) else self.shard_store.get(refs)
+            for refs in found
         ]
 
     def steps(self) -> list[tuple[Any, ...]]:
@@ -167,15 +172,15 @@ def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     outcome = bench.work(
         plan(SHADE, ("double", {"number": "$s1"})), ids, lambda step, count: told.append((step, count))
     )
-    assert outcome == Outcome(done=[1, 2], ran=4, seconds={"shade": 2.0, "double": 2.0})
+    assert outcome == ShardResult(done=[1, 2], ran=4, seconds={"shade": 2.0, "double": 2.0})
     assert bench.numbers("s1") == [Number(10), Number(20)] and bench.numbers("s2") == [Number(20), Number(40)]
     assert told == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
     assert bench.steps() == [(item, step, "finished", "", 1.0) for item in (1, 2) for step in ("s1", "s2")]
     assert bench.ledger.pending("sig") == [] and bench.ledger.counts() == {"done": 2}
     assert raw_sql(bench.ledger, "SELECT DISTINCT error, hint FROM items") == [("", "")]
-    entries = bench.ledger.entries(ids)
+    entries = bench.ledger.items(ids)
     assert all(
-        entry.ref is not None and entry.ref["kind"] == "Image" and bench.desk.path(entry.ref) is not None
+        entry.ref is not None and entry.ref["kind"] == "Image" and bench.shard_store.path(entry.ref) is not None
         for entry in entries
     )
 
@@ -199,7 +204,7 @@ def test_finished_work_is_found_again_and_lost_work_is_done_again(bench: Bench) 
     bench.work(plan(SHADE), ids)
     again = bench.work(plan(SHADE), ids)
     assert (again.done, again.ran, again.cached, again.seconds, seen) == ([1, 2, 3], 0, 3, {}, [10, 20])
-    lost = bench.desk.path(next(bench.ledger.done())[1]["s1"])  # type: ignore[arg-type]
+    lost = bench.shard_store.path(next(bench.ledger.done())[1]["s1"])  # type: ignore[arg-type]
     assert lost is not None
     lost.unlink()
     again = bench.work(plan(SHADE), ids)
@@ -306,7 +311,9 @@ def test_lists_of_several_items_in_one_batch_keep_apart(bench: Bench) -> None:
 
 def test_an_empty_list_gives_an_empty_list(bench: Bench) -> None:
     outcome = bench.work(plan(("layers", {"image": "$image", "count": 0}), ("shade", {"image": "$s1"})), bench.lay(10))
-    assert outcome == Outcome(done=[1], ran=2, seconds={"layers": 0.0, "shade": 0.0}) and bench.numbers("s2") == [[]]
+    assert outcome == ShardResult(done=[1], ran=2, seconds={"layers": 0.0, "shade": 0.0}) and bench.numbers("s2") == [
+        []
+    ]
 
 
 def test_lists_that_do_not_go_together_are_the_items_failure(bench: Bench) -> None:
@@ -327,16 +334,16 @@ def test_lists_that_do_not_go_together_are_the_items_failure(bench: Bench) -> No
 def test_a_file_that_cannot_be_opened_is_one_failed_item(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = bench.lay(10, 20, 30, 40)
     (bench.folder / "in" / "01.png").write_bytes(b"no picture")
-    whole = Desk.open
+    whole = ShardStore.open
 
-    def odd(self: Desk, item: Item, kind: str) -> Ref:
+    def odd(self: ShardStore, item: SourceItem, kind: str) -> Ref:
         if item.name == "02.png":
             raise OSError(errno.EIO, "Input/output error")
         if item.name == "03.png":
             raise IndexError("of a decoder")
         return whole(self, item, kind)
 
-    monkeypatch.setattr(Desk, "open", odd)
+    monkeypatch.setattr(ShardStore, "open", odd)
     outcome = bench.work(plan(SHADE), ids)
     assert outcome.done == [1] and list(outcome.failed) == [2, 3, 4] and seen == [10]
     assert "02.png cannot be read: Input/output error" in outcome.failed[3][0] and outcome.failed[3][1]
@@ -348,14 +355,14 @@ def test_a_file_that_was_opened_before_is_not_opened_again(bench: Bench, monkeyp
     ids = bench.lay(10, 20)
     bench.work(plan(SHADE), ids)
     opened: list[str] = []
-    whole, first = Desk.open, bench.ledger.entries([1])[0]
+    whole, first = ShardStore.open, bench.ledger.items([1])[0]
 
-    def note(self: Desk, item: Item, kind: str) -> Ref:
+    def note(self: ShardStore, item: SourceItem, kind: str) -> Ref:
         opened.append(item.name)
-        assert (item, kind) == (Item("00.png", first.address, first.size, first.stamp), "Image")
+        assert (item, kind) == (SourceItem("00.png", first.address, first.size, first.stamp), "Image")
         return whole(self, item, kind)
 
-    monkeypatch.setattr(Desk, "open", note)
+    monkeypatch.setattr(ShardStore, "open", note)
     other = plan(("shade", {"image": "$image", "plus": 1}))
     assert bench.work(other, ids).done == [1, 2] and opened == [] and seen == [10, 20] * 2
     (bench.folder / "in" / "00.png").unlink()
@@ -371,15 +378,15 @@ def test_a_value_that_was_taken_out_of_its_file_comes_from_the_store(
     inner = Image.from_numpy(np.full((2, 3, 3), 77, np.uint8))
     opened: list[str] = []
 
-    def taken_out(self: Desk, item: Item, kind: str) -> Ref:
+    def taken_out(self: ShardStore, item: SourceItem, kind: str) -> Ref:
         opened.append(item.name)
         return self.put(inner)
 
-    monkeypatch.setattr(Desk, "open", taken_out)
+    monkeypatch.setattr(ShardStore, "open", taken_out)
     bench.work(plan(SHADE), ids)
     assert bench.work(plan(("shade", {"image": "$image", "plus": 1})), ids).done == [1]
     assert opened == ["00.png"] and seen == [77, 77] and bench.numbers("s1") == [Number(78)]
-    stored = bench.desk.path(bench.desk.put(inner))
+    stored = bench.shard_store.path(bench.shard_store.put(inner))
     assert stored is not None
     stored.unlink()  # then it has to be taken out again
     assert bench.work(plan(("shade", {"image": "$image", "plus": 2})), ids).done == [1] and opened == ["00.png"] * 2
@@ -388,7 +395,7 @@ def test_a_value_that_was_taken_out_of_its_file_comes_from_the_store(
 def test_a_file_from_elsewhere_is_fetched_once(bench: Bench) -> None:
     ids = bench.lay(10)
     file = bench.folder / "in" / "00.png"
-    bench.ledger.take([Item("00.png", f"file://{file}", file.stat().st_size, "1")])
+    bench.ledger.record_scan([SourceItem("00.png", f"file://{file}", file.stat().st_size, "1")])
     bench.work(plan(SHADE), ids)
     file.unlink()
     assert bench.work(plan(("shade", {"image": "$image", "plus": 1})), ids).done == [1] and bench.numbers("s1") == [
@@ -420,10 +427,10 @@ def test_what_is_no_items_fault_stops_the_run(bench: Bench, fault: Any, monkeypa
     assert told.value.hint and seen == [10, 20]
     assert bench.ledger.counts() == {"left": 3} and [row[:3] for row in bench.steps()] == [(1, "s1", "finished")]
 
-    def cannot(self: Desk, item: Item, kind: str) -> Ref:
+    def cannot(self: ShardStore, item: SourceItem, kind: str) -> Ref:
         raise MediaError("it cannot be opened") from fault
 
-    monkeypatch.setattr(Desk, "open", cannot)
+    monkeypatch.setattr(ShardStore, "open", cannot)
     (bench.folder / "in" / "03.png").write_bytes(b"new")
     with pytest.raises(RunStopped):
         bench.work(plan(SHADE), [bench.scan()[-1]])
@@ -445,12 +452,12 @@ def test_a_failure_within_a_list_stops_the_run_too(bench: Bench) -> None:
 
 
 def test_nothing_is_settled_whose_results_the_disk_has_not(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Desk) -> None:
+    def broken(self: ShardStore) -> None:
         raise StoreUnusable("the disk is gone", "Check it")
 
     ids = bench.lay(10)
     with monkeypatch.context() as patch, pytest.raises(RunStopped, match="the disk is gone. Check it"):
-        patch.setattr(Desk, "flushed", broken)
+        patch.setattr(ShardStore, "flushed", broken)
         bench.work(plan(SHADE), ids)
     assert bench.ledger.pending("sig") == ids and bench.work(plan(SHADE), ids).ran == 0
 
@@ -479,7 +486,7 @@ def test_finds_of_done_items_are_queued_before_they_are_settled(bench: Bench, mo
     ("args", "kind"), [({"image": "$image"}, "image"), ({"image": "$video"}, "video"), ({"image": ["$audio"]}, "audio")]
 )
 def test_the_one_kind_that_a_plan_works_on(args: dict[str, Any], kind: str) -> None:
-    assert wanted(plan(("shade", args), ("double", {"number": "$s1"}))) == kind
+    assert media_kind(plan(("shade", args), ("double", {"number": "$s1"}))) == kind
 
 
 @pytest.mark.parametrize(
@@ -496,4 +503,4 @@ def test_the_one_kind_that_a_plan_works_on(args: dict[str, Any], kind: str) -> N
 )
 def test_a_plan_for_many_files_works_on_one_kind(made: Plan, said: str) -> None:
     with pytest.raises(PlanUnfit, match=said):
-        wanted(made)
+        media_kind(made)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.items.names import address_name, listed_name, relative_name
-from flows.items.source import SourceError, media_of, scan
+from flows.items.source import SourceError, media_kind_of, scan
 from tests.flows.conftest import FIND, Run, make
 
 
@@ -86,7 +86,7 @@ def test_a_list_of_files_that_end_alike(tmp_path: Path) -> None:
         "_up1/d/b/p0000.jpg",
         "d/a/p0000.jpg",
     ]
-    assert found.told == "1 listed twice"
+    assert found.skipped_text == "1 listed twice"
 
 
 @pytest.mark.parametrize("pattern", ["", "/**/*", "/**/*.*"])
@@ -109,7 +109,7 @@ def test_what_is_skipped_is_counted_the_same_for_folders_and_globs(tmp_path: Pat
             "sub/p0003.jpg",
         ]
         assert found.skipped["links"] == 2 and found.skipped["hidden"] == 2
-    assert scan(str(folder)).told == "2 hidden, 2 links, 1 of unknown kind"
+    assert scan(str(folder)).skipped_text == "2 hidden, 2 links, 1 of unknown kind"
 
 
 def test_a_glob_looks_no_deeper_than_it_is_written(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_endings_do_not_depend_on_the_systems_table(monkeypatch: pytest.MonkeyPa
     import mimetypes
 
     monkeypatch.setattr(mimetypes, "guess_type", lambda *_: (None, None))
-    assert [media_of(name) for name in ("a.JFIF", "a.mkv", "a.opus", "a.txt", "a", ".jpg")] == [
+    assert [media_kind_of(name) for name in ("a.JFIF", "a.mkv", "a.opus", "a.txt", "a", ".jpg")] == [
         "image",
         "video",
         "audio",
