@@ -29,10 +29,10 @@ from transformers import LlamaForCausalLM
 from agents.planners.backbone import core_folder
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.model import WEIGHTS, PlannerModel, load_planner
+from common.kinds import KIND_OF_INPUT
 from tools.runtime.registry import file_tools, load
 
 ROOT = Path(__file__).parent
-KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -101,7 +101,7 @@ def score(
 ) -> tuple[float, float]:
     exact = full = 0
     for row in rows:
-        steps = model.plan(row["request"], [KINDS[kind] for kind in row["media"]], cards)
+        steps = model.plan(row["request"], [KIND_OF_INPUT[kind] for kind in row["media"]], cards)
         verdicts = [right(plan, steps) for plan in row["plans"]]
         exact += any(tools for tools, _ in verdicts)
         full += any(both for _, both in verdicts)
@@ -119,7 +119,7 @@ def latencies(
     layout, known = model.layout, {**BUILTIN_CARDS, **{card["name"]: card for card in cards}}
     prefix = layout.prefix(cards)
     for row in rows:
-        have = [KINDS[kind] for kind in row["media"]]
+        have = [KIND_OF_INPUT[kind] for kind in row["media"]]
         began = time.perf_counter()
         steps = model.plan(row["request"], have, cards)
         ours = time.perf_counter() - began

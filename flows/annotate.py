@@ -13,20 +13,20 @@ from filelock import FileLock, Timeout
 from agents.plan.check import examined
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
-from agents.plan.types import MEDIA as MEDIA_KINDS
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
 from agents.plan.wiring import uses
 from agents.planners.base import Planner
 from agents.planners.repair import propose
 from agents.session.state import listed
+from common.kinds import MEDIA, MEDIA_KINDS
 from flows.batch.budget import Budget
 from flows.batch.job import BatchJob, open_job
 from flows.batch.pilot import Forecast, run_pilot
 from flows.batch.review import ReviewRouting
 from flows.batch.shard import RunStopped, media_kind
 from flows.exports import export, fitting
-from flows.items.source import MEDIA, SourceItem, scan
+from flows.items.source import SourceItem, scan
 from flows.ledger.keys import signature
 from flows.ledger.ledger import FILE, Ledger
 from flows.workers.local import Workers, in_process, in_processes

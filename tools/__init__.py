@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tools.runtime.tool import tool as tool
     from tools.storage.store import Ref as Ref
     from tools.storage.store import Store as Store
-    from tools.values import KINDS as KINDS
+    from tools.values import VALUE_TYPES as VALUE_TYPES
     from tools.values import Audio as Audio
     from tools.values import Detection as Detection
     from tools.values import Detections as Detections
@@ -40,7 +40,7 @@ _HOMES = {
     "tools.core.settings": ("settings",),
     "tools.storage.store": ("Ref", "Store"),
     "tools.values": (
-        "KINDS",
+        "VALUE_TYPES",
         "Audio",
         "Detection",
         "Detections",

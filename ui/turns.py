@@ -2,7 +2,6 @@
 
 import json
 import logging
-import mimetypes
 import shutil
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from agents.planners.base import Planner
 from agents.session.results import write_results
 from agents.session.session import Event, Session
 from agents.session.state import Decision
+from common.kinds import input_of
 from tools.core.errors import MediaError, SuperlinkError
 from tools.storage.store import Store
 from tools.values import Value
@@ -244,7 +244,7 @@ def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
 
 def of_type(files: Sequence[Path], kind: str) -> list[Path]:
     """The files of a kind: "image", "audio", "video" or "text"."""
-    return [file for file in files if (mimetypes.guess_type(file.name)[0] or "").startswith(f"{kind}/")]
+    return [file for file in files if input_of(file.name) == kind]
 
 
 def sentences(*parts: str) -> str:

@@ -7,9 +7,10 @@ from pydantic import JsonValue, ValidationError
 
 from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescaped
 from agents.plan.problems import Problem, nearest
-from agents.plan.types import MEDIA, AnyTool, Known, argument, cards_of, known, named, result
+from agents.plan.types import AnyTool, Known, argument, cards_of, known, named, result
 from agents.plan.wiring import uses, wire
 from common.card import Card
+from common.kinds import MEDIA_KINDS
 
 MAX_STEPS = 64
 """Longer plans are refused: no request needs them, and a confused planner may never stop."""
@@ -210,7 +211,7 @@ class _Checking:
         here = [f"${name}" for name, what in self.at_hand.items() if what.kind in kinds]
         if here:
             ways.append(f"take {' or '.join(here[-3:])}")
-        elif not MEDIA.isdisjoint(kinds):
+        elif not MEDIA_KINDS.isdisjoint(kinds):
             ways.append("attach one")
         makers = [
             name for name, card in self.cards.items() if card["returns"]["kind"] in kinds and name != self.step.tool

@@ -8,12 +8,8 @@ from typing import Any
 
 from agents.plan.plan import references
 from common.card import Card
+from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
 from tools.runtime.tool import Tool
-
-PICTURES = frozenset({"Image", "Video"})
-MEDIA = PICTURES | {"Audio"}
-MARKS = frozenset({"Detections", "Poses"})
-"""Kinds that hold pixels, that people look at or listen to, and that hold places within a picture."""
 
 _NAMES = {
     "Image": "an image",
@@ -122,10 +118,10 @@ def result(step: str, args: Mapping[str, object], card: Card, at_hand: Mapping[s
         kind = followed.kind
     source = step if listed else mapped[0].source if mapped else ""
     frame = step
-    if kind in MEDIA and not listed:
+    if kind in MEDIA_KINDS and not listed:
         frame = next((what.frame for what in taken.values() if what.kind == kind), step)
-    elif kind in MARKS:
-        frame = next((what.frame for what in taken.values() if what.kind in PICTURES | MARKS), step)
+    elif kind in LOCATION_KINDS:
+        frame = next((what.frame for what in taken.values() if what.kind in PICTURE_KINDS | LOCATION_KINDS), step)
     return Known(kind, listed or bool(mapped), source, frame, turn, made=True)
 
 

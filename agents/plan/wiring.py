@@ -21,9 +21,6 @@ from pydantic import JsonValue
 from agents.plan.plan import ABOVE, Plan, Step, references
 from agents.plan.problems import Problem
 from agents.plan.types import (
-    MARKS,
-    MEDIA,
-    PICTURES,
     AnyTool,
     Known,
     argument,
@@ -33,6 +30,7 @@ from agents.plan.types import (
     result,
 )
 from common.card import Card
+from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
 
 
 def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Known]) -> tuple[Plan, list[Problem]]:
@@ -80,7 +78,7 @@ class _Filling:
         """The step with every open input filled for which there is a value."""
         frame = self._frame()
         # Marks are chosen first: they say which picture is meant.
-        for name in sorted(self.open, key=lambda n: not self._accepts(n, MARKS)):
+        for name in sorted(self.open, key=lambda n: not self._accepts(n, LOCATION_KINDS)):
             group = self._newest(name, frame) or self._newest(name, None)
             if group:
                 self._take(name, group)
@@ -138,10 +136,10 @@ class _Filling:
         """The frame that all pictures and marks of this step should share, if it matters."""
         for name in self.card["inputs"]:
             what = argument(self.args.get(name), self.at_hand)
-            if what is not None and what.kind in PICTURES | MARKS:
+            if what is not None and what.kind in PICTURE_KINDS | LOCATION_KINDS:
                 return what.frame
-        marks = [name for name in self.open if self._accepts(name, MARKS)]
-        pictures = [name for name in self.open if name not in marks and self._accepts(name, PICTURES)]
+        marks = [name for name in self.open if self._accepts(name, LOCATION_KINDS)]
+        pictures = [name for name in self.open if name not in marks and self._accepts(name, PICTURE_KINDS)]
         if not marks or not pictures:
             return None
         for group in self.group_of:
@@ -158,7 +156,7 @@ class _Filling:
         return not kinds.isdisjoint(self.card["inputs"][name]["kinds"])
 
     def _placed(self, name: str) -> bool:
-        return self.at_hand[name].kind in PICTURES | MARKS
+        return self.at_hand[name].kind in PICTURE_KINDS | LOCATION_KINDS
 
 
 def _mentioned(name: str, request: str) -> bool:
@@ -178,7 +176,7 @@ def _outputs(steps: list[Step], at_hand: Mapping[str, Known]) -> tuple[str, ...]
     shown = [
         step.id
         for step in steps
-        if step.id not in used or (step.id in made and made[step.id].kind in MEDIA and step.id not in remade)
+        if step.id not in used or (step.id in made and made[step.id].kind in MEDIA_KINDS and step.id not in remade)
     ]
     return tuple(f"${name}" for name in dict.fromkeys(shown))
 

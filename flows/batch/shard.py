@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan.plan import Plan, Step, reference
-from agents.plan.types import MEDIA, AnyTool
+from agents.plan.types import AnyTool
 from agents.plan.wiring import uses
 from agents.session.state import Refs, listed, resolved
+from common.kinds import MEDIA
 from flows.batch.reading import DoneItem
 from flows.batch.review import ReviewRouting, enqueue
 from flows.batch.shard_store import ShardStore
@@ -87,8 +88,7 @@ def media_kind(plan: Plan) -> str:
         name for name in map(reference, plan.outputs) if name is not None
     }
     names = sorted(given - made)
-    kinds = {kind.lower() for kind in MEDIA}
-    if len(names) == 1 and names[0] in kinds:
+    if len(names) == 1 and names[0] in MEDIA:
         return names[0]
     what = " and ".join(f"${name}" for name in names) or "no file at all"
     raise PlanUnfit(f"The plan works on {what}", "A plan for many files works on one: $image, $audio or $video")

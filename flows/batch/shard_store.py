@@ -17,7 +17,7 @@ from flows.items.source import SourceItem
 from tools.core.errors import MediaError, StoreError
 from tools.storage.atomic import flush
 from tools.storage.store import Provenance, Ref, Store
-from tools.values import KINDS, Value
+from tools.values import VALUE_TYPES, Value
 from tools.values.convert import open_file
 
 _ROOM = 256 << 20
@@ -149,7 +149,7 @@ class ShardStore(Store):
                 raise StoreError(f"{path} cannot be read any more: {error.strerror}", "Put it back") from error
             if seen != ref["sha256"]:
                 raise StoreError(f"{path} was changed during the run", "Run again when it is complete")
-            value = KINDS[ref["kind"]].from_file(path, ref["media_type"])
+            value = VALUE_TYPES[ref["kind"]].from_file(path, ref["media_type"])
         self._keep(value, ref["sha256"])
         return value
 
@@ -218,6 +218,6 @@ def _fetched(item: SourceItem) -> Iterator[Path]:
 
 
 def _open(file: Path, name: str, kind: str) -> Value:
-    opener: Any = getattr(KINDS[kind], "open")  # noqa: B009
+    opener: Any = getattr(VALUE_TYPES[kind], "open")  # noqa: B009
     value: Value = opener(file, name)
     return value

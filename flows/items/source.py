@@ -12,24 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import fsspec
 from fsspec.utils import glob_translate
 
 from agents.session.results import RECORD
+from common.kinds import media_kind_of
 from flows.items.names import address_name, listed_name, relative_name
 from tools.core.errors import SuperlinkError
 from tools.core.settings import expanded
-
-MEDIA = ("image", "audio", "video")
-ENDINGS = {
-    "image": ".avif .bmp .gif .jfif .jp2 .jpe .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp",
-    "audio": ".aac .aif .aiff .flac .m4a .mp3 .oga .ogg .opus .wav .wma",
-    "video": ".avi .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .ts .webm .wmv",
-}
-"""Endings of file names, whatever the system's own table has."""
 
 _LISTS = (".txt", ".lst", ".list")
 _LEDGER = "ledger.sqlite"
@@ -107,16 +99,6 @@ def scan(source: str, out: Path | None = None) -> Scan:
         skipped = f" (skipped: {found.skipped_text})" if found.skipped_text else ""
         raise SourceError(f"There are no pictures, sound or video in {source}{skipped}", "Check the path")
     return found
-
-
-def media_kind_of(name: str) -> str:
-    """What a file name says that the file is: "image", "audio", "video", or ""."""
-    return _media_of(PurePosixPath(name).suffix.lower())
-
-
-@lru_cache(1024)
-def _media_of(suffix: str) -> str:
-    return next((kind for kind, endings in ENDINGS.items() if suffix and suffix in endings.split()), "")
 
 
 class _Scanner:

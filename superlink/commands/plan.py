@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from common.kinds import KIND_OF_INPUT
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
 from superlink.terminal import say, say_json
-
-KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "text": "Text"}
 
 
 def add(commands: Any) -> None:
@@ -17,7 +16,11 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("plan", help="plan a request, or a file of requests, without running anything")
     parser.add_argument("request", nargs="?", type=words, help="what should happen, in words")
     parser.add_argument(
-        "--media", nargs="*", default=["image"], choices=sorted(KINDS), help="kinds of file at hand (default: image)"
+        "--media",
+        nargs="*",
+        default=["image"],
+        choices=sorted(KIND_OF_INPUT),
+        help="kinds of file at hand (default: image)",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
     parser.add_argument("--requests", type=Path, metavar="FILE.jsonl", help='many: lines of {"id", "request", "media"}')
@@ -49,7 +52,7 @@ def plan(given: argparse.Namespace) -> int:
 
 
 def _values(media: list[str]) -> dict[str, str]:
-    return {kind: KINDS[kind] for kind in media}
+    return {kind: KIND_OF_INPUT[kind] for kind in media}
 
 
 def _many(given: argparse.Namespace) -> int:
@@ -99,8 +102,8 @@ def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
         try:
             row = json.loads(line.decode("utf-8-sig"))
             request, media = words(row["request"]), row.get("media", [])
-            if not isinstance(media, list) or not all(kind in KINDS for kind in media):
-                raise ValueError(f"media are a list of {', '.join(KINDS)}")
+            if not isinstance(media, list) or not all(kind in KIND_OF_INPUT for kind in media):
+                raise ValueError(f"media are a list of {', '.join(KIND_OF_INPUT)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, argparse.ArgumentTypeError) as error:
             what = (
                 "it is nested too deeply" if isinstance(error, RecursionError) else f"{type(error).__name__}: {error}"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.kinds import media_kind_of
 from flows.items.names import address_name, listed_name, relative_name
-from flows.items.source import SourceError, media_kind_of, scan
+from flows.items.source import SourceError, scan
 from tests.flows.conftest import FIND, Run, make
 
 

@@ -24,7 +24,7 @@ _USE = r"""
 import json, re, sys, traceback
 from pathlib import Path
 from tools import Audio, Image, SuperlinkError, Video, open_file
-from tools.values import KINDS
+from tools.values import VALUE_TYPES
 
 def use(value):
     value.summary()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tools import (
-    KINDS,
+    VALUE_TYPES,
     Audio,
     Detections,
     Image,
@@ -49,7 +49,7 @@ EXAMPLES: list[Value] = [
 
 @pytest.mark.parametrize("value", EXAMPLES, ids=lambda value: value.kind)
 def test_every_kind_survives_storing_and_is_summed_up(value: Value) -> None:
-    again = KINDS[value.kind].from_bytes(value.to_bytes(), value.media_type)
+    again = VALUE_TYPES[value.kind].from_bytes(value.to_bytes(), value.media_type)
     assert again == value and hash(again) == hash(value)
     assert len(json.dumps(value.summary())) < 400
     with pytest.raises(AttributeError):
@@ -99,7 +99,7 @@ def test_what_is_stored_of_pictures_and_sound_stays_as_it_is() -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff", b"{}", b'{"x": 1}', b"[" * 100_000])
 def test_damaged_json_is_refused(kind: str, data: bytes) -> None:
     with pytest.raises(ValueInvalid):
-        KINDS[kind].from_bytes(data, "application/json")
+        VALUE_TYPES[kind].from_bytes(data, "application/json")
 
 
 def test_boxes_are_clipped_and_arrays_cannot_be_changed() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tools.values import KINDS
+from tools.values import VALUE_TYPES
 from tools.values.base import Value
 
 
@@ -18,7 +18,7 @@ class Packed:
 
     def unpacked(self) -> Value:
         """Return the value."""
-        kind = KINDS[self.kind]
+        kind = VALUE_TYPES[self.kind]
         if isinstance(self.data, Path):
             return kind.from_file(self.data, self.media_type)
         return kind.from_bytes(self.data, self.media_type)

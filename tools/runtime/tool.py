@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from common.card import Card, CardReturns, ParameterSchema
 from tools.core.errors import ArgumentsInvalid, DeclarationInvalid
-from tools.values import KINDS
+from tools.values import VALUE_TYPES
 from tools.values.base import Value
 from tools.values.convert import STAND_INS
 
@@ -421,7 +421,9 @@ def _as_input(annotation: Any) -> tuple[tuple[str, ...], bool, bool, bool] | Non
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
     if isinstance(annotation, TypeVar):
         options = annotation.__constraints__
-    if not options or not all(isinstance(o, type) and issubclass(o, Value) and o.__name__ in KINDS for o in options):
+    if not options or not all(
+        isinstance(o, type) and issubclass(o, Value) and o.__name__ in VALUE_TYPES for o in options
+    ):
         return None
     return tuple(o.kind for o in options), many, batch, nullable
 
@@ -431,7 +433,7 @@ def _plain_field(fn: Callable[..., Any], name: str, annotation: Any, default: An
         raise _wrong(
             fn,
             f"has the parameter {name!r} of type {annotation}, which neither a value nor plain JSON is",
-            f"Values are {', '.join(KINDS)}; plain are str, int, float, bool, Literal[…] and lists of these",
+            f"Values are {', '.join(VALUE_TYPES)}; plain are str, int, float, bool, Literal[…] and lists of these",
         )
     bare = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     if default is None and type(None) not in get_args(bare):

@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.storage.atomic import flush, lock, sweep, write_error
-from tools.values import KINDS
+from tools.values import VALUE_TYPES
 from tools.values.base import Value, ValueSummary
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -172,10 +172,10 @@ class Store:
         """
         if missing := [name for name in ("kind", "sha256", "media_type") if not isinstance(ref.get(name), str)]:
             raise StoreError(f"The reference has no {' and no '.join(missing)}", "References come from Store.put")
-        kind = KINDS.get(ref["kind"])
+        kind = VALUE_TYPES.get(ref["kind"])
         if kind is None:
             raise StoreError(
-                f"The reference is to an unknown kind of value, {ref['kind']!r}", f"Kinds are {', '.join(KINDS)}"
+                f"The reference is to an unknown kind of value, {ref['kind']!r}", f"Kinds are {', '.join(VALUE_TYPES)}"
             )
         self._check_layout()
         place = self._place(ref["sha256"])

@@ -10,12 +10,12 @@ from tools.values.text import Text
 from tools.values.transcript import Segment, Transcript
 from tools.values.video import Video
 
-KINDS: dict[str, type[Value]] = {
+VALUE_TYPES: dict[str, type[Value]] = {
     kind.kind: kind for kind in (Image, Audio, Video, Text, Transcript, Detections, Poses, Number)
 }
 
 __all__ = [
-    "KINDS",
+    "VALUE_TYPES",
     "Audio",
     "Detection",
     "Detections",

@@ -1,11 +1,11 @@
-"""Which kind can stand in for another, and reading files whose kind is not known."""
+"""Conversion between kinds of value, and opening files of any kind."""
 
-import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
+from common.kinds import KIND_OF_INPUT, input_of
 from tools.core.errors import MediaError, ValueInvalid
-from tools.values import KINDS
+from tools.values import VALUE_TYPES
 from tools.values.base import Value
 from tools.values.container import cover, open_container
 from tools.values.files import opened, read_source
@@ -14,24 +14,21 @@ from tools.values.number import Number
 from tools.values.text import Text
 from tools.values.transcript import Transcript
 
-# Where a kind is wanted, these are taken too.
 STAND_INS: dict[str, tuple[str, ...]] = {"Text": ("Transcript", "Number")}
-
-_TEXT_SUFFIXES = (".txt", ".md", ".text")
-_NAMED = {"image": "Image", "audio": "Audio", "video": "Video"}
+"""Kinds that are converted where a kind is required, by that kind."""
 
 
-def convert(value: Value, wanted: Sequence[str]) -> Value:
-    """Return the value as one of the wanted kinds; a kind that fits already is left alone.
+def convert(value: Value, kinds: Sequence[str]) -> Value:
+    """Return the value as one of the given kinds; a value of such a kind is returned as it is.
 
     Raises:
         ValueInvalid: when no conversion is known.
     """
-    if value.kind in wanted:
+    if value.kind in kinds:
         return value
-    if "Text" in wanted and isinstance(value, Transcript | Number):
+    if "Text" in kinds and isinstance(value, Transcript | Number):
         return Text(value.text)
-    raise ValueInvalid(f"A value of kind {value.kind} cannot be used as {' or '.join(wanted)}")
+    raise ValueInvalid(f"A value of kind {value.kind} cannot be used as {' or '.join(kinds)}")
 
 
 def open_file(path: str | Path, kind: str | None = None) -> Value:
@@ -45,15 +42,15 @@ def open_file(path: str | Path, kind: str | None = None) -> Value:
         MediaError: when it is missing, empty, damaged, or of no supported kind.
     """
     file = Path(path)
-    if kind is not None and kind not in KINDS:
-        raise ValueInvalid(f"There is no kind of value called {kind!r}", f"Kinds are {', '.join(KINDS)}")
-    opener = getattr(KINDS[kind or _kind_of(file)], "open", None)
+    if kind is not None and kind not in VALUE_TYPES:
+        raise ValueInvalid(f"There is no kind of value called {kind!r}", f"Kinds are {', '.join(VALUE_TYPES)}")
+    opener = getattr(VALUE_TYPES[kind or _kind_of(file)], "open", None)
     if opener is not None:
         value: Value = opener(file)
         return value
     data = read_source(file, str(file), "max_text_bytes")
     try:
-        return KINDS[kind or "Text"].from_bytes(data, "")
+        return VALUE_TYPES[kind or "Text"].from_bytes(data, "")
     except (MediaError, ValueInvalid) as error:
         raise MediaError(f"{file}: {error.message}", error.hint) from error
 
@@ -73,11 +70,8 @@ def _kind_of(file: Path) -> str:
             if container.streams.audio:
                 return "Audio"
     except MediaError:
-        if file.suffix.lower() in _TEXT_SUFFIXES:
-            return Text.kind
-        named = (mimetypes.guess_type(file.name)[0] or "").partition("/")[0]
-        if named in _NAMED:  # damaged, or something else under its name: that kind says it best
-            return _NAMED[named]
+        if kind := KIND_OF_INPUT.get(input_of(file.name)):  # damaged media, too: that kind's own error says it best
+            return kind
         raise MediaError(
             f"{file} is no picture, sound, video or text that can be read, or it is damaged",
             "Check that the file opens in another program",
