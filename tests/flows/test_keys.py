@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Say which weights there are, and which roles point to them."""
 
     def become(hashes: dict[str, str] = HASHES, **roles: str) -> None:
-        now: Settings = replace(settings(), roles=roles)
+        now: Settings = settings().model_copy(update={"roles": roles})
 
         def verified_hash(name: str) -> str:
             if name not in hashes:

@@ -75,6 +75,36 @@ def test_faulty_settings_are_explained(home: Path, text: str, words: str) -> Non
     assert "settings.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("SUPERLINK_DEVICE", "tpu", "SUPERLINK_DEVICE: device cannot be 'tpu'.*auto, cpu, cuda"),
+        ("SUPERLINK_MAX_AUDIO_SECONDS", "nan", "SUPERLINK_MAX_AUDIO_SECONDS: .* cannot be 'nan'"),
+        ("SUPERLINK_ENTRY_POINTS", "maybe", "SUPERLINK_ENTRY_POINTS: entry_points cannot be 'maybe'"),
+        ("SUPERLINK_ROLE_DANCE", "x", "the environment .* unknown roles: dance"),
+        ("SUPERLINK_ROLES", "{", "SUPERLINK_ROLES: roles cannot be '{'"),
+        ("SUPERLINK_MODELS", "~nobody-of-this-name/x", "home folder is not known"),
+    ],
+)
+def test_faulty_variables_are_explained(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, text)
+    settings.cache_clear()
+    with pytest.raises(SettingsInvalid, match=words):
+        settings()
+
+
+def test_an_empty_variable_sets_nothing_and_zero_leaves_the_choice(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DEVICE", "MEMORY_BYTES", "ROLE_POSE", "TOOLS"):
+        monkeypatch.setenv(f"SUPERLINK_{name}", "")
+    monkeypatch.setenv("SUPERLINK_GPU_MEMORY_BYTES", "0")
+    settings.cache_clear()
+    chosen = settings()
+    assert (chosen.device, chosen.tools, chosen.role("pose")) == ("auto", (), DEFAULT_ROLES["pose"])
+    assert chosen.memory_bytes > 0 and chosen.gpu_memory_bytes == 0
+
+
 def test_the_catalogue_is_complete_and_in_order(home: Path) -> None:
     assert list(registry.load(entry_points=False)) == [
         "detect",

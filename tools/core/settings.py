@@ -3,14 +3,24 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from tools.core.errors import SettingsInvalid
 
-Device = Literal["auto", "cpu", "cuda"]
+PREFIX = "SUPERLINK_"
+"""Of the names of environment variables."""
 
 DEFAULT_ROLES = {
     "detect": "yolo26n",
@@ -41,11 +51,48 @@ WORLD_ROLES = {
     "pose": "world-pose",
     "track": "world-detect",
 }
-WEIGHTS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES}
 
 
-@dataclass(frozen=True)
-class Settings:
+def expanded(path: str | Path) -> Path:
+    """Return a path with its "~" replaced.
+
+    Raises:
+        SettingsInvalid: when that home folder is not known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:  # no such user, or one without an entry and without HOME
+        raise SettingsInvalid(
+            f"{path}: this home folder is not known", "Write the path without ~, or set HOME"
+        ) from error
+
+
+def _half_of_main_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return 4 * 2**30
+
+
+def _folder(path: Path) -> Path:
+    return expanded(path).absolute()
+
+
+def _paths(files: object) -> object:
+    return files.split(os.pathsep) if isinstance(files, str) else files
+
+
+Folder = Annotated[Path, AfterValidator(_folder)]
+Bytes = Annotated[int, Field(gt=0)]
+ToolFiles = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    BeforeValidator(_paths),
+    AfterValidator(lambda files: tuple(str(expanded(f)) for f in files)),
+]
+
+
+class Settings(BaseSettings):
     """Everything a deployment can choose.
 
     Attributes:
@@ -67,27 +114,50 @@ class Settings:
             (SUPERLINK_STEP_TIMEOUT).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
-        weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the rendered
-            pictures of `superlink world` (SUPERLINK_WEIGHTS).
+        weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the
+            rendered pictures of `superlink world` (SUPERLINK_WEIGHTS).
         roles: Which weights do which work; single roles through SUPERLINK_ROLE_<ROLE>.
     """
 
-    home: Path
-    store: str = ""
-    models: Path | None = None
-    device: Device = "auto"
-    memory_bytes: int = 0
-    gpu_memory_bytes: int = 0
-    max_image_bytes: int = 1_000_000_000
-    max_audio_bytes: int = 6_000_000_000
-    max_audio_seconds: float = 4 * 3600
-    max_video_bytes: int = 8_000_000_000_000
-    max_text_bytes: int = 16_000_000
-    step_timeout: float = 0
-    tools: tuple[str, ...] = ()
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    home: Folder = Path("~/.cache/superlink")
+    store: Annotated[str, AfterValidator(os.path.expanduser)] = ""
+    models: Folder | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    memory_bytes: Bytes = Field(default_factory=_half_of_main_memory)
+    gpu_memory_bytes: int = Field(default=0, ge=0)
+    max_image_bytes: Bytes = 1_000_000_000
+    max_audio_bytes: Bytes = 6_000_000_000
+    max_audio_seconds: float = Field(default=4 * 3600, gt=0)
+    max_video_bytes: Bytes = 8_000_000_000_000
+    max_text_bytes: Bytes = 16_000_000
+    step_timeout: float = Field(default=0, ge=0)
+    tools: ToolFiles = ()
     entry_points: bool = True
-    weights: str = "photographs"
-    roles: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_ROLES))
+    weights: Literal["photographs", "world"] = "photographs"
+    roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+
+    @field_validator("roles", mode="after")
+    @classmethod
+    def _with_default_roles(cls, roles: Mapping[str, str], fields: ValidationInfo) -> Mapping[str, str]:
+        world = WORLD_ROLES if fields.data.get("weights") == "world" else {}
+        return {**DEFAULT_ROLES, **world, **roles}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the sources, of which the first go before the others: environment, its roles, settings.toml."""
+        prefix = f"{PREFIX}ROLE_"
+        roles = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix) and v}
+        _check_roles(roles, f"the environment ({prefix}…)")
+        return env_settings, InitSettingsSource(cls, {"roles": roles}), _settings_file(cls)
 
     @property
     def store_url(self) -> str:
@@ -106,20 +176,6 @@ class Settings:
             raise SettingsInvalid(f"There is no role {name!r}", f"Roles are {', '.join(sorted(self.roles))}") from None
 
 
-def expanded(path: str | Path) -> Path:
-    """Return a path with its "~" replaced.
-
-    Raises:
-        SettingsInvalid: when that home folder is not known.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:  # no such user, or one without an entry and without HOME
-        raise SettingsInvalid(
-            f"{path}: this home folder is not known", "Write the path without ~, or set HOME"
-        ) from error
-
-
 @cache
 def settings() -> Settings:
     """Read the settings once; `settings.cache_clear()` reads them anew.
@@ -127,95 +183,55 @@ def settings() -> Settings:
     Raises:
         SettingsInvalid: for unknown names and unusable values, naming where they stand.
     """
-    home = expanded(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink")).absolute()
-    file = home / "settings.toml"
-    values = _read(file)
-    roles = _roles(values.pop("roles", {}), f"[roles] in {file}")
-    known = {f.name for f in fields(Settings)} - {"home", "roles"}
-    if unknown := sorted(set(values) - known):
-        raise SettingsInvalid(
-            f"{file} sets unknown names: {', '.join(unknown)}",
-            f"Known names are {', '.join(sorted(known))} and the table [roles]",
-        )
-    chosen = {name: _convert(name, value, str(file)) for name, value in values.items()}
-    for name in known:
-        variable = f"SUPERLINK_{name.upper()}"
-        if os.environ.get(variable):
-            chosen[name] = _convert(name, os.environ[variable], variable)
-    prefix = "SUPERLINK_ROLE_"
-    from_environment = {k[len(prefix) :].lower(): v for k, v in os.environ.items() if k.startswith(prefix) and v}
-    roles |= _roles(from_environment, f"the environment ({prefix}…)")
-    chosen["memory_bytes"] = chosen.get("memory_bytes") or _half_of_main_memory()
-    usual = WEIGHTS[chosen.get("weights", Settings.weights)]
-    return Settings(home=home, roles={**DEFAULT_ROLES, **usual, **roles}, **chosen)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise _explained(error) from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    if not file.is_file():  # reading a pipe would wait for ever
+def _settings_path() -> Path:
+    return _folder(Path(os.environ.get(f"{PREFIX}HOME") or Settings.model_fields["home"].default)) / "settings.toml"
+
+
+def _settings_file(cls: type[Settings]) -> TomlConfigSettingsSource:
+    """Read settings.toml, where it exists.
+
+    Raises:
+        SettingsInvalid: when it cannot be read, or sets names or roles that do not exist.
+    """
+    file = _settings_path()
+    if file.exists() and not file.is_file():  # reading a pipe would wait for ever
         raise SettingsInvalid(f"{file} is not a file", "Move it away")
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        source = TomlConfigSettingsSource(cls, file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise SettingsInvalid(f"{file} cannot be read: {error}", "Mend the file or move it away") from error
+    known = set(cls.model_fields) - {"home"}
+    if unknown := sorted(set(source.toml_data) - known):
+        raise SettingsInvalid(
+            f"{file} sets unknown names: {', '.join(unknown)}",
+            f"Known names are {', '.join(sorted(known - {'roles'}))} and the table [roles]",
+        )
+    _check_roles(source.toml_data.get("roles", {}), f"[roles] in {file}")
+    return source
 
 
-def _roles(table: Any, where: str) -> dict[str, str]:
+def _check_roles(table: object, where: str) -> None:
     if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
         raise SettingsInvalid(f"{where} must map roles to weights ids", 'For example: detect = "yolo26s"')
     if unknown := sorted(set(table) - set(DEFAULT_ROLES)):
         raise SettingsInvalid(
             f"{where} names unknown roles: {', '.join(unknown)}", f"Roles are {', '.join(sorted(DEFAULT_ROLES))}"
         )
-    return dict(table)
 
 
-def _convert(name: str, value: Any, where: str) -> Any:
-    try:
-        match name:
-            case "device":
-                if value not in get_args(Device):
-                    raise ValueError(f"must be one of {', '.join(get_args(Device))}")
-                return value
-            case "weights":
-                if value not in WEIGHTS:
-                    raise ValueError(f"must be one of {', '.join(WEIGHTS)}")
-                return value
-            case (
-                "memory_bytes"
-                | "gpu_memory_bytes"
-                | "max_image_bytes"
-                | "max_audio_bytes"
-                | "max_video_bytes"
-                | "max_text_bytes"
-            ):
-                return _positive(int(value))
-            case "max_audio_seconds":
-                return _positive(float(value))
-            case "step_timeout":
-                return 0.0 if float(value) == 0 else _positive(float(value))
-            case "entry_points":
-                return {"0": False, "1": True, "false": False, "true": True}[str(value).lower()]
-            case "tools":
-                files = value.split(os.pathsep) if isinstance(value, str) else value
-                return tuple(str(expanded(file)) for file in files)
-            case "models":
-                return expanded(value).absolute()
-            case _:
-                return os.path.expanduser(str(value))
-    except (TypeError, ValueError, KeyError, OverflowError) as error:
-        raise SettingsInvalid(f"{where}: {name} cannot be {value!r}: {error}") from error
-
-
-def _positive(number: float) -> float:
-    if not number > 0:
-        raise ValueError("must be above 0")
-    return number
-
-
-def _half_of_main_memory() -> int:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):  # not on Windows
-        return 4 * 2**30
+def _explained(error: ValidationError) -> SettingsInvalid:
+    """Return the first fault of settings, with the variable or the file that holds it."""
+    fault = error.errors()[0]
+    name = str(fault["loc"][0])
+    variable = f"{PREFIX}{name.upper()}"
+    where = variable if os.environ.get(variable) else _settings_path()
+    reason = fault["msg"]
+    if fault["type"] == "literal_error":
+        reason = f"must be one of {', '.join(get_args(Settings.model_fields[name].annotation))}"
+    return SettingsInvalid(f"{where}: {name} cannot be {fault['input']!r}: {reason}")
