@@ -85,7 +85,7 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
 
     from backbone.world.io.coco import annotation, categories
     from backbone.world.io.loader import pictures
-    from backbone.world.io.yolo import coloured
+    from backbone.world.io.yolo import has_own_colour
     from backbone.world.paint.categories import IDS
     from backbone.world.paint.palette import COLOURS
 
@@ -114,7 +114,7 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
         for one in picture.instances:
             row = annotation(one, len(things) + 1, number)
             things.append(row)
-            if coloured(one):
+            if has_own_colour(one):
                 hues.append({**row, "id": len(hues) + 1, "category_id": colours[f"{one.thing.colour} thing"]})
         waiting.append((number, picture.pixels))
         if len(waiting) == AT_ONCE:
@@ -171,7 +171,7 @@ def requested(count: int) -> None:
 
 def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
     """What is wrong with the results of the request."""
-    from backbone.world.io.yolo import coloured
+    from backbone.world.io.yolo import has_own_colour
     from backbone.world.truth.relations import shown
     from tools.core.settings import settings
     from tools.storage.store import Store
@@ -203,7 +203,7 @@ def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
     )
     if unposed:
         yield f"{unposed} people without their pose"
-    red = [one for one in picture.instances if one.thing.colour == "red" and coloured(one)]
+    red = [one for one in picture.instances if one.thing.colour == "red" and has_own_colour(one)]
     numbers = [int(value.value) for value in values if isinstance(value, Number)]
     least, most = sum(id(one) in clear for one in red), len(red)
     if len(numbers) != 1 or not least <= numbers[0] <= most:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backbone.world.io.loader import pictures
-from backbone.world.io.yolo import KINDS, export
+from backbone.world.io.yolo import DATASETS, export
 
 SIZE = 256
 
 
 class Specialist(NamedTuple):
-    """A data set of ``yolo.KINDS``, an ultralytics model, how often it sees each picture, its highest learning rate, and further settings."""
+    """A data set of ``yolo.DATASETS``, an ultralytics model, how often it sees each picture, its highest learning rate, and further settings."""
 
     kind: str
     model: str
@@ -67,7 +67,7 @@ _RECIPE: dict[str, Any] = {
 def data(folder: Path, count: int, held: int = 300) -> Path:
     """Render the pictures of training and validation, unless they are there."""
     ready = folder / "ready.txt"
-    what = f"{count} {held} {' '.join(KINDS)}\n"
+    what = f"{count} {held} {' '.join(DATASETS)}\n"
     if not ready.exists() or ready.read_text() != what:
         shutil.rmtree(folder, ignore_errors=True)
         export(pictures(range(count), "train", SIZE, workers=os.cpu_count() or 1), folder, "train")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from common.skeleton import coco_category
 from flows.batch.reading import Reading
 from flows.exports.files import line, rounded, write_array
 from tools.values import Detections, Poses
-from tools.values.poses import COCO17, SKELETON
 
 KINDS = ("Detections", "Poses")
 ITEMS = ("Image",)
@@ -21,7 +21,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     categories: list[dict[str, Any]] = [{"id": number, "name": label} for label, number in numbers.items()]
     for category in categories:
         if category["name"] == "person":
-            category |= {"keypoints": list(COCO17), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
+            category |= coco_category()
     info = {"description": reading.plan.request, "contributor": "superlink", "version": "1"}
     with (folder / "annotations.json").open("w", encoding="utf-8", newline="\n") as file:
         file.write(f'{{"info":{line(info)},"licenses":[],"categories":{line(categories)},\n"images":')

@@ -9,14 +9,14 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 from numpy.typing import NDArray
 
+from common.masks import outline
+from common.skeleton import KEYPOINTS
 from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import SEEN
 from flows.exports.files import printable, rounded, save, write_array
-from flows.exports.outline import outline
 from tools.storage.store import Ref
 from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection
-from tools.values.poses import COCO17
 
 KINDS = ("Detections", "Poses", "Transcript")
 _SPEECH = "Speech"
@@ -143,7 +143,7 @@ def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Ite
 def _points(found: Poses, row: DoneItem) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for person, points in enumerate(found.keypoints):
-        for name, (x, y, sure) in zip(COCO17, points, strict=True):
+        for name, (x, y, sure) in zip(KEYPOINTS, points, strict=True):
             if sure >= SEEN and 0 <= x <= width and 0 <= y <= height:
                 yield {
                     "original_width": width,
@@ -206,7 +206,7 @@ def _config(labels: list[str], item: Ref | None) -> str:
             f'<Video name="video" value="$video" frameRate="$fps"/>'
             '<VideoRectangle name="track" toName="video"/></View>\n'
         )
-    joints = "".join(f'<Label value="{name}"/>' for name in COCO17)
+    joints = "".join(f'<Label value="{name}"/>' for name in KEYPOINTS)
     return (
         f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'
         f'</RectangleLabels><PolygonLabels name="outline" toName="image">{values}</PolygonLabels>'

@@ -5,24 +5,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from common import yolo
+from common.masks import Points, outline
 from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import SEEN
-from flows.exports.files import Names, line, rounded, save
-from flows.exports.outline import outline
+from flows.exports.files import Names, line, save
 from tools.values import Detections, Image, Poses
-from tools.values.poses import COCO17
 
 KINDS = ("Detections", "Poses")
 ITEMS = ("Image",)
 SOURCES = True  # the pictures are part of the data set
-_DIGITS = 7
-_STEPS = 5_000_000
 _READ = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 """What ultralytics reads, by content, and the endings it goes by; anything else becomes PNG."""
-# Left and right change sides in a mirrored picture.
-_FLIPPED = [COCO17.index(name.replace("left", "@").replace("right", "left").replace("@", "right")) for name in COCO17]
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
@@ -62,11 +57,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             counts[part] += 1
             counts["things"] += len(rows)
     train = "images/train" if counts["train"] else "images/val"
-    yaml = [f"train: {train}", "val: images/val", f"nc: {len(labels)}", "names:"]
-    yaml += [f"  {number}: {line(label)}" for label, number in numbers.items()]
-    if task == "pose":
-        yaml += ["kpt_shape: [17, 3]", f"flip_idx: {_FLIPPED}"]
-    save(folder / "data.yaml", "\n".join(yaml) + "\n")
+    save(folder / "data.yaml", yolo.data_yaml(labels, task == "pose", train))
     return {**counts, "task": task, "classes": len(labels)}
 
 
@@ -98,44 +89,24 @@ def _task(reading: Reading) -> str:
 
 
 def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
-    height, width = row.size
-    scale = np.array([width, height], np.float64)
+    size = row.size
     for _, found in reading.marks(row):
         if isinstance(found, Poses) != (task == "pose"):
             continue
-        for place, box in enumerate(found.xyxy.astype(np.float64)):
-            values = _box(box, scale)
+        for place, box in enumerate(found.xyxy):
             if isinstance(found, Poses):
-                for x, y, sure in found.keypoints[place]:
-                    inside = sure >= SEEN and 0 <= x <= width and 0 <= y <= height
-                    values += [*rounded((x / width, y / height), _DIGITS), 2] if inside else [0, 0, 0]
-                number = 0
+                points = [(float(x), float(y), 2 if sure >= SEEN else 0) for x, y, sure in found.keypoints[place]]
+                values, number = [*yolo.box(box, size), *yolo.keypoints(points, size)], 0
             else:
+                values = yolo.polygon(_outline(found, place), size) if task == "segment" else yolo.box(box, size)
                 number = numbers[found.labels[place]]
-                if task == "segment":
-                    values = _polygon(found, place, box, scale)
-            yield f"{number} {' '.join(_written(value) for value in values)}", float(found.scores[place])
+            yield yolo.line(number, values), float(found.scores[place])
 
 
-def _box(box: NDArray[np.float64], scale: NDArray[np.float64]) -> list[float]:
-    """Middle and sides of a box, relative to the picture.
-
-    The corners are whole numbers of 2e-7 from 0 to 1, so that a reader that calculates them from middle and sides, in single
-    precision, too, stays within the picture.
-    """
-    corners = np.round(box.reshape(2, 2) / scale * _STEPS).clip(0, _STEPS)
-    corners[1] = np.maximum(corners[1], corners[0] + 1).clip(0, _STEPS)
-    corners[0] = np.minimum(corners[0], corners[1] - 1)
-    return rounded([*corners.sum(0) / 2 / _STEPS, *(corners[1] - corners[0]) / _STEPS], _DIGITS)
-
-
-def _polygon(found: Detections, place: int, box: NDArray[np.float64], scale: NDArray[np.float64]) -> list[float]:
+def _outline(found: Detections, place: int) -> Points:
+    """The outline of a mask; where there is none, or it is empty, the corners of the box."""
     points = outline(found.mask_array(place)) if found.masks is not None else np.zeros((0, 2))
-    if not len(points):  # no mask: the box says where it is
-        x0, y0, x1, y1 = box
-        points = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    return rounded((points / scale).clip(0, 1).reshape(-1), _DIGITS)
-
-
-def _written(value: float) -> str:
-    return f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".") or "0"
+    if len(points):
+        return points
+    x0, y0, x1, y1 = found.xyxy[place].astype(np.float64)
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])

@@ -23,9 +23,9 @@ import srt
 import webvtt
 from PIL import Image as Pil
 
+from common.masks import outline
 from flows.batch.review import ReviewRouting, queue, resolve
 from flows.exports import export, provenance_of
-from flows.exports.outline import outline
 from flows.ledger.ledger import Ledger
 from tests.flows.conftest import DARKEN, FIND, Run, raw_sql
 from tools.core.settings import settings

@@ -158,6 +158,6 @@ def test_a_mask_counts_rather_than_its_box_unless_it_is_empty():
 
 
 def _empty_counts() -> str:
-    from tools.values.detections import encode_mask
+    from common.masks import encode
 
-    return encode_mask(np.zeros(SIZE, bool))["counts"]
+    return encode(np.zeros(SIZE, bool))["counts"]

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from common.skeleton import EDGES, KEYPOINTS
 from tools import (
     VALUE_TYPES,
     Audio,
@@ -32,7 +33,6 @@ from tools import (
     ValueInvalid,
 )
 from tools.values.convert import convert
-from tools.values.poses import COCO17, SKELETON
 
 SIZE = (60, 80)
 EXAMPLES: list[Value] = [
@@ -198,7 +198,7 @@ def test_rows_can_be_walked_and_selected_by_truth() -> None:
 
 
 def test_poses_are_checked() -> None:
-    assert len(COCO17) == 17 and all(0 <= i < 17 for pair in SKELETON for i in pair)
+    assert len(KEYPOINTS) == 17 and all(0 <= i < 17 for pair in EDGES for i in pair)
     with pytest.raises(ValueInvalid, match=r"\(N, 17, 3\)"):
         Poses(np.zeros((1, 16, 3)), [0.5], [[0, 0, 1, 1]], SIZE)
     with pytest.raises(ValueInvalid, match="Keypoint scores"):

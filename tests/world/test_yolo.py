@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from backbone.world import Rendered, compose, render
-from backbone.world.io.yolo import FLIPPED, KINDS, coloured, export, outline
+from backbone.world.io.yolo import DATASETS, export, has_own_colour
 from backbone.world.paint.categories import IDS
-from backbone.world.paint.figure import KEYPOINTS
 from backbone.world.paint.palette import COLOURS
 from tools.engines.yolo import library
 
@@ -56,18 +55,18 @@ def test_every_thing_and_its_outline_is_read(folder: Path, drawn: list[Rendered]
         for one, points in zip(picture.instances, label["instances"].segments, strict=True):
             pixels = points if label["instances"].normalized is False else points * SIZE
             mask = polygon2mask((SIZE, SIZE), [pixels.reshape(-1)], 1, 1).astype(bool)
-            assert (
-                mask & one.mask
-            ).sum() > 0.97 * one.area  # holes are filled and pieces joined: the format has neither
+            assert (mask & one.mask).sum() > 0.97 * one.area  # the reader fills the bridges between parts, too
             agreed.append((mask & one.mask).sum() / (mask | one.mask).sum())
-    assert np.median(agreed) > 0.97
+    assert np.median(agreed) == 1 and np.mean(agreed) > 0.99
 
 
 def test_colours_leave_out_what_only_wears_them(folder: Path, drawn: list[Rendered]) -> None:
     for picture, label in zip(drawn, read(folder, "colours", "detect"), strict=True):
-        wanted = [list(COLOURS).index(one.thing.colour) for one in picture.instances if coloured(one)]
+        wanted = [list(COLOURS).index(one.thing.colour) for one in picture.instances if has_own_colour(one)]
         assert label["cls"][:, 0].astype(int).tolist() == wanted
-    assert not any(coloured(one) for picture in drawn for one in picture.instances if one.thing.category == "person")
+    assert not any(
+        has_own_colour(one) for picture in drawn for one in picture.instances if one.thing.category == "person"
+    )
 
 
 def test_people_have_their_joints(folder: Path, drawn: list[Rendered]) -> None:
@@ -80,21 +79,8 @@ def test_people_have_their_joints(folder: Path, drawn: list[Rendered]) -> None:
             assert np.abs(found[:, :2] * SIZE - true[:, :2]).max() < 0.01 and (found[:, 2] == true[:, 2]).all()
 
 
-def test_a_mirrored_left_is_a_right() -> None:
-    for number, other in enumerate(FLIPPED):
-        assert FLIPPED[other] == number
-        assert KEYPOINTS[other] == KEYPOINTS[number].replace("left", "@").replace("right", "left").replace("@", "right")
-
-
-def test_pieces_are_joined_and_specks_kept() -> None:
-    mask = np.zeros((40, 40), bool)
-    mask[5:15, 5:15] = mask[20:30, 25:35] = True
-    assert len(outline(mask)) >= 8
-    speck = np.zeros((40, 40), bool)
-    speck[3, 4] = True
-    assert outline(speck).tolist() == [[4, 3]] * 3
-
-
 def test_pictures_are_shared_not_copied(folder: Path) -> None:
-    inodes = {kind: {file.stat().st_ino for file in (folder / kind / "images" / "train").iterdir()} for kind in KINDS}
+    inodes = {
+        kind: {file.stat().st_ino for file in (folder / kind / "images" / "train").iterdir()} for kind in DATASETS
+    }
     assert len(inodes["things"]) == 12 and len(set(map(frozenset, inodes.values()))) == 1

@@ -12,10 +12,10 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from common.skeleton import EDGES, KEYPOINTS
 from tools.core.errors import ValueInvalid
 from tools.imaging.regions import check_size
 from tools.values import Detections, Image, Poses, Transcript
-from tools.values.poses import COCO17, SKELETON
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
@@ -193,11 +193,11 @@ def _draw_poses(canvas: Pixels, poses: Poses, enlarge: int, line: int, font: int
         seen = keypoints[:, 2] >= _KEYPOINT_SCORE
         points = keypoints[:, :2] * enlarge
         for shade, width in ((_SHADE, limb + 2), (1.0, limb)):
-            for a, b in SKELETON:
+            for a, b in EDGES:
                 if seen[a] and seen[b]:
-                    side = _side(COCO17[a]) if _side(COCO17[a]) == _side(COCO17[b]) else _MIDDLE
+                    side = _side(KEYPOINTS[a]) if _side(KEYPOINTS[a]) == _side(KEYPOINTS[b]) else _MIDDLE
                     _line(canvas, points[a], points[b], _scaled(side, shade), width)
-        for name, point in zip(np.array(COCO17)[seen], points[seen], strict=True):
+        for name, point in zip(np.array(KEYPOINTS)[seen], points[seen], strict=True):
             _dot(canvas, point, (255, 255, 255), limb * 1.5 + 1)
             _dot(canvas, point, _side(str(name)), limb * 1.5)
     return labels

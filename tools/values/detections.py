@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from common.masks import RLE, MaskLike, bounding_box, decode, encode
 from tools.core.errors import ValueInvalid
 from tools.values.arrays import (
     box_array,
@@ -20,7 +21,7 @@ from tools.values.arrays import (
 )
 from tools.values.base import StructuredValue, ValueSummary
 from tools.values.libraries import UltralyticsResult, import_supervision
-from tools.values.masks import RLE, Mask, box_around, checked_rle, decode_mask, encode_mask
+from tools.values.masks import checked_rle
 
 if TYPE_CHECKING:
     import supervision
@@ -99,7 +100,7 @@ class Detections(StructuredValue):
         labels: Sequence[str],
         scores: ArrayLike,
         size: tuple[int, int],
-        masks: Sequence[Mask] | Mask | None = None,
+        masks: Sequence[MaskLike] | MaskLike | None = None,
         ids: ArrayLike | None = None,
     ) -> Self:
         """Take a model's answer as it is.
@@ -128,7 +129,7 @@ class Detections(StructuredValue):
             tuple(labels[i] for i in keep),
             np.clip(values[keep], 0, 1),
             size,
-            None if masks is None else tuple(encode_mask(masks[i]) for i in keep),
+            None if masks is None else tuple(encode(masks[i]) for i in keep),
             None if ids is None else np.asarray(ids)[keep],
             dropped=len(boxes) - len(keep),
         )
@@ -141,7 +142,7 @@ class Detections(StructuredValue):
             raise ValueInvalid(f"Masks must have the shape (N, H, W), not {array.shape}")
         array = array.astype(bool)
         return cls.from_model(
-            [box_around(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array
+            [bounding_box(mask) for mask in array], labels, scores, (array.shape[1], array.shape[2]), array
         )
 
     @classmethod
@@ -251,7 +252,7 @@ class Detections(StructuredValue):
         """
         if self.masks is None:
             raise ValueInvalid("These detections have boxes only, no masks", "Use segment instead of detect")
-        return decode_mask(self.masks[index])
+        return decode(self.masks[index])
 
     def __len__(self) -> int:
         """Return the number of boxes."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from common.skeleton import KEYPOINTS
 from tools.core.errors import ValueInvalid
 from tools.values.arrays import (
     box_array,
@@ -22,56 +23,13 @@ from tools.values.libraries import UltralyticsResult, import_supervision
 if TYPE_CHECKING:
     import supervision
 
-COCO17 = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
-
-# Pairs of keypoint numbers that are joined by a line, as COCO draws them.
-SKELETON = (
-    (15, 13),
-    (13, 11),
-    (16, 14),
-    (14, 12),
-    (11, 12),
-    (5, 11),
-    (6, 12),
-    (5, 6),
-    (5, 7),
-    (6, 8),
-    (7, 9),
-    (8, 10),
-    (1, 2),
-    (0, 1),
-    (0, 2),
-    (1, 3),
-    (2, 4),
-    (3, 5),
-    (4, 6),
-)
-
 
 @dataclass(frozen=True, eq=False)
 class Poses(StructuredValue):
     """The poses of the people in one picture.
 
     Attributes:
-        keypoints: (N, 17, 3) float32: x and y in pixels and a score between 0 and 1, in the order of `COCO17`.
+        keypoints: (N, 17, 3) float32: x and y in pixels and a score between 0 and 1, in the order of `common.skeleton.KEYPOINTS`.
         scores: (N,) float32 between 0 and 1, of each person.
         xyxy: (N, 4) float32 box of each person in pixels, clipped to the picture.
         size: (height, width) of the picture.
@@ -88,11 +46,11 @@ class Poses(StructuredValue):
     def __post_init__(self) -> None:
         """Check shapes and ranges, make arrays read-only."""
         size = image_size(self.size)
-        keypoints = float_array(self.keypoints, (None, len(COCO17), 3), "Keypoints")
+        keypoints = float_array(self.keypoints, (None, len(KEYPOINTS), 3), "Keypoints")
         xyxy = box_array(self.xyxy, size, "Poses")
         if len(xyxy) != len(keypoints):
             raise ValueInvalid(f"{len(keypoints)} poses came with {len(xyxy)} boxes")
-        score_array(keypoints[:, :, 2].reshape(-1), keypoints.shape[0] * len(COCO17), "Keypoint scores")
+        score_array(keypoints[:, :, 2].reshape(-1), keypoints.shape[0] * len(KEYPOINTS), "Keypoint scores")
         fields = {
             "keypoints": keypoints,
             "xyxy": xyxy,

@@ -10,10 +10,11 @@ import numpy as np
 from backbone.world.check.colours import measure
 from backbone.world.check.places import place_of
 from backbone.world.paint.backgrounds import EVERY
-from backbone.world.scene.camera import Mask, Pixels
+from backbone.world.scene.camera import Pixels
 from backbone.world.truth.render import Rendered
 from backbone.world.words.specs import Spec
 from backbone.world.words.wording import many
+from common.masks import Mask
 
 Box = tuple[int, int, int, int]
 

@@ -9,7 +9,8 @@ from safetensors.numpy import load_file
 
 from backbone.world.paint.categories import CATEGORIES, IDS
 from backbone.world.paint.palette import COLOURS, HAIRS, SKINS, Colour, dark, pale
-from backbone.world.scene.camera import LIGHT, Mask, Pixels
+from backbone.world.scene.camera import LIGHT, Pixels
+from common.masks import Mask
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "world" / "colours.safetensors"
 WORDS = tuple(COLOURS)

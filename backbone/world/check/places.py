@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backbone.world.paint.backgrounds import EVERY
-from backbone.world.scene.camera import LIGHT, Mask, Pixels
+from backbone.world.scene.camera import LIGHT, Pixels
 from backbone.world.scene.scene import Scene
 from backbone.world.truth.render import render
+from common.masks import Mask
 
 _CELLS = 32  # of the picture's height
 _EXAMPLES = 12

@@ -5,24 +5,15 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-import numpy as np
 from PIL import Image
-from pycocotools import mask as rle
 
 from backbone.world.paint.categories import CATEGORIES, IDS
-from backbone.world.paint.figure import KEYPOINTS, SKELETON
-from backbone.world.scene.camera import Mask
 from backbone.world.truth.render import Instance, Rendered
 from backbone.world.words.captions import short_caption
-
-
-class RLE(TypedDict):
-    """A mask as COCO writes it: ``[height, width]`` and run lengths."""
-
-    size: list[int]
-    counts: str
+from common.masks import encode
+from common.skeleton import coco_category
 
 
 def categories() -> list[dict[str, Any]]:
@@ -30,14 +21,8 @@ def categories() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()
     ]
-    rows[0] |= {"keypoints": list(KEYPOINTS), "skeleton": [[a + 1, b + 1] for a, b in SKELETON]}
+    rows[0] |= coco_category()
     return rows
-
-
-def packed(mask: Mask) -> RLE:
-    """A mask, height × width, in COCO's compressed run lengths."""
-    found = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {"size": [int(side) for side in found["size"]], "counts": found["counts"].decode()}
 
 
 def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
@@ -50,7 +35,7 @@ def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": instance.area,
         "iscrowd": 0,
-        "segmentation": packed(instance.mask),
+        "segmentation": encode(instance.mask),
         "attributes": {
             "colour": instance.thing.colour,
             "visible": round(instance.visible, 3),

@@ -4,7 +4,6 @@ import numpy as np
 
 from backbone.world.scene.scene import Scene
 
-Mask = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]
 LIGHT = {"day": (256, 256, 256), "evening": (262, 238, 212), "overcast": (238, 242, 248), "night": (200, 208, 236)}
 """What light does to red, green and blue, in parts of 256."""

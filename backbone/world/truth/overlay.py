@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 
 from backbone.world.paint.categories import IDS
-from backbone.world.paint.figure import SKELETON
 from backbone.world.scene.camera import Pixels
 from backbone.world.truth.render import Instance, Rendered
+from common.skeleton import EDGES
 
 _COLOURS = (
     (230, 57, 70),
@@ -47,7 +47,7 @@ def with_truth(picture: Rendered) -> Pixels:
 def _joints(out: Pixels, person: Instance, line: int) -> None:
     at = [(round(x), round(y)) for x, y, _ in person.keypoints]
     there = [v > 0 for _, _, v in person.keypoints]
-    for a, b in SKELETON:
+    for a, b in EDGES:
         if there[a] and there[b]:
             cv2.line(out, at[a], at[b], _LIMB, line, cv2.LINE_AA)
     for point, (_, _, v) in zip(at, person.keypoints, strict=True):

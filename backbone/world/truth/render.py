@@ -20,6 +20,7 @@ from backbone.world.scene.camera import expose
 from backbone.world.scene.compose import ALL_BUILDS
 from backbone.world.scene.scene import Scene, Thing
 from backbone.world.scene.splits import rng_for
+from common.masks import Mask, bounding_box
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Instance:
     """
 
     thing: Thing
-    mask: "np.ndarray[tuple[int, int], np.dtype[np.bool_]]"
+    mask: Mask
     box: tuple[int, int, int, int]
     area: int
     visible: float
@@ -180,8 +181,6 @@ def instance(
     area = int(mask.sum())
     if not area:
         return None
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     thing = scene.things[number - 1]
     marks: list[tuple[float, float, int]] = []
     if thing.pose:
@@ -194,4 +193,4 @@ def instance(
                 marks.append((0.0, 0.0, 0))
             else:
                 marks.append((px, py, 2 if shows and mask[row, column] else 1))
-    return Instance(thing, mask, box, area, area / max(1, whole), cut, tuple(marks))
+    return Instance(thing, mask, bounding_box(mask), area, area / max(1, whole), cut, tuple(marks))

@@ -1,10 +1,10 @@
-"""Outlines of masks give the masks back, in the libraries that read them."""
+"""Masks come back from run lengths, and from outlines in the libraries that read them."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flows.exports.outline import INSET, outline
+from common.masks import INSET, bounding_box, decode, encode, outline, pixel_count
 
 HEIGHT, WIDTH = 240, 321
 Y, X = np.mgrid[:HEIGHT, :WIDTH]
@@ -44,6 +44,23 @@ def by_ultralytics(points: NDArray[np.float64], height: int, width: int) -> Mask
         (height, width), [(np.round(points / scale, 7).astype(np.float32) * scale).ravel()]
     ).astype(bool)
     return read
+
+
+@pytest.mark.parametrize("name", [*WHOLE, *PARTS])
+def test_run_lengths_give_the_mask_back(name: str) -> None:
+    mask = (WHOLE | PARTS)[name]
+    encoded = encode(mask)
+    assert encoded["size"] == [HEIGHT, WIDTH] and pixel_count(encoded["counts"]) == HEIGHT * WIDTH
+    assert np.array_equal(decode(encoded), mask)
+
+
+def test_run_lengths_that_cannot_be_read_have_no_count() -> None:
+    assert pixel_count("\x00") == pixel_count("o") == pixel_count("1Nj") == -1 and pixel_count("") == 0
+
+
+def test_boxes_enclose_masks() -> None:
+    assert bounding_box(WHOLE["square"]) == (10, 5, 20, 15) and bounding_box(WHOLE["speck"]) == (0, 239, 1, 240)
+    assert bounding_box(np.zeros((4, 4), bool)) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", [*WHOLE, *PARTS])
