@@ -200,7 +200,7 @@ def test_a_contact_sheet_needs_pictures_with_captions():
         contact_sheet([grey()], ["a", "b"])
 
 
-@pytest.mark.parametrize("name", ["count", "pick", "crop", "redact", "remove", "draw"])
+@pytest.mark.parametrize("name", ["count", "pick", "crop", "redact", "remove", "imaging.drawing"])
 def test_importing_is_light(name):
     heavy = "{'cv2', 'PIL', 'supervision', 'matplotlib', 'torch', 'pycocotools'}"
     code = f"import sys, tools.{name}; sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
