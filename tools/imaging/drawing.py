@@ -1,4 +1,4 @@
-"""Drawing what was found onto a picture, for people to look at."""
+"""Detections, poses and text drawn onto a picture for people to look at, and contact sheets of pictures."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.floating]
 
 _PALETTE: tuple[Colour, ...] = (
     (255, 76, 96),
@@ -44,9 +45,9 @@ _TEXT = (0, 150, 200)
 _PERSON = "person"
 _SHADE = 0.35  # darker edge of lines, so that they show on any background
 _MASK_OPACITY = 0.4
-_KEYPOINT_SCORE = 0.3  # keypoints below are guesses outside the picture or behind something
-_LEGIBLE = 384  # smaller pictures are enlarged
-_LONGEST_LABEL = 40
+_KEYPOINT_SCORE = 0.3  # below it, keypoints are guesses outside the picture or behind something
+_LEGIBLE = 384  # pixels of the longer side; smaller pictures are enlarged
+_LONGEST_LABEL = 40  # characters
 _FRACTION = 4  # bits below the pixel in which cv2 is given positions
 # Scripts that DejaVu does not have, and files that have them where a system font is installed.
 _EAST_ASIAN = re.compile("[\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
@@ -74,13 +75,13 @@ def draw(image: Image, *values: Detections | Poses | Transcript) -> Image:
     """Draw boxes, masks, tracks, poses and read text onto a picture.
 
     Every label has its colour, the same in every picture unless two labels of one picture would share it.
-    Keypoints with a score below 0.3 are left out, as are segments of a transcript that have no box; what was
-    read is written beside its box where it hides no other line. Pictures with a longer side below 384 pixels
-    are enlarged by a whole number, so that the labels can be read.
+    Keypoints with a score below 0.3 are left out, as are segments of a transcript that have no box. The words of
+    a segment are written beside its box if there is room that hides no other line. Pictures with a longer side
+    below 384 pixels are enlarged by a whole number, so that the labels can be read.
 
     Args:
         image: The picture.
-        values: What was found in it; of tracks, the rows of this frame.
+        values: Detections, poses and text of this picture; of tracks, the rows of this frame.
 
     Returns:
         A new picture.
@@ -151,17 +152,17 @@ def contact_sheet(images: Sequence[Image], captions: Sequence[str]) -> Image:
 
 
 def _colours(values: Iterable[Detections | Poses | Transcript]) -> dict[str, Colour]:
-    """Give each label a colour that follows from its name, or the next free one."""
+    """Return a colour for each label: the one at the hash of its name in the palette, or the next free one."""
     names = {name for v in values if isinstance(v, Detections) for name in v.labels} | {_PERSON}
-    taken: dict[int, str] = {}
+    label_at: dict[int, str] = {}
     for name in sorted(names):
         start = crc32(name.encode())
         places = [(start + i) % len(_PALETTE) for i in range(len(_PALETTE))]
-        place = next((p for p in places if p not in taken), None)
+        place = next((p for p in places if p not in label_at), None)
         if place is None:
             break
-        taken[place] = name
-    chosen = {name: _PALETTE[place] for place, name in taken.items()}
+        label_at[place] = name
+    chosen = {name: _PALETTE[place] for place, name in label_at.items()}
     return {name: chosen.get(name, _PALETTE[crc32(name.encode()) % len(_PALETTE)]) for name in names}
 
 
@@ -241,26 +242,26 @@ def _draw_mask(canvas: Pixels, mask: NDArray[np.bool_], enlarge: int, colour: Co
     cv2.polylines(canvas, outlines, True, colour, line, cv2.LINE_AA)
 
 
-def _line(canvas: Pixels, start: NDArray[Any], end: NDArray[Any], colour: Colour, thickness: int) -> None:
+def _line(canvas: Pixels, start: Floats, end: Floats, colour: Colour, thickness: int) -> None:
     import cv2
 
     cv2.line(canvas, _fixed(start), _fixed(end), colour, thickness, cv2.LINE_AA, _FRACTION)
 
 
-def _dot(canvas: Pixels, centre: NDArray[Any], colour: Colour, radius: float) -> None:
+def _dot(canvas: Pixels, centre: Floats, colour: Colour, radius: float) -> None:
     import cv2
 
     cv2.circle(canvas, _fixed(centre), round(radius * 2**_FRACTION), colour, -1, cv2.LINE_AA, _FRACTION)
 
 
 def _write_labels(canvas: Pixels, labels: Sequence[_Label]) -> "PilImage":
-    """Write all labels over everything else, where they cover each other least."""
+    """Write the labels last, each where it covers the others least; an optional one only where it covers nothing."""
     from PIL import Image as Pil
     from PIL import ImageDraw
 
     picture = Pil.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
-    taken: list[Box] = []
+    written: list[Box] = []
     lines = [label.box for label in labels if label.optional]
     for label in sorted(labels, key=lambda label: label.optional):
         font = _font(label.font, label.text)
@@ -268,11 +269,11 @@ def _write_labels(canvas: Pixels, labels: Sequence[_Label]) -> "PilImage":
         text = _fitted(label.text, font, picture.width - 2 * gap)
         width = math.ceil(font.getlength(text)) + 2 * gap
         height = round(label.font * 1.4)
-        blocked = taken + lines if label.optional else taken
+        blocked = written + lines if label.optional else written
         (x, y), covered = _place(label.box, width, height, picture.size, blocked)
         if label.optional and covered:
             continue
-        taken.append((x, y, x + width, y + height))
+        written.append((x, y, x + width, y + height))
         pen.rectangle((x, y, x + width - 1, y + height - 1), label.colour)
         dark = np.dot(label.colour, (0.299, 0.587, 0.114)) < 150
         pen.text((x + gap, y + height / 2), text, (255, 255, 255) if dark else (20, 20, 24), font, anchor="lm")
@@ -282,10 +283,10 @@ def _write_labels(canvas: Pixels, labels: Sequence[_Label]) -> "PilImage":
 def _place(
     box: Box, width: int, height: int, size: tuple[int, int], blocked: Sequence[Box]
 ) -> tuple[tuple[int, int], float]:
-    """Find room for a label: above its box, else where it covers the least of what is there.
+    """Choose a label's place: above its box, or whichever place around it covers the least of `blocked`.
 
     Returns:
-        Left and top, and the number of pixels covered.
+        Left and top of the label, and the area in pixels that it covers there.
     """
     x0, y0, x1, y1 = (round(v) for v in box)
     others = np.array(blocked, np.float64).reshape(-1, 4)
@@ -314,7 +315,7 @@ def _place(
 
 
 def _font(size: int, text: str) -> "FreeTypeFont | ImageFont":
-    """Return DejaVu Sans, or a font of the system's for East Asian text, or Pillow's own."""
+    """Return DejaVu Sans, for East Asian text a font of the system if there is one, or Pillow's own."""
     return _loaded_font(size, _EAST_ASIAN.search(text) is not None)
 
 
@@ -331,14 +332,14 @@ def _loaded_font(size: int, east_asian: bool) -> "FreeTypeFont | ImageFont":
 
 
 def _dejavu() -> Iterator[str]:
-    """Find the font that matplotlib carries; matplotlib itself is slow to import."""
+    """Yield the path of the font that matplotlib carries, without importing matplotlib, which is slow."""
     package = find_spec("matplotlib")
     for folder in (package.submodule_search_locations or []) if package else []:
         yield str(Path(folder) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def _fitted(text: str, font: "FreeTypeFont | ImageFont", width: float) -> str:
-    """Cut a text to a width in pixels."""
+    """Return the text, cut to a width in pixels."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}…") > width:
@@ -347,7 +348,7 @@ def _fitted(text: str, font: "FreeTypeFont | ImageFont", width: float) -> str:
 
 
 def _lines(text: str, font: "FreeTypeFont | ImageFont", width: float) -> list[str]:
-    """Break a text into at most two lines of a width in pixels."""
+    """Return the text as at most two lines of a width in pixels."""
     words = text.split()
     first = ""
     while words and font.getlength(f"{first} {words[0]}".strip()) <= width:
@@ -358,7 +359,7 @@ def _lines(text: str, font: "FreeTypeFont | ImageFont", width: float) -> list[st
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Return a writable copy of this size."""
+    """Return a writable copy of the pixels (H, W, 3) in another size."""
     import cv2
 
     if (height, width) == pixels.shape[:2]:
@@ -373,12 +374,12 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1].rstrip()}…"
 
 
-def _corners(xyxy: NDArray[Any]) -> Box:
+def _corners(xyxy: Floats) -> Box:
     x0, y0, x1, y1 = (float(v) for v in xyxy)
     return x0, y0, x1, y1
 
 
-def _fixed(point: NDArray[Any]) -> tuple[int, int]:
+def _fixed(point: Floats) -> tuple[int, int]:
     """Return x and y in the fixed point form of cv2, from the middle of a pixel."""
     x, y = (round((float(v) - 0.5) * 2**_FRACTION) for v in point)
     return x, y
