@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tools.core.errors import SuperlinkError
 
 if TYPE_CHECKING:
     from agents.plan.plan import Plan
-    from tools.runtime.tool import Tool
+    from tools.runtime.tool import AnyTool
     from tools.storage.store import Ref
 
 try:
@@ -21,7 +21,7 @@ except ImportError:  # not on Windows
 
 
 def thread_of(
-    request: str, media: "Mapping[str, Ref]", plan: "Plan | None", planner: str, tools: "Mapping[str, Tool[..., Any]]"
+    request: str, media: "Mapping[str, Ref]", plan: "Plan | None", planner: str, tools: "Mapping[str, AnyTool]"
 ) -> str:
     """Name the thread for all that decides what will be planned and run: asking for the same again finds it.
 

@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 from agents.plan.plan import references
 from common.card import Card
 from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
-from tools.runtime.tool import Tool
+from tools.runtime.tool import AnyTool as AnyTool
 
 _NAMES = {
     "Image": "an image",
@@ -23,9 +22,6 @@ _NAMES = {
 }
 _LIST = re.compile(r"list\[(\w+)\]")
 _STEP = re.compile(r"s([1-9]\d{0,8})", re.ASCII)
-
-
-AnyTool = Tool[..., Any]
 
 
 def cards_of(tools: Mapping[str, AnyTool]) -> dict[str, Card]:

@@ -12,7 +12,7 @@ from agents.plan.plan import PlanInvalid
 from agents.plan.problems import Problem
 from agents.planners.base import Demonstration
 from common.card import Card, CardInput
-from tools.runtime.tool import at_least
+from tools.runtime.schema import at_least
 
 CALL = "submit_plan"
 

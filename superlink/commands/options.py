@@ -3,11 +3,11 @@
 import argparse
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agents.planners.base import Planner
-    from tools.runtime.tool import Tool
+    from tools.runtime.tool import AnyTool
 
 
 def add_tools(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
-def load_tools(given: argparse.Namespace) -> "dict[str, Tool[..., Any]]":
+def load_tools(given: argparse.Namespace) -> "dict[str, AnyTool]":
     """The tools that the command offers."""
     from tools.runtime.registry import load
 

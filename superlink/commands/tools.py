@@ -7,7 +7,7 @@ from superlink.commands.options import add_tools, load_tools
 from superlink.terminal import console, say_json
 
 if TYPE_CHECKING:
-    from tools.runtime.registry import AnyTool
+    from tools.runtime.tool import AnyTool
 
 
 def add(commands: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.runtime.execute import call, call_many, joined, out_of_memory, rows_of, with_room
+from tools.runtime.execute import call, call_many, joined, out_of_memory, rows_of, retry_with_memory
 from tools.runtime.model_cache import evict_idle, loaded, resident
 from tools.weights.weights import record
 
@@ -255,7 +255,7 @@ def test_what_says_that_memory_ran_out(error: Exception, ran_out: bool) -> None:
 
     assert out_of_memory(error) == ran_out
     with pytest.raises(OutOfMemory if ran_out else type(error)) as told:
-        with_room(run)
+        retry_with_memory(run)
     assert len(runs) == (2 if ran_out else 1)
     if ran_out and not isinstance(error, OutOfMemory):
         assert (
@@ -275,8 +275,8 @@ def test_another_fault_of_the_second_try_is_that_fault() -> None:
         raise faults.pop(0)
 
     with pytest.raises(ValueError, match="odd"):
-        with_room(run)
-    assert with_room(lambda: 5) == 5
+        retry_with_memory(run)
+    assert retry_with_memory(lambda: 5) == 5
 
 
 def test_an_error_without_words_is_told_without() -> None:
@@ -284,7 +284,7 @@ def test_an_error_without_words_is_told_without() -> None:
         raise MemoryError
 
     with pytest.raises(OutOfMemory) as told:
-        with_room(run)
+        retry_with_memory(run)
     assert told.value.message == "memory ran out"
 
 

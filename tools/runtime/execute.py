@@ -1,26 +1,29 @@
-"""Running one tool on stored values, and storing what it makes with its provenance."""
+"""Running one tool on stored values, and storing its results with their provenance."""
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TypeVar, cast
 
 from tools.core import log
 from tools.core.errors import ArgumentsInvalid, OutOfMemory, SuperlinkError, ToolError
 from tools.core.faults import Fault, stops_the_program
 from tools.runtime.model_cache import evict_idle, in_use
 from tools.runtime.packing import Foreign
-from tools.runtime.tool import Input, Tool
+from tools.runtime.tool import AnyTool, Input
 from tools.storage.store import Provenance, Ref, Store, WeightsUsed
 from tools.values import Text, Value
 from tools.values.convert import convert
 from tools.weights.weights import recording
 
-AnyTool = Tool[..., Any]
-Args = Mapping[str, Any]
+Args = Mapping[str, object]
+"""Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves."""
+Reference = Ref | str | list[Ref | str]
 Result = Ref | list[Ref]
+
+R = TypeVar("R")
 
 _log = log.logger.getChild("tools")
 
@@ -33,7 +36,7 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
 
     Args:
         tool: The tool.
-        args: Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves.
+        args: Inputs and plain parameters, as of `Args`.
         store: Where inputs are read and results are written.
         step: Id of the plan step, for provenance and errors.
 
@@ -51,14 +54,15 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
 
 
 def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
-    """Return the arguments of each run that a call maps to, or None where it is a single run.
+    """Return the arguments of each run of a call that maps over lists, or None for a single run.
 
     Raises:
-        ArgumentsInvalid: when lists of different lengths should go together, or there is nothing to run and another
-            argument is wrong.
+        ArgumentsInvalid: when lists differ in length, or when they are empty and another argument is wrong.
     """
     mapped = {
-        name: args[name] for name, given in tool.inputs.items() if not given.many and isinstance(args.get(name), list)
+        name: items
+        for name, given in tool.inputs.items()
+        if not given.many and isinstance(items := args.get(name), list)
     }
     if not mapped:
         return None
@@ -78,7 +82,7 @@ def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
 
 
 def joined(results: Sequence[Result]) -> list[Ref]:
-    """Return what the runs of a mapped call gave as one list."""
+    """Return the results of the runs of a mapped call as one list."""
     return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
 
 
@@ -99,7 +103,7 @@ def call_many(
         stop: End at the first failure; the list is then shorter, with the failure last.
 
     Returns:
-        For each row its result, or the error that it ended with; one bad row does not touch the others.
+        For each row its result, or its error; an error of one row does not affect the others.
     """
     outcomes: list[Result | SuperlinkError] = []
     jobs: list[_Job] = []
@@ -129,17 +133,24 @@ def call_many(
 @dataclass(frozen=True)
 class _Job:
     item: int | None
-    refs: dict[str, Any]
-    params: dict[str, Any]
+    refs: dict[str, Reference]
+    params: dict[str, object]
 
 
-def _checked(
-    tool: AnyTool, args: Args, absent: Sequence[str] | Mapping[str, Any] = ()
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split arguments into inputs and checked parameters; inputs named in `absent` are not missed."""
+def _checked(tool: AnyTool, args: Args, absent: Collection[str] = ()) -> tuple[dict[str, Reference], dict[str, object]]:
+    """Split arguments into inputs and plain parameters, and check them.
+
+    Args:
+        tool: The tool.
+        args: The arguments.
+        absent: Names of inputs that may be missing.
+
+    Raises:
+        ArgumentsInvalid: with all problems.
+    """
     refs = {name: args[name] for name in tool.inputs if args.get(name) is not None}
     problems = list(_input_problems(tool, refs, absent))
-    params: dict[str, Any] = {}
+    params: dict[str, object] = {}
     try:
         tool.check_one_of([name for name in (*args, *absent) if name in absent or args[name] is not None])
         params = tool.arguments({name: value for name, value in args.items() if name not in tool.inputs})
@@ -147,17 +158,17 @@ def _checked(
         problems += error.problems
     if problems:
         raise ArgumentsInvalid(tool.name, problems)
-    return refs, params
+    return cast(dict[str, Reference], refs), params
 
 
-def _input_problems(tool: AnyTool, refs: Mapping[str, Any], absent: Sequence[str] | Mapping[str, Any]) -> Iterator[str]:
+def _input_problems(tool: AnyTool, refs: Args, absent: Collection[str]) -> Iterator[str]:
     for name, given in tool.inputs.items():
         if name not in refs:
             if not given.optional and name not in absent:
                 yield f"{name}: is missing ({' or '.join(given.kinds)})"
             continue
-        values = refs[name] if given.many and isinstance(refs[name], list) else [refs[name]]
-        for value in values:
+        ref = refs[name]
+        for value in ref if given.many and isinstance(ref, list) else [ref]:
             if isinstance(value, str):
                 kind = "Text"
             elif isinstance(value, Mapping) and isinstance(value.get("kind"), str):
@@ -170,51 +181,59 @@ def _input_problems(tool: AnyTool, refs: Mapping[str, Any], absent: Sequence[str
 
 
 def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> list[Result | SuperlinkError]:
-    """Run jobs of equal parameters together, each alone if that fails."""
+    """Run jobs of equal parameters together, or each alone if that fails."""
     if not jobs:
         return []
     began = time.perf_counter()
     item = jobs[0].item if len(jobs) == 1 else None
     try:
         with in_use(), recording() as weights:
-            made = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
+            results = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
         seconds = (time.perf_counter() - began) / len(jobs)
-        return [_stored(tool, value, job, weights, seconds, store, step) for value, job in zip(made, jobs, strict=True)]
+        return [
+            _put_result(tool, result, job, weights, seconds, store, step)
+            for result, job in zip(results, jobs, strict=True)
+        ]
     except SuperlinkError as error:
         if len(jobs) == 1:
             return [error]
         return [outcome for job in jobs for outcome in _run_batch(tool, [job], store, step)]
 
 
-def _run(tool: AnyTool, jobs: Sequence[_Job], store: Store) -> list[Any]:
-    """Return what the function makes of each job."""
+def _run(tool: AnyTool, jobs: Sequence[_Job], store: Store) -> list[object]:
+    """Return the function's result for each job."""
     inputs = [{name: _value(tool.inputs[name], ref, store) for name, ref in job.refs.items()} for job in jobs]
     params = jobs[0].params
     if not tool.batch:
-        return [with_room(lambda: tool.run(**inputs[0], **params))]
-    return _halving(tool, inputs, params)
+        return [retry_with_memory(lambda: tool.run(**inputs[0], **params))]
+    return _run_in_halves(tool, inputs, params)
 
 
-def _halving(tool: AnyTool, inputs: Sequence[Mapping[str, Value]], params: Mapping[str, Any]) -> list[Any]:
+def _run_in_halves(tool: AnyTool, inputs: Sequence[Args], params: Args) -> list[object]:
+    """Run a tool over a batch; when memory runs out, over each half of it."""
     columns = {name: [row[name] for row in inputs] for name in inputs[0]}
     try:
-        run = cast(Callable[[], Sequence[Any]], lambda: tool.run(**columns, **params))
-        made = list(with_room(run) if len(inputs) == 1 else run())
+        run = cast(Callable[[], Sequence[object]], lambda: tool.run(**columns, **params))
+        results = list(retry_with_memory(run) if len(inputs) == 1 else run())
     except Exception as error:
         if len(inputs) == 1 or not out_of_memory(error):
             raise
         half = len(inputs) // 2
-        return _halving(tool, inputs[:half], params) + _halving(tool, inputs[half:], params)
-    if len(made) != len(inputs):
+        return _run_in_halves(tool, inputs[:half], params) + _run_in_halves(tool, inputs[half:], params)
+    if len(results) != len(inputs):
         raise ToolError(
-            f"it returned {len(made)} results for {len(inputs)} items",
+            f"it returned {len(results)} results for {len(inputs)} items",
             "A function over a Batch returns one result for each item",
         )
-    return made
+    return results
 
 
-def with_room(run: Callable[[], Any]) -> Any:
-    """Run, and once more with all idle models evicted where memory ran out."""
+def retry_with_memory(run: Callable[[], R]) -> R:
+    """Call a function; when memory runs out, evict all idle models and call it again.
+
+    Raises:
+        OutOfMemory: when memory runs out the second time.
+    """
     try:
         return run()
     except Exception as error:
@@ -233,14 +252,18 @@ def with_room(run: Callable[[], Any]) -> Any:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that main or accelerator memory ran out."""
+    """Return whether an error means that main or accelerator memory ran out."""
     if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
 
 
-def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[Any]]) -> list[Any]:
-    """Return what `run` returns; whatever it raises becomes a ToolError that says where."""
+def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[object]]) -> list[object]:
+    """Return what `run` returns.
+
+    Raises:
+        ToolError: for any exception; names tool, step and item.
+    """
     place = _place(tool, step, item)
     try:
         return run()
@@ -248,10 +271,9 @@ def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[
         if stops_the_program(error):
             raise
         code = tool.fn.__code__
-        brought: Fault | None = getattr(
-            error, "fault", None
-        )  # by an isolated tool: its traceback is of its own process
-        fault = brought or Fault.of(error, code.co_filename)
+        # An isolated tool's error has a fault with the traceback of the tool's own process.
+        remote: Fault | None = getattr(error, "fault", None)
+        fault = remote or Fault.of(error, code.co_filename)
         if isinstance(error, SuperlinkError):
             message, hint = error.message, error.hint
         else:
@@ -259,15 +281,15 @@ def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[
                 fault.what,
                 f"It was raised in {fault.where or f'{code.co_filename}, line {code.co_firstlineno}'}",
             )
-        foreseen = isinstance(error, SuperlinkError) and brought is None
-        _log.log(logging.DEBUG if foreseen else logging.ERROR, "%s: %s\n%s", place, message, fault.traceback)
+        expected = isinstance(error, SuperlinkError) and remote is None
+        _log.log(logging.DEBUG if expected else logging.ERROR, "%s: %s\n%s", place, message, fault.traceback)
         raise ToolError(
             f"{place}: {message}",
             hint,
             tool=tool.name,
             step=step,
             item=item,
-            traceback="" if foreseen else fault.traceback,
+            traceback="" if expected else fault.traceback,
         ) from error
 
 
@@ -275,32 +297,41 @@ def _place(tool: AnyTool, step: str, item: int | None) -> str:
     return (f"{tool.name} (step {step})" if step else tool.name) + (f", item {item + 1}" if item is not None else "")
 
 
-def _value(given: Input, ref: Any, store: Store) -> Any:
+def _value(given: Input, ref: Reference, store: Store) -> Value | list[Value]:
+    """Return the value of an input, as a list for an input that takes a list as a whole."""
     if isinstance(ref, list):
-        return [_value(given, each, store) for each in ref]
-    value = convert(Text(ref) if isinstance(ref, str) else store.get(ref), given.kinds)
+        return [_load(given, each, store) for each in ref]
+    value = _load(given, ref, store)
     return [value] if given.many else value
 
 
-def _stored(
-    tool: AnyTool, made: Any, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store, step: str
+def _load(given: Input, ref: Ref | str, store: Store) -> Value:
+    return convert(Text(ref) if isinstance(ref, str) else store.get(ref), given.kinds)
+
+
+def _put_result(
+    tool: AnyTool, result: object, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store, step: str
 ) -> Result:
-    """Store what one job made, each value with its provenance."""
-    values = made if tool.returns.many else [made]
-    kind = job.refs[tool.returns.follows]["kind"] if tool.returns.follows else tool.returns.kind
-    right = isinstance(values, list | tuple) and all(
-        isinstance(value, Value) and value.kind == kind for value in values
-    )
-    if not right:
+    """Store the result of one job, each value with its provenance.
+
+    Raises:
+        ToolError: when the result is not of the declared type.
+    """
+    kind = tool.returns.kind
+    if tool.returns.follows:
+        kind = cast(Ref, job.refs[tool.returns.follows])["kind"]
+    results = result if tool.returns.many else [result]
+    values = [each for each in results if isinstance(each, Value)] if isinstance(results, list | tuple) else []
+    if not isinstance(results, list | tuple) or [value.kind for value in values] != [kind] * len(results):
         raise ToolError(
-            f"{_place(tool, step, job.item)}: it returned {_type_name(made)} where "
+            f"{_place(tool, step, job.item)}: it returned {_type_name(result)} where "
             f"{'a list of ' if tool.returns.many else ''}{kind} was declared",
             f"Correct the tool in {tool.fn.__code__.co_filename}",
             tool=tool.name,
             step=step,
             item=job.item,
         )
-    given = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
+    inputs = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
     words = {name: value for name, value in job.refs.items() if isinstance(value, str)}
     provenance: Provenance = {
         "step": step,
@@ -308,7 +339,7 @@ def _stored(
         "version": tool.version,
         "weights": list(weights),
         "args": {**job.params, **words},
-        "inputs": [ref["sha256"] for ref in given if not isinstance(ref, str)],
+        "inputs": [ref["sha256"] for ref in inputs if not isinstance(ref, str)],
         "seconds": round(seconds, 4),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -316,8 +347,8 @@ def _stored(
     return refs if tool.returns.many else refs[0]
 
 
-def _type_name(made: Any) -> str:
-    return made.type if isinstance(made, Foreign) else type(made).__name__
+def _type_name(result: object) -> str:
+    return result.type if isinstance(result, Foreign) else type(result).__name__
 
 
 def _or_raise(outcome: Result | SuperlinkError) -> Result:

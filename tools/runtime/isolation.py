@@ -1,8 +1,8 @@
-"""Tools that run in a process of their own: what crashes there is a failed step here.
+"""Tools that run in a process of their own, so that a crash there is a failed step here.
 
-Each isolated tool has a worker process for every call that runs at the same time. It is started with the first call, kept for
-the next ones, and ends with this process, however that ends. Values go over as their stored bytes, or as the path of a file
-that lies on this computer.
+Each isolated tool has one worker process for every call that runs at the same time. The first call starts it, the next
+ones use it again, and it ends when this process ends, in whatever way. Values are sent as their stored bytes, or as the
+path of a file on this computer.
 """
 
 import atexit
@@ -17,71 +17,82 @@ from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from tools.core import errors
 from tools.core.abandon import when_left
 from tools.core.errors import SuperlinkError, ToolCrashed, ToolTimedOut
 from tools.core.faults import Fault
-from tools.runtime.packing import pack, unpack
+from tools.runtime.packing import Answer, Call, pack, unpack
 from tools.runtime.registry import FILE_MODULE
 from tools.weights.weights import record
 
 if TYPE_CHECKING:
-    from tools.runtime.tool import Tool
+    from tools.runtime.tool import AnyTool
 
-_START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from tools.runtime.worker import serve; serve(*sys.argv[2:])"
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from tools.runtime.worker import serve; serve(*sys.argv[2:])"
+)
 
 
 class ToolFault(Exception):
-    """An exception of the tool's own code in its process."""
+    """An exception of the tool's own code, raised in the tool's process.
+
+    Attributes:
+        fault: The exception as text.
+    """
 
     def __init__(self, fault: Fault) -> None:
-        """Keep it as text."""
+        """Keep the exception as text."""
         super().__init__(fault.what)
         self.fault = fault
 
 
-def run(tool: "Tool[..., Any]", arguments: Mapping[str, Any]) -> Any:
-    """Run a tool's function in its process.
-
-    Returns:
-        What the function returned.
+def run(tool: "AnyTool", arguments: Mapping[str, object]) -> object:
+    """Run a tool's function in the tool's process, and return what it returns.
 
     Raises:
-        ToolCrashed: the process ended before the function did.
-        ToolTimedOut: the function took longer than the tool's `timeout`; its process was ended.
-        ToolFault: the function raised an exception.
-        SuperlinkError: it raised one of these.
+        ToolCrashed: when the process ended before the function did.
+        ToolTimedOut: when the function took longer than the tool's `timeout`; its process was killed.
+        ToolFault: when the function raised an exception.
+        SuperlinkError: when the function raised one of these.
     """
-    worker = _taken(tool)
+    worker = _acquire(tool)
     try:
-        with when_left(worker.leave):
-            worker.begin()
-            answer = worker.asked({name: pack(value) for name, value in arguments.items()}, tool.timeout)
-    except BaseException:  # also Ctrl-C: whatever it is doing, nobody waits for it any more
+        with when_left(worker.kill):
+            worker.wait_ready()
+            answer = worker.call({name: pack(value) for name, value in arguments.items()}, tool.timeout)
+    except BaseException:  # also Ctrl-C: nobody waits for the call any more
         worker.end()
         raise
     with _lock:
         _idle.setdefault(worker.key, []).append(worker)
     if "fault" in answer:
-        raise _raised(answer)
+        raise _error_of(answer)
     record(answer["weights"])
-    return unpack(answer["made"])
+    return unpack(answer["result"])
 
 
 class _Worker:
-    """A process that runs one tool."""
+    """A process that runs one tool.
 
-    def __init__(self, key: str, tool: "Tool[..., Any]", place: list[str]) -> None:
-        self.key, self.file, self.begun = key, tool.fn.__code__.co_filename, False
-        self.left = False
-        # Where a crash leaves its traceback (faulthandler).
+    Attributes:
+        key: Identifies tool and environment; workers of one key can stand in for each other.
+        file: Source file of the tool.
+        ready: Whether it has loaded the tool.
+        killed: Whether this side killed it.
+    """
+
+    def __init__(self, key: str, tool: "AnyTool", place: list[str]) -> None:
+        self.key, self.file = key, tool.fn.__code__.co_filename
+        self.ready = self.killed = False
+        # faulthandler writes the traceback of a crash here.
         self.crash: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by `end`
         self.connection, theirs = Pipe()
         with theirs:
             numbers = [str(theirs.fileno()), str(self.crash.fileno())]
-            # A group of its own: Ctrl-C is for us to act on, and ending it ends what the tool has started.
+            # A group of its own: Ctrl-C does not reach it, and killing the group kills what the tool has started.
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START, json.dumps(sys.path), *numbers, *place],
                 stdin=subprocess.DEVNULL,
@@ -90,29 +101,29 @@ class _Worker:
                 start_new_session=True,
             )
 
-    def begin(self) -> None:
+    def wait_ready(self) -> None:
         """Wait until it has loaded the tool.
 
         Raises:
-            ToolCrashed: it ended.
-            ToolFault, SuperlinkError: it cannot load the tool.
+            ToolCrashed: when the process ended.
+            ToolFault, SuperlinkError: when it cannot load the tool.
         """
-        if self.begun:
+        if self.ready:
             return
         try:
-            answer = self.connection.recv()
+            answer: Answer = self.connection.recv()
         except (EOFError, OSError) as error:
             raise self._crashed() from error
         if answer:
-            raise _raised(answer)
-        self.begun = True
+            raise _error_of(answer)
+        self.ready = True
 
-    def asked(self, arguments: Mapping[str, Any], timeout: float | None) -> dict[str, Any]:
+    def call(self, arguments: Call, timeout: float | None) -> Answer:
         """Run the function and return the answer.
 
         Raises:
-            ToolCrashed: the process ended.
-            ToolTimedOut: it did not answer in time.
+            ToolCrashed: when the process ended.
+            ToolTimedOut: when it did not answer within `timeout` seconds.
         """
         try:
             self.connection.send(arguments)
@@ -121,27 +132,27 @@ class _Worker:
                     f"it did not end within {timeout:g} s, and its process was ended",
                     "Give it more time with @tool(isolated=True, timeout=…), or less to do",
                 )
-            answer: dict[str, Any] = self.connection.recv()
+            answer: Answer = self.connection.recv()
             return answer
         except (EOFError, OSError) as error:
             raise self._crashed() from error
 
-    def leave(self) -> None:
-        """End the process and all that it has started; who waits for its answer sees it end."""
-        self.left = True
+    def kill(self) -> None:
+        """Kill the process and all that it has started; a call that waits for its answer raises ToolCrashed."""
+        self.killed = True
         with suppress(OSError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """End the process, and wait until it has."""
-        self.leave()
+        """Kill the process, wait for its end, and close the connection."""
+        self.kill()
         self.process.wait()
         self.connection.close()
         self.crash.close()
 
     def alive(self) -> bool:
-        """Whether it can be asked."""
-        return self.process.poll() is None and not self.connection.poll()  # nothing comes unasked but its end
+        """Return whether it can take a call."""
+        return self.process.poll() is None and not self.connection.poll()  # between calls only its end arrives
 
     def _crashed(self) -> ToolCrashed:
         try:
@@ -153,7 +164,7 @@ class _Worker:
         dump = self.crash.read(20_000).decode(errors="replace")
         line = next((line for line in dump.splitlines() if self.file in line), "")
         where = line.strip().replace('File "', "").replace('", line', ", line").replace(" in ", ", in ")
-        hint = "The call was given up" if self.left else ""
+        hint = "The call was given up" if self.killed else ""
         hint = hint or "Perhaps memory ran out" if status == -signal.SIGKILL else f"It was in {where}" if where else ""
         error = ToolCrashed(f"its process {how} before the tool did", hint)
         error.fault = Fault(error.message, where, dump)
@@ -164,10 +175,11 @@ _lock = threading.Lock()
 _idle: dict[str, list[_Worker]] = {}
 
 
-def _taken(tool: "Tool[..., Any]") -> _Worker:
-    """A worker that nobody else uses."""
+def _acquire(tool: "AnyTool") -> _Worker:
+    """Return an idle worker of the tool, or a new one."""
     place = _place_of(tool)
-    # A tools file's module is named by its content, too. Settings reach a worker by the environment that it was started with.
+    # The module name of a tools file contains a hash of its content. A worker has the settings of the environment that
+    # it was started with.
     key = json.dumps(
         [
             place,
@@ -186,8 +198,8 @@ def _taken(tool: "Tool[..., Any]") -> _Worker:
     return _Worker(key, tool, place)
 
 
-def _place_of(tool: "Tool[..., Any]") -> list[str]:
-    """How another process finds the tool: the way of finding it, module or file, and name."""
+def _place_of(tool: "AnyTool") -> list[str]:
+    """Return the arguments `way`, `place` and `name` of `worker.serve`, by which another process finds the tool."""
     name = tool.fn.__module__
     module = sys.modules.get(name)
     if name == "__main__" or name.startswith(FILE_MODULE):
@@ -199,11 +211,11 @@ def _place_of(tool: "Tool[..., Any]") -> list[str]:
     return ["module", name, tool.fn.__qualname__]
 
 
-def _raised(answer: Mapping[str, Any]) -> Exception:
-    fault = Fault(**answer["fault"])
+def _error_of(answer: Answer) -> Exception:
+    """Return the exception that an answer with a fault stands for."""
     if answer["kind"] is None:
-        return ToolFault(fault)
-    kind = getattr(errors, answer["kind"], SuperlinkError)
+        return ToolFault(answer["fault"])
+    kind: type[SuperlinkError] = getattr(errors, answer["kind"], SuperlinkError)
     try:
         return kind(answer["message"], answer["hint"])
     except TypeError:
@@ -211,7 +223,7 @@ def _raised(answer: Mapping[str, Any]) -> Exception:
 
 
 def close() -> None:
-    """End all workers that are not at work."""
+    """End all idle workers."""
     with _lock:
         workers = [worker for waiting in _idle.values() for worker in waiting]
         _idle.clear()
@@ -220,5 +232,5 @@ def close() -> None:
 
 
 atexit.register(close)
-if hasattr(os, "register_at_fork"):  # a fork's copy of our end of a connection would keep its worker alive
+if hasattr(os, "register_at_fork"):  # a copy of a connection in a forked process would keep its worker alive
     os.register_at_fork(after_in_child=_idle.clear)

@@ -1,9 +1,12 @@
-"""Values on their way to another process and back."""
+"""Values in a form that can be sent to another process."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from tools.core.faults import Fault
+from tools.storage.store import WeightsUsed
 from tools.values import VALUE_TYPES
 from tools.values.base import Value
 
@@ -16,7 +19,7 @@ class Packed:
     media_type: str
     data: bytes | Path
 
-    def unpacked(self) -> Value:
+    def unpack(self) -> Value:
         """Return the value."""
         kind = VALUE_TYPES[self.kind]
         if isinstance(self.data, Path):
@@ -26,32 +29,56 @@ class Packed:
 
 @dataclass(frozen=True)
 class Foreign:
-    """Stands for something that is no value and stays where it is.
+    """Stands for an object that is no value and is not sent.
 
     Attributes:
-        type: name of its type.
+        type: Name of its type.
     """
 
     type: str
 
 
-def pack(value: Any) -> Any:
-    """Return values ready to be sent, also within lists; anything else as it is."""
+Call = Mapping[str, object]
+"""Arguments of a call by name, packed."""
+
+
+class Answer(TypedDict, total=False):
+    """What the process of an isolated tool answers to a call; empty for "ready".
+
+    Attributes:
+        result: The packed result.
+        weights: Weights that took part in it.
+        fault: The exception that ended the call instead.
+        kind: Name of its class where it is a SuperlinkError of superlink's own, else None.
+        message: Message of such an error.
+        hint: Hint of such an error.
+    """
+
+    result: object
+    weights: list[WeightsUsed]
+    fault: Fault
+    kind: str | None
+    message: str
+    hint: str
+
+
+def pack(value: object) -> object:
+    """Return a value as `Packed`, also within lists; anything else is returned as it is."""
     if isinstance(value, Value):
         source = getattr(value, "source", None)
         return Packed(value.kind, value.media_type, source if isinstance(source, Path) else value.to_bytes())
     return [pack(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def pack_result(made: Any) -> Any:
-    """Return what a tool returned ready to be sent: values, lists of these, and `Foreign` for anything else."""
-    if isinstance(made, list | tuple):
-        return [pack_result(each) for each in made]
-    return pack(made) if isinstance(made, Value) else Foreign(type(made).__name__)
+def pack_result(result: object) -> object:
+    """Return a tool's result with each value as `Packed`, also within lists, and anything else as `Foreign`."""
+    if isinstance(result, list | tuple):
+        return [pack_result(each) for each in result]
+    return pack(result) if isinstance(result, Value) else Foreign(type(result).__name__)
 
 
-def unpack(sent: Any) -> Any:
-    """Return what was packed."""
-    if isinstance(sent, Packed):
-        return sent.unpacked()
-    return [unpack(each) for each in sent] if isinstance(sent, list) else sent
+def unpack(packed: object) -> object:
+    """Return what `pack` or `pack_result` was given; a `Foreign` stays one."""
+    if isinstance(packed, Packed):
+        return packed.unpack()
+    return [unpack(each) for each in packed] if isinstance(packed, list) else packed

@@ -8,14 +8,11 @@ from collections.abc import Iterable
 from importlib import import_module, util
 from importlib.metadata import entry_points as installed_entry_points
 from pathlib import Path
-from typing import Any
 
 from tools.core.errors import DeclarationInvalid, SuperlinkError
 from tools.core.faults import Fault, stops_the_program
 from tools.core.settings import expanded, settings
-from tools.runtime.tool import Tool
-
-AnyTool = Tool[..., Any]
+from tools.runtime.tool import AnyTool, Tool
 
 BUILTIN = (
     "tools.detect:detect",

@@ -1,60 +1,57 @@
-"""The process in which an isolated tool runs; `tools.runtime.isolation` starts it and asks it."""
+"""The process of an isolated tool, which `tools.runtime.isolation` starts and sends calls to."""
 
 import faulthandler
 import os
 import signal
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
 
 from tools.core import errors
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
 from tools.core.faults import Fault
-from tools.runtime.execute import with_room
+from tools.runtime.execute import retry_with_memory
 from tools.runtime.model_cache import in_use
-from tools.runtime.packing import pack_result, unpack
+from tools.runtime.packing import Answer, Call, pack_result, unpack
 from tools.runtime.registry import file_tools
-from tools.runtime.tool import Tool
+from tools.runtime.tool import AnyTool
 from tools.weights.weights import recording
 
 
 def serve(connection: str, crash: str, way: str, place: str, name: str) -> None:
-    """Answer calls until the other side has gone.
+    """Answer calls until the other end of the connection is closed.
 
     Args:
-        connection: number of the open file over which calls come.
-        crash: number of the open file that gets the traceback of a crash.
-        way: how to find the tool, "file" or "module".
-        place: the file, or the name of the module.
-        name: of the tool.
+        connection: Number of the open file over which calls arrive.
+        crash: Number of the open file that gets the traceback of a crash.
+        way: How to find the tool, "file" or "module".
+        place: The file, or the name of the module.
+        name: Name of the tool.
     """
     faulthandler.enable(int(crash), all_threads=False)
     asker = Connection(int(connection))
-    calls: SimpleQueue[Mapping[str, Any] | None] = SimpleQueue()
+    calls: SimpleQueue[Call | None] = SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(asker, calls, busy), daemon=True).start()
     try:
-        tool = _found(way, place, name)
+        tool = _find_tool(way, place, name)
     except BaseException as error:
-        asker.send(_failed(error, place))
+        asker.send(_fault_answer(error, place))
         return
     asker.send({})  # a call's time begins when there is a tool to run
     while (arguments := calls.get()) is not None:
         try:
-            answer = _answer(tool, arguments)
+            answer = _run_call(tool, arguments)
         except BaseException as error:
-            answer = _failed(error, tool.fn.__code__.co_filename)
+            answer = _fault_answer(error, tool.fn.__code__.co_filename)
         busy.clear()
         asker.send(answer)
 
 
-def _listen(asker: Connection, calls: "SimpleQueue[Mapping[str, Any] | None]", busy: threading.Event) -> None:
-    """Take calls in; when the other side has gone, end, whatever is being done."""
+def _listen(asker: Connection, calls: "SimpleQueue[Call | None]", busy: threading.Event) -> None:
+    """Queue the calls that arrive; when the connection is closed during a call, kill the process."""
     try:
         while True:
             calls.put(asker.recv())
@@ -65,22 +62,22 @@ def _listen(asker: Connection, calls: "SimpleQueue[Mapping[str, Any] | None]", b
         calls.put(None)
 
 
-def _found(way: str, place: str, name: str) -> Tool[..., Any]:
+def _find_tool(way: str, place: str, name: str) -> AnyTool:
     if way == "file":
         return next(tool for tool in file_tools(Path(place)) if tool.name == name)
-    tool: Tool[..., Any] = getattr(import_module(place), name)
+    tool: AnyTool = getattr(import_module(place), name)
     return tool
 
 
-def _answer(tool: Tool[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _run_call(tool: AnyTool, arguments: Call) -> Answer:
     with in_use(), recording() as used:
         given = {name: unpack(value) for name, value in arguments.items()}
-        made = with_room(lambda: tool.fn(**given))
-        return {"made": pack_result(made), "weights": list(used)}
+        result = retry_with_memory(lambda: tool.fn(**given))
+        return {"result": pack_result(result), "weights": list(used)}
 
 
-def _failed(error: BaseException, file: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"fault": asdict(Fault.of(error, file)), "kind": None}
+def _fault_answer(error: BaseException, file: str) -> Answer:
+    answer: Answer = {"fault": Fault.of(error, file), "kind": None}
     if isinstance(error, SuperlinkError):
         kind = type(error).__name__
         ours = getattr(errors, kind, None) is type(error) and not isinstance(error, ArgumentsInvalid)

@@ -5,7 +5,7 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import Any, BinaryIO, NotRequired, TypedDict
+from typing import BinaryIO, NotRequired, TypedDict
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -43,7 +43,7 @@ class Provenance(TypedDict):
     tool: str
     version: str
     weights: list[WeightsUsed]
-    args: dict[str, Any]
+    args: dict[str, object]
     inputs: list[str]
     seconds: float
     time: str
