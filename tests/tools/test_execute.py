@@ -10,7 +10,7 @@ import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.runtime.execute import call, call_many, joined, out_of_memory, rows_of, retry_with_memory
+from tools.runtime.execute import call, call_many, joined, out_of_memory, retry_with_memory, rows_of
 from tools.runtime.model_cache import evict_idle, loaded, resident
 from tools.weights.weights import record
 
