@@ -10,14 +10,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from agents.plan.check import examined
+from agents.plan.check import wire_and_check
+from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
-from agents.plan.wiring import uses
 from agents.planners.base import Planner
-from agents.planners.repair import propose
+from agents.planners.repair import plan_request
 from agents.session.state import listed
 from common.kinds import MEDIA, MEDIA_KINDS
 from flows.batch.budget import Budget
@@ -318,21 +318,21 @@ def _planned(
     if plan is not None:
         named = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
         # A plan may work on the sound of videos.
-        used, problems = examined(plan, tools, {name: name.capitalize() for name in sorted(named)} or values)
+        used, problems = wire_and_check(plan, tools, {name: name.capitalize() for name in sorted(named)} or values)
     elif planner is not None and request:
         # Each item is of one kind: a request that does not say which of several is meant may fit one of them alone.
         ways = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
-        proposals = (propose(request, way, tools, planner) for way in ways)
-        first = next(proposals)
-        proposal = first if first.works else next((other for other in proposals if other.works), first)
-        used, problems = proposal.plan, proposal.problems
+        attempts = (plan_request(request, way, tools, planner) for way in ways)
+        first = next(attempts)
+        last = first if first.works else next((other for other in attempts if other.works), first)
+        used, problems = last.plan or Plan(request=request), last.problems
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
     if problems:
         raise PlanRefused("The plan cannot run: " + "; ".join(str(problem) for problem in problems))
     if not used.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {request!r}", "Say it in other words")
-    return used.model_copy(update={"request": request or used.request})
+    return used.with_request(request or used.request)
 
 
 def _piloted(

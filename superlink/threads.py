@@ -40,7 +40,7 @@ def thread_of(
     what = {
         "request": request,
         "media": {name: [ref["kind"], ref["sha256"]] for name, ref in media.items()},
-        "plan": [planner, settings().role("planner")] if plan is None else plan.model_dump(mode="json"),
+        "plan": [planner, settings().role("planner")] if plan is None else plan.to_json(),
         "tools": list(cards.values()),
     }
     return f"run-{hashlib.sha256(canonical_json(what)).hexdigest()[:24]}"

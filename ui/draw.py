@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from agents.plan.plan import Plan, Step, reference, references
+from agents.plan.problems import ProblemJson
 from agents.plan.types import AnyTool
 from agents.planners.backbone import BackbonePlanner
 from agents.planners.base import Planner
@@ -104,12 +105,14 @@ def _missing(weights_id: str) -> str:
 
 
 def _step(step: Step, tab: Tab) -> str:
-    told = tab.progress.get(step.id, {"state": "waiting", "seconds": 0.0})
-    state = str(told["state"])
-    took = f"{told['seconds']:.1f} s" if state in ("finished", "failed") else state if state == "skipped" else ""
+    event = tab.progress.get(step.id)
+    state = "waiting" if event is None else event["state"]
+    took = "skipped" if state == "skipped" else ""
+    if event is not None and state in ("finished", "failed"):
+        took = f"{event['seconds']:.1f} s"
     args = "".join(f"<span><i>{escape(name)}</i> {_argument(value)}</span>" for name, value in step.args.items())
-    error = told.get("error") or {}
-    fault = sentences(error.get("message", ""), error.get("hint", ""))
+    error = event.get("error") if event is not None else None
+    fault = "" if error is None else sentences(error["message"], error["hint"])
     return (
         f'<li class="{escape(state)}"><div><b>{escape(step.tool)}</b><code>{escape(step.id)}</code>'
         f'<span class="sl-took">{escape(took)}</span></div>'
@@ -132,7 +135,7 @@ def _wired(value: Any) -> str:
     return f"<code>{escape(name if name is not None else str(value))}</code>"
 
 
-def _problem(problem: Mapping[str, str]) -> str:
+def _problem(problem: ProblemJson) -> str:
     where = " ".join(part for part in (problem["step"], problem["argument"]) if part)
     told = sentences(problem["message"], problem["hint"])
     return f"{where}: {told}" if where else told

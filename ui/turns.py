@@ -12,11 +12,13 @@ from typing import Any, Literal, cast
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from agents.plan.plan import Plan
+from agents.plan.plan import Plan, PlanJson
+from agents.plan.problems import ProblemJson
 from agents.plan.types import AnyTool
 from agents.planners.base import Planner
+from agents.session.events import DoneEvent, Event, StepEvent
 from agents.session.results import write_results
-from agents.session.session import Event, Session
+from agents.session.session import Session
 from agents.session.state import Decision
 from common.kinds import input_of
 from tools.core.errors import MediaError, SuperlinkError
@@ -56,10 +58,10 @@ class Tab:
     stage: Stage = "idle"
     status: str = ""
     chat: list[Message] = field(default_factory=list)
-    plan: dict[str, Any] | None = None
-    problems: list[dict[str, str]] = field(default_factory=list)
-    warnings: list[dict[str, str]] = field(default_factory=list)
-    progress: dict[str, Event] = field(default_factory=dict)
+    plan: PlanJson | None = None
+    problems: list[ProblemJson] = field(default_factory=list)
+    warnings: list[ProblemJson] = field(default_factory=list)
+    progress: dict[str, StepEvent] = field(default_factory=dict)
     editor: str = ""
     fault: str = ""
     files: tuple[Path, ...] = ()
@@ -132,8 +134,8 @@ class Turns:
             tab.fault = sentences(error.message, error.hint)
             yield tab
             return
-        tab.plan, tab.problems, tab.fault = plan.model_dump(mode="json"), [], ""
-        yield from self.decide(tab, {"action": "edit", "plan": plan.model_dump(mode="json")})
+        tab.plan, tab.problems, tab.fault = plan.to_json(), [], ""
+        yield from self.decide(tab, {"action": "edit", "plan": plan.to_json()})
 
     def leave_editor(self, tab: Tab) -> Tab:
         """Close the editor; the plan waits as it was."""
@@ -184,24 +186,23 @@ class Turns:
         tab.say(sentences(message))
 
     def _take(self, tab: Tab, event: Event) -> None:
-        match event["event"]:
-            case "plan":
-                tab.plan, tab.problems, tab.warnings, tab.progress = event["plan"], [], event["warnings"], {}
-                tab.status = "Running …"
-            case "problems":
-                tab.plan, tab.problems, tab.warnings = event["plan"], event["problems"], []
-                tab.status = "Mending the plan …"
-            case "approval":
-                tab.plan, tab.problems = event["plan"], event["problems"]
-                tab.stage, tab.status = "approval", "Needs changes" if tab.problems else "Waits for you"
-            case "step":
-                tab.progress[event["step"]] = event
-            case "done":
-                self._ended(tab, event)
+        if event["event"] == "plan":
+            tab.plan, tab.problems, tab.warnings, tab.progress = event["plan"], [], event["warnings"], {}
+            tab.status = "Running …"
+        elif event["event"] == "problems":
+            tab.plan, tab.problems, tab.warnings = event["plan"], event["problems"], []
+            tab.status = "Mending the plan …"
+        elif event["event"] == "approval":
+            tab.plan, tab.problems = event["plan"], event["problems"]
+            tab.stage, tab.status = "approval", "Needs changes" if tab.problems else "Waits for you"
+        elif event["event"] == "step":
+            tab.progress[event["step"]] = event
+        else:
+            self._show_end(tab, event)
 
-    def _ended(self, tab: Tab, done: Event) -> None:
+    def _show_end(self, tab: Tab, done: DoneEvent) -> None:
         record = done["record"]
-        rejected = (record["decision"] or {}).get("action") == "reject"
+        rejected = record["decision"] is not None and record["decision"]["action"] == "reject"
         tab.stage = "idle"
         tab.status = "Rejected" if rejected else _STATUS[record["result"]]
         if record["plan"] and not record["plan"]["steps"]:

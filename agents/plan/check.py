@@ -5,10 +5,11 @@ from graphlib import CycleError, TopologicalSorter
 
 from pydantic import JsonValue, ValidationError
 
+from agents.plan.interpreter import mapped_inputs, result_type, uses
 from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescaped
 from agents.plan.problems import Problem, nearest
-from agents.plan.types import AnyTool, Known, argument, cards_of, known, named, result
-from agents.plan.wiring import uses, wire
+from agents.plan.types import AnyTool, ValueType, argument_type, cards_of, kind_names, value_types
+from agents.plan.wiring import wire
 from common.card import Card
 from common.kinds import MEDIA_KINDS
 
@@ -19,7 +20,7 @@ MAX_STEPS = 64
 def check(
     plan: Plan,
     tools: Mapping[str, AnyTool],
-    values: Mapping[str, str | Known],
+    values: Mapping[str, str | ValueType],
     taken: Collection[str] = (),
 ) -> list[Problem]:
     """Check a plan against the tools' declarations.
@@ -29,13 +30,13 @@ def check(
     Args:
         plan: the plan.
         tools: name to tool.
-        values: what is at hand: name to kind ("Image", "list[Image]") or to `Known`.
+        values: what is at hand: name to kind ("Image", "list[Image]") or to `ValueType`.
         taken: further names that steps may not have.
 
     Returns:
         Every problem found; none means that the plan may run.
     """
-    cards, at_hand = cards_of(tools), known(values)
+    cards, at_hand = cards_of(tools), value_types(values)
     turn = max((what.turn for what in at_hand.values()), default=0)
     problems = list(_shape(plan, {*at_hand, *taken}))
     circle = _circle(plan)
@@ -45,7 +46,7 @@ def check(
         if step.tool in cards:
             checking = _Checking(step, tools[step.tool], cards, at_hand, later, circle, unknown)
             problems += checking.problems()
-            at_hand[step.id] = result(step.id, step.args, cards[step.tool], at_hand, turn)
+            at_hand[step.id] = result_type(step.id, step.args, cards[step.tool], at_hand, turn)
         else:
             message = f"there is no tool {step.tool!r}"
             problems.append(Problem(step.id, "", message, nearest(step.tool, cards)))
@@ -57,10 +58,10 @@ def check(
     return problems
 
 
-def examined(
+def wire_and_check(
     draft: Plan,
     tools: Mapping[str, AnyTool],
-    values: Mapping[str, str | Known],
+    values: Mapping[str, str | ValueType],
     taken: Collection[str] = (),
 ) -> tuple[Plan, list[Problem]]:
     """A plan with what was left out filled in, and everything that is wrong with it; arguments as of `check`."""
@@ -104,7 +105,7 @@ class _Checking:
         step: Step,
         tool: AnyTool,
         cards: Mapping[str, Card],
-        at_hand: Mapping[str, Known],
+        at_hand: Mapping[str, ValueType],
         later: Collection[str],
         circle: Collection[str],
         unknown: Collection[str],
@@ -122,7 +123,7 @@ class _Checking:
                 yield self._problem(name, f"{self.step.tool} has no argument {name!r}", hint)
         for name, given in inputs.items():
             if name not in args and not given["optional"]:
-                message = f"{self.step.tool} needs {named(given['kinds'])}"
+                message = f"{self.step.tool} needs {kind_names(given['kinds'])}"
                 yield self._problem(name, message, self._where_from(given["kinds"]))
         yield from self._plain({name: value for name, value in args.items() if name in params})
         one_of = self.card["one_of"]
@@ -162,13 +163,13 @@ class _Checking:
         if value == ABOVE:
             yield self._problem(
                 name,
-                f"{name} should be {named(given['kinds'])} from above, but there is none",
+                f"{name} should be {kind_names(given['kinds'])} from above, but there is none",
                 self._where_from(given["kinds"]),
             )
         elif not items or len(refers) != len(items):
             yield self._problem(
                 name,
-                f"{name} takes {named(given['kinds'])}, not {_short(value)}",
+                f"{name} takes {kind_names(given['kinds'])}, not {_short(value)}",
                 self._reference_hint(value, given["kinds"]),
             )
         else:
@@ -181,7 +182,7 @@ class _Checking:
                 yield self._problem(name, *self._absent(n))
         if absent:
             return
-        what = argument(value, self.at_hand)
+        what = argument_type(value, self.at_hand)
         if what is None:
             yield self._problem(
                 name,
@@ -192,7 +193,7 @@ class _Checking:
         elif what.kind not in kinds:
             yield self._problem(
                 name,
-                f"{name} takes {named(kinds)}, but {_short(value)} is {named([what.kind])}",
+                f"{name} takes {kind_names(kinds)}, but {_short(value)} is {kind_names([what.kind])}",
                 self._where_from(kinds),
             )
 
@@ -227,13 +228,11 @@ class _Checking:
         return self._where_from(kinds)
 
     def _lists(self) -> Iterator[Problem]:
-        mapped: dict[str, list[str]] = {}
-        for name, given in self.card["inputs"].items():
-            what = argument(self.step.args.get(name), self.at_hand)
-            if what is not None and what.many and not given["many"]:
-                mapped.setdefault(what.source, []).append(name)
-        if len(mapped) > 1:
-            first, second, *_ = (names[0] for names in mapped.values())
+        by_source: dict[str, list[str]] = {}
+        for name, what in mapped_inputs(self.step.args, self.card, self.at_hand).items():
+            by_source.setdefault(what.source, []).append(name)
+        if len(by_source) > 1:
+            first, second, *_ = (names[0] for names in by_source.values())
             yield self._problem(
                 second,
                 f"{first} and {second} are lists that do not go together item by item",

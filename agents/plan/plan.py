@@ -3,8 +3,9 @@
 import hashlib
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
 
@@ -19,6 +20,22 @@ ABOVE = "above"
 
 class PlanInvalid(SuperlinkError):
     """Something that should be a plan is not one."""
+
+
+class StepJson(TypedDict):
+    """A `Step` as plain JSON; absent arguments are none."""
+
+    id: str
+    tool: str
+    args: NotRequired[dict[str, JsonValue]]
+
+
+class PlanJson(TypedDict):
+    """A `Plan` as plain JSON."""
+
+    request: str
+    steps: list[StepJson]
+    outputs: list[str]
 
 
 class Step(BaseModel):
@@ -39,7 +56,10 @@ class Step(BaseModel):
 
 
 class Plan(BaseModel):
-    """Steps in the order in which they may run, and the references that are the plan's results."""
+    """Steps in the order in which they may run, and the references that are the plan's results.
+
+    Its JSON and its hash are computed once.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,17 +75,40 @@ class Plan(BaseModel):
             raise ValueError("a whole number has more than 64 bits")  # no memory of threads takes it
         return self
 
-    def dumps(self) -> str:
-        """The plan as JSON with sorted keys and no spaces: equal plans have equal text."""
-        return canonical_json(self.model_dump(mode="json")).decode()
+    def to_json(self) -> PlanJson:
+        """The plan as plain JSON. Every call returns the same object, which must not be changed."""
+        return self._json
 
-    @property
+    def dumps(self) -> str:
+        """The plan as JSON text with sorted keys and no spaces: equal plans have equal text."""
+        return self._text
+
+    @cached_property
     def hash(self) -> str:
         """The sha256 of `dumps`, in hexadecimal."""
-        return hashlib.sha256(self.dumps().encode()).hexdigest()
+        return hashlib.sha256(self._text.encode()).hexdigest()
+
+    @cached_property
+    def _json(self) -> PlanJson:
+        return cast(PlanJson, self.model_dump(mode="json"))
+
+    @cached_property
+    def _text(self) -> str:
+        return canonical_json(self._json).decode()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As of pydantic: changed fields are not validated."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in copy.__dict__.keys() - Plan.model_fields.keys():  # computed from the fields before
+            del copy.__dict__[name]
+        return copy
+
+    def with_request(self, request: str) -> Self:
+        """The same steps and outputs for a request in other words."""
+        return self if request == self.request else self.model_copy(update={"request": request})
 
     @classmethod
-    def load(cls, source: Path | str | bytes | Mapping[str, Any]) -> "Plan":
+    def load(cls, source: Path | str | bytes | Mapping[str, object]) -> "Plan":
         """Read a plan.
 
         Args:
@@ -109,7 +152,13 @@ class Plan(BaseModel):
         return "\n".join(lines)
 
     def renamed(self, names: Mapping[str, str]) -> "Plan":
-        """The same plan with other step ids, in the steps and in every reference to them."""
+        """The same plan with other step ids, in the steps and in every reference to them.
+
+        Args:
+            names: old id to new id; ids that are not in it stay.
+        """
+        if all(old == new for old, new in names.items()):
+            return self
 
         def swap(text: str) -> str:
             name = reference(text)

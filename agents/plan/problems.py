@@ -1,10 +1,20 @@
 """What is wrong with a plan, said so that a planner or a person can mend it."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypedDict
 
 from tools.core.errors import shortened
+
+
+class ProblemJson(TypedDict):
+    """A `Problem` as plain JSON."""
+
+    step: str
+    argument: str
+    message: str
+    hint: str
 
 
 @dataclass(frozen=True)
@@ -34,9 +44,9 @@ class Problem:
         text = f"{where}: {self.message}" if where else self.message
         return f"{text}. {self.hint}" if self.hint else text
 
-    def to_dict(self) -> dict[str, str]:
-        """As plain data."""
-        return asdict(self)
+    def to_json(self) -> ProblemJson:
+        """As plain JSON."""
+        return {"step": self.step, "argument": self.argument, "message": self.message, "hint": self.hint}
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -1,13 +1,13 @@
-"""What is known of a value before it exists: its kind, whether it is a list, and what it belongs to."""
+"""Static types of plan values: kind, single or list, and the picture that their coordinates refer to."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypedDict
 
 from agents.plan.plan import references
 from common.card import Card
-from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
 from tools.runtime.tool import AnyTool as AnyTool
 
 _NAMES = {
@@ -35,17 +35,28 @@ def _card(tool: AnyTool) -> Card:
     return tool.card()
 
 
+class ValueTypeJson(TypedDict):
+    """A `ValueType` as plain JSON."""
+
+    kind: str
+    many: bool
+    source: str
+    frame: str
+    turn: int
+    made: bool
+
+
 @dataclass(frozen=True)
-class Known:
-    """What is known of a value before it exists.
+class ValueType:
+    """The static type of a value: what the plan alone says of it.
 
     Attributes:
         kind: name of its kind, such as "Image".
-        many: it is a list of such values.
-        source: for a list, the value that gave it its length; lists of one source go together item by item.
-        frame: the value in whose pixels its places are counted; an image and boxes of one frame go together.
-        turn: of the conversation, in which it came to be.
-        made: by a step, as opposed to given by a person.
+        many: whether it is a list of such values.
+        source: for a list, the name of the value that its length comes from; lists of one source have equal lengths.
+        frame: name of the picture that coordinates in it refer to; an image and boxes of one frame go together.
+        turn: number of the turn, from 1, in which the value is given or made; 0 outside a session.
+        made: whether a step makes it, as opposed to a person giving it.
     """
 
     kind: str
@@ -59,6 +70,17 @@ class Known:
         """The kind as people write it: "Image" or "list[Image]"."""
         return f"list[{self.kind}]" if self.many else self.kind
 
+    def to_json(self) -> ValueTypeJson:
+        """As plain JSON, which ``ValueType(**…)`` reads."""
+        return {
+            "kind": self.kind,
+            "many": self.many,
+            "source": self.source,
+            "frame": self.frame,
+            "turn": self.turn,
+            "made": self.made,
+        }
+
 
 def step_number(name: str) -> int:
     """7 for "s7"; 0 for names that are not a step's."""
@@ -66,26 +88,27 @@ def step_number(name: str) -> int:
     return int(found[1]) if found else 0
 
 
-def known(values: "Mapping[str, str | Known]") -> dict[str, Known]:
-    """Complete what is known of the values at hand.
+def value_types(values: Mapping[str, str | ValueType]) -> dict[str, ValueType]:
+    """The types of the values at hand.
 
     Args:
-        values: name to kind ("Image", "list[Image]") or to `Known`, ordered from old to new.
+        values: name to kind ("Image", "list[Image]") or to `ValueType`, ordered from old to new. A missing source or
+            frame is filled in with the value's own name.
     """
     found = {}
     for name, value in values.items():
         if isinstance(value, str):
             inner = _LIST.fullmatch(value)
-            value = Known(inner[1] if inner else value, inner is not None, made=step_number(name) > 0)
+            value = ValueType(inner[1] if inner else value, inner is not None, made=step_number(name) > 0)
         found[name] = replace(value, source=value.source or (name if value.many else ""), frame=value.frame or name)
     return found
 
 
-def argument(value: object, at_hand: Mapping[str, Known]) -> Known | None:
-    """What is known of an argument: of the value it refers to, or of the list of these.
+def argument_type(value: object, at_hand: Mapping[str, ValueType]) -> ValueType | None:
+    """The type of an argument: of the value it refers to, or of a list of references.
 
     Returns:
-        None when it is no reference, refers to what is not there, or is a list of lists or of several kinds.
+        None when it is no reference, refers to no value at hand, or is a list of lists or of several kinds.
     """
     names = list(references(value))
     items = [at_hand[name] for name in names if name in at_hand]
@@ -95,33 +118,10 @@ def argument(value: object, at_hand: Mapping[str, Known]) -> Known | None:
         return items[0]
     if any(item.many for item in items) or len({item.kind for item in items}) > 1:
         return None
-    return Known(items[0].kind, True, "+".join(names), items[0].frame, max(item.turn for item in items))
+    return ValueType(items[0].kind, True, "+".join(names), items[0].frame, max(item.turn for item in items))
 
 
-def result(step: str, args: Mapping[str, object], card: Card, at_hand: Mapping[str, Known], turn: int) -> Known:
-    """What is known of a step's result.
-
-    A list given to an input for single values maps the step over it: the result is a list of the same
-    source. What a mapped step gives as lists is joined to one list. A tool may give the kind that it was given. A picture made from a picture keeps its
-    frame, and marks take the frame of what they were found in; pictures that come as a list were cut out
-    and are frames of their own.
-    """
-    taken = {name: what for name in card["inputs"] if (what := argument(args.get(name), at_hand)) is not None}
-    mapped = [what for name, what in taken.items() if what.many and not card["inputs"][name]["many"]]
-    kind, listed = card["returns"]["kind"], card["returns"]["many"]
-    followed = taken.get(card["returns"].get("follows", ""))
-    if followed is not None and followed.kind in card["inputs"][card["returns"]["follows"]]["kinds"]:
-        kind = followed.kind
-    source = step if listed else mapped[0].source if mapped else ""
-    frame = step
-    if kind in MEDIA_KINDS and not listed:
-        frame = next((what.frame for what in taken.values() if what.kind == kind), step)
-    elif kind in LOCATION_KINDS:
-        frame = next((what.frame for what in taken.values() if what.kind in PICTURE_KINDS | LOCATION_KINDS), step)
-    return Known(kind, listed or bool(mapped), source, frame, turn, made=True)
-
-
-def newest_first(at_hand: Mapping[str, Known]) -> Iterator[list[str]]:
+def newest_first(at_hand: Mapping[str, ValueType]) -> Iterator[list[str]]:
     """Names from new to old, in groups of equally new ones.
 
     Results of steps are newer than what a person gave in the same turn, each newer than the one before;
@@ -135,6 +135,6 @@ def newest_first(at_hand: Mapping[str, Known]) -> Iterator[list[str]]:
             yield given
 
 
-def named(kinds: Iterable[str]) -> str:
-    """Kinds as a message says them: "an image or a video"."""
+def kind_names(kinds: Iterable[str]) -> str:
+    """Kinds in words, for messages: "an image or a video"."""
     return " or ".join(_NAMES.get(kind, kind) for kind in kinds)

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, reference
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, cards_of
-from agents.plan.wiring import uses
 from common.card import Card
 
 # First words of examples that say nothing of the tool: questions, and verbs that need another word to mean something.

@@ -18,33 +18,33 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from agents.plan.plan import ABOVE, Plan, Step, references
+from agents.plan.interpreter import mapped_inputs, result_type, uses
+from agents.plan.plan import ABOVE, Plan, Step
 from agents.plan.problems import Problem
 from agents.plan.types import (
     AnyTool,
-    Known,
-    argument,
+    ValueType,
+    argument_type,
     cards_of,
-    known,
     newest_first,
-    result,
+    value_types,
 )
 from common.card import Card
 from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
 
 
-def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Known]) -> tuple[Plan, list[Problem]]:
+def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | ValueType]) -> tuple[Plan, list[Problem]]:
     """Fill in the inputs and outputs that a plan leaves out. Wiring a wired plan changes nothing.
 
     Args:
         plan: steps in the order in which they may run.
         tools: name to tool.
-        values: what is at hand: name to kind ("Image", "list[Image]") or to `Known`, ordered from old to new.
+        values: what is at hand: name to kind ("Image", "list[Image]") or to `ValueType`, ordered from old to new.
 
     Returns:
         The plan, complete as far as could be, and the ambiguities. What stays missing, `check` reports.
     """
-    cards, at_hand = cards_of(tools), known(values)
+    cards, at_hand = cards_of(tools), value_types(values)
     turn = max((what.turn for what in at_hand.values()), default=0)
     steps: list[Step] = []
     problems: list[Problem] = []
@@ -54,16 +54,18 @@ def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Kn
             filling = _Filling(step, card, at_hand, plan.request)
             step = filling.filled()
             problems += filling.problems
-            at_hand[step.id] = result(step.id, step.args, card, at_hand, turn)
+            at_hand[step.id] = result_type(step.id, step.args, card, at_hand, turn)
         steps.append(step)
     outputs = plan.outputs or _outputs(steps, at_hand)
+    if (tuple(steps), outputs) == (plan.steps, plan.outputs):
+        return plan, problems
     return Plan(request=plan.request, steps=tuple(steps), outputs=outputs), problems
 
 
 class _Filling:
     """The inputs of one step."""
 
-    def __init__(self, step: Step, card: Card, at_hand: Mapping[str, Known], request: str) -> None:
+    def __init__(self, step: Step, card: Card, at_hand: Mapping[str, ValueType], request: str) -> None:
         self.step, self.card, self.at_hand, self.request = step, card, at_hand, request
         self.problems: list[Problem] = []
         inputs = card["inputs"]
@@ -124,18 +126,14 @@ class _Filling:
             return False
         if not what.many or self.card["inputs"][name]["many"]:
             return True
-        # Two lists run side by side only when they have one source.
-        others = (
-            argument(self.args.get(other), self.at_hand)
-            for other, given in self.card["inputs"].items()
-            if other != name and not given["many"]
-        )
-        return all(other is None or not other.many or other.source == what.source for other in others)
+        # Two lists go together item by item only when they have one source.
+        others = mapped_inputs(self.args, self.card, self.at_hand)
+        return all(other == name or mapped.source == what.source for other, mapped in others.items())
 
     def _frame(self) -> str | None:
         """The frame that all pictures and marks of this step should share, if it matters."""
         for name in self.card["inputs"]:
-            what = argument(self.args.get(name), self.at_hand)
+            what = argument_type(self.args.get(name), self.at_hand)
             if what is not None and what.kind in PICTURE_KINDS | LOCATION_KINDS:
                 return what.frame
         marks = [name for name in self.open if self._accepts(name, LOCATION_KINDS)]
@@ -163,7 +161,7 @@ def _mentioned(name: str, request: str) -> bool:
     return re.search(rf"\${re.escape(name)}(?!\w)", request) is not None
 
 
-def _outputs(steps: list[Step], at_hand: Mapping[str, Known]) -> tuple[str, ...]:
+def _outputs(steps: list[Step], at_hand: Mapping[str, ValueType]) -> tuple[str, ...]:
     made = {step.id: at_hand[step.id] for step in steps if step.id in at_hand}
     used = {name for step in steps for name in uses(step)}
     remade = {
@@ -179,8 +177,3 @@ def _outputs(steps: list[Step], at_hand: Mapping[str, Known]) -> tuple[str, ...]
         if step.id not in used or (step.id in made and made[step.id].kind in MEDIA_KINDS and step.id not in remade)
     ]
     return tuple(f"${name}" for name in dict.fromkeys(shown))
-
-
-def uses(step: Step) -> set[str]:
-    """Names of the values that a step takes."""
-    return {name for value in step.args.values() for name in references(value)}

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from agents.plan.plan import ABOVE, Plan, Step, escaped
 from agents.plan.problems import Problem
-from agents.plan.types import known
+from agents.plan.types import value_types
 from agents.planners.base import Demonstration, first_free
 from common.card import Card, ParameterSchema
 from tools.runtime.model_cache import resident
@@ -44,7 +44,7 @@ class BackbonePlanner:
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
-        have = [what.kind for what in known(values).values()]
+        have = [what.kind for what in value_types(values).values()]
         if len(have) > LONGEST_HAVE:
             have = list(dict.fromkeys(reversed(have)))[::-1]
         with _model.lease(self.adapter) as model:

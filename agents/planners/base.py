@@ -1,6 +1,6 @@
 """The protocol of planners: a request in words to a plan."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from agents.plan.plan import Plan
@@ -52,6 +52,16 @@ class Planner(Protocol):
         Raises:
             PlanInvalid: what came out is no plan; the planner is asked again with this message.
         """
+
+
+def renumber(plan: Plan, names: Collection[str]) -> Plan:
+    """The plan with its steps numbered from the first number n for which "sn" and all after it are free.
+
+    Args:
+        plan: one whose references to its own steps are not ambiguous.
+        names: those that steps may not have.
+    """
+    return plan.renamed({step.id: f"s{n}" for n, step in enumerate(plan.steps, first_free(names))})
 
 
 def first_free(names: Iterable[str]) -> int:

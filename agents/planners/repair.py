@@ -1,69 +1,149 @@
-"""Asks a planner for a plan that passes every check; nothing is run."""
+"""The repair loop: a planner is asked for a plan, and asked again with what is wrong with it, `ATTEMPTS` times at most.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+`ask` and `examine` are one round, and `Attempt.again` says whether another one follows. `plan_request` runs the rounds for
+commands that only plan. The nodes "plan" and "check" of `agents.session.nodes` run the same rounds, with a checkpoint
+after each.
+"""
 
-from agents.plan.check import examined
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, cards_of
+from agents.plan.types import AnyTool, ValueType, cards_of, value_types
 from agents.plan.warnings import warnings
-from agents.planners.base import ATTEMPTS, Demonstration, Planner
+from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """What came of asking.
+class PlanningTask:
+    """A request, and what can be used to fulfil it.
 
     Attributes:
-        plan: wired; without steps when there is nothing to run.
-        problems: why it cannot run; empty when it can.
-        warnings: what a person should know before it runs.
+        request: in words.
+        values: types of the values at hand, by name, ordered from old to new.
+        tools: name to tool.
+        given: names of the values that came with the request.
+        used_names: further names that steps may not have.
+        demonstrations: examples for the planner.
     """
 
-    plan: Plan
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
+    request: str
+    values: Mapping[str, ValueType]
+    tools: Mapping[str, AnyTool]
+    given: Collection[str] = ()
+    used_names: Collection[str] = ()
+    demonstrations: Sequence[Demonstration] = ()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """Where the loop stands.
+
+    Attributes:
+        plan: the last plan, wired once it was examined; without steps when no tool fits the request. None when there is
+            none.
+        problems: why it cannot run, or why there is none.
+        warnings: what a person should know before it runs.
+        asked: how often the planner was asked; `ATTEMPTS` also when asking again would not help.
+        faulty: hash of the last plan with problems.
+    """
+
+    plan: Plan | None = None
+    problems: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+    asked: int = 0
+    faulty: str = ""
 
     @property
     def works(self) -> bool:
-        """Whether there is something to run, and it can."""
-        return bool(self.plan.steps) and not self.problems
+        """Whether there is something to run, and it can run."""
+        return self.plan is not None and bool(self.plan.steps) and not self.problems
+
+    @property
+    def again(self) -> bool:
+        """Whether the planner is asked again."""
+        return bool(self.problems) and self.asked < ATTEMPTS
 
 
-def propose(
+def ask(
+    task: PlanningTask,
+    before: Attempt,
+    planner: Planner,
+    run: Callable[[Callable[[], Plan]], Plan] = lambda work: work(),
+) -> Attempt:
+    """Ask the planner, with the problems of the attempt before.
+
+    A planner that gives up after a faulty plan says less than the problems of that plan ("attach a picture"), so these
+    stay, and it is not asked again.
+
+    Args:
+        task: what is to be planned.
+        before: the attempt before; `Attempt()` at first.
+        planner: the planner.
+        run: calls its argument, which asks the planner; for callers that must be able to abandon it.
+
+    Returns:
+        The attempt, not yet examined.
+
+    Raises:
+        SuperlinkError: the planner cannot work (weights missing, endpoint away).
+    """
+    kinds = {name: str(what) for name, what in task.values.items()}
+    cards = list(cards_of(task.tools).values())
+    asked = before.asked + 1
+    try:
+        plan = run(lambda: planner.plan(task.request, kinds, cards, task.demonstrations, before.problems))
+    except PlanInvalid as error:
+        return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
+    if before.plan is not None and not plan.steps:
+        return replace(before, asked=ATTEMPTS)
+    plan = plan.with_request(task.request)
+    # An id that is the name of a value is reported by the check: what "$s1" refers to is not known.
+    if task.values.keys().isdisjoint(step.id for step in plan.steps):
+        plan = renumber(plan, {*task.values, *task.used_names})
+    return Attempt(plan, (), (), asked, before.faulty)
+
+
+def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
+    """Wire the plan of an attempt and check it.
+
+    A planner that repeats a faulty plan would go on repeating it, so it is not asked again.
+    """
+    if attempt.plan is None:
+        return attempt
+    plan, problems = wire_and_check(attempt.plan, task.tools, task.values, task.used_names)
+    if not problems:
+        return replace(attempt, plan=plan, problems=(), warnings=tuple(warnings(plan, task.tools, task.given)))
+    asked = ATTEMPTS if attempt.faulty == plan.hash else attempt.asked
+    return Attempt(plan, tuple(problems), (), asked, plan.hash)
+
+
+def plan_request(
     request: str,
     values: Mapping[str, str],
     tools: Mapping[str, AnyTool],
     planner: Planner,
     demonstrations: Sequence[Demonstration] = (),
-) -> Proposal:
-    """Plan a request, sending a faulty plan back with its problems.
+) -> Attempt:
+    """Plan a request; nothing is run.
 
     Args:
         request: in words.
-        values: what is at hand: name to kind, ordered from old to new.
+        values: what comes with the request: name to kind, ordered from old to new.
         tools: name to tool.
-        planner: who plans.
-        demonstrations: shown to the planner.
+        planner: the planner.
+        demonstrations: examples for the planner.
+
+    Returns:
+        The last attempt.
 
     Raises:
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
-    cards = list(cards_of(tools).values())
-    proposal = Proposal(Plan(request=request))
-    for _ in range(ATTEMPTS):
-        try:
-            draft = planner.plan(request, values, cards, demonstrations, proposal.problems)
-        except PlanInvalid as error:
-            proposal = Proposal(Plan(request=request), (Problem("", "", error.message, error.hint),))
-            continue
-        plan, problems = examined(draft, tools, values)
-        # A planner that gives up says less than what was wrong with its first plan ("attach a picture").
-        if proposal.problems and not plan.steps:
-            return proposal
-        if plan == proposal.plan or not problems:
-            warned = () if problems else tuple(warnings(plan, tools, values))
-            return Proposal(plan, tuple(problems), warned)
-        proposal = Proposal(plan, tuple(problems))
-    return proposal
+    task = PlanningTask(request, value_types(values), tools, given=values.keys(), demonstrations=demonstrations)
+    attempt = examine(task, ask(task, Attempt(), planner))
+    while attempt.again:
+        attempt = examine(task, ask(task, attempt, planner))
+    return attempt

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, Step, reference
-from agents.plan.wiring import uses
-from agents.session.state import Refs, State, listed, plan_of, problems_of, refs_of
+from agents.session.state import Refs, State, TurnResult, listed, problems_of, refs_of
 from common.card import Card
 from tools.storage.store import Ref, Store
 from tools.values import Number, Text, Transcript
@@ -18,9 +18,6 @@ MOST = 20
 _NO_PLURAL = ("sheep", "people", "skis", "scissors", "broccoli")
 _MEDIA = {"Image": "picture", "Audio": "sound", "Video": "video"}
 
-
-Result = Literal["done", "nothing", "partly", "failed", "refused"]
-"""How a turn came out: as asked; nothing was found or changed; some steps failed; all did; nothing was run."""
 
 # What a tool did to what it was given, by the argument that chooses it.
 _VERBS = {
@@ -34,18 +31,19 @@ class Answer(NamedTuple):
     """What is said at the end of a turn, and how it came out."""
 
     text: str
-    result: Result
+    result: TurnResult
 
 
-def compose(state: State, store: Store, cards: Mapping[str, Card]) -> Answer:
+def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, Card]) -> Answer:
     """The answer to a turn that has come to its end.
 
     Args:
         state: of the thread.
+        plan: of the turn.
         store: where texts are read in full.
         cards: of the tools, by name.
     """
-    plan, decision = plan_of(state), state.get("decision")
+    decision = state.get("decision")
     if decision is not None and decision["action"] == "reject":
         reason = decision.get("reason", "").strip()
         return Answer(f"Nothing was run: {reason}" if reason else "Nothing was run.", "refused")
@@ -80,7 +78,7 @@ class _Report:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
         told = [self._told(name, alone=len(names) == 1) for name in names]
         failed = list(self._failures())
-        result: Result = "done"
+        result: TurnResult = "done"
         if failed and not told:
             result = "failed"
         elif not failed and not any(one.fruit for one in told):

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from agents.plan.plan import Plan, references
+from agents.plan.plan import PlanJson, references
+from agents.session.events import Record, StepRecord
 from agents.session.state import Refs, listed
 from tools.storage import atomic
 from tools.storage.store import Ref, Store
@@ -14,7 +14,7 @@ from tools.values import Detections, Image, Poses, Transcript, Value
 RECORD = "record.json"
 
 
-def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list[Path]:
+def write_results(folder: Path, record: Record, store: Store) -> list[Path]:
     """Write the outputs of a turn, and ``record.json``, each file whole.
 
     Media are written as they are stored; boxes, masks, poses and read text as JSON and drawn on their picture;
@@ -35,19 +35,19 @@ def write_results(folder: Path, record: Mapping[str, Any], store: Store) -> list
     """
     files: list[Path] = []
     outputs: dict[str, list[str]] = {}
+    at_hand = {**record["given"], **{step["id"]: step["refs"] for step in record["steps"] if "refs" in step}}
     for name, refs in record["outputs"].items():
-        many = isinstance(refs, list)
         written: list[Path] = []
-        for number, ref in enumerate(refs if many else [refs], 1):
-            stem = _stem(name, record["steps"]) + (f"_{number}" if many else "")
-            written += _write(folder, stem, ref, picture_of(name, ref, record), store)
+        for number, ref in enumerate(listed(refs), 1):
+            stem = _stem(name, record["steps"]) + (f"_{number}" if isinstance(refs, list) else "")
+            written += _write(folder, stem, ref, picture_of(name, ref, record["plan"], at_hand), store)
         outputs[name] = [file.name for file in written]
         files += written
     text = json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n"
     return [*files, atomic.write(folder / RECORD, text)]
 
 
-def _stem(name: str, steps: list[dict[str, Any]]) -> str:
+def _stem(name: str, steps: list[StepRecord]) -> str:
     return next((f"{name}_{step['tool']}" for step in steps if step["id"] == name), name)
 
 
@@ -73,23 +73,31 @@ def drawing(value: Value, picture: Ref | None, store: Store) -> Image | None:
     return draw(image, value) if isinstance(image, Image) else None
 
 
-def picture_of(name: str, ref: Ref, record: Mapping[str, Any]) -> Ref | None:
-    """The picture in which a value was found: the nearest one, up the plan, that went into it."""
-    if ref["kind"] not in ("Detections", "Poses", "Transcript") or not record["plan"]:
+def picture_of(name: str, ref: Ref, plan: PlanJson | None, refs: Mapping[str, Refs]) -> Ref | None:
+    """The picture in which something was found: the nearest one, up the plan, that went into it.
+
+    Args:
+        name: of the value.
+        ref: of the value, or of one item of the list that it is.
+        plan: that made the value.
+        refs: references of the values at hand, by name.
+
+    Returns:
+        None for what has no place in a picture.
+    """
+    if plan is None or ref["kind"] not in ("Detections", "Poses", "Transcript"):
         return None
-    steps = {step.id: step for step in Plan.model_validate(record["plan"]).steps}
-    refs: dict[str, Refs] = dict(record["given"])
-    refs |= {step["id"]: step["refs"] for step in record["steps"] if "refs" in step}
-    wanted = set(ref.get("provenance", {}).get("inputs", ()))
+    steps = {step["id"]: step for step in plan["steps"]}
+    inputs = set(ref.get("provenance", {}).get("inputs", ()))
     waiting = [name]
     while waiting:
         step = steps.get(waiting.pop(0))
-        names = [n for value in step.args.values() for n in references(value)] if step else []
+        names = [n for value in step.get("args", {}).values() for n in references(value)] if step else []
         for found in (r for n in names for r in listed(refs.get(n, []))):
             # The inputs of what led here are followed, so that item 3 of a list is drawn on picture 3.
-            if found["sha256"] in wanted:
+            if found["sha256"] in inputs:
                 if found["kind"] == "Image":
                     return found
-                wanted |= set(found.get("provenance", {}).get("inputs", ()))
+                inputs |= set(found.get("provenance", {}).get("inputs", ()))
         waiting += names
     return None

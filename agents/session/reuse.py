@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 
+from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from agents.plan.wiring import uses
-from agents.session.state import Outcome, listed
+from agents.session.state import StepOutcome, listed
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.store import Ref, Store
 from tools.weights.weights import verified_hash
 
 
-def unusable(plan: Plan, outcomes: Mapping[str, Outcome], tools: Mapping[str, AnyTool], store: Store) -> list[str]:
+def unusable(plan: Plan, outcomes: Mapping[str, StepOutcome], tools: Mapping[str, AnyTool], store: Store) -> list[str]:
     """Steps of a plan that have no result which would come out the same today, in the plan's order.
 
     These are the steps that failed, were skipped or never ran; those whose tool's version or whose weights have changed;

@@ -1,9 +1,10 @@
-"""One conversation: the one way in which every door asks, approves and gets results."""
+"""Sessions: one thread of requests, as the command line, the page and the Python API use it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -13,43 +14,43 @@ from agents.plan.check import MAX_STEPS
 from agents.plan.plan import Plan, reference
 from agents.plan.types import AnyTool
 from agents.planners.base import Demonstration, Planner
+from agents.session.events import (
+    DoneEvent,
+    Event,
+    Record,
+    Stands,
+    ThreadState,
+    approval_event,
+    plan_event,
+    step_event,
+    step_record,
+)
 from agents.session.graph import build, close_saver, open_saver
 from agents.session.nodes import Nodes
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
-from agents.session.state import Decision, Refs, Request, State, plan_of, refs_of
+from agents.session.state import Decision, Refs, Request, State, refs_of
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
 from tools.values import Value
 
-Event = dict[str, Any]
-"""What a session tells while it works; plain JSON, told apart by "event":
-
-- ``plan``: ``plan``, ``tree``, ``hash``, ``warnings``: a plan that passed every check
-- ``problems``: ``problems`` (step, argument, message, hint each), ``plan`` (or None): one that did not
-- ``approval``: ``plan``, ``tree``, ``hash``, ``problems``, ``warnings``: waits for `Session.resume`
-- ``step``: ``step``, ``tool``, ``state`` (started, finished, failed, skipped), ``seconds``, ``error`` if any
-- ``done``: ``answer``, ``result`` (as of `agents.session.answer.Result`), ``outputs`` (name to reference or list of these), ``record``:
-  the end of the turn
-"""
-
 
 class SessionError(SuperlinkError):
-    """A session was asked for something that does not fit where it stands."""
+    """A call does not fit where the thread stands, such as a decision when nothing waits for approval."""
 
 
 class Session:
-    """One thread of requests. What works gives an iterator of events, and works while it is read.
+    """One thread of requests. Methods that run something return an iterator of events, and run while it is read.
 
     Args:
         thread: name of the thread; the same name finds it again, in another process too.
         tools: what can be called, by name.
-        planner: who plans.
+        planner: the planner.
         store: where values are.
-        memory: an SQLite file or "postgresql://…" where threads are remembered, or an open saver to share.
+        memory: an SQLite file or "postgresql://…" where threads are kept, or an open saver to share.
         policy: what runs without approval.
-        demonstrations: shown to the planner.
-        parallel: how many steps run side by side at most.
+        demonstrations: examples for the planner.
+        parallel: most steps that run side by side.
     """
 
     def __init__(
@@ -103,19 +104,19 @@ class Session:
         media: Mapping[str, Refs | Value | list[Value]] | None = None,
         plan: Plan | None = None,
     ) -> Iterator[Event]:
-        """Begin a turn; what waits for approval or was cut short is given up.
+        """Begin a turn. A turn that waits for approval or was cut short is dropped.
 
         Args:
             request: in words.
-            media: values that come with it, by name: references, values (they are stored), or lists of these.
+            media: values that come with it, by name: references, values (they are stored), or lists of either.
             plan: run this instead of asking the planner; it is checked and approved like any other.
 
         Raises:
-            ValueInvalid: something given has no good name or is no list of one kind.
+            ValueInvalid: a value has a bad name, or is a list of several kinds or of nothing.
             SuperlinkError: the planner cannot work (weights missing, endpoint away); `continue_` tries again.
         """
         given = {name: self._stored(value) for name, value in (media or {}).items()}
-        proposal = None if plan is None else plan.model_dump(mode="json")
+        proposal = None if plan is None else plan.to_json()
         return self._run(Request(request=request, media=given, proposal=proposal))
 
     def resume(self, decision: Decision) -> Iterator[Event]:
@@ -127,17 +128,14 @@ class Session:
 
         Raises:
             SessionError: nothing waits for approval, or a plan with problems is accepted.
-            PlanInvalid: the edited plan is none; the approval still waits.
+            PlanInvalid: what was edited is no plan; the approval still waits.
         """
         waiting = self._waiting()
         if waiting is None:
             raise SessionError(f"nothing waits for approval in the thread {self.thread}", "Start a request")
         action = decision.get("action")
         if action == "edit":
-            decision = {
-                "action": "edit",
-                "plan": Plan.load(decision.get("plan") or {}).model_dump(mode="json"),
-            }
+            decision = {"action": "edit", "plan": Plan.load(decision.get("plan") or {}).to_json()}
         elif action == "accept" and waiting["problems"]:
             raise SessionError("this plan has problems, it cannot be accepted", "Edit or reject it")
         elif action not in ("accept", "reject"):
@@ -145,9 +143,9 @@ class Session:
         return self._run(Command(resume=decision))
 
     def continue_(self) -> Iterator[Event]:
-        """Go on after the process ended: finished steps are not run again.
+        """Go on after the process ended. Finished steps are not run again.
 
-        A turn that waits for approval tells so again, and one that has ended tells its end again.
+        A turn that waits for approval, or that has ended, only gives its last event again.
 
         Raises:
             SessionError: the thread has no request yet.
@@ -158,16 +156,15 @@ class Session:
         return iter([self._done()]) if stands == "done" else self._run(None)
 
     def again(self) -> Iterator[Event]:
-        """Go on after the turn ended: run the steps again that have no usable result.
+        """Go on after the turn ended: run the steps that have no usable result (`agents.session.reuse.unusable`).
 
-        Finished steps whose results would come out the same today are not run. Where all are, the turn tells its end
-        again. The plan is not approved a second time.
+        Where there are none, the turn only gives its last event again. The plan is not approved a second time.
 
         Raises:
             SessionError: the turn has not ended, or its plan was never run.
         """
         state = self._state()
-        plan, outcomes = plan_of(state), state.get("outcomes", {})
+        plan, outcomes = self._nodes.plans.plan_of(state), state.get("outcomes", {})
         if plan is None or self._stands() != "done" or not any(step.id in outcomes for step in plan.steps):
             raise SessionError(f"no plan has run to its end in the thread {self.thread}", "Start a request")
         stale = unusable(plan, outcomes, self._nodes.tools, self.store)
@@ -178,7 +175,7 @@ class Session:
         return self._run(None)
 
     def stop(self) -> bool:
-        """Leave the steps that are running; the iterator of events then raises `tools.core.abandon.Stopped`.
+        """Abandon the steps that are running; the iterator of events then raises `tools.core.abandon.Stopped`.
 
         May be called from a signal handler. Finished steps are kept: `continue_` goes on.
 
@@ -190,33 +187,17 @@ class Session:
         return self._running
 
     def forget(self) -> None:
-        """Remove everything that is remembered of the thread; values stay in the store."""
+        """Delete the thread. Values stay in the store."""
         self._saver.delete_thread(self.thread)
 
-    def state(self) -> dict[str, Any]:
-        """Where the thread stands, as plain JSON.
+    def state(self) -> ThreadState:
+        """Where the thread stands, the values at hand, and the record of the last turn."""
+        return {**self.record(), "stands": self._stands(), "values": refs_of(self._state())}
 
-        Returns:
-            ``stands``: "new", "working" (cut short: `continue_`), "approval" or "done"; ``values``: every
-            value at hand, name to reference or list of these; and what `record` gives.
-        """
-        return {"stands": self._stands(), "values": refs_of(self._state()), **self.record()}
-
-    def record(self) -> dict[str, Any]:
-        """The record of the last turn: what was asked, planned and decided, and how each step came out.
-
-        Returns:
-            ``thread``, ``request``, ``plan``, ``hash``, ``problems``, ``warnings``, ``decision``, ``began``, ``ended``,
-            ``answer``, ``result`` (as of `agents.session.answer.Result`), ``given`` (name to reference), ``steps`` (``id``, ``tool``, ``state``, ``seconds``,
-            ``refs`` with their provenance, ``error``), ``outputs`` (name to reference).
-        """
+    def record(self) -> Record:
+        """The record of the last turn: what was asked, planned and decided, and how each step ended."""
         state = self._state()
-        plan, refs, outcomes = plan_of(state), refs_of(state), state.get("outcomes", {})
-        steps = []
-        for step in plan.steps if plan else ():
-            outcome: dict[str, Any] = {**outcomes.get(step.id, {"state": "waiting", "seconds": 0.0})}
-            outcome.pop("known", None)
-            steps.append({**outcome, "id": step.id, "tool": step.tool})
+        plan, refs, outcomes = self._nodes.plans.plan_of(state), refs_of(state), state.get("outcomes", {})
         names = [name for name in map(reference, plan.outputs if plan else ()) if name is not None]
         return {
             "thread": self.thread,
@@ -231,49 +212,52 @@ class Session:
             "answer": state.get("answer", ""),
             "result": state.get("result", ""),
             "given": {name: given["refs"] for name, given in state.get("given", {}).items()},
-            "steps": steps,
+            "steps": [step_record(s.id, s.tool, outcomes.get(s.id)) for s in (plan.steps if plan else ())],
             "outputs": {name: refs[name] for name in names if name in refs},
         }
 
-    def _run(self, given: Any) -> Iterator[Event]:
-        """Run the machine. With "sync", what a step gave is on disk before the next one begins."""
-        told = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
+    def _run(self, given: Request | Command[str] | None) -> Iterator[Event]:
+        """Run the machine. With "sync", the result of a step is on disk before the next step begins."""
+        chunks = self._machine.stream(given, self._config, stream_mode=["updates", "custom"], durability="sync")
         last: Event | None = None
         self._nodes.stop.clear()
         self._running = True
         try:
-            for mode, chunk in told:
-                for event in self._events(mode, _mapping(chunk)):
-                    # Who hears the last event stops listening: the machine must be done with its memory by then.
+            for mode, chunk in chunks:
+                for event in self._events(mode, chunk):
+                    # The reader may stop at the last event: the machine must have written its memory by then.
                     if event["event"] == "approval":
                         last = event
                     else:
                         yield event
         finally:
-            told.close()  # type: ignore[attr-defined]
+            chunks.close()  # type: ignore[attr-defined]
             self._running = False
-        # The end is read from the memory, where all of it is only now that the machine has stopped.
+        # The end is read from the memory, which is complete only now that the machine has stopped.
         yield last or self._done()
 
-    def _events(self, mode: str, chunk: Mapping[str, Any]) -> Iterator[Event]:
+    def _events(self, mode: str, chunk: Any) -> Iterator[Event]:
+        """The events in a chunk of the stream: the node `work` writes events, other nodes update the state."""
         if mode == "custom":
-            yield {"event": "step", **chunk}
+            yield chunk
             return
         for node, update in chunk.items():
             if node == "__interrupt__":
                 waiting = update[0].value
-                told = {"problems": waiting["problems"], "warnings": waiting["warnings"]}
-                yield {"event": "approval", **_shown(waiting["plan"]), **told}
+                plan = self._nodes.plans.plan_of(waiting)
+                assert plan is not None
+                yield approval_event(plan, waiting["problems"], waiting["warnings"])
             elif node == "check" and update["problems"]:
-                yield {"event": "problems", "plan": update.get("plan"), "problems": update["problems"]}
+                yield {"event": "problems", "plan": deepcopy(update["plan"]), "problems": update["problems"]}
             elif node == "check":
-                yield {"event": "plan", **_shown(update["plan"]), "warnings": update["warnings"]}
+                plan = self._nodes.plans.plan_of(update)
+                assert plan is not None
+                yield plan_event(plan, update["warnings"])
             elif node == "schedule":
                 for step, outcome in update["outcomes"].items():
-                    told = {key: outcome[key] for key in ("tool", "state", "seconds", "error")}
-                    yield {"event": "step", "step": step, **told}
+                    yield step_event(step, outcome)
 
-    def _done(self) -> Event:
+    def _done(self) -> DoneEvent:
         record = self.record()
         return {
             "event": "done",
@@ -283,11 +267,11 @@ class Session:
             "record": record,
         }
 
-    def _stands(self) -> str:
+    def _stands(self) -> Stands:
         snapshot = self._machine.get_state(self._config)
         if self._waiting():
             return "approval"
-        # A round whose tasks have all ended, cut short before the next began, has tasks but nothing next.
+        # After a kill between two rounds, all tasks have ended and the next round has none yet.
         if snapshot.next or snapshot.tasks:
             return "working"
         return "done" if snapshot.values else "new"
@@ -296,10 +280,11 @@ class Session:
         values: State = self._machine.get_state(self._config).values  # type: ignore[assignment]
         return values
 
-    def _waiting(self) -> dict[str, Any] | None:
+    def _waiting(self) -> State | None:
+        """The plan that waits for a person, its problems and its warnings."""
         for task in self._machine.get_state(self._config).tasks:
             for waiting in task.interrupts:
-                return dict(waiting.value)
+                return cast(State, waiting.value)
         return None
 
     def _stored(self, value: Refs | Value | list[Value]) -> Refs:
@@ -308,13 +293,3 @@ class Session:
         if isinstance(value, list):
             return [self.store.put(item) if isinstance(item, Value) else item for item in value]
         return value
-
-
-def _mapping(chunk: Any) -> Mapping[str, Any]:
-    assert isinstance(chunk, Mapping)
-    return chunk
-
-
-def _shown(plan: dict[str, Any]) -> dict[str, Any]:
-    read = Plan.load(plan)
-    return {"plan": plan, "tree": read.tree(), "hash": read.hash}

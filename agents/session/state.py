@@ -1,17 +1,20 @@
-"""What the machine remembers between its nodes: plain JSON with references, never pixels or tensors."""
+"""State of a thread between the nodes of the machine: plain JSON with references, never pixels or tensors."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
 
-from agents.plan.plan import Plan, reference, references, unescaped
-from agents.plan.problems import Problem
-from agents.plan.types import Known, step_number
+from agents.plan.plan import Plan, PlanJson
+from agents.plan.problems import Problem, ProblemJson
+from agents.plan.types import ValueType, ValueTypeJson, step_number
 from tools.core import faults
 from tools.core.errors import SuperlinkError, ToolError
 from tools.storage.store import Ref
 
 Refs = Ref | list[Ref]
 V = TypeVar("V")
+
+TurnResult = Literal["done", "nothing", "partly", "failed", "refused"]
+"""How a turn ended: as asked; nothing was found or changed; some steps failed; all failed; nothing was run."""
 
 
 def listed(refs: Refs) -> list[Ref]:
@@ -20,41 +23,41 @@ def listed(refs: Refs) -> list[Ref]:
 
 
 class Given(TypedDict):
-    """A value that a person gave: its reference (or a list of them) and what is `Known` of it."""
+    """A value that a person gave: its reference (or a list of them) and its type."""
 
     refs: Refs
-    known: dict[str, Any]
+    known: ValueTypeJson
 
 
 class Fault(TypedDict):
-    """Why a step has no result; with the traceback, where the tool's code raised something that it did not foresee."""
+    """Why a step has no result; with the traceback, where the tool raised an unexpected exception."""
 
     message: str
     hint: str
     traceback: NotRequired[str]
 
 
-class Outcome(TypedDict):
-    """How a step ended."""
+class StepOutcome(TypedDict):
+    """How a step ended; with references to its result and their type, or with the error."""
 
     state: Literal["finished", "failed", "skipped"]
     tool: str
     seconds: float
     refs: NotRequired[Refs]
-    known: NotRequired[dict[str, Any]]
+    known: NotRequired[ValueTypeJson]
     error: NotRequired[Fault]
 
 
 class Decision(TypedDict):
-    """What a person says to a plan."""
+    """A person's decision on a plan: "edit" comes with the edited plan, "reject" may come with a reason."""
 
     action: Literal["accept", "edit", "reject"]
-    plan: NotRequired[dict[str, Any]]
+    plan: NotRequired[PlanJson]
     reason: NotRequired[str]
 
 
 def fault_of(error: Exception) -> Fault:
-    """An error as an outcome keeps it."""
+    """An error as plain JSON."""
     if isinstance(error, SuperlinkError):
         fault: Fault = {"message": error.message, "hint": error.hint}
         traceback = error.traceback if isinstance(error, ToolError) else ""
@@ -66,73 +69,92 @@ def fault_of(error: Exception) -> Fault:
     return fault
 
 
-def merged(old: Mapping[str, V] | None, new: Mapping[str, V | None]) -> dict[str, V]:
-    """Both, the new ones last; a name whose new value is None is dropped."""
+def merge(old: Mapping[str, V] | None, new: Mapping[str, V | None]) -> dict[str, V]:
+    """Both mappings as one, the new entries last; a name whose new value is None is dropped."""
     kept = {name: value for name, value in (old or {}).items() if name not in new}
     return kept | {name: value for name, value in new.items() if value is not None}
 
 
 class Request(TypedDict, total=False):
-    """What begins a turn.
+    """Input of a turn.
 
     Attributes:
         request: in words.
-        media: values that the person gives with it, by name.
-        proposal: a plan that the person brings along instead of asking the planner.
+        media: values that come with the request, by name.
+        proposal: a plan to run instead of asking the planner; None asks it.
     """
 
     request: str
     media: dict[str, Refs]
-    proposal: dict[str, Any] | None
+    proposal: PlanJson | None
 
 
 class State(Request, total=False):
     """State of one thread.
 
     Attributes:
-        turn: from 1.
+        turn: number of the turn, from 1.
         given: values that a person gave, of all turns.
         outcomes: step id to how it ended, of all turns.
         plan: of this turn; None while there is none.
-        attempts: how often the planner was asked in this turn.
+        attempts: `Attempt.asked` of this turn; 0 for a plan that a person brought along.
         problems: of the plan.
-        warnings: likewise, of a plan without problems.
-        faulty: hash of the last plan that did not pass.
+        warnings: of a plan without problems.
+        faulty: `Attempt.faulty` of this turn.
         decision: of a person; None before it, or when none was needed.
         answer: what was done, in words.
-        result: how the turn came out, as of `agents.session.answer.Result`; "" before its end.
+        result: how the turn ended; "" before its end.
         began: ISO time of the request.
         ended: ISO time of the answer.
     """
 
     turn: int
-    given: Annotated[dict[str, Given], merged]
-    outcomes: Annotated[dict[str, Outcome], merged]
-    plan: dict[str, Any] | None
+    given: Annotated[dict[str, Given], merge]
+    outcomes: Annotated[dict[str, StepOutcome], merge]
+    plan: PlanJson | None
     attempts: int
-    problems: list[dict[str, str]]
-    warnings: list[dict[str, str]]
+    problems: list[ProblemJson]
+    warnings: list[ProblemJson]
     faulty: str
     decision: Decision | None
     answer: str
-    result: str
+    result: TurnResult | Literal[""]
     began: str
     ended: str
 
 
-class Job(TypedDict):
-    """One step that is ready: what the node `work` gets."""
+class StepCall(TypedDict):
+    """Input of the node `work`: a step that can run, its arguments, and the type of its result."""
 
     step: str
     tool: str
     args: dict[str, Any]
-    known: dict[str, Any]
+    known: ValueTypeJson
 
 
-def plan_of(state: State) -> Plan | None:
-    """The plan of this turn."""
-    plan = state.get("plan")
-    return None if plan is None else Plan.model_validate(plan)
+class PlanCache:
+    """Reads the plan of a state, and parses each JSON object once.
+
+    The machine hands the object that one node returned to the next, so a turn in one process parses nothing.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._last: tuple[PlanJson, Plan] | None = None
+
+    def plan_of(self, state: State) -> Plan | None:
+        """The plan of this turn."""
+        data, last = state.get("plan"), self._last  # steps run in several threads
+        if data is None:
+            return None
+        if last is None or last[0] is not data:
+            self._last = last = data, Plan.model_validate(data)
+        return last[1]
+
+    def to_json(self, plan: Plan) -> PlanJson:
+        """The plan as a state holds it."""
+        self._last = plan.to_json(), plan
+        return plan.to_json()
 
 
 def problems_of(state: State) -> list[Problem]:
@@ -140,36 +162,31 @@ def problems_of(state: State) -> list[Problem]:
     return [Problem(**problem) for problem in state.get("problems", [])]
 
 
-def given_in(state: State) -> list[str]:
+def warnings_of(state: State) -> list[Problem]:
+    """The warnings about the plan of this turn."""
+    return [Problem(**warning) for warning in state.get("warnings", [])]
+
+
+def given_names(state: State) -> list[str]:
     """Names of the values that a person gave in this turn."""
     return [name for name, given in state.get("given", {}).items() if given["known"]["turn"] == state["turn"]]
 
 
-def known_of(state: State) -> dict[str, Known]:
-    """What is known of every value at hand, ordered from old to new."""
-    found = {name: Known(**given["known"]) for name, given in state.get("given", {}).items()}
+def types_of(state: State) -> dict[str, ValueType]:
+    """Types of the values at hand, by name, ordered from old to new."""
+    found = {name: ValueType(**given["known"]) for name, given in state.get("given", {}).items()}
     outcomes = state.get("outcomes", {})
-    found |= {step: Known(**outcome["known"]) for step, outcome in outcomes.items() if "known" in outcome}
-    # Steps end in any order; the plan's order says which result is newer.
+    found |= {step: ValueType(**outcome["known"]) for step, outcome in outcomes.items() if "known" in outcome}
+    # Steps end in any order; the plan's order decides which result is newer.
     return dict(sorted(found.items(), key=lambda item: (item[1].turn, item[1].made, step_number(item[0]))))
 
 
 def refs_of(state: State) -> dict[str, Refs]:
-    """References of every value at hand."""
+    """References of the values at hand, by name."""
     found = {name: given["refs"] for name, given in state.get("given", {}).items()}
     return found | {step: o["refs"] for step, o in state.get("outcomes", {}).items() if "refs" in o}
 
 
-def taken(state: State) -> set[str]:
-    """Names that no further step may have: of every value given and of every step that ended, however it ended."""
+def used_names(state: State) -> set[str]:
+    """Names that no further step may have: those of all values given, and ids of all steps that ended."""
     return {*state.get("given", {}), *state.get("outcomes", {})}
-
-
-def resolved(value: Any, refs: Mapping[str, Refs]) -> Any:
-    """An argument as a tool takes it: references looked up, texts without their escape."""
-    name = reference(value)
-    if name is not None:
-        return refs[name]
-    if isinstance(value, list) and any(references(value)):
-        return [refs[name] for name in references(value)]
-    return unescaped(value)

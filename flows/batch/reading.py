@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from agents.plan.interpreter import uses
 from agents.plan.plan import reference, unescaped
-from agents.plan.wiring import uses
 from agents.session.state import Refs, listed
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import LedgerItem

@@ -80,13 +80,9 @@ class Viewer:
                 yield text.strip()
 
     def _marks(self, row: DoneItem, base: Ref, size: tuple[int, int]) -> Iterator[Detections | Poses | Transcript]:
-        record = {
-            "plan": self.finds.plan.model_dump(mode="json"),
-            "given": {row.ref["kind"].lower(): row.ref},
-            "steps": [{"id": step, "refs": refs} for step, refs in row.refs.items()],
-        }
+        plan, refs = self.finds.plan.to_json(), {row.ref["kind"].lower(): row.ref, **row.refs}
         for step, _, ref in self.finds.refs(row):
-            place = row.ref if row.ref["kind"] == "Video" else picture_of(step, ref, record)
+            place = row.ref if row.ref["kind"] == "Video" else picture_of(step, ref, plan, refs)
             if place is None or (
                 place["sha256"] != base["sha256"] and (place["sha256"] != row.ref["sha256"] or size != row.size)
             ):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.plan.interpreter import can_run, resolve_arguments, uses
 from agents.plan.plan import Plan, Step, reference
 from agents.plan.types import AnyTool
-from agents.plan.wiring import uses
-from agents.session.state import Refs, listed, resolved
+from agents.session.state import Refs, listed
 from common.kinds import MEDIA
 from flows.batch.reading import DoneItem
 from flows.batch.review import ReviewRouting, enqueue
@@ -193,9 +193,9 @@ def _run_step(
     groups: dict[str, list[int]] = {}
     calls: dict[str, dict[str, Any]] = {}
     for number, refs in values.items():
-        if not uses(step) <= refs.keys():
+        if not can_run(step, refs):
             continue  # a step that it needs failed
-        args = {name: resolved(value, refs) for name, value in step.args.items()}
+        args = resolve_arguments(step, refs)
         base = base_key(tool, args)
         groups.setdefault(base, []).append(number)
         calls.setdefault(base, args)

@@ -85,7 +85,7 @@ def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
             roles[role] = [name, pinned(find(name))]
         except SuperlinkError:
             roles[role] = [name, None]
-    steps = plan.model_dump(mode="json")["steps"]
+    steps = plan.to_json()["steps"]
     versions = {step.tool: tools[step.tool].version for step in plan.steps}
     return _hash({"steps": steps, "versions": versions, "roles": roles})
 

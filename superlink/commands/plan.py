@@ -37,18 +37,20 @@ def plan(given: argparse.Namespace) -> int:
     if not given.request:
         say("superlink plan: give a request in words, or --requests FILE.jsonl", error=True)
         return 2
-    from agents.planners.repair import propose
+    from agents.plan.plan import Plan
+    from agents.planners.repair import plan_request
 
-    proposal = propose(given.request, _values(given.media), load_tools(given), make_planner(given))
+    last = plan_request(given.request, _values(given.media), load_tools(given), make_planner(given))
+    found = last.plan or Plan(request=given.request)
     if given.json:
-        say_json(proposal.plan.model_dump(mode="json"))
+        say_json(found.to_json())
     else:
-        say(proposal.plan.tree() if proposal.plan.steps else "Nothing to run.")
-    for problem in proposal.problems:
+        say(found.tree() if found.steps else "Nothing to run.")
+    for problem in last.problems:
         say(problem, error=True)
-    for warning in proposal.warnings:
+    for warning in last.warnings:
         say(f"Warning: {warning}", error=True)
-    return 1 if proposal.problems else 0
+    return 1 if last.problems else 0
 
 
 def _values(media: list[str]) -> dict[str, str]:
@@ -67,19 +69,19 @@ def _many(given: argparse.Namespace) -> int:
 
 def _answered(rows: list[tuple[Any, str, list[str]]], given: argparse.Namespace, tell: Callable[[Any], object]) -> int:
     """Plan every request and tell each answer."""
-    from agents.planners.repair import propose
+    from agents.planners.repair import plan_request
 
     tools, planner = load_tools(given), make_planner(given)
     faulty = 0
     for name, request, media in rows:
-        proposal = propose(request, _values(media), tools, planner)
-        faulty += bool(proposal.problems)
+        last = plan_request(request, _values(media), tools, planner)
+        faulty += bool(last.problems)
         answer: dict[str, Any] = {
             "id": name,
-            "steps": [{"tool": step.tool, "args": dict(step.args)} for step in proposal.plan.steps],
+            "steps": [{"tool": step.tool, "args": dict(step.args)} for step in (last.plan.steps if last.plan else ())],
         }
-        if proposal.problems:
-            answer["problems"] = [str(problem) for problem in proposal.problems]
+        if last.problems:
+            answer["problems"] = [str(problem) for problem in last.problems]
         tell(answer)
     return 1 if faulty else 0
 

@@ -15,8 +15,9 @@ from superlink.terminal import ask, console, one_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from agents.plan.plan import Plan
-    from agents.session.session import Event, Session
+    from agents.plan.plan import Plan, PlanJson
+    from agents.session.events import ApprovalEvent, DoneEvent, Event, Record
+    from agents.session.session import Session
     from agents.session.state import Decision
     from superlink.items import Item
     from superlink.stopping import Stopping
@@ -126,7 +127,7 @@ class _Work:
     def _failed(self, what: object, error: Exception) -> None:
         self.screen.print(f"{one_line(what)}: {error}", style="red")
 
-    def _turn(self, item: "Item") -> "dict[str, Any] | None":
+    def _turn(self, item: "Item") -> "Record | None":
         """Work on one item.
 
         Returns:
@@ -159,13 +160,13 @@ class _Work:
             done = self._followed(session, self._begun(session, media))
         if done is None:
             return None
-        record: dict[str, Any] = done["record"]
+        record = done["record"]
         self.screen.print(done["answer"], style={"done": "", "failed": "red"}.get(done["result"], "yellow"))
         folder = given.out / item.name if len(self.items) > 1 else given.out
         if any("refs" in step or "error" in step for step in record["steps"]):  # how it failed is a result, too
             files = write_results(folder, record, self.store)
             self.screen.print(f"{len(files)} file{'s' * (len(files) > 1)} in {one_line(folder)}", style="dim")
-        if record["steps"] and not record["problems"]:
+        if record["plan"] is not None and record["steps"] and not record["problems"]:
             self.plan = self.plan or Plan.load(record["plan"])
             self.approved.add(record["hash"])
         return record
@@ -191,7 +192,7 @@ class _Work:
         )
         return events
 
-    def _followed(self, session: "Session", events: "Iterator[Event]") -> "Event | None":
+    def _followed(self, session: "Session", events: "Iterator[Event]") -> "DoneEvent | None":
         """Follow a turn to its end; None when a person rejected the plan."""
         while True:
             waiting = self._until_told(events)
@@ -205,35 +206,34 @@ class _Work:
                 return None
             events = session.resume(decision)
 
-    def _until_told(self, events: "Iterator[Event]") -> "Event":
+    def _until_told(self, events: "Iterator[Event]") -> "ApprovalEvent | DoneEvent":
         """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
         from rich.text import Text
 
         for event in events:
-            if "tree" in event and event["hash"] not in self.shown:
+            if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
                 self.shown.add(event["hash"])
                 self.screen.print(event["tree"])
-                for warning in event.get("warnings", ()):
+                for warning in event["warnings"]:
                     self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
-            match event["event"]:
-                case "approval" | "done":
-                    return event
-                case "problems":
-                    for problem in event["problems"]:
-                        where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
-                        self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
-                case "step" if event["state"] == "started":
-                    self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
-                case "step":
-                    if event["state"] == "finished":
-                        self.steps.append(event["step"])
-                    colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
-                    ended = f"{event['step']} {event['tool']} {event['state']}"
-                    self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
+            if event["event"] == "approval" or event["event"] == "done":
+                return event
+            if event["event"] == "problems":
+                for problem in event["problems"]:
+                    where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
+                    self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
+            elif event["event"] == "step" and event["state"] == "started":
+                self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
+            elif event["event"] == "step":
+                if event["state"] == "finished":
+                    self.steps.append(event["step"])
+                colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
+                ended = f"{event['step']} {event['tool']} {event['state']}"
+                self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
         raise AssertionError("a turn ends in approval or done")
 
 
-def _decision(screen: "Console", waiting: "Event") -> "Decision":
+def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":
     """Ask a person."""
     from tools.core.errors import SuperlinkError
 
@@ -247,12 +247,12 @@ def _decision(screen: "Console", waiting: "Event") -> "Decision":
             return {"action": "reject"}
         if said in ("e", "edit"):
             try:
-                return {"action": "edit", "plan": _edited(waiting["plan"]).model_dump(mode="json")}
+                return {"action": "edit", "plan": _edited(waiting["plan"]).to_json()}
             except SuperlinkError as error:
                 screen.print(str(error), style="red")
 
 
-def _edited(plan: dict[str, Any]) -> "Plan":
+def _edited(plan: "PlanJson") -> "Plan":
     """The plan as a person leaves it in their editor.
 
     Raises:

@@ -49,7 +49,7 @@ def answered(tmp_path: Path) -> Answered:
             state["given"] = {
                 "image": {"refs": store.put(image), "known": {"kind": image.kind, "many": False, "frame": "image"}}
             }
-        made_up = compose(state, store, cards_of(TOOLS))
+        made_up = compose(state, plan, store, cards_of(TOOLS))
         results.append(made_up.result)
         return made_up.text
 
@@ -179,7 +179,7 @@ def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
             "outcomes": outcomes,
             "given": {name: {"refs": refs, "known": {}} for name, refs in given.items()},
         }
-        return compose(state, store, cards_of(TOOLS)).text
+        return compose(state, plan, store, cards_of(TOOLS)).text
 
     assert told(image=one) == "A cat."
     assert told(image=three).startswith("A cat.\nOf the 3 pages or frames of image, only the first was worked on.")

@@ -2,7 +2,7 @@
 
 import random
 
-from agents.plan.check import examined
+from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, Step, escaped
 from tools.runtime.registry import load
 
@@ -20,6 +20,6 @@ def test_plans_of_the_training() -> None:
             Step(id=f"s{n}", tool=call["tool"], args={name: escaped(value) for name, value in call["args"].items()})
             for n, call in enumerate(sample.calls, len(values) + 1)
         )
-        plan, problems = examined(Plan(request=sample.request, steps=steps), tools, values)
+        plan, problems = wire_and_check(Plan(request=sample.request, steps=steps), tools, values)
         assert problems == [], plan.tree()
         assert not steps or plan.outputs

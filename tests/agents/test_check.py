@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agents.plan.check import MAX_STEPS, check, examined
+from agents.plan.check import MAX_STEPS, check, wire_and_check
 from agents.plan.plan import ABOVE, Plan, Step
 from tests.agents.fakes import TOOLS, plan
 from tools import Detections, tool
@@ -163,16 +163,16 @@ def test_a_tool_that_gives_the_kind_it_was_given() -> None:
         {"id": "s2", "tool": "redact"},
         {"id": "s3", "tool": "transcribe"},
     ]
-    wired, problems = examined(Plan.load({"steps": steps}), load(), {"video": "Video"})
+    wired, problems = wire_and_check(Plan.load({"steps": steps}), load(), {"video": "Video"})
     assert problems == [] and wired.steps[2].args == {"audio": "$s2"} and wired.outputs == ("$s2", "$s3")
-    problems = examined(Plan.load({"steps": steps}), load(), {"image": "Image"})[1]
+    problems = wire_and_check(Plan.load({"steps": steps}), load(), {"image": "Image"})[1]
     assert [problem.step for problem in problems] == ["s3"]  # a blurred picture has no sound
 
 
 def test_names_that_are_taken_are_told_of_a_plan_that_was_filled_in() -> None:
     read = plan(("read", {}))
-    assert examined(read, TOOLS, IMAGE)[1] == []
-    (problem,) = examined(read, TOOLS, IMAGE, taken=("s1",))[1]
+    assert wire_and_check(read, TOOLS, IMAGE)[1] == []
+    (problem,) = wire_and_check(read, TOOLS, IMAGE, taken=("s1",))[1]
     assert "earlier value has this name" in problem.message
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from agents.plan.check import check
+from agents.plan.interpreter import result_type
 from agents.plan.plan import Plan, Step, escaped
-from agents.plan.types import AnyTool, Known, known, result
+from agents.plan.types import AnyTool, ValueType, value_types
 from agents.plan.wiring import wire
 from common.card import Card
 from tools import KINDS, Image, tool
@@ -83,10 +84,10 @@ class World:
     def plan(self) -> Plan:
         return Plan(steps=tuple(self.steps), outputs=tuple(f"${step.id}" for step in self.steps))
 
-    def at_hand(self, before: int | None = None) -> dict[str, Known]:
-        found = known(self.values)
+    def at_hand(self, before: int | None = None) -> dict[str, ValueType]:
+        found = value_types(self.values)
         for step in self.steps[:before]:
-            found[step.id] = result(step.id, step.args, self.made[step.tool].card, found, 0)
+            found[step.id] = result_type(step.id, step.args, self.made[step.tool].card, found, 0)
         return found
 
     def problems(self, plan: Plan) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from agents.plan.check import check
 from agents.plan.plan import ABOVE, Plan, Step
-from agents.plan.types import Known
+from agents.plan.types import ValueType
 from agents.plan.wiring import wire
 from tests.agents.fakes import TOOLS, plan
 from tools import Audio, Detections, Image, Text, tool
@@ -41,13 +41,13 @@ def test_kinds_that_stand_in_are_taken() -> None:
 
 def test_what_is_given_in_a_turn_is_newer_than_earlier_turns_and_older_than_its_steps() -> None:
     values = {
-        "image": Known("Image", turn=1),
-        "s1": Known("Detections", frame="image", turn=1, made=True),
-        "s2": Known("Image", frame="image", turn=1, made=True),
+        "image": ValueType("Image", turn=1),
+        "s1": ValueType("Detections", frame="image", turn=1, made=True),
+        "s2": ValueType("Image", frame="image", turn=1, made=True),
     }
     read = plan(("read", {})).renamed({"s1": "s3"})
     assert args(wired(read, values), 1) == {"image": "$s2"}
-    values["image_2"] = Known("Image", turn=2)
+    values["image_2"] = ValueType("Image", turn=2)
     assert args(wired(read, values), 1) == {"image": "$image_2"}
     made = plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("read", {})).renamed(
         {"s1": "s3", "s2": "s4", "s3": "s5"}
@@ -57,7 +57,7 @@ def test_what_is_given_in_a_turn_is_newer_than_earlier_turns_and_older_than_its_
 
 def test_earlier_values_are_used_when_there_is_nothing_newer() -> None:
     values = {"image": "Image", "s1": "Detections"}
-    values_known = {"image": Known("Image"), "s1": Known("Detections", frame="image", made=True)}
+    values_known = {"image": ValueType("Image"), "s1": ValueType("Detections", frame="image", made=True)}
     for at_hand in (values, values_known):
         made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
         assert args(made, 1) == {"image": "$image", "regions": "$s1"}
@@ -70,19 +70,19 @@ def test_boxes_go_with_the_picture_that_they_were_found_in() -> None:
     assert args(made, 3)["image"] == "$s2"
     assert args(made, 4) == {"image": "$s2", "regions": "$s3"}
     values = {
-        "first": Known("Image", turn=1),
-        "s1": Known("Detections", frame="first", turn=1, made=True),
-        "second": Known("Image", turn=2),
+        "first": ValueType("Image", turn=1),
+        "s1": ValueType("Detections", frame="first", turn=1, made=True),
+        "second": ValueType("Image", turn=2),
     }
     assert args(wired(plan(("blur", {})).renamed({"s1": "s2"}), values), 1) == {"image": "$first", "regions": "$s1"}
 
 
 def test_a_given_picture_decides_which_boxes_are_meant() -> None:
     values = {
-        "first": Known("Image"),
-        "second": Known("Image"),
-        "s1": Known("Detections", frame="first", made=True),
-        "s2": Known("Detections", frame="second", made=True),
+        "first": ValueType("Image"),
+        "second": ValueType("Image"),
+        "s1": ValueType("Detections", frame="first", made=True),
+        "s2": ValueType("Detections", frame="second", made=True),
     }
     made = wired(plan(("blur", {"image": "$first"})).renamed({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}
@@ -143,9 +143,9 @@ def test_lists_run_item_by_item_and_stay_together() -> None:
     made = wired(plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("count", {})), {"album": "list[Image]"})
     assert args(made, 2) == {"image": "$album", "regions": "$s1"}
     at_hand = {
-        "old": Known("Image", True, turn=1),
-        "new": Known("Image", True, turn=2),
-        "s1": Known("Detections", True, source="old", frame="old", turn=1, made=True),
+        "old": ValueType("Image", True, turn=1),
+        "new": ValueType("Image", True, turn=2),
+        "s1": ValueType("Detections", True, source="old", frame="old", turn=1, made=True),
     }
     made = wired(Plan(steps=(Step(id="s2", tool="blur", args={"regions": "$s1"}),)), at_hand)
     assert args(made, 1) == {"image": "$old", "regions": "$s1"}
@@ -209,8 +209,8 @@ def test_a_text_that_says_above_is_a_text_also_where_there_is_one_above() -> Non
 
 
 def test_without_a_pair_of_one_frame_the_marks_decide() -> None:
-    marks = Known("Detections", True, source="gone", frame="gone", turn=1, made=True)
-    at_hand = {"photo": Known("Image", turn=1), "s1": marks, "album": Known("Image", True, turn=2)}
+    marks = ValueType("Detections", True, source="gone", frame="gone", turn=1, made=True)
+    at_hand = {"photo": ValueType("Image", turn=1), "s1": marks, "album": ValueType("Image", True, turn=2)}
     made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
     # Lists of two sources do not go together, but a list and a single picture do.
     assert args(made, 1) == {"image": "$photo", "regions": "$s1"}
@@ -218,9 +218,9 @@ def test_without_a_pair_of_one_frame_the_marks_decide() -> None:
 
 def test_newer_marks_whose_picture_is_gone_are_passed_over() -> None:
     values = {
-        "first": Known("Image"),
-        "s1": Known("Detections", frame="first", made=True),
-        "s2": Known("Detections", frame="gone", made=True),
+        "first": ValueType("Image"),
+        "s1": ValueType("Detections", frame="first", made=True),
+        "s2": ValueType("Detections", frame="gone", made=True),
     }
     made = wired(plan(("blur", {})).renamed({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}

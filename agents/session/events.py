@@ -1,0 +1,159 @@
+"""What a session reports while it works, and the record of a turn: plain JSON, typed.
+
+The key "event" tells the events apart, so that a type checker knows the other keys.
+"""
+
+from copy import deepcopy
+from typing import Literal, NotRequired, TypedDict
+
+from agents.plan.plan import Plan, PlanJson
+from agents.plan.problems import ProblemJson
+from agents.session.state import Decision, Fault, Refs, StepOutcome, TurnResult
+
+
+class PlanEvent(TypedDict):
+    """A plan passed every check. ``tree`` is `Plan.tree`, ``hash`` is `Plan.hash`."""
+
+    event: Literal["plan"]
+    plan: PlanJson
+    tree: str
+    hash: str
+    warnings: list[ProblemJson]
+
+
+class ProblemsEvent(TypedDict):
+    """A plan did not pass; ``plan`` is None where there is none."""
+
+    event: Literal["problems"]
+    plan: PlanJson | None
+    problems: list[ProblemJson]
+
+
+class ApprovalEvent(TypedDict):
+    """A plan waits for `Session.resume`."""
+
+    event: Literal["approval"]
+    plan: PlanJson
+    tree: str
+    hash: str
+    problems: list[ProblemJson]
+    warnings: list[ProblemJson]
+
+
+class StepEvent(TypedDict):
+    """A step started or ended; ``seconds`` is how long it ran."""
+
+    event: Literal["step"]
+    step: str
+    tool: str
+    state: Literal["started", "finished", "failed", "skipped"]
+    seconds: float
+    error: NotRequired[Fault]
+
+
+class StepRecord(TypedDict):
+    """How a step of the plan ended; "waiting" where it did not run. ``refs`` hold provenance."""
+
+    id: str
+    tool: str
+    state: Literal["waiting", "finished", "failed", "skipped"]
+    seconds: float
+    refs: NotRequired[Refs]
+    error: NotRequired[Fault]
+
+
+class Record(TypedDict):
+    """The record of a turn.
+
+    Attributes:
+        thread: name of the thread.
+        request: in words; "" before the first turn.
+        plan: None where there is none.
+        hash: `Plan.hash`; "" where there is no plan.
+        problems: of the plan.
+        warnings: of the plan.
+        decision: of a person, if there was one.
+        began: ISO time of the request.
+        ended: ISO time of the answer; "" before it.
+        answer: what was done, in words; "" before it.
+        result: how the turn ended; "" before that.
+        given: references of the values that a person gave in any turn, by name.
+        steps: of the plan, in its order.
+        outputs: references of the plan's outputs, by name.
+    """
+
+    thread: str
+    request: str
+    plan: PlanJson | None
+    hash: str
+    problems: list[ProblemJson]
+    warnings: list[ProblemJson]
+    decision: Decision | None
+    began: str
+    ended: str
+    answer: str
+    result: TurnResult | Literal[""]
+    given: dict[str, Refs]
+    steps: list[StepRecord]
+    outputs: dict[str, Refs]
+
+
+Stands = Literal["new", "working", "approval", "done"]
+"""Where a thread stands: no request yet; cut short, so `Session.continue_` goes on; waits for a person; ended."""
+
+
+class ThreadState(Record):
+    """The record of the last turn, where the thread stands, and references of all values at hand, by name."""
+
+    stands: Stands
+    values: dict[str, Refs]
+
+
+class DoneEvent(TypedDict):
+    """The end of a turn."""
+
+    event: Literal["done"]
+    answer: str
+    result: TurnResult | Literal[""]
+    outputs: dict[str, Refs]
+    record: Record
+
+
+Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | DoneEvent
+
+
+def plan_event(plan: Plan, warnings: list[ProblemJson]) -> PlanEvent:
+    """The event of a plan that passed every check."""
+    data = deepcopy(plan.to_json())  # whoever gets the event may edit it
+    return {"event": "plan", "plan": data, "tree": plan.tree(), "hash": plan.hash, "warnings": warnings}
+
+
+def approval_event(plan: Plan, problems: list[ProblemJson], warnings: list[ProblemJson]) -> ApprovalEvent:
+    """The event of a plan that waits for a person."""
+    return {**plan_event(plan, warnings), "event": "approval", "problems": problems}
+
+
+def step_event(step: str, outcome: StepOutcome) -> StepEvent:
+    """The event of a step that ended."""
+    event: StepEvent = {
+        "event": "step",
+        "step": step,
+        "tool": outcome["tool"],
+        "state": outcome["state"],
+        "seconds": outcome["seconds"],
+    }
+    if "error" in outcome:
+        event["error"] = outcome["error"]
+    return event
+
+
+def step_record(step: str, tool: str, outcome: StepOutcome | None) -> StepRecord:
+    """The record of a step; without an outcome it waits."""
+    if outcome is None:
+        return {"state": "waiting", "seconds": 0.0, "id": step, "tool": tool}
+    record: StepRecord = {"state": outcome["state"], "seconds": outcome["seconds"], "id": step, "tool": tool}
+    if "refs" in outcome:
+        record["refs"] = outcome["refs"]
+    if "error" in outcome:
+        record["error"] = outcome["error"]
+    return record
