@@ -228,10 +228,10 @@ def test_pictures_of_any_size(
 
 
 def test_pictures_are_brought_into_the_range_of_sizes() -> None:
-    assert vision_language._fitting(picture(100, 50)).size == (100, 50)
-    assert vision_language._fitting(picture(1, 1)).size == (32, 32)
-    assert vision_language._fitting(picture(4096, 1024)).size == (2048, 512)
-    assert vision_language._fitting(picture(10, 4096)).size == (32, 2048)
+    assert vision_language._resized(picture(100, 50)).size == (100, 50)
+    assert vision_language._resized(picture(1, 1)).size == (32, 32)
+    assert vision_language._resized(picture(4096, 1024)).size == (2048, 512)
+    assert vision_language._resized(picture(10, 4096)).size == (32, 2048)
 
 
 @pytest.mark.parametrize("kind", ["smolvlm", "llava"])

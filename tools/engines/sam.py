@@ -1,8 +1,7 @@
-"""Masks of what lies in given boxes, by Segment Anything through ultralytics."""
+"""Segmentation of given boxes by Segment Anything, through ultralytics."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,9 @@ from tools.runtime.model_cache import device, resident
 from tools.values import Detections
 from tools.weights import weights
 
-# The network looks at 1024 pixels; of a longer picture, masks of this length are enlarged.
+# The network works at 1024 pixels. Longer pictures are scaled down to this, and their masks enlarged.
 _LONGEST = 2048
-_AT_ONCE = 16  # boxes, whose masks have the size of the picture
+_AT_ONCE = 16  # boxes; each mask has the size of the picture
 
 
 def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
@@ -24,11 +23,11 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
 
     Args:
         picture: RGB pixels (H, W, 3).
-        regions: Boxes in this picture; masks they may have are not looked at.
+        regions: Boxes in this picture; their masks are not used.
 
     Returns:
-        The regions with masks, and boxes drawn closely around these. Regions in which nothing was made out are left
-        out, as are boxes without area.
+        The regions with masks, and with the smallest boxes around these. Regions with an empty mask and boxes without
+        area are left out.
 
     Raises:
         WeightsMissing: when the weights of the role segment_boxes are not on this computer.
@@ -55,11 +54,11 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
     return Detections.concat(found) if found else replace(Detections.empty(regions.size), masks=())
 
 
-def _masks(model: Any, picture: NDArray[np.uint8], boxes: NDArray[Any]) -> list[NDArray[np.uint8]]:
+def _masks(model: yolo.Model, picture: NDArray[np.uint8], boxes: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
     """Return a mask (H, W) of 0 and 1 for each box."""
     masks = [np.zeros(picture.shape[:2], np.uint8)] * len(boxes)
     for start in range(0, len(boxes), _AT_ONCE):
-        with yolo.threads_kept():
+        with yolo.restore_threads():
             [result] = model.predict(
                 np.ascontiguousarray(picture[:, :, ::-1]),
                 conf=0.0,
@@ -68,14 +67,14 @@ def _masks(model: Any, picture: NDArray[np.uint8], boxes: NDArray[Any]) -> list[
                 bboxes=boxes[start : start + _AT_ONCE].tolist(),
                 device=device(),
             )
-        if result.masks is not None:
+        if result.masks is not None and result.boxes is not None:
             for mask, number in zip(result.masks.data, result.boxes.cls.int().tolist(), strict=True):
                 masks[start + number] = mask.cpu().numpy().astype(np.uint8)
     return masks
 
 
 @resident(bytes=900_000_000)
-def _load(path: Path) -> Any:
+def _load(path: Path) -> yolo.Model:
     ultralytics = yolo.library()
     import torch
 
@@ -85,7 +84,8 @@ def _load(path: Path) -> Any:
             raise WeightsUnsafe(
                 f"{path} holds more than numbers: {', '.join(unsafe)}", "Use the file that ultralytics publishes"
             )
-        return ultralytics.SAM(path).to(device())
+        model: yolo.Model = ultralytics.SAM(path).to(device())
+        return model
     except SuperlinkError:
         raise
     except Exception as error:  # the library has no error of its own for files that it cannot read

@@ -1,7 +1,6 @@
-"""Where there is speech in a recording, by silero-vad: a small ONNX model on the CPU."""
+"""Voice activity detection by silero-vad, a small ONNX model on the CPU."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +11,23 @@ from tools.runtime.model_cache import resident
 from tools.weights import weights
 
 RATE = 16_000
-"""Samples per second that `pieces` wants."""
+"""Samples per second of the input of `pieces`."""
 
-# Pauses shorter than this stay inside a piece, so that sentences are heard together; longer ones are cut out, because
-# Whisper hears words in them.
+# Shorter pauses stay inside a piece, so that sentences are transcribed together; longer ones are cut out, because
+# Whisper invents words in silence.
 _PAUSE_MS = 2000
 _MARGIN_MS = 400
-# Quiet recordings are made louder before they are listened to, up to this factor: noise alone is not taken for speech.
-_LOUDEST = 0.5
-_MOST_GAIN = 100.0
+# Quiet recordings are amplified to this peak, by this factor at most: amplified noise must not count as speech.
+_PEAK = 0.5
+_MAX_GAIN = 100.0
 
 
 def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]]:
-    """Return where speech begins and ends, in samples; long speech is cut at its longest pauses.
+    """Return start and end of each piece of speech, in samples; long speech is cut at its longest pauses.
 
     Args:
         samples: One channel (N,) at `RATE`.
-        longest: Most seconds of a piece.
+        longest: Maximum length of a piece in seconds.
 
     Raises:
         WeightsMissing: when the weights are not on this computer.
@@ -39,8 +38,8 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
     peak = float(np.abs(samples).max(initial=0))  # a single sample may be resampled to none
     if not peak:
         return []
-    gain = min(_MOST_GAIN, max(1.0, _LOUDEST / peak))
-    louder = samples * gain if gain > 1 else samples  # a second copy of a long recording only where it is needed
+    gain = min(_MAX_GAIN, max(1.0, _PEAK / peak))
+    louder = samples * gain if gain > 1 else samples  # a copy of a long recording only where it is needed
     with _load.lease(path, weights_id) as model:
         import torch
         from silero_vad import get_speech_timestamps
@@ -57,7 +56,7 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
 
 
 @resident(bytes=30_000_000, device="cpu")
-def _load(path: Path, weights_id: str) -> Any:
+def _load(path: Path, weights_id: str) -> object:
     import torch
 
     threads = torch.get_num_threads()

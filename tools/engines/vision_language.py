@@ -1,7 +1,7 @@
-"""Words about a picture, from any vision-language model that transformers can load from a folder."""
+"""Answers about a picture, by any vision-language model that transformers can load from a folder."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tools.core.errors import ToolError, ValueInvalid
 from tools.engines.folders import model_bytes, offline
@@ -9,9 +9,30 @@ from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Image, Text
 from tools.weights import weights
 
-# Larger pictures tell these models no more, and some would look at every pixel; smaller ones, some cannot cut up.
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image as PilImage
+
+# Models gain nothing from larger pictures, and some process every pixel; some fail on smaller ones.
 _LONGEST_SIDE = 2048
 _SHORTEST_SIDE = 32
+
+
+class _Processor(Protocol):
+    """What is used of a `transformers.ProcessorMixin`."""
+
+    def __call__(self, *, images: "PilImage", text: str, return_tensors: str) -> "dict[str, torch.Tensor]": ...
+    def apply_chat_template(self, turns: list[dict[str, object]], **options: object) -> "dict[str, torch.Tensor]": ...
+    def decode(self, tokens: "torch.Tensor", *, skip_special_tokens: bool) -> str: ...
+
+
+class _Model(Protocol):
+    """What is used of a `transformers` model for images and text."""
+
+    device: "torch.device"
+    dtype: "torch.dtype"
+
+    def generate(self, **inputs: object) -> "torch.Tensor": ...
 
 
 def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
@@ -20,8 +41,8 @@ def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
     Args:
         image: The picture.
         question: A question or an instruction.
-        weights_id: Of a folder that holds a model and its processor.
-        longest: Most tokens of the answer; of one that is cut short there, only whole sentences are kept.
+        weights_id: Id of weights: a folder with a model and its processor.
+        longest: Maximum number of tokens; of an answer that reaches it only whole sentences are kept.
 
     Raises:
         ValueInvalid: when the question is empty.
@@ -31,14 +52,16 @@ def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
     if not question.strip():
         raise ValueInvalid("The question is empty", "Say in a few words what to find out about the picture")
     folder = weights.use(weights_id)
-    # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
-    loader: Resident[[Path, str], Any] = resident(bytes=model_bytes([folder], 2 if device() == "cuda" else 4))(_load)
+    # A loader declares its size, so each folder has its own; the cache's key is _load and its arguments.
+    loader: Resident[[Path, str], tuple[_Processor, _Model]] = resident(
+        bytes=model_bytes([folder], 2 if device() == "cuda" else 4)
+    )(_load)
     with loader.lease(folder, weights_id) as (processor, model):
-        return Text(_answer(processor, model, _fitting(image), question.strip(), longest))
+        return Text(_answer(processor, model, _resized(image), question.strip(), longest))
 
 
-def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
-    """Load a processor and a model from their folder, for the device that the settings choose."""
+def _load(folder: Path, weights_id: str) -> tuple[_Processor, _Model]:
+    """Load a processor and a model from their folder to the device of the settings."""
     offline()
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -60,8 +83,8 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
     return processor, model.to(place).eval()
 
 
-def _fitting(image: Image) -> Any:
-    """Return a Pillow picture whose sides the models can work with."""
+def _resized(image: Image) -> "PilImage":
+    """Return a Pillow picture whose sides are within the limits of the models."""
     from PIL import Image as Pil
 
     scale = min(1, _LONGEST_SIDE / max(image.size))
@@ -69,12 +92,15 @@ def _fitting(image: Image) -> Any:
     return image.pil if size == (image.width, image.height) else image.pil.resize(size, Pil.Resampling.LANCZOS)
 
 
-def _answer(processor: Any, model: Any, picture: Any, question: str, longest: int) -> str:
+def _answer(processor: _Processor, model: _Model, picture: "PilImage", question: str, longest: int) -> str:
     import torch
 
-    question = _plain(processor, question)
+    question = _without_special_tokens(processor, question)
     if getattr(processor, "chat_template", None):
-        turn = {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": question}]}
+        turn: dict[str, object] = {
+            "role": "user",
+            "content": [{"type": "image", "image": picture}, {"type": "text", "text": question}],
+        }
         inputs = processor.apply_chat_template(
             [turn], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
         )
@@ -87,17 +113,17 @@ def _answer(processor: Any, model: Any, picture: Any, question: str, longest: in
         for name, tensor in inputs.items()
     }
     with torch.inference_mode():
-        made = model.generate(**placed, max_new_tokens=longest, do_sample=False, num_beams=1)[0]
+        output = model.generate(**placed, max_new_tokens=longest, do_sample=False, num_beams=1)[0]
     asked = placed["input_ids"][0]
     # Most models repeat the question before their answer; encoder-decoders do not.
-    new = made[len(asked) :] if torch.equal(made[: len(asked)], asked) else made
+    new = output[len(asked) :] if torch.equal(output[: len(asked)], asked) else output
     text = str(processor.decode(new, skip_special_tokens=True)).strip()
     return _whole_sentences(text) if len(new) >= longest else text
 
 
-def _plain(processor: Any, question: str) -> str:
-    """Take out what the model would read as a mark of its own, such as a second picture or the end of a turn."""
-    tokenizer = getattr(processor, "tokenizer", processor)
+def _without_special_tokens(processor: _Processor, question: str) -> str:
+    """Return the question without the model's special tokens, such as those for a picture or the end of a turn."""
+    tokenizer: Any = getattr(processor, "tokenizer", processor)
     marks = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
     while found := next((mark for mark in marks if mark.strip() and mark in question), None):
         question = question.replace(found, "")
@@ -105,6 +131,6 @@ def _plain(processor: Any, question: str) -> str:
 
 
 def _whole_sentences(text: str) -> str:
-    """Drop a last sentence that breaks off, unless it is the only one."""
+    """Return the text without an unfinished last sentence, unless that is the only one."""
     end = max(text.rfind(mark) for mark in (". ", "! ", "? ", ".\n"))
     return text if end < 0 or text.endswith((".", "!", "?")) else text[: end + 1]

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tools.core.errors import ToolError
 from tools.engines.folders import model_bytes, offline
@@ -13,9 +14,25 @@ from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Audio
 from tools.weights import weights
 
-_LONGEST = 300  # characters at once: memory grows with them, and the voice gets hurried
+if TYPE_CHECKING:
+    import torch
+
+_LONGEST = 300  # characters at once: with more, memory grows and the voice speeds up
 _PAUSE = 0.25  # seconds between two pieces
 _SEED = 0
+
+
+class _Tokenizer(Protocol):
+    pad_token_id: int
+
+    def __call__(self, text: str, *, return_tensors: str) -> Any: ...
+
+
+class _Model(Protocol):
+    config: Any
+    device: "torch.device"
+
+    def __call__(self, **tokens: object) -> Any: ...
 
 
 def say(text: str, weights_id: str) -> Audio:
@@ -23,11 +40,11 @@ def say(text: str, weights_id: str) -> Audio:
 
     Raises:
         WeightsMissing: when the weights are not on this computer.
-        ToolError: when they are for something else, or when the voice knows nothing in the text.
+        ToolError: when they are for something else, or when the voice knows none of the letters.
     """
     folder = weights.use(weights_id)
-    # Made for each folder, because a loader declares its size; models are kept by _load and its arguments.
-    loader: Resident[[Path, str], Any] = resident(bytes=model_bytes([folder], 4))(_load)
+    # A loader declares its size, so each folder has its own; the cache's key is _load and its arguments.
+    loader: Resident[[Path, str], tuple[_Tokenizer, _Model]] = resident(bytes=model_bytes([folder], 4))(_load)
     with loader.lease(folder, weights_id) as (tokenizer, model):
         rate = int(model.config.sampling_rate)
         spoken = [samples for piece in pieces(text) if len(samples := _say(tokenizer, model, piece))]
@@ -42,7 +59,7 @@ def say(text: str, weights_id: str) -> Audio:
 
 
 def pieces(text: str, longest: int = _LONGEST) -> Iterator[str]:
-    """Cut a text after sentences, or where one is too long after a word, into pieces of at most `longest` characters."""
+    """Cut a text into pieces of at most `longest` characters, after sentences or, in a longer sentence, after words."""
     piece = ""
     for sentence in re.split(r"(?<=[.!?…])\s+|(?<=[。！？])|\n\s*\n", text):
         for part in _short(" ".join(sentence.split()), longest):
@@ -65,8 +82,8 @@ def _short(sentence: str, longest: int) -> Iterator[str]:
         yield sentence
 
 
-def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
-    """Load a tokenizer and a model from their folder, for the device that the settings choose."""
+def _load(folder: Path, weights_id: str) -> tuple[_Tokenizer, _Model]:
+    """Load a tokenizer and a model from their folder to the device of the settings."""
     offline()
     from transformers import VitsModel, VitsTokenizer
 
@@ -81,14 +98,15 @@ def _load(folder: Path, weights_id: str) -> tuple[Any, Any]:
     return tokenizer, model.to(device()).eval()
 
 
-def _say(tokenizer: Any, model: Any, text: str) -> Any:
-    """Return the samples (N,) of one piece, none when the voice knows nothing in it."""
+def _say(tokenizer: _Tokenizer, model: _Model, text: str) -> NDArray[np.float32]:
+    """Return the samples (N,) of one piece; empty when the tokenizer knows none of its letters."""
     import torch
 
     tokens = tokenizer(text, return_tensors="pt")
     if not (tokens["input_ids"] != tokenizer.pad_token_id).any():
         return np.zeros(0, np.float32)
-    # The melody and the pace are drawn at random; other users of the generator do not notice.
+    # Pitch and pace are sampled; the state of the global generator is restored afterwards.
     with torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(_SEED)
-        return model(**tokens.to(model.device)).waveform[0].float().cpu().numpy()
+        samples: NDArray[np.float32] = model(**tokens.to(model.device)).waveform[0].float().cpu().numpy()
+        return samples

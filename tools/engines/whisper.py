@@ -1,9 +1,9 @@
-"""Speech to text by openai-whisper, which hears only the pieces of a recording that have speech in them."""
+"""Speech to text by openai-whisper, on those pieces of a recording in which silero-vad finds speech."""
 
 import math
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,20 +15,44 @@ from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Audio, Segment, Transcript
 from tools.weights import weights
 
-_LONGEST = 30.0  # seconds that Whisper hears at once
-# Words are chosen greedily. Where that ends in repetitions or wild guesses (the limits are Whisper's own), the piece is
-# heard once more by beam search; Whisper's usual way, to draw at random, would give other words each time.
-_REPETITIVE = 2.4
-_GUESSED = -1.0
+if TYPE_CHECKING:
+    import torch
+
+_LONGEST = 30.0  # seconds of Whisper's window
+# Decoding is greedy. Where its result is repetitive or improbable (by Whisper's own limits), the piece is decoded again
+# by beam search. Whisper's own fall-back, sampling at a temperature, would give other words each time.
+_MAX_COMPRESSION = 2.4
+_MIN_LOGPROB = -1.0
 _BEAMS = 5
 
 
+class _Heard(TypedDict):
+    """What is used of one of Whisper's segments; times in seconds from the beginning of the piece."""
+
+    text: str
+    start: float
+    end: float
+    avg_logprob: float
+    compression_ratio: float
+
+
+class _Model(Protocol):
+    """What is used of a `whisper.model.Whisper`."""
+
+    dims: Any
+    device: "torch.device"
+    is_multilingual: bool
+
+    def detect_language(self, mel: "torch.Tensor") -> "tuple[torch.Tensor, dict[str, float]]": ...
+    def transcribe(self, audio: NDArray[np.float32], **options: object) -> dict[str, Any]: ...
+
+
 def transcribe(audio: Audio) -> Transcript:
-    """Write down what is said.
+    """Transcribe speech.
 
     Returns:
-        Segments with times in seconds, one after the other, and a score; none when nothing is said. The language is
-        that of the longest piece of speech.
+        Segments in order, with times in seconds and a score; none when there is no speech. The language is that of the
+        longest piece of speech.
 
     Raises:
         WeightsMissing: when the weights are not on this computer.
@@ -40,8 +64,8 @@ def transcribe(audio: Audio) -> Transcript:
     pieces = vad.pieces(samples, _LONGEST)
     if not pieces:
         return Transcript(())
-    # Made for each file, because a loader declares its size; checkpoints are in half precision, models are not.
-    loader: Resident[[Path, str], Any] = resident(bytes=2 * path.stat().st_size)(_load)
+    # A loader declares its size, so each file has its own; checkpoints are in half precision, models in full.
+    loader: Resident[[Path, str], _Model] = resident(bytes=2 * path.stat().st_size)(_load)
     segments: list[Segment] = []
     with loader.lease(path, weights_id) as model:
         start, end = max(pieces, key=lambda piece: piece[1] - piece[0])
@@ -52,13 +76,14 @@ def transcribe(audio: Audio) -> Transcript:
     return Transcript(tuple(segments), language)
 
 
-def _load(path: Path, weights_id: str) -> Any:
+def _load(path: Path, weights_id: str) -> _Model:
     try:
         import whisper
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[speech]'") from error
     try:
-        return whisper.load_model(str(path), device=device())
+        model: _Model = whisper.load_model(str(path), device=device())
+        return model
     except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, UnpicklingError) as error:
         raise ToolError(
             f"The weights {weights_id} in {path} cannot be loaded as a Whisper model: {error}",
@@ -66,8 +91,8 @@ def _load(path: Path, weights_id: str) -> Any:
         ) from error
 
 
-def _language(model: Any, samples: NDArray[np.float32]) -> str:
-    """Return the code of the language that is spoken, such as "en"."""
+def _language(model: _Model, samples: NDArray[np.float32]) -> str:
+    """Return the code of the spoken language, such as "en"."""
     if not model.is_multilingual:
         return "en"
     import whisper
@@ -77,15 +102,17 @@ def _language(model: Any, samples: NDArray[np.float32]) -> str:
     return max(likely, key=lambda code: likely[code])
 
 
-def _hear(model: Any, samples: NDArray[np.float32], language: str) -> list[dict[str, Any]]:
+def _hear(model: _Model, samples: NDArray[np.float32], language: str) -> list[_Heard]:
     """Return Whisper's segments of one piece."""
     greedy = _decode(model, samples, language, None)
-    if not any(s["compression_ratio"] > _REPETITIVE or not s["avg_logprob"] >= _GUESSED for s in greedy):  # or NaN
+    if not any(
+        s["compression_ratio"] > _MAX_COMPRESSION or not s["avg_logprob"] >= _MIN_LOGPROB for s in greedy
+    ):  # or NaN
         return greedy
     return max(greedy, _decode(model, samples, language, _BEAMS), key=_quality)
 
 
-def _decode(model: Any, samples: NDArray[np.float32], language: str, beams: int | None) -> list[dict[str, Any]]:
+def _decode(model: _Model, samples: NDArray[np.float32], language: str, beams: int | None) -> list[_Heard]:
     result = model.transcribe(
         samples,
         language=language,
@@ -95,24 +122,24 @@ def _decode(model: Any, samples: NDArray[np.float32], language: str, beams: int 
         condition_on_previous_text=False,
         fp16=model.device.type == "cuda",
     )
-    segments: list[dict[str, Any]] = result["segments"]
+    segments: list[_Heard] = result["segments"]
     return segments
 
 
-def _quality(segments: list[dict[str, Any]]) -> tuple[bool, float]:
-    """Rank a reading: first those without repetitions, then by mean confidence."""
+def _quality(segments: list[_Heard]) -> tuple[bool, float]:
+    """Return a sort key: results without repetitions are better, then those of a higher mean log probability."""
     if not segments:
-        return True, _GUESSED
-    repetitive = any(s["compression_ratio"] > _REPETITIVE for s in segments)
+        return True, _MIN_LOGPROB
+    repetitive = any(s["compression_ratio"] > _MAX_COMPRESSION for s in segments)
     confidence = float(np.mean([s["avg_logprob"] for s in segments]))
     return not repetitive, confidence if math.isfinite(confidence) else -math.inf
 
 
-def _append(segments: list[Segment], heard: dict[str, Any], start: float, end: float) -> None:
-    """Add what was heard in a piece, at its time in the whole recording.
+def _append(segments: list[Segment], heard: _Heard, start: float, end: float) -> None:
+    """Append a segment of a piece that runs from `start` to `end` in the recording, in seconds.
 
-    Times are mended where the model's are out of order or no numbers (then they are those of the piece), and a
-    confidence that is no number is left out: the words count.
+    Times out of order are corrected; a time that is NaN is replaced by that of the piece, and a confidence that is NaN
+    by None.
     """
     text = heard["text"].strip()
     if text:

@@ -1,6 +1,6 @@
-"""YOLO models of any classes, through ultralytics (AGPL-3.0): boxes, masks, poses.
+"""Detection, segmentation and poses by YOLO models of any classes, through ultralytics (AGPL-3.0).
 
-Other files that need the library get it from `library`, which keeps it from the network.
+Other files get the library from `library`, which keeps it from making network requests.
 """
 
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,24 +18,48 @@ from tools.core.errors import SettingsInvalid, SuperlinkError, ToolError
 from tools.core.settings import settings
 from tools.runtime.model_cache import device, resident
 from tools.values import Detections, Poses
+from tools.values.libraries import UltralyticsResult
 from tools.weights import weights
 
 USUAL_SCORE = 0.25
-"""Finds from this score on are kept where neither a request nor the weights say another; what the library's users know."""
+"""The lowest score that is kept where neither the caller nor the catalogue gives one; the default of ultralytics."""
 
 Picture = NDArray[np.uint8]
 
 BOXES = ("detect", "segment", "pose")
-"""Tasks of weights that find boxes, in the library's words."""
+"""Tasks of ultralytics whose results have boxes."""
 
 _AT_ONCE = 16
-# Up to here masks are computed at the picture's own size, which is more exact, but takes 4 bytes for each pixel of
-# each mask at once.
+# Up to this size masks are computed at the picture's own resolution, which is more exact, but takes 4 bytes for each
+# pixel of every mask.
 _FINE_MASK_PIXELS = 2_000_000
 
 
+class Model(Protocol):
+    """What is used of an `ultralytics` model (`YOLO`, `YOLOE`, `YOLOWorld`, `SAM`).
+
+    Attributes:
+        task: "detect", "segment" or "pose".
+        names: Class names by number.
+        overrides: Settings from the checkpoint, such as "imgsz".
+        model: The network.
+        predictor: The network prepared for prediction, or None.
+    """
+
+    task: str
+    names: Mapping[int, str]
+    overrides: Mapping[str, Any]
+    model: Any
+    predictor: object
+
+    def predict(
+        self, source: NDArray[np.uint8] | list[NDArray[np.uint8]], **options: object
+    ) -> list[UltralyticsResult]:
+        """Return the result for each picture (H, W, 3) in BGR."""
+
+
 def library() -> ModuleType:
-    """Import ultralytics without letting it look anything up, install packages, or change the process.
+    """Import ultralytics so that it makes no network requests, installs no packages and does not change the process.
 
     Raises:
         ToolError: when it is not installed.
@@ -50,7 +74,7 @@ def library() -> ModuleType:
     Path(os.environ["YOLO_CONFIG_DIR"]).mkdir(parents=True, exist_ok=True)
     threads = os.environ.get("OMP_NUM_THREADS")
     try:
-        with threads_kept():  # it also sets OMP_NUM_THREADS to 1, which torch, imported before it, does not see
+        with restore_threads():  # it also sets OMP_NUM_THREADS to 1, which torch, imported before it, does not see
             import ultralytics
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[yolo]'") from error
@@ -61,8 +85,8 @@ def library() -> ModuleType:
 
 
 @contextmanager
-def threads_kept() -> Iterator[None]:
-    """Undo what the library does to the number of threads of the whole process, at import and for each new model."""
+def restore_threads() -> Iterator[None]:
+    """Restore the number of threads, which the library changes for the whole process at import and for each model."""
     import cv2
     import torch
 
@@ -75,11 +99,11 @@ def threads_kept() -> Iterator[None]:
 
 
 def class_names(role: str, tasks: Collection[str] = BOXES) -> dict[int, str]:
-    """Return the names that the role's weights know, by class number; none for those that are prompted with words.
+    """Return the class names of the role's weights by number; empty for weights that are prompted with labels.
 
     Args:
         role: The role, as in the settings.
-        tasks: What the weights must have been trained for, in the library's words.
+        tasks: Tasks of ultralytics, for one of which the weights must be.
 
     Raises:
         WeightsMissing: when they are not on this computer.
@@ -91,7 +115,7 @@ def class_names(role: str, tasks: Collection[str] = BOXES) -> dict[int, str]:
 
 
 def usual_score(role: str) -> float:
-    """Return the score from which on finds of the role's weights are kept where nobody chose one."""
+    """Return the lowest score that is kept for the role's weights where the caller gives none."""
     own = weights.find(settings().role(role)).score
     return USUAL_SCORE if own is None else own
 
@@ -120,7 +144,7 @@ def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None
     Args:
         pictures: RGB pixels (H, W, 3) each.
         role: The role, as in the settings.
-        min_score: People with at least this score are kept; by default as `usual_score` says.
+        min_score: The lowest score that is kept; `usual_score` by default.
     """
     with load.lease(weights.use(settings().role(role))) as model:
         check_task(model, role, ("pose",))
@@ -139,14 +163,15 @@ def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None
 
 
 @resident(bytes=300_000_000)
-def load(path: Path) -> Any:
-    """Load a checkpoint as an `ultralytics.YOLO` (or its kin `YOLOE`, `YOLOWorld`); lease it, it has state."""
+def load(path: Path) -> Model:
+    """Load a checkpoint as an `ultralytics.YOLO`, `YOLOE` or `YOLOWorld`. It has state, so lease it."""
     ultralytics = library()
     try:
         from ultralytics.nn.tasks import torch_safe_load
 
         torch_safe_load(path, safe_only=True)  # where the library was imported earlier, `library` came too late
-        return ultralytics.YOLO(path).to(device())
+        model: Model = ultralytics.YOLO(path).to(device())
+        return model
     except SuperlinkError:
         raise
     except Exception as error:  # the library has no error of its own for files that it cannot read
@@ -156,8 +181,8 @@ def load(path: Path) -> Any:
         ) from error
 
 
-def check_task(model: Any, role: str, tasks: Collection[str]) -> None:
-    """Make sure that a role's weights are for one of the tasks.
+def check_task(model: Model, role: str, tasks: Collection[str]) -> None:
+    """Check that a role's weights are for one of the tasks.
 
     Raises:
         SettingsInvalid: when they are not.
@@ -170,31 +195,35 @@ def check_task(model: Any, role: str, tasks: Collection[str]) -> None:
         )
 
 
-def promptable(model: Any) -> bool:
-    """Whether a leased model looks for whatever words it is given, as YOLOE and YOLO-World do."""
+def promptable(model: Model) -> bool:
+    """Return whether a model takes labels as its prompt, as YOLOE and YOLO-World do."""
     family, head = type(model.model).__name__, model.model.model[-1]
     return family == "WorldModel" or (family.startswith("YOLOE") and not hasattr(head, "lrpc") and not head.is_fused)
 
 
 def predict(
-    model: Any, pictures: Sequence[Picture], min_score: float, classes: Sequence[int] | None = None, masks: bool = False
-) -> list[Any]:
-    """Run a leased model; return the library's result for each picture, or None for one too narrow to hold anything.
+    model: Model,
+    pictures: Sequence[Picture],
+    min_score: float,
+    classes: Sequence[int] | None = None,
+    masks: bool = False,
+) -> list[UltralyticsResult | None]:
+    """Run a leased model; return the result for each picture, or None for a picture too narrow for the network.
 
-    Pictures of one size run together. Different sizes do not: then each would be padded in the company it happens
-    to be in, and its boxes would depend on that.
+    Only pictures of one size share a batch: in a mixed batch the padding of a picture, and so its boxes, would depend
+    on the others.
     """
     length = model.overrides.get("imgsz", 640)
     together: dict[tuple[int, ...], list[int]] = {}
     for number, picture in enumerate(pictures):
         if round(min(picture.shape[:2]) / max(picture.shape[:2]) * length) >= 1:
             together.setdefault(picture.shape, []).append(number)
-    results: list[Any] = [None] * len(pictures)
+    results: list[UltralyticsResult | None] = [None] * len(pictures)
     for shape, numbers in together.items():
         for start in range(0, len(numbers), _AT_ONCE):
             part = numbers[start : start + _AT_ONCE]
-            with threads_kept():
-                made = model.predict(
+            with restore_threads():
+                predicted = model.predict(
                     [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
                     conf=min_score,
                     classes=None if classes is None else list(classes),
@@ -203,15 +232,17 @@ def predict(
                     verbose=False,
                     save=False,
                 )
-            for number, result in zip(part, made, strict=True):
+            for number, result in zip(part, predicted, strict=True):
                 results[number] = result
     return results
 
 
-def detections(result: Any | None, picture: Picture, labels: Mapping[int, str], masks: bool) -> Detections:
-    """Turn the library's result for a picture into a value, with the caller's labels for the class numbers."""
+def detections(
+    result: UltralyticsResult | None, picture: Picture, labels: Mapping[int, str], masks: bool
+) -> Detections:
+    """Return the library's result for a picture as a value, with these labels for the class numbers."""
     size = _size(picture)
-    if result is None or len(result.boxes) == 0:
+    if result is None or not result.boxes:
         return replace(Detections.empty(size), masks=()) if masks else Detections.empty(size)
     result.names = dict(labels)
     if not masks:

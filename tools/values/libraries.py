@@ -37,6 +37,12 @@ class UltralyticsResult(Protocol):
     masks: UltralyticsData | None
     keypoints: UltralyticsData | None
 
+    def __len__(self) -> int:
+        """Return the number of detections."""
+
+    def __getitem__(self, index: int) -> "UltralyticsResult":
+        """Return the result with this detection alone."""
+
 
 def import_supervision() -> ModuleType:
     """Import supervision.
