@@ -5,8 +5,7 @@
 Names are loaded when they are first used, so that `import superlink` stays light.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superlink.packages import foreign_packages, prefer_own
 
@@ -40,7 +39,9 @@ prefer_own()
 if _foreign := foreign_packages():
     raise ImportError("\n".join(_foreign))
 
-_HOMES = {
+from common.lazy import lazy_names  # noqa: E402  # found by `prefer_own`
+
+_MODULES = {
     "agents.plan.plan": ("Plan",),
     "agents.planners.backbone": ("BackbonePlanner",),
     "agents.session.policy": ("Policy",),
@@ -48,7 +49,7 @@ _HOMES = {
     "flows.annotate": ("Summary", "annotate"),
     "tools.runtime.tool": ("Batch", "tool"),
     "tools.core.errors": ("SuperlinkError",),
-    "tools.runtime.registry": ("load_tools",),
+    "tools.runtime.registry": ("load as load_tools",),
     "tools.runtime.model_cache": ("resident",),
     "tools.core.settings": ("settings",),
     "tools.storage.store": ("Store",),
@@ -66,22 +67,5 @@ _HOMES = {
     ),
     "tools.values.convert": ("open_file",),
 }
-_OTHER_NAMES = {"load_tools": "load"}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name from its module when it is first used."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'superlink' has no attribute {name!r}")
-    value = getattr(import_module(home), _OTHER_NAMES.get(name, name))
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the lazy names with the others."""
-    return sorted({*globals(), *_HOME_OF})
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -3,8 +3,9 @@
 Names are loaded when first used, so that `import tools` stays light.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tools.core.errors import MediaError as MediaError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tools.values import Video as Video
     from tools.values.convert import open_file as open_file
 
-_HOMES = {
+_MODULES = {
     "tools.runtime.tool": ("Batch", "Tool", "tool"),
     "tools.core.errors": ("MediaError", "SuperlinkError", "ToolError", "ValueInvalid", "WeightsMissing"),
     "tools.runtime.model_cache": ("resident",),
@@ -55,21 +56,5 @@ _HOMES = {
     ),
     "tools.values.convert": ("open_file",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name from its module when it is first used."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tools' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the lazy names with the others."""
-    return sorted({*globals(), *_HOME_OF})
+__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -15,9 +15,9 @@ from agents.plan.plan import Plan, Step, escaped
 from agents.plan.types import AnyTool, ValueType, value_types
 from agents.plan.wiring import wire
 from common.card import Card
-from tools import KINDS, Image, tool
+from tools import VALUE_TYPES, Image, tool
 
-NAMES = sorted(KINDS)
+NAMES = sorted(VALUE_TYPES)
 PLAIN: dict[str, tuple[str, Any, Any]] = {
     # type as it is written, valid values, a value that is not
     "text": ("str", st.text(alphabet="ab$ é", max_size=6), {}),
@@ -63,7 +63,7 @@ def made_tools(draw: st.DrawFn, name: str) -> Made:
     gives = f"list[{gives}]" if draw(st.booleans()) else gives
     source = f'def {name}(*, {", ".join(written)}) -> {gives}:\n    """Do something."""' if written else ""
     source = source or f'def {name}() -> {gives}:\n    """Do something."""'
-    space: dict[str, Any] = {**KINDS, "Annotated": Annotated, "Field": Field, "Literal": Literal}
+    space: dict[str, Any] = {**VALUE_TYPES, "Annotated": Annotated, "Field": Field, "Literal": Literal}
     exec(source, space)
     return Made(tool(one_of=one_of)(space[name]), inputs, params, one_of)
 
