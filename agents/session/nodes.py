@@ -79,7 +79,7 @@ class Nodes:
         """
         turn = state.get("turn", 0) + 1
         proposal = state.get("proposal")
-        plan = None if proposal is None else Plan.load(proposal).with_request(state["request"])
+        plan = None if proposal is None else self.plans.parse(proposal).with_request(state["request"])
         given = name_media(state.get("media") or {}, state.get("given", {}), turn)
         if plan is not None and not used_names(state).isdisjoint(step.id for step in plan.steps):
             plan = renumber(plan, used_names(state))
@@ -149,7 +149,7 @@ class Nodes:
             {"plan": state["plan"], "problems": state["problems"], "warnings": state["warnings"]}
         )
         if decision["action"] == "edit":
-            plan = Plan.load(decision["plan"]).with_request(state["request"])
+            plan = self.plans.parse(decision["plan"]).with_request(state["request"])
             return {"decision": decision, "plan": self.plans.to_json(plan), "problems": []}
         return {"decision": decision}
 

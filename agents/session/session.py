@@ -116,7 +116,7 @@ class Session:
             SuperlinkError: the planner cannot work (weights missing, endpoint away); `continue_` tries again.
         """
         given = {name: self._stored(value) for name, value in (media or {}).items()}
-        proposal = None if plan is None else plan.to_json()
+        proposal = None if plan is None else self._nodes.plans.to_json(plan)
         return self._run(Request(request=request, media=given, proposal=proposal))
 
     def resume(self, decision: Decision) -> Iterator[Event]:
@@ -135,7 +135,7 @@ class Session:
             raise SessionError(f"nothing waits for approval in the thread {self.thread}", "Start a request")
         action = decision.get("action")
         if action == "edit":
-            decision = {"action": "edit", "plan": Plan.load(decision.get("plan") or {}).to_json()}
+            decision = {"action": "edit", "plan": self._nodes.plans.to_json(Plan.load(decision.get("plan") or {}))}
         elif action == "accept" and waiting["problems"]:
             raise SessionError("this plan has problems, it cannot be accepted", "Edit or reject it")
         elif action not in ("accept", "reject"):

@@ -133,9 +133,10 @@ class StepCall(TypedDict):
 
 
 class PlanCache:
-    """Reads the plan of a state, and parses each JSON object once.
+    """Reads plans from JSON, and parses the same object once.
 
-    The machine hands the object that one node returned to the next, so a turn in one process parses nothing.
+    The machine hands the object that one node returned to the next, so a plan is parsed again only once it was read from
+    the memory.
     """
 
     def __init__(self) -> None:
@@ -144,15 +145,22 @@ class PlanCache:
 
     def plan_of(self, state: State) -> Plan | None:
         """The plan of this turn."""
-        data, last = state.get("plan"), self._last  # steps run in several threads
-        if data is None:
-            return None
+        data = state.get("plan")
+        return None if data is None else self.parse(data)
+
+    def parse(self, data: PlanJson) -> Plan:
+        """A plan from JSON.
+
+        Raises:
+            PlanInvalid: it is no plan.
+        """
+        last = self._last  # steps run in several threads
         if last is None or last[0] is not data:
-            self._last = last = data, Plan.model_validate(data)
+            self._last = last = data, Plan.load(data)
         return last[1]
 
     def to_json(self, plan: Plan) -> PlanJson:
-        """The plan as a state holds it."""
+        """The plan as JSON, which `parse` knows from then on."""
         self._last = plan.to_json(), plan
         return plan.to_json()
 

@@ -1,0 +1,117 @@
+"""The repair loop: a session and the commands that only plan ask the same planner equally often, for the same plan."""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from agents.plan.plan import Plan, PlanInvalid, Step
+from agents.plan.problems import Problem
+from agents.plan.types import value_types
+from agents.planners.base import ATTEMPTS
+from agents.planners.repair import Attempt, PlanningTask, ask, examine, plan_request
+from agents.session.policy import Policy
+from agents.session.session import Session
+from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tools import Store
+
+REQUEST, VALUES = "read it and detect things", {"image": "Image"}
+ANSWERS: dict[str, Plan | PlanInvalid] = {
+    "good": plan(("read", {}), outputs=("$s1",), request="other words"),
+    "named": Plan(steps=(Step(id="reading", tool="read"), Step(id="also", tool="read", args={"image": "$image"}))),
+    "faulty": plan(("detect", {})),
+    "unknown": plan(("reed", {}), ("count", {})),
+    "invalid": PlanInvalid("no call came back", "Call submit_plan once"),
+    "nothing": plan(),
+}
+TASK = PlanningTask(REQUEST, value_types(VALUES), TOOLS, given=["image"])
+
+
+def scripted(names: Sequence[str]) -> Scripted:
+    return Scripted([ANSWERS[name] for name in names])
+
+
+@pytest.fixture(scope="module")
+def in_session(tmp_path_factory: pytest.TempPathFactory) -> "InSession":
+    return InSession(tmp_path_factory.mktemp("store"))
+
+
+class InSession:
+    """Plans in sessions that approve nothing by themselves."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.saver = Store(folder), InMemorySaver()
+        self.image = self.store.put(picture())
+
+    def __call__(self, planner: Scripted, thread: str) -> tuple[object, ...]:
+        policy = Policy(read_only=False)
+        with Session(
+            thread, tools=TOOLS, planner=planner, store=self.store, memory=self.saver, policy=policy
+        ) as session:
+            *_, last = session.start(REQUEST, {"image": self.image})
+            record = session.record()
+        assert (last["event"] == "approval") == bool(not record["problems"] and record["plan"] and record["steps"])
+        return record["plan"], record["problems"], record["warnings"]
+
+
+@pytest.mark.parametrize("first", ANSWERS)
+def test_sessions_and_commands_plan_alike(first: str, in_session: InSession) -> None:
+    for rest in product(ANSWERS, repeat=ATTEMPTS - 1):
+        names = (first, *rest)
+        one, other = scripted(names), scripted(names)
+        last = plan_request(REQUEST, VALUES, TOOLS, one)
+        found = (
+            last.plan and last.plan.to_json(),
+            [problem.to_json() for problem in last.problems],
+            [warning.to_json() for warning in last.warnings],
+        )
+        assert in_session(other, "-".join(names)) == found, names
+        assert one.asked == other.asked, names
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "works"),
+    [
+        (["good", "faulty"], 1, True),
+        (["faulty", "good"], 2, True),
+        (["faulty", "unknown", "good"], 3, True),
+        (["faulty", "unknown", "invalid", "good"], 3, False),
+        (["faulty", "faulty", "good"], 2, False),  # it would repeat itself
+        (["faulty", "invalid", "faulty", "good"], 3, False),
+        (["faulty", "nothing", "good"], 2, False),  # it gave up
+        (["nothing", "good"], 1, False),
+        (["invalid", "nothing", "good"], 2, False),
+        (["invalid", "invalid", "good"], 3, True),
+    ],
+)
+def test_how_often_a_planner_is_asked(names: list[str], asked: int, works: bool) -> None:
+    planner = scripted(names)
+    last = plan_request(REQUEST, VALUES, TOOLS, planner)
+    assert (len(planner.asked), last.works) == (asked, works)
+
+
+def test_what_is_said_at_the_end() -> None:
+    def problems(*names: str) -> list[str]:
+        return [str(problem) for problem in plan_request(REQUEST, VALUES, TOOLS, scripted(names)).problems]
+
+    missing, invalid = "s1.labels: detect needs labels. Add labels", "no call came back. Call submit_plan once"
+    assert problems("faulty", "nothing") == problems("faulty", "faulty") == [missing]
+    assert problems("faulty", "unknown", "invalid") == [invalid]
+    assert problems("invalid", "nothing") == []  # no plan was wrong: no tool fits
+
+
+def test_one_round() -> None:
+    asked = ask(TASK, Attempt(), scripted(["named"]))
+    assert asked.plan is not None and [step.id for step in asked.plan.steps] == ["s1", "s2"]
+    assert (asked.plan.request, asked.asked, asked.problems) == (REQUEST, 1, ())
+    examined = examine(TASK, asked)
+    assert examined.plan is not None and examined.plan.steps[0].args == {"image": "$image"}
+    assert examined.works and not examined.again and [w.message for w in examined.warnings] != []
+    assert examine(TASK, examined) == examined  # a killed process examines it again
+    faulty = examine(TASK, Attempt(plan(("reed", {})), asked=1))
+    assert faulty.again and not faulty.works and faulty.plan is not None and faulty.faulty == faulty.plan.hash
+    assert (
+        ask(TASK, Attempt(None, (Problem("", "", "none"),), asked=2, faulty="x"), scripted(["invalid"])).faulty == "x"
+    )
