@@ -28,7 +28,7 @@ from tools.core.errors import (
     WeightsMissing,
     WeightsUnsafe,
 )
-from tools.runtime.execute import call_many, joined, rows_of
+from tools.runtime.execute import call_each
 from tools.storage.store import Ref
 
 BATCH = 16
@@ -227,7 +227,12 @@ def _work_part(
     to_do = [base for base in part if base not in works]
     new: list[FinishedCall] = []
     rows: list[StepRow] = []
-    for base, result in zip(to_do, _called(run, step, [calls[base] for base in to_do]), strict=True):
+    tool = run.tools[step.tool]
+    results = call_each(tool, [calls[base] for base in to_do], run.shard_store, step.id, batch_size=BATCH)
+    for result in results:
+        if isinstance(result, SuperlinkError):
+            _stop_if_everywhere(result)
+    for base, result in zip(to_do, results, strict=True):
         if isinstance(result, SuperlinkError):
             message = _NUMBER.sub(r"\1", result.message)
             for number in groups[base]:
@@ -245,49 +250,6 @@ def _work_part(
             values[number][step.id] = work.refs
             rows.append(StepRow(number, step.id, "finished", work.key, seconds=work.seconds))
     ledger.record(new, rows)
-
-
-def _called(
-    run: RunContext, step: Step, calls: Sequence[Mapping[str, Any]]
-) -> list[tuple[Refs, float] | SuperlinkError]:
-    """Run a step on several items; a list given where single values are taken maps it, within its item."""
-    tool = run.tools[step.tool]
-    mapped = [_rows(tool, args) for args in calls]
-    flat = [
-        row
-        for args, rows in zip(calls, mapped, strict=True)
-        if not isinstance(rows, SuperlinkError)
-        for row in ([args] if rows is None else rows)
-    ]
-    results = iter(call_many(tool, flat, run.shard_store, step.id, batch_size=BATCH) if flat else [])
-    outcomes: list[tuple[Refs, float] | SuperlinkError] = []
-    for rows in mapped:
-        if isinstance(rows, SuperlinkError):
-            outcomes.append(rows)
-            continue
-        own = [next(results) for _ in ([None] if rows is None else rows)]
-        good = [result for result in own if not isinstance(result, SuperlinkError)]
-        error = next((result for result in own if isinstance(result, SuperlinkError)), None)
-        if error is not None:
-            _stop_if_everywhere(error)
-            outcomes.append(error)
-            continue
-        refs: Refs = good[0] if rows is None else joined(good)
-        seconds = sum(_seconds(result) for result in good)
-        outcomes.append((refs, seconds))
-    return outcomes
-
-
-def _rows(tool: AnyTool, args: Mapping[str, Any]) -> Sequence[Mapping[str, Any]] | None | SuperlinkError:
-    try:
-        return rows_of(tool, args)
-    except SuperlinkError as error:
-        return error
-
-
-def _seconds(refs: Refs) -> float:
-    """How long one call took; what it gave as a list took that time together."""
-    return next((ref["provenance"]["seconds"] for ref in listed(refs) if "provenance" in ref), 0.0)
 
 
 def _stop_if_everywhere(error: BaseException) -> None:

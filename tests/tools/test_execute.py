@@ -10,7 +10,7 @@ import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.runtime.execute import call, call_many, joined, out_of_memory, retry_with_memory, rows_of
+from tools.runtime.execute import call, call_each, call_many, joined, out_of_memory, retry_with_memory, rows_of
 from tools.runtime.model_cache import evict_idle, loaded, resident
 from tools.weights.weights import record
 
@@ -112,6 +112,32 @@ def test_lists_are_mapped_and_joined(store: Store) -> None:
     assert len(call(brighten, {"image": refs, "mask": refs}, store)) == 3
     with pytest.raises(ArgumentsInvalid, match="lists of 2 and 3"):
         call(brighten, {"image": refs, "mask": refs[:2]}, store)
+
+
+def test_several_calls_map_their_own_lists_and_share_batches(store: Store) -> None:
+    one, two, three, broken = (store.put(_image(shade)) for shade in (1, 2, 3, 99))
+    sizes.clear()
+    calls = [{"images": one}, {"images": [two, three]}, {"images": []}, {"images": three, "room": 50}]
+    outcomes = call_each(shades, calls, store, "s1")
+    assert sizes == [3, 1]  # of the first two calls, and of the one with another parameter
+    results = [outcome.result for outcome in outcomes if not isinstance(outcome, SuperlinkError)]
+    assert [isinstance(result, list) for result in results] == [False, True, True, False]
+    assert [[store.get(ref) for ref in (r if isinstance(r, list) else [r])] for r in results] == [
+        [Number(1)],
+        [Number(2), Number(3)],
+        [],
+        [Number(3)],
+    ]
+    lone = results[0]
+    assert isinstance(lone, dict) and not isinstance(outcomes[0], SuperlinkError)
+    assert outcomes[0].seconds == lone["provenance"]["seconds"]
+    calls = [{"image": [one, broken, two]}, {"image": one, "mask": "no"}, {"image": [one, two], "mask": [one]}]
+    *bad, good = call_each(brighten, [*calls, {"image": two}], store, "s1")
+    assert ["shade 99" in str(bad[0]), "takes Image, not Text" in str(bad[1]), "lists of 1 and 2" in str(bad[2])] == [
+        True
+    ] * 3
+    assert not isinstance(good, SuperlinkError)
+    assert store.get(good.result) == _image(12)  # type: ignore[arg-type]
 
 
 def test_words_and_stand_ins_are_taken_for_text(store: Store) -> None:

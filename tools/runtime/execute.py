@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar, cast
+from itertools import islice
+from typing import NamedTuple, TypeVar, cast
 
 from tools.core import log
 from tools.core.errors import ArgumentsInvalid, OutOfMemory, SuperlinkError, ToolError
@@ -47,10 +48,70 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
         ArgumentsInvalid: when the arguments do not fit the tool.
         ToolError: when it fails; names tool, step and item.
     """
-    rows = rows_of(tool, args)
-    if rows is None:
-        return _or_raise(call_many(tool, [args], store, step)[0])
-    return joined([_or_raise(result) for result in call_many(tool, rows, store, step, stop=True)])
+    (outcome,) = _call_each(tool, [args], store, step, batch_size=16, stop=True)
+    if isinstance(outcome, SuperlinkError):
+        raise outcome
+    return outcome.result
+
+
+class Finished(NamedTuple):
+    """A call that ended well: its result, and the seconds that its runs took together."""
+
+    result: Result
+    seconds: float
+
+
+def call_each(
+    tool: AnyTool, calls: Sequence[Args], store: Store, step: str = "", *, batch_size: int = 16
+) -> list[Finished | SuperlinkError]:
+    """Run a tool on many independent sets of arguments, each as for `call`; all their runs share batches.
+
+    Args:
+        tool: The tool.
+        calls: Arguments of each call, as of `Args`.
+        store: Where inputs are read and results are written.
+        step: Id of the plan step.
+        batch_size: Most runs at once.
+
+    Returns:
+        For each call its result, or its first error; an error of one call does not affect the others.
+    """
+    return _call_each(tool, calls, store, step, batch_size=batch_size, stop=False)
+
+
+def _call_each(
+    tool: AnyTool, calls: Sequence[Args], store: Store, step: str, *, batch_size: int, stop: bool
+) -> list[Finished | SuperlinkError]:
+    runs: list[Args] = []  # of all calls
+    mapped: list[list[Args] | None | SuperlinkError] = []  # the runs of each call, as of `rows_of`
+    for args in calls:
+        try:
+            rows = rows_of(tool, args)
+        except SuperlinkError as error:
+            mapped.append(error)
+        else:
+            mapped.append(rows)
+            runs += [args] if rows is None else rows
+    results = iter(call_many(tool, runs, store, step, batch_size=batch_size, stop=stop))
+    outcomes: list[Finished | SuperlinkError] = []
+    for rows_or_error in mapped:
+        if isinstance(rows_or_error, SuperlinkError):
+            outcomes.append(rows_or_error)
+            continue
+        own = list(islice(results, 1 if rows_or_error is None else len(rows_or_error)))
+        good = [result for result in own if not isinstance(result, SuperlinkError)]
+        error_of_one = next((result for result in own if isinstance(result, SuperlinkError)), None)
+        if error_of_one is not None:
+            outcomes.append(error_of_one)
+        else:
+            outcomes.append(Finished(good[0] if rows_or_error is None else joined(good), sum(map(_seconds, good))))
+    return outcomes
+
+
+def _seconds(result: Result) -> float:
+    """How long one run took; the items of a list that it returned took that time together."""
+    refs = result if isinstance(result, list) else [result]
+    return next((ref["provenance"]["seconds"] for ref in refs if "provenance" in ref), 0.0)
 
 
 def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
@@ -349,9 +410,3 @@ def _put_result(
 
 def _type_name(result: object) -> str:
     return result.type if isinstance(result, Foreign) else type(result).__name__
-
-
-def _or_raise(outcome: Result | SuperlinkError) -> Result:
-    if isinstance(outcome, SuperlinkError):
-        raise outcome
-    return outcome
