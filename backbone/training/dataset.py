@@ -46,7 +46,7 @@ def pack(layout: Layout, prefix: Sequence[int], pairs: Sequence[tuple[list[int],
     return Row(ids + [layout.end] * rest, block + [-1] * rest, position + [0] * rest, target + [False] * rest)
 
 
-class Mixture:
+class TrainingDataset:
     """The training mixture.
 
     Args:

@@ -1,10 +1,11 @@
 """Train the specialists: ultralytics' nano models for masks, boxes, colours and poses, on the rendered world.
 
-    python -m backbone.train_specialists --out FOLDER [--tasks segment detect colours pose] [--pictures 8000] [--epochs N]
+    python -m backbone.training.specialists --out FOLDER [--tasks segment detect colours pose] [--pictures 8000] [--epochs N]
 
-Runs ultralytics' own trainer on scenes of the split ``train``; stop it at any time and give the same command to go on from
-the last whole epoch. ``segment`` begins from nothing, the others from what it learnt, so it goes first. Writes ``FOLDER/<task>/``, and what
-``backbone/weights/specialists`` ships: the averaged weights of the last epoch, ``world-<task>.pt``, and the curve, ``<task>.csv``.
+Runs ultralytics' own trainer on scenes of the split ``train``. A training that was stopped continues from its last whole epoch
+when the same command is given again. ``segment`` begins with random weights, the others with those of ``segment``, so it
+comes first. Writes ``FOLDER/<task>/``, and what ``backbone/weights/specialists`` ships: the averaged weights of the last epoch,
+``world-<task>.pt``, and the curve, ``<task>.csv``.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from backbone.world.io.loader import pictures
 from backbone.world.io.yolo import DATASETS, export
@@ -21,25 +22,38 @@ SIZE = 256
 
 
 class Specialist(NamedTuple):
-    """A data set of ``yolo.DATASETS``, an ultralytics model, how often it sees each picture, its highest learning rate, and further settings."""
+    """Settings of one specialist.
 
-    kind: str
+    Attributes:
+        dataset: One of ``yolo.DATASETS``.
+        model: Configuration of the ultralytics model.
+        epochs: Passes over the pictures.
+        rate: Peak learning rate.
+        overrides: Further settings of ultralytics' trainer.
+    """
+
+    dataset: str
     model: str
     epochs: int
     rate: float
-    more: Mapping[str, float] = {}
+    overrides: Mapping[str, float] = {}
 
 
 SPECIALISTS = {
     "segment": Specialist("things", "yolo11n-seg.yaml", 8, 1.5e-3),
     "detect": Specialist("things", "yolo11n.yaml", 3, 6e-4),
     "colours": Specialist(
-        "colours", "yolo11n.yaml", 3, 1e-3, {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0}
-    ),  # a paler red is pink
+        # No changes of colour: a paler red is pink.
+        "colours",
+        "yolo11n.yaml",
+        3,
+        1e-3,
+        {"hsv_h": 0.0, "hsv_s": 0.0, "hsv_v": 0.0},
+    ),
     "pose": Specialist("people", "yolo11n-pose.yaml", 3, 1e-3),
 }
-# Scenes are already drawn at all sizes and places, so that no mosaics of several are wanted.
-_RECIPE: dict[str, Any] = {
+# No mosaics of several pictures: scenes are already drawn at all sizes and places.
+_RECIPE: dict[str, int | float | str | bool] = {
     "imgsz": SIZE,
     "batch": 16,
     "nbs": 16,
@@ -64,30 +78,30 @@ _RECIPE: dict[str, Any] = {
 }
 
 
-def data(folder: Path, count: int, held: int = 300) -> Path:
-    """Render the pictures of training and validation, unless they are there."""
+def data(folder: Path, count: int, validation: int = 300) -> Path:
+    """Render so many pictures for training and for validation into a folder, unless it holds them already."""
     ready = folder / "ready.txt"
-    what = f"{count} {held} {' '.join(DATASETS)}\n"
-    if not ready.exists() or ready.read_text() != what:
+    contents = f"{count} {validation} {' '.join(DATASETS)}\n"
+    if not ready.exists() or ready.read_text() != contents:
         shutil.rmtree(folder, ignore_errors=True)
         export(pictures(range(count), "train", SIZE, workers=os.cpu_count() or 1), folder, "train")
-        export(pictures(range(held), "val", SIZE, workers=os.cpu_count() or 1), folder, "val")
-        ready.write_text(what)
+        export(pictures(range(validation), "val", SIZE, workers=os.cpu_count() or 1), folder, "val")
+        ready.write_text(contents)
     return folder
 
 
 def train(task: str, out: Path, folder: Path, epochs: int | None = None, workers: int = 0) -> Path:
-    """Train one specialist, or go on with it.
+    """Train one specialist, or continue its training.
 
     Args:
-        task: one of ``SPECIALISTS``.
-        out: where it is written.
-        folder: of the data sets, as of ``data``.
-        epochs: over its data set; its own number by default.
-        workers: processes that load pictures.
+        task: One of ``SPECIALISTS``.
+        out: Folder of the checkpoints and results.
+        folder: Folder of the data sets that ``data`` rendered.
+        epochs: Passes over the data set; by default those of ``SPECIALISTS``.
+        workers: Processes that load pictures.
 
     Returns:
-        The weights as they are shipped.
+        Path of the weights as they are shipped.
     """
     os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
     os.environ.setdefault("YOLO_CONFIG_DIR", str(out.absolute()))
@@ -101,18 +115,22 @@ def train(task: str, out: Path, folder: Path, epochs: int | None = None, workers
         YOLO(last).train(resume=True, workers=workers)
     else:
         model = YOLO(own.model)
-        more = dict(own.more)
+        overrides = dict(own.overrides)
         if task != "segment":
+            if not (out / "world-segment.pt").exists():
+                raise SystemExit(
+                    f"{task} begins with the weights of segment, which are not in {out}. Train segment first."
+                )
             model.load(out / "world-segment.pt")
-            more["warmup_bias_lr"] = 0.0  # the library's own would undo what the biases have learnt
+            overrides["warmup_bias_lr"] = 0.0  # the library's own would overwrite the trained biases
         model.train(
-            data=str((folder / own.kind / "data.yaml").absolute()),
+            data=str((folder / own.dataset / "data.yaml").absolute()),
             epochs=epochs or own.epochs,
             project=str(out.absolute()),
             name=task,
             workers=workers,
             lr0=own.rate,
-            **{**_RECIPE, **more},
+            **{**_RECIPE, **overrides},
         )
     _ship(last, shipped)
     shutil.copy(out / task / "results.csv", out / f"{task}.csv")
@@ -120,7 +138,7 @@ def train(task: str, out: Path, folder: Path, epochs: int | None = None, workers
 
 
 def _ship(last: Path, file: Path) -> None:
-    """Keep the weights in half precision and what is needed to use them: no paths, no dates."""
+    """Write the weights in half precision, without optimiser state, paths and dates."""
     import torch
 
     state = torch.load(last, map_location="cpu", weights_only=False)  # written by the training just above
@@ -135,13 +153,14 @@ def _ship(last: Path, file: Path) -> None:
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="where data, checkpoints, curves and weights go")
+    parser.add_argument("--out", type=Path, required=True, help="folder of data, checkpoints, curves and weights")
     parser.add_argument("--tasks", nargs="+", default=list(SPECIALISTS), choices=SPECIALISTS)
-    parser.add_argument("--pictures", type=int, default=8000, help="to train on")
-    parser.add_argument("--epochs", type=int, help="instead of each specialist's own number")
+    parser.add_argument("--pictures", type=int, default=8000, help="pictures for training")
+    parser.add_argument("--validation", type=int, default=300, help="pictures for validation")
+    parser.add_argument("--epochs", type=int, help="passes over the pictures; by default each specialist's own number")
     parser.add_argument("--workers", type=int, default=0, help="processes that load pictures")
     given = parser.parse_args()
-    folder = data(given.out / "data", given.pictures)
+    folder = data(given.out / "data", given.pictures, given.validation)
     for task in given.tasks:
         print(train(task, given.out, folder, given.epochs, given.workers), flush=True)
 

@@ -15,8 +15,9 @@ from backbone.planner.core import load_core, merge_adapter
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
 from backbone.planner.model import PlannerModel, load_planner
-from backbone.training.dataset import Mixture
-from backbone.training.planner import Recipe, Trainee, sight, train
+from backbone.training.average import average
+from backbone.training.dataset import TrainingDataset
+from backbone.training.planner import Recipe, TrainingModel, attention_mask, train
 
 CARDS = list(BUILTIN_CARDS.values())
 SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
@@ -56,10 +57,45 @@ def test_a_training_cut_short_goes_on_as_if_it_had_not_been(tiny_core: Path, ada
         assert torch.equal(a, b)
 
 
+def test_a_training_ends_where_it_is_told_and_keeps_adapters(tiny_core: Path, adapter: Path, tmp_path: Path) -> None:
+    out = tmp_path / "training"
+    train(tiny_core, out, SMALL, compiled=False, every=3, stop=4, keep=[2, 4, 5])
+    assert [json.loads(line)["step"] for line in (out / "curve.jsonl").read_text().splitlines()] == [2, 3, 4]
+    assert sorted(folder.name for folder in out.glob("adapter*")) == ["adapter", "adapter-2", "adapter-4"]
+    before = (out / "checkpoint.pt").stat().st_mtime_ns
+    train(tiny_core, out, SMALL, compiled=False, every=3, stop=4)
+    assert (out / "checkpoint.pt").stat().st_mtime_ns == before
+    train(tiny_core, out, SMALL, compiled=False, every=3)
+    assert _tensors(out / "adapter") == _tensors(adapter / "adapter")
+
+
+def test_adapters_are_averaged_by_weight(tmp_path: Path) -> None:
+    for name, value in (("a", 1.0), ("b", 4.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text("{}")
+        for file in ("adapter_model.safetensors", "rows.safetensors"):
+            save_file({"x": torch.full((2, 3), value, dtype=torch.bfloat16)}, tmp_path / name / file)
+    average({tmp_path / "a": 2.0, tmp_path / "b": 1.0}, tmp_path / "mean")
+    assert (tmp_path / "mean" / "adapter_config.json").read_text() == "{}"
+    for file in ("adapter_model.safetensors", "rows.safetensors"):
+        mean = load_file(tmp_path / "mean" / file)["x"]
+        assert mean.dtype == torch.bfloat16 and mean.eq(2.0).all()
+    save_file({"x": torch.zeros(2, 4)}, tmp_path / "b" / "rows.safetensors")
+    with pytest.raises(ValueError, match="other tensors"):
+        average({tmp_path / "a": 1.0, tmp_path / "b": 1.0}, tmp_path / "mean")
+    with pytest.raises(ValueError, match="positive sum"):
+        average({tmp_path / "a": 0.0}, tmp_path / "mean")
+
+
+def _tensors(folder: Path) -> dict[str, list[float]]:
+    files = ("adapter_model.safetensors", "rows.safetensors")
+    return {name: value.flatten().tolist() for file in files for name, value in load_file(folder / file).items()}
+
+
 def test_packing_changes_no_prediction(tiny_core: Path) -> None:
     """A request behind others in a row is seen as if it stood there alone."""
-    trainee = Trainee(tiny_core, SMALL, compiled=False)
-    row = Mixture(trainee.layout, 5).row(8, 2048)
+    model = TrainingModel(tiny_core, SMALL, compiled=False)
+    row = TrainingDataset(model.layout, 5).row(8, 2048)
     last = max(row.block)
     kept = [i for i, block in enumerate(row.block) if block in (0, last)]
     hidden = []
@@ -68,8 +104,11 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
             torch.tensor([[values[i] for i in positions]]) for values in (row.ids, row.block, row.position)
         )
         with torch.no_grad():
-            output = trainee.trunk(
-                inputs_embeds=trainee._embed(ids), attention_mask=sight(block), position_ids=position, use_cache=False
+            output = model.trunk(
+                inputs_embeds=model._embed(ids),
+                attention_mask=attention_mask(block),
+                position_ids=position,
+                use_cache=False,
             )
         hidden.append(output.last_hidden_state[0][block[0] == last])
     assert torch.allclose(hidden[0].float(), hidden[1].float(), atol=2e-2)

@@ -10,7 +10,7 @@ import pytest
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import parameters
 from backbone.planner.layout import Layout
-from backbone.training.dataset import Mixture
+from backbone.training.dataset import TrainingDataset
 from backbone.training.phrasings import (
     BadPhrasing,
     _have,
@@ -136,18 +136,18 @@ def test_joined_requests_keep_both_plans() -> None:
 
 
 def test_rows_are_the_same_by_seed(layout: Layout) -> None:
-    one, two, other = Mixture(layout, 3), Mixture(layout, 3), Mixture(layout, 4)
+    one, two, other = TrainingDataset(layout, 3), TrainingDataset(layout, 3), TrainingDataset(layout, 4)
     assert one.row(11, 512) == two.row(11, 512)
     assert one.row(11, 512) != other.row(11, 512)
 
 
 def test_a_row_hides_requests_from_each_other(layout: Layout) -> None:
-    from backbone.training.planner import sight
+    from backbone.training.planner import attention_mask
 
-    row = Mixture(layout, 3).row(8, 2048)
+    row = TrainingDataset(layout, 3).row(8, 2048)
     import torch
 
-    seen = sight(torch.tensor([row.block]))[0, 0]
+    seen = attention_mask(torch.tensor([row.block]))[0, 0]
     last = max(row.block)
     inside = row.block.index(last)
     assert seen[inside, inside]
@@ -156,7 +156,7 @@ def test_a_row_hides_requests_from_each_other(layout: Layout) -> None:
 
 
 def test_validation_never_sees_training(layout: Layout) -> None:
-    trained, unseen = Mixture(layout, 1), Mixture(layout, 1, validation=True)
+    trained, unseen = TrainingDataset(layout, 1), TrainingDataset(layout, 1, validation=True)
     assert not {p.request for p in trained.phrasings} & {p.request for p in unseen.phrasings}
     assert unseen.phrasings and all(held_out(p) for p in unseen.phrasings)
 

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Train the planner's adapter (backbone/weights/planner) from the language core: ten schedules, each of which continues
+# from the one before, then the mean of four adapters. Give the same command again to continue after a stop.
+#
+#   runs/planner.sh             all 6450 steps: about ten hours on two CPU cores
+#   STEPS=20 runs/planner.sh    the same stages scaled to 20 steps in all, with rows of 512 tokens, not compiled
+#
+# OUT (out/planner) gets checkpoint.pt, curve.jsonl, log.txt, adapter-STEP/ and shipped/, what backbone/weights/planner holds.
+# CORE is the folder of the unpacked core; by default it is downloaded with `superlink models pull`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${OUT:-out/planner}
+TOTAL=6450
+STEPS=${STEPS:-$TOTAL}
+PYTHON=${PYTHON:-.venv/bin/python}
+export PYTHONPATH=$PWD
+mkdir -p "$OUT"
+exec > >(tee -a "$OUT/log.txt") 2>&1
+
+scaled() { echo $((($1 * STEPS + TOTAL - 1) / TOTAL)); }
+SIZE=--compile
+if [ "$STEPS" != "$TOTAL" ]; then SIZE="--length 512 --validation 1"; fi
+if [ -z "${CORE:-}" ]; then
+    "$PYTHON" -m superlink models pull smollm2-135m
+    CORE=$("$PYTHON" -c 'from agents.planners.backbone import core_folder; print(core_folder())')
+fi
+
+# stage STEPS STOP ROWS LENGTH RATE: a cosine over STEPS steps, of which those up to STOP are taken.
+stage() {
+    echo "stage of $1 steps to $2: $3 rows of $4 tokens, rate $5"
+    "$PYTHON" -m backbone.training.planner --core "$CORE" --out "$OUT" --steps "$(scaled "$1")" --stop "$(scaled "$2")" \
+        --rows "$3" --length "$4" --rate "$5" --seed 7 --keep $KEEP $SIZE
+}
+
+KEEP="$(scaled 5460) $(scaled 5650) $(scaled 6400) $(scaled 6450)"
+stage 1900 1900 2 512 8e-4
+stage 2200 2200 1 1024 1.6e-3
+stage 3800 3500 1 1024 9e-4
+stage 4600 4300 1 1024 2e-3
+stage 4450 4450 1 1024 8e-4
+stage 5500 5300 1 1024 2.4e-3
+stage 5460 5460 2 1024 8e-4
+stage 5650 5650 2 1024 8e-4
+stage 6700 6300 1 1024 2.8e-3
+stage 6450 6450 2 1024 8e-4
+
+# A sixth each of the two before the last two schedules, a third each of the last two.
+adapter() { echo "$OUT/adapter-$(scaled "$1")=$2"; }
+"$PYTHON" -m backbone.training.average --out "$OUT/shipped" \
+    "$(adapter 5460 1)" "$(adapter 5650 1)" "$(adapter 6400 2)" "$(adapter 6450 2)"
+cp "$OUT/curve.jsonl" "$OUT/shipped/"
+echo "wrote $OUT/shipped; measure it with: $PYTHON benchmarks/planner.py --adapter $OUT/shipped"

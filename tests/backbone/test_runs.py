@@ -1,0 +1,79 @@
+"""The scripts in ``runs/`` call the trainings with arguments that these take. No training runs here."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Stands in for Python: writes down its arguments.
+RECORDER = f"""#!{sys.executable}
+import json, os, sys
+with open(os.environ["CALLS"], "a") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+"""
+
+
+def calls(script: str, folder: Path, **size: str) -> list[list[str]]:
+    """Run a script, and return the arguments of each call of Python."""
+    recorder, record = folder / "python", folder / "calls.jsonl"
+    recorder.write_text(RECORDER)
+    recorder.chmod(0o755)
+    for name in ("adapter", "out"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "out" / "curve.jsonl").touch()
+    (folder / "out" / "shipped").mkdir()
+    own = {"PYTHON": str(recorder), "CALLS": str(record), "OUT": str(folder / "out"), "CORE": str(folder / "core")}
+    subprocess.run([ROOT / "runs" / script], check=True, env={**os.environ, **own, **size}, capture_output=True)
+    assert (folder / "out" / "log.txt").exists()
+    return [json.loads(line) for line in record.read_text().splitlines()]
+
+
+def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
+    """Run a module's main with the arguments of a call, and return what it hands to one of its functions."""
+    dash, name, *arguments = call
+    assert dash == "-m"
+    module = import_module(name)
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(module, function, lambda *args, **kwargs: found.append((*args, kwargs)))
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    module.main()
+    return found[0]
+
+
+@pytest.mark.parametrize("steps", [6450, 20])
+def test_the_planner_is_trained_in_stages_and_averaged(
+    steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *stages, mean = calls("planner.sh", tmp_path, STEPS=str(steps))
+    ends, kept = [], set()
+    for stage in stages:
+        core, out, recipe, compiled, options = received(stage, "train", monkeypatch)
+        assert core == tmp_path / "core" and out == tmp_path / "out" and recipe.seed == 7
+        assert compiled == (steps == 6450) and options["stop"] <= recipe.steps
+        ends.append(options["stop"])
+        kept |= set(options["keep"])
+    assert ends == sorted(ends) and ends[-1] == steps
+    adapters, shipped, _ = received(mean, "average", monkeypatch)
+    assert shipped == tmp_path / "out" / "shipped" and sum(adapters.values()) == 6
+    assert {folder.name for folder in adapters} == {f"adapter-{step}" for step in kept}
+
+
+def test_the_specialists_are_trained_on_pictures_of_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (call,) = calls("specialists.sh", tmp_path, PICTURES="48", EPOCHS="1")
+    trained: list[str] = []
+    module = import_module("backbone.training.specialists")
+    monkeypatch.setattr(module, "train", lambda task, out, folder, epochs, workers: trained.append(f"{task} {epochs}"))
+    assert received(call, "data", monkeypatch)[:3] == (tmp_path / "out" / "data", 48, 6)
+    assert trained == ["segment 1", "detect 1", "colours 1", "pose 1"]
+
+
+def test_the_colours_are_fitted(tmp_path: Path) -> None:
+    assert calls("world-colours.sh", tmp_path, SCENES="60") == [
+        ["-m", "backbone.world.check.fit_colours", "--scenes", "60", "--out", str(tmp_path / "out")]
+    ]
