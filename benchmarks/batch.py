@@ -100,8 +100,9 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
 
 def ledger(folder: Path, count: int) -> tuple[float, float]:
     """Seconds to take in a scan for the first time, and to scan the same again and find what is left."""
+    from flows.items.run_files import LEDGER
     from flows.items.source import scan
-    from flows.ledger.ledger import FILE, Ledger
+    from flows.ledger.ledger import Ledger
 
     source = folder / "many"
     source.mkdir()
@@ -109,7 +110,7 @@ def ledger(folder: Path, count: int) -> tuple[float, float]:
         (source / f"{number:06}.jpg").touch()
     times = []
     for _ in range(2):
-        book = Ledger(folder / FILE)
+        book = Ledger(folder / LEDGER)
         began = time.perf_counter()
         book.take(scan(str(source)).items)
         pending = book.pending("sig")
@@ -126,7 +127,9 @@ def tasks(source: Path, folder: Path) -> tuple[float, float]:
 
     times = []
     with server():
-        from flows.orchestration.flow import annotate_recorded
+        from flows.batch.events import Callbacks
+        from flows.batch.spec import RunSpec
+        from flows.orchestration.flow import run_recorded
 
         for shard in (SHARD, 1):
             began = time.perf_counter()
@@ -135,15 +138,15 @@ def tasks(source: Path, folder: Path) -> tuple[float, float]:
                 {**FACES["steps"][0], "args": {**FACES["steps"][0]["args"], "min_score": 0.4 + shard / 1000}},
                 FACES["steps"][1],
             ]
-            annotate_recorded(
-                "",
-                str(source),
-                folder / f"tasks{shard}",
+            spec = RunSpec(
+                source=str(source),
+                out=folder / f"tasks{shard}",
                 plan=Plan.load({**FACES, "steps": steps}),
                 pilot=0,
                 shard=shard,
-                formats=["mirror"],
+                formats=("mirror",),
             )
+            run_recorded(spec, Callbacks())
             times.append(time.perf_counter() - began)
     return times[0], times[1]
 

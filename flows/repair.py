@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flows.annotate import lock_folder
-from flows.ledger.ledger import FILE, RESULTS, Ledger, LedgerError
+from flows.batch.folder_lock import lock_folder
+from flows.items.run_files import LEDGER, RESULTS
+from flows.ledger.ledger import Ledger, LedgerError
 from flows.ledger.repair import RepairedLedger
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
@@ -59,8 +60,8 @@ def repair(folder: Path) -> Repair:
         AnnotateError: when a run is working there.
         WriteError: when the new ledger cannot be written; the old one is untouched.
     """
-    file = folder / FILE
-    log = file.with_name(f"{FILE}-wal")
+    file = folder / LEDGER
+    log = file.with_name(f"{LEDGER}-wal")
     if not file.exists() and not log.exists() and not any(any(folder.glob(pattern)) for pattern in RESULTS):
         raise LedgerError(f"There is no run in {folder}", "Give the folder that superlink annotate wrote to")
     draft = folder / ".repair"
@@ -68,7 +69,7 @@ def repair(folder: Path) -> Repair:
         with lock_folder(folder):
             shutil.rmtree(draft, ignore_errors=True)
             try:
-                return _repaired(folder, file, draft / FILE)
+                return _repaired(folder, file, draft / LEDGER)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:

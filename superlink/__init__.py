@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from agents.planners.backbone import BackbonePlanner as BackbonePlanner
     from agents.session.policy import Policy as Policy
     from agents.session.session import Session as Session
-    from flows.annotate import Summary as Summary
     from flows.annotate import annotate as annotate
+    from flows.batch.summary import Summary as Summary
     from tools.core.errors import SuperlinkError as SuperlinkError
     from tools.core.settings import settings as settings
     from tools.runtime.model_cache import resident as resident
@@ -46,7 +46,8 @@ _MODULES = {
     "agents.planners.backbone": ("BackbonePlanner",),
     "agents.session.policy": ("Policy",),
     "agents.session.session": ("Session",),
-    "flows.annotate": ("Summary", "annotate"),
+    "flows.annotate": ("annotate",),
+    "flows.batch.summary": ("Summary",),
     "tools.runtime.tool": ("Batch", "tool"),
     "tools.core.errors": ("SuperlinkError",),
     "tools.runtime.registry": ("load as load_tools",),

@@ -5,14 +5,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.plan.plan import Plan
 from flows.batch.review import ReviewRouting
 from flows.batch.shard import RunContext, ShardResult, run_shard
 from flows.batch.shard_store import ShardStore
+from flows.items.run_files import LEDGER
 from flows.ledger.keys import CurrentWeights, signature
-from flows.ledger.ledger import FILE, Ledger
+from flows.ledger.ledger import Ledger
 from tools.core.log import kept
 from tools.runtime.registry import load
 
@@ -50,11 +51,18 @@ class BatchJob:
         return run_shard(ledger, run, ids, on_step)
 
 
+class OpenJob(NamedTuple):
+    """The ledger of a job, and what its shards share."""
+
+    ledger: Ledger
+    context: RunContext
+
+
 @lru_cache(maxsize=1)
-def open_job(job: BatchJob) -> tuple[Ledger, RunContext]:
-    """The job's ledger and what its shards share, once for each process."""
-    ledger = Ledger(Path(job.out) / FILE)
-    return ledger, run_context(job, ledger.plan)
+def open_job(job: BatchJob) -> OpenJob:
+    """Open the ledger of a job, once for each process."""
+    ledger = Ledger(Path(job.out) / LEDGER)
+    return OpenJob(ledger, run_context(job, ledger.plan))
 
 
 def run_context(job: BatchJob, plan: Plan) -> RunContext:

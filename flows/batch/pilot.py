@@ -10,12 +10,12 @@ from flows.batch.reading import DoneItem
 from flows.batch.samples import Viewer
 from flows.batch.shard import ShardResult
 from flows.batch.shard_store import ShardStore
+from flows.items.run_files import CONTACT_SHEET
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.storage.atomic import opened as opened_file
 from tools.values import Image
 
-SHEET = "pilot.png"
 _TILE, _COLUMNS, _BAR = 320, 4, 22
 
 
@@ -77,7 +77,7 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
     size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
     share = len(left) / len(chosen)
     by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
-    sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / SHEET)
+    sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / CONTACT_SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
     return Forecast(
         len(chosen),

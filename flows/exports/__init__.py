@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.batch.reading import Reading, SourceChanged
 from flows.exports.files import save
+from flows.items.run_files import NESTED_PROVENANCE, PROVENANCE
 from flows.ledger.ledger import Ledger
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.storage.atomic import write_error
@@ -27,8 +28,6 @@ FORMATS = {
     "mirror": "flows.exports.mirror",
     "report": "flows.report.page",
 }
-PROVENANCE = "provenance.json"
-_APART = f"superlink/{PROVENANCE}"
 # Their readers (ultralytics' convert_coco, Label Studio's storage) take every .json of the folder for annotations.
 _TAKES_ALL_JSON = ("coco", "label-studio")
 _ANYTHING = "label-studio, jsonl or parquet"
@@ -116,20 +115,20 @@ def _written(
 
 def provenance_of(name: str) -> str:
     """Where an export of a format has its provenance, relative to its folder."""
-    return _APART if name in _TAKES_ALL_JSON else PROVENANCE
+    return NESTED_PROVENANCE if name in _TAKES_ALL_JSON else PROVENANCE
 
 
 def _ours(folder: Path) -> Collection[str]:
     """The files that an export before wrote into its folder, by its own word."""
     files: set[str] = set()
-    for place in (PROVENANCE, _APART):
+    for place in (PROVENANCE, NESTED_PROVENANCE):
         # One that is missing or damaged: a person's own folder, or what is left of an export.
         with suppress(OSError, ValueError, KeyError, TypeError):
             files |= set(json.loads((folder / place).read_text(encoding="utf-8"))["files"])
     return files
 
 
-def fitting(ledger: Ledger) -> list[str]:
+def default_formats(ledger: Ledger) -> list[str]:
     """The formats that hold what this ledger's plan gives, for when none is named; a report always is one."""
     kinds = Reading(ledger, Store("memory://none"), ()).output_kinds()
     found = ["jsonl"]

@@ -20,12 +20,12 @@ from fsspec.utils import glob_translate
 from agents.session.results import RECORD
 from common.kinds import media_kind_of
 from flows.items.names import address_name, listed_name, relative_name
+from flows.items.run_files import LEDGER, NESTED_PROVENANCE, PROVENANCE
 from tools.core.errors import SuperlinkError
 from tools.core.settings import expanded
 
 _LISTS = (".txt", ".lst", ".list")
-_LEDGER = "ledger.sqlite"
-_PROVENANCE = re.compile("(?:^|/)(?:superlink/)?provenance.json$")
+_PROVENANCE = re.compile(f"(?:^|/)(?:{NESTED_PROVENANCE}|{PROVENANCE})$")
 """Marks the folder above it as an export."""
 
 
@@ -174,7 +174,7 @@ class _Scanner:
     def _folder(self, root: Path) -> Iterator[SourceItem]:
         if self._own(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
-        if (root / _LEDGER).exists():
+        if (root / LEDGER).exists():
             raise SourceError(
                 f"{root} is the folder of another run",
                 f"Name what is in it, such as {root / 'mirror'}, or the pictures themselves",
@@ -254,10 +254,8 @@ class _Scanner:
 
 def _holds_results(folder: Path, names: set[str]) -> bool:
     """Whether a folder, whose entries have these names, is that of a run or an export."""
-    exported = "provenance.json" in names or (
-        "superlink" in names and (folder / "superlink" / "provenance.json").exists()
-    )
-    return _LEDGER in names or exported
+    nested = "superlink" in names and (folder / NESTED_PROVENANCE).exists()
+    return LEDGER in names or PROVENANCE in names or nested
 
 
 def _written_by_run(folder: Path) -> frozenset[str]:

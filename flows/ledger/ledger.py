@@ -15,11 +15,13 @@ from typing import Any
 from agents.plan.plan import Plan
 from agents.session.state import Refs, listed
 from flows.items.addresses import absolute_address, common_folder, relative_address
+from flows.items.run_files import LEDGER, RESULTS
 from flows.items.source import SourceItem
 from flows.ledger import schema
 from flows.ledger.review_queue import ReviewTable
 from flows.ledger.rows import (
     FinishedCall,
+    ItemFault,
     LedgerItem,
     Rows,
     ScanChanges,
@@ -33,10 +35,6 @@ from flows.ledger.rows import (
 from tools.core.errors import SuperlinkError
 from tools.storage.database import Database, connect
 from tools.storage.store import Ref
-
-FILE = "ledger.sqlite"
-RESULTS = ("*/provenance.json", "*/superlink/provenance.json", "failures.txt", "pilot.png")
-"""What a folder holds where a run has been, as patterns."""
 
 
 class LedgerError(SuperlinkError):
@@ -86,9 +84,9 @@ class Ledger:
         Raises:
             LedgerError: when there is none.
         """
-        if not (folder / FILE).is_file():
-            raise LedgerError(f"There is no {FILE} in {folder}", "Give the folder that superlink annotate wrote to")
-        return cls(folder / FILE)
+        if not (folder / LEDGER).is_file():
+            raise LedgerError(f"There is no {LEDGER} in {folder}", "Give the folder that superlink annotate wrote to")
+        return cls(folder / LEDGER)
 
     def close(self) -> None:
         """Close the file."""
@@ -279,10 +277,10 @@ class Ledger:
                 [(error.message, error.hint, number) for number, error in damaged.items()],
             )
 
-    def reopened(self) -> dict[int, tuple[str, str, str]]:
-        """Number to name, reason and hint of the items that were reopened and not worked since, in order of name."""
+    def reopened(self) -> dict[int, ItemFault]:
+        """The items that were reopened and not worked since, by number, in order of name."""
         return {
-            row[0]: row[1:]
+            row[0]: ItemFault(*row[1:])
             for row in self._db.execute(
                 "SELECT id, name, error, hint FROM items WHERE state = 'new' AND error != '' ORDER BY name"
             )
@@ -298,12 +296,13 @@ class Ledger:
             ).fetchall()
         )
 
-    def failures(self, limit: int = -1) -> list[tuple[str, str, str]]:
-        """Name, reason and hint of failed items, in order of name."""
-        return self._db.execute(
+    def failures(self, limit: int = -1) -> list[ItemFault]:
+        """Failed items, in order of name; at most `limit` of them, unless it is negative."""
+        rows = self._db.execute(
             "SELECT name, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name LIMIT ?",
             (self._signature, limit),
-        ).fetchall()
+        )
+        return [ItemFault(*row) for row in rows]
 
     def failed_addresses(self) -> list[tuple[str, str, str, str]]:
         """Name, path or URL, reason and hint of failed items, in order of name."""

@@ -28,6 +28,14 @@ class LedgerItem(NamedTuple):
     ref: Ref | None
 
 
+class ItemFault(NamedTuple):
+    """An item that failed or lost a value: its name, the reason, and what to do."""
+
+    name: str
+    reason: str
+    hint: str
+
+
 class FinishedCall(NamedTuple):
     """A finished call of a tool; `refs` is what came out."""
 

@@ -1,24 +1,23 @@
-"""Schedules: approved plans that a Prefect server starts again and again, and what the server must know beforehand."""
+"""Schedules: approved plans that a Prefect server starts again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from inspect import signature
-from pathlib import Path
 from typing import Any, cast
 
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from agents.plan.plan import Plan
-from flows.orchestration.approval import SIGNED, sign
+from flows.batch.spec import RunSpec
+from flows.orchestration.approval import sign
 from flows.orchestration.flow import annotate_flow
-from flows.orchestration.setup import FLOW, POOL, prepare
+from flows.orchestration.setup import FLOW, POOL, prepare_server
 from tools.core.errors import SuperlinkError
 
 _TAG = "superlink"
@@ -29,7 +28,7 @@ class ScheduleError(SuperlinkError):
 
 
 @dataclass(frozen=True)
-class Scheduled:
+class ScheduleEntry:
     """A schedule as the server has it.
 
     Attributes:
@@ -49,8 +48,8 @@ class Scheduled:
     out: str
 
 
-def times(cron: str, timezone: str) -> CronSchedule:
-    """When something runs.
+def cron_schedule(cron: str, timezone: str) -> CronSchedule:
+    """The schedule of a cron expression.
 
     Args:
         cron: five fields: minute, hour, day of month, month, day of week.
@@ -68,37 +67,29 @@ def times(cron: str, timezone: str) -> CronSchedule:
         ) from error
 
 
-def schedule(
-    name: str, when: CronSchedule, plan: Plan, source: str, out: Path, tools: Sequence[str] = (), **options: Any
-) -> None:
+def schedule(name: str, when: CronSchedule, spec: RunSpec) -> None:
     """Have an approved plan run again and again; the same name changes the schedule.
 
     Args:
         name: of the schedule.
         when: it runs.
-        plan: that was approved.
-        source: as of `flows.items.source.scan`.
-        out: folder of the run.
-        tools: Python files with further tools.
-        options: of `flows.orchestration.flow.annotate_flow`.
+        spec: what to do, with the plan that was approved.
+
+    Raises:
+        NotApproved: a tools file cannot be read.
     """
-    parameters = approved(
-        request=plan.request,
-        source=source,
-        out=str(out.absolute()),
-        plan=plan.model_dump(mode="json"),
-        tools=[str(Path(file).absolute()) for file in tools],
-        **options,
-    )
+    spec = spec.portable()
+    if spec.plan is None:
+        raise ScheduleError(f"The schedule {name!r} has no plan", "Schedule the plan that approve_plan returns")
     with get_client(sync_client=True) as client:
-        prepare(client)
+        prepare_server(client)
     deployment = annotate_flow.to_deployment(
         name,
         schedules=[when],
-        parameters=parameters,
+        parameters=signed_parameters(spec),
         tags=[_TAG],
         work_pool_name=POOL,
-        description=f"```\n{plan.tree()}\n```",
+        description=f"```\n{spec.plan.tree()}\n```",
         entrypoint_type=EntrypointType.MODULE_PATH,
         # What is due while the run before is still at work is left out.
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
@@ -106,31 +97,27 @@ def schedule(
     cast(RunnerDeployment, deployment).apply()
 
 
-def approved(**given: Any) -> dict[str, Any]:
-    """All parameters of a run of `flows.orchestration.flow.annotate_flow`, signed, for what a person approved.
-
-    Args:
-        given: parameters by name; the others have their defaults.
+def signed_parameters(spec: RunSpec) -> dict[str, Any]:
+    """Parameters of `flows.orchestration.flow.annotate_flow` for what a person approved.
 
     Raises:
         NotApproved: a tools file cannot be read.
     """
-    bound = signature(annotate_flow.fn).bind(**given)
-    bound.apply_defaults()
-    return {**bound.arguments, SIGNED: sign(bound.arguments)}
+    values = spec.to_json()
+    return {"spec": values, "signature": sign(values)}
 
 
-def schedules() -> list[Scheduled]:
+def schedules() -> list[ScheduleEntry]:
     """The schedules of the server, by name."""
     with get_client(sync_client=True) as client:
         found = client.read_deployments(deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[_TAG])))
     return sorted(
         (
-            Scheduled(
+            ScheduleEntry(
                 one.name,
                 each.schedule.cron,
                 each.schedule.timezone or "UTC",
-                *(str(one.parameters.get(key, "")) for key in ("request", "source", "out")),
+                *(str(_spec_of(one).get(key, "")) for key in ("request", "source", "out")),
             )
             for one in found
             for each in one.schedules
@@ -138,6 +125,11 @@ def schedules() -> list[Scheduled]:
         ),
         key=lambda row: row.name,
     )
+
+
+def _spec_of(deployment: DeploymentResponse) -> Mapping[str, Any]:
+    spec = deployment.parameters.get("spec")
+    return spec if isinstance(spec, Mapping) else deployment.parameters  # of an earlier superlink
 
 
 def unschedule(name: str) -> None:

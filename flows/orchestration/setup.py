@@ -1,4 +1,4 @@
-"""What a Prefect server must know to look after our runs, and runs whose process was killed."""
+"""Set-up of a Prefect server for our runs, and the end of runs whose process was killed."""
 
 import socket
 from contextlib import suppress
@@ -21,18 +21,18 @@ FLOW = "annotate"
 ENTRYPOINT = "flows.orchestration.flow.annotate_flow"
 POOL = "superlink"
 ACCELERATORS = "accelerators"
-"""The concurrency limit of which each shard holds a slot, on a server that has it."""
+"""Concurrency limit of which each shard occupies a slot, on a server that has it."""
 
 _SILENT = "superlink: a run that shows no life has crashed"
 _BEATS = timedelta(seconds=90)  # three heartbeats
 
 
-def prepare(client: SyncPrefectClient, accelerators: int | None = None) -> None:
-    """Tell a server what it must know; doing so again changes nothing.
+def prepare_server(client: SyncPrefectClient, accelerators: int | None = None) -> None:
+    """Create the work pool, the limit on accelerators and the automation of a server; idempotent.
 
     Args:
         client: of the server.
-        accelerators: how many shards may use accelerators at the same time, over all workers; None leaves it as it is.
+        accelerators: number of shards that may use accelerators at the same time, over all workers; None keeps the limit.
     """
     with suppress(ObjectAlreadyExists):
         # Of Prefect's own type: its worker can serve the pool, too, but that runs whatever code a deployment names.
@@ -46,7 +46,7 @@ def prepare(client: SyncPrefectClient, accelerators: int | None = None) -> None:
 
 
 def _silent_runs_crash() -> AutomationCore:
-    """What Prefect's guide "Detect zombie flows" has a server do about runs whose process was killed."""
+    """The automation of Prefect's guide "Detect zombie flows": a run without three heartbeats has crashed."""
     ended = ("Completed", "Cached", "Failed", "Cancelled", "Crashed", "TimedOut")
     return AutomationCore(
         name=_SILENT,
@@ -68,8 +68,8 @@ def _silent_runs_crash() -> AutomationCore:
     )
 
 
-def end_killed() -> None:
-    """Give the runs an end whose process on this computer was killed."""
+def end_abandoned_runs() -> None:
+    """Set the runs whose process on this computer was killed to Crashed, or Cancelled where that was asked for."""
     runs = [UUID(run) for run in pop_abandoned_runs()]
     if not runs:
         return
@@ -81,6 +81,9 @@ def end_killed() -> None:
                 continue  # of another server, or deleted
             if state is None or state.is_final():
                 continue
-            message = f"Its process on {socket.gethostname()} was killed. What is done stays done; the next run goes on from there."
+            message = (
+                f"Its process on {socket.gethostname()} was killed. "
+                "What is done stays done; the next run goes on from there."
+            )
             ended: State[None] = Cancelled(message=message) if state.is_cancelling() else Crashed(message=message)
             client.set_flow_run_state(run, ended, force=True)

@@ -16,19 +16,20 @@ from prefect.flow_engine import run_flow
 from prefect.states import Failed
 from prefect.workers.base import BaseJobConfiguration, BaseVariables, BaseWorker, BaseWorkerResult
 
-from flows.orchestration.flow import annotate_flow, stopping
-from flows.orchestration.setup import ENTRYPOINT, POOL, end_killed, prepare
+from flows.orchestration.flow import annotate_flow
+from flows.orchestration.setup import ENTRYPOINT, POOL, end_abandoned_runs, prepare_server
+from flows.orchestration.shards import stopping
 
 
-class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]):
-    """Polls a work pool and runs what is due here, where Prefect's own worker would start a new process for each run."""
+class InProcessWorker(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]):
+    """Polls a work pool and runs due flow runs in this process; Prefect's own worker starts a process for each."""
 
     type = "process"  # of the pool, which Prefect's own worker may serve as well
     job_configuration = BaseJobConfiguration
 
     @classmethod
     def __dispatch_key__(cls) -> str:
-        """Another name than the type, so that Prefect's own worker stays the one that is found by it."""
+        """A name other than the type, by which Prefect finds its own worker."""
         return "superlink"
 
     async def run(
@@ -37,7 +38,7 @@ class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]
         configuration: BaseJobConfiguration,
         task_status: anyio.abc.TaskStatus[int] | None = None,
     ) -> BaseWorkerResult:
-        """Run a flow run to its end, or let it fail when it is of another flow or wants code fetched."""
+        """Run a flow run to its end; it fails when it is of another flow or asks for code to be fetched."""
         reason = await self._refused(flow_run)
         if task_status is not None:
             task_status.started(os.getpid())
@@ -45,37 +46,44 @@ class Resident(BaseWorker[BaseJobConfiguration, BaseVariables, BaseWorkerResult]
             await self.client.set_flow_run_state(flow_run.id, Failed(message=reason), force=True)
         else:
             await anyio.to_thread.run_sync(_run, flow_run)
-        return BaseWorkerResult(identifier=str(os.getpid()), status_code=0)  # how the run ended is told by then
+        return BaseWorkerResult(identifier=str(os.getpid()), status_code=0)  # the flow has set its own state by then
 
     async def _refused(self, flow_run: FlowRun) -> str:
-        """Why a run is none of ours, or ""."""
+        """Why a flow run cannot be run here, or ""."""
         found = None if flow_run.deployment_id is None else await self.client.read_deployment(flow_run.deployment_id)
         if found is None or found.entrypoint != ENTRYPOINT:
             return f"superlink serve-flows runs {ENTRYPOINT} only. Schedule it with superlink schedule"
         if found.pull_steps or found.storage_document_id:
-            return "superlink serve-flows fetches no code: this deployment has pull steps. Schedule it with superlink schedule"
+            return (
+                "superlink serve-flows fetches no code: this deployment has pull steps. "
+                "Schedule it with superlink schedule"
+            )
+        if "spec" not in flow_run.parameters:
+            return "This schedule is of an earlier superlink. Schedule it again with superlink schedule"
         return ""
 
     async def get_and_submit_flow_runs(self) -> list[FlowRun]:
-        """Look for what is due, and for runs that were killed."""
-        await anyio.to_thread.run_sync(end_killed)
+        """Poll for due flow runs, and end those whose process was killed."""
+        await anyio.to_thread.run_sync(end_abandoned_runs)
         return await super().get_and_submit_flow_runs()
 
 
 def serve(accelerators: int | None = None) -> None:
-    """Run what is due, until this process is told to stop by SIGINT or SIGTERM; to be called in the main thread.
+    """Run due flow runs until SIGINT or SIGTERM; to be called in the main thread.
 
     Args:
-        accelerators: as of `flows.orchestration.setup.prepare`.
+        accelerators: as of `flows.orchestration.setup.prepare_server`.
     """
     with get_client(sync_client=True) as client:
-        prepare(client, accelerators)
+        prepare_server(client, accelerators)
     anyio.run(_serve)
 
 
 async def _serve() -> None:
     # One at a time: runs share one copy of each model, and the process's open ledger.
-    worker = Resident(POOL, name=f"{socket.gethostname()} {os.getpid()}", limit=1, create_pool_if_not_found=False)
+    worker = InProcessWorker(
+        POOL, name=f"{socket.gethostname()} {os.getpid()}", limit=1, create_pool_if_not_found=False
+    )
     async with anyio.create_task_group() as group:
         group.start_soon(partial(worker.start, printer=lambda line: None))
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -3,9 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from agents.plan.plan import Plan
-    from flows.annotate import Summary
+    from flows.batch.events import Approve, Event
     from flows.batch.pilot import Forecast
     from flows.batch.review import ReviewRouting
+    from flows.batch.spec import RunSpec
+    from flows.batch.summary import Summary
 
 _SHOWN = 20
 
@@ -92,41 +92,23 @@ def add_work(parser: argparse.ArgumentParser) -> None:
 
 def annotate(given: argparse.Namespace) -> int:
     """Run it, show how it goes, and say how it ended."""
-    from agents.plan.plan import Plan
+    from flows.batch.events import Callbacks
     from flows.orchestration.server import configured, server
 
     screen = console()
     recorded = configured() or given.runner == "ray"
-    # What goes wrong is told here in our own words; Prefect's, with tracebacks, stand in its dashboard.
+    # What goes wrong is reported here in our own words; Prefect's, with tracebacks, stand in its dashboard.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    approve = None if given.yes else asker(screen, "Run it on all?")
     with server() if recorded else nullcontext(), Progress(screen) as progress:
         if recorded:
-            from flows.orchestration.flow import annotate_recorded
-
-            run: Callable[..., Summary] = partial(annotate_recorded, runner=given.runner)
+            from flows.orchestration.flow import run_recorded as run
         else:
-            from flows.annotate import annotate as run_here
-
-            run = run_here
-        summary = run(
-            given.request,
-            given.source,
-            given.out,
-            plan=Plan.load(given.plan) if given.plan else None,
-            planner=make_planner(given),
-            tools=given.tools,
-            approve=None if given.yes else asker(screen, "Run it on all?"),
-            pilot=given.pilot,
-            shard=given.shard,
-            workers=given.workers,
-            retry_failed=given.retry_failed,
-            limit=given.limit,
-            relocate=given.relocate,
-            budget=given.budget,
-            formats=given.format,
-            routing=routing(given),
-            on_event=progress.show,
+            from flows.annotate import run_batch as run
+        spec = run_spec(
+            given, pilot=given.pilot, retry_failed=given.retry_failed, limit=given.limit, relocate=given.relocate
         )
+        summary = run(spec, Callbacks(make_planner(given), approve, progress.show))
     _tell(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped or summary.damaged else 0
 
@@ -182,7 +164,7 @@ class Progress:
         if self.task is not None:
             self.bar.stop()
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: "Event") -> None:
         """Show one event."""
         match event["event"]:
             case "plan":
@@ -230,7 +212,7 @@ def _forecast(forecast: "Forecast") -> str:
     return "\n".join(lines)
 
 
-def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None], bool]":
+def asker(screen: "Console", question: str) -> "Approve":
     """Who asks for approval on the terminal."""
 
     def approved(plan: "Plan", forecast: "Forecast | None") -> bool:
@@ -245,7 +227,33 @@ def asker(screen: "Console", question: str) -> "Callable[[Plan, Forecast | None]
     return approved
 
 
-def routing(given: argparse.Namespace) -> "ReviewRouting":
+def run_spec(given: argparse.Namespace, **options: object) -> "RunSpec":
+    """The specification of a run from the options of `add_work`, and others.
+
+    Raises:
+        SuperlinkError: an option has a value that it cannot have.
+    """
+    from flows.batch.spec import RunSpec
+
+    return RunSpec.load(
+        {
+            "request": given.request,
+            "source": given.source,
+            "out": given.out,
+            "plan": given.plan,
+            "tools": given.tools,
+            "shard": given.shard,
+            "workers": given.workers,
+            "runner": given.runner,
+            "budget": given.budget,
+            "formats": given.format,
+            "routing": _routing(given),
+            **options,
+        }
+    )
+
+
+def _routing(given: argparse.Namespace) -> "ReviewRouting":
     """What ``--band`` and ``--audit`` mean.
 
     Raises:

@@ -43,11 +43,11 @@ def _threads(file: Path) -> None:
 
 
 def _run(folder: Path) -> None:
-    from flows.ledger.ledger import FILE
+    from flows.items.run_files import LEDGER
     from flows.repair import repair
 
     done = repair(folder)
-    _tell(folder / FILE, done.faults, done.kept)
+    _tell(folder / LEDGER, done.faults, done.kept)
     say(
         f"{done.items} items, {done.works} finished calls, {done.verdicts} verdicts of people"
         f"{f' ({done.refound} of them from the exports)' if done.refound else ''}."

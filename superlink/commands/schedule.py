@@ -3,11 +3,15 @@
 import argparse
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from superlink.commands.annotate import Progress, add_work, asker, routing
+from superlink.commands.annotate import Progress, add_work, asker, run_spec
 from superlink.commands.options import add_planner, add_tools, make_planner, words
 from superlink.terminal import console, one_line
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.schedules import CronSchedule
+    from rich.console import Console
 
 
 def add(commands: Any) -> None:
@@ -43,14 +47,14 @@ def schedule(given: argparse.Namespace) -> int:
     if not (asked or given.remove or given.list):
         raise ArgumentsInvalid("schedule", ["say when and what, or --list, or --remove NAME"])
     environment()
-    from flows.orchestration.deployments import schedules, times, unschedule
+    from flows.orchestration.deployments import cron_schedule, schedules, unschedule
 
-    when = times(given.cron, given.timezone) if asked else None
+    when = cron_schedule(given.cron, given.timezone) if asked else None
     with server():
         if given.remove:
             unschedule(given.remove)
             screen.print(f"{one_line(given.remove)} is removed")
-        if asked:
+        if when is not None:
             _schedule(given, when, screen)
         if given.list:
             for one in schedules():
@@ -60,39 +64,15 @@ def schedule(given: argparse.Namespace) -> int:
     return 0
 
 
-def _schedule(given: argparse.Namespace, when: Any, screen: Any) -> None:
-    from agents.plan.plan import Plan
+def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console") -> None:
     from flows.annotate import approve_plan
-    from flows.batch.budget import Budget
+    from flows.batch.events import Callbacks
     from flows.orchestration.deployments import schedule as deploy
-    from tools.core.settings import expanded
 
-    Budget.parse(given.budget)  # a limit that cannot be read is better told now than at night
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
-    source = given.source if "://" in given.source else str(expanded(given.source).absolute())
+    spec = run_spec(given, pilot=0).portable()
+    approve = None if given.yes else asker(screen, f"Run it at {given.cron!r}?")
     with Progress(screen) as progress:
-        plan = approve_plan(
-            given.request,
-            source,
-            given.out,
-            plan=Plan.load(given.plan) if given.plan else None,
-            planner=make_planner(given),
-            tools=given.tools,
-            approve=None if given.yes else asker(screen, f"Run it at {given.cron!r}?"),
-            on_event=progress.show,
-        )
-    deploy(
-        name,
-        when,
-        plan,
-        source,
-        given.out,
-        given.tools,
-        shard=given.shard,
-        workers=given.workers,
-        runner="threads" if given.workers == 1 and given.runner == "processes" else given.runner,
-        budget=given.budget,
-        formats=given.format,
-        routing=routing(given).to_json(),
-    )
+        plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show))
+    deploy(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
     screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image as Pil
 
 from agents.plan.plan import Plan
-from flows.annotate import Summary, annotate
+from flows.annotate import annotate
+from flows.batch.summary import Summary
 from flows.ledger.ledger import Ledger
 
 TOOLS = str(Path(__file__).with_name("finding.py"))

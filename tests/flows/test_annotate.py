@@ -8,9 +8,12 @@ import pytest
 from PIL import Image as Pil
 
 from agents.plan.plan import Plan
-from flows.annotate import AnnotateError, PlanRefused, Summary, annotate
+from flows.annotate import annotate
+from flows.batch.folder_lock import AnnotateError
+from flows.batch.prepare import PlanRefused
 from flows.batch.review import ReviewRouting
 from flows.batch.shard import PlanUnfit, RunStopped, media_kind
+from flows.batch.summary import Summary
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.agents.fakes import Scripted, plan

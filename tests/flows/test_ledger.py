@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
-from flows.ledger.ledger import FILE, Ledger, LedgerError
+from flows.ledger.ledger import Ledger, LedgerError
 from flows.ledger.repair import RepairedLedger
 from flows.ledger.rows import FinishedCall, LedgerItem, StepRow, compact_json
 from tests.flows.conftest import raw_sql
@@ -51,7 +52,7 @@ def item(name: str, size: int = 5, stamp: str = "1", root: str = "/x") -> Source
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "out" / FILE)
+    ledger = Ledger(tmp_path / "out" / LEDGER)
     yield ledger
     ledger.close()
 
@@ -153,12 +154,12 @@ def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(wor
 
 
 def test_the_ledger_of_a_folder_where_no_run_has_been(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=f"no {FILE} in {tmp_path}") as told:
+    with pytest.raises(LedgerError, match=f"no {LEDGER} in {tmp_path}") as told:
         Ledger.open_existing(tmp_path)
     assert told.value.hint and not list(tmp_path.iterdir())
-    Ledger(tmp_path / FILE).close()
+    Ledger(tmp_path / LEDGER).close()
     ledger = Ledger.open_existing(tmp_path)
-    assert ledger.file == tmp_path / FILE
+    assert ledger.file == tmp_path / LEDGER
     with pytest.raises(LedgerError, match="no plan yet") as told:
         ledger.plan  # noqa: B018
     assert told.value.hint and ledger.fact("plan") is None
@@ -327,7 +328,7 @@ def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> 
     some, everything = several.rows([1]), several.rows()
     assert set(some) == {"items", "works"} and len(some["items"]) == 1 and len(some["works"]) == 2
     assert {table: len(rows) for table, rows in everything.items()} == {"items": 4, "works": 3, "steps": 5, "review": 2}
-    other = Ledger(tmp_path / "other" / FILE)
+    other = Ledger(tmp_path / "other" / LEDGER)
     with other.writing():
         other.insert(everything)
     assert other.rows() == everything
@@ -377,7 +378,7 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
 
 
 def test_the_signature_of_most_items_counts_where_it_is_lost(tmp_path: Path) -> None:
-    ledger = RepairedLedger(tmp_path / FILE)
+    ledger = RepairedLedger(tmp_path / LEDGER)
     assert ledger.commonest_signature() is None
     ledger.record_scan([item("a.jpg"), item("b.jpg"), item("c.jpg")])
     ledger.settle([(1, "done", "", "")], "before")
@@ -391,7 +392,7 @@ def test_the_signature_of_most_items_counts_where_it_is_lost(tmp_path: Path) -> 
 
 def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    db = sqlite3.connect(tmp_path / "out" / FILE)
+    db = sqlite3.connect(tmp_path / "out" / LEDGER)
     db.executescript(VERSION_1)
     db.executemany(
         "INSERT INTO facts VALUES (?, ?)",
@@ -410,7 +411,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     db.commit()
     db.close()
     for _ in range(2):
-        ledger = Ledger(tmp_path / "out" / FILE)
+        ledger = Ledger(tmp_path / "out" / LEDGER)
         entries = [entry for entry, _ in ledger.done()]
         assert [entry.address for entry in entries] == ["/photos/a.jpg", "/photos/b\udcff.jpg", "s3://bucket/c.jpg"]
         assert raw_sql(ledger, "SELECT address FROM items") == [(b"a.jpg",), (b"b\xff.jpg",), (b"s3://bucket/c.jpg",)]
@@ -422,34 +423,34 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     ("source", "root"), [("/p/*/x", "/p"), ("/p/one/a.jpg", "/p/one"), ("/p/list.txt", "/p"), ("/[p]", "/[p]")]
 )
 def test_what_addresses_of_version_1_become_relative_to(tmp_path: Path, source: str, root: str) -> None:
-    db = sqlite3.connect(tmp_path / FILE)
+    db = sqlite3.connect(tmp_path / LEDGER)
     db.executescript(VERSION_1)
     db.execute("INSERT INTO facts VALUES ('source', ?)", (json.dumps(source),))
     address = f"{root}/a.jpg"
     db.execute("INSERT INTO items (name, address, size, stamp, scan) VALUES ('a', ?, 1, '', 1)", (address.encode(),))
     db.commit()
     db.close()
-    ledger = Ledger(tmp_path / FILE)
+    ledger = Ledger(tmp_path / LEDGER)
     assert ledger.fact("root") == root and ledger.items([1])[0].address == address
     ledger.close()
 
 
 def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / FILE)
+    db = sqlite3.connect(tmp_path / LEDGER)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    before = (tmp_path / FILE).read_bytes()
+    before = (tmp_path / LEDGER).read_bytes()
     with pytest.raises(LedgerError, match="newer superlink.*99.*Update superlink"):
-        Ledger(tmp_path / FILE)
-    assert (tmp_path / FILE).read_bytes()[100:] == before[100:]
+        Ledger(tmp_path / LEDGER)
+    assert (tmp_path / LEDGER).read_bytes()[100:] == before[100:]
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / FILE)
+    db = sqlite3.connect(tmp_path / LEDGER)
     db.execute("CREATE TABLE songs (name)")
     db.close()
     with pytest.raises(LedgerError, match="another program's database"):
-        Ledger(tmp_path / FILE)
+        Ledger(tmp_path / LEDGER)
 
 
 # Damage.
@@ -529,23 +530,23 @@ def test_a_table_that_is_missing(worked: Ledger) -> None:
     "result", ["jsonl/provenance.json", "coco/superlink/provenance.json", "failures.txt", "pilot.png"]
 )
 def test_an_empty_ledger_beside_results_is_no_fresh_start(tmp_path: Path, result: str) -> None:
-    (tmp_path / FILE).touch()
-    Ledger(tmp_path / FILE).close()  # a run that was killed as it began
-    (tmp_path / FILE).write_bytes(b"")
+    (tmp_path / LEDGER).touch()
+    Ledger(tmp_path / LEDGER).close()  # a run that was killed as it began
+    (tmp_path / LEDGER).write_bytes(b"")
     (tmp_path / result).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / result).touch()
     with pytest.raises(LedgerError, match="it is empty, although the folder holds results.*superlink repair"):
-        Ledger(tmp_path / FILE)
+        Ledger(tmp_path / LEDGER)
 
 
 def test_a_log_without_its_ledger_is_kept(worked: Ledger) -> None:
-    log = worked.file.with_name(f"{FILE}-wal")
+    log = worked.file.with_name(f"{LEDGER}-wal")
     data = log.read_bytes()
     worked.close()
     worked.file.write_bytes(b"")
     log.write_bytes(data)
     for _ in range(2):
-        with pytest.raises(LedgerError, match=rf"missing or empty, although {FILE}-wal is not.*superlink repair"):
+        with pytest.raises(LedgerError, match=rf"missing or empty, although {LEDGER}-wal is not.*superlink repair"):
             Ledger(worked.file)
         worked.file.unlink(missing_ok=True)
     assert log.read_bytes() == data
@@ -558,12 +559,12 @@ def test_the_run_and_its_source_are_moved_together(tmp_path: Path) -> None:
     source = tmp_path / "before" / "photos"
     source.mkdir(parents=True)
     (source / "a.jpg").touch()
-    ledger = Ledger(tmp_path / "before" / "out" / FILE)
+    ledger = Ledger(tmp_path / "before" / "out" / LEDGER)
     ledger.record_scan([item("a.jpg", root=str(source))], str(source))
     assert ledger.root == str(source) and ledger.after_move(str(source)) == str(source)
     ledger.close()
     os.rename(tmp_path / "before", tmp_path / "after")
-    ledger = Ledger(tmp_path / "after" / "out" / FILE)
+    ledger = Ledger(tmp_path / "after" / "out" / LEDGER)
     there = str(tmp_path / "after" / "photos")
     assert ledger.after_move(str(source)) == there == ledger.root
     assert ledger.items([1])[0].address == f"{there}/a.jpg"
@@ -593,13 +594,13 @@ def test_items_outside_of_the_common_folder_keep_their_address(ledger: Ledger, t
 def test_only_whole_paths_are_where_they_were_moved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "before" / "photos").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    ledger = Ledger(tmp_path / "before" / "out" / FILE)
+    ledger = Ledger(tmp_path / "before" / "out" / LEDGER)
     (tmp_path / "before" / "out" / "before").mkdir()
     assert ledger.after_move(str(tmp_path / "before")) == str(tmp_path / "before")  # nothing was scanned yet
     ledger.record_scan([])
     ledger.close()
     os.rename(tmp_path / "before", tmp_path / "after")
-    ledger = Ledger(tmp_path / "after" / "out" / FILE)
+    ledger = Ledger(tmp_path / "after" / "out" / LEDGER)
     assert (
         ledger.after_move("before/photos") == "before/photos"
         and ledger.after_move("s3://bucket/photos") == "s3://bucket/photos"

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from agents.plan.plan import Plan
-from flows.annotate import AnnotateError, annotate
-from flows.ledger.ledger import FILE, Ledger
+from flows.annotate import annotate
+from flows.batch.folder_lock import AnnotateError
+from flows.items.run_files import LEDGER
+from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, TOOLS, make
 from tools.core.errors import StoreUnusable
@@ -116,6 +118,6 @@ def test_the_store_of_a_relative_setting_stays_where_it_was(
     assert command(project) == 0
     monkeypatch.chdir(project.parent)
     assert command(project) == 0 and not (project.parent / "values").exists()
-    ledger = Ledger(project / "out" / FILE)
+    ledger = Ledger(project / "out" / LEDGER)
     assert ledger.fact("store") == str(project / "values")
     ledger.close()

@@ -302,15 +302,17 @@ def test_only_what_was_scheduled_here_is_run(place: Place, tmp_path: Path) -> No
         return place.begin(place.client.create_deployment(true.flow_id, name, **given))
 
     def forged(name: str, value: Any) -> UUID:
-        return post(f"forged {name}", parameters={**true.parameters, name: value})
+        forged = {"spec": {**true.parameters["spec"], name: value}}
+        return post(f"forged {name}", parameters={**true.parameters, **forged})
 
     touch = f"touch {marker}"
     runs = {
         post("pull", pull_steps=[{"prefect.deployments.steps.run_shell_script": {"script": touch}}]): "fetches no code",
         post("file", entrypoint=f"{shell}:flow"): "runs flows.orchestration.flow.annotate_flow only",
-        forged("tools", [*true.parameters["tools"], str(shell)]): "Nobody approved a run with these parameters",
+        forged("tools", [*true.parameters["spec"]["tools"], str(shell)]): "Nobody approved a run with these parameters",
         forged("out", str(tmp_path / "elsewhere")): "Nobody approved a run with these parameters",
-        forged("approved", Plan.load(DARKEN).hash): "Nobody approved a run with these parameters",
+        post("unsigned", parameters={**true.parameters, "signature": Plan.load(DARKEN).hash}): "Nobody approved a run",
+        post("earlier", parameters=true.parameters["spec"]): "is of an earlier superlink",
     }
     for run, reason in runs.items():
         state = place.end(run)
@@ -413,7 +415,9 @@ def test_what_is_no_schedule_is_told(place: Place, arguments: list[str], capsys:
 def test_a_shard_is_tried_again_where_that_can_help(
     place: Place, pictures: Path, tmp_path: Path, fault: SuperlinkError, tries: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.orchestration.flow import annotate_recorded
+    from flows.batch.events import Callbacks
+    from flows.batch.spec import RunSpec
+    from flows.orchestration.flow import run_recorded
 
     tried = []
     work = BatchJob.work
@@ -426,10 +430,8 @@ def test_a_shard_is_tried_again_where_that_can_help(
 
     monkeypatch.setattr(BatchJob, "work", once)
     with nullcontext() if tries == 2 else pytest.raises(RunStopped, match="weights are missing"):
-        assert (
-            annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0).done
-            == 12
-        )
+        spec = RunSpec(source=str(pictures), out=tmp_path / "out", plan=Plan.load(DARKEN), tools=(TOOLS,), pilot=0)
+        assert run_recorded(spec, Callbacks()).done == 12
     assert len(tried) == tries
 
 
@@ -440,13 +442,15 @@ def test_what_a_server_gives_as_a_result_is_not_unpickled(
     from prefect.serializers import PickleSerializer
     from prefect.states import Completed
 
+    from flows.batch.events import Callbacks
+    from flows.batch.spec import RunSpec
     from flows.orchestration import flow
     from flows.orchestration.server import ServerError
 
     kept = ResultRecordMetadata(storage_key=str(tmp_path / "kept"), serializer=PickleSerializer())
     monkeypatch.setattr(flow, "annotate_flow", lambda *given, **named: Completed(data=kept, message="done before"))
     with pytest.raises(ServerError, match="did not let the run begin: done before"):
-        flow.annotate_recorded("", str(pictures), tmp_path / "out", plan=Plan.load(DARKEN), tools=[TOOLS], pilot=0)
+        flow.run_recorded(RunSpec(source=str(pictures), out=tmp_path / "out", plan=Plan.load(DARKEN)), Callbacks())
 
 
 def test_workers_share_accelerators(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,10 +34,11 @@ from flows.orchestration.server import server
 
 if __name__ == "__main__":
     with server():
-        from flows.orchestration.deployments import approved
+        from flows.batch.spec import RunSpec
+        from flows.orchestration.deployments import signed_parameters
         from flows.orchestration.flow import annotate_flow
         for given in json.loads(sys.argv[1]):
-            print("ended:", annotate_flow(**approved(**given), return_state=True).message)
+            print("ended:", annotate_flow(**signed_parameters(RunSpec.load(given)), return_state=True).message)
 """
 ALL = f"{ITEMS} of {ITEMS + DAMAGED} done, {DAMAGED} failed, 0 left; {2 * ITEMS} calls run, 0 reused"
 

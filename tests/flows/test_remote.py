@@ -12,7 +12,8 @@ import pytest
 from flows.batch.job import BatchJob, open_job
 from flows.batch.review import ReviewRouting, queue, resolve
 from flows.batch.shard import RunStopped, ShardResult
-from flows.ledger.ledger import FILE, Ledger
+from flows.items.run_files import LEDGER
+from flows.ledger.ledger import Ledger
 from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from tests.flows.conftest import DARKEN, FIND, Run
 from tools.storage.store import Store
@@ -56,7 +57,7 @@ def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_p
     )
     assert (two.ran, two.done, two.failures) == (24, 12, one.failures) and len(two.failures) == 3
     assert files(tmp_path / "apart") == files(tmp_path / "out") and len(files(tmp_path / "out")) > 12
-    queues = [sorted(question[1:6] for question in queue(Ledger(tmp_path / out / FILE))) for out in ("out", "apart")]
+    queues = [sorted(question[1:6] for question in queue(Ledger(tmp_path / out / LEDGER))) for out in ("out", "apart")]
     assert queues[0] == queues[1] and queues[0]
 
 

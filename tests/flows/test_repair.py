@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from agents.plan.plan import Plan
+from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
 from flows.ledger.keys import work_key
-from flows.ledger.ledger import FILE, Ledger, LedgerError
+from flows.ledger.ledger import Ledger, LedgerError
 from flows.ledger.rows import FinishedCall, StepRow
 from flows.repair import repair
 from superlink.cli import main
@@ -32,7 +33,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a run with many done items, a verdict on every tenth, and its store."""
     folder = tmp_path_factory.mktemp("sound")
     store = Store(folder / "store")
-    ledger = Ledger(folder / "out" / FILE)
+    ledger = Ledger(folder / "out" / LEDGER)
     ledger.set_facts(
         plan=FIND, signature="sig", request=FIND["request"], store=store.url, approved=[Plan.load(FIND).hash]
     )
@@ -68,7 +69,7 @@ def folder(sound: Path, tmp_path: Path, home: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, set[Any]]:
-    db = sqlite3.connect(folder / FILE)
+    db = sqlite3.connect(folder / LEDGER)
     found = {
         table: set(db.execute(f"SELECT * FROM {table}").fetchall())
         for table in ("facts", "items", "steps", "works", "review")
@@ -79,21 +80,21 @@ def contents(folder: Path) -> dict[str, set[Any]]:
 
 
 def damage(folder: Path, how: Callable[[bytearray], Any]) -> bytes:
-    data = bytearray((folder / FILE).read_bytes())
+    data = bytearray((folder / LEDGER).read_bytes())
     how(data)
-    (folder / FILE).write_bytes(data)
+    (folder / LEDGER).write_bytes(data)
     return bytes(data)
 
 
 def roots(folder: Path) -> dict[str, int]:
-    db = sqlite3.connect(folder / FILE)
+    db = sqlite3.connect(folder / LEDGER)
     found = dict(db.execute("SELECT name, rootpage FROM sqlite_master WHERE rootpage").fetchall())
     db.close()
     return found
 
 
 def test_a_sound_ledger_is_left_alone(folder: Path) -> None:
-    before = (folder / FILE).read_bytes()
+    before = (folder / LEDGER).read_bytes()
     done = repair(folder)
     assert (done.faults, done.kept, done.items, done.works, done.verdicts, done.again) == (
         [],
@@ -103,7 +104,7 @@ def test_a_sound_ledger_is_left_alone(folder: Path) -> None:
         COUNT // 10,
         0,
     )
-    assert (folder / FILE).read_bytes() == before and set(os.listdir(folder)) <= {FILE, ".lock"}
+    assert (folder / LEDGER).read_bytes() == before and set(os.listdir(folder)) <= {LEDGER, ".lock"}
 
 
 @pytest.mark.parametrize(
@@ -130,10 +131,10 @@ def test_a_lost_root_page(folder: Path, name: str) -> None:
 
 
 def test_each_page_that_is_damaged_costs_no_other(sound: Path, folder: Path) -> None:
-    whole = (folder / FILE).read_bytes()
+    whole = (folder / LEDGER).read_bytes()
     before = contents(folder)
     for page in range(0, len(whole) // PAGE, 9):
-        (folder / FILE).write_bytes(whole)
+        (folder / LEDGER).write_bytes(whole)
         random.seed(page)
         part = slice(page * PAGE + 100, page * PAGE + 400)
         damage(folder, lambda data, part=part: data.__setitem__(part, random.randbytes(300)))
@@ -161,12 +162,12 @@ def test_a_ledger_that_was_cut_short(folder: Path, share: float) -> None:
 def test_a_ledger_without_a_row(folder: Path, content: bytes) -> None:
     (folder / "jsonl").mkdir()
     (folder / "jsonl" / "provenance.json").write_text(json.dumps({"plan": FIND, "request": "find the bright parts"}))
-    (folder / FILE).write_bytes(content)
+    (folder / LEDGER).write_bytes(content)
     with pytest.raises(LedgerError, match="superlink repair"):
-        Ledger(folder / FILE)
+        Ledger(folder / LEDGER)
     done = repair(folder)
     assert done.faults and done.items == 0
-    ledger = Ledger(folder / FILE)
+    ledger = Ledger(folder / LEDGER)
     assert ledger.plan == Plan.load(FIND) and ledger.fact("request") == "find the bright parts"
     ledger.close()
 
@@ -175,23 +176,23 @@ def test_a_ledger_that_is_missing(folder: Path) -> None:
     with pytest.raises(LedgerError, match="There is no run in"):
         repair(folder / "elsewhere")
     assert not (folder / "elsewhere").exists()
-    (folder / FILE).unlink()
+    (folder / LEDGER).unlink()
     (folder / "failures.txt").touch()
     assert repair(folder).faults == ["it is missing"]
     assert contents(folder)["items"] == set()
 
 
 def test_the_log_of_a_killed_run_is_taken_up(folder: Path, tmp_path: Path) -> None:
-    db = sqlite3.connect(folder / FILE, isolation_level=None)
+    db = sqlite3.connect(folder / LEDGER, isolation_level=None)
     db.execute("UPDATE review SET verdict = 'accepted', correct = ''")
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     db.close()
     data = damage(copy, lambda data: data.__setitem__(slice(PAGE, PAGE + 8), b"\xff" * 8))
-    log = (copy / f"{FILE}-wal").read_bytes()
+    log = (copy / f"{LEDGER}-wal").read_bytes()
     done = repair(copy)
     assert done.kept is not None and done.kept.read_bytes() == data
-    assert done.kept.with_name(f"{done.kept.name}-wal").read_bytes() == log and not (copy / f"{FILE}-wal").exists()
+    assert done.kept.with_name(f"{done.kept.name}-wal").read_bytes() == log and not (copy / f"{LEDGER}-wal").exists()
     assert {row[8] for row in contents(copy)["review"]} == {"accepted"}
 
 
@@ -214,7 +215,7 @@ def test_the_log_of_a_killed_run_is_taken_up(folder: Path, tmp_path: Path) -> No
     ],
 )
 def test_a_row_that_sqlite_reads_without_a_doubt(folder: Path, sql: str, fault: str, again: int) -> None:
-    db = sqlite3.connect(folder / FILE)
+    db = sqlite3.connect(folder / LEDGER)
     db.execute(sql)
     db.commit()
     db.close()
@@ -247,7 +248,7 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
     (sha256,) = {row[2] for row in [row[1:] for row in contents(folder)["review"]]}
     lines = [{"item": name, "results": {"s1": [{"kind": "Text", "sha256": sha256}]}} for name in names.values()]
     (folder / "jsonl" / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    db = sqlite3.connect(folder / FILE)
+    db = sqlite3.connect(folder / LEDGER)
     db.execute("DELETE FROM review WHERE item > 100")
     db.execute("DELETE FROM steps WHERE item = 200")
     db.commit()
@@ -256,10 +257,10 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
     assert (done.refound, done.verdicts) == (30, 40)
     assert {row[1:7] + row[8:] for row in contents(folder)["review"]} == before
     # Nothing but the exports is left.
-    (folder / FILE).write_bytes(b"")
+    (folder / LEDGER).write_bytes(b"")
     done = repair(folder)
     assert (done.items, done.refound, done.verdicts) == (40, 40, 40)
-    ledger = Ledger(folder / FILE)
+    ledger = Ledger(folder / LEDGER)
     ledger.record_scan([SourceItem(name, f"/photos/{name}", 1, "1") for name in names.values()])
     found = raw_sql(ledger, "SELECT name, verdict, correct, who FROM review JOIN items ON items.id = item")
     assert set(found) == {(names[row[0]], *row[6:9]) for row in before}
@@ -268,7 +269,7 @@ def test_lost_verdicts_are_taken_from_the_exports(folder: Path) -> None:
 
 def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tmp_path: Path) -> None:
     shutil.copytree(sound / "store", tmp_path / "store")
-    ledger = Ledger(folder / FILE)
+    ledger = Ledger(folder / LEDGER)
     ledger.set_facts(store=str(tmp_path / "store"))
     ledger.close()
     assert repair(folder).faults == []
@@ -280,25 +281,25 @@ def test_values_that_the_store_lost_are_made_again(sound: Path, folder: Path, tm
 
 
 def test_a_store_that_is_not_there_says_nothing_of_its_values(folder: Path) -> None:
-    ledger = Ledger(folder / FILE)
+    ledger = Ledger(folder / LEDGER)
     ledger.set_facts(store=str(folder / "not mounted"))
     ledger.close()
     assert repair(folder).faults == []
 
 
 def test_what_is_no_damage_is_not_repaired(folder: Path, tmp_path: Path) -> None:
-    db = sqlite3.connect(folder / FILE)
+    db = sqlite3.connect(folder / LEDGER)
     db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(LedgerError, match="newer superlink"):
         repair(folder)
     (tmp_path / "music").mkdir()
-    db = sqlite3.connect(tmp_path / "music" / FILE)
+    db = sqlite3.connect(tmp_path / "music" / LEDGER)
     db.execute("CREATE TABLE songs (name)")
     db.close()
     with pytest.raises(LedgerError, match="another program's"):
         repair(tmp_path / "music")
-    from flows.annotate import lock_folder
+    from flows.batch.folder_lock import lock_folder
 
     with lock_folder(folder), pytest.raises(SuperlinkError, match="Another run is working"):
         repair(folder)
@@ -313,7 +314,7 @@ def test_a_repair_that_cannot_be_written_changes_nothing(folder: Path, monkeypat
     monkeypatch.setattr(shutil, "copy2", full)
     with pytest.raises(SuperlinkError, match="disk is full"):
         repair(folder)
-    assert (folder / FILE).read_bytes() == data and not (folder / ".repair").exists()
+    assert (folder / LEDGER).read_bytes() == data and not (folder / ".repair").exists()
 
 
 def test_a_run_goes_on_after_its_repair(
@@ -322,8 +323,8 @@ def test_a_run_goes_on_after_its_repair(
     run(pictures, DARKEN, formats=["mirror"])
     shutil.copytree(tmp_path / "out" / "mirror", tmp_path / "before")
     out = tmp_path / "out"
-    db = sqlite3.connect(out / FILE)
-    assert not (out / f"{FILE}-wal").exists()
+    db = sqlite3.connect(out / LEDGER)
+    assert not (out / f"{LEDGER}-wal").exists()
     ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'steps'").fetchall()
     db.close()
     damage(out, lambda data: data.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))

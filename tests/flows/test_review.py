@@ -9,8 +9,9 @@ import pytest
 
 from flows.batch.reading import DoneItem
 from flows.batch.review import ReviewError, ReviewRouting, enqueue, precision, queue, resolve, wilson
+from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
-from flows.ledger.ledger import FILE, Ledger
+from flows.ledger.ledger import Ledger
 from flows.ledger.rows import FinishedCall, StepRow
 from tests.flows.conftest import raw_sql
 from tools import Detections, Image, Store
@@ -22,7 +23,7 @@ class Finds:
     """A ledger with items that are done, and what was found in them."""
 
     def __init__(self, folder: Path) -> None:
-        self.ledger, self.store = Ledger(folder / FILE), Store(folder / "store")
+        self.ledger, self.store = Ledger(folder / LEDGER), Store(folder / "store")
         self.ledger.set_facts(plan=PLAN, signature="sig")
 
     def add(self, *items: list[tuple[str, float]]) -> list[DoneItem]:

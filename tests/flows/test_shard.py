@@ -14,9 +14,10 @@ from flows.batch import shard
 from flows.batch.review import ReviewRouting, queue
 from flows.batch.shard import PlanUnfit, RunContext, RunStopped, ShardResult, media_kind, run_shard
 from flows.batch.shard_store import ShardStore
+from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
 from flows.ledger.keys import CurrentWeights
-from flows.ledger.ledger import FILE, Ledger
+from flows.ledger.ledger import Ledger
 from tests.flows.conftest import raw_sql
 from tools import Batch, Detections, Image, Number, tool
 from tools.core.errors import (
@@ -112,7 +113,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "in").mkdir()
-        self.ledger = Ledger(folder / "out" / FILE)
+        self.ledger = Ledger(folder / "out" / LEDGER)
         self.shard_store = ShardStore(folder / "store")
 
     def lay(self, *levels: int) -> list[int]:

@@ -1,0 +1,184 @@
+"""What comes before the work: plan, scan, and approval."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from agents.plan.check import wire_and_check
+from agents.plan.interpreter import uses
+from agents.plan.plan import Plan
+from agents.plan.problems import Problem
+from agents.plan.types import AnyTool
+from agents.plan.warnings import warnings
+from agents.planners.base import Planner
+from agents.planners.repair import plan_request
+from common.kinds import MEDIA
+from flows.batch.events import Approve, Callbacks
+from flows.batch.folder_lock import AnnotateError
+from flows.batch.job import BatchJob
+from flows.batch.pilot import Forecast
+from flows.batch.shard import media_kind
+from flows.batch.spec import RunSpec
+from flows.items.run_files import LEDGER
+from flows.items.source import Scan, scan
+from flows.ledger.keys import signature
+from flows.ledger.ledger import Ledger
+from tools.core.errors import SuperlinkError
+from tools.core.settings import expanded, settings
+from tools.runtime.registry import load
+from tools.storage.store import Store
+
+
+class PlanRefused(SuperlinkError):
+    """The plan has problems, or a person did not approve it."""
+
+
+class Prepared(NamedTuple):
+    """A run that can begin.
+
+    Attributes:
+        job: the run as plain data.
+        pending: numbers of the items to work on.
+        items: number of items in the source, of the plan's kind.
+    """
+
+    job: BatchJob
+    pending: list[int]
+    items: int
+
+
+def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
+    """Plan, scan, and note both in the ledger; nothing is worked yet.
+
+    Raises:
+        SourceError: nothing to work on.
+        PlanRefused: the plan has problems.
+        AnnotateError: the folder is of another source.
+        StoreUnusable: values cannot be written to the store.
+    """
+    tools = load(spec.tools)
+    found = scan(spec.source, spec.out)
+    ledger = Ledger(spec.out / LEDGER)
+    try:
+        source = _checked_source(spec, ledger)
+        store = _checked_store(spec, ledger)
+        plan = _make_plan(spec, callbacks.planner, ledger, tools, found)
+        kind = media_kind(plan)
+        run_signature = signature(plan, tools)
+        items = [item for item in found.items if item.media in ("", kind) or (kind, item.media) == ("audio", "video")]
+        changes = ledger.record_scan(items, source)
+        ledger.set_facts(source=source, request=plan.request, plan=plan.to_json(), signature=run_signature, store=store)
+        pending = ledger.pending(run_signature, spec.retry_failed)[: spec.limit]
+    finally:
+        ledger.close()
+    # Items of other kinds, which no step uses, are counted below.
+    texts = [str(warning) for warning in warnings(plan, tools, ())]
+    callbacks.notify({"event": "plan", "tree": plan.tree(), "hash": plan.hash, "warnings": texts})
+    callbacks.notify(
+        {
+            "event": "scan",
+            "items": changes.items,
+            "new": changes.new,
+            "changed": changes.changed,
+            "gone": changes.gone,
+            "left_out": len(found.items) - len(items),
+            "skipped": found.skipped_text,
+            "pending": len(pending),
+        }
+    )
+    routing = json.dumps(spec.routing.to_json(), sort_keys=True)
+    return Prepared(BatchJob(str(spec.out), store, spec.tools, routing, run_signature), pending, changes.items)
+
+
+def ask_approval(ledger: Ledger, approve: Approve | None, forecast: Forecast | None) -> None:
+    """Have the plan of a ledger approved, unless it was approved before.
+
+    Args:
+        ledger: of the run.
+        approve: asked; None approves.
+        forecast: of the pilot, if there was one.
+
+    Raises:
+        PlanRefused: the plan was not approved.
+    """
+    if is_approved(ledger):
+        return
+    if approve is not None and not approve(ledger.plan, forecast):
+        raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
+    ledger.set_facts(approved=[*(ledger.fact("approved") or []), ledger.plan.hash])
+
+
+def is_approved(ledger: Ledger) -> bool:
+    """Whether the plan of a ledger was approved in its folder."""
+    return ledger.plan.hash in (ledger.fact("approved") or [])
+
+
+def _checked_source(spec: RunSpec, ledger: Ledger) -> str:
+    """The absolute path or URL of the source.
+
+    Raises:
+        AnnotateError: the ledger is of another source.
+    """
+    source = spec.source if "://" in spec.source else str(expanded(spec.source).absolute())
+    before = ledger.fact("source")
+    if before not in (None, source) and ledger.after_move(before) != source and not spec.relocate:
+        raise AnnotateError(
+            f"{spec.out} holds a run over {before}",
+            f"Give another folder with --out, or --relocate if those files are now at {source}",
+        )
+    return source
+
+
+def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
+    """The address of the values, found usable before the first item.
+
+    Raises:
+        StoreUnusable: values cannot be written there.
+        AnnotateError: the store of the run is gone, and the settings name another.
+    """
+    before, now = ledger.fact("store") or "", settings().store_url
+    store = spec.store or (now if spec.relocate else before or now)
+    if "://" not in store:
+        store = str(expanded(store).absolute())  # the next run may be started in another folder
+    if not spec.store and store == before != now and "://" not in store and not Path(store).exists():
+        raise AnnotateError(
+            f"The store {store}, where this run keeps its values, is not there",
+            f"Put it back, or give --relocate to use {now}; what is not there is made again",
+        )
+    Store(store).check()
+    return store
+
+
+def _make_plan(
+    spec: RunSpec, planner: Planner | None, ledger: Ledger, tools: Mapping[str, AnyTool], found: Scan
+) -> Plan:
+    """The checked plan: the given one, that of the ledger for this request, or a new one of the planner.
+
+    Raises:
+        PlanRefused: there is none, or it has problems.
+    """
+    plan = spec.plan
+    if plan is None and spec.request and ledger.fact("request") == spec.request:
+        plan = ledger.plan
+    kinds = sorted({item.media for item in found.items if item.media}) or ["image"]
+    values = {kind: kind.capitalize() for kind in kinds}
+    problems: Sequence[Problem]
+    if plan is not None:
+        used_kinds = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
+        # A plan may work on the sound of videos.
+        plan, problems = wire_and_check(plan, tools, {name: name.capitalize() for name in sorted(used_kinds)} or values)
+    elif planner is not None and spec.request:
+        # Each item is of one kind: a request that does not say which of several is meant may fit one of them alone.
+        choices = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
+        attempts = (plan_request(spec.request, choice, tools, planner) for choice in choices)
+        first = next(attempts)
+        last = first if first.works else next((other for other in attempts if other.works), first)
+        plan, problems = last.plan or Plan(request=spec.request), last.problems
+    else:
+        raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
+    if problems:
+        raise PlanRefused("The plan cannot run: " + "; ".join(str(problem) for problem in problems))
+    if not plan.steps:
+        raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
+    return plan.with_request(spec.request or plan.request)
