@@ -8,11 +8,10 @@ from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
-from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agents.plan.types import AnyTool
 from agents.planners.base import Planner
-from agents.session.graph import close_saver, open_saver
+from agents.session.memory import Saver, close_saver, open_saver
 from agents.worlds import samples
 from tools.core.errors import SettingsInvalid, SuperlinkError
 from tools.core.http_guard import is_loopback
@@ -78,9 +77,7 @@ def launch(
         close_saver(saver)
 
 
-def build(
-    tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: BaseCheckpointSaver[Any], files: Files
-) -> gr.Blocks:
+def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: Saver, files: Files) -> gr.Blocks:
     """Make the page without serving it.
 
     Args:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
-
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.problems import ProblemJson
 from agents.plan.types import AnyTool
 from agents.planners.base import Planner
 from agents.session.events import DoneEvent, Event, StepEvent
+from agents.session.memory import Saver
 from agents.session.results import write_results
 from agents.session.session import Session
 from agents.session.state import Decision
@@ -87,7 +86,7 @@ class Turns:
         tools: Mapping[str, AnyTool],
         planner: Planner,
         store: Store,
-        saver: BaseCheckpointSaver[Any],
+        saver: Saver,
         folder: Path,
     ) -> None:
         """Keep what every tab shares."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from agents.session.graph import Summed, whole
+from agents.session.memory import ChecksumSerializer, is_checkpoint
 from tools.storage.atomic import write_error
 from tools.storage.database import examine, put_in_place
 from tools.storage.salvage import Row, Salvage, tables
@@ -55,7 +55,7 @@ def repair_threads(file: Path) -> ThreadsRepair:
     try:
         draft.unlink(missing_ok=True)
         with closing(sqlite3.connect(draft if found.faults else file)) as database:
-            saver = SqliteSaver(database, serde=Summed())
+            saver = SqliteSaver(database, serde=ChecksumSerializer())
             if found.faults:
                 saver.setup()
                 salvage = Salvage(file, database)
@@ -108,9 +108,9 @@ def _insert(saver: SqliteSaver, salvage: Salvage, table: str, rows: Iterator[Row
 def _decodes(table: str, content: Sequence[Any]) -> bool:
     kind, data, *metadata = content
     try:
-        value = Summed().loads_typed((kind, data))
+        value = ChecksumSerializer().loads_typed((kind, data))
         for text in metadata:
             json.loads(text or b"null")
     except Exception:  # whatever the decoders make of damaged bytes
         return False
-    return table == "writes" or whole(value)
+    return table == "writes" or is_checkpoint(value)

@@ -25,7 +25,8 @@ from agents.session.events import (
     step_event,
     step_record,
 )
-from agents.session.graph import build, close_saver, open_saver
+from agents.session.graph import build
+from agents.session.memory import Saver, close_saver, open_saver
 from agents.session.nodes import Nodes
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
@@ -60,7 +61,7 @@ class Session:
         tools: Mapping[str, AnyTool],
         planner: Planner,
         store: Store,
-        memory: Path | str | BaseCheckpointSaver[Any],
+        memory: Path | str | Saver,
         policy: Policy | None = None,
         demonstrations: Sequence[Demonstration] = (),
         parallel: int = 4,

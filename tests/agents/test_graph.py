@@ -13,7 +13,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from starlette.testclient import TestClient
 
 from agents.session import serving
-from agents.session.graph import build, close_saver, machine, open_saver
+from agents.session.graph import build, machine
+from agents.session.memory import close_saver, open_saver
 from agents.session.memory_repair import repair_threads
 from agents.session.nodes import Nodes
 from agents.session.session import Session

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.session.graph import close_saver, open_saver
+from agents.session.memory import close_saver, open_saver
 from agents.session.memory_repair import repair_threads
 from agents.session.session import Session
 from superlink.cli import main

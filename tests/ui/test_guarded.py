@@ -17,7 +17,7 @@ pytest.importorskip("gradio")
 import httpx
 import uvicorn
 
-from agents.session.graph import close_saver, open_saver
+from agents.session.memory import close_saver, open_saver
 from tests.ui.serve import Rules, shout
 from tests.waiting import WAIT
 from tools.storage.store import Store
