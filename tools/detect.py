@@ -23,14 +23,15 @@ def detect(
 
     Each label goes to the engine that knows it, and what is found keeps the label as it was asked for:
     "face" and "faces" to CenterFace; names that the weights of the role detect know (COCO's 80 by default, with
-    plurals and synonyms such as people, bike, sofa) to YOLO; every other label to the open-vocabulary weights
-    of the role detect_open. Things that two labels of one engine mean are found once, under the first.
+    plurals and synonyms such as people, bike, sofa) to these, which YOLO or NanoDet runs; every other label to the
+    open-vocabulary weights of the role detect_open. Things that two labels of one engine mean are found once, under the first.
     Every frame of a video is looked at by itself, and nothing is followed: track does that.
 
     Args:
         image: The pictures or videos.
         labels: What to look for, such as ["dog", "traffic light"].
-        min_score: Keep finds with at least this score; by default what the weights' catalogue says, mostly 0.25, for faces 0.4.
+        min_score: Keep finds with at least this score; by default what the weights' catalogue says, mostly 0.25, for
+            faces 0.4.
 
     Returns:
         What was found in each picture or video; finds in a video have frame numbers.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.engines import yolo
+from tools.engines import dispatch, people
 from tools.imaging.regions import check_regions
 from tools.runtime.tool import tool
 from tools.values import Detections, Image, Poses
@@ -15,7 +15,8 @@ _SAME = 0.5  # a region that overlaps a person's box by this IoU is that person
 def pose(image: Image, regions: Detections | None = None) -> Poses:
     """Find the joints of the people in an image (COCO's 17 keypoints).
 
-    The whole picture is looked at, and people are kept from a score of 0.25 on. With regions, each region
+    YOLO looks at the whole picture, and people are kept from a score of 0.25 on. MoveNet looks at each person that the
+    weights of the role detect find; regions that are labelled as people it takes as they are. Otherwise each region
     stands for the person whose box fits it best, if they overlap by an IoU of 0.5 or more; otherwise for all people
     whose box has its centre in the region; and if there are none, for the one whose box holds the region's
     centre most closely, as a face's does. Everyone else is left out.
@@ -31,16 +32,19 @@ def pose(image: Image, regions: Detections | None = None) -> Poses:
         ValueInvalid: when the regions belong to another picture.
         WeightsMissing: when the weights of the role pose are not here; names the command that fetches them.
     """
+    engine = dispatch.joints("pose")
     if regions is not None:
         check_regions(image, regions)
-    [found] = yolo.poses([image.pixels], "pose")
+        if engine.TAKES_PEOPLE and people.are_people(regions):
+            return engine.poses([image.pixels], "pose", people=[regions])[0]
+    [found] = engine.poses([image.pixels], "pose")
     if regions is None:
         return found
-    keep = sorted({person for box in regions.xyxy for person in _people(box, found.xyxy)})
+    keep = sorted({person for box in regions.xyxy for person in _people_in(box, found.xyxy)})
     return Poses(found.keypoints[keep], found.scores[keep], found.xyxy[keep], found.size)
 
 
-def _people(region: NDArray[np.float32], people: NDArray[np.float32]) -> list[int]:
+def _people_in(region: NDArray[np.float32], people: NDArray[np.float32]) -> list[int]:
     """Return the numbers of the boxes (N, 4) that a region (4,) stands for."""
     if not len(people):
         return []

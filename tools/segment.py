@@ -1,7 +1,7 @@
 """Cutting things out of pictures, to the pixel."""
 
+from tools.engines import dispatch, routing
 from tools.engines import labels as names
-from tools.engines import routing, sam
 from tools.imaging.regions import check_regions
 from tools.runtime.tool import tool
 from tools.values import Detections, Image
@@ -13,11 +13,12 @@ from tools.values import Detections, Image
 def segment(image: Image, labels: list[str] | None = None, regions: Detections | None = None) -> Detections:
     """Find the exact outline of things in an image, by name or within given regions.
 
-    By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms)
-    are found by YOLO, every other label by the open-vocabulary weights of the role segment_open, both from a score
-    of 0.25 on. By regions: Segment Anything (role segment_boxes) outlines the thing in each box; regions keep
-    label and score and get a box close around the mask, and those in which nothing is made out are left out. With
-    both, only the regions of these labels are outlined.
+    By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms; people
+    alone for selfie segmentation) are found by these, every other label by the open-vocabulary weights of the role
+    segment_open, both from a score of 0.25 on. By regions: the weights of the role segment_boxes outline the thing in
+    each box (Segment Anything anything, selfie segmentation people); regions keep label and score and get a box close
+    around the mask, and those in which nothing is made out are left out. With both, only the regions of these labels
+    are outlined.
 
     Args:
         image: The picture.
@@ -38,4 +39,4 @@ def segment(image: Image, labels: list[str] | None = None, regions: Detections |
     if labels is not None:
         meant, _ = names.choose(names.checked(labels), dict(enumerate(regions.labels)))
         regions = regions.select(sorted(meant))
-    return sam.masks_in(image.pixels, regions)
+    return dispatch.masks_in_boxes("segment_boxes").masks_in(image.pixels, regions)

@@ -33,7 +33,7 @@ def test_specialists_are_trained_and_shipped_clean(home: Path, tmp_path: Path, m
         weights.add(f"mine-{task}", made[task], role, "AGPL-3.0-only", trust=True)
         monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", f"mine-{task}")
     settings.cache_clear()
-    assert yolo.class_names("segment", ("segment",))[0] == "person"
-    assert yolo.class_names("pose", ("pose",)) == {0: "person"}
+    assert yolo.class_names("segment", masks=True)[0] == "person"
+    assert yolo.class_names("pose") == {0: "person"}
     assert "red thing" in yolo.class_names("detect_open").values()
     torch.set_num_threads(threads)

@@ -14,7 +14,7 @@ from backbone.world.truth.render import Instance
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import WORLD_ROLES, settings
 from tools.detect import detect
-from tools.engines import yolo
+from tools.engines import dispatch, yolo
 from tools.pose import pose
 from tools.segment import segment
 from tools.values import Detections, Image
@@ -107,7 +107,7 @@ def test_the_files_are_the_pinned_ones() -> None:
 
 
 def test_weights_say_which_score_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert yolo.usual_score("detect") == weights.find("world-detect").score == 0.45
+    assert dispatch.usual_score("detect") == weights.find("world-detect").score == 0.45
     monkeypatch.setenv("SUPERLINK_WEIGHTS", "photographs")
     settings.cache_clear()
-    assert yolo.usual_score("detect") == yolo.USUAL_SCORE
+    assert dispatch.usual_score("detect") == yolo.USUAL_SCORE

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tools.core.errors import WeightsMissing, WeightsUnsafe
-from tools.engines import centerface, labels, open_vocabulary, yolo
+from tools.engines import centerface, dispatch, labels, open_vocabulary
+from tools.engines.dispatch import Picture
 from tools.values import Detections
 
 
@@ -19,7 +20,7 @@ class Finder:
         labels: The labels that finds can have.
     """
 
-    find: Callable[[Sequence[yolo.Picture], float], list[Detections]]
+    find: Callable[[Sequence[Picture], float], list[Detections]]
     usual_score: float
     labels: tuple[str, ...]
 
@@ -55,7 +56,7 @@ def finders(
         if not rest:
             break
         with _looking_for(rest[0]):
-            known, rest = labels.choose(rest, yolo.class_names(one, ("segment",) if masks else yolo.BOXES))
+            known, rest = labels.choose(rest, dispatch.named_things(one).class_names(one, masks))
         if known:
             chosen.append(_fixed(one, known, masks))
     if rest:
@@ -64,7 +65,7 @@ def finders(
         chosen.append(
             Finder(
                 lambda pictures, score: open_vocabulary.find(pictures, open_role, rest, words, score, masks),
-                yolo.usual_score(open_role),
+                dispatch.usual_score(open_role),
                 tuple(rest),
             )
         )
@@ -73,13 +74,13 @@ def finders(
 
 def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:
     return Finder(
-        lambda pictures, score: yolo.find(pictures, role, known, score, masks),
-        yolo.usual_score(role),
+        lambda pictures, score: dispatch.named_things(role).find(pictures, role, known, score, masks),
+        dispatch.usual_score(role),
         tuple(dict.fromkeys(known.values())),
     )
 
 
-def find(pictures: Sequence[yolo.Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:
+def find(pictures: Sequence[Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:
     """Return what all engines together find in each picture."""
     columns = [each.find(pictures, each.usual_score if min_score is None else min_score) for each in chosen]
     return [Detections.concat(parts) for parts in zip(*columns, strict=True)]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid, SuperlinkError, ToolError
 from tools.core.settings import settings
+from tools.engines.scores import usual_score
 from tools.runtime.model_cache import device, resident
 from tools.values import Detections, Poses
 from tools.values.libraries import UltralyticsResult
@@ -28,6 +29,9 @@ Picture = NDArray[np.uint8]
 
 BOXES = ("detect", "segment", "pose")
 """Tasks of ultralytics whose results have boxes."""
+
+TAKES_PEOPLE = False
+"""Whether `poses` looks at the people that it is given."""
 
 _AT_ONCE = 16
 # Up to this size masks are computed at the picture's own resolution, which is more exact, but takes 4 bytes for each
@@ -98,26 +102,20 @@ def restore_threads() -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
-def class_names(role: str, tasks: Collection[str] = BOXES) -> dict[int, str]:
+def class_names(role: str, masks: bool = False) -> dict[int, str]:
     """Return the class names of the role's weights by number; empty for weights that are prompted with labels.
 
     Args:
         role: The role, as in the settings.
-        tasks: Tasks of ultralytics, for one of which the weights must be.
+        masks: Whether the weights must make masks.
 
     Raises:
         WeightsMissing: when they are not on this computer.
         SettingsInvalid: when they are for another task.
     """
     with load.lease(weights.use(settings().role(role))) as model:
-        check_task(model, role, tasks)
+        check_task(model, role, ("segment",) if masks else BOXES)
         return {} if promptable(model) else {int(number): str(name) for number, name in model.names.items()}
-
-
-def usual_score(role: str) -> float:
-    """Return the lowest score that is kept for the role's weights where the caller gives none."""
-    own = weights.find(settings().role(role)).score
-    return USUAL_SCORE if own is None else own
 
 
 def find(
@@ -138,13 +136,19 @@ def find(
     return [detections(result, picture, labels, masks) for result, picture in zip(results, pictures, strict=True)]
 
 
-def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None) -> list[Poses]:
+def poses(
+    pictures: Sequence[Picture],
+    role: str,
+    min_score: float | None = None,
+    people: Sequence[Detections] | None = None,
+) -> list[Poses]:
     """Find people with COCO's 17 keypoints.
 
     Args:
         pictures: RGB pixels (H, W, 3) each.
         role: The role, as in the settings.
-        min_score: The lowest score that is kept; `usual_score` by default.
+        min_score: The lowest score that is kept; by default the catalogue's, or `USUAL_SCORE`.
+        people: Not used: these weights find the people themselves.
     """
     with load.lease(weights.use(settings().role(role))) as model:
         check_task(model, role, ("pose",))
@@ -155,7 +159,7 @@ def poses(pictures: Sequence[Picture], role: str, min_score: float | None = None
                 "COCO's 17 with x, y and visibility",
                 f"Choose others for the role {role}",
             )
-        results = predict(model, pictures, usual_score(role) if min_score is None else min_score)
+        results = predict(model, pictures, usual_score(role, USUAL_SCORE) if min_score is None else min_score)
     return [
         Poses.empty(_size(picture)) if result is None else Poses.from_ultralytics(result)
         for result, picture in zip(results, pictures, strict=True)

@@ -1,0 +1,101 @@
+"""Which engine runs the weights of a role: the catalogue names it for each entry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tools.core.errors import SettingsInvalid
+from tools.core.settings import DEFAULT_ROLES, settings
+from tools.engines import movenet, nanodet, sam, scores, selfie, yolo
+from tools.values import Detections, Poses
+from tools.weights import weights
+
+Picture = NDArray[np.uint8]
+T = TypeVar("T")
+
+
+class NamedThings(Protocol):
+    """Finds things whose names the weights know."""
+
+    USUAL_SCORE: float
+    """Finds from this score on are kept where neither a request nor the catalogue says another."""
+
+    def class_names(self, role: str, masks: bool = False) -> dict[int, str]:
+        """Return the names that the role's weights know, by class number; none where they are prompted with words."""
+
+    def find(
+        self, pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
+    ) -> list[Detections]:
+        """Find things of the classes in `labels` in RGB pixels (H, W, 3), from this score on."""
+
+
+class Joints(Protocol):
+    """Finds people with COCO's 17 keypoints."""
+
+    TAKES_PEOPLE: bool
+    """Whether `poses` looks at the people that it is given."""
+
+    def poses(
+        self,
+        pictures: Sequence[Picture],
+        role: str,
+        min_score: float | None = None,
+        people: Sequence[Detections] | None = None,
+    ) -> list[Poses]:
+        """Find the people in RGB pixels (H, W, 3); those in `people`, one value for each picture, if they are given."""
+
+
+class MasksInBoxes(Protocol):
+    """Outlines the thing in a box."""
+
+    def masks_in(self, picture: Picture, regions: Detections) -> Detections:
+        """Return the regions in which something is made out, with masks."""
+
+
+def named_things(role: str) -> NamedThings:
+    """Return the engine that runs a role's weights.
+
+    Raises:
+        SettingsInvalid: when they are for something else.
+    """
+    engines: dict[str, NamedThings] = {"ultralytics": yolo, "nanodet": nanodet, "selfie": selfie}
+    return _engine(role, engines)
+
+
+def joints(role: str) -> Joints:
+    """Return the engine that runs a role's weights.
+
+    Raises:
+        SettingsInvalid: when they are for something else.
+    """
+    engines: dict[str, Joints] = {"ultralytics": yolo, "movenet": movenet}
+    return _engine(role, engines)
+
+
+def masks_in_boxes(role: str) -> MasksInBoxes:
+    """Return the engine that runs a role's weights.
+
+    Raises:
+        SettingsInvalid: when they are for something else.
+    """
+    engines: dict[str, MasksInBoxes] = {"ultralytics": sam, "selfie": selfie}
+    return _engine(role, engines)
+
+
+def usual_score(role: str) -> float:
+    """Return the score from which on finds of the role's weights are kept where nobody chose one."""
+    return scores.usual_score(role, named_things(role).USUAL_SCORE)
+
+
+def _engine(role: str, engines: Mapping[str, T]) -> T:
+    weights_id = settings().role(role)
+    name = weights.find(weights_id).engine or weights.find(DEFAULT_ROLES[role]).engine
+    if name not in engines:
+        raise SettingsInvalid(
+            f"The weights {weights_id} are run by {name}, which cannot do the work of the role {role}",
+            f"Choose weights for {role} in settings.toml that are run by {' or '.join(engines)}; "
+            "superlink models list shows their roles",
+        )
+    return engines[name]

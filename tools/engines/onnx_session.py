@@ -1,0 +1,68 @@
+"""ONNX Runtime on the CPU, with as many threads as the process may use."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from tools.core.errors import ToolError
+
+Array = NDArray[Any]
+
+
+class Network:
+    """An ONNX file that is ready to be run."""
+
+    def __init__(self, path: Path) -> None:
+        """Load the file.
+
+        Raises:
+            ToolError: when ONNX Runtime is not installed, or the file cannot be loaded.
+        """
+        try:
+            import onnxruntime
+        except ModuleNotFoundError as error:
+            raise ToolError(
+                f"The package {error.name} is not installed", "Run: pip install 'superlink[photos]'"
+            ) from error
+        onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # errors are raised, too
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no common class
+            raise ToolError(
+                f"{path} cannot be loaded by ONNX Runtime: {error}",
+                "superlink models verify checks whether it is damaged",
+            ) from error
+        self._path = path
+        self.inputs: list[str] = [each.name for each in self._session.get_inputs()]
+
+    def run(self, *inputs: Array) -> list[Array]:
+        """Return the outputs for these inputs, which are in the network's order.
+
+        Raises:
+            ToolError: when the network takes other inputs.
+        """
+        try:
+            outputs: list[Array] = self._session.run(None, dict(zip(self.inputs, inputs, strict=True)))
+        except Exception as error:  # as above
+            raise ToolError(
+                f"{self._path} cannot be run on this: {error}",
+                "It is another kind of network than its engine expects: choose other weights in settings.toml",
+            ) from error
+        return outputs
+
+
+def _threads() -> int:
+    """ONNX Runtime itself takes every core of the computer, and does not read OMP_NUM_THREADS."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Windows and macOS
+        return os.cpu_count() or 1

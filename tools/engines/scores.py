@@ -1,0 +1,10 @@
+"""From which score on finds are kept where nobody chose one."""
+
+from tools.core.settings import settings
+from tools.weights import weights
+
+
+def usual_score(role: str, default: float) -> float:
+    """Return what the catalogue says of the role's weights, or else the engine's default."""
+    own = weights.find(settings().role(role)).score
+    return default if own is None else own
