@@ -161,6 +161,7 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
         "backbone/weights/world",
         "tools/weights",
         "flows/report/templates",
+        "ui/templates",
     )
     there = {
         file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file() and file.suffix != ".py"

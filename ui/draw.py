@@ -1,9 +1,10 @@
-"""Draws the plan, its progress, and what this computer lacks, as HTML; every text is escaped."""
+"""HTML of the plan, its progress, and the weights that this computer lacks; the templates escape every text."""
 
 from collections.abc import Mapping
-from html import escape
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
 from agents.plan.plan import Plan, Step, reference, references
@@ -41,60 +42,83 @@ _WORK = {
 }
 """Role of weights to the tool that needs them, and what it then can do."""
 
-
 _COLOURS = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}
 
 
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a step: its plain text, or the names of the values that it refers to."""
+
+    name: str
+    text: str = ""
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepView:
+    """A step as the page shows it: its arguments, its state, the time it took, and why it failed."""
+
+    id: str
+    tool: str
+    arguments: list[Argument]
+    state: str
+    took: str
+    fault: str
+
+
 def plan_html(tab: Tab) -> str:
-    """The plan as a tree with the state of each step, and its problems."""
+    """Return the plan as a list of steps with the state of each, and its problems."""
     if not tab.status:
         return f'<p class="sl-empty">{EMPTY}</p>'
-    colour = _COLOURS.get(tab.status, "wait" if tab.stage == "idle" else "")
-    busy = " sl-busy" if tab.stage == "working" else ""
-    parts = [f'<div class="sl-status {colour}{busy}">{escape(tab.status)}</div>']
-    if tab.plan is not None:
-        plan = Plan.model_validate(tab.plan)
-        parts.append('<ol class="sl-steps">')
-        parts += [_step(step, tab) for step in plan.steps]
-        gives = " ".join(_wired(output) for output in plan.outputs)
-        parts.append(f'</ol><div class="sl-gives">gives {gives or "nothing"}</div>')
-    parts += [f'<p class="sl-warning">{escape(_problem(warning))}</p>' for warning in tab.warnings]
-    if tab.problems:
-        parts.append('<ul class="sl-problems">')
-        parts += [f"<li>{escape(_problem(problem))}</li>" for problem in tab.problems]
-        parts.append("</ul>")
-    return "".join(parts)
+    plan = None if tab.plan is None else Plan.model_validate(tab.plan)
+    return _render(
+        "plan.html.j2",
+        status=tab.status,
+        colour=_COLOURS.get(tab.status, "wait" if tab.stage == "idle" else ""),
+        busy=tab.stage == "working",
+        steps=None if plan is None else [_step(step, tab) for step in plan.steps],
+        outputs=[] if plan is None else [_name(output) for output in plan.outputs],
+        warnings=[_problem(warning) for warning in tab.warnings],
+        problems=[_problem(problem) for problem in tab.problems],
+    )
 
 
 def fault_html(fault: str) -> str:
-    """What is wrong with the text in the editor."""
-    return f'<ul class="sl-problems"><li>{escape(sentences(fault))}</li></ul>' if fault else ""
+    """Return what is wrong with the text in the editor; "" where nothing is."""
+    return _render("problems.html.j2", problems=[sentences(fault)]) if fault else ""
 
 
 def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
-    """What cannot be done here, in one line; it opens to the commands that change this."""
+    """Return what cannot be done here, in one line that opens to the commands that change this."""
     own = isinstance(planner, BackbonePlanner)
-    line = "The built-in planner is small and knows English: look at its plan before you run it." if own else ""
+    note = "The built-in planner is small and knows English: look at its plan before you run it." if own else ""
     roles = {role: work for role, work in _WORK.items() if work[0] in tools or (own and role == "planner")}
     how = {role: _missing(settings().role(role)) for role in roles}
-    if not any(how.values()):
-        return f'<div class="sl-limits">{line}</div>' if line else ""
     lacking: dict[str, list[str]] = {}
     of_tool: dict[str, set[bool]] = {}
     for role, (tool, work) in roles.items():
         of_tool.setdefault(tool, set()).add(bool(how[role]))
         if how[role]:
             lacking.setdefault(how[role], []).append(work)
+    if not note and not lacking:
+        return ""
     names = ", ".join(f"{tool} (in part)" if len(lack) == 2 else tool for tool, lack in of_tool.items() if True in lack)
-    rows = "".join(f"<li>{escape(', '.join(works))}: <code>{escape(way)}</code></li>" for way, works in lacking.items())
-    return (
-        f'<div class="sl-limits">{line}<details><summary>Needs a download first: {escape(names)}</summary>'
-        f"<ul>{rows}</ul></details></div>"
+    return _render("limits.html.j2", note=note, lacking=lacking, names=names)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
 
 
+def _render(template: str, **context: object) -> str:
+    return _environment().get_template(template).render(context)
+
+
 def _missing(weights_id: str) -> str:
-    """What to do to get these weights; empty when they are here or none are needed."""
+    """Return the command that fetches these weights; "" if they are here or none are needed."""
     if not weights.find(weights_id).needed:
         return ""
     try:
@@ -104,38 +128,33 @@ def _missing(weights_id: str) -> str:
     return ""
 
 
-def _step(step: Step, tab: Tab) -> str:
+def _step(step: Step, tab: Tab) -> StepView:
     event = tab.progress.get(step.id)
     state = "waiting" if event is None else event["state"]
     took = "skipped" if state == "skipped" else ""
     if event is not None and state in ("finished", "failed"):
         took = f"{event['seconds']:.1f} s"
-    args = "".join(f"<span><i>{escape(name)}</i> {_argument(value)}</span>" for name, value in step.args.items())
     error = event.get("error") if event is not None else None
     fault = "" if error is None else sentences(error["message"], error["hint"])
-    return (
-        f'<li class="{escape(state)}"><div><b>{escape(step.tool)}</b><code>{escape(step.id)}</code>'
-        f'<span class="sl-took">{escape(took)}</span></div>'
-        + (f'<div class="sl-args">{args}</div>' if args else "")
-        + (f'<div class="sl-fault">{escape(fault)}</div>' if fault else "")
-        + "</li>"
-    )
+    arguments = [_argument(name, value) for name, value in step.args.items()]
+    return StepView(step.id, step.tool, arguments, state, took, fault)
 
 
-def _argument(value: JsonValue) -> str:
+def _argument(name: str, value: JsonValue) -> Argument:
     if any(references(value)):
-        return " ".join(map(_wired, value if isinstance(value, list) else [value]))
+        return Argument(name, references=tuple(map(_name, value if isinstance(value, list) else [value])))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return escape(", ".join(map(str, value)))
-    return escape(value if isinstance(value, str) else canonical_json(value).decode())
+        return Argument(name, ", ".join(map(str, value)))
+    return Argument(name, value if isinstance(value, str) else canonical_json(value).decode())
 
 
-def _wired(value: Any) -> str:
+def _name(value: JsonValue) -> str:
+    """Return the name of the value that a reference means, or the text of anything else."""
     name = reference(value)
-    return f"<code>{escape(name if name is not None else str(value))}</code>"
+    return name if name is not None else str(value)
 
 
 def _problem(problem: ProblemJson) -> str:
     where = " ".join(part for part in (problem["step"], problem["argument"]) if part)
-    told = sentences(problem["message"], problem["hint"])
-    return f"{where}: {told}" if where else told
+    sentence = sentences(problem["message"], problem["hint"])
+    return f"{where}: {sentence}" if where else sentence
