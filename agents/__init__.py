@@ -1,1 +1,1 @@
-"""From words to results: request, plan, check, approval, run, answer."""
+"""Planning a request, checking the plan, having it approved, running it, and answering."""

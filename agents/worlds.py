@@ -1,4 +1,4 @@
-"""Rendered pictures for the doors: the one place outside training that asks the backbone's world for them."""
+"""Rendered pictures for the command line and the page: the only use of the backbone's world outside training."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from tools.values import Image
 
 SAMPLES = (8, 12, 16, 19)
-"""Seeds of the test split that show different things."""
+"""Seeds of pictures of the test split that show different things."""
 
 
 def write_world(
     count: int, seed: int, split: str, size: int, folder: Path | None = None, sheet: Path | None = None
 ) -> Path | None:
-    """Write pictures of the world: with their truth as a COCO data set, or drawn over with it on one sheet, or both.
+    """Write rendered pictures, as a COCO data set with their annotations, on one sheet with these drawn in, or both.
 
     Args:
-        count: how many pictures.
-        seed: of the first; the others follow.
+        count: number of pictures.
+        seed: of the first picture; each further one has the next seed.
         split: one of ``backbone.world.scene.splits.SPLITS``.
         size: height and width in pixels.
-        folder: where ``images/`` and ``annotations.json`` go.
-        sheet: a picture file, by its ending; all pictures in a grid, with masks, boxes and joints.
+        folder: where ``images/`` and ``annotations.json`` are written.
+        sheet: a .jpg, .png or .webp file: all pictures in a grid, with masks, boxes and joints.
 
     Returns:
         The path of the annotations; None without a folder.
 
     Raises:
-        ArgumentsInvalid: a number is out of range, there is no such split, neither a folder nor a sheet is given, the sheet is no
-            picture's name, or skia cannot be loaded.
+        ArgumentsInvalid: a number is out of range, the split is unknown, neither a folder nor a sheet is given, the
+            sheet has another ending, or skia cannot be loaded.
     """
     _skia()
     from backbone.world.scene.splits import SPLITS
@@ -65,10 +65,13 @@ def write_world(
 
 
 def samples(folder: Path) -> list[tuple[Path, str]]:
-    """A few rendered pictures to try things on, each with what it shows.
+    """Write a few rendered pictures to try requests on.
 
     Args:
         folder: where they are written.
+
+    Returns:
+        The file of each, with a caption.
 
     Raises:
         ArgumentsInvalid: skia cannot be loaded.
@@ -86,7 +89,11 @@ def samples(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _skia() -> None:
-    """Refuse early and in words where the library that draws cannot be loaded: it needs two of the system's."""
+    """Check that skia can be loaded: it needs two libraries of the system.
+
+    Raises:
+        ArgumentsInvalid: it cannot; names what to install.
+    """
     try:
         import skia  # noqa: F401
     except ModuleNotFoundError as error:

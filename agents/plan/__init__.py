@@ -1,1 +1,1 @@
-"""Plans: the plan itself, its types, wiring, checks, problems and warnings."""
+"""Plans: the plan itself, its meaning, value types, wiring, checks, problems and warnings."""

@@ -1,4 +1,4 @@
-"""Says everything that is wrong with a plan. Nothing runs that did not pass here."""
+"""Checks of a plan against the declarations of the tools. Only plans without problems run."""
 
 from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -14,14 +14,14 @@ from common.card import Card
 from common.kinds import MEDIA_KINDS
 
 MAX_STEPS = 64
-"""Longer plans are refused: no request needs them, and a confused planner may never stop."""
+"""Most steps of a plan. No request needs more, and a planner that goes astray may never stop."""
 
 
 def check(
     plan: Plan,
     tools: Mapping[str, AnyTool],
     values: Mapping[str, str | ValueType],
-    taken: Collection[str] = (),
+    used_names: Collection[str] = (),
 ) -> list[Problem]:
     """Check a plan against the tools' declarations.
 
@@ -31,21 +31,21 @@ def check(
         plan: the plan.
         tools: name to tool.
         values: what is at hand: name to kind ("Image", "list[Image]") or to `ValueType`.
-        taken: further names that steps may not have.
+        used_names: further names that steps may not have.
 
     Returns:
-        Every problem found; none means that the plan may run.
+        All problems; without any, the plan may run.
     """
     cards, at_hand = cards_of(tools), value_types(values)
     turn = max((what.turn for what in at_hand.values()), default=0)
-    problems = list(_shape(plan, {*at_hand, *taken}))
+    problems = list(_shape_problems(plan, {*at_hand, *used_names}))
     circle = _circle(plan)
     later = {step.id for step in plan.steps}
     unknown: set[str] = set()
     for step in plan.steps:
         if step.tool in cards:
-            checking = _Checking(step, tools[step.tool], cards, at_hand, later, circle, unknown)
-            problems += checking.problems()
+            step_check = _StepCheck(step, tools[step.tool], cards, at_hand, later, circle, unknown)
+            problems += step_check.problems()
             at_hand[step.id] = result_type(step.id, step.args, cards[step.tool], at_hand, turn)
         else:
             message = f"there is no tool {step.tool!r}"
@@ -59,18 +59,23 @@ def check(
 
 
 def wire_and_check(
-    draft: Plan,
+    plan: Plan,
     tools: Mapping[str, AnyTool],
     values: Mapping[str, str | ValueType],
-    taken: Collection[str] = (),
+    used_names: Collection[str] = (),
 ) -> tuple[Plan, list[Problem]]:
-    """A plan with what was left out filled in, and everything that is wrong with it; arguments as of `check`."""
-    plan, problems = wire(draft, tools, values)
-    told = {(problem.step, problem.argument) for problem in problems}
-    return plan, problems + [p for p in check(plan, tools, values, taken) if (p.step, p.argument) not in told]
+    """`wire` a plan and `check` it; arguments as of `check`.
+
+    Returns:
+        The wired plan, and the problems of both.
+    """
+    plan, problems = wire(plan, tools, values)
+    ambiguous = {(problem.step, problem.argument) for problem in problems}
+    further = check(plan, tools, values, used_names)
+    return plan, problems + [p for p in further if (p.step, p.argument) not in ambiguous]
 
 
-def _shape(plan: Plan, taken: Collection[str]) -> Iterator[Problem]:
+def _shape_problems(plan: Plan, used_names: Collection[str]) -> Iterator[Problem]:
     if len(plan.steps) > MAX_STEPS:
         yield Problem(
             "",
@@ -84,7 +89,7 @@ def _shape(plan: Plan, taken: Collection[str]) -> Iterator[Problem]:
             yield Problem(step.id, "", f"{step.id!r} cannot be the id of a step", 'Use ids like "s1"')
         elif step.id in seen:
             yield Problem(step.id, "", "two steps have this id", "Number the steps s1, s2, …")
-        elif step.id in taken:
+        elif step.id in used_names:
             yield Problem(step.id, "", "an earlier value has this name", "Give the step another id")
         seen.add(step.id)
 
@@ -97,7 +102,7 @@ def _circle(plan: Plan) -> list[str]:
     return []
 
 
-class _Checking:
+class _StepCheck:
     """The checks of one step."""
 
     def __init__(
@@ -207,7 +212,7 @@ class _Checking:
         return f"there is no value ${name}", _nearest_value(name, self.at_hand)
 
     def _where_from(self, kinds: Collection[str]) -> str:
-        """What could stand in: a value at hand, something to attach, or a tool that makes it."""
+        """A hint where a value of these kinds can come from: a value at hand, a new file, or a tool that makes it."""
         ways = []
         here = [f"${name}" for name, what in self.at_hand.items() if what.kind in kinds]
         if here:

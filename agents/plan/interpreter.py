@@ -1,4 +1,4 @@
-"""Meaning of a plan: which steps can run, which are skipped and why, what arguments stand for, and the types of results.
+"""The meaning of a plan: which steps can run, which are skipped and why, values of arguments, and types of results.
 
 Pure functions over plans and names. `agents.session.nodes` (one request) and `flows.batch.shard` (many files) both run
 plans by them; how a tool is called with the arguments is `tools.runtime.execute`.

@@ -1,4 +1,4 @@
-"""The plan: which tools run, in which order, with which arguments; small enough to read, and hashed."""
+"""Plans: steps that call tools, their arguments, and the outputs; read from JSON, and identified by a hash."""
 
 import hashlib
 from codecs import BOM_UTF8
@@ -15,15 +15,15 @@ from tools.values.base import canonical_json
 from tools.values.files import read_source
 
 ABOVE = "above"
-"""What a planner writes for an optional input that shall take the newest value of its type."""
+"""An argument that a planner writes for an optional input, to have the newest value of its type filled in."""
 
 
 class PlanInvalid(SuperlinkError):
-    """Something that should be a plan is not one."""
+    """A file, text or object is no plan."""
 
 
 class StepJson(TypedDict):
-    """A `Step` as plain JSON; absent arguments are none."""
+    """A `Step` as plain JSON; without "args" it has no arguments."""
 
     id: str
     tool: str
@@ -69,10 +69,10 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
-        # NaN, infinity and half characters have no JSON, and so no hash.
+        # NaN, infinity and lone surrogates have no JSON, and so no hash.
         self.dumps()
         if any(abs(number) >= 2**63 for step in self.steps for number in _integers(step.args)):
-            raise ValueError("a whole number has more than 64 bits")  # no memory of threads takes it
+            raise ValueError("a whole number has more than 64 bits")  # msgpack, in which threads are kept, has none
         return self
 
     def to_json(self) -> PlanJson:
@@ -183,7 +183,7 @@ def reference(value: object) -> str | None:
 
 
 def references(value: object) -> Iterator[str]:
-    """Every name that an argument refers to: the argument itself or the items of a list."""
+    """The names that an argument refers to: those of the argument itself, or of the items of a list."""
     for item in value if isinstance(value, list) else [value]:
         name = reference(item)
         if name is not None:
@@ -191,17 +191,17 @@ def references(value: object) -> Iterator[str]:
 
 
 def escaped(value: JsonValue) -> JsonValue:
-    """A literal argument as it stands in a plan: a text that begins with "$" gets another one."""
+    """A plain argument as a plan holds it: texts that begin with "$" get another "$"."""
     return rewritten(value, lambda text: f"${text}" if text.startswith("$") else text)
 
 
 def unescaped(value: JsonValue) -> JsonValue:
-    """A literal argument of a plan as the tool gets it."""
+    """A plain argument of a plan as the tool gets it: the reverse of `escaped`."""
     return rewritten(value, lambda text: text[1:] if text.startswith("$$") else text)
 
 
 def rewritten(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    """An argument with every text in it changed, within lists and objects too."""
+    """An argument with a function applied to all texts in it, also in lists and objects."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):

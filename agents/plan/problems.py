@@ -1,4 +1,4 @@
-"""What is wrong with a plan, said so that a planner or a person can mend it."""
+"""Problems of plans, in words from which a planner or a person can correct them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ class Problem:
     hint: str = ""
 
     def __post_init__(self) -> None:
-        """Keep it readable, whatever a plan holds."""
+        """Shorten both texts: a plan may hold texts of any length."""
         object.__setattr__(self, "message", shortened(self.message, 1000))
         object.__setattr__(self, "hint", shortened(self.hint, 1000))
 
     def __str__(self) -> str:
-        """Where, what, and what to do, as one line."""
+        """One line: the place, the message and the hint."""
         where = ".".join(shortened(part, 100) for part in (self.step, self.argument) if part)
         text = f"{where}: {self.message}" if where else self.message
         return f"{text}. {self.hint}" if self.hint else text
@@ -50,7 +50,7 @@ class Problem:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """A hint that names the words most like this one, or all when none is."""
+    """A hint that names the words most like a word, or all of them where none is like it."""
     choices = list(words)
     close = get_close_matches(word, choices, n=3, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""What is suspicious in a plan that passed every check: it may run, but a person should look at it first."""
+"""Warnings about plans that passed every check: they can run, but a person should look at them first."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -9,9 +9,9 @@ from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, cards_of
 from common.card import Card
 
-# First words of examples that say nothing of the tool: questions, and verbs that need another word to mean something.
+# First words of examples that do not tell the tool: question words, and verbs such as "make" that fit many tools.
 _GENERAL = frozenset(
-    (
+    [
         "a",
         "an",
         "are",
@@ -45,9 +45,9 @@ _GENERAL = frozenset(
         "which",
         "who",
         "write",
-    )
+    ]
 )
-# Where a verb in the imperative begins: at the start, and after these.
+# An imperative verb is the first word, or the word after one of these.
 _BEGINS = re.compile(
     r"(?:^|[.,;:!?]|\b(?:and|then|also|please|just|to|you|first|afterwards)\b)\s*(?=([a-z]+))", re.IGNORECASE
 )
@@ -62,7 +62,8 @@ def warnings(plan: Plan, tools: Mapping[str, AnyTool], given: Collection[str]) -
         given: names of the values that came with the request.
 
     Returns:
-        Values that no step uses, and verbs that are known from a tool's name and examples where no step runs such a tool.
+        One warning for each value that no step uses, and for each verb of the request that stands in the name or the
+        examples of tools of which no step runs any.
     """
     if not plan.steps:
         return []

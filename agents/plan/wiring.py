@@ -1,4 +1,4 @@
-"""Fills in what a planner leaves out: inputs by type, and the plan's outputs.
+"""Wiring: fills in the inputs that a planner leaves out, by their type, and the plan's outputs.
 
 An input that was left out gets the newest compatible value: results of earlier steps from newest to
 oldest, then what the person gave in this turn, then earlier turns likewise. An image and boxes are
@@ -63,7 +63,7 @@ def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Va
 
 
 class _Filling:
-    """The inputs of one step."""
+    """Fills in the inputs of one step."""
 
     def __init__(self, step: Step, card: Card, at_hand: Mapping[str, ValueType], request: str) -> None:
         self.step, self.card, self.at_hand, self.request = step, card, at_hand, request
@@ -77,7 +77,7 @@ class _Filling:
         self.group_of = list(newest_first(at_hand))
 
     def filled(self) -> Step:
-        """The step with every open input filled for which there is a value."""
+        """The step with its open inputs filled in, as far as there are values for them."""
         frame = self._frame()
         # Marks are chosen first: they say which picture is meant.
         for name in sorted(self.open, key=lambda n: not self._accepts(n, LOCATION_KINDS)):
@@ -109,7 +109,7 @@ class _Filling:
         self.args[name] = references if len(references) > 1 else references[0]
 
     def _newest(self, name: str, frame: str | None) -> list[str]:
-        """The newest group of values that this input can take, within a frame if one is given."""
+        """The newest group of values that an input can take, of one frame if one is given."""
         for group in self.group_of:
             fitting = [
                 n
@@ -131,7 +131,7 @@ class _Filling:
         return all(other == name or mapped.source == what.source for other, mapped in others.items())
 
     def _frame(self) -> str | None:
-        """The frame that all pictures and marks of this step should share, if it matters."""
+        """The frame that the pictures and the coordinates of this step should share; None where it has only one of these."""
         for name in self.card["inputs"]:
             what = argument_type(self.args.get(name), self.at_hand)
             if what is not None and what.kind in PICTURE_KINDS | LOCATION_KINDS:

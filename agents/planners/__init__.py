@@ -1,1 +1,1 @@
-"""Planners: the backbone, chat models, and the loop that sends a faulty plan back."""
+"""Planners: the backbone, chat models, and the repair loop."""

@@ -1,7 +1,9 @@
-"""The protocol of planners: a request in words to a plan."""
+"""The protocol of planners, which turn a request in words into a plan."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypedDict
+
+from pydantic import JsonValue
 
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
@@ -9,21 +11,28 @@ from agents.plan.types import step_number
 from common.card import Card
 
 ATTEMPTS = 3
-"""A planner is asked once, and asked again with the problems twice at most."""
+"""Most times that a planner is asked for one request."""
+
+
+class ToolCall(TypedDict):
+    """A step of a plan without its id."""
+
+    tool: str
+    args: dict[str, JsonValue]
 
 
 class Demonstration(NamedTuple):
-    """A request that was planned well, shown to a planner as an example.
+    """An example for planners: a request and its plan.
 
     Attributes:
-        have: kinds of value that were at hand.
+        have: kinds of the values at hand.
         request: in words.
-        calls: ``{"tool": name, "args": {…}}`` each, wired inputs left out.
+        calls: of the plan, without the inputs that `wire` fills in.
     """
 
     have: list[str]
     request: str
-    calls: list[dict[str, Any]]
+    calls: list[ToolCall]
 
 
 class Planner(Protocol):
@@ -43,14 +52,14 @@ class Planner(Protocol):
             request: in words.
             values: what is at hand: name to kind ("Image", "list[Image]"), ordered from old to new.
             tools: cards of the tools that may be called.
-            demonstrations: examples to go by.
-            problems: what was wrong with the plan before; empty at the first attempt.
+            demonstrations: examples.
+            problems: of the plan before; empty at the first attempt.
 
         Returns:
-            A plan; inputs and outputs may be left out, `wire` fills them in. No steps mean that nothing fits.
+            A plan; `wire` fills in inputs and outputs that it leaves out. It has no steps where no tool fits.
 
         Raises:
-            PlanInvalid: what came out is no plan; the planner is asked again with this message.
+            PlanInvalid: the model wrote no plan; the planner is asked again with this message.
         """
 
 

@@ -1,4 +1,4 @@
-"""Chat models with tool calling as planners: behind an endpoint, or on this computer."""
+"""Planners that ask a chat model with tool calling, behind an endpoint or on this computer."""
 
 import os
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class ChatUnavailable(SuperlinkError):
 
 
 class ChatPlanner(ABC):
-    """Plans with a chat model, which hands the whole plan in as one call."""
+    """Asks a chat model, which writes the whole plan as the arguments of one call."""
 
     def plan(
         self,
@@ -31,7 +31,7 @@ class ChatPlanner(ABC):
         demonstrations: Sequence[Demonstration] = (),
         problems: Sequence[Problem] = (),
     ) -> Plan:
-        """Plan a request; problems are sent along, so that they are mended.
+        """Plan a request; the model reads the problems of the plan before.
 
         Raises:
             PlanInvalid: what the model wrote is no plan.
@@ -95,7 +95,7 @@ class OpenAIPlanner(ChatPlanner):
         self._client = openai.OpenAI(base_url=base_url, api_key=secret, timeout=timeout)
 
     def call(self, messages: list[dict[str, str]], function: dict[str, Any]) -> str:
-        """Ask for one call; a server that writes it as text instead is understood, too."""
+        """Ask for one call; the answer may also hold it as text."""
         import openai
 
         asked: Any = messages

@@ -1,4 +1,4 @@
-"""What a chat model reads to plan a request, and how the plan is read from what it writes.
+"""The prompt for a chat model that plans, and reading the plan from its answer.
 
 The model reads the request, the names and kinds of the values at hand and the tools' cards; never the values.
 """
@@ -28,12 +28,12 @@ and hand the plan in by calling {call} once. Do nothing else.
 
 
 def function(tools: Sequence[Card]) -> dict[str, Any]:
-    """The function that hands a plan in."""
+    """The function that the model calls with the plan, as OpenAI's protocol describes functions."""
     return {"name": CALL, "description": "Hand in the plan.", "parameters": plan_schema(tools)}
 
 
 def plan_schema(tools: Sequence[Card]) -> dict[str, Any]:
-    """JSON schema of a plan that calls these tools and no others."""
+    """JSON schema of plans that call only these tools."""
     return {
         "type": "object",
         "properties": {
@@ -93,7 +93,7 @@ def messages(
     problems: Sequence[Problem],
     first: int,
 ) -> list[dict[str, str]]:
-    """The conversation that asks for a plan whose first step is number ``first``."""
+    """The messages that ask for a plan whose first step is number ``first``."""
     system = _RULES.format(call=CALL, first=first, second=first + 1)
     for shown in demonstrations:
         steps = [{"id": f"s{n}", **call} for n, call in enumerate(shown.calls, 1)]
@@ -108,7 +108,7 @@ def messages(
 
 
 def handed_in(written: str) -> dict[str, Any]:
-    """The arguments of the call: the first object in the text that is a plan, or a call with one.
+    """The arguments of the call: the first JSON object in the text that is a plan, or a call with a plan.
 
     Raises:
         PlanInvalid: there is none.

@@ -1,8 +1,8 @@
-"""The repair loop: a planner is asked for a plan, and asked again with what is wrong with it, `ATTEMPTS` times at most.
+"""The repair loop: a planner is asked for a plan, and asked again with its problems, `ATTEMPTS` times at most.
 
-`ask` and `examine` are one round, and `Attempt.again` says whether another one follows. `plan_request` runs the rounds for
-commands that only plan. The nodes "plan" and "check" of `agents.session.nodes` run the same rounds, with a checkpoint
-after each.
+`ask` and `examine` are one round, and `Attempt.again` says whether another one follows. `plan_request` runs the rounds
+for commands that only plan. The nodes "plan" and "check" of `agents.session.nodes` run the same rounds, with
+a checkpoint after each of the two.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,8 +1,8 @@
-"""Says what was done, from the values themselves; no model is asked."""
+"""The answer of a turn in words, composed from the values without a model."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, Step, reference
@@ -10,16 +10,17 @@ from agents.session.state import Refs, State, TurnResult, listed, problems_of, r
 from common.card import Card
 from tools.storage.store import Ref, Store
 from tools.values import Number, Text, Transcript
+from tools.values.base import ValueSummary
 
-LONGEST = 4000
-MOST = 20
-"""Characters of one text, and items of one list, that an answer spells out; the values hold the rest."""
+MAX_CHARACTERS = 4000
+MAX_ITEMS = 20
+"""Most characters of one text and most items of one list in an answer; the values hold the rest."""
 
 _NO_PLURAL = ("sheep", "people", "skis", "scissors", "broccoli")
 _MEDIA = {"Image": "picture", "Audio": "sound", "Video": "video"}
 
 
-# What a tool did to what it was given, by the argument that chooses it.
+# Past participles of what a tool does, by the value of its argument "how".
 _VERBS = {
     "redact": {"blur": "blurred", "pixelate": "pixelated", "fill": "covered"},
     "remove": {"": "removed"},
@@ -28,7 +29,7 @@ _VERBS = {
 
 
 class Answer(NamedTuple):
-    """What is said at the end of a turn, and how it came out."""
+    """The answer in words, and how the turn ended."""
 
     text: str
     result: TurnResult
@@ -40,7 +41,7 @@ def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, C
     Args:
         state: of the thread.
         plan: of the turn.
-        store: where texts are read in full.
+        store: of the values, for texts in full.
         cards: of the tools, by name.
     """
     decision = state.get("decision")
@@ -56,15 +57,15 @@ def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, C
     return _Report(plan, state, store).answer()
 
 
-class _Told(NamedTuple):
-    """A sentence about a value, and whether there is anything to it: something found, made or changed."""
+class _Sentence(NamedTuple):
+    """A sentence about a value, and whether something was found, made or changed."""
 
     text: str
-    fruit: bool = True
+    something: bool = True
 
 
 class _Report:
-    """What came of a plan that ran."""
+    """The answer to a plan that ran."""
 
     def __init__(self, plan: Plan, state: State, store: Store) -> None:
         self.plan, self.store = plan, store
@@ -76,17 +77,17 @@ class _Report:
 
     def answer(self) -> Answer:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
-        told = [self._told(name, alone=len(names) == 1) for name in names]
+        sentences = [self._sentence(name, alone=len(names) == 1) for name in names]
         failed = list(self._failures())
         result: TurnResult = "done"
-        if failed and not told:
+        if failed and not sentences:
             result = "failed"
-        elif not failed and not any(one.fruit for one in told):
+        elif not failed and not any(one.something for one in sentences):
             result = "nothing"
         elif failed or self.left_out:
             result = "partly"
         left_out = [f"Left out: {message}." for message in self.left_out]
-        return Answer("\n".join([*(one.text for one in told), *failed, *left_out]), result)
+        return Answer("\n".join([*(one.text for one in sentences), *failed, *left_out]), result)
 
     def _failures(self) -> Iterator[str]:
         for step in self.plan.steps:
@@ -95,12 +96,12 @@ class _Report:
                 what = "failed" if outcome["state"] == "failed" else "was not run"
                 # The tool's error says where it happened, and so does this line.
                 message = outcome["error"]["message"].removeprefix(f"{step.tool} (step {step.id})").lstrip(":, ")
-                told = ". ".join(part for part in (message, outcome["error"]["hint"]) if part)
-                yield f"{step.id} ({step.tool}) {what}: {told}."
+                reason = ". ".join(part for part in (message, outcome["error"]["hint"]) if part)
+                yield f"{step.id} ({step.tool}) {what}: {reason}."
         yield from self._left_out()
 
     def _left_out(self) -> Iterator[str]:
-        """Which given files have pages or frames that were not worked on."""
+        """A sentence for each given file with further pages or frames, which were not worked on."""
         for name in sorted(self.refs.keys() - self.steps.keys()):
             refs = self.refs[name]
             pages = [ref["summary"].get("pages", 1) for ref in listed(refs)]
@@ -112,71 +113,71 @@ class _Report:
                         "files of their own to work on them."
                     )
 
-    def _told(self, name: str, alone: bool) -> _Told:
+    def _sentence(self, name: str, alone: bool) -> _Sentence:
         step, refs = self.steps.get(name), self.refs[name]
         label = name if step is None else f"{step.tool} ({name})"
         if not isinstance(refs, list):
-            told = self._one(refs, step)
-            return (
-                told
-                if alone or refs["kind"] not in ("Text", "Transcript")
-                else _Told(f"{label}: {told.text}", told.fruit)
-            )
+            one = self._one(refs, step)
+            if alone or refs["kind"] not in ("Text", "Transcript"):
+                return one
+            return _Sentence(f"{label}: {one.text}", one.something)
         done = self._done(step) if step else ""
         if not refs:
-            return _Told(
+            return _Sentence(
                 f"{self._none(step, done) or f'{label} gave an empty list: there was nothing to work on'}.", False
             )
         kind = refs[0]["kind"]
         if kind in _MEDIA:
             if step and all(self._unchanged(step, ref) for ref in refs):
-                return _Told(f"{self._none(step, done) or f'{label} changed nothing'}.", False)
+                return _Sentence(f"{self._none(step, done) or f'{label} changed nothing'}.", False)
             counted = self._counted(step) if step and done else None
             pictures = _several(len(refs), _MEDIA[kind])
-            return _Told(f"{counted[0]}: {pictures}." if counted else f"Made {pictures} with {label}.")
-        told_each = [self._one(ref, step, listed=True) for ref in refs]
-        items = [f"{n}. {one.text}" for n, one in enumerate(told_each[:MOST], 1)]
-        rest = [f"… and {len(refs) - MOST} more"] if len(refs) > MOST else []
-        return _Told("\n".join([f"{label} gave {len(refs)}:", *items, *rest]), any(one.fruit for one in told_each))
+            return _Sentence(f"{counted[0]}: {pictures}." if counted else f"Made {pictures} with {label}.")
+        sentences = [self._one(ref, step, listed=True) for ref in refs]
+        items = [f"{n}. {one.text}" for n, one in enumerate(sentences[:MAX_ITEMS], 1)]
+        rest = [f"… and {len(refs) - MAX_ITEMS} more"] if len(refs) > MAX_ITEMS else []
+        return _Sentence(
+            "\n".join([f"{label} gave {len(refs)}:", *items, *rest]), any(one.something for one in sentences)
+        )
 
-    def _one(self, ref: Ref, step: Step | None, listed: bool = False) -> _Told:
-        facts: Mapping[str, Any] = ref["summary"]
+    def _one(self, ref: Ref, step: Step | None, listed: bool = False) -> _Sentence:
+        facts: ValueSummary = ref["summary"]
         match ref["kind"]:
             case "Detections":
-                return _Told(self._found(facts, step), bool(facts["count"]))
+                return _Sentence(self._found(facts, step), bool(facts["count"]))
             case "Poses":
-                return _Told(
+                return _Sentence(
                     f"Found the poses of {_several(facts['count'], 'person', 'people')}.", bool(facts["count"])
                 )
             case "Number":
                 value = self.store.get(ref)
                 assert isinstance(value, Number)
-                return _Told(value.text if listed else self._number(value, step))
+                return _Sentence(value.text if listed else self._number(value, step))
             case "Text" | "Transcript":
                 value = self.store.get(ref)
                 assert isinstance(value, Text | Transcript)
                 words = _words(value.text)
-                return _Told(words or "No words were found.", bool(words))
+                return _Sentence(words or "No words were found.", bool(words))
             case kind:
                 return self._made(ref, kind, step)
 
-    def _made(self, ref: Ref, kind: str, step: Step | None) -> _Told:
-        """A picture, sound or video: what was done to how many things, or that nothing was."""
+    def _made(self, ref: Ref, kind: str, step: Step | None) -> _Sentence:
+        """A sentence about a picture, sound or video: what was done to how many things, or that nothing was done."""
         medium = _medium(kind, ref["summary"])
         if step is None:
-            return _Told(f"Given: {medium}.", False)
+            return _Sentence(f"Given: {medium}.", False)
         counted, done = self._counted(step), self._done(step)
         if self._unchanged(step, ref) or (done and counted is not None and not counted[1]):
             none = self._none(step, done) if counted is None or not counted[1] else ""
-            return _Told(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
+            return _Sentence(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
         if done and counted is not None:
-            return _Told(f"{counted[0]}: {medium}.")
+            return _Sentence(f"{counted[0]}: {medium}.")
         words = self._said(step) if kind == "Audio" else None
         said = "" if words is None else f" It says: {words}" if words else " There were no words to say."
-        return _Told(f"Made with {step.tool}: {medium}.{said}", words != "")
+        return _Sentence(f"Made with {step.tool}: {medium}.{said}", words != "")
 
     def _done(self, step: Step) -> str:
-        """What the tool does to things, in the past tense; "" where this is not known."""
+        """The past participle of what the tool does, such as "blurred"; "" for tools without one."""
         verbs = _VERBS.get(step.tool, {})
         return verbs.get(str(step.args.get("how", next(iter(verbs), ""))), "")
 
@@ -198,7 +199,7 @@ class _Report:
         ]
 
     def _marked(self, step: Step) -> dict[str, int] | None:
-        """Labels and numbers of what was found that a step takes; a thing followed through a video counts once."""
+        """Counts by label of the detections that a step takes; a thing tracked through a video counts once."""
         counts: Counter[str] = Counter()
         marks = self._marks(step)
         for ref in marks:
@@ -207,11 +208,11 @@ class _Report:
         return dict(counts) if marks or any(self._empty_marks(name) for name in uses(step)) else None
 
     def _frames(self, step: Step) -> int:
-        """In how many frames of a video things were found that are not followed from one to the next."""
+        """Number of frames of a video with detections that are not tracked."""
         return sum(ref["summary"].get("frames", 0) for ref in self._marks(step) if "tracks" not in ref["summary"])
 
     def _empty_marks(self, name: str) -> bool:
-        """Whether a value is an empty list of what was found."""
+        """Whether a value is an empty list that a step returned."""
         return self.refs.get(name) == [] and name in self.steps
 
     def _none(self, step: Step | None, done: str) -> str:
@@ -223,11 +224,11 @@ class _Report:
         return f"{found}, so nothing was {done}" if done else f"{found}, so there was nothing to work on"
 
     def _unchanged(self, step: Step, ref: Ref) -> bool:
-        """Whether a value is one of those that its step was given."""
+        """Whether a value is the same as one of the inputs of its step."""
         return any(given["sha256"] == ref["sha256"] for name in uses(step) for given in listed(self.refs.get(name, [])))
 
     def _said(self, step: Step) -> str | None:
-        """The words that a sound was made from; None when it was not made from words."""
+        """The text from which a sound was made; None where it was not made from text."""
         for name in sorted(uses(step)):
             refs = self.refs.get(name)
             if refs is not None and not isinstance(refs, list) and refs["kind"] in ("Text", "Transcript"):
@@ -236,7 +237,7 @@ class _Report:
                 return _words(value.text)
         return None
 
-    def _found(self, facts: Mapping[str, Any], step: Step | None) -> str:
+    def _found(self, facts: ValueSummary, step: Step | None) -> str:
         if not facts["count"]:
             wanted = self._looked_for(step)
             return f"Found none{f' (looked for {wanted})' if wanted else ''}."
@@ -247,7 +248,7 @@ class _Report:
         return f"Found {facts['count']} ({_counts(facts['labels'])})."
 
     def _number(self, value: Number, step: Step | None) -> str:
-        """A number with what it counts, where it comes from what was found."""
+        """A number, with the labels that it counts where it comes from detections."""
         source = next((self.refs[name] for name in sorted(uses(step)) if name in self.refs), None) if step else None
         facts = _joined(source)
         if facts is None or step is None:
@@ -256,7 +257,7 @@ class _Report:
         return f"{step.tool}: {value.text}{f' ({what})' if what else ''}."
 
     def _looked_for(self, step: Step | None) -> str:
-        """The labels that this step, or the one that it works on, was told to find."""
+        """The labels that a step, or the nearest one before it, looks for; "" where there are none."""
         if step is None:
             return ""
         labels = step.args.get("labels")
@@ -266,7 +267,7 @@ class _Report:
 
 
 def _joined(refs: Refs | None) -> dict[str, int] | None:
-    """Labels and how often each was found; None when this is not what was found."""
+    """Counts by label of detections; None for other values."""
     if refs is None or (isinstance(refs, list) and not refs):
         return None
     counts: Counter[str] = Counter()
@@ -277,7 +278,7 @@ def _joined(refs: Refs | None) -> dict[str, int] | None:
     return dict(counts)
 
 
-def _medium(kind: str, facts: Mapping[str, Any]) -> str:
+def _medium(kind: str, facts: ValueSummary) -> str:
     size = f"{facts['width']}×{facts['height']} pixels" if "width" in facts else ""
     length = f"{facts['seconds']:g} s" if "seconds" in facts else ""
     silent = "silent" if facts.get("silent") else ""
@@ -286,7 +287,11 @@ def _medium(kind: str, facts: Mapping[str, Any]) -> str:
 
 def _words(text: str) -> str:
     text = text.strip()
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text) - LONGEST} more characters)"
+    return (
+        text
+        if len(text) <= MAX_CHARACTERS
+        else f"{text[:MAX_CHARACTERS]}… ({len(text) - MAX_CHARACTERS} more characters)"
+    )
 
 
 def _counts(labels: Mapping[str, int]) -> str:
@@ -298,7 +303,7 @@ def _several(count: int, one: str, many: str = "") -> str:
 
 
 def _plural(label: str) -> str:
-    """A label for more than one; a person's own plural ("faces") stays."""
+    """The plural of a label; a label that is one ("faces") stays."""
     if label == "person" or label.endswith(" person"):
         return f"{label[:-6]}people"
     if label.endswith(("ch", "sh", "x", "ss", "us")):

@@ -37,8 +37,8 @@ def open_saver(where: Path | str) -> Saver:
     """
     if str(where).startswith(("postgres://", "postgresql://")):
         return _postgres(str(where))
-    # It survives the death of the process at any point, at a tenth of the cost of a full sync for each step. Only a power
-    # cut may lose the last steps, which then run again.
+    # It survives the death of the process at any point, at a tenth of the cost of a full sync for each step. Only a
+    # power cut may lose the last steps, which then run again.
     file = Path(where)
     connection = connect(
         file,

@@ -1,4 +1,4 @@
-"""Repairs the memory of threads: the conversations of `superlink run` and of the page."""
+"""Repair of the memory of threads, which `superlink run` and the page share."""
 
 import json
 import sqlite3
@@ -20,13 +20,13 @@ _CONTENT = {"checkpoints": "type, checkpoint, metadata", "writes": "type, value"
 
 @dataclass
 class ThreadsRepair:
-    """What a repair found and did.
+    """The result of a repair.
 
     Attributes:
         faults: in words; none when everything is sound.
-        kept: where the damaged file is now, if there was one.
-        threads: how many could be read.
-        states: how many of their states could be read.
+        kept: the damaged file under its new name, if there was one.
+        threads: number of threads that could be read.
+        states: number of their states that could be read.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class ThreadsRepair:
 
 
 def repair_threads(file: Path) -> ThreadsRepair:
-    """Make a new memory of the states that can be read; a thread goes on from the latest of its own.
+    """Replace a damaged memory by one with the states that can be read; a thread goes on from its latest one.
 
     Args:
         file: "threads.sqlite" of a home.
@@ -79,7 +79,7 @@ def repair_threads(file: Path) -> ThreadsRepair:
 
 
 def _undecoded(file: Path) -> list[str]:
-    """What is wrong with the content of a file that SQLite finds sound."""
+    """Faults in the content of a file in which SQLite finds none, in words."""
     with closing(sqlite3.connect(file)) as database:
         try:
             lost = sum(

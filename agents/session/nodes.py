@@ -224,7 +224,8 @@ class Nodes:
         except TimeUp as error:
             raise ToolError(
                 f"{tool.name} (step {step['step']}): {error.message}, which is the limit for a step",
-                "Give a smaller file, or more time: step_timeout in settings.toml, or SUPERLINK_STEP_TIMEOUT, in seconds",
+                "Give a smaller file, or more time: step_timeout in settings.toml, or SUPERLINK_STEP_TIMEOUT,"
+                " in seconds",
                 tool=tool.name,
                 step=step["step"],
             ) from error

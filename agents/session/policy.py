@@ -1,4 +1,4 @@
-"""When a plan runs without being shown for approval first."""
+"""The policy of approval: which plans run without a person's approval."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from agents.plan.types import AnyTool
 
 @dataclass(frozen=True)
 class Policy:
-    """What needs no approval.
+    """Which plans need no approval.
 
     Attributes:
-        yes: nothing does; for batch work and scripts.
+        yes: whether no plan needs it; for scripts.
         approved: hashes of plans that a person has approved before.
-        read_only: whether plans that only look (no step makes a picture, sound or video) need none.
+        read_only: whether plans need none whose steps make no picture, sound or video.
     """
 
     yes: bool = False
@@ -22,12 +22,12 @@ class Policy:
     read_only: bool = True
 
     def allows(self, plan: Plan, tools: Mapping[str, AnyTool], warned: bool = False) -> bool:
-        """Whether this plan, which has passed every check, may run at once.
+        """Whether a plan that passed every check runs without approval.
 
         Args:
             plan: the plan.
             tools: name to tool.
-            warned: whether there are warnings: then a person looks at it, unless one has approved it before.
+            warned: whether there are warnings; a read-only plan then needs approval, too.
         """
-        looks = self.read_only and not warned and all(tools[step.tool].read_only for step in plan.steps)
-        return self.yes or plan.hash in self.approved or looks
+        looks_only = self.read_only and not warned and all(tools[step.tool].read_only for step in plan.steps)
+        return self.yes or plan.hash in self.approved or looks_only

@@ -1,4 +1,4 @@
-"""Writes what a turn gave to a folder: files that other programs open, and the record of how they came to be."""
+"""Writes the outputs of a turn to a folder, as files that other programs open, and its record."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def write_results(folder: Path, record: Record, store: Store) -> list[Path]:
 
     Args:
         folder: made when missing; files in it of the same names are replaced.
-        record: what `Session.record` gives.
+        record: of the turn.
         store: where the values are.
 
     Returns:
@@ -64,7 +64,7 @@ def _write(folder: Path, stem: str, ref: Ref, picture: Ref | None, store: Store)
 
 
 def drawing(value: Value, picture: Ref | None, store: Store) -> Image | None:
-    """What was found, drawn on its picture; None for what cannot be drawn."""
+    """Detections, poses or read text drawn on their picture; None for other values."""
     from tools.imaging.drawing import draw
 
     if picture is None or not isinstance(value, Detections | Poses | Transcript):

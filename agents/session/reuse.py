@@ -1,4 +1,4 @@
-"""Decides which finished steps of a plan still count, so that only the others run again."""
+"""Which finished steps of a plan have results that can be used again, so that only the others run."""
 
 from collections.abc import Mapping
 
@@ -13,16 +13,16 @@ from tools.weights.weights import verified_hash
 
 
 def unusable(plan: Plan, outcomes: Mapping[str, StepOutcome], tools: Mapping[str, AnyTool], store: Store) -> list[str]:
-    """Steps of a plan that have no result which would come out the same today, in the plan's order.
+    """Ids of the steps of a plan that have to run again, in the plan's order.
 
-    These are the steps that failed, were skipped or never ran; those whose tool's version or whose weights have changed;
-    those whose values are no longer in the store; and every step that uses one of these.
+    These are the steps that failed, were skipped or never ran; those whose tool has another version or other weights
+    now; those whose values are damaged in the store or missing; and every step that uses one of these.
 
     Args:
-        plan: the plan, as it ran.
+        plan: the plan that ran.
         outcomes: how its steps ended.
         tools: name to tool.
-        store: where the results should be.
+        store: of the results.
     """
     found: set[str] = set()
     hashes: dict[str, str] = {}
@@ -33,14 +33,14 @@ def unusable(plan: Plan, outcomes: Mapping[str, StepOutcome], tools: Mapping[str
             and outcome["state"] == "finished"
             and uses(step).isdisjoint(found)
             and step.tool in tools
-            and all(_holds(ref, tools[step.tool], store, hashes) for ref in listed(outcome.get("refs", [])))
+            and all(_is_current(ref, tools[step.tool], store, hashes) for ref in listed(outcome.get("refs", [])))
         )
         if not usable:
             found.add(step.id)
     return [step.id for step in plan.steps if step.id in found]
 
 
-def _holds(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:
+def _is_current(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:
     made = ref.get("provenance")
     if made is None or made["version"] != tool.version or not store.sound(ref):
         return False

@@ -1,6 +1,6 @@
-"""What a LangGraph server (`langgraph dev`) puts around the machine: other sites' pages are refused, as by our own servers.
+"""The web application that a LangGraph server (`langgraph dev`) puts around the machine.
 
-Its own default answers every page that a browser visits.
+It refuses requests from the pages of other sites, as our own servers do. By default that server answers them.
 """
 
 from starlette.applications import Starlette

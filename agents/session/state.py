@@ -135,8 +135,8 @@ class StepCall(TypedDict):
 class PlanCache:
     """Reads plans from JSON, and parses the same object once.
 
-    The machine hands the object that one node returned to the next, so a plan is parsed again only once it was read from
-    the memory.
+    The machine hands the object that one node returned to the next. So a plan is parsed again only after it was read
+    from the memory.
     """
 
     def __init__(self) -> None:

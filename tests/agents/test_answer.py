@@ -10,7 +10,7 @@ import pytest
 
 from agents.plan.plan import Plan, Step
 from agents.plan.types import cards_of
-from agents.session.answer import LONGEST, MOST, compose
+from agents.session.answer import MAX_CHARACTERS, MAX_ITEMS, compose
 from agents.session.state import State
 from tests.agents.fakes import TOOLS, picture
 from tools import Audio, Detections, Image, Number, Poses, Segment, Store, Text, Transcript, Value
@@ -134,8 +134,8 @@ def test_texts_are_told_in_full_up_to_a_length(answered: Answered) -> None:
     words = Transcript((Segment("Good", 0, 1), Segment("morning", 1, 2)))
     assert answered(("hear", {}, words)) == "Good morning"
     assert answered(("read", {}, Transcript(()))) == "No words were found."
-    long = answered(("ask", {}, Text("x" * (LONGEST + 7))))
-    assert long == "x" * LONGEST + "… (7 more characters)"
+    long = answered(("ask", {}, Text("x" * (MAX_CHARACTERS + 7))))
+    assert long == "x" * MAX_CHARACTERS + "… (7 more characters)"
 
 
 def test_several_outputs_are_told_apart(answered: Answered) -> None:
@@ -159,8 +159,8 @@ def test_lists(answered: Answered) -> None:
     counted = ("count", {"regions": "$s1"}, [Number(1), Number(2)])
     assert answered(found, counted) == "count (s2) gave 2:\n1. 1\n2. 2"
     assert answered(found).splitlines()[2] == "2. Found 2 (dog 2)."
-    many = answered(("ask", {}, [Text(str(n)) for n in range(MOST + 5)])).splitlines()
-    assert many[-2:] == [f"{MOST}. {MOST - 1}", "… and 5 more"]
+    many = answered(("ask", {}, [Text(str(n)) for n in range(MAX_ITEMS + 5)])).splitlines()
+    assert many[-2:] == [f"{MAX_ITEMS}. {MAX_ITEMS - 1}", "… and 5 more"]
 
 
 def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:

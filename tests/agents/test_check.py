@@ -94,7 +94,7 @@ def test_ids() -> None:
     assert said("s1", values={**IMAGE, "s1": "Text"}) == [
         "s1: an earlier value has this name. Give the step another id"
     ]
-    assert said("s1", taken=("s1",)) == ["s1: an earlier value has this name. Give the step another id"]
+    assert said("s1", used_names=("s1",)) == ["s1: an earlier value has this name. Give the step another id"]
     assert "cannot be the id" in said("s 1")[0] and "cannot be the id" in said("")[0]
 
 
@@ -172,7 +172,7 @@ def test_a_tool_that_gives_the_kind_it_was_given() -> None:
 def test_names_that_are_taken_are_told_of_a_plan_that_was_filled_in() -> None:
     read = plan(("read", {}))
     assert wire_and_check(read, TOOLS, IMAGE)[1] == []
-    (problem,) = wire_and_check(read, TOOLS, IMAGE, taken=("s1",))[1]
+    (problem,) = wire_and_check(read, TOOLS, IMAGE, used_names=("s1",))[1]
     assert "earlier value has this name" in problem.message
 
 
