@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from flows.batch.review import ReviewRouting
     from flows.batch.spec import RunSpec
     from flows.batch.summary import Summary
+    from superlink.commands.options import Commands
 
 _SHOWN = 20
 
 
-def add(commands: Any) -> None:
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "annotate", help="do what a request says to every file of a folder, and export a data set"

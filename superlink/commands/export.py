@@ -2,12 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.terminal import one_line, say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("export", help="write what a run found as a data set, without running anything")
     parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")

@@ -2,12 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.terminal import console, one_line, say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command and its own commands."""
     parser = commands.add_parser("models", help="list, pull, verify or add weights")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)

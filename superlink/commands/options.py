@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they mean."""
+"""Options that several commands share: their declaration, and what is made of their values."""
 
 import argparse
 import os
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+    """What a command adds its parser to."""
+
     from agents.planners.base import Planner
     from tools.runtime.tool import AnyTool
 
@@ -33,10 +36,10 @@ def add_planner(parser: argparse.ArgumentParser) -> None:
 
 
 def words(text: str) -> str:
-    """A request as text: one that the locale could not decode is read as UTF-8.
+    """Return a request as text; bytes that the locale could not decode are read as UTF-8.
 
     Raises:
-        ArgumentTypeError: it is no text, or no UTF-8.
+        ArgumentTypeError: when it is not UTF-8 text.
     """
     if not isinstance(text, str):
         raise argparse.ArgumentTypeError("the request is no text")
@@ -47,7 +50,7 @@ def words(text: str) -> str:
 
 
 def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
-    """The type of an option that takes a whole number between two."""
+    """Return the argparse type of an option that takes a whole number from `least` to `most`."""
 
     def number(text: str) -> int:
         try:
@@ -69,22 +72,22 @@ def whole(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
 
 
 def shown(text: str) -> str:
-    """What was given, as an error repeats it."""
+    """Return an argument as an error message quotes it."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
 def load_tools(given: argparse.Namespace) -> "dict[str, AnyTool]":
-    """The tools that the command offers."""
+    """Return the tools by name: built-in ones, those of packages and settings, and those of ``--tools``."""
     from tools.runtime.registry import load
 
     return load(given.tools)
 
 
 def make_planner(given: argparse.Namespace) -> "Planner":
-    """The planner that ``--planner`` names.
+    """Return the planner that ``--planner`` names.
 
     Raises:
-        SettingsInvalid: there is no such planner.
+        SettingsInvalid: when there is no such planner.
     """
     from tools.core.errors import SettingsInvalid
 

@@ -4,14 +4,17 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.kinds import KIND_OF_INPUT
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
 from superlink.terminal import say, say_json
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("plan", help="plan a request, or a file of requests, without running anything")
     parser.add_argument("request", nargs="?", type=words, help="what should happen, in words")

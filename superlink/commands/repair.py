@@ -2,12 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.terminal import one_line, say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "repair", help="recover what can be read of a damaged run, or of the memory of sessions"

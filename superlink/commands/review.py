@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import shown, whole
 from superlink.terminal import one_line, say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("review", help="list and resolve the finds of a run that a person should look at")
     parser.add_argument("run", type=Path, metavar="DIR", help="the folder that superlink annotate wrote to")

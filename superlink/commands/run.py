@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
 from superlink.terminal import ask, console, one_line
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from agents.session.events import ApprovalEvent, DoneEvent, Event, Record
     from agents.session.session import Session
     from agents.session.state import Decision
+    from superlink.commands.options import Commands
     from superlink.items import Item
     from superlink.stopping import Stopping
     from tools.storage.store import Ref
 
 
-def add(commands: Any) -> None:
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("run", help="do what a request says to some files")
     parser.add_argument("request", type=words, help='what should happen, in words, such as "blur every face"')

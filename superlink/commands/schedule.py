@@ -3,7 +3,7 @@
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.annotate import Progress, add_work, asker, run_spec
 from superlink.commands.options import add_planner, add_tools, make_planner, words
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
     from rich.console import Console
 
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("schedule", help="have a plan run at certain times; superlink serve-flows runs it")
     parser.add_argument("cron", nargs="?", help='when, as cron writes it: "0 2 * * *" is at two every night')

@@ -2,13 +2,16 @@
 
 import argparse
 import shlex
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import whole
 from superlink.terminal import say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "serve-flows", help="run what superlink schedule has scheduled, with Prefect's dashboard"

@@ -1,16 +1,17 @@
 """``superlink tools``: what can be done."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import add_tools, load_tools
 from superlink.terminal import console, say_json
 
 if TYPE_CHECKING:
+    from superlink.commands.options import Commands
     from tools.runtime.tool import AnyTool
 
 
-def add(commands: Any) -> None:
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("tools", help="list the tools, or show one")
     parser.add_argument("name", nargs="?", help="show this tool with its arguments and examples")

@@ -5,7 +5,7 @@ import getpass
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, whole
 from superlink.terminal import say
@@ -14,8 +14,11 @@ PASSWORD = "SUPERLINK_PASSWORD"
 """Environment variable that holds the page's password."""
 _ASK = ""
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser(
         "ui",

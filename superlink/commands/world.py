@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import whole
 from superlink.terminal import one_line, say
 
+if TYPE_CHECKING:
+    from superlink.commands.options import Commands
 
-def add(commands: Any) -> None:
+
+def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser("world", help="draw pictures of the rendered world, with their truth in COCO's format")
     parser.add_argument("--n", type=whole(1), default=20, metavar="N", help="how many (default: 20)")
