@@ -1,8 +1,8 @@
-"""Words to typed plans, and plans to real tools: what a program or a tools file takes from superlink.
+"""The public API: what programs and tools files import from superlink.
 
     from superlink import Detections, Image, tool
 
-Names are loaded when they are first used, so that `import superlink` stays light.
+Names are loaded when they are first used, so that `import superlink` stays fast.
 """
 
 from typing import TYPE_CHECKING

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# Python puts the folder that it is started in before all others, and a person's own tools.py there before our tools.
+# Python searches the working directory first, where a user's own tools.py would hide our package of that name.
 if not sys.flags.safe_path and Path(sys.path[0] or ".").resolve() != Path(__file__).resolve().parents[1]:
     del sys.path[0]
 

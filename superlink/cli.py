@@ -1,10 +1,10 @@
-"""The console script: reads the command line, runs the command, turns errors into one clear line."""
+"""The console script: parses the command line, runs the command, prints errors as one line."""
 
 import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
@@ -35,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: Of the command line; None for those of this process, which then ends without waiting for work that was
-            left behind.
+        arguments: Arguments of the command line; by default those of this process, which is then ended without waiting
+            for abandoned work.
 
     Returns:
-        The exit status: 0 done, 1 something failed, 2 the command line was wrong, 70 a fault of superlink itself, 130 stopped
-        by the user.
+        The exit status: 0 done, 1 something failed, 2 the command line was wrong, 70 a fault of superlink itself, 130
+        stopped by the user.
     """
     status = _run(arguments)
     if arguments is None:
@@ -51,15 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     prepare()
     given = _parser().parse_args(arguments)
-    # Nothing that superlink starts may call home or fetch a model by itself.
+    # Libraries and processes that superlink starts send no usage reports and fetch no models by themselves.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    from superlink.log import kept
+    from superlink.log import log_to_file
     from tools.core.errors import SuperlinkError
 
     log = logging.getLogger("superlink.cli")
-    with kept(given.debug) as logged:
+    with log_to_file(given.debug) as describe_log:
         try:
             status: int = given.command(given)
             if sys.stdout is not None:
@@ -73,25 +73,28 @@ def _run(arguments: Sequence[str] | None) -> int:
             say("superlink: stopped", error=True)
             return 130
         except OSError as error:
-            if not _of_the_output(error):
-                return _fault(error, log, logged)
+            if not _is_output_error(error):
+                return _fault(error, log, describe_log)
             return 1
         except BaseException as error:
-            return _fault(error, log, logged)
+            return _fault(error, log, describe_log)
 
 
-def _fault(error: BaseException, log: logging.Logger, logged: Any) -> int:
-    """Say in a sentence what nobody foresaw; the traceback goes to the log."""
+def _fault(error: BaseException, log: logging.Logger, describe_log: Callable[[], str]) -> int:
+    """Print an unexpected error in a sentence, and log its traceback; return the exit status."""
     log.critical("A fault ended the command", exc_info=error)
     what = f"{type(error).__name__}: {one_line(error)}" if str(error) else type(error).__name__
     if isinstance(error, SystemExit):
         what = f"something ended the command with the status {one_line(error.code)}"
-    say(f"superlink: a fault of superlink, or of something it uses: {what.rstrip('.')}. {logged()}", error=True)
+    say(f"superlink: a fault of superlink, or of something it uses: {what.rstrip('.')}. {describe_log()}", error=True)
     return FAULT
 
 
-def _of_the_output(error: OSError) -> bool:
-    """Whether it is standard output that cannot be written; it is then closed, so that Python's end does not try again."""
+def _is_output_error(error: OSError) -> bool:
+    """Return whether standard output could not be written.
+
+    Standard output is then closed, so that Python does not try to flush it at the end.
+    """
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -102,16 +105,16 @@ def _of_the_output(error: OSError) -> bool:
     ):
         return False
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if not isinstance(error, BrokenPipeError):  # a reader of our output, such as `head`, may well go
+    if not isinstance(error, BrokenPipeError):  # a reader such as `head` may close the pipe early
         say(f"superlink: the output cannot be written: {error.strerror or error}", error=True)
     return True
 
 
 class _Parser(argparse.ArgumentParser):
-    """Has ``--debug`` in every command, takes options between files, and prints no argument that could drive the terminal."""
+    """Parser with ``--debug`` in every command and options between files; its errors are safe to print on a terminal."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._intermixed = False
         self.add_argument(
             "--debug",
@@ -120,11 +123,11 @@ class _Parser(argparse.ArgumentParser):
             help="show the log, with the traceback of every error",
         )
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Read a command line; a command's own may have options before, between and behind what it works on."""
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # overloaded in argparse
+        """Parse a command line; a command's options may stand before, between and after its positional arguments."""
         if self._intermixed or self._subparsers is not None:
             return super().parse_known_args(args, namespace)
-        self._intermixed = True  # which calls this method, too
+        self._intermixed = True  # parse_known_intermixed_args calls this method
         try:
             return self.parse_known_intermixed_args(args, namespace)
         finally:

@@ -1,4 +1,4 @@
-"""What ``superlink run`` works on: the files of the command line, which of them go together, and the names of their results."""
+"""Items of ``superlink run``: the files of the command line, grouped, with names for their results."""
 
 import hashlib
 import os
@@ -18,12 +18,12 @@ _LONGEST = 100
 
 
 @dataclass(frozen=True)
-class Item:
-    """What one run of the plan works on.
+class RunItem:
+    """The files that one run of the plan works on.
 
     Attributes:
-        name: of its results: a folder within ``--out`` where there are several items.
-        files: one of each kind.
+        name: Name of its results: a folder within ``--out`` where there are several items.
+        files: One file of each kind.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Item:
 
 
 def open_files(files: Sequence[Path]) -> "tuple[dict[Path, Value], list[tuple[Path, Exception]]]":
-    """Open files, each once however it is written.
+    """Open files; a file given twice under different spellings of its path is opened once.
 
     Returns:
-        The files as values, and those that cannot be opened with the reason.
+        The files as values, and the files that cannot be opened with their errors.
     """
     from tools.core.errors import SuperlinkError
     from tools.values.convert import open_file
@@ -55,15 +55,15 @@ def open_files(files: Sequence[Path]) -> "tuple[dict[Path, Value], list[tuple[Pa
 
 
 def kind_name(value: "Value") -> str:
-    """The name of a value in plans: "image", "audio", "video" or "text"."""
+    """Return the name of an input in plans: "image", "audio", "video" or "text"."""
     return value.kind.lower()
 
 
-def items_of(opened: "Mapping[Path, Value]") -> list[Item]:
-    """Divide files into items: several files of one kind are worked on one by one, beside the single files of other kinds.
+def items_of(opened: "Mapping[Path, Value]") -> list[RunItem]:
+    """Group files into items: one for each of several files of one kind, each with the single files of other kinds.
 
     Raises:
-        ArgumentsInvalid: there are several files of two kinds, so that it is not clear which go together.
+        ArgumentsInvalid: when there are several files of two kinds, so that it is not clear which go together.
     """
     from tools.core.errors import ArgumentsInvalid
 
@@ -77,19 +77,18 @@ def items_of(opened: "Mapping[Path, Value]") -> list[Item]:
     shared = tuple(paths[0] for kind, paths in by_kind.items() if kind not in several)
     many = by_kind[several[0]] if several else []
     if not many:
-        return [Item("results", shared)]
-    return [Item(name, (path, *shared)) for path, name in names_of(many).items()]
+        return [RunItem("results", shared)]
+    return [RunItem(name, (path, *shared)) for path, name in names_of(many).items()]
 
 
 def names_of(paths: Sequence[Path]) -> dict[Path, str]:
-    """Name items: each by its file's name without ending, or by that and a hash of the path.
+    """Return a unique name for each file: its stem, or its stem with a hash of its path.
 
-    The hash is there when another file has the same name on a disk that does not tell capitals apart, and when the name
-    cannot be written everywhere or looks as if it had a hash. So names differ by construction, and those with a hash
-    depend on the file's own path alone.
+    A hash is added when another stem is equal on a case-insensitive disk, when the stem has unprintable characters, and
+    when it looks as if it ended in a hash. A name with a hash depends on the path of its own file alone.
 
     Args:
-        paths: of different files.
+        paths: Paths of different files.
     """
     alike = Counter(_folded(path.stem) for path in paths)
     return {

@@ -1,4 +1,4 @@
-"""The log as the command line keeps and shows it."""
+"""Logging of the command line: to a file, and with ``--debug`` to standard error."""
 
 import logging
 import sys
@@ -10,28 +10,28 @@ from tools.core import log
 
 
 @contextmanager
-def kept(debug: bool) -> Iterator[Callable[[], str]]:
-    """Keep the log in its file, and with `debug` show it on standard error, too.
+def log_to_file(debug: bool) -> Iterator[Callable[[], str]]:
+    """Write the log to its file inside the block, and with `debug` to standard error, too.
 
     Yields:
-        A function that says in a sentence where the traceback of the last error is.
+        A function that returns a sentence about where the traceback of the last error is.
     """
     shown = logging.StreamHandler(sys.stderr)
-    shown.setFormatter(_Shown("%(levelname)s %(name)s: %(message)s"))
-    with log.kept(*[shown] * debug, level=logging.DEBUG if debug else logging.INFO) as into:
+    shown.setFormatter(_SafeFormatter("%(levelname)s %(name)s: %(message)s"))
+    with log.log_to_file(*[shown] * debug, level=logging.DEBUG if debug else logging.INFO) as handler:
 
         def where() -> str:
             if debug:
                 return "Its traceback is above"
-            if into.broken:
-                return f"{one_line(into.file)} could not be written; run it again with --debug to see the traceback"
-            return f"Its traceback is in {one_line(into.file)}; --debug shows it"
+            if handler.broken:
+                return f"{one_line(handler.file)} could not be written; run it again with --debug to see the traceback"
+            return f"Its traceback is in {one_line(handler.file)}; --debug shows it"
 
         yield where
 
 
-class _Shown(logging.Formatter):
-    """Makes what is logged harmless on a terminal."""
+class _SafeFormatter(logging.Formatter):
+    """Escapes whatever could control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return safe(super().format(record))

@@ -1,6 +1,6 @@
-"""Our top-level packages are found where superlink is, whatever lies in the folder that a program is started in.
+"""Import of superlink's top-level packages before any module of the same name on the search path.
 
-They have plain names (``tools``, ``agents`` …), which a person's own files may have, too.
+They have plain names (``tools``, ``agents`` …), which a user's own files may have, too.
 """
 
 import sys
@@ -16,10 +16,10 @@ PACKAGES = ("agents", "backbone", "common", "flows", "tools", "ui")
 
 
 class OwnPackages(MetaPathFinder):
-    """Finds our packages before any path is searched."""
+    """Finder that precedes the search path for our packages."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Return where a package of ours is; None for other modules, and for those within packages."""
+        """Return the location of a package of ours; None for other modules and for submodules."""
         if name not in PACKAGES:
             return None
         folder = ROOT / name
@@ -27,19 +27,19 @@ class OwnPackages(MetaPathFinder):
 
 
 def prefer_own() -> None:
-    """Have our packages found first from now on; doing so again changes nothing."""
+    """Install the finder; calling this again changes nothing."""
     if not any(isinstance(finder, OwnPackages) for finder in sys.meta_path):
         sys.meta_path.insert(0, OwnPackages())
 
 
 def foreign_packages() -> list[str]:
-    """A message for each of our packages in whose place another one was imported before superlink was."""
+    """Return a message for each of our packages for which a foreign module was imported before superlink."""
     found = []
     for name in PACKAGES:
         origin = getattr(sys.modules.get(name), "__file__", None)
         if origin is not None and Path(origin).resolve().parent.parent != ROOT:
             found.append(
-                f"superlink: the module '{name}' of {origin} was imported before superlink, which has a package of this name. "
-                "Rename that file; where it is an installed package, install superlink into an environment of its own"
+                f"superlink: the module '{name}' of {origin} was imported before superlink, which has a package of this "
+                "name. Rename that file; where it is an installed package, install superlink into an environment of its own"
             )
     return found

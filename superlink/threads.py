@@ -1,4 +1,4 @@
-"""Which thread of sessions a run belongs to, and that no other process works in it at the same time."""
+"""The session thread of a ``superlink run``: its name, and a lock that keeps other processes out."""
 
 import hashlib
 import os
@@ -23,14 +23,14 @@ except ImportError:  # not on Windows
 def thread_of(
     request: str, media: "Mapping[str, Ref]", plan: "Plan | None", planner: str, tools: "Mapping[str, AnyTool]"
 ) -> str:
-    """Name the thread for all that decides what will be planned and run: asking for the same again finds it.
+    """Return the name of the thread: a hash of all that decides what is planned and run.
 
     Args:
-        request: in words.
-        media: what it works on; the content counts, whatever the files are called.
-        plan: the plan to run; None where the planner makes it.
-        planner: of the command line.
-        tools: what can be called.
+        request: The request.
+        media: Inputs by name; their content counts, not the names of their files.
+        plan: The plan to run; None where the planner makes it.
+        planner: The planner, as ``--planner`` names it.
+        tools: Tools by name.
     """
     from agents.plan.types import cards_of
     from tools.core.settings import settings
@@ -47,16 +47,16 @@ def thread_of(
 
 
 @contextmanager
-def alone(thread: str, home: Path) -> Iterator[None]:
-    """Work in a thread while no other process does; the system frees it however the process ends.
+def lock_thread(thread: str, home: Path) -> Iterator[None]:
+    """Lock a thread inside the block; the system releases the lock however the process ends.
 
     Args:
-        thread: its name.
-        home: folder of the lock file, of which each thread locks a byte of its own.
+        thread: Name of the thread.
+        home: Folder of the lock file, in which each thread locks one byte.
 
     Raises:
-        SuperlinkError: another process works in it.
-        WriteError: the lock file cannot be made.
+        SuperlinkError: when another process has locked the thread.
+        WriteError: when the lock file cannot be made.
     """
     from tools.storage.atomic import write_error
 

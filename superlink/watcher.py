@@ -1,10 +1,10 @@
-"""Ends a process that does not answer a signal; run as a program by `superlink.stopping`.
+"""Kills a process that does not handle a signal in time; `superlink.stopping` runs this file as a program.
 
-Python handles a signal only between two instructions of its main thread. A tool in native code that never lets go of
-Python's lock prevents that. This process is not held up by it: it reads the number of each signal from its standard input,
-and then waits for the answers.
+Python handles signals only between instructions of its main thread, which a tool in native code can block by never
+releasing the global interpreter lock. This process reads the number of each signal from its standard input and waits
+for the answers HANDLED and ENDED.
 
-Usage: watcher.py PID WORDS, where the words are said before the process is killed.
+Usage: watcher.py PID MESSAGE, where the message is printed before the process is killed.
 """
 
 import os
@@ -15,13 +15,13 @@ import sys
 HANDLED = b"h"
 """The handler of the signal has run."""
 ENDED = b"e"
-"""The work has been stopped; what comes now takes its time."""
+"""The work has been stopped; from now on there is no time limit."""
 
 _SECONDS = {b"": 1, HANDLED: 2}
 
 
 def main(process: int, words: str) -> None:
-    """Watch until the other end of the standard input is closed."""
+    """Watch until standard input is closed."""
     while os.read(0, 1):
         answer = b""
         while answer != ENDED:

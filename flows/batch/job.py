@@ -14,7 +14,7 @@ from flows.batch.shard_store import ShardStore
 from flows.items.run_files import LEDGER
 from flows.ledger.keys import CurrentWeights, signature
 from flows.ledger.ledger import Ledger
-from tools.core.log import kept
+from tools.core.log import log_to_file
 from tools.runtime.registry import load
 
 
@@ -80,5 +80,5 @@ def run_context(job: BatchJob, plan: Plan) -> RunContext:
 
 def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
     """`BatchJob.work` with plain data in and out, for other processes and machines."""
-    with kept():
+    with log_to_file():
         return asdict(BatchJob.from_json(facts).work(ids))

@@ -1,1 +1,1 @@
-"""One file for each command: ``add`` declares its options and loads nothing, the function that it names does the work."""
+"""One file for each command: ``add`` declares its options without further imports; another function runs it."""

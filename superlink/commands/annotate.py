@@ -1,17 +1,18 @@
-"""``superlink annotate``: one request over a folder of any size, resumable, exported."""
+"""``superlink annotate``: one request over a folder of any size; resumable, with exports."""
 
 import argparse
 import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from superlink.commands.options import add_planner, add_tools, make_planner, whole, words
 from superlink.terminal import ask, console, one_line, safe
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
 
     from agents.plan.plan import Plan
     from flows.batch.events import Approve, Event
@@ -55,7 +56,7 @@ def add(commands: "Commands") -> None:
 
 
 def add_work(parser: argparse.ArgumentParser) -> None:
-    """Declare how the files are worked, and what is kept of it."""
+    """Declare the options of a batch run that ``superlink schedule`` has, too."""
     parser.add_argument("--shard", type=whole(1), default=64, metavar="N", help="items worked together (default: 64)")
     parser.add_argument(
         "--workers", type=whole(1), default=1, metavar="N", help="processes at the same time (default: 1)"
@@ -92,13 +93,13 @@ def add_work(parser: argparse.ArgumentParser) -> None:
 
 
 def annotate(given: argparse.Namespace) -> int:
-    """Run it, show how it goes, and say how it ended."""
+    """Run the request over the source, show its progress, and print how it ended."""
     from flows.batch.events import Callbacks
     from flows.orchestration.server import configured, server
 
     screen = console()
     recorded = configured() or given.runner == "ray"
-    # What goes wrong is reported here in our own words; Prefect's, with tracebacks, stand in its dashboard.
+    # Errors are printed here in our own words; Prefect's messages with tracebacks are in its dashboard.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     approve = None if given.yes else asker(screen, "Run it on all?")
     with server() if recorded else nullcontext(), Progress(screen) as progress:
@@ -110,11 +111,11 @@ def annotate(given: argparse.Namespace) -> int:
             given, pilot=given.pilot, retry_failed=given.retry_failed, limit=given.limit, relocate=given.relocate
         )
         summary = run(spec, Callbacks(make_planner(given), approve, progress.show))
-    _tell(screen, summary, given.out)
+    _print_summary(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped or summary.damaged else 0
 
 
-def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
+def _print_summary(screen: "Console", summary: "Summary", out: Path) -> None:
     from rich.text import Text
 
     for name, reason, hint in summary.failures[:_SHOWN]:
@@ -145,7 +146,7 @@ def _tell(screen: "Console", summary: "Summary", out: Path) -> None:
 
 
 class Progress:
-    """Shows events: a bar with the time left on a terminal, lines elsewhere."""
+    """Prints the events of a run: a progress bar with the time left on a terminal, lines elsewhere."""
 
     def __init__(self, console: "Console") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -154,19 +155,19 @@ class Progress:
         self.console = console
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
         self.bar = Bar(*columns, console=console, transient=True)
-        self.task: Any = None
+        self.task: TaskID | None = None
 
     def __enter__(self) -> "Progress":
-        """Nothing is shown before there is an event."""
+        """Begin; nothing is shown before the first event."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take the bar away, if there is one."""
+        """Remove the progress bar."""
         if self.task is not None:
             self.bar.stop()
 
     def show(self, event: "Event") -> None:
-        """Show one event."""
+        """Print one event."""
         match event["event"]:
             case "plan":
                 self.console.print(event["tree"])
@@ -214,7 +215,10 @@ def _forecast(forecast: "Forecast") -> str:
 
 
 def asker(screen: "Console", question: str) -> "Approve":
-    """Who asks for approval on the terminal."""
+    """Return a function that asks for approval on the terminal, as `flows.annotate.annotate` calls it.
+
+    It raises SuperlinkError when standard input is no terminal.
+    """
 
     def approved(plan: "Plan", forecast: "Forecast | None") -> bool:
         from tools.core.errors import SuperlinkError
@@ -229,10 +233,10 @@ def asker(screen: "Console", question: str) -> "Approve":
 
 
 def run_spec(given: argparse.Namespace, **options: object) -> "RunSpec":
-    """The specification of a run from the options of `add_work`, and others.
+    """Return the specification of a run from the options of `add_work` and further ones.
 
     Raises:
-        SuperlinkError: an option has a value that it cannot have.
+        SuperlinkError: when the value of an option is invalid.
     """
     from flows.batch.spec import RunSpec
 
@@ -255,10 +259,10 @@ def run_spec(given: argparse.Namespace, **options: object) -> "RunSpec":
 
 
 def _routing(given: argparse.Namespace) -> "ReviewRouting":
-    """What ``--band`` and ``--audit`` mean.
+    """Return what ``--band`` and ``--audit`` say.
 
     Raises:
-        ArgumentsInvalid: a band cannot be read.
+        ArgumentsInvalid: when a band is malformed.
     """
     from flows.batch.review import ReviewRouting
     from tools.core.errors import ArgumentsInvalid

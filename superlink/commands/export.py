@@ -1,4 +1,4 @@
-"""``superlink export``: a data set from the ledger of a run; nothing is run."""
+"""``superlink export``: data sets from the ledger of a run, without running anything."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,7 @@ def add(commands: "Commands") -> None:
 
 
 def export(given: argparse.Namespace) -> int:
-    """Write each format into a folder of its name; 1 when items had to be left out."""
+    """Write each format into a folder of its name; return 1 when items had to be left out."""
     from flows.exports import export as write
     from flows.ledger.ledger import Ledger
     from tools.core.settings import settings
@@ -37,7 +37,7 @@ def export(given: argparse.Namespace) -> int:
         store = Store(ledger.fact("store") or settings().store_url)
         for name in given.formats:
             folder = (given.to or given.run) / name
-            counts = write(ledger, store, name, folder, given.step, aside=_aside)
+            counts = write(ledger, store, name, folder, given.step, aside=_report_kept)
             say(f"{one_line(folder)}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
         damaged = ledger.reopened().values()
         for name, reason, hint in damaged:
@@ -47,5 +47,5 @@ def export(given: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _aside(file: Path) -> None:
+def _report_kept(file: Path) -> None:
     say(f"{one_line(file)}: kept; the export has a file of the same name")

@@ -1,4 +1,4 @@
-"""``superlink models``: the weights behind the tools."""
+"""``superlink models``: list, pull, verify and add weights."""
 
 import argparse
 from pathlib import Path
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: "Commands") -> None:
-    """Declare the command and its own commands."""
+    """Declare the command and its subcommands."""
     parser = commands.add_parser("models", help="list, pull, verify or add weights")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     actions.add_parser("list", help="what there is, and what is on this computer").set_defaults(command=show)
@@ -44,7 +44,7 @@ def show(given: argparse.Namespace) -> int:
     from tools.core.settings import settings
     from tools.weights.weights import catalogue, locate
 
-    # Ids and licences are copied from here: on a narrow terminal they are broken, not cut.
+    # People copy ids and licences from here, so that a narrow terminal wraps them and does not cut them.
     columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
     table = Table(*columns, box=None, header_style="bold")
     used = set(settings().roles.values())
@@ -71,7 +71,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def pull(given: argparse.Namespace) -> int:
-    """Get weights; a core of the planner is unpacked, too, so that the first plan need not."""
+    """Fetch weights; a core of the planner is unpacked, too, so that the first plan does not wait for that."""
     from tools.weights.weights import find
     from tools.weights.weights import pull as pull_weights
 
@@ -85,7 +85,7 @@ def pull(given: argparse.Namespace) -> int:
 
 
 def verify(given: argparse.Namespace) -> int:
-    """Check hashes; without ids, of everything on this computer."""
+    """Check the hashes of these weights, or of all weights on this computer; return 1 when one is wrong or missing."""
     from tools.core.errors import SuperlinkError, WeightsMissing
     from tools.weights.weights import catalogue
     from tools.weights.weights import verify as verify_weights
@@ -106,11 +106,12 @@ def verify(given: argparse.Namespace) -> int:
 
 
 def own(given: argparse.Namespace) -> int:
-    """Register weights of the user's own."""
+    """Add the user's own weights."""
     from tools.weights.weights import add as add_weights
 
     add_weights(given.id, given.path, role=given.role, licence=given.licence, trust=given.trust)
     say(
-        f'{one_line(given.id)}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, or in settings.toml [roles] {given.role} = "{given.id}"'
+        f"{one_line(given.id)}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, "
+        f'or in settings.toml [roles] {given.role} = "{given.id}"'
     )
     return 0

@@ -1,10 +1,10 @@
-"""``superlink plan``: words in, checked plans out; nothing is run."""
+"""``superlink plan``: plans for requests, checked but not run."""
 
 import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from common.kinds import KIND_OF_INPUT
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
@@ -63,15 +63,21 @@ def _values(media: list[str]) -> dict[str, str]:
 def _many(given: argparse.Namespace) -> int:
     from tools.storage import atomic
 
-    rows = list(_rows(given.requests))  # a fault in the last line is better told before the first is planned
+    rows = list(_read_requests(given.requests))  # all are read before the first is planned, which takes long
     if given.out is None:
-        return _answered(rows, given, say_json)
+        return _plan_all(rows, given, say_json)
     with atomic.opened(given.out) as file:
-        return _answered(rows, given, lambda answer: file.write(_line(answer)))
+        return _plan_all(rows, given, lambda answer: file.write(_line(answer)))
 
 
-def _answered(rows: list[tuple[Any, str, list[str]]], given: argparse.Namespace, tell: Callable[[Any], object]) -> int:
-    """Plan every request and tell each answer."""
+class _Row(NamedTuple):
+    id: object
+    request: str
+    media: list[str]
+
+
+def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict[str, object]], object]) -> int:
+    """Plan every request and write each answer; return the exit status."""
     from agents.planners.repair import plan_request
 
     tools, planner = load_tools(given), make_planner(given)
@@ -79,22 +85,26 @@ def _answered(rows: list[tuple[Any, str, list[str]]], given: argparse.Namespace,
     for name, request, media in rows:
         last = plan_request(request, _values(media), tools, planner)
         faulty += bool(last.problems)
-        answer: dict[str, Any] = {
+        answer: dict[str, object] = {
             "id": name,
             "steps": [{"tool": step.tool, "args": dict(step.args)} for step in (last.plan.steps if last.plan else ())],
         }
         if last.problems:
             answer["problems"] = [str(problem) for problem in last.problems]
-        tell(answer)
+        write(answer)
     return 1 if faulty else 0
 
 
-def _line(answer: Any) -> bytes:
+def _line(answer: dict[str, object]) -> bytes:
     return (json.dumps(answer, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
-    """Id, request and media of each line."""
+def _read_requests(file: Path) -> Iterator[_Row]:
+    """Yield the requests of a file of lines of JSON.
+
+    Raises:
+        ArgumentsInvalid: when the file cannot be read or a line is malformed.
+    """
     from tools.core.errors import ArgumentsInvalid
 
     try:
@@ -116,4 +126,4 @@ def _rows(file: Path) -> Iterator[tuple[Any, str, list[str]]]:
             raise ArgumentsInvalid(
                 "plan", [f'{file}, line {number} is not {{"id", "request", "media"}} in UTF-8: {what}']
             ) from error
-        yield row.get("id", number), request, media
+        yield _Row(row.get("id", number), request, media)

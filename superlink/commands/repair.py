@@ -1,4 +1,4 @@
-"""``superlink repair``: takes up what can be read of a damaged ledger, or of the memory of threads."""
+"""``superlink repair``: recover what can be read of a damaged ledger, or of the database of threads."""
 
 import argparse
 from pathlib import Path
@@ -26,31 +26,31 @@ def add(commands: "Commands") -> None:
 
 
 def repair(given: argparse.Namespace) -> int:
-    """Repair one or the other, and say what was found, what was recovered, and what to do next."""
+    """Repair the ledger or the database of threads; print faults, what was recovered, and what to do next."""
     from tools.core.settings import settings
 
     home = settings().home
     if given.folder is None or given.folder.absolute() == home:
-        _threads(home / "threads.sqlite")
+        _repair_threads(home / "threads.sqlite")
     else:
-        _run(given.folder)
+        _repair_run(given.folder)
     return 0
 
 
-def _threads(file: Path) -> None:
+def _repair_threads(file: Path) -> None:
     from agents.session.memory_repair import repair_threads
 
     done = repair_threads(file)
-    _tell(file, done.faults, done.kept)
+    _print_faults(file, done.faults, done.kept)
     say(f"{done.threads} threads with {done.states} states.")
 
 
-def _run(folder: Path) -> None:
+def _repair_run(folder: Path) -> None:
     from flows.items.run_files import LEDGER
     from flows.repair import repair
 
     done = repair(folder)
-    _tell(folder / LEDGER, done.faults, done.kept)
+    _print_faults(folder / LEDGER, done.faults, done.kept)
     say(
         f"{done.items} items, {done.works} finished calls, {done.verdicts} verdicts of people"
         f"{f' ({done.refound} of them from the exports)' if done.refound else ''}."
@@ -61,7 +61,7 @@ def _run(folder: Path) -> None:
         say(f"{what}{kept}. Give the same superlink annotate command.")
 
 
-def _tell(file: Path, faults: list[str], kept: Path | None) -> None:
+def _print_faults(file: Path, faults: list[str], kept: Path | None) -> None:
     if not faults:
         say(f"{one_line(file)} is sound.")
     for fault in faults:

@@ -1,4 +1,4 @@
-"""``superlink review``: finds that wait for a person, their verdicts, and how good each label is."""
+"""``superlink review``: detections that wait for a person, their verdicts, and the precision of each label."""
 
 import argparse
 from pathlib import Path
@@ -28,7 +28,7 @@ def add(commands: "Commands") -> None:
 
 
 def review(given: argparse.Namespace) -> int:
-    """Note the verdicts, or list what waits; then say how good the labels are."""
+    """Store the given verdicts or list what waits; then print the precision of each label."""
     import getpass
 
     from flows.batch.review import precision, queue, resolve

@@ -1,4 +1,4 @@
-"""``superlink run``: words and files in; a plan to approve; results out."""
+"""``superlink run``: one request on some files: plan, approval, results."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from agents.session.session import Session
     from agents.session.state import Decision
     from superlink.commands.options import Commands
-    from superlink.items import Item
+    from superlink.items import RunItem
     from superlink.stopping import Stopping
     from tools.storage.store import Ref
 
@@ -42,33 +42,42 @@ def add(commands: "Commands") -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Plan once, ask once, run the plan on every item."""
-    from superlink.stopping import Stopping, stopped
+    """Plan once, ask once, and run the plan on every item."""
+    from superlink.stopping import Stopping, say_stopped
     from tools.core.abandon import Stopped
 
     with Stopping() as stopping:
         work = _Work(given, stopping)
         try:
-            return work.done()
+            return work.run()
         except (Stopped, KeyboardInterrupt):
-            stopped(work.kept())
+            say_stopped(work.describe_kept())
             return stopping.status
 
 
 class _Work:
-    """One command at work."""
+    """State of one ``superlink run``.
+
+    Attributes:
+        plan: The plan, once it is known; later items use it again.
+        approved: Hashes of approved plans.
+        shown: Hashes of plans that were printed.
+        steps: Ids of finished steps of the current item.
+        items: All items.
+        ended: Number of items that have ended.
+    """
 
     def __init__(self, given: argparse.Namespace, stopping: "Stopping") -> None:
         self.given, self.stopping, self.screen = given, stopping, console()
         self.plan: Plan | None = None
         self.approved: set[str] = set()
         self.shown: set[str] = set()
-        self.steps: list[str] = []  # finished, of the item in hand
-        self.items: list[Item] = []
+        self.steps: list[str] = []
+        self.items: list[RunItem] = []
         self.ended = 0
 
-    def done(self) -> int:
-        """Work on every item.
+    def run(self) -> int:
+        """Run the plan on every item.
 
         Returns:
             The exit status.
@@ -86,7 +95,7 @@ class _Work:
         self.plan = Plan.load(self.given.plan) if self.given.plan else None
         self.opened, failures = open_files(self.given.files)
         for path, error in failures:
-            self._failed(path, error)
+            self._print_error(path, error)
         if failures and not self.opened:
             return 1
         self.items = items_of(self.opened)
@@ -108,15 +117,15 @@ class _Work:
                 if len(self.items) == 1:
                     raise
                 failed += 1
-                self._failed(item.name, error)
+                self._print_error(item.name, error)
             self.ended += 1
             self.stopping.check()
         if failed:
             self.screen.print(f"{failed} of {len(self.items) + len(failures)} failed", style="red")
         return 1 if failed else 0
 
-    def kept(self) -> str:
-        """What stays when the command is stopped, in a sentence."""
+    def describe_kept(self) -> str:
+        """Return in a sentence what is kept when the command is stopped."""
         from superlink.stopping import KEPT
 
         parts = [f"{self.ended} of {len(self.items)} items have ended"] if len(self.items) > 1 else []
@@ -125,21 +134,21 @@ class _Work:
             parts.append(f"Finished steps{of}: {', '.join(self.steps)}")
         return ". ".join([*parts, KEPT])
 
-    def _failed(self, what: object, error: Exception) -> None:
+    def _print_error(self, what: object, error: Exception) -> None:
         self.screen.print(f"{one_line(what)}: {error}", style="red")
 
-    def _turn(self, item: "Item") -> "Record | None":
-        """Work on one item.
+    def _turn(self, item: "RunItem") -> "Record | None":
+        """Run one turn on an item.
 
         Returns:
-            The record; None when a person rejected the plan.
+            The record; None when the person rejected the plan.
         """
         from agents.plan.plan import Plan
         from agents.session.policy import Policy
         from agents.session.results import write_results
         from agents.session.session import Session
         from superlink.items import kind_name
-        from superlink.threads import alone, thread_of
+        from superlink.threads import lock_thread, thread_of
         from tools.core.settings import settings
 
         self.steps = []
@@ -147,7 +156,7 @@ class _Work:
         media = {kind_name(self.opened[file]): self.store.put(self.opened[file]) for file in item.files}
         thread = thread_of(given.request, media, self.plan, given.planner, self.tools)
         with (
-            alone(thread, home),
+            lock_thread(thread, home),
             Session(
                 thread,
                 tools=self.tools,
@@ -158,13 +167,13 @@ class _Work:
             ) as session,
             self.stopping.watching(session),
         ):
-            done = self._followed(session, self._begun(session, media))
+            done = self._follow(session, self._begin(session, media))
         if done is None:
             return None
         record = done["record"]
         self.screen.print(done["answer"], style={"done": "", "failed": "red"}.get(done["result"], "yellow"))
         folder = given.out / item.name if len(self.items) > 1 else given.out
-        if any("refs" in step or "error" in step for step in record["steps"]):  # how it failed is a result, too
+        if any("refs" in step or "error" in step for step in record["steps"]):  # an error is written, too
             files = write_results(folder, record, self.store)
             self.screen.print(f"{len(files)} file{'s' * (len(files) > 1)} in {one_line(folder)}", style="dim")
         if record["plan"] is not None and record["steps"] and not record["problems"]:
@@ -172,8 +181,8 @@ class _Work:
             self.approved.add(record["hash"])
         return record
 
-    def _begun(self, session: "Session", media: "Mapping[str, Ref]") -> "Iterator[Event]":
-        """Go on with what an earlier run of the same command has left, or begin."""
+    def _begin(self, session: "Session", media: "Mapping[str, Ref]") -> "Iterator[Event]":
+        """Continue an earlier run of the same command, or start."""
         from agents.session.session import SessionError
 
         if self.given.fresh:
@@ -185,7 +194,7 @@ class _Work:
             return session.continue_()
         try:
             events = session.again()
-        except SessionError:  # nothing has run that could be gone on with
+        except SessionError:  # nothing has run
             session.forget()
             return session.start(self.given.request, media, self.plan)
         self.screen.print(
@@ -193,10 +202,10 @@ class _Work:
         )
         return events
 
-    def _followed(self, session: "Session", events: "Iterator[Event]") -> "DoneEvent | None":
-        """Follow a turn to its end; None when a person rejected the plan."""
+    def _follow(self, session: "Session", events: "Iterator[Event]") -> "DoneEvent | None":
+        """Follow a turn to its end; return None when the person rejected the plan."""
         while True:
-            waiting = self._until_told(events)
+            waiting = self._print_events(events)
             if waiting["event"] == "done":
                 return waiting
             decision = _decision(self.screen, waiting)
@@ -207,8 +216,8 @@ class _Work:
                 return None
             events = session.resume(decision)
 
-    def _until_told(self, events: "Iterator[Event]") -> "ApprovalEvent | DoneEvent":
-        """Show events until the turn ends or waits for a person; a plan that was shown before is not shown again."""
+    def _print_events(self, events: "Iterator[Event]") -> "ApprovalEvent | DoneEvent":
+        """Print events until the turn ends or waits for approval; a plan that was printed before is not printed again."""
         from rich.text import Text
 
         for event in events:
@@ -235,7 +244,11 @@ class _Work:
 
 
 def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":
-    """Ask a person."""
+    """Ask on the terminal whether to run the plan.
+
+    Raises:
+        SuperlinkError: when standard input is no terminal.
+    """
     from tools.core.errors import SuperlinkError
 
     if not sys.stdin.isatty():
@@ -248,17 +261,17 @@ def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":
             return {"action": "reject"}
         if said in ("e", "edit"):
             try:
-                return {"action": "edit", "plan": _edited(waiting["plan"]).to_json()}
+                return {"action": "edit", "plan": _edit(waiting["plan"]).to_json()}
             except SuperlinkError as error:
                 screen.print(str(error), style="red")
 
 
-def _edited(plan: "PlanJson") -> "Plan":
-    """The plan as a person leaves it in their editor.
+def _edit(plan: "PlanJson") -> "Plan":
+    """Open the plan in an editor and return the edited plan.
 
     Raises:
-        PlanInvalid: what they leave is none.
-        SettingsInvalid: the editor cannot be started, or fails.
+        PlanInvalid: when the edited file is no plan.
+        SettingsInvalid: when the editor cannot be started, or fails.
     """
     import json
 

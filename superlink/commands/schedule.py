@@ -1,4 +1,4 @@
-"""``superlink schedule``: an approved plan that runs at certain times, over whatever is new in a folder by then."""
+"""``superlink schedule``: an approved plan that runs on a schedule over the new files of a folder."""
 
 import argparse
 import re
@@ -38,7 +38,7 @@ def add(commands: "Commands") -> None:
 
 
 def schedule(given: argparse.Namespace) -> int:
-    """List, remove, or plan, ask and schedule."""
+    """List schedules, remove one, or make one."""
     from flows.orchestration.server import environment, server
     from tools.core.errors import ArgumentsInvalid
 

@@ -1,4 +1,4 @@
-"""``superlink serve-flows``: run what is scheduled, with a dashboard."""
+"""``superlink serve-flows``: run scheduled flows, with Prefect's dashboard."""
 
 import argparse
 import shlex
@@ -37,7 +37,7 @@ def serve_flows(given: argparse.Namespace) -> int:
     with server(given.port) as address:
         say(f"Dashboard: {address.removesuffix('/api')}")
         if own:
-            # Named, not shown: what is printed here may end up in a log.
+            # The password itself is not printed, because output may be logged.
             say(f"Its password is in {password_file()}, which only you can read")
             say(
                 f"For superlink annotate to show up there: export PREFECT_API_URL={address} "

@@ -1,4 +1,4 @@
-"""``superlink tools``: what can be done."""
+"""``superlink tools``: list the tools, or describe one."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ def add(commands: "Commands") -> None:
 
 
 def show(given: argparse.Namespace) -> int:
-    """Print the tools."""
+    """Print the tools as a table, one in detail, or their cards as JSON."""
     from rich.table import Table
     from rich.text import Text
 

@@ -40,8 +40,8 @@ def add(commands: "Commands") -> None:
         "--password",
         nargs="?",
         const=_ASK,
-        help="visitors have to give a password, which is asked for on the terminal; one that is given here can be read by "
-        "every user of this computer",
+        help="visitors have to give a password, which is asked for on the terminal; a password on the command line can "
+        "be read by every user of this computer",
     )
     given.add_argument(
         "--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file"
@@ -76,15 +76,15 @@ def serve(given: argparse.Namespace) -> int:
 
 
 def _password(given: argparse.Namespace) -> str | None:
-    """The password from the terminal, a file, the environment or the command line.
+    """Return the password from the terminal, a file, the environment or the command line; None without one.
 
     Raises:
-        SettingsInvalid: it is empty, or the file cannot be read.
+        SettingsInvalid: when it is empty, or the file cannot be read.
     """
     from tools.core.errors import SettingsInvalid
     from tools.core.settings import expanded
 
-    # Taken out, so that the programs which tools start do not get it.
+    # Removed from the environment, so that programs started by tools do not inherit it.
     password = os.environ.pop(PASSWORD, None)
     if given.password == _ASK:
         if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""``superlink world``: rendered pictures with exact truth."""
+"""``superlink world``: rendered pictures with exact annotations."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,7 @@ def add(commands: "Commands") -> None:
 
 
 def world(given: argparse.Namespace) -> int:
-    """Write pictures and truth."""
+    """Write the pictures and their annotations."""
     from agents.worlds import write_world
 
     path = write_world(given.n, given.seed, given.split, given.size, given.out, given.sheet)

@@ -216,10 +216,10 @@ def test_numbers_are_checked_on_the_command_line(arguments: list[str], capsys: p
 
 @pytest.mark.parametrize("editor", ["/no/such/editor", "false", ""])
 def test_an_editor_that_fails_is_told(editor: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from superlink.commands.run import _edited
+    from superlink.commands.run import _edit
 
     monkeypatch.setenv("EDITOR", editor)
     with pytest.raises(SettingsInvalid, match="Name another in EDITOR"):
-        _edited({"steps": [STEP]})
+        _edit({"steps": [STEP]})
     monkeypatch.setenv("EDITOR", "true")
-    assert _edited({"steps": [STEP]}).steps[0].id == "s1"
+    assert _edit({"steps": [STEP]}).steps[0].id == "s1"

@@ -26,7 +26,7 @@ Run = Callable[..., int]
 def run(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a plan of the given steps; the same steps are the same command."""
     monkeypatch.setenv("OWN_TOOLS", str(tmp_path))
-    monkeypatch.setattr(Stopping, "_watch", lambda self: None)  # signals are tested in processes of their own
+    monkeypatch.setattr(Stopping, "_start_watcher", lambda self: None)  # signals are tested in processes of their own
 
     def run_(steps: list[tuple[str, dict[str, Any]]], *more: str, yes: bool = True) -> int:
         (tmp_path / "plan.json").write_text(written(steps))
@@ -157,7 +157,7 @@ HOLDS = """
 import sys
 from pathlib import Path
 from superlink import threads
-with threads.alone(sys.argv[1], Path(sys.argv[2])):
+with threads.lock_thread(sys.argv[1], Path(sys.argv[2])):
     print("held", flush=True)
     sys.stdin.read()
 """

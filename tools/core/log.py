@@ -1,4 +1,4 @@
-"""The log: what the logger "superlink" is told, kept in ``superlink.log`` of the home folder."""
+"""The logger "superlink", and the file ``superlink.log`` in the home folder that it is written to."""
 
 import logging
 import os
@@ -7,24 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MOST = 4 << 20
-"""Bytes after which the file is put aside as ``superlink.log.1`` and begun anew."""
+"""Size in bytes from which on the file is renamed to ``superlink.log.1`` and a new one is begun."""
 
 logger = logging.getLogger("superlink")
-# Without a handler of the program that uses us, Python would print to standard error.
+# Without any handler, Python would print to standard error.
 logger.addHandler(logging.NullHandler())
 
 
 class LogFile(logging.FileHandler):
-    """Writes to a file that may not be there to be written, and never disturbs the work.
+    """Handler that writes to a file and never raises.
 
     Attributes:
-        file: where.
-        broken: it could not be written.
+        file: Path of the file.
+        broken: Whether it could not be written.
     """
 
     def __init__(self) -> None:
-        """Choose the file; it is opened when there is something to write."""
-        # Not from the settings: a settings file that cannot be read is among the things that are logged.
+        """Choose the file; it is opened by the first record."""
+        # The settings are not used, because an unreadable settings file is logged, too.
         home = Path(os.path.expanduser(os.environ.get("SUPERLINK_HOME", "~/.cache/superlink"))).absolute()
         self.file, self.broken = home / "superlink.log", False
         super().__init__(self.file, encoding="utf-8", errors="backslashreplace", delay=True)
@@ -42,25 +42,25 @@ class LogFile(logging.FileHandler):
             self.broken = True
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Remember that it could not be written."""
+        """Set `broken`."""
         self.broken = True
 
 
 @contextmanager
-def kept(*more: logging.Handler, level: int = logging.INFO) -> Iterator[LogFile]:
-    """Keep the log in its file inside the block, for the command line and the processes that it starts.
+def log_to_file(*more: logging.Handler, level: int = logging.INFO) -> Iterator[LogFile]:
+    """Write the log to its file inside the block, for the command line and the processes that it starts.
 
     Args:
-        more: further handlers.
-        level: the least that is logged.
+        more: Further handlers.
+        level: The lowest level that is logged.
     """
-    into, before = LogFile(), logger.level
-    handlers = [into, *more]
+    file, before = LogFile(), logger.level
+    handlers = [file, *more]
     logger.setLevel(level)
     for handler in handlers:
         logger.addHandler(handler)
     try:
-        yield into
+        yield file
     finally:
         logger.setLevel(before)
         for handler in handlers:
