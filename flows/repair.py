@@ -27,7 +27,7 @@ _EDIT = ("place", "label", "score", "verdict", "correct", "who", "time")
 
 
 @dataclass
-class Repair:
+class RepairReport:
     """What a repair found and did.
 
     Attributes:
@@ -49,7 +49,7 @@ class Repair:
     again: int = 0
 
 
-def repair(folder: Path) -> Repair:
+def repair(folder: Path) -> RepairReport:
     """Repair the ledger of a run, and have it run again what is lost or damaged.
 
     Args:
@@ -69,15 +69,15 @@ def repair(folder: Path) -> Repair:
         with lock_folder(folder):
             shutil.rmtree(draft, ignore_errors=True)
             try:
-                return _repaired(folder, file, draft / LEDGER)
+                return _repair(folder, file, draft / LEDGER)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
         raise write_error(error, file, f"A new ledger for {folder}") from error
 
 
-def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
-    found = Repair(examine(file, "The ledger"))
+def _repair(folder: Path, file: Path, draft: Path) -> RepairReport:
+    found = RepairReport(examine(file, "The ledger"))
     if not found.faults:
         try:
             Ledger(file).close()  # a newer version, another program's database: nothing to repair
@@ -95,9 +95,9 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
             old.backup(new)
         ledger = RepairedLedger(draft)
     try:
-        found.faults += _mend(ledger, folder)
+        found.faults += _remove_faults(ledger, folder)
         if found.faults:
-            found.refound = _verdicts_of_exports(ledger, folder)
+            found.refound = _restore_verdicts(ledger, folder)
         counts = ledger.counts()
         found.items = sum(counts.values()) - counts.get("gone", 0)
         found.again = counts.get("left", 0)
@@ -110,9 +110,9 @@ def _repaired(folder: Path, file: Path, draft: Path) -> Repair:
     return found
 
 
-def _mend(ledger: RepairedLedger, folder: Path) -> list[str]:
+def _remove_faults(ledger: RepairedLedger, folder: Path) -> list[str]:
     """Take out what cannot be right, and have items looked at again that lack something; say what was wrong."""
-    faults = ledger.remove_unfit() + _mend_facts(ledger, folder)
+    faults = ledger.remove_invalid_rows() + _restore_facts(ledger, folder)
     if lost := _lost_values(ledger):
         faults.append(f"{len(lost)} values of finished calls are missing or damaged in the store")
         ledger.remove_works(lost)
@@ -121,7 +121,7 @@ def _mend(ledger: RepairedLedger, folder: Path) -> list[str]:
     return faults
 
 
-def _mend_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
+def _restore_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
     """Find plan and signature again where they are lost."""
     faults = []
     try:
@@ -141,9 +141,9 @@ def _mend_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
     return faults
 
 
-def _verdicts_of_exports(ledger: RepairedLedger, folder: Path) -> int:
+def _restore_verdicts(ledger: RepairedLedger, folder: Path) -> int:
     """Take the verdicts that are lost from what the exports say of them; return how many."""
-    values = dict(_values_of_exports(folder))
+    values = dict(_exported_values(folder))
     for item, step, refs in ledger.results():
         values[item, step] = [ref["sha256"] for ref in refs]
     restored = 0
@@ -161,7 +161,7 @@ def _verdicts_of_exports(ledger: RepairedLedger, folder: Path) -> int:
     return restored
 
 
-def _values_of_exports(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]]:
+def _exported_values(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]]:
     """Item and step, and the sha256 of what it gave, as an export as JSON lines has them."""
     for file in folder.glob("*/items.jsonl"):
         try:

@@ -20,7 +20,7 @@ from tools.core.errors import StoreError, SuperlinkError
 from tools.storage.store import Ref, Store
 from tools.values import Detections, Poses, Value
 
-MARKS = ("Detections", "Poses")
+LOCATION_KINDS = ("Detections", "Poses")
 
 
 class SourceChanged(SuperlinkError):
@@ -93,21 +93,21 @@ class Reading:
                 if ref["kind"] in (kinds or self.kinds):
                     yield step, number, ref
 
-    def marks(self, row: DoneItem) -> Iterator[tuple[str, Detections | Poses]]:
+    def locations(self, row: DoneItem) -> Iterator[tuple[str, Detections | Poses]]:
         """Step and value of everything found in the item itself (not in what was cut out of it), as people left it.
 
         Boxes without an area are left out: no format has room for them, and libraries refuse whole data sets for one.
         """
-        for step, _, ref in self.refs(row, MARKS):
+        for step, _, ref in self.refs(row, LOCATION_KINDS):
             if tuple(ref["summary"]["size"]) != row.size:
                 continue
             value = self.store.get(ref)
             if isinstance(value, Detections):
-                value = self.corrected(row, step, ref, value)
+                value = self.apply_verdicts(row, step, ref, value)
             if isinstance(value, Detections | Poses):
-                yield step, with_area(value)
+                yield step, drop_empty_boxes(value)
 
-    def corrected(self, row: DoneItem, step: str, ref: Ref, found: Detections) -> Detections:
+    def apply_verdicts(self, row: DoneItem, step: str, ref: Ref, found: Detections) -> Detections:
         """Detections without what people rejected, and with the labels that they gave."""
         verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
         if not verdicts:
@@ -120,7 +120,7 @@ class Reading:
     def value(self, row: DoneItem, step: str, ref: Ref) -> Value:
         """A value as people left it."""
         value = self.store.get(ref)
-        return self.corrected(row, step, ref, value) if isinstance(value, Detections) else value
+        return self.apply_verdicts(row, step, ref, value) if isinstance(value, Detections) else value
 
     def labels(self) -> list[str]:
         """The classes: those that the plan asks for, in its order, found or not, then others that were found, sorted.
@@ -129,7 +129,7 @@ class Reading:
         """
         found: set[str] = set()
         for row in self.rows():
-            for _, _, ref in self.refs(row, MARKS):
+            for _, _, ref in self.refs(row, LOCATION_KINDS):
                 if tuple(ref["summary"]["size"]) == row.size:
                     found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
         found |= {label for places in self._verdicts.values() for _, label in places.values() if label}
@@ -146,15 +146,15 @@ class Reading:
             if isinstance(labels, list):
                 yield from (str(unescaped(label)).strip() for label in labels)
 
-    def source(self, row: DoneItem) -> BinaryIO:
+    def open_source(self, row: DoneItem) -> BinaryIO:
         """The item's file, opened for reading.
 
         Raises:
-            SourceChanged, StoreError: as of `media_file`.
+            SourceChanged, StoreError: as of `open_media`.
         """
-        return media_file(row, self.store)
+        return open_media(row, self.store)
 
-    def damaged(self, sources: bool, also: Sequence[str]) -> dict[int, SuperlinkError]:
+    def find_damaged(self, sources: bool, also: Sequence[str]) -> dict[int, SuperlinkError]:
         """Read everything that an export reads of each item, and say what is wrong with it.
 
         Args:
@@ -176,7 +176,7 @@ class Reading:
             ]
             try:
                 if sources or any(ref["sha256"] == row.ref["sha256"] for ref in refs):
-                    self.source(row).close()
+                    self.open_source(row).close()
                 for ref in refs:
                     if ref["sha256"] != row.ref["sha256"]:
                         self.store.get(ref)
@@ -244,7 +244,7 @@ class Reading:
         """How many there are of each label, as people left them, and between which scores."""
         found: dict[str, list[float]] = {}
         for row in self.rows():
-            for _, value in self.marks(row):
+            for _, value in self.locations(row):
                 labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
                 for label, score in zip(labels, value.scores.tolist(), strict=True):
                     count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
@@ -270,7 +270,7 @@ class Reading:
         return tuple(step.id for step in self.plan.steps if step.id in fitting and step.id not in built_on)
 
 
-def with_area(value: Detections | Poses) -> Detections | Poses:
+def drop_empty_boxes(value: Detections | Poses) -> Detections | Poses:
     """What was found, without boxes that have no area when they are written to a hundredth of a pixel."""
     corners = np.round(value.xyxy.astype(np.float64), 2)
     kept = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
@@ -281,7 +281,7 @@ def with_area(value: Detections | Poses) -> Detections | Poses:
     return value.select(kept)
 
 
-def media_file(row: DoneItem, store: Store) -> BinaryIO:
+def open_media(row: DoneItem, store: Store) -> BinaryIO:
     """The file of an item, opened for reading: where it still lies, else of the store.
 
     Raises:

@@ -66,7 +66,7 @@ class ReviewRouting:
         return "band" if low <= score < high else ""
 
 
-class Question(NamedTuple):
+class QueuedFind(NamedTuple):
     """One find in the queue."""
 
     id: int
@@ -115,7 +115,7 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
 
 def queue(
     ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1
-) -> Iterator[Question]:
+) -> Iterator[QueuedFind]:
     """What waits for a verdict, the least certain first.
 
     Args:
@@ -126,7 +126,7 @@ def queue(
         limit: so many at most.
     """
     for row in ledger.review.queue(label, reason, everything, limit):
-        yield Question(*row)
+        yield QueuedFind(*row)
 
 
 def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", who: str = "") -> None:
@@ -134,7 +134,7 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
 
     Args:
         ledger: of the run.
-        number: `Question.id`.
+        number: `QueuedFind.id`.
         verdict: "accepted", "rejected" (nothing is there) or "corrected" (it is something else).
         correct: the right label, when corrected.
         who: decided.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.session.results import picture_of
-from flows.batch.reading import MARKS, DoneItem, Reading
+from flows.batch.reading import LOCATION_KINDS, DoneItem, Reading
 from flows.batch.shard_store import ShardStore
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
@@ -38,8 +38,10 @@ class Viewer:
     def __init__(self, ledger: Ledger, shard_store: ShardStore, steps: tuple[str, ...] = ()) -> None:
         """Choose the steps to look at."""
         self.shard_store = shard_store
-        self.shown = Reading(ledger, shard_store, (*MARKS, "Transcript", "Text", "Number", "Image", "Video"), steps)
-        self.finds = Reading(ledger, shard_store, (*MARKS, "Transcript"))
+        self.shown = Reading(
+            ledger, shard_store, (*LOCATION_KINDS, "Transcript", "Text", "Number", "Image", "Video"), steps
+        )
+        self.finds = Reading(ledger, shard_store, (*LOCATION_KINDS, "Transcript"))
         self._made = Reading(ledger, shard_store, ("Image", "Video"))
 
     def picture(self, row: DoneItem) -> Image | None:
@@ -49,7 +51,7 @@ class Viewer:
             SuperlinkError: when its file or a value is gone or was changed.
         """
         if "://" not in row.entry.address and row.ref not in self.shard_store:
-            self.shard_store.lay(row.ref["sha256"], Path(row.entry.address))
+            self.shard_store.register_file(row.ref["sha256"], Path(row.entry.address))
         own = [] if self._made.steps else [row.ref]
         results = [ref for reading in (self.shown, self._made) for _, _, ref in reading.refs(row, ("Image", "Video"))]
         base = next((ref for ref in (*results, *own) if ref["kind"] in ("Image", "Video")), None)
@@ -63,15 +65,15 @@ class Viewer:
         number = _fullest(marks)
         return draw(_frame(value, number), *(_at(mark, number) for mark in marks))
 
-    def found(self, row: DoneItem) -> list[tuple[str, float]]:
+    def labels_and_scores(self, row: DoneItem) -> list[tuple[str, float]]:
         """Label and score of everything found in an item, the most certain first."""
         found: list[tuple[str, float]] = []
-        for _, value in self.finds.marks(row):
+        for _, value in self.finds.locations(row):
             labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
             found += zip(labels, map(float, value.scores), strict=True)
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
-    def said(self, row: DoneItem) -> Iterator[str]:
+    def texts(self, row: DoneItem) -> Iterator[str]:
         """The words and numbers that an item gave, the first of many words."""
         for _, _, ref in self.shown.refs(row, ("Transcript", "Text", "Number")):
             facts = ref["summary"]
@@ -118,14 +120,14 @@ class Sample:
     trouble: str = ""
 
 
-def sampled(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
+def make_samples(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
     """Items by number, in that order, each small enough to stand on a page with others."""
     wanted = list(ids)
     rows = {entry.id: DoneItem(entry, refs) for entry, refs in viewer.shown.ledger.done(wanted)}
     for number in wanted:
         row = rows[number]
         try:
-            found = viewer.found(row)
+            found = viewer.labels_and_scores(row)
             picture = viewer.picture(row)
         except SuperlinkError as error:
             yield Sample(row.name, trouble=error.message)
@@ -133,7 +135,7 @@ def sampled(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
         facts: dict[str, Any] = {
             "found": tuple(found[:_NAMED]),
             "count": len(found),
-            "said": tuple(viewer.said(row))[:_NAMED],
+            "said": tuple(viewer.texts(row))[:_NAMED],
         }
         yield Sample(row.name, **facts, **({} if picture is None else _small(picture)))
 

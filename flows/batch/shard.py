@@ -116,7 +116,7 @@ def run_shard(
     entries = ledger.items(ids)
     values: dict[int, dict[str, Refs]] = {}
     name = media_kind(run.plan)
-    for number, opened in _opened(ledger, run, entries, name):
+    for number, opened in _open_items(ledger, run, entries, name):
         if isinstance(opened, SuperlinkError):
             outcome.failed[number] = (opened.message, opened.hint)
         else:
@@ -125,7 +125,7 @@ def run_shard(
         _run_step(ledger, run, step, values, outcome, on_step or (lambda step, count: None))
     outcome.done = [number for number in ids if number not in outcome.failed]
     try:
-        run.shard_store.flushed()  # an item is done when its results outlast a power cut
+        run.shard_store.flush_all()  # an item is done when its results outlast a power cut
     except StoreError as error:
         raise RunStopped(error.message, error.hint) from error
     done = set(outcome.done)
@@ -146,16 +146,18 @@ def run_shard(
     return outcome
 
 
-def _opened(
+def _open_items(
     ledger: Ledger, run: RunContext, entries: Sequence[LedgerItem], name: str
 ) -> Iterator[tuple[int, Ref | SuperlinkError]]:
     fresh: dict[int, Ref] = {}
     for entry in entries:
         # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
         if entry.ref is not None and entry.ref["kind"] == name.capitalize():
-            lying = "://" not in entry.address and run.shard_store.path(entry.ref) is not None and _lies(entry)
+            lying = (
+                "://" not in entry.address and run.shard_store.path(entry.ref) is not None and _is_source_file(entry)
+            )
             if lying:
-                run.shard_store.lay(entry.ref["sha256"], Path(entry.address))
+                run.shard_store.register_file(entry.ref["sha256"], Path(entry.address))
             if lying or run.shard_store.sound(entry.ref):
                 yield entry.id, entry.ref
                 continue
@@ -173,7 +175,7 @@ def _opened(
     ledger.set_content(fresh)
 
 
-def _lies(entry: LedgerItem) -> bool:
+def _is_source_file(entry: LedgerItem) -> bool:
     """Whether the item's value is its file, as opposed to something that was taken out of it and stored."""
     try:
         return entry.ref is not None and Path(entry.address).stat().st_size == entry.ref["bytes"]
@@ -220,7 +222,7 @@ def _work_part(
     """Find or do the work of some calls, and note all of it at once."""
     works: dict[str, FinishedCall] = {}
     for base in part:
-        found = run.present.first(known.get(base, []))
+        found = run.present.first_valid(known.get(base, []))
         if found is not None and all(map(run.shard_store.sound, listed(found.refs))):
             works[base] = found
             outcome.cached += len(groups[base])

@@ -20,9 +20,9 @@ from tools.storage.store import Provenance, Ref, Store
 from tools.values import VALUE_TYPES, Value
 from tools.values.convert import open_file
 
-_ROOM = 256 << 20
-_FLUSHES = 8  # at once: a disk takes many together in little more time than one
-_WAITING = 128  # files that may be open for it
+_CACHE_BYTES = 256 << 20
+_FLUSH_THREADS = 8  # at once: a disk takes many together in little more time than one
+_OPEN_FILES = 128  # files that may be open for it
 
 
 class ShardStore(Store):
@@ -32,23 +32,23 @@ class ShardStore(Store):
     each time. Files from elsewhere are stored, since tools work on local ones.
 
     What is put is there for a process that comes after a killed one. That the disk has it too, which only a power cut tells
-    apart, is waited for in `flushed`, so that tools need not wait each time.
+    apart, is waited for in `flush_all`, so that tools need not wait each time.
 
     Args:
         url: as of `Store`.
-        room: bytes of values kept in memory.
+        cache_bytes: bytes of values kept in memory.
     """
 
-    def __init__(self, url: str | Path, room: int = _ROOM) -> None:
+    def __init__(self, url: str | Path, cache_bytes: int = _CACHE_BYTES) -> None:
         """Open the store; nothing is kept yet."""
         super().__init__(url)
-        self._room, self._held = room, 0
-        self._kept: OrderedDict[tuple[str, str], tuple[Value, int]] = OrderedDict()
-        self._lying: dict[str, tuple[Path, str]] = {}
+        self._cache_limit, self._cache_size = cache_bytes, 0
+        self._cache: OrderedDict[tuple[str, str], tuple[Value, int]] = OrderedDict()
+        self._source_files: dict[str, tuple[Path, str]] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(_FLUSHES, "flush")
-        self._waiting = threading.BoundedSemaphore(_WAITING)
-        self._flushing: list[tuple[Path, Future[None]]] = []
+        self._pool = ThreadPoolExecutor(_FLUSH_THREADS, "flush")
+        self._open_slots = threading.BoundedSemaphore(_OPEN_FILES)
+        self._pending_flushes: list[tuple[Path, Future[None]]] = []
 
     def open(self, item: SourceItem, kind: str) -> Ref:
         """Open a file of the source as a value of this kind ("Image").
@@ -58,7 +58,7 @@ class ShardStore(Store):
             StoreError: when it comes from elsewhere and cannot be stored.
         """
         if "://" in item.address:
-            with _fetched(item) as copy:
+            with _download(item) as copy:
                 # A picture is read whole; sound and video stay files, and this copy goes away.
                 return (self.put if kind == "Image" else super().put)(_open(copy, item.address, kind))
         path = Path(item.address)
@@ -81,9 +81,9 @@ class ShardStore(Store):
             with path.open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                     return self.put(value)  # the sound track of a video: a value of its own
-        self.lay(sha256, path)
+        self.register_file(sha256, path)
         size = path.stat().st_size
-        self._keep(value, sha256)
+        self._cache_value(value, sha256)
         return {
             "kind": value.kind,
             "sha256": sha256,
@@ -92,24 +92,24 @@ class ShardStore(Store):
             "summary": value.summary(),
         }
 
-    def lay(self, sha256: str, path: Path) -> None:
+    def register_file(self, sha256: str, path: Path) -> None:
         """Say where the bytes of this hash lie, outside the store."""
-        self._lying[sha256] = (path, "")
+        self._source_files[sha256] = (path, "")
 
     def clear(self) -> None:
         """Let go of everything kept in memory, and of where files lie."""
         with self._lock:
-            self._kept.clear()
-            self._lying.clear()
-            self._held = 0
+            self._cache.clear()
+            self._source_files.clear()
+            self._cache_size = 0
 
-    def flushed(self) -> None:
+    def flush_all(self) -> None:
         """Wait until the disk has everything that was put.
 
         Raises:
             StoreUnusable: when it has not; what it lacks is taken out of the store, so that it counts as never made.
         """
-        flushing, self._flushing = self._flushing, []
+        flushing, self._pending_flushes = self._pending_flushes, []
         failed: list[OSError] = []
         for target, flushed in flushing:
             try:
@@ -128,18 +128,18 @@ class ShardStore(Store):
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
         """Store a value and keep it at hand."""
         ref = super().put(value, provenance)
-        self._keep(value, ref["sha256"])
+        self._cache_value(value, ref["sha256"])
         return ref
 
     def get(self, ref: Ref) -> Value:
         """Read a value: from memory, from the source, or from the store."""
         key = (str(ref.get("kind")), str(ref.get("sha256")))
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key][0]
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key][0]
         path = self.path(ref)
-        if path is None or ref["sha256"] not in self._lying:
+        if path is None or ref["sha256"] not in self._source_files:
             value = super().get(ref)
         else:
             try:
@@ -150,17 +150,17 @@ class ShardStore(Store):
             if seen != ref["sha256"]:
                 raise StoreError(f"{path} was changed during the run", "Run again when it is complete")
             value = VALUE_TYPES[ref["kind"]].from_file(path, ref["media_type"])
-        self._keep(value, ref["sha256"])
+        self._cache_value(value, ref["sha256"])
         return value
 
     def path(self, ref: Ref) -> Path | None:
         """Return where the bytes lie on this computer: in the source, or in the store."""
-        lying = self._lying.get(ref["sha256"])
+        lying = self._source_files.get(ref["sha256"])
         return lying[0] if lying else super().path(ref)
 
     def __contains__(self, ref: Ref) -> bool:
         """Whether the value is there, in the source or in the store, with all its bytes."""
-        lying = self._lying.get(ref["sha256"])
+        lying = self._source_files.get(ref["sha256"])
         if lying:
             return lying[0].exists()
         path = super().path(ref)
@@ -173,37 +173,37 @@ class ShardStore(Store):
 
     def sound(self, ref: Ref) -> bool:
         """Whether the value is there with its bytes; a file of the source was read when it was opened."""
-        return ref in self if ref["sha256"] in self._lying else super().sound(ref)
+        return ref in self if ref["sha256"] in self._source_files else super().sound(ref)
 
     def _flush(self, file: int, target: Path) -> None:
-        self._waiting.acquire()
-        self._flushing.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
+        self._open_slots.acquire()
+        self._pending_flushes.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
 
     def _flush_name(self, target: Path) -> None:
-        """Names are flushed with all others, in `flushed`."""
+        """Names are flushed with all others, in `flush_all`."""
 
     def _flush_and_close(self, file: int) -> None:
         try:
             os.fsync(file)
         finally:
             os.close(file)
-            self._waiting.release()
+            self._open_slots.release()
 
-    def _keep(self, value: Value, sha256: str) -> None:
+    def _cache_value(self, value: Value, sha256: str) -> None:
         size = value.held_bytes
         with self._lock:
             key = (value.kind, sha256)
-            if key in self._kept or size > self._room:
+            if key in self._cache or size > self._cache_limit:
                 return
-            self._kept[key] = (value, size)
-            self._held += size
-            while self._held > self._room:
-                _, (_, gone) = self._kept.popitem(last=False)
-                self._held -= gone
+            self._cache[key] = (value, size)
+            self._cache_size += size
+            while self._cache_size > self._cache_limit:
+                _, (_, gone) = self._cache.popitem(last=False)
+                self._cache_size -= gone
 
 
 @contextmanager
-def _fetched(item: SourceItem) -> Iterator[Path]:
+def _download(item: SourceItem) -> Iterator[Path]:
     """Copy a file from another address to this computer, for as long as the context lasts."""
     import fsspec
 

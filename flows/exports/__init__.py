@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.batch.reading import Reading, SourceChanged
-from flows.exports.files import save
+from flows.exports.files import write_file
 from flows.items.run_files import NESTED_PROVENANCE, PROVENANCE
 from flows.ledger.ledger import Ledger
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
@@ -70,11 +70,11 @@ def export(
         raise ExportError(f"There is no export format {name!r}", f"Formats are {', '.join(FORMATS)}")
     writer = import_module(FORMATS[name])
     kinds = ledger.media_kinds()
-    if kinds and kinds.isdisjoint(getattr(writer, "ITEMS", kinds)):
-        held, given = " and ".join(writer.ITEMS), " and ".join(sorted(kinds))
+    if kinds and kinds.isdisjoint(getattr(writer, "ITEM_KINDS", kinds)):
+        held, given = " and ".join(writer.ITEM_KINDS), " and ".join(sorted(kinds))
         raise ExportError(f"{name} holds items of kind {held}, and those of this run are {given}", f"Use {_ANYTHING}")
     while True:
-        reading = Reading(ledger, store, writer.KINDS, tuple(steps))
+        reading = Reading(ledger, store, writer.VALUE_KINDS, tuple(steps))
         try:
             return _written(reading, writer, name, folder, aside)
         except StoreUnusable:
@@ -86,7 +86,7 @@ def export(
                     "Put it back, or mount its disk; the same superlink annotate command makes every value again",
                 ) from error
             # Once more without them, as a format may have written half of an item.
-            damaged = reading.damaged(getattr(writer, "SOURCES", False), getattr(writer, "ALSO", ()))
+            damaged = reading.find_damaged(getattr(writer, "READS_SOURCES", False), getattr(writer, "EXTRA_KINDS", ()))
             if not damaged:
                 raise
             ledger.reopen(damaged)
@@ -106,7 +106,7 @@ def _written(
             counts: dict[str, Any] = writer.write(reading, draft, name)
             provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), place]}
             text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
-            save(draft / place, text + "\n")
+            write_file(draft / place, text + "\n")
     except OSError as error:
         told = write_error(error, folder, f"The export {name} in {folder}")
         raise ExportError(told.message, told.hint) from error

@@ -6,12 +6,12 @@ from typing import Any
 
 from common.skeleton import coco_category
 from flows.batch.reading import Reading
-from flows.exports.files import line, rounded, write_array
+from flows.exports.files import json_line, round_all, write_array
 from tools.values import Detections, Poses
 
-KINDS = ("Detections", "Poses")
-ITEMS = ("Image",)
-SEEN = 0.3
+VALUE_KINDS = ("Detections", "Poses")
+ITEM_KINDS = ("Image",)
+MIN_KEYPOINT_SCORE = 0.3
 """Keypoints below this score count as not labelled."""
 
 
@@ -24,7 +24,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             category |= coco_category()
     info = {"description": reading.plan.request, "contributor": "superlink", "version": "1"}
     with (folder / "annotations.json").open("w", encoding="utf-8", newline="\n") as file:
-        file.write(f'{{"info":{line(info)},"licenses":[],"categories":{line(categories)},\n"images":')
+        file.write(f'{{"info":{json_line(info)},"licenses":[],"categories":{json_line(categories)},\n"images":')
         images = write_array(file, _images(reading))
         file.write(',\n"annotations":')
         annotations = write_array(file, _annotations(reading, numbers))
@@ -41,7 +41,7 @@ def _images(reading: Reading) -> Iterator[dict[str, Any]]:
 def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
     count = 0
     for image, row in enumerate(reading.rows(), 1):
-        for _, found in reading.marks(row):
+        for _, found in reading.locations(row):
             for one in _detections(found, numbers) if isinstance(found, Detections) else _poses(found, numbers):
                 count += 1
                 yield {"id": count, "image_id": image, "iscrowd": 0, **one}
@@ -49,8 +49,8 @@ def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str
 
 def _bbox(corners: Iterable[float]) -> list[float]:
     """COCO's [x, y, width, height]; the sides are those of the rounded corners, so that no box leaves its picture."""
-    x0, y0, x1, y1 = rounded(corners)
-    return rounded((x0, y0, x1 - x0, y1 - y0))
+    x0, y0, x1, y1 = round_all(corners)
+    return round_all((x0, y0, x1 - x0, y1 - y0))
 
 
 def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
@@ -75,12 +75,12 @@ def _poses(found: Poses, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
         box = _bbox(corners)
         flat: list[float] = []
         for x, y, sure in points:
-            flat += [*rounded((x, y)), 2] if sure >= SEEN else [0, 0, 0]
+            flat += [*round_all((x, y)), 2] if sure >= MIN_KEYPOINT_SCORE else [0, 0, 0]
         yield {
             "category_id": numbers["person"],
             "bbox": box,
             "area": round(box[2] * box[3], 2),
             "keypoints": flat,
-            "num_keypoints": int((points[:, 2] >= SEEN).sum()),
+            "num_keypoints": int((points[:, 2] >= MIN_KEYPOINT_SCORE).sum()),
             "score": round(float(score), 6),
         }

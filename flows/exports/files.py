@@ -11,7 +11,7 @@ DIGITS = 2
 """Places behind the point of pixels: a hundredth of a pixel."""
 
 
-class Names:
+class FileNames:
     """File names for results, each once: two items that differ only in their ending get it into their name."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Names:
         return stem.with_name(stem.name + suffix)
 
 
-def save(file: Path, data: bytes | str | BinaryIO) -> None:
+def write_file(file: Path, data: bytes | str | BinaryIO) -> None:
     """Write a file and the folders above it; an opened one is copied piece by piece."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(data, bytes | str):
@@ -39,12 +39,12 @@ def save(file: Path, data: bytes | str | BinaryIO) -> None:
         shutil.copyfileobj(data, target, 1 << 20)
 
 
-def line(data: Any) -> str:
+def json_line(data: Any) -> str:
     """JSON on one line, the same for the same data."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def printable(text: str) -> str:
+def xml_text(text: str) -> str:
     """A text without the control characters that XML cannot hold; labels are people's words."""
     return "".join(
         c for c in text if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\t\n"
@@ -56,12 +56,12 @@ def write_array(file: Any, rows: Iterable[Any]) -> int:
     count = 0
     file.write("[")
     for row in rows:
-        file.write(("," if count else "") + "\n" + line(row))
+        file.write(("," if count else "") + "\n" + json_line(row))
         count += 1
     file.write("\n]")
     return count
 
 
-def rounded(values: Iterable[Any], digits: int = DIGITS) -> list[float]:
+def round_all(values: Iterable[Any], digits: int = DIGITS) -> list[float]:
     """Plain floats of so many places."""
     return [round(float(value), digits) for value in values]

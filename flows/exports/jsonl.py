@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.batch.reading import Reading
-from flows.exports.files import line
+from flows.exports.files import json_line
 from tools.values import Image, Text
 from tools.values.base import JSON_TYPE
 
-KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
+VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
@@ -27,6 +27,6 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
                 found[step].append({"kind": ref["kind"], "sha256": ref["sha256"], "value": content})
             size = dict(zip(("height", "width"), row.size, strict=True)) if row.ref["kind"] == Image.kind else {}
             facts = {"item": row.name, "sha256": row.ref["sha256"], "kind": row.ref["kind"], **size, "results": found}
-            file.write(line(facts) + "\n")
+            file.write(json_line(facts) + "\n")
             count += 1
     return {"items": count}

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from common.masks import outline
 from common.skeleton import KEYPOINTS
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.coco import SEEN
-from flows.exports.files import printable, rounded, save, write_array
+from flows.exports.coco import MIN_KEYPOINT_SCORE
+from flows.exports.files import round_all, write_array, write_file, xml_text
 from tools.storage.store import Ref
 from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection
 
-KINDS = ("Detections", "Poses", "Transcript")
+VALUE_KINDS = ("Detections", "Poses", "Transcript")
 _SPEECH = "Speech"
 
 
@@ -32,14 +32,14 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     with (folder / "tasks.json").open("w", encoding="utf-8", newline="\n") as file:
         tasks = write_array(file, _tasks(reading))
         file.write("\n")
-    save(folder / "config.xml", _config(labels, None if first is None else first.ref))
+    write_file(folder / "config.xml", _config(labels, None if first is None else first.ref))
     return {"tasks": tasks, "labels": len(labels)}
 
 
 def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(reading.rows(), 1):
         results: list[dict[str, Any]] = []
-        for _, found in reading.marks(row):
+        for _, found in reading.locations(row):
             if isinstance(found, Poses):
                 results += _points(found, row)
             else:
@@ -78,7 +78,7 @@ def _regions(found: Detections, row: DoneItem) -> Iterator[dict[str, Any]]:
                 **facts,
                 "type": "polygonlabels",
                 "from_name": "outline",
-                "value": {"points": percent, "closed": True, "polygonlabels": [printable(one.label)]},
+                "value": {"points": percent, "closed": True, "polygonlabels": [xml_text(one.label)]},
             }
             continue
         x0, y0, x1, y1 = one.box
@@ -89,7 +89,7 @@ def _regions(found: Detections, row: DoneItem) -> Iterator[dict[str, Any]]:
             "value": {
                 **_percent(x0, y0, x1, y1, width, height),
                 "rotation": 0,
-                "rectanglelabels": [printable(one.label)],
+                "rectanglelabels": [xml_text(one.label)],
             },
         }
 
@@ -100,7 +100,7 @@ def _times(reading: Reading, row: DoneItem) -> NDArray[np.float64]:
     if not summary.get("variable"):
         times: NDArray[np.float64] = summary.get("start", 0.0) + np.arange(summary["frames"]) / summary["fps"]
         return times
-    with reading.source(row) as file:
+    with reading.open_source(row) as file:
         path = getattr(file, "name", None)
         return Video.open(Path(path) if isinstance(path, str) else file.read(), row.name).times
 
@@ -135,7 +135,7 @@ def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Ite
                 "framesCount": summary["frames"],
                 "duration": summary["seconds"],
                 "sequence": sequence,
-                "labels": [printable(label)],
+                "labels": [xml_text(label)],
             },
         }
 
@@ -144,7 +144,7 @@ def _points(found: Poses, row: DoneItem) -> Iterator[dict[str, Any]]:
     height, width = row.size
     for person, points in enumerate(found.keypoints):
         for name, (x, y, sure) in zip(KEYPOINTS, points, strict=True):
-            if sure >= SEEN and 0 <= x <= width and 0 <= y <= height:
+            if sure >= MIN_KEYPOINT_SCORE and 0 <= x <= width and 0 <= y <= height:
                 yield {
                     "original_width": width,
                     "original_height": height,
@@ -186,14 +186,14 @@ def _said(value: Transcript, row: DoneItem) -> Iterator[dict[str, Any]]:
 
 
 def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> dict[str, float]:
-    left, top, right, bottom = rounded((x0 / width * 100, y0 / height * 100, x1 / width * 100, y1 / height * 100), 6)
+    left, top, right, bottom = round_all((x0 / width * 100, y0 / height * 100, x1 / width * 100, y1 / height * 100), 6)
     # The sides are those of the rounded corners, so that no box leaves its picture.
     return {"x": left, "y": top, "width": round(right - left, 6), "height": round(bottom - top, 6)}
 
 
 def _config(labels: list[str], item: Ref | None) -> str:
     kind = "Image" if item is None else item["kind"]
-    values = "".join(f"<Label value={quoteattr(printable(label))}/>" for label in labels)
+    values = "".join(f"<Label value={quoteattr(xml_text(label))}/>" for label in labels)
     text = f'<TextArea name="text" toName="{kind.lower()}" perRegion="true" editable="true" displayMode="region-list"/>'
     if kind == "Audio":
         return (

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.files import line
+from flows.exports.files import json_line
 from tools.core.errors import SuperlinkError
 from tools.values import Detections, Number, Poses, Text, Transcript, Value
 
-KINDS = ("Detections", "Poses", "Transcript", "Text", "Number")
+VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number")
 _AT_ONCE = 10_000
 
 
@@ -74,7 +74,7 @@ def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, Any]]:
 def _things(value: Value) -> Iterator[dict[str, Any]]:
     if isinstance(value, Detections):
         for place, one in enumerate(value):
-            mask = None if value.masks is None else line(value.masks[place])
+            mask = None if value.masks is None else json_line(value.masks[place])
             yield {
                 "label": one.label,
                 "score": one.score,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from flows.batch.reading import Reading
-from flows.exports.files import Names, save
+from flows.exports.files import FileNames, write_file
 from tools.values import Transcript
 
-KINDS = ("Transcript",)
+VALUE_KINDS = ("Transcript",)
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
@@ -20,13 +20,13 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
     Returns:
         The number of files.
     """
-    names = Names()
+    names = FileNames()
     files = 0
     for row in reading.rows():
         for _, _, ref in reading.refs(row):
             value = reading.store.get(ref)
             if isinstance(value, Transcript) and all(segment.start is not None for segment in value.segments):
                 text = value.to_srt() if name == "srt" else value.to_vtt()
-                save(folder / names.place(row.name, f".{name}"), text)
+                write_file(folder / names.place(row.name, f".{name}"), text)
                 files += 1
     return {"files": files}

@@ -6,23 +6,23 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.files import Names, printable, rounded, save
+from flows.exports.files import FileNames, round_all, write_file, xml_text
 from tools.values import Detections
 
-KINDS = ("Detections",)
-ITEMS = ("Image",)
+VALUE_KINDS = ("Detections",)
+ITEM_KINDS = ("Image",)
 
 
 def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     """Write the files. As in VOC, pixels count from 1 and a box ends with its last pixel; parts of pixels are kept."""
-    names = Names()
+    names = FileNames()
     files = things = 0
     for row in reading.rows():
-        found = [value for _, value in reading.marks(row) if isinstance(value, Detections)]
+        found = [value for _, value in reading.locations(row) if isinstance(value, Detections)]
         root = _annotation(row, found)
         Xml.indent(root)
         text = Xml.tostring(root, encoding="unicode")
-        save(folder / "Annotations" / names.place(row.name, ".xml"), text + "\n")
+        write_file(folder / "Annotations" / names.place(row.name, ".xml"), text + "\n")
         files += 1
         things += sum(map(len, found))
     return {"files": files, "things": things}
@@ -50,7 +50,7 @@ def _annotation(row: DoneItem, values: list[Detections]) -> Xml.Element:
                 ("score", f"{one.score:.6f}"),
             ):
                 _add(thing, key, said)
-            x0, y0, x1, y1 = rounded(one.box)
+            x0, y0, x1, y1 = round_all(one.box)
             if x1 - x0 < 1:  # thinner than a pixel: a first pixel after the last would be read as another box
                 x0, x1 = float(math.floor(x0)), float(math.ceil(x1))
             if y1 - y0 < 1:
@@ -62,4 +62,4 @@ def _annotation(row: DoneItem, values: list[Detections]) -> Xml.Element:
 
 
 def _add(parent: Xml.Element, name: str, text: object) -> None:
-    Xml.SubElement(parent, name).text = printable(str(text))
+    Xml.SubElement(parent, name).text = xml_text(str(text))

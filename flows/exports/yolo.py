@@ -9,13 +9,13 @@ import numpy as np
 from common import yolo
 from common.masks import Points, outline
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.coco import SEEN
-from flows.exports.files import Names, line, save
+from flows.exports.coco import MIN_KEYPOINT_SCORE
+from flows.exports.files import FileNames, json_line, write_file
 from tools.values import Detections, Image, Poses
 
-KINDS = ("Detections", "Poses")
-ITEMS = ("Image",)
-SOURCES = True  # the pictures are part of the data set
+VALUE_KINDS = ("Detections", "Poses")
+ITEM_KINDS = ("Image",)
+READS_SOURCES = True  # the pictures are part of the data set
 _READ = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
 """What ultralytics reads, by content, and the endings it goes by; anything else becomes PNG."""
 
@@ -30,7 +30,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     # The library refuses a data set without classes; where nothing was asked for or found, one stands for it.
     labels = ["person"] if task == "pose" else reading.labels() or ["object"]
     numbers = {label: number for number, label in enumerate(labels)}
-    names = Names()
+    names = FileNames()
     least = min((row.ref["sha256"] for row in reading.rows()), default="")
     counts = {"train": 0, "val": 0, "things": 0}
     with (folder / "scores.jsonl").open("w", encoding="utf-8", newline="\n") as scores:
@@ -42,10 +42,10 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             place = names.place(str(own), suffix)
             rows = list(_lines(reading, row, task, numbers))
             text = folder / "labels" / part / place.with_suffix(".txt")
-            save(folder / "images" / part / place, picture)
-            save(text, "".join(f"{one}\n" for one, _ in rows))
+            write_file(folder / "images" / part / place, picture)
+            write_file(text, "".join(f"{one}\n" for one, _ in rows))
             scores.write(
-                line(
+                json_line(
                     {
                         "item": row.name,
                         "labels": text.relative_to(folder).as_posix(),
@@ -57,7 +57,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             counts[part] += 1
             counts["things"] += len(rows)
     train = "images/train" if counts["train"] else "images/val"
-    save(folder / "data.yaml", yolo.data_yaml(labels, task == "pose", train))
+    write_file(folder / "data.yaml", yolo.data_yaml(labels, task == "pose", train))
     return {**counts, "task": task, "classes": len(labels)}
 
 
@@ -65,11 +65,11 @@ def _picture(reading: Reading, row: DoneItem) -> tuple[str, bytes | BinaryIO]:
     """The item's file with the ending of what it is; as PNG where the library would not read it, or not upright."""
     from PIL import Image as Pil
 
-    with reading.source(row) as file, Pil.open(file) as seen:
+    with reading.open_source(row) as file, Pil.open(file) as seen:
         suffix = _READ.get(str(seen.format))
         turned = seen.format not in ("JPEG", "MPO") and seen.getexif().get(0x0112, 1) != 1
         moving = seen.format != "MPO" and getattr(seen, "n_frames", 1) > 1
-    file = reading.source(row)
+    file = reading.open_source(row)
     if suffix and not turned and not moving:
         return suffix, file
     with file:
@@ -90,12 +90,15 @@ def _task(reading: Reading) -> str:
 
 def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
     size = row.size
-    for _, found in reading.marks(row):
+    for _, found in reading.locations(row):
         if isinstance(found, Poses) != (task == "pose"):
             continue
         for place, box in enumerate(found.xyxy):
             if isinstance(found, Poses):
-                points = [(float(x), float(y), 2 if sure >= SEEN else 0) for x, y, sure in found.keypoints[place]]
+                points = [
+                    (float(x), float(y), 2 if sure >= MIN_KEYPOINT_SCORE else 0)
+                    for x, y, sure in found.keypoints[place]
+                ]
                 values, number = [*yolo.box(box, size), *yolo.keypoints(points, size)], 0
             else:
                 values = yolo.polygon(_outline(found, place), size) if task == "segment" else yolo.box(box, size)

@@ -90,7 +90,7 @@ def scan(source: str, out: Path | None = None) -> Scan:
     scanner = _Scanner(out)
     local = re.sub("^(file|local)://", "", source)
     items: dict[str, SourceItem] = {}
-    for item in scanner.remote(local) if "://" in local else scanner.here(local):
+    for item in scanner.remote(local) if "://" in local else scanner.local(local):
         if item.name in items:
             scanner.skipped["listed twice"] += 1
         items[item.name] = item
@@ -108,17 +108,17 @@ class _Scanner:
         self.out = None if out is None else Path(os.path.realpath(out))
         self.skipped: Counter[str] = Counter()
 
-    def here(self, source: str) -> Iterator[SourceItem]:
+    def local(self, source: str) -> Iterator[SourceItem]:
         """Items on this computer."""
         path = expanded(source)
         if path.is_dir():
-            yield from self._folder(path)
+            yield from self._from_folder(path)
         elif path.is_file() and path.suffix.lower() in _LISTS:
-            yield from self._listed(path)
+            yield from self._from_list(path)
         elif path.exists():
-            yield _file(relative_name(path.name), path)
+            yield _local_item(relative_name(path.name), path)
         elif glob.has_magic(source):
-            yield from self._matching(str(path))
+            yield from self._from_pattern(str(path))
         else:
             raise SourceError(f"There is no file or folder {source}", "Check the path")
 
@@ -127,11 +127,11 @@ class _Scanner:
         try:
             files, root = fsspec.url_to_fs(source)
             if glob.has_magic(root):
-                base, matching = _steady(root), _pattern(root)
+                base, matching = _fixed_folder(root), _pattern(root)
             elif files.isdir(root):
                 base, matching = root, None
             elif files.exists(root):
-                yield _address(source)
+                yield _remote_item(source)
                 return
             else:
                 raise SourceError(f"There is nothing at {source}", "Check the address")
@@ -152,7 +152,7 @@ class _Scanner:
                 self.skipped["results"] += 1
             elif any(part.startswith(".") for part in name.split("/")):
                 self.skipped["hidden"] += 1
-            elif self._known(name):
+            elif self._has_known_kind(name):
                 size = facts.get("size")
                 yield SourceItem(
                     relative_name(name),
@@ -161,18 +161,18 @@ class _Scanner:
                     _stamp(facts),
                 )
 
-    def _known(self, name: str) -> bool:
+    def _has_known_kind(self, name: str) -> bool:
         known = bool(media_kind_of(name))
         if not known:
             self.skipped["of unknown kind"] += 1
         return known
 
-    def _own(self, path: str | Path) -> bool:
+    def _is_output(self, path: str | Path) -> bool:
         """Whether a path lies in the folder of this run."""
         return self.out is not None and Path(os.path.realpath(path)).is_relative_to(self.out)
 
-    def _folder(self, root: Path) -> Iterator[SourceItem]:
-        if self._own(root):
+    def _from_folder(self, root: Path) -> Iterator[SourceItem]:
+        if self._is_output(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
         if (root / LEDGER).exists():
             raise SourceError(
@@ -181,9 +181,9 @@ class _Scanner:
             )
         yield from self._walk(root)
 
-    def _matching(self, pattern: str) -> Iterator[SourceItem]:
-        root = _steady(pattern)
-        if self._own(root):
+    def _from_pattern(self, pattern: str) -> Iterator[SourceItem]:
+        root = _fixed_folder(pattern)
+        if self._is_output(root):
             raise SourceError(f"{root} is where this run writes to", "Give another folder with --out")
         parts = PurePosixPath(pattern).parts
         deepest = None if "**" in parts else len(parts) - len(PurePosixPath(root).parts)
@@ -211,13 +211,13 @@ class _Scanner:
                     raise SourceError(
                         f"The folder {root} cannot be read: {error.strerror}", "Check its permissions"
                     ) from error
-                yield _file(relative_name(prefix), folder)
+                yield _local_item(relative_name(prefix), folder)
                 continue
             names = {entry.name for entry in entries}
-            if prefix and (_holds_results(folder, names) or self._own(folder)):
+            if prefix and (_is_results_folder(folder, names) or self._is_output(folder)):
                 self.skipped["results"] += 1
                 continue
-            written = _written_by_run(folder) if RECORD in names else frozenset()
+            written = _files_of_run(folder) if RECORD in names else frozenset()
             for entry in entries:
                 name = f"{prefix}{entry.name}"
                 if entry.name.startswith("."):
@@ -229,10 +229,10 @@ class _Scanner:
                         waiting.append((Path(entry.path), f"{name}/", level + 1))
                 elif entry.is_symlink() and os.path.isdir(entry.path):
                     self.skipped["links"] += 1
-                elif (matching is None or matching.match(name)) and self._known(name):
-                    yield _file(relative_name(name), entry)
+                elif (matching is None or matching.match(name)) and self._has_known_kind(name):
+                    yield _local_item(relative_name(name), entry)
 
-    def _listed(self, file: Path) -> Iterator[SourceItem]:
+    def _from_list(self, file: Path) -> Iterator[SourceItem]:
         try:
             text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
         except OSError as error:
@@ -243,22 +243,22 @@ class _Scanner:
             if not line or line.startswith("#"):
                 continue
             if "://" in line:
-                yield _address(line, address_name(line))
+                yield _remote_item(line, address_name(line))
                 continue
             path = Path(os.path.normpath(file.parent / expanded(line)))
-            if self._own(path):
+            if self._is_output(path):
                 self.skipped["results"] += 1
             else:
-                yield _file(listed_name(os.path.relpath(path, file.parent)), path)
+                yield _local_item(listed_name(os.path.relpath(path, file.parent)), path)
 
 
-def _holds_results(folder: Path, names: set[str]) -> bool:
+def _is_results_folder(folder: Path, names: set[str]) -> bool:
     """Whether a folder, whose entries have these names, is that of a run or an export."""
     nested = "superlink" in names and (folder / NESTED_PROVENANCE).exists()
     return LEDGER in names or PROVENANCE in names or nested
 
 
-def _written_by_run(folder: Path) -> frozenset[str]:
+def _files_of_run(folder: Path) -> frozenset[str]:
     """Names of the files that ``superlink run`` wrote to a folder, as its record has them."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -268,7 +268,7 @@ def _written_by_run(folder: Path) -> frozenset[str]:
         return frozenset()  # a file of somebody else's by this name
 
 
-def _address(address: str, name: str = "") -> SourceItem:
+def _remote_item(address: str, name: str = "") -> SourceItem:
     files, place = fsspec.url_to_fs(address)
     name = name or relative_name(PurePosixPath(place).name)
     try:
@@ -283,7 +283,7 @@ def _stamp(facts: dict[str, object]) -> str:
     return next((str(value) for value in known if value), "")
 
 
-def _file(name: str, path: Path | os.DirEntry[str]) -> SourceItem:
+def _local_item(name: str, path: Path | os.DirEntry[str]) -> SourceItem:
     address = os.path.join(os.getcwd(), path)
     try:
         stat = path.stat()
@@ -292,7 +292,7 @@ def _file(name: str, path: Path | os.DirEntry[str]) -> SourceItem:
     return SourceItem(name, address, stat.st_size, str(stat.st_mtime_ns))
 
 
-def _steady(pattern: str) -> str:
+def _fixed_folder(pattern: str) -> str:
     """The folder of a pattern before its first wildcard."""
     parts = PurePosixPath(pattern).parts
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))

@@ -52,11 +52,11 @@ class CurrentWeights:
         self._hashes: dict[str, str] = {}
         self._seen: dict[tuple[str, str], bool] = {}
 
-    def first(self, candidates: Sequence[FinishedCall]) -> FinishedCall | None:
+    def first_valid(self, candidates: Sequence[FinishedCall]) -> FinishedCall | None:
         """The work that would come out the same today, or None."""
-        return next((work for work in candidates if self.holds(work)), None)
+        return next((work for work in candidates if self.is_valid(work)), None)
 
-    def holds(self, work: FinishedCall) -> bool:
+    def is_valid(self, work: FinishedCall) -> bool:
         """Whether this work was done with the weights that would be used today."""
         known = (work.weights, work.roles)
         if known not in self._seen:

@@ -28,9 +28,9 @@ class RepairedLedger(Ledger):
         salvage = Salvage(file, self._db)
         with self.writing():
             for table in sorted(schema.NAMES):
-                self._insert(table, (row for row in salvage.rows(table) if _fits(table, row)))
+                self._insert(table, (row for row in salvage.rows(table) if _is_valid(table, row)))
             for table, row in salvage.strays():
-                if _fits(table, row):
+                if _is_valid(table, row):
                     self._insert(table, [row])
             # The numbers of items whose rows are lost, so that verdicts on them stay theirs.
             names = (
@@ -46,12 +46,12 @@ class RepairedLedger(Ledger):
     def _columns(self, table: str) -> list[str]:
         return [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
 
-    def remove_unfit(self) -> list[str]:
+    def remove_invalid_rows(self) -> list[str]:
         """Take out rows that cannot be right or belong to no item; say in words which there were."""
         faults = []
         with self.writing():
             for table in sorted(schema.NAMES):
-                unfit = [row for row in self._db.execute(f"SELECT * FROM {table}") if not _fits(table, row)]
+                unfit = [row for row in self._db.execute(f"SELECT * FROM {table}") if not _is_valid(table, row)]
                 if unfit:
                     faults.append(f"{len(unfit)} rows of {table} cannot be read")
                     names, keys = self._columns(table), _KEYS[table].split(", ")
@@ -121,7 +121,7 @@ class RepairedLedger(Ledger):
         Returns:
             False when the find is in the queue already, or cannot be right.
         """
-        if not _fits("review", (None, 0, *find)):
+        if not _is_valid("review", (None, 0, *find)):
             return False
         with self.writing():
             self._db.execute(_NAMED, (item, None))
@@ -129,20 +129,20 @@ class RepairedLedger(Ledger):
             return self._insert("review", [(None, number, *find)]) > 0
 
 
-def _fits(table: str, row: Row) -> bool:
+def _is_valid(table: str, row: Row) -> bool:
     """Whether a row can be right. SQLite does not notice a changed byte in a text, and strays may be of another table."""
     try:
-        return _FITS[table](*row)
+        return _VALIDATORS[table](*row)
     except (ValueError, TypeError, KeyError):
         return False
 
 
-def _fact_fits(name: str, value: str) -> bool:
+def _is_valid_fact(name: str, value: str) -> bool:
     json.loads(value)
     return _NAME.fullmatch(name) is not None
 
 
-def _item_fits(
+def _is_valid_item(
     number: int,
     name: str,
     address: bytes,
@@ -159,11 +159,13 @@ def _item_fits(
     return bool(name) and state in _STATES and (ref is None or isinstance(parse_refs(ref), dict))
 
 
-def _step_fits(item: int, step: str, state: str, work: str, error: str, hint: str, seconds: float) -> bool:
+def _is_valid_step(item: int, step: str, state: str, work: str, error: str, hint: str, seconds: float) -> bool:
     return state in ("finished", "failed")
 
 
-def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int) -> bool:
+def _is_valid_work(
+    key: str, base: str, tool: str, weights: str, roles: str, refs: str, seconds: float, size: int
+) -> bool:
     return (
         key == work_key(base, json.loads(weights))
         and isinstance(json.loads(roles), dict)
@@ -171,7 +173,7 @@ def _work_fits(key: str, base: str, tool: str, weights: str, roles: str, refs: s
     )
 
 
-def _review_fits(
+def _is_valid_find(
     number: int,
     item: int,
     step: str,
@@ -188,11 +190,11 @@ def _review_fits(
     return reason in ("band", "audit") and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
 
 
-_FITS: dict[str, Callable[..., bool]] = {
-    "facts": _fact_fits,
-    "items": _item_fits,
-    "steps": _step_fits,
-    "works": _work_fits,
-    "review": _review_fits,
+_VALIDATORS: dict[str, Callable[..., bool]] = {
+    "facts": _is_valid_fact,
+    "items": _is_valid_item,
+    "steps": _is_valid_step,
+    "works": _is_valid_work,
+    "review": _is_valid_find,
 }
 _KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id"}

@@ -1,6 +1,6 @@
 """The Prefect server: the one that is configured, or one of our own on this computer for as long as it is needed.
 
-Our own asks for a password and answers no page but its own. Prefect reads its settings when it is imported, so `environment`
+Our own asks for a password and answers no page but its own. Prefect reads its settings when it is imported, so `configure_prefect`
 comes before that.
 """
 
@@ -47,7 +47,7 @@ def password_file() -> Path:
     return home() / "password"
 
 
-def environment() -> None:
+def configure_prefect() -> None:
     """Set what Prefect is to do in this process and its children, unless it is set: nothing that calls home."""
     for name, value in {
         "DO_NOT_TRACK": "1",
@@ -84,7 +84,7 @@ def server(port: int = 0) -> Iterator[str]:
     Raises:
         ServerError: it does not answer, does not start, or asks for another password.
     """
-    environment()
+    configure_prefect()
     if configured():
         yield _admitted(_checked(os.environ["PREFECT_API_URL"]))
         return

@@ -4,17 +4,17 @@ import json
 from pathlib import Path
 
 from flows.batch.pilot import spread
-from flows.batch.reading import MARKS, Reading
+from flows.batch.reading import LOCATION_KINDS, Reading
 from flows.batch.review import precision
-from flows.batch.samples import Viewer, sampled
+from flows.batch.samples import Viewer, make_samples
 from flows.batch.shard_store import ShardStore
-from flows.exports.files import save
+from flows.exports.files import write_file
 from flows.report import sections
 from flows.report.rendering import render
 from flows.report.tally import tally_items
 
-KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
-ALSO = MARKS  # finds are counted, whether they are outputs or not
+VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
+EXTRA_KINDS = LOCATION_KINDS  # finds are counted, whether they are outputs or not
 FILE = "report.html"
 _SAMPLES, _DOUBTFUL = 12, 6
 
@@ -35,7 +35,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
     """
     ledger, plan = reading.ledger, reading.plan
     tally = tally_items(reading)
-    viewer = Viewer(ledger, ShardStore(reading.store.url, room=0), reading.steps)
+    viewer = Viewer(ledger, ShardStore(reading.store.url, cache_bytes=0), reading.steps)
     chosen = spread(tally.ids, _SAMPLES)
     doubtful = [number for _, number in sorted(tally.lowest_scores) if number not in set(chosen)][:_DOUBTFUL]
     precisions = precision(ledger)
@@ -47,9 +47,9 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
         tiles=sections.tiles(ledger, tally),
         steps=sections.plan_steps(plan),
         **sections.found(tally, plan, precisions),
-        samples=list(sampled(viewer, chosen)),
+        samples=list(make_samples(viewer, chosen)),
         sample_note=f"{len(chosen)} of {tally.done:,} items, at even distances." if len(chosen) < tally.done else "",
-        doubtful=list(sampled(viewer, doubtful)),
+        doubtful=list(make_samples(viewer, doubtful)),
         **sections.failures(ledger),
         **sections.review(ledger, precisions),
         times=sections.times(ledger, plan),
@@ -57,5 +57,5 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
         plan_hash=plan.hash,
         plan_json=json.dumps(json.loads(plan.dumps()), indent=2, ensure_ascii=False),
     )
-    save(folder / FILE, page)
+    write_file(folder / FILE, page)
     return {"items": tally.done, "failed": ledger.counts().get("failed", 0), "finds": tally.count}

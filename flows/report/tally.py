@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.session.state import listed
-from flows.batch.reading import MARKS, DoneItem, Reading
+from flows.batch.reading import LOCATION_KINDS, DoneItem, Reading
 from tools.values import Detections
 
 BINS = 20
@@ -71,7 +71,7 @@ class Tally:
 def tally_items(reading: Reading) -> Tally:
     """Return the counts over the items of a run that are done."""
     tally = Tally()
-    marks = Reading(reading.ledger, reading.store, MARKS)
+    marks = Reading(reading.ledger, reading.store, LOCATION_KINDS)
     first, last = "", ""
     for row in reading.rows():
         tally.done += 1
@@ -94,7 +94,7 @@ def tally_items(reading: Reading) -> Tally:
 def _count_finds(tally: Tally, marks: Reading, row: DoneItem) -> None:
     lowest: float | None = None
     seen: set[tuple[str, str]] = set()
-    for step, value in marks.marks(row):
+    for step, value in marks.locations(row):
         labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
         for label, score in zip(labels, value.scores.tolist(), strict=True):
             counts = tally.finds.setdefault((label, step), LabelCounts())

@@ -39,7 +39,7 @@ def add(commands: "Commands") -> None:
 
 def schedule(given: argparse.Namespace) -> int:
     """List schedules, remove one, or make one."""
-    from flows.orchestration.server import environment, server
+    from flows.orchestration.server import configure_prefect, server
     from tools.core.errors import ArgumentsInvalid
 
     screen = console()
@@ -48,7 +48,7 @@ def schedule(given: argparse.Namespace) -> int:
         raise ArgumentsInvalid("schedule", ['write superlink schedule "0 2 * * *" "find every dog" SOURCE --out DIR'])
     if not (asked or given.remove or given.list):
         raise ArgumentsInvalid("schedule", ["say when and what, or --list, or --remove NAME"])
-    environment()
+    configure_prefect()
     from flows.orchestration.deployments import cron_schedule, schedules, unschedule
 
     when = cron_schedule(given.cron, given.timezone) if asked else None

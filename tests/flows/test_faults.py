@@ -239,7 +239,7 @@ def test_a_file_that_vanishes_after_the_scan(run: Run, pictures: Path, tmp_path:
 
 
 def test_a_file_that_changes_or_vanishes_during_its_shard(pictures: Path, tmp_path: Path) -> None:
-    shard_store = ShardStore(tmp_path / "store", room=0)
+    shard_store = ShardStore(tmp_path / "store", cache_bytes=0)
     item = next(item for item in scan(str(pictures)).items if item.name == "p0001.jpg")
     ref = shard_store.open(item, "Image")
     shutil.copy(pictures / "p0002.jpg", pictures / "p0001.jpg")

@@ -48,7 +48,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def holds(work: FinishedCall) -> bool:
-    return CurrentWeights().first([work]) is work
+    return CurrentWeights().first_valid([work]) is work
 
 
 def test_work_counts_while_its_weights_and_their_roles_are_the_same(home: Any, world: Callable[..., None]) -> None:
@@ -78,7 +78,7 @@ def test_the_first_work_that_holds_is_taken(home: Any, world: Callable[..., None
     old = finished_call("base", "detect", made_with("other"), 1.0)
     new = finished_call("base", "detect", made_with("yolo"), 1.0)
     world({"yolo": HASHES["yolo"]}, detector="yolo")
-    assert CurrentWeights().first([old, new]) is new and CurrentWeights().first([old]) is None
+    assert CurrentWeights().first_valid([old, new]) is new and CurrentWeights().first_valid([old]) is None
 
 
 def test_the_base_tells_calls_apart(home: Any) -> None:
@@ -164,14 +164,14 @@ def test_weights_are_read_once_and_missing_ones_hold_for_nothing(
         finished_call("base 2", "detect", made_with("yolo", "other"), 1.0),
     )
     assert (
-        present.holds(one)
-        and present.holds(one)
-        and present.holds(two)
-        and present.holds(two)
+        present.is_valid(one)
+        and present.is_valid(one)
+        and present.is_valid(two)
+        and present.is_valid(two)
         and sorted(read) == ["other", "yolo"]
     )
     world({"yolo": HASHES["yolo"]}, detector="yolo")
-    assert CurrentWeights().holds(one) and not CurrentWeights().holds(two)  # one of the two is gone
+    assert CurrentWeights().is_valid(one) and not CurrentWeights().is_valid(two)  # one of the two is gone
 
 
 RELEASED = """\

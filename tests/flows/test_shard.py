@@ -458,7 +458,7 @@ def test_nothing_is_settled_whose_results_the_disk_has_not(bench: Bench, monkeyp
 
     ids = bench.lay(10)
     with monkeypatch.context() as patch, pytest.raises(RunStopped, match="the disk is gone. Check it"):
-        patch.setattr(ShardStore, "flushed", broken)
+        patch.setattr(ShardStore, "flush_all", broken)
         bench.work(plan(SHADE), ids)
     assert bench.ledger.pending("sig") == ids and bench.work(plan(SHADE), ids).ran == 0
 

@@ -46,7 +46,7 @@ def test_a_file_of_the_source_is_read_where_it_lies(shard_store: ShardStore, tmp
     for kept in (True, False):
         if not kept:
             shard_store.clear()
-            shard_store.lay(ref["sha256"], file)
+            shard_store.register_file(ref["sha256"], file)
         found = shard_store.get(ref)
         assert isinstance(found, Image) and found.size == (4, 6) and int(found.pixels[0, 0, 0]) == 5
 
@@ -55,7 +55,7 @@ def test_a_file_that_is_changed_or_gone_during_the_run_is_told(shard_store: Shar
     file = picture(tmp_path / "a.png")
     ref = shard_store.open(item(file), "Image")
     shard_store.clear()
-    shard_store.lay(ref["sha256"], file)
+    shard_store.register_file(ref["sha256"], file)
     picture(file, 6)
     with pytest.raises(StoreError, match=r"a\.png was changed during the run"):
         shard_store.get(ref)
@@ -85,7 +85,7 @@ def test_a_value_is_kept_for_its_kind_alone(shard_store: ShardStore) -> None:
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
-    shard_store = ShardStore(tmp_path / "store", room=Text("a").held_bytes * 2)
+    shard_store = ShardStore(tmp_path / "store", cache_bytes=Text("a").held_bytes * 2)
     refs = [shard_store.put(Text(letter * 100)) for letter in "ab"]
     shard_store.get(refs[0])
     refs.append(shard_store.put(Text("c" * 100)))
@@ -175,10 +175,10 @@ def test_everything_that_was_put_is_flushed_with_its_names(
     monkeypatch.setattr("flows.batch.shard_store.flush", names.append)
     shard_store.put(Text("a"))
     shard_store.put(Text("bb"))
-    shard_store.flushed()
+    shard_store.flush_all()
     assert sorted(flushed) == [1, 2] and set(names) == {file.parent for file in stored(tmp_path)}
     names.clear()
-    shard_store.flushed()
+    shard_store.flush_all()
     assert names == []  # each once
 
 
@@ -192,9 +192,9 @@ def test_what_the_disk_does_not_take_counts_as_never_made(
     monkeypatch.setattr("flows.batch.shard_store.os.fsync", full)
     kept, lost = shard_store.put(Text("a")), shard_store.put(Text("bb"))
     with pytest.raises(StoreUnusable, match="disk is full"):
-        shard_store.flushed()
+        shard_store.flush_all()
     assert kept in shard_store and lost not in shard_store and not list(tmp_path.rglob(".drafts/*"))
-    shard_store.flushed()
+    shard_store.flush_all()
 
 
 def test_names_that_the_disk_does_not_take_are_told(shard_store: ShardStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,13 +204,13 @@ def test_names_that_the_disk_does_not_take_are_told(shard_store: ShardStore, mon
     monkeypatch.setattr("flows.batch.shard_store.flush", broken)
     shard_store.put(Text("a"))
     with pytest.raises(StoreUnusable):
-        shard_store.flushed()
+        shard_store.flush_all()
 
 
 def test_files_that_wait_to_be_flushed_are_closed(shard_store: ShardStore) -> None:
     open_before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     for number in range(200):  # more than may be open at once
         shard_store.put(Text(f"{number}"))
-    shard_store.flushed()
+    shard_store.flush_all()
     if open_before:
         assert len(os.listdir("/proc/self/fd")) <= open_before
