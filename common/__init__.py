@@ -1,1 +1,1 @@
-"""What several packages share and none owns: the tool card, run-length masks, the COCO skeleton. Imports none of them."""
+"""What several packages share: the tool card, masks, the COCO skeleton, YOLO label files. Imports none of them."""

@@ -45,7 +45,7 @@ def decode(mask: RLE) -> Mask:
 def pixel_count(counts: str) -> int:
     """Return the sum of compressed run lengths; -1 where they cannot be read.
 
-    Each run is written as 5 bits per character, those from the third on as the difference to the run before the last one.
+    A character holds 5 bits. From the third on, a run is written as the difference to the run before the last.
     pycocotools checks none of this and writes past its buffer for runs that are longer than the mask.
     """
     runs: list[int] = []
@@ -76,11 +76,11 @@ def bounding_box(mask: Mask) -> tuple[int, int, int, int]:
 
 
 def outline(mask: Mask) -> Points:
-    """Return a mask (H, W) as one polygon (N, 2) along its pixel edges, x and y in pixels; (0, 2) for an empty mask.
+    """Return a mask (H, W) as one polygon (N, 2) of x and y in pixels along its edges; (0, 2) for an empty mask.
 
-    Holes and separate parts are joined by bridges, lines that go there and back: filled by the even-odd rule, the polygon
-    has exactly the mask's pixels. A reader that also draws the line itself (OpenCV) adds the pixels of bridges between
-    parts; bridges are as short as possible.
+    Holes and separate parts are joined by bridges, lines that go there and back: filled by the even-odd rule, the
+    polygon has exactly the mask's pixels. A reader that also draws the line itself (OpenCV) adds the pixels of
+    bridges between parts; bridges are as short as possible.
     """
     return _joined(_rings(mask))
 

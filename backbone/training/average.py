@@ -2,8 +2,8 @@
 
     python -m backbone.training.average --out FOLDER ADAPTER=WEIGHT ADAPTER=WEIGHT ...
 
-Each ADAPTER is a folder that ``backbone.training.planner`` wrote. The weights are divided by their sum; those of an adapter that
-is given twice are added.
+Each ADAPTER is a folder that ``backbone.training.planner`` wrote. The weights are divided by their sum; those of an
+adapter that is given twice are added.
 """
 
 import argparse

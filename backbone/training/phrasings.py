@@ -1,12 +1,15 @@
 """Reads the hand-written requests in ``phrasings/``.
 
-Most ``*.txt`` hold one request a line, ``request => plan``: calls parted by spaces, ``name(label, label; option=value)``;
-words in square brackets are the next free-text argument; ``{o}``, ``{os}`` and ``{a}`` are a thing, several, and one with its
-article, ``{o2}`` … another thing. ``@media image+audio`` says what is attached to the requests below it, ``@have image,
-Detections`` which values of earlier turns are at hand. ``tools_*.txt`` hold made-up tools with requests for them, ``asks_*.txt``
-further requests for these, ``arguments_*.txt``
-groups of arguments that any made-up tool can be given besides its own, with words that give them a value, ``chains.txt`` what is
-said when another tool works before or after. ``pools.toml`` holds the things, names and places that fill the slots.
+- Most ``*.txt`` hold one request a line, ``request => plan``. The plan is calls separated by spaces,
+  ``name(label, label; option=value)``. Words in square brackets are the next free-text argument. ``{o}``, ``{os}``
+  and ``{a}`` are a thing, its plural, and the thing with its article; ``{o2}`` is another thing. ``@media
+  image+audio`` says what is attached to the requests below it, ``@have image, Detections`` which values of earlier
+  turns are at hand.
+- ``tools_*.txt`` hold templates of synthetic tools with requests, ``asks_*.txt`` further requests for these.
+- ``arguments_*.txt`` hold groups of arguments that can be added to any synthetic tool, with phrases that give their
+  values.
+- ``chains.txt`` holds phrases for a tool that works before or after another.
+- ``pools.toml`` holds the things, names and places that fill the slots.
 """
 
 import re
@@ -29,8 +32,8 @@ CHOICE = {"pick": "which", "redact": "how"}
 KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "none": None}
 
 
-class BadPhrasing(ValueError):
-    """A line that cannot be read; says which."""
+class PhrasingInvalid(ValueError):
+    """A line of a phrasings file cannot be read; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,10 @@ class Phrasing:
     """One hand-written request.
 
     Attributes:
-        request: its words, with slots and with brackets around spans.
-        calls: its plan as written: ``(tool, labels or choice, options)``.
-        have: kinds of value at hand, old to new.
-        family: the file and the tool names: phrasings are held out family by family.
+        request: Its words, with slots and with brackets around spans.
+        calls: Its plan: ``(tool, labels or choice, options)`` for each call.
+        have: Kinds of value at hand, from old to new.
+        family: The file and the names of the tools.
     """
 
     request: str
@@ -51,8 +54,8 @@ class Phrasing:
 
 
 @dataclass(frozen=True)
-class MadeUpArgument:
-    """One argument of a made-up tool: alternative names, a type or choices."""
+class ArgumentTemplate:
+    """An argument of a synthetic tool: alternative names, and a type or choices."""
 
     names: tuple[str, ...]
     kind: str
@@ -61,12 +64,12 @@ class MadeUpArgument:
 
 
 @dataclass(frozen=True)
-class MadeUpTool:
-    """A made-up tool: alternative names and descriptions, arguments, and requests with marked values."""
+class ToolTemplate:
+    """The template of a synthetic tool: alternative names and descriptions, arguments, and marked requests."""
 
     names: tuple[str, ...]
     docs: tuple[str, ...]
-    arguments: tuple[MadeUpArgument, ...]
+    arguments: tuple[ArgumentTemplate, ...]
     asks: tuple[str, ...]
     takes: tuple[str, ...] = ()
     gives: str = "Text"
@@ -77,24 +80,24 @@ class ArgumentGroup:
     """Arguments that go together on any tool.
 
     Attributes:
-        arguments: one to three, often of one type.
-        docs: what is added to a tool's description.
-        says: what is added to a request, with marked values.
+        arguments: One to three arguments, often of one type.
+        docs: Phrases to add to a tool's description.
+        says: Phrases to add to a request, with marked values.
     """
 
-    arguments: tuple[MadeUpArgument, ...]
+    arguments: tuple[ArgumentTemplate, ...]
     docs: tuple[str, ...]
     says: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Chains:
-    """What is said when another tool works before or after.
+    """Phrases for a tool that works before or after another.
 
     Attributes:
-        after: (kind that the tool gives, tool that works on it, words).
-        before: (kind that the tool takes, words and calls).
-        on: kind of file to the words that say that a text is to be had there.
+        after: (kind that the tool returns, tool that takes it, words).
+        before: (kind that the tool takes, request for the step before it).
+        on: Kind of file, to the words that say that a text is in it.
     """
 
     after: tuple[tuple[str, str, str], ...]
@@ -104,7 +107,7 @@ class Chains:
 
 @dataclass
 class Pools:
-    """What fills the slots."""
+    """The values that fill the slots."""
 
     things: list[tuple[str, str]] = field(default_factory=list)
     adjectives: list[str] = field(default_factory=list)
@@ -117,7 +120,7 @@ class Pools:
 
 @cache
 def pools() -> Pools:
-    """The pools of ``pools.toml``."""
+    """Read ``pools.toml``."""
     raw = tomllib.loads((FOLDER / "pools.toml").read_text())
     things = [tuple(pair.split("|")) for pair in raw["things"]]
     return Pools(
@@ -133,10 +136,10 @@ def pools() -> Pools:
 
 @cache
 def requests() -> tuple[Phrasing, ...]:
-    """Every request for the built-in tools, in file order.
+    """Read the requests for built-in tools, in the order of the files.
 
     Raises:
-        BadPhrasing: a line cannot be read; names file and line.
+        PhrasingInvalid: A line cannot be read; the message names file and line.
     """
     found = []
     for path in sorted(FOLDER.glob("*.txt")):
@@ -153,7 +156,7 @@ def requests() -> tuple[Phrasing, ...]:
             try:
                 found.append(_phrasing(line, have, path.stem))
             except ValueError as error:
-                raise BadPhrasing(f"{path.name}:{number}: {error}: {line}") from error
+                raise PhrasingInvalid(f"{path.name}:{number}: {error}: {line}") from error
     return tuple(found)
 
 
@@ -169,9 +172,9 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
         raise ValueError("no '=>'")
     calls = [] if plan.strip() == "none" else [_call(c) for c in re.findall(r"\w+(?:\([^)]*\))?", plan)]
     spans = len(re.findall(r"\[[^\]]+\]", request))
-    hungry = sum(name in FREE_TEXT and name != "speak" for name, _, _ in calls)
-    if not hungry <= spans <= hungry + sum(name == "speak" for name, _, _ in calls):
-        raise ValueError(f"{spans} spans in brackets for {hungry} free-text calls")
+    needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in calls)
+    if not needed <= spans <= needed + sum(name == "speak" for name, _, _ in calls):
+        raise ValueError(f"{spans} spans in brackets for {needed} free-text calls")
     return Phrasing(request.strip(), tuple(calls), have, f"{stem}:{' '.join(name for name, _, _ in calls)}")
 
 
@@ -196,10 +199,10 @@ def _call(text: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
 
 @cache
 def chains() -> Chains:
-    """What ``chains.txt`` holds.
+    """Read ``chains.txt``.
 
     Raises:
-        BadPhrasing: a section cannot be read.
+        PhrasingInvalid: A section cannot be read.
     """
     after: list[tuple[str, str, str]] = []
     before: list[tuple[str, Phrasing]] = []
@@ -209,7 +212,7 @@ def chains() -> Chains:
         if line.startswith("@"):
             section, kind, plan = (line[1:] + "  ").split(" ", 2)
             if section not in ("after", "before", "on"):
-                raise BadPhrasing(f"chains.txt: no section {line!r}")
+                raise PhrasingInvalid(f"chains.txt: no section {line!r}")
         elif line.strip() and not line.startswith("#"):
             match section:
                 case "after":
@@ -222,7 +225,7 @@ def chains() -> Chains:
 
 
 def _blocks(files: str) -> Iterator[tuple[str, list[str]]]:
-    """File name and lines of each block of some files."""
+    """Yield file name and lines of each block of some files."""
     for path in sorted(FOLDER.glob(files)):
         for block in re.split(r"\n\s*\n", path.read_text()):
             lines = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("#")]
@@ -232,29 +235,29 @@ def _blocks(files: str) -> Iterator[tuple[str, list[str]]]:
 
 @cache
 def argument_groups() -> tuple[ArgumentGroup, ...]:
-    """Every group of arguments, in file order.
+    """Read the groups of arguments, in the order of the files.
 
     Raises:
-        BadPhrasing: a block cannot be read; names file and first line.
+        PhrasingInvalid: A block cannot be read; the message names file and first line.
     """
     found = []
     for name, lines in _blocks("arguments_*.txt"):
         try:
             fields = _fields(lines, ("doc", "arg", "say"))
-            arguments = tuple(_made_up_argument(text) for text in fields["arg"])
-            _known(fields["say"], {a.names[0] for a in arguments})
-            found.append(ArgumentGroup(arguments, _parted(fields["doc"][0]), tuple(fields["say"])))
+            arguments = tuple(_argument_template(text) for text in fields["arg"])
+            _check_marks(fields["say"], {a.names[0] for a in arguments})
+            found.append(ArgumentGroup(arguments, _alternatives(fields["doc"][0]), tuple(fields["say"])))
         except (ValueError, KeyError, IndexError) as error:
-            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+            raise PhrasingInvalid(f"{name}: {lines[0]}: {error}") from error
     return tuple(found)
 
 
 @cache
-def made_up_tools() -> tuple[MadeUpTool, ...]:
-    """Every made-up tool, in file order.
+def tool_templates() -> tuple[ToolTemplate, ...]:
+    """Read the templates of synthetic tools, in the order of the files.
 
     Raises:
-        BadPhrasing: a block cannot be read; names file and tool.
+        PhrasingInvalid: A block cannot be read; the message names file and tool.
     """
     more: dict[str, list[str]] = {}
     for _, (head, *lines) in _blocks("asks_*.txt"):
@@ -262,29 +265,31 @@ def made_up_tools() -> tuple[MadeUpTool, ...]:
     found = []
     for name, lines in _blocks("tools_*.txt"):
         try:
-            found.append(_made_up([*lines, *more.pop(lines[0].partition(":")[2].partition("|")[0].strip(), ())]))
+            found.append(_tool_template([*lines, *more.pop(lines[0].partition(":")[2].partition("|")[0].strip(), ())]))
         except (ValueError, KeyError) as error:
-            raise BadPhrasing(f"{name}: {lines[0]}: {error}") from error
+            raise PhrasingInvalid(f"{name}: {lines[0]}: {error}") from error
     if more:
-        raise BadPhrasing(f"asks_*.txt: no made-up tool {', '.join(more)}")
+        raise PhrasingInvalid(f"asks_*.txt: no template of a tool named {', '.join(more)}")
     return tuple(found)
 
 
-def _made_up(lines: list[str]) -> MadeUpTool:
+def _tool_template(lines: list[str]) -> ToolTemplate:
     fields = _fields(lines, ("tool", "doc", "takes", "gives", "arg", "ask"))
-    arguments = tuple(_made_up_argument(text) for text in fields["arg"])
-    _known(fields["ask"], {a.names[0] for a in arguments})
+    arguments = tuple(_argument_template(text) for text in fields["arg"])
+    _check_marks(fields["ask"], {a.names[0] for a in arguments})
     required = {a.names[0] for a in arguments if a.required}
     asks = tuple(ask for ask in fields["ask"] if required <= marked(ask))
     if not asks:
         raise ValueError("no request gives all required arguments")
     takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
     gives = (fields["gives"] or ["Text"])[0]
-    return MadeUpTool(_parted(fields["tool"][0]), _parted(fields["doc"][0]), arguments, asks, takes, gives)
+    return ToolTemplate(
+        _alternatives(fields["tool"][0]), _alternatives(fields["doc"][0]), arguments, asks, takes, gives
+    )
 
 
 def marked(text: str) -> set[str]:
-    """The arguments whose values are marked in a request."""
+    """Return the names of the arguments whose values are marked in a request."""
     return set(re.findall(r"\[([\w.]+)=", text))
 
 
@@ -296,17 +301,17 @@ def _fields(lines: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
     return fields
 
 
-def _known(texts: Sequence[str], names: set[str]) -> None:
+def _check_marks(texts: Sequence[str], names: set[str]) -> None:
     for text in texts:
         if marked(text) - names:
             raise ValueError(f"no argument {marked(text) - names} for: {text}")
 
 
-def _parted(text: str) -> tuple[str, ...]:
+def _alternatives(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split("|") if part.strip())
 
 
-def _made_up_argument(text: str) -> MadeUpArgument:
+def _argument_template(text: str) -> ArgumentTemplate:
     head, _, kind = text.partition(":")
     head, kind = head.strip(), kind.strip()
     names = tuple(n.strip().rstrip("?") for n in head.split("|") if n.strip())
@@ -315,4 +320,4 @@ def _made_up_argument(text: str) -> MadeUpArgument:
     choices = () if plain else tuple(c.strip() for c in kind.split(",") if c.strip())
     if not plain and len(choices) < 2:
         raise ValueError(f"argument {names[0]}: {kind!r} is neither a type nor choices")
-    return MadeUpArgument(names, kind if plain else "choice", choices, required)
+    return ArgumentTemplate(names, kind if plain else "choice", choices, required)

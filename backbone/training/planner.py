@@ -1,11 +1,11 @@
 """Train the planner's adapter.
 
-    python -m backbone.training.planner --core FOLDER --out FOLDER [--steps 3000] [--stop STEP] [--keep STEP ...] [--compile]
+    python -m backbone.training.planner --core FOLDER --out FOLDER [--steps 3000] [--stop STEP] [--keep STEP ...]
 
 Trains LoRA matrices on every linear layer of SmolLM2-135M and the embeddings of the added tokens, on rows packed from
-hand-written requests and synthetic tools (``dataset.py``). Runs on one accelerator or on CPU cores. A training that was
-stopped continues from its last checkpoint when the same command is given again. Writes ``curve.jsonl``, ``checkpoint.pt`` and
-``adapter/``; ``backbone/weights/planner`` ships a mean of such adapters (``average.py``).
+hand-written requests and synthetic tools (``dataset.py``). Runs on one accelerator or on CPU cores. A training that
+was stopped continues from its last checkpoint when the same command is given again. Writes ``curve.jsonl``,
+``checkpoint.pt`` and ``adapter/``; ``backbone/weights/planner`` ships a mean of such adapters (``average.py``).
 """
 
 import argparse
@@ -107,7 +107,10 @@ class TrainingModel(nn.Module):
 
 
 def attention_mask(block: Tensor) -> Tensor:
-    """Return the mask (B, 1, T, T) of block numbers (B, T): a token attends to earlier ones of the prefix and of its block."""
+    """Return the attention mask (B, 1, T, T) of block numbers (B, T).
+
+    A token attends to the tokens before it that belong to the prefix or to its own block.
+    """
     length = block.shape[1]
     before = torch.ones(length, length, dtype=torch.bool, device=block.device).tril()
     same = (block[:, :, None] == block[:, None, :]) | (block[:, None, :] == 0)
@@ -115,7 +118,7 @@ def attention_mask(block: Tensor) -> Tensor:
 
 
 def _initial_rows(layout: Layout, weight: Tensor) -> Tensor:
-    """Return initial embeddings of the added tokens: the mean embedding of a tool's name, or of a word for a control token."""
+    """Return initial embeddings of the added tokens: the mean over the tokens of a tool's name or of a word."""
     words = {
         "card": " tool",
         "req": " request",

@@ -1,8 +1,9 @@
-"""Fills hand-written requests: slots, spans taken out as arguments, ways of typing, two requests in one breath."""
+"""Draws samples from hand-written requests: fills slots, takes out arguments, varies the typing, joins requests."""
 
 import hashlib
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,13 @@ JOINTS = (
 
 @dataclass(frozen=True)
 class Sample:
-    """One request with its plan: kinds at hand, words, calls."""
+    """A request with its plan.
+
+    Attributes:
+        have: Kinds of value at hand, from old to new.
+        request: The words.
+        calls: The plan.
+    """
 
     have: tuple[str, ...]
     request: str
@@ -40,20 +47,20 @@ class Sample:
 
 
 def held_out(phrasing: Phrasing | str, share: float = 0.04) -> bool:
-    """Whether a phrasing is kept for validation: by its own hash, so that adding others moves nothing."""
+    """Return whether a phrasing is held out for validation, by its hash: new phrasings move no others."""
     text = phrasing if isinstance(phrasing, str) else phrasing.request
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32 < share
 
 
 def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
-    """A phrasing with its slots filled, its spans taken out as arguments, and small accidents of typing."""
+    """Draw a sample: fill the slots, take the spans out as arguments, and vary the typing."""
     slots = slots_for(phrasing.request, rng)
     spans = iter(re.findall(r"\[([^\]]+)\]", phrasing.request))
     style = _style(rng)
     given = [style(put(span, slots)) for span in spans]
     calls, position = [], 0
-    hungry = sum(name in FREE_TEXT and name != "speak" for name, _, _ in phrasing.calls)
-    spare = len(given) - hungry
+    needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in phrasing.calls)
+    spare = len(given) - needed
     for name, values, options in phrasing.calls:
         args: dict[str, Any] = {}
         if name in FREE_TEXT and (name != "speak" or spare > 0):
@@ -73,10 +80,11 @@ def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
 
 
 def slots_for(text: str, rng: random.Random) -> dict[str, str]:
-    """What fills the slots of a text."""
+    """Draw a value for each slot of a text."""
     pool = pools()
     slots: dict[str, str] = {}
-    for index in {match[1] for match in re.findall(r"\{(o|os|a)(\d?)\}", text)}:
+    # Sorted: the order of a set of strings differs from process to process.
+    for index in sorted({match[1] for match in re.findall(r"\{(o|os|a)(\d?)\}", text)}):
         one, many = rng.choice(pool.things)
         if rng.random() < 0.2:
             adjective = rng.choice(pool.adjectives)
@@ -96,18 +104,18 @@ def slots_for(text: str, rng: random.Random) -> dict[str, str]:
 
 
 def put(text: str, slots: dict[str, str]) -> str:
-    """A text with its slots filled."""
+    """Return a text with its slots filled."""
     return re.sub(r"\{(\w+)\}", lambda match: slots.get(match[1], match[1]), text)
 
 
-def _style(rng: random.Random) -> Any:
-    """How somebody types: mostly as written, sometimes all lower case, rarely all capitals."""
+def _style(rng: random.Random) -> Callable[[str], str]:
+    """Draw the case of a request: mostly as written, sometimes lower, rarely upper."""
     roll = rng.random()
     return str.lower if roll < 0.18 else str.upper if roll < 0.2 else str
 
 
 def _typo(text: str, rng: random.Random) -> str:
-    """A slip of the fingers in about one request of twelve."""
+    """Swap, drop or double a letter, in about one request of twelve."""
     if rng.random() > 0.04 or len(text) < 6:
         return text
     at = rng.randrange(1, len(text) - 2)
@@ -118,7 +126,7 @@ def _typo(text: str, rng: random.Random) -> str:
 
 
 def frame(text: str, rng: random.Random, asks: bool) -> str:
-    """Openers, endings and the loss of final punctuation."""
+    """Add an opener or an ending, or drop the final punctuation, each at times."""
     if asks and rng.random() < 0.07:
         text = rng.choice(pools().openers) + lower_first(text)
     if asks and rng.random() < 0.07:
@@ -129,12 +137,12 @@ def frame(text: str, rng: random.Random, asks: bool) -> str:
 
 
 def lower_first(text: str) -> str:
-    """A text as it goes on after another: "I" and abbreviations stay as they are."""
+    """Return a text with a small first letter; "I" and abbreviations stay."""
     return text if re.match(r"I\b|I'|[A-Z]{2}", text) else text[:1].lower() + text[1:]
 
 
 def join(first: Sample, second: Sample, rng: random.Random) -> Sample:
-    """Two requests in one breath."""
+    """Join two requests to one."""
     request = first.request.rstrip(".!?;, ") + rng.choice(JOINTS) + lower_first(second.request)
     have = tuple(dict.fromkeys(first.have + second.have))
     return Sample(have, request, (*first.calls, *second.calls))

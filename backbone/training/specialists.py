@@ -1,11 +1,11 @@
 """Train the specialists: ultralytics' nano models for masks, boxes, colours and poses, on the rendered world.
 
-    python -m backbone.training.specialists --out FOLDER [--tasks segment detect colours pose] [--pictures 8000] [--epochs N]
+    python -m backbone.training.specialists --out FOLDER [--tasks TASK ...] [--pictures 8000] [--epochs N]
 
-Runs ultralytics' own trainer on scenes of the split ``train``. A training that was stopped continues from its last whole epoch
-when the same command is given again. ``segment`` begins with random weights, the others with those of ``segment``, so it
-comes first. Writes ``FOLDER/<task>/``, and what ``backbone/weights/specialists`` ships: the averaged weights of the last epoch,
-``world-<task>.pt``, and the curve, ``<task>.csv``.
+Runs ultralytics' own trainer on scenes of the split ``train``. A training that was stopped continues from its last
+whole epoch when the same command is given again. ``segment`` begins with random weights, the others with those of
+``segment``, so it comes first. Writes ``FOLDER/<task>/``, and what ``backbone/weights/specialists`` ships: the
+averaged weights of the last epoch, ``world-<task>.pt``, and the curve, ``<task>.csv``.
 """
 
 import argparse

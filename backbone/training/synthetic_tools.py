@@ -1,6 +1,7 @@
-"""Made-up tools under names, descriptions, arguments and examples drawn afresh, and requests for them.
+"""Synthetic tools, and requests for them.
 
-So that a planner learns to read a card instead of knowing a tool by heart: next to nothing of it is ever the same twice.
+Each is drawn from a hand-written template: name, description, arguments and example differ every time, so that the
+planner learns to read cards instead of memorising tools.
 """
 
 import random
@@ -13,8 +14,8 @@ from typing import Any
 from backbone.planner.layout import Call
 from backbone.training.phrasings import (
     ArgumentGroup,
-    MadeUpArgument,
-    MadeUpTool,
+    ArgumentTemplate,
+    ToolTemplate,
     chains,
     marked,
     pools,
@@ -79,15 +80,15 @@ _PERCENT = re.compile(r"(\d{1,2})(?=\s?(?:%|per ?cent))")
 
 
 @dataclass(frozen=True)
-class Extra:
-    """A group of arguments that a made-up tool was given besides its own.
+class DrawnGroup:
+    """A group of arguments that a synthetic tool has besides those of its template.
 
     Attributes:
-        group: as it is written by hand.
-        names: of its arguments, to the names drawn.
-        required: every request has to give them.
-        says: what may be added to a request; all of these give what is required.
-        full: those of them that give all of its arguments.
+        group: The hand-written group.
+        names: Names of its arguments in the group, to the names drawn.
+        required: Whether every request has to give the arguments.
+        says: Phrases that may be added to a request; each gives all required arguments.
+        full: Those of the group's phrases that give all of its arguments.
     """
 
     group: ArgumentGroup
@@ -98,35 +99,43 @@ class Extra:
 
 
 @dataclass(frozen=True)
-class Guise:
-    """A made-up tool under freshly drawn names: its card, and its requests that the card does not show."""
+class SyntheticTool:
+    """A tool drawn from a template.
+
+    Attributes:
+        card: Its card.
+        asks: Requests of the template that the card does not show as example.
+        names: Names of the template's arguments, to the names drawn.
+        template: The template.
+        extras: Further groups of arguments.
+    """
 
     card: Card
     asks: tuple[str, ...]
     names: dict[str, str]
-    tool: MadeUpTool
-    extras: tuple[Extra, ...] = ()
+    template: ToolTemplate
+    extras: tuple[DrawnGroup, ...] = ()
 
 
-def disguise(tool: MadeUpTool, rng: random.Random, groups: Sequence[ArgumentGroup] = ()) -> Guise:
-    """Draw the names, the wording, further arguments and the example of a made-up tool afresh.
+def draw_tool(template: ToolTemplate, rng: random.Random, groups: Sequence[ArgumentGroup] = ()) -> SyntheticTool:
+    """Draw a synthetic tool: names, description, further arguments and example.
 
     Args:
-        tool: as it is written by hand.
-        rng: draws everything.
-        groups: arguments that it may be given besides its own.
+        template: The hand-written template.
+        rng: Source of everything that is drawn.
+        groups: Groups of arguments that may be added.
     """
     nonsense = rng.random() < 0.2
     name = "_".join("".join(rng.sample(SYLLABLES, 2)) for _ in range(rng.randint(1, 2)))
-    name = name if nonsense else rng.choice(tool.names)
-    names = {a.names[0]: rng.choice(a.names) for a in tool.arguments}
+    name = name if nonsense else rng.choice(template.names)
+    names = {a.names[0]: rng.choice(a.names) for a in template.arguments}
     if len(set(names.values())) < len(names):
-        names = {a.names[0]: a.names[0] for a in tool.arguments}
-    extras = _extras(tool, set(names.values()), rng, groups)
-    asks = list(tool.asks)
+        names = {a.names[0]: a.names[0] for a in template.arguments}
+    extras = _extras(template, set(names.values()), rng, groups)
+    asks = list(template.asks)
     rng.shuffle(asks)
     shown = asks[:1] if len(asks) > 1 and rng.random() < 0.8 else []
-    own = [(a, names[a.names[0]], a.required) for a in tool.arguments]
+    own = [(a, names[a.names[0]], a.required) for a in template.arguments]
     if rng.random() < 0.5:
         rng.shuffle(own)
     arguments = own + [(a, e.names[a.names[0]], e.required) for e in extras for a in e.group.arguments]
@@ -138,46 +147,46 @@ def disguise(tool: MadeUpTool, rng: random.Random, groups: Sequence[ArgumentGrou
             "optional": False,
             "literal": kind == "Text",
         }
-        for kind in tool.takes
+        for kind in template.takes
     }
     card: Card = {
         "name": name,
-        "doc": _doc(tool, extras, rng),
+        "doc": _doc(template, extras, rng),
         "inputs": inputs,
         "params": {drawn: _schema(a.kind, a.choices) for a, drawn, _ in arguments},
         "required": [drawn for _, drawn, required in arguments if required],
         "one_of": [],
-        "returns": {"kind": tool.gives, "many": False},
+        "returns": {"kind": template.gives, "many": False},
         "examples": [],
     }
-    guise = Guise(card, tuple(asks[len(shown) :]), names, tool, extras)
+    synthetic = SyntheticTool(card, tuple(asks[len(shown) :]), names, template, extras)
     if shown:
-        card["examples"] = [_worded(guise, shown[0], rng)[0]]
-    return guise
+        card["examples"] = [_worded(synthetic, shown[0], rng)[0]]
+    return synthetic
 
 
 def _extras(
-    tool: MadeUpTool, taken: set[str], rng: random.Random, groups: Sequence[ArgumentGroup]
-) -> tuple[Extra, ...]:
-    found: list[Extra] = []
+    template: ToolTemplate, used_names: set[str], rng: random.Random, groups: Sequence[ArgumentGroup]
+) -> tuple[DrawnGroup, ...]:
+    found: list[DrawnGroup] = []
     for _ in range(rng.choices((0, 1, 2, 3), (24, 42, 23, 11))[0] if groups else 0):
         group = rng.choice(groups)
         names = {a.names[0]: rng.choice(a.names) for a in group.arguments}
         drawn = set(names.values())
-        if len(drawn) < len(names) or drawn & taken or len(taken | drawn) > MOST_ARGUMENTS:
+        if len(drawn) < len(names) or drawn & used_names or len(used_names | drawn) > MOST_ARGUMENTS:
             continue
-        taken |= drawn
+        used_names |= drawn
         full = tuple(say for say in group.says if marked(say) == set(names))
         required = len(full) > 2 and rng.random() < 0.35
-        found.append(Extra(group, names, required, full if required else group.says, full))
+        found.append(DrawnGroup(group, names, required, full if required else group.says, full))
     return tuple(found)
 
 
-def _doc(tool: MadeUpTool, extras: Sequence[Extra], rng: random.Random) -> str:
-    """One wording, or two, as people who explain themselves write it; then what the further arguments are for."""
-    doc = rng.choice(tool.docs)
-    if rng.random() < 0.25 and len(tool.docs) > 1:
-        first, second = rng.sample(tool.docs, 2)
+def _doc(template: ToolTemplate, extras: Sequence[DrawnGroup], rng: random.Random) -> str:
+    """Draw a description: one of the template's or two joined, and those of further arguments."""
+    doc = rng.choice(template.docs)
+    if rng.random() < 0.25 and len(template.docs) > 1:
+        first, second = rng.sample(template.docs, 2)
         doc = first.rstrip(".") + rng.choice(("; ", ", ", ": ")) + lower_first(second)
     for extra in extras:
         if rng.random() < 0.65:
@@ -196,87 +205,86 @@ def _schema(kind: str, choices: tuple[str, ...]) -> ParameterSchema:
     return {"type": "string" if kind == "text" else kind}
 
 
-# Requests
+def draw_request(synthetic: SyntheticTool, rng: random.Random) -> Sample:
+    """Draw a request for a synthetic tool, with its plan.
 
-
-def ask(guise: Guise, rng: random.Random) -> Sample:
-    """A request for a made-up tool, with the plan under its drawn names.
-
-    A tool that works on text is asked for text that is there, that stands in the request, or that has to be read or heard
-    first; one that works on pictures sometimes for one that another tool has changed; what it says may be spoken.
+    A tool that takes text is given a text at hand, one within the request, or one that another step has to read or
+    transcribe first. A tool that takes a picture is sometimes given one that another step edits first. A text that a
+    tool returns is sometimes spoken.
     """
-    tool = guise.tool
-    request, args = _worded(guise, rng.choice(guise.asks), rng)
-    have = tool.takes or rng.choice(((), (), (), ("Image",), ("Audio",)))
+    template = synthetic.template
+    request, args = _worded(synthetic, rng.choice(synthetic.asks), rng)
+    have = template.takes or rng.choice(((), (), (), ("Image",), ("Audio",)))
     before: tuple[Call, ...] = ()
     after: tuple[Call, ...] = ()
     text = ""
-    if tool.takes == ("Text",):
+    if template.takes == ("Text",):
         roll = rng.random()
         if roll < 0.6:
             kind = rng.choice(("Audio", "Audio", "Video", "Image", "Image"))
             have, before = (kind,), ({"tool": "read_text" if kind == "Image" else "transcribe", "args": {}},)
             if rng.random() < 0.7:
-                request = _ended(request, rng.choice(chains().on[kind]))
+                request = _append(request, rng.choice(chains().on[kind]))
         elif roll < 0.9:
             text = rng.choice(_sentences())
             have = rng.choice(((), (), ("Image",)))
             request = request.rstrip(".!?: ") + rng.choice((": ", ": ", " - ", ", the text is: ", ': "')) + text
-    elif tool.takes == ("Image",) and rng.random() < 0.12:
+    elif template.takes == ("Image",) and rng.random() < 0.12:
         first = fill(rng.choice([phrasing for _, phrasing in chains().before]), rng)
         request, before = f"{first.request} {lower_first(request)}", first.calls
-    if tool.gives == "Text" and not text and rng.random() < 0.1:
-        request = _ended(request, rng.choice([words for kind, _, words in chains().after if kind == "Text"]))
+    if template.gives == "Text" and not text and rng.random() < 0.1:
+        request = _append(request, rng.choice([words for kind, _, words in chains().after if kind == "Text"]))
         after = ({"tool": "speak", "args": {}},)
-    order = [*guise.card["params"]]
+    order = [*synthetic.card["params"]]
     call = {
-        "tool": guise.card["name"],
+        "tool": synthetic.card["name"],
         "args": ({"text": text} if text else {}) | {n: args[n] for n in order if n in args},
     }
     return Sample(have, request if text else frame(request, rng, True), (*before, call, *after))
 
 
-def _worded(guise: Guise, asked: str, rng: random.Random) -> tuple[str, dict[str, Any]]:
-    """The words of a request, and the values that it gives, under the names drawn."""
-    kinds = {a.names[0]: a for a in guise.tool.arguments}
-    names = dict(guise.names)
-    text = _other_values(asked, kinds, guise.tool.asks, rng)
-    for number, extra in enumerate(rng.sample(guise.extras, len(guise.extras))):
+def _worded(synthetic: SyntheticTool, asked: str, rng: random.Random) -> tuple[str, dict[str, Any]]:
+    """Return the words of a request, and the values of its arguments under their drawn names."""
+    kinds = {a.names[0]: a for a in synthetic.template.arguments}
+    names = dict(synthetic.names)
+    text = _other_values(asked, kinds, synthetic.template.asks, rng)
+    for number, extra in enumerate(rng.sample(synthetic.extras, len(synthetic.extras))):
         if not extra.required and rng.random() < 0.3:
             continue
         own = {a.names[0]: a for a in extra.group.arguments}
-        # Of several arguments the later ones are forgotten most easily.
+        # Phrases that give all arguments of a group are drawn more often, as the planner tends to leave the later
+        # ones out.
         says = extra.full if extra.full and rng.random() < 0.4 else extra.says
         said = _other_values(rng.choice(says), own, extra.says, rng)
-        # The group's names may be the tool's too.
-        text = _with(text, re.sub(r"\[(\w+)=", rf"[{number}.\1=", said), rng)
+        # An argument of the group may have the name of one of the template's.
+        text = _add_phrase(text, re.sub(r"\[(\w+)=", rf"[{number}.\1=", said), rng)
         kinds |= {f"{number}.{name}": argument for name, argument in own.items()}
         names |= {f"{number}.{name}": drawn for name, drawn in extra.names.items()}
     request, values = _unmarked(text, kinds, slots_for(text, rng))
     return request, {names[name]: value for name, value in values.items()}
 
 
-def _with(request: str, said: str, rng: random.Random) -> str:
-    """A request and what is said besides: a sentence of its own before or after, or an end of the sentence."""
-    first = re.sub(r"^\[[^|\]]*[=|]", "", said)[:1]
-    if first.isupper() and (said[:1] != "[" or said[-1:] in ".!?"):
+def _add_phrase(request: str, phrase: str, rng: random.Random) -> str:
+    """Add a phrase to a request: as a sentence before or after it, or within its sentence."""
+    first = re.sub(r"^\[[^|\]]*[=|]", "", phrase)[:1]
+    if first.isupper() and (phrase[:1] != "[" or phrase[-1:] in ".!?"):
         if rng.random() < 0.3:
-            return f"{said}{'' if said[-1:] in '.!?' else '.'} {request}"
-        return f"{request}{'' if request[-1:] in '.!?' else '.'} {said}"
+            return f"{phrase}{'' if phrase[-1:] in '.!?' else '.'} {request}"
+        return f"{request}{'' if request[-1:] in '.!?' else '.'} {phrase}"
     if rng.random() < 0.12:
-        return f"{said.rstrip('.!? ')}, {lower_first(request)}"
-    return _ended(request, (", " if rng.random() < 0.4 else " ") + said)
+        return f"{phrase.rstrip('.!? ')}, {lower_first(request)}"
+    return _append(request, (", " if rng.random() < 0.4 else " ") + phrase)
 
 
-def _ended(request: str, words: str) -> str:
-    """A request that goes on before its full stop."""
+def _append(request: str, words: str) -> str:
+    """Append words to a request, before its full stop."""
     space = "" if words[:1] in " ,.;" else " "
     return request.rstrip(".!? ") + space + words
 
 
 @cache
 def _sentences() -> list[str]:
-    """Texts that people have asked to be said aloud, for use wherever a text is needed."""
+    """Return the texts of requests to speak, as texts for other tools."""
     spans = (
         span
         for phrasing in requests()
@@ -286,10 +294,12 @@ def _sentences() -> list[str]:
     return sorted({span for span in spans if "{" not in span and '"' not in span})
 
 
-def _other_values(text: str, arguments: Mapping[str, MadeUpArgument], others: Sequence[str], rng: random.Random) -> str:
-    """The request with other values where they stand in it word for word: numbers drawn, texts and lists swapped.
+def _other_values(
+    text: str, arguments: Mapping[str, ArgumentTemplate], others: Sequence[str], rng: random.Random
+) -> str:
+    """Exchange values that stand in the request word for word: numbers are drawn, texts and lists swapped.
 
-    So that a value is learnt to belong to an argument by what is said around it, not by heart.
+    So the planner learns from the words around a value which argument it belongs to.
     """
 
     def other(match: re.Match[str]) -> str:
@@ -310,15 +320,15 @@ def _other_values(text: str, arguments: Mapping[str, MadeUpArgument], others: Se
 
 
 def _number(value: str, words: str | None, rng: random.Random) -> str:
-    """Another number of about the same size, in digits or in a word; as it was where the words are no plain number."""
-    as_it_was = value if words is None else f"{value}|{words}"
+    """Draw another number of similar size, in digits or as a word; unchanged where the words are no plain number."""
+    unchanged = value if words is None else f"{value}|{words}"
     percent = _PERCENT.search(words or "")
     if percent and _NUMBER.fullmatch(value) and float(value) == int(percent[1]) / 100:
         drawn = rng.randint(1, 99)
         return f"{drawn / 100:g}|{_PERCENT.sub(str(drawn), words or '', count=1)}"
     spelt = words is not None and words in NUMBER_WORDS[1:]
     if rng.random() < 0.2 or not (spelt or words is None) or not _NUMBER.fullmatch(value):
-        return as_it_was
+        return unchanged
     whole, point, part = value.partition(".")
     low = 10 ** (len(whole) - 1) if len(whole) > 1 else 1
     drawn = rng.randint(low, max(12, 10 ** len(whole) - 1) if spelt else 10 ** len(whole) - 1)
@@ -328,7 +338,7 @@ def _number(value: str, words: str | None, rng: random.Random) -> str:
 
 
 def _list(name: str, value: str, words: str, rng: random.Random) -> str:
-    """Other items in a list whose items stand in the words as they are; nothing where they do not."""
+    """Exchange the items of a list that all stand in the words; returns "" where they do not."""
     items = [item.strip() for item in value.split(";") if item.strip()]
     if len(items) < 2 or not all(item in words for item in items):
         return ""
@@ -341,8 +351,10 @@ def _list(name: str, value: str, words: str, rng: random.Random) -> str:
     return f"[{name}={'; '.join(drawn)}|{', '.join(drawn[:-1])}{last}{drawn[-1]}]"
 
 
-def _unmarked(text: str, arguments: Mapping[str, MadeUpArgument], slots: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """The words of a marked request, and the values of its arguments."""
+def _unmarked(
+    text: str, arguments: Mapping[str, ArgumentTemplate], slots: dict[str, str]
+) -> tuple[str, dict[str, Any]]:
+    """Return the words of a marked request without marks, and the values of its arguments."""
     values: dict[str, Any] = {}
 
     def unmark(match: re.Match[str]) -> str:
@@ -358,4 +370,4 @@ def _value(text: str, kind: str) -> Any:
         return [item.strip() for item in text.split(";") if item.strip()]
     if kind == "boolean":
         return text.lower() in ("true", "yes")
-    return text.replace(",", "") if kind in ("number", "integer") else text  # digits as they stand in the request
+    return text.replace(",", "") if kind in ("number", "integer") else text  # the digits as in the request

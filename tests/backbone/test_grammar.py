@@ -12,8 +12,8 @@ from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import UnplannableTool, card_text, parameters
 from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
 from backbone.planner.layout import ABOVE, Layout
-from backbone.training.phrasings import made_up_tools
-from backbone.training.synthetic_tools import disguise
+from backbone.training.phrasings import tool_templates
+from backbone.training.synthetic_tools import draw_tool
 from common.card import Card
 
 RESIZE: Card = {
@@ -78,7 +78,7 @@ def check_types(calls: list[dict[str, Any]], cards: dict[str, Card]) -> None:
 )
 def test_every_walk_is_a_plan(layout: Layout, vocabulary: Vocabulary, seed: int, typed: bool, media: set[str]) -> None:
     rng = random.Random(seed)
-    made_up = [disguise(tool, rng).card for tool in rng.sample(made_up_tools(), 4)]
+    made_up = [draw_tool(tool, rng).card for tool in rng.sample(tool_templates(), 4)]
     cards = [*BUILTIN_CARDS.values(), *{card["name"]: card for card in made_up}.values(), RESIZE]
     grammar = Grammar(layout, vocabulary, cards)
     walk = grammar.walk(media, typed)

@@ -12,24 +12,24 @@ from backbone.planner.cards import parameters
 from backbone.planner.layout import Layout
 from backbone.training.dataset import TrainingDataset
 from backbone.training.phrasings import (
-    BadPhrasing,
+    PhrasingInvalid,
     _have,
     _phrasing,
     argument_groups,
     chains,
-    made_up_tools,
     pools,
     requests,
+    tool_templates,
 )
-from backbone.training.samples import fill, held_out, join
-from backbone.training.synthetic_tools import ask, disguise
+from backbone.training.samples import fill, held_out, join, slots_for
+from backbone.training.synthetic_tools import draw_request, draw_tool
 
 from .test_grammar import check_types
 
 
 def test_every_line_can_be_read() -> None:
     assert len(requests()) > 4500
-    names = [tool.names[0] for tool in made_up_tools()]
+    names = [tool.names[0] for tool in tool_templates()]
     assert len(names) == len(set(names)) > 400
     assert len(argument_groups()) > 100
     assert set(chains().on) == {"Audio", "Video", "Image"} and chains().after and chains().before
@@ -50,7 +50,7 @@ def test_every_line_can_be_read() -> None:
 def test_a_bad_line_is_named(line: str, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         _phrasing(line, (), "x")
-    assert issubclass(BadPhrasing, ValueError)
+    assert issubclass(PhrasingInvalid, ValueError)
 
 
 def test_sections_say_what_is_at_hand() -> None:
@@ -78,27 +78,27 @@ def test_spans_are_copied_from_the_request() -> None:
 
 
 def test_made_up_tools_are_drawn_afresh() -> None:
-    tool = made_up_tools()[0]
-    cards = [disguise(tool, random.Random(seed)).card for seed in range(30)]
+    tool = tool_templates()[0]
+    cards = [draw_tool(tool, random.Random(seed)).card for seed in range(30)]
     assert len({card["name"] for card in cards}) > 5
-    guise = disguise(tool, random.Random(1))
-    assert not set(guise.asks) & set(guise.card["examples"])
-    sample = ask(guise, random.Random(2))
-    assert sample.calls[0]["tool"] == guise.card["name"]
-    assert set(sample.calls[0]["args"]) <= set(guise.card["params"])
+    synthetic = draw_tool(tool, random.Random(1))
+    assert not set(synthetic.asks) & set(synthetic.card["examples"])
+    sample = draw_request(synthetic, random.Random(2))
+    assert sample.calls[0]["tool"] == synthetic.card["name"]
+    assert set(sample.calls[0]["args"]) <= set(synthetic.card["params"])
 
 
 def test_every_request_for_a_made_up_tool_fits_its_card() -> None:
     """With further arguments, other values and other tools around it: as the grammar would let it be written."""
     rng = random.Random(4)
-    for tool in made_up_tools():
-        guise = disguise(tool, rng, argument_groups())
+    for tool in tool_templates():
+        synthetic = draw_tool(tool, rng, argument_groups())
         for _ in range(6):
-            sample = ask(guise, rng)
+            sample = draw_request(synthetic, rng)
             assert "[" not in sample.request and "{" not in sample.request
-            (call,) = [call for call in sample.calls if call["tool"] == guise.card["name"]]
-            assert set(guise.card["required"]) <= set(call["args"])
-            for parameter in parameters(guise.card):
+            (call,) = [call for call in sample.calls if call["tool"] == synthetic.card["name"]]
+            assert set(synthetic.card["required"]) <= set(call["args"])
+            for parameter in parameters(synthetic.card):
                 value = call["args"].get(parameter.name)
                 match parameter.kind if value is not None else "absent":
                     case "text" if not parameter.many:
@@ -112,13 +112,16 @@ def test_every_request_for_a_made_up_tool_fits_its_card() -> None:
 
 
 def test_further_arguments_are_on_the_card() -> None:
-    tool = made_up_tools()[0]
-    guises = [disguise(tool, random.Random(seed), argument_groups()) for seed in range(20)]
-    more = [guise for guise in guises if guise.extras]
-    assert more and len(more) < len(guises)
-    for guise in more:
-        assert {name for extra in guise.extras for name in extra.names.values()} <= set(guise.card["params"])
-    assert any(set(ask(guise, random.Random(1)).calls[0]["args"]) - set(guise.names.values()) for guise in more)
+    tool = tool_templates()[0]
+    tools = [draw_tool(tool, random.Random(seed), argument_groups()) for seed in range(20)]
+    more = [synthetic for synthetic in tools if synthetic.extras]
+    assert more and len(more) < len(tools)
+    for synthetic in more:
+        assert {name for extra in synthetic.extras for name in extra.names.values()} <= set(synthetic.card["params"])
+    assert any(
+        set(draw_request(synthetic, random.Random(1)).calls[0]["args"]) - set(synthetic.names.values())
+        for synthetic in more
+    )
 
 
 def test_no_tool_of_the_test_set_was_trained_on() -> None:
@@ -126,7 +129,7 @@ def test_no_tool_of_the_test_set_was_trained_on() -> None:
 
     tested = {name for name in vars(unseen_tools) if name in unseen_tools.__dict__ and not name.startswith("_")}
     assert "make_teams" in tested
-    assert not tested & {name for tool in made_up_tools() for name in tool.names}
+    assert not tested & {name for tool in tool_templates() for name in tool.names}
 
 
 def test_joined_requests_keep_both_plans() -> None:
@@ -139,6 +142,11 @@ def test_rows_are_the_same_by_seed(layout: Layout) -> None:
     one, two, other = TrainingDataset(layout, 3), TrainingDataset(layout, 3), TrainingDataset(layout, 4)
     assert one.row(11, 512) == two.row(11, 512)
     assert one.row(11, 512) != other.row(11, 512)
+
+
+def test_slots_are_drawn_in_one_order_whatever_the_process() -> None:
+    found = slots_for("{o5} {a3} {o} {os4} {o2} {a1}", random.Random(1))
+    assert [name for name in found if name.startswith("os")] == ["os", "os1", "os2", "os3", "os4", "os5"]
 
 
 def test_a_row_hides_requests_from_each_other(layout: Layout) -> None:
@@ -172,7 +180,7 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> float:
 @pytest.fixture(scope="module")
 def trained_on() -> dict[frozenset[str], str]:
     """What is trained on, as plain text, by its words."""
-    written = [p.request for p in requests()] + [asked for tool in made_up_tools() for asked in tool.asks]
+    written = [p.request for p in requests()] + [asked for tool in tool_templates() for asked in tool.asks]
     plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in written]
     return {_words(text): text for text in plain}
 

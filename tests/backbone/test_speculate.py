@@ -6,8 +6,8 @@ from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
 from backbone.planner.speculate import MAX_SPECULATED, speculate
-from backbone.training.phrasings import made_up_tools
-from backbone.training.synthetic_tools import disguise
+from backbone.training.phrasings import tool_templates
+from backbone.training.synthetic_tools import draw_tool
 
 from .test_grammar import RESIZE, wander
 
@@ -50,7 +50,7 @@ def test_nothing_is_guessed_where_nothing_is_likely(layout: Layout, vocabulary: 
 def test_every_guess_is_allowed_and_leaves_the_walk_alone(layout: Layout, vocabulary: Vocabulary) -> None:
     rng = random.Random(4)
     for seed in range(25):
-        made_up = {card["name"]: card for card in (disguise(t, rng).card for t in rng.sample(made_up_tools(), 3))}
+        made_up = {card["name"]: card for card in (draw_tool(t, rng).card for t in rng.sample(tool_templates(), 3))}
         grammar = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), *made_up.values(), RESIZE])
         ids = wander(grammar.walk(["Image"], seed % 2 == 0), rng, layout)
         walk = grammar.walk(["Image"], seed % 2 == 0)

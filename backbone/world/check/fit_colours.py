@@ -2,9 +2,10 @@
 
     python -m backbone.world.check.fit_colours --out FOLDER [--scenes 2500]
 
-The scenes are drawn like those of training, a quarter of them in the shifted style, with seeds from 100,000 on. Every thing gets a
-colour drawn anew, also in combinations that are held out from training: the checker has to know what the models under test
-have not seen. Nine in ten scenes are fitted on. Writes ``colours.safetensors``, and ``curve.jsonl`` with the accuracy on the other scenes.
+The scenes are drawn like those of training, a quarter of them in the shifted style, with seeds from 100,000 on. Every
+thing gets a colour drawn anew, also in combinations that are held out from training, because the checker has to know what
+the models under test have not seen. Nine in ten scenes are fitted on. Writes ``colours.safetensors``, and ``curve.jsonl``
+with the accuracy on the other scenes.
 """
 
 import argparse
@@ -37,7 +38,7 @@ FIRST_SEED = 100_000
 
 
 def examples(seed: int) -> tuple[NDArray[np.float32], list[int]]:
-    """Return features and colour indices of the visible things of one scene, after drawing each colour and the light anew."""
+    """Return features and colour indices of a scene's visible things, with each colour and the light drawn anew."""
     rng = rng_for("train", seed, "fit colours")
     scene = compose(seed, rng.choice(("train", "train", "train", "shifted")))
     colours = [rng.choice(CATEGORIES[thing.category].colours) for thing in scene.things]
