@@ -131,7 +131,7 @@ class _Filling:
         return all(other == name or mapped.source == what.source for other, mapped in others.items())
 
     def _frame(self) -> str | None:
-        """The frame that the pictures and the coordinates of this step should share; None where it has only one of these."""
+        """The frame that the picture and the coordinates of this step should share; None where it takes only one."""
         for name in self.card["inputs"]:
             what = argument_type(self.args.get(name), self.at_hand)
             if what is not None and what.kind in PICTURE_KINDS | LOCATION_KINDS:

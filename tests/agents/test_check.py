@@ -85,9 +85,9 @@ def test_none_of_one_of_is_none_when_it_is_null() -> None:
 
 
 def test_ids() -> None:
-    def said(*ids: str, values: dict[str, str] = IMAGE, taken: tuple[str, ...] = ()) -> list[str]:
+    def said(*ids: str, values: dict[str, str] = IMAGE, used_names: tuple[str, ...] = ()) -> list[str]:
         steps = tuple(Step(id=name, tool="read", args={"image": "$image"}) for name in ids)
-        return [str(p) for p in check(Plan(steps=steps), TOOLS, values, taken)]
+        return [str(p) for p in check(Plan(steps=steps), TOOLS, values, used_names)]
 
     assert said("s1", "s2") == []
     assert said("s1", "s1") == ["s1: two steps have this id. Number the steps s1, s2, …"]
