@@ -1,6 +1,5 @@
 """The text of ultralytics' data sets: lines of label files, and `data.yaml`."""
 
-import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -69,11 +68,19 @@ def data_yaml(labels: Sequence[str], pose: bool = False, train: str = "images/tr
         pose: whether the labels hold COCO's seventeen keypoints.
         train: folder of the pictures for training; those for validation are in "images/val".
     """
-    lines = [f"train: {train}", "val: images/val", f"nc: {len(labels)}", "names:"]
-    lines += [f"  {number}: {json.dumps(label, ensure_ascii=False)}" for number, label in enumerate(labels)]
+    import yaml
+
+    facts: dict[str, object] = {
+        "train": train,
+        "val": "images/val",
+        "nc": len(labels),
+        "names": dict(enumerate(labels)),
+    }
     if pose:
-        lines += [f"kpt_shape: [{len(FLIP)}, 3]", f"flip_idx: {list(FLIP)}"]
-    return "\n".join(lines) + "\n"
+        facts |= {"kpt_shape": [len(FLIP), 3], "flip_idx": list(FLIP)}
+    readable = all(label.isprintable() for label in labels)  # else what YAML forbids is written as escapes
+    text: str = yaml.safe_dump(facts, sort_keys=False, allow_unicode=readable, width=1000)
+    return text
 
 
 def _scale(size: tuple[int, int]) -> NDArray[np.float64]:

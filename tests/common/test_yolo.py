@@ -1,6 +1,7 @@
 """Lines of label files, and `data.yaml`."""
 
 import numpy as np
+import yaml
 
 from common import yolo
 
@@ -25,9 +26,10 @@ def test_lines_are_short_and_exact_to_seven_places() -> None:
     assert yolo.line(4, yolo.polygon(points, SIZE)) == "4 0 0 1 0 0.3333333 0.5 1 0"
 
 
-def test_labels_are_quoted() -> None:
-    import yaml
-
-    facts = yaml.safe_load(yolo.data_yaml(["no", 'the "red": thing', "café"], pose=True))
-    assert facts["names"] == {0: "no", 1: 'the "red": thing', 2: "café"} and facts["nc"] == 3
-    assert facts["kpt_shape"] == [17, 3] and sorted(facts["flip_idx"]) == list(range(17))
+def test_labels_are_read_as_they_are() -> None:
+    labels = ["no", 'the "red": thing', "café", "3", "a\x7f\x85\n", "\ufffe #1", "😀", "", " a: b", "x" * 2000]
+    for some in (labels, labels[:4]):
+        facts = yaml.safe_load(yolo.data_yaml(some, pose=True))
+        assert facts["names"] == dict(enumerate(some)) and facts["nc"] == len(some)
+        assert facts["kpt_shape"] == [17, 3] and sorted(facts["flip_idx"]) == list(range(17))
+    assert "café" in yolo.data_yaml(labels[:4])
