@@ -2,7 +2,9 @@
 
     python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--misses]
 
-Three tables from one run:
+Three tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after a
+faulty one (`agents.planners.repair`).
+
 requests for the built-in tools by another hand than the training's (``requests.jsonl``);
 requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), all built-in tools offered as well,
 with the eight cards in several orders, which a planner should not care about, but does: the file's, then shuffled ones;

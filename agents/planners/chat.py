@@ -9,7 +9,7 @@ from typing import Any
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
 from agents.planners.base import Demonstration, first_free
-from agents.planners.chat_prompt import function, handed_in, messages
+from agents.planners.chat_prompt import ChatFunction, ChatMessage, function, messages, parse_call
 from common.card import Card
 from tools.core.errors import SuperlinkError
 from tools.core.settings import expanded
@@ -39,16 +39,16 @@ class ChatPlanner(ABC):
         """
         first = first_free(values)
         written = self.call(messages(request, values, demonstrations, problems, first), function(tools))
-        plan: dict[str, Any] = {key: value for key, value in handed_in(written).items() if value is not None}
-        if isinstance(plan["steps"], list):
+        plan: dict[str, object] = {key: value for key, value in parse_call(written).items() if value is not None}
+        steps = plan["steps"]
+        if isinstance(steps, list):
             plan["steps"] = [
-                {"id": f"s{n}", **step} if isinstance(step, dict) else step
-                for n, step in enumerate(plan["steps"], first)
+                {"id": f"s{n}", **step} if isinstance(step, dict) else step for n, step in enumerate(steps, first)
             ]
         return Plan.load({"outputs": [], **plan, "request": request})
 
     @abstractmethod
-    def call(self, messages: list[dict[str, str]], function: dict[str, Any]) -> str:
+    def call(self, messages: list[ChatMessage], function: ChatFunction) -> str:
         """Ask for one call.
 
         Args:
@@ -94,7 +94,7 @@ class OpenAIPlanner(ChatPlanner):
         self.model = model
         self._client = openai.OpenAI(base_url=base_url, api_key=secret, timeout=timeout)
 
-    def call(self, messages: list[dict[str, str]], function: dict[str, Any]) -> str:
+    def call(self, messages: list[ChatMessage], function: ChatFunction) -> str:
         """Ask for one call; the answer may also hold it as text."""
         import openai
 
@@ -139,7 +139,7 @@ class LocalChatPlanner(ChatPlanner):
         size = sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
         self._loaded = resident(bytes=max(size, 1))(_load)
 
-    def call(self, messages: list[dict[str, str]], function: dict[str, Any]) -> str:
+    def call(self, messages: list[ChatMessage], function: ChatFunction) -> str:
         """Ask for one call."""
         with self._loaded.lease(self.folder) as (model, tokenizer):
             prompt = tokenizer.apply_chat_template(

@@ -5,16 +5,32 @@ The model reads the request, the names and kinds of the values at hand and the t
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import PlanInvalid
 from agents.plan.problems import Problem
 from agents.planners.base import Demonstration
 from common.card import Card, CardInput
-from tools.runtime.schema import at_least
+from tools.runtime.schema import Schema, at_least
 
 CALL = "submit_plan"
+
+
+class ChatFunction(TypedDict):
+    """A function that a chat model can call, as OpenAI's protocol describes functions."""
+
+    name: str
+    description: str
+    parameters: Schema
+
+
+class ChatMessage(TypedDict):
+    """One message of a conversation."""
+
+    role: str
+    content: str
+
 
 _RULES = """You plan work on pictures, sound and video. Turn the request into steps, each a call of one tool, \
 and hand the plan in by calling {call} once. Do nothing else.
@@ -27,12 +43,12 @@ and hand the plan in by calling {call} once. Do nothing else.
 - If no tool fits the request, hand in no steps."""
 
 
-def function(tools: Sequence[Card]) -> dict[str, Any]:
-    """The function that the model calls with the plan, as OpenAI's protocol describes functions."""
+def function(tools: Sequence[Card]) -> ChatFunction:
+    """The function that the model calls with the plan."""
     return {"name": CALL, "description": "Hand in the plan.", "parameters": plan_schema(tools)}
 
 
-def plan_schema(tools: Sequence[Card]) -> dict[str, Any]:
+def plan_schema(tools: Sequence[Card]) -> Schema:
     """JSON schema of plans that call only these tools."""
     return {
         "type": "object",
@@ -49,7 +65,7 @@ def plan_schema(tools: Sequence[Card]) -> dict[str, Any]:
     }
 
 
-def _step(card: Card) -> dict[str, Any]:
+def _step(card: Card) -> Schema:
     example = f' Example: "{card["examples"][0]}".' if card["examples"] else ""
     follows = card["returns"].get("follows")
     kind = " or ".join(card["inputs"][follows]["kinds"]) if follows else card["returns"]["kind"]
@@ -63,7 +79,7 @@ def _step(card: Card) -> dict[str, Any]:
             "tool": {"const": card["name"]},
             "args": {
                 "type": "object",
-                "properties": {name: _input(given) for name, given in card["inputs"].items()} | card["params"],
+                "properties": {name: _input(given) for name, given in card["inputs"].items()} | dict(card["params"]),
                 "required": card["required"],
                 **at_least(card["one_of"]),
                 "additionalProperties": False,
@@ -74,7 +90,7 @@ def _step(card: Card) -> dict[str, Any]:
     }
 
 
-def _input(given: CardInput) -> dict[str, Any]:
+def _input(given: CardInput) -> Schema:
     kinds = " or ".join(given["kinds"])
     if given.get("literal"):
         return {"type": "string", "description": f"The text itself, or a reference to {kinds}"}
@@ -82,7 +98,7 @@ def _input(given: CardInput) -> dict[str, Any]:
     return {"anyOf": [one, {"type": "array", "items": one}]}
 
 
-def _reference(description: str) -> dict[str, Any]:
+def _reference(description: str) -> Schema:
     return {"type": "string", "pattern": r"^\$\w+$", "description": description}
 
 
@@ -92,7 +108,7 @@ def messages(
     demonstrations: Sequence[Demonstration],
     problems: Sequence[Problem],
     first: int,
-) -> list[dict[str, str]]:
+) -> list[ChatMessage]:
     """The messages that ask for a plan whose first step is number ``first``."""
     system = _RULES.format(call=CALL, first=first, second=first + 1)
     for shown in demonstrations:
@@ -107,7 +123,7 @@ def messages(
     return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
 
 
-def handed_in(written: str) -> dict[str, Any]:
+def parse_call(written: str) -> dict[str, object]:
     """The arguments of the call: the first JSON object in the text that is a plan, or a call with a plan.
 
     Raises:
@@ -123,7 +139,7 @@ def handed_in(written: str) -> dict[str, Any]:
         # Local models write {"name": …, "arguments": {…}}, some with the arguments as text.
         inner = found.get("arguments", found.get("parameters", found))
         if isinstance(inner, str):
-            return handed_in(inner)
+            return parse_call(inner)
         if isinstance(inner, dict) and "steps" in inner:
             return dict(inner)
         start = written.find("{", end)

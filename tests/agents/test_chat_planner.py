@@ -16,7 +16,7 @@ from agents.plan.plan import PlanInvalid
 from agents.plan.problems import Problem
 from agents.planners.base import Demonstration
 from agents.planners.chat import ChatUnavailable, LocalChatPlanner, OpenAIPlanner
-from agents.planners.chat_prompt import CALL, handed_in, plan_schema
+from agents.planners.chat_prompt import CALL, parse_call, plan_schema
 from agents.session.session import Session
 from tests.agents.fakes import TOOLS, picture
 from tools import Store
@@ -178,13 +178,13 @@ def test_a_server_that_writes_the_call_as_text(server: Server) -> None:
     ],
 )
 def test_calls_are_found_in_what_models_write(written: str) -> None:
-    assert handed_in(written) == {"steps": []}
+    assert parse_call(written) == {"steps": []}
 
 
 @pytest.mark.parametrize("written", ["", "no", "{", '{"a": 1}', "[]", '{"steps"', "{" * 5000, '{"arguments": "{"}'])
 def test_what_holds_no_call_is_told(written: str) -> None:
     with pytest.raises(PlanInvalid, match="no call of submit_plan came back"):
-        handed_in(written)
+        parse_call(written)
 
 
 def test_steps_that_are_no_steps_are_told(server: Server) -> None:
