@@ -19,6 +19,13 @@ def uses(step: Step) -> set[str]:
     return {name for value in step.args.values() for name in references(value)}
 
 
+def plan_inputs(plan: Plan) -> set[str]:
+    """Names of the values that a plan takes: those that its steps or outputs refer to, and that no step makes."""
+    used = {name for step in plan.steps for name in uses(step)}
+    shown = {name for name in map(reference, plan.outputs) if name is not None}
+    return (used | shown) - {step.id for step in plan.steps}
+
+
 def can_run(step: Step, available: Collection[str]) -> bool:
     """Whether every value that a step refers to is available."""
     return all(name in available for name in uses(step))

@@ -1,14 +1,13 @@
-"""Works a shard: each step of the plan over all its items, batched, so that a model is loaded once."""
+"""Runs a shard: each step of the plan over all of its items, in batches, so that each model is loaded once."""
 
 import errno
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from agents.plan.interpreter import can_run, resolve_arguments, uses
-from agents.plan.plan import Plan, Step, reference
+from agents.plan.interpreter import can_run, plan_inputs, resolve_arguments
+from agents.plan.plan import Plan, Step
 from agents.plan.types import AnyTool
 from agents.session.state import Refs, listed
 from common.kinds import MEDIA
@@ -39,23 +38,23 @@ _NUMBER = re.compile(r"^(\w+(?: \(step \w+\))?), item \d+")
 
 
 class RunStopped(SuperlinkError):
-    """The run cannot go on, whatever the item; what is done stays done."""
+    """The run cannot go on, as the cause is no single item. What is done stays done."""
 
 
 class PlanUnfit(SuperlinkError):
-    """A plan cannot be run on one file after another."""
+    """A plan does not work on exactly one file, so it cannot be run on many files one by one."""
 
 
 @dataclass
 class ShardResult:
-    """What came of a shard.
+    """The result of a shard.
 
     Attributes:
         done: numbers of the items on which every step finished.
-        failed: number to reason and hint.
-        ran: how many calls of tools were run.
-        cached: how many were finished before, by an earlier run or for an item of the same content.
-        seconds: by tool, of the calls that ran.
+        failed: number of an item to reason and hint.
+        ran: number of calls of tools that were run.
+        cached: number of calls whose results were there, from an earlier run or an item of the same content.
+        seconds: of the calls that were run, by tool.
     """
 
     done: list[int] = field(default_factory=list)
@@ -67,7 +66,16 @@ class ShardResult:
 
 @dataclass(frozen=True, eq=False)
 class RunContext:
-    """What every shard of a run shares."""
+    """What all shards of a run share.
+
+    Attributes:
+        plan: the plan.
+        tools: name to tool.
+        signature: of plan, tools and weights.
+        shard_store: of the values.
+        present: the weights that would be used now.
+        routing: which results go to review.
+    """
 
     plan: Plan
     tools: Mapping[str, AnyTool]
@@ -81,13 +89,9 @@ def media_kind(plan: Plan) -> str:
     """The one kind of file that a plan works on, "image", "audio" or "video".
 
     Raises:
-        PlanUnfit: when it works on none, on several, or on a name that is no kind.
+        PlanUnfit: it works on no file, on several, or on a value with another name.
     """
-    made = {step.id for step in plan.steps}
-    given = {name for step in plan.steps for name in uses(step)} | {
-        name for name in map(reference, plan.outputs) if name is not None
-    }
-    names = sorted(given - made)
+    names = sorted(plan_inputs(plan))
     if len(names) == 1 and names[0] in MEDIA:
         return names[0]
     what = " and ".join(f"${name}" for name in names) or "no file at all"
@@ -97,19 +101,19 @@ def media_kind(plan: Plan) -> str:
 def run_shard(
     ledger: Ledger, run: RunContext, ids: Sequence[int], on_step: Callable[[str, int], None] | None = None
 ) -> ShardResult:
-    """Bring items to their end: open them, run every step on them, note how it came out.
+    """Open items, run every step on them, and record the results.
 
-    Everything is noted as soon as it is done, so that a killed process is taken up where it stopped.
+    The ledger has each batch as soon as it ended, so that the next run goes on where a killed one stopped.
 
     Args:
-        ledger: where it is noted.
-        run: what every shard of the run shares.
+        ledger: of the run.
+        run: what all shards of the run share.
         ids: numbers of the items.
-        on_step: called with the name of a step and how many calls of it have just ended.
+        on_step: called after each batch with the id of the step and the number of items.
 
     Raises:
-        RunStopped: when the fault is no item's: weights are missing, or the disk is full.
-        LedgerError: when the ledger cannot be written.
+        RunStopped: the cause is no single item: weights are missing, or the disk is full.
+        LedgerError: the ledger cannot be written.
     """
     outcome = ShardResult()
     run.shard_store.clear()
@@ -129,7 +133,7 @@ def run_shard(
     except StoreError as error:
         raise RunStopped(error.message, error.hint) from error
     done = set(outcome.done)
-    # Before they are settled: a settled item is not looked at again.
+    # Before they are settled, as settled items are not enqueued again.
     enqueue(
         ledger,
         run.shard_store,
@@ -151,14 +155,14 @@ def _open_items(
 ) -> Iterator[tuple[int, Ref | SuperlinkError]]:
     fresh: dict[int, Ref] = {}
     for entry in entries:
-        # Its size and stamp are as they were when it was opened; a plan before may have taken the sound of a video.
+        # The file is unchanged since it was opened; the plan before may have used the sound of a video instead.
         if entry.ref is not None and entry.ref["kind"] == name.capitalize():
-            lying = (
+            in_place = (
                 "://" not in entry.address and run.shard_store.path(entry.ref) is not None and _is_source_file(entry)
             )
-            if lying:
+            if in_place:
                 run.shard_store.register_file(entry.ref["sha256"], Path(entry.address))
-            if lying or run.shard_store.sound(entry.ref):
+            if in_place or run.shard_store.sound(entry.ref):
                 yield entry.id, entry.ref
                 continue
         try:
@@ -176,11 +180,11 @@ def _open_items(
 
 
 def _is_source_file(entry: LedgerItem) -> bool:
-    """Whether the item's value is its file, as opposed to something that was taken out of it and stored."""
+    """Whether the value of an item is its file, not something extracted from it, such as the sound of a video."""
     try:
         return entry.ref is not None and Path(entry.address).stat().st_size == entry.ref["bytes"]
     except OSError:
-        return True  # gone since the scan: told as such when it is read
+        return True  # deleted since the scan: reading it raises the error
 
 
 def _run_step(
@@ -193,7 +197,7 @@ def _run_step(
 ) -> None:
     tool = run.tools[step.tool]
     groups: dict[str, list[int]] = {}
-    calls: dict[str, dict[str, Any]] = {}
+    calls: dict[str, dict[str, object]] = {}
     for number, refs in values.items():
         if not can_run(step, refs):
             continue  # a step that it needs failed
@@ -214,12 +218,12 @@ def _work_part(
     step: Step,
     part: Sequence[str],
     groups: Mapping[str, list[int]],
-    calls: Mapping[str, dict[str, Any]],
+    calls: Mapping[str, dict[str, object]],
     known: Mapping[str, list[FinishedCall]],
     values: dict[int, dict[str, Refs]],
     outcome: ShardResult,
 ) -> None:
-    """Find or do the work of some calls, and note all of it at once."""
+    """Find the results of some calls in the ledger or run them, and record all of them at once."""
     works: dict[str, FinishedCall] = {}
     for base in part:
         found = run.present.first_valid(known.get(base, []))
@@ -255,7 +259,7 @@ def _work_part(
 
 
 def _stop_if_everywhere(error: BaseException) -> None:
-    """Raise when an error is no fault of the item."""
+    """Raise `RunStopped` for an error that every other item would meet, too."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, _EVERYWHERE):

@@ -5,6 +5,7 @@ import pytest
 from agents.plan.interpreter import (
     can_run,
     mapped_inputs,
+    plan_inputs,
     ready_steps,
     resolve,
     resolve_arguments,
@@ -111,3 +112,9 @@ def test_a_list_given_to_an_input_for_single_values_is_mapped() -> None:
     assert mapped_inputs({"images": "$album"}, CARDS["collage"], TYPES) == {}
     assert mapped_inputs({"image": "$photo"}, CARDS["detect"], TYPES) == {}
     assert mapped_inputs({}, CARDS["detect"], TYPES) == {}
+
+
+def test_the_inputs_of_a_plan() -> None:
+    assert plan_inputs(TREE) == {"photo"}
+    assert plan_inputs(plan(("shout", {"text": "$s2"}), outputs=("$s1", "$image", "text"))) == {"s2", "image"}
+    assert plan_inputs(Plan()) == set()
