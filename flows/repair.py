@@ -15,7 +15,8 @@ from typing import Any
 
 from flows.batch.folder_lock import lock_folder
 from flows.items.run_files import LEDGER, RESULTS
-from flows.ledger.ledger import Ledger, LedgerError
+from flows.ledger.file import LedgerError
+from flows.ledger.ledger import Ledger
 from flows.ledger.repair import RepairedLedger
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
@@ -190,7 +191,7 @@ def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _lost_values(ledger: RepairedLedger) -> set[str]:
     """Keys of finished work of which the store lacks a value, or has it damaged."""
-    store = Store(str(ledger.fact("store") or settings().store_url))
+    store = Store(ledger.text("store") or settings().store_url)
     checked: dict[str, bool] = {}
     lost: set[str] = set()
     if not store.exists():

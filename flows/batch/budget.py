@@ -14,12 +14,13 @@ _FEW = 20  # a share of fewer items says nothing
 
 @dataclass
 class Budget:
-    """What a run may take; a limit that is None does not hold.
+    """Limits of a run; None is no limit.
 
     Attributes:
-        seconds: of time.
+        seconds: since `began`.
         bytes: written to the store.
-        failures: share of the items, between 0 and 1, from 20 items on.
+        failures: share of the items that failed, between 0 and 1; it counts from 20 items on.
+        began: value of `time.monotonic` when the budget was made.
     """
 
     seconds: float | None = None
@@ -29,10 +30,10 @@ class Budget:
 
     @classmethod
     def parse(cls, limits: Sequence[str]) -> "Budget":
-        """Read limits as people write them: "2h", "45m", "10GB", "5%".
+        """Parse limits as people write them: "2h", "45m", "10GB", "5%".
 
         Raises:
-            SettingsInvalid: for anything else.
+            SettingsInvalid: one of them cannot be read.
         """
         budget = cls()
         for limit in limits:
@@ -51,13 +52,13 @@ class Budget:
         return budget
 
     def spent(self, written: int, done: int, failed: int, ahead: float = 0.0) -> str:
-        """Which limit is reached, in words; "" when none is.
+        """The limit that is reached, in words; "" when none is.
 
         Args:
             written: bytes so far.
-            done: items that are done.
-            failed: items that failed.
-            ahead: seconds that the next shard will take, about.
+            done: number of done items.
+            failed: number of failed items.
+            ahead: estimated seconds of the next shard.
         """
         passed = time.monotonic() - self.began
         if self.seconds is not None and passed + ahead > self.seconds:

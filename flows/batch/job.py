@@ -1,4 +1,4 @@
-"""A run as plain data, so that any process can take a part of it."""
+"""A run as plain data, so that any process can work shards of it."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ from tools.runtime.registry import load
 
 @dataclass(frozen=True)
 class BatchJob:
-    """What a process needs to work on a run; the plan is in the ledger.
+    """What a process needs to work shards of a run; the plan is in the ledger.
 
     Attributes:
         out: folder of the run.
         store: address of the values.
         tools: Python files with further tools.
-        routing: what goes to review, as JSON.
+        routing: of finds to review, as JSON text, so that jobs can be hashed.
         signature: of plan, tools and weights when the run began.
     """
 
@@ -37,16 +37,21 @@ class BatchJob:
     signature: str
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """All fields, as plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, facts: dict[str, Any]) -> "BatchJob":
-        """From what `to_json` gave."""
+        """A job from what `to_json` returned."""
         return cls(**{**facts, "tools": tuple(facts["tools"])})
 
     def work(self, ids: Sequence[int], on_step: Callable[[str, int], None] | None = None) -> ShardResult:
-        """Bring items to their end in this process; models and connections stay for the next shard."""
+        """Work items in this process; models and connections stay for the next shard.
+
+        Args:
+            ids: numbers of the items.
+            on_step: as of `run_shard`.
+        """
         ledger, run = open_job(self)
         return run_shard(ledger, run, ids, on_step)
 
@@ -66,7 +71,7 @@ def open_job(job: BatchJob) -> OpenJob:
 
 
 def run_context(job: BatchJob, plan: Plan) -> RunContext:
-    """What the shards of a job share."""
+    """What the shards of a job share, for its plan."""
     tools = load(job.tools)
     return RunContext(
         plan,
@@ -79,6 +84,6 @@ def run_context(job: BatchJob, plan: Plan) -> RunContext:
 
 
 def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
-    """`BatchJob.work` with plain data in and out, for other processes and machines."""
+    """`BatchJob.work` with plain data in and out, for other processes."""
     with log_to_file():
         return asdict(BatchJob.from_json(facts).work(ids))

@@ -1,4 +1,4 @@
-"""A few items first: what they show, and what the rest will take."""
+"""The pilot: a few items are worked first, and the cost of the rest is forecast from them."""
 
 import time
 from collections.abc import Sequence
@@ -21,20 +21,20 @@ _TILE, _COLUMNS, _BAR = 320, 4, 22
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a pilot says of the whole run.
+    """Forecast of a run from its pilot.
 
     Attributes:
-        pilot: items that were tried.
-        failed: of these.
-        items: that are left.
-        seconds: that these will take, about.
-        bytes: that they will add to the store, about.
-        review: finds that will wait for a person, about.
-        by_tool: seconds for each tool, of the items left.
-        sheet: the contact sheet, or None where there was nothing to draw.
+        pilot: number of items that were tried.
+        failed: number of these that failed.
+        items: number of items that are left.
+        seconds: estimate for the items that are left.
+        bytes: estimate of what they add to the store.
+        review: estimate of their finds that go to review.
+        by_tool: tool to estimated seconds, for the items that are left.
+        sheet: the contact sheet; None when there was nothing to draw.
         reasons: why items of the pilot failed.
         ran: calls of tools in the pilot.
-        cached: calls that were finished before it.
+        cached: calls whose results were there before.
     """
 
     pilot: int
@@ -55,11 +55,11 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
 
     Args:
         job: the run.
-        ids: all items to work on.
-        count: how many to try.
+        ids: numbers of all items to work on.
+        count: number of items to try.
 
     Returns:
-        The forecast, and the items that are left.
+        The forecast, and the numbers of the items that are left.
     """
     chosen = spread(ids, count)
     tried = set(chosen)
@@ -95,16 +95,22 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
 
 
 def spread(ids: Sequence[int], count: int) -> list[int]:
-    """So many items at even distances."""
+    """At most `count` items at even distances."""
     count = min(count, len(ids))
     return [ids[(2 * n + 1) * len(ids) // (2 * count)] for n in range(count)]
 
 
 def contact_sheet(ledger: Ledger, shard_store: ShardStore, ids: Sequence[int], file: Path) -> Path | None:
-    """Draw what was made of items as one picture: edited pictures, or what was found on its picture.
+    """Draw results of items as one picture: edited pictures, or pictures with their detections.
+
+    Args:
+        ledger: of the run.
+        shard_store: of the run.
+        ids: numbers of the items.
+        file: to write, as PNG.
 
     Returns:
-        The file, or None when there is nothing that can be drawn.
+        The file, or None when nothing can be drawn.
     """
     from PIL import Image as Pil
     from PIL import ImageDraw

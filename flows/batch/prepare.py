@@ -106,12 +106,12 @@ def ask_approval(ledger: Ledger, approve: Approve | None, forecast: Forecast | N
         return
     if approve is not None and not approve(ledger.plan, forecast):
         raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
-    ledger.set_facts(approved=[*(ledger.fact("approved") or []), ledger.plan.hash])
+    ledger.set_facts(approved=[*ledger.approved, ledger.plan.hash])
 
 
 def is_approved(ledger: Ledger) -> bool:
     """Whether the plan of a ledger was approved in its folder."""
-    return ledger.plan.hash in (ledger.fact("approved") or [])
+    return ledger.plan.hash in ledger.approved
 
 
 def _checked_source(spec: RunSpec, ledger: Ledger) -> str:
@@ -121,8 +121,8 @@ def _checked_source(spec: RunSpec, ledger: Ledger) -> str:
         AnnotateError: the ledger is of another source.
     """
     source = spec.source if "://" in spec.source else str(expanded(spec.source).absolute())
-    before = ledger.fact("source")
-    if before not in (None, source) and ledger.after_move(before) != source and not spec.relocate:
+    before = ledger.text("source")
+    if before not in ("", source) and ledger.after_move(before) != source and not spec.relocate:
         raise AnnotateError(
             f"{spec.out} holds a run over {before}",
             f"Give another folder with --out, or --relocate if those files are now at {source}",
@@ -137,7 +137,7 @@ def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
         StoreUnusable: values cannot be written there.
         AnnotateError: the store of the run is gone, and the settings name another.
     """
-    before, now = ledger.fact("store") or "", settings().store_url
+    before, now = ledger.text("store"), settings().store_url
     store = spec.store or (now if spec.relocate else before or now)
     if "://" not in store:
         store = str(expanded(store).absolute())  # the next run may be started in another folder
@@ -159,7 +159,7 @@ def _make_plan(
         PlanRefused: there is none, or it has problems.
     """
     plan = spec.plan
-    if plan is None and spec.request and ledger.fact("request") == spec.request:
+    if plan is None and spec.request and ledger.text("request") == spec.request:
         plan = ledger.plan
     kinds = sorted({item.media for item in found.items if item.media}) or ["image"]
     values = {kind: kind.capitalize() for kind in kinds}

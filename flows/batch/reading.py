@@ -1,7 +1,6 @@
-"""What exports, review and contact sheets read: the items that are done, what was found in them, and what people said of it."""
+"""The results of a run as exports, review and contact sheets read them: done items, their values, people's verdicts."""
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ LOCATION_KINDS = ("Detections", "Poses")
 
 
 class SourceChanged(SuperlinkError):
-    """A file of the source is gone, or was changed since the run."""
+    """A file of the source is missing, or was changed since the run."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class DoneItem:
     """One item that is done.
 
     Attributes:
-        entry: as the ledger has it; its `ref` is there.
-        refs: step to what it gave.
+        entry: its row in the ledger, with its content.
+        refs: step to its results.
     """
 
     entry: LedgerItem
@@ -41,37 +40,37 @@ class DoneItem:
 
     @property
     def name(self) -> str:
-        """Its name within the source."""
+        """Name of the item within the source."""
         return self.entry.name
 
     @property
     def ref(self) -> Ref:
-        """The item itself."""
+        """Content of the item."""
         assert self.entry.ref is not None  # an item that is done was opened
         return self.entry.ref
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of a picture or video, (0, 0) of a sound."""
+        """(height, width) of a picture or video in pixels, (0, 0) of a sound."""
         summary = self.ref["summary"]
         return int(summary.get("height", 0)), int(summary.get("width", 0))
 
 
 class Reading:
-    """The results of a run, as people left them.
+    """The results of a run, with people's verdicts applied.
 
     Args:
         ledger: of the run.
         store: where values are.
-        kinds: of value to read, such as those that a format can hold.
-        steps: whose results to take, instead of choosing them by kind.
+        kinds: of values to read, such as those that a format can hold.
+        steps: ids of the steps to read; by default the outputs of these kinds, or else the last steps of these kinds.
     """
 
     def __init__(self, ledger: Ledger, store: Store, kinds: Sequence[str], steps: tuple[str, ...] = ()) -> None:
         """Choose the steps.
 
         Raises:
-            SuperlinkError: when a step that was asked for is not in the plan.
+            SuperlinkError: a given step is not in the plan.
         """
         self.ledger, self.store, self.kinds, self.plan = ledger, store, tuple(kinds), ledger.plan
         ids = [step.id for step in self.plan.steps]
@@ -83,20 +82,20 @@ class Reading:
             self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
 
     def rows(self) -> Iterator[DoneItem]:
-        """Each item that is done, in order of name."""
+        """Done items, in order of name."""
         return (DoneItem(entry, refs) for entry, refs in self.ledger.done() if entry.ref is not None)
 
     def refs(self, row: DoneItem, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
-        """Step, number in its list, and reference of what the chosen steps gave, of these kinds."""
+        """Step, position in its list, and reference of each result of the chosen steps; of these kinds, if any."""
         for step in self.steps:
             for number, ref in enumerate(listed(row.refs.get(step, []))):
                 if ref["kind"] in (kinds or self.kinds):
                     yield step, number, ref
 
     def locations(self, row: DoneItem) -> Iterator[tuple[str, Detections | Poses]]:
-        """Step and value of everything found in the item itself (not in what was cut out of it), as people left it.
+        """Step and value of all detections and poses in the item itself, not in parts cut out of it; verdicts applied.
 
-        Boxes without an area are left out: no format has room for them, and libraries refuse whole data sets for one.
+        Boxes without an area are left out: no format can hold them, and libraries refuse a data set for one of them.
         """
         for step, _, ref in self.refs(row, LOCATION_KINDS):
             if tuple(ref["summary"]["size"]) != row.size:
@@ -108,7 +107,7 @@ class Reading:
                 yield step, drop_empty_boxes(value)
 
     def apply_verdicts(self, row: DoneItem, step: str, ref: Ref, found: Detections) -> Detections:
-        """Detections without what people rejected, and with the labels that they gave."""
+        """Detections without those that people rejected, and with the labels that they corrected."""
         verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
         if not verdicts:
             return found
@@ -118,12 +117,12 @@ class Reading:
         return Detections(kept.xyxy, tuple(labels), kept.scores, kept.size, kept.masks, kept.ids, kept.frames)
 
     def value(self, row: DoneItem, step: str, ref: Ref) -> Value:
-        """A value as people left it."""
+        """A value with people's verdicts applied."""
         value = self.store.get(ref)
         return self.apply_verdicts(row, step, ref, value) if isinstance(value, Detections) else value
 
     def labels(self) -> list[str]:
-        """The classes: those that the plan asks for, in its order, found or not, then others that were found, sorted.
+        """Class names: labels in the plan, in its order, found or not; then other labels that were found, sorted.
 
         So two runs of one plan number their classes alike, whatever is in their pictures.
         """
@@ -136,7 +135,7 @@ class Reading:
         return list(dict.fromkeys([*self._asked(), *sorted(found)]))
 
     def _asked(self) -> Iterator[str]:
-        """Labels in the arguments of the chosen steps and of those that they build on."""
+        """Labels in the arguments of the chosen steps and of the steps that they use."""
         sources = set(self.steps)
         for step in reversed(self.plan.steps):
             if step.id in sources:
@@ -155,14 +154,14 @@ class Reading:
         return open_media(row, self.store)
 
     def find_damaged(self, sources: bool, also: Sequence[str]) -> dict[int, SuperlinkError]:
-        """Read everything that an export reads of each item, and say what is wrong with it.
+        """Read all values that an export reads, and collect what is damaged or lost.
 
         Args:
-            sources: with the items' own files.
-            also: kinds that are read besides, of the steps that are chosen for them.
+            sources: whether the export reads the items' own files.
+            also: further kinds that it reads, of the steps that are chosen for them.
 
         Returns:
-            Number of an item to the first thing that is damaged or lost.
+            Number of an item to its first error.
         """
         readings = [self, Reading(self.ledger, self.store, also)]
         found: dict[int, SuperlinkError] = {}
@@ -185,11 +184,11 @@ class Reading:
         return found
 
     def output_kinds(self) -> set[str]:
-        """Kinds of value that the plan's steps give."""
+        """Kinds of the values that the plan's steps gave."""
         return {ref["kind"] for step in self.plan.steps for ref in self.ledger.sample(step.id)[:1]}
 
     def provenance(self) -> dict[str, Any]:
-        """How the data set came to be: plan, tools, weights with their licences, scores, what people said and changed."""
+        """How the data set was made: plan, tools, weights with their licences, scores, verdicts and edits of people."""
         tools: dict[str, str] = {}
         weights: dict[tuple[str, str], str] = {}
         review: Counter[str] = Counter()
@@ -225,7 +224,7 @@ class Reading:
         counts = self.ledger.counts()
         return {
             "request": self.plan.request,
-            "plan": json.loads(self.plan.dumps()),
+            "plan": self.plan.to_json(),
             "plan_sha256": self.plan.hash,
             "steps": list(self.steps),
             "tools": dict(sorted(tools.items())),
@@ -241,7 +240,7 @@ class Reading:
         }
 
     def _scores(self) -> dict[str, dict[str, float]]:
-        """How many there are of each label, as people left them, and between which scores."""
+        """Number and least, highest and mean score of each label, with verdicts applied."""
         found: dict[str, list[float]] = {}
         for row in self.rows():
             for _, value in self.locations(row):
@@ -259,7 +258,7 @@ class Reading:
         return [round(float(side), 2) for side in found.xyxy[place]] if isinstance(found, Detections) else []
 
     def _chosen(self) -> tuple[str, ...]:
-        """The outputs of a kind that the format holds, or else the last steps of such a kind."""
+        """The outputs of the kinds to read, or else the last steps of these kinds."""
         fitting = {
             step.id for step in self.plan.steps if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))
         }
@@ -271,7 +270,7 @@ class Reading:
 
 
 def drop_empty_boxes(value: Detections | Poses) -> Detections | Poses:
-    """What was found, without boxes that have no area when they are written to a hundredth of a pixel."""
+    """Detections or poses without boxes that have no area once rounded to a hundredth of a pixel."""
     corners = np.round(value.xyxy.astype(np.float64), 2)
     kept = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
     if len(kept) == len(value):
@@ -282,11 +281,11 @@ def drop_empty_boxes(value: Detections | Poses) -> Detections | Poses:
 
 
 def open_media(row: DoneItem, store: Store) -> BinaryIO:
-    """The file of an item, opened for reading: where it still lies, else of the store.
+    """Open the file of an item for reading: at its address, else from the store.
 
     Raises:
-        SourceChanged: when it is in neither place, or was changed.
-        StoreError: when it is damaged in the store.
+        SourceChanged: it is in neither place, or was changed.
+        StoreError: it is damaged in the store.
     """
     address = row.entry.address
     why = f"{address} was changed since the run"

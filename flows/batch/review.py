@@ -1,4 +1,4 @@
-"""What people should look at: finds with a doubtful score, and a random sample of all, which says how good they are."""
+"""Review by people: finds with a doubtful score, and a random sample of all finds, which measures precision."""
 
 import hashlib
 import math
@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+from pydantic import JsonValue
+
 from flows.batch.reading import DoneItem, Reading
 from flows.ledger.ledger import Ledger
+from flows.ledger.review_queue import QueuedFind
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
 from tools.values import Detections
@@ -18,18 +21,18 @@ _Z = 1.959963984540054  # of the normal distribution, for 95 %
 
 
 class ReviewError(SuperlinkError):
-    """A verdict that cannot be noted."""
+    """A verdict or a routing that cannot be right."""
 
 
 @dataclass(frozen=True)
 class ReviewRouting:
-    """Which finds are put in the queue.
+    """Which finds go to the review queue.
 
     Attributes:
-        band: scores from the first up to below the second are doubtful.
-        bands: the same for single labels.
-        audit: share of all finds that is looked at whatever their score.
-        seed: another one draws another sample.
+        band: doubtful scores, from the first up to below the second.
+        bands: label to its own band.
+        audit: share of all finds that is reviewed whatever their score, between 0 and 1.
+        seed: of the random sample.
     """
 
     band: tuple[float, float] = (0.25, 0.5)
@@ -38,26 +41,30 @@ class ReviewRouting:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse bands and shares outside of 0 and 1."""
+        """Check that bands and share lie between 0 and 1.
+
+        Raises:
+            ReviewError: they do not.
+        """
         for low, high in (self.band, *self.bands.values()):
             if not 0 <= low <= high <= 1:
                 raise ReviewError(f"{low}:{high} is no band of scores", "Give LOW:HIGH between 0 and 1")
         if not 0 <= self.audit <= 1:
             raise ReviewError(f"{self.audit} is no share of finds", "Give a number between 0 and 1")
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+    def to_json(self) -> dict[str, JsonValue]:
+        """All fields, as plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> "ReviewRouting":
-        """From what `to_json` gave."""
+        """A routing from what `to_json` returned."""
         bands = {label: (float(low), float(high)) for label, (low, high) in facts["bands"].items()}
         low, high = facts["band"]
         return cls((float(low), float(high)), bands, facts["audit"], facts["seed"])
 
     def reason(self, sha256: str, place: int, label: str, score: float) -> str:
-        """Why a find is put in the queue: "audit", "band", or "" when it is not."""
+        """Why a find goes to the queue: "audit", "band", or "" when it does not."""
         # By content, so that a run that was cut short draws the same sample when it goes on.
         drawn = hashlib.sha256(f"{self.seed}:{sha256}:{place}".encode()).digest()
         if int.from_bytes(drawn[:8], "big") < self.audit * 2**64:
@@ -66,22 +73,8 @@ class ReviewRouting:
         return "band" if low <= score < high else ""
 
 
-class QueuedFind(NamedTuple):
-    """One find in the queue."""
-
-    id: int
-    item: str
-    step: str
-    label: str
-    score: float
-    reason: str
-    verdict: str
-    correct: str
-    box: tuple[float, ...] = ()
-
-
 class Precision(NamedTuple):
-    """Of a label's audited finds, how many were right, and the 95 % interval of that share."""
+    """Of a label's audited finds: the number that were right, the number of all, and the 95 % interval of the share."""
 
     label: str
     right: int
@@ -91,10 +84,16 @@ class Precision(NamedTuple):
 
 
 def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable[DoneItem]) -> int:
-    """Put doubtful and sampled finds in the queue; those there already stay as they are.
+    """Put doubtful and sampled finds in the queue; those that are there stay as they are.
+
+    Args:
+        ledger: of the run.
+        store: where values are.
+        routing: which finds go to the queue.
+        rows: items whose finds may go there.
 
     Returns:
-        How many the items have in the queue now.
+        Number of finds that go there.
     """
     reading = Reading(ledger, store, ("Detections",))
     doubts: list[tuple[int, str, str, int, str, float, str]] = []
@@ -116,31 +115,30 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
 def queue(
     ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1
 ) -> Iterator[QueuedFind]:
-    """What waits for a verdict, the least certain first.
+    """Finds that wait for a verdict, the least certain first.
 
     Args:
         ledger: of the run.
-        label: only this one.
-        reason: only "band" or "audit".
-        everything: with what has a verdict.
-        limit: so many at most.
+        label: of the finds; "" for all.
+        reason: "band" or "audit"; "" for both.
+        everything: include finds that have a verdict.
+        limit: maximum number; -1 for all.
     """
-    for row in ledger.review.queue(label, reason, everything, limit):
-        yield QueuedFind(*row)
+    return ledger.review.queue(label, reason, everything, limit)
 
 
 def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", who: str = "") -> None:
-    """Note what a person says of a find; a later verdict replaces an earlier one.
+    """Write a person's verdict on a find; a later verdict replaces an earlier one.
 
     Args:
         ledger: of the run.
         number: `QueuedFind.id`.
         verdict: "accepted", "rejected" (nothing is there) or "corrected" (it is something else).
         correct: the right label, when corrected.
-        who: decided.
+        who: name of the person.
 
     Raises:
-        ReviewError: when there is no such find, or a label is missing or too many.
+        ReviewError: there is no such find, or a corrected one has no label, or another one has one.
     """
     if verdict not in ("accepted", "rejected", "corrected") or (verdict == "corrected") != bool(correct.strip()):
         raise ReviewError(
@@ -153,14 +151,14 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
 
 
 def precision(ledger: Ledger) -> list[Precision]:
-    """How good the finds of each label are, from the random sample alone: the doubtful ones would say too little."""
+    """Precision of each label, from the random sample alone: doubtful finds would bias it."""
     return [
         Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()
     ]
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share after Wilson (1927), "Probable inference, the law of succession"."""
+    """The 95 % interval of right / count after Wilson (1927), "Probable inference, the law of succession"."""
     if not count:
         return 0.0, 1.0
     share, z2 = right / count, _Z**2

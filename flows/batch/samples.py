@@ -1,4 +1,4 @@
-"""Items to look at: what was found drawn on them, or what was made of them, as small pictures."""
+"""Small pictures of items: with their detections drawn on them, or as the plan edited them."""
 
 import base64
 import io
@@ -36,7 +36,7 @@ class Viewer:
     """
 
     def __init__(self, ledger: Ledger, shard_store: ShardStore, steps: tuple[str, ...] = ()) -> None:
-        """Choose the steps to look at."""
+        """Choose the steps to show."""
         self.shard_store = shard_store
         self.shown = Reading(
             ledger, shard_store, (*LOCATION_KINDS, "Transcript", "Text", "Number", "Image", "Video"), steps
@@ -45,10 +45,10 @@ class Viewer:
         self._made = Reading(ledger, shard_store, ("Image", "Video"))
 
     def picture(self, row: DoneItem) -> Image | None:
-        """An item as a picture, or None where it has none.
+        """An item as a picture; None when it is neither picture nor video, and no step made one.
 
         Raises:
-            SuperlinkError: when its file or a value is gone or was changed.
+            SuperlinkError: its file or a value is missing or was changed.
         """
         if "://" not in row.entry.address and row.ref not in self.shard_store:
             self.shard_store.register_file(row.ref["sha256"], Path(row.entry.address))
@@ -66,7 +66,7 @@ class Viewer:
         return draw(_frame(value, number), *(_at(mark, number) for mark in marks))
 
     def labels_and_scores(self, row: DoneItem) -> list[tuple[str, float]]:
-        """Label and score of everything found in an item, the most certain first."""
+        """Label and score of all detections and poses in an item, the highest score first."""
         found: list[tuple[str, float]] = []
         for _, value in self.finds.locations(row):
             labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
@@ -74,7 +74,7 @@ class Viewer:
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
     def texts(self, row: DoneItem) -> Iterator[str]:
-        """The words and numbers that an item gave, the first of many words."""
+        """Texts and numbers that steps gave for an item; of a long text its start."""
         for _, _, ref in self.shown.refs(row, ("Transcript", "Text", "Number")):
             facts = ref["summary"]
             text = f"{facts['value']:g} {facts['unit']}" if ref["kind"] == "Number" else facts["start"]
@@ -103,11 +103,11 @@ class Sample:
 
     Attributes:
         name: of the item.
-        found: label and score of the most certain finds.
-        count: of all finds.
-        said: words and numbers that it gave.
-        jpeg: the picture in base64; "" where there is none.
-        size: (height, width) of the picture.
+        found: label and score of the finds with the highest scores.
+        count: number of all finds.
+        said: texts and numbers that steps gave for it.
+        jpeg: the picture in base64; "" when there is none.
+        size: (height, width) of the picture in pixels.
         trouble: why it cannot be shown, or "".
     """
 
@@ -121,10 +121,10 @@ class Sample:
 
 
 def make_samples(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
-    """Items by number, in that order, each small enough to stand on a page with others."""
-    wanted = list(ids)
-    rows = {entry.id: DoneItem(entry, refs) for entry, refs in viewer.shown.ledger.done(wanted)}
-    for number in wanted:
+    """Items by number, in the given order, with pictures of at most `SIDE` pixels."""
+    numbers = list(ids)
+    rows = {entry.id: DoneItem(entry, refs) for entry, refs in viewer.shown.ledger.done(numbers)}
+    for number in numbers:
         row = rows[number]
         try:
             found = viewer.labels_and_scores(row)
@@ -151,7 +151,7 @@ def _small(picture: Image) -> dict[str, Any]:
 
 
 def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:
-    """The frame with the most finds, near the beginning."""
+    """Number of the frame with the most finds, among the first `_FRAMES`."""
     frames = Counter(
         int(n)
         for mark in marks

@@ -1,4 +1,4 @@
-"""The store as a shard uses it: files of the source stay where they are, and what was just used stays in memory."""
+"""The store of a shard: reads files of the source in place, and caches values in memory."""
 
 import hashlib
 import os
@@ -26,13 +26,13 @@ _OPEN_FILES = 128  # files that may be open for it
 
 
 class ShardStore(Store):
-    """A store in front of another address.
+    """A store that reads files of the source in place and caches values.
 
-    A file of the source on this computer is not copied into the store; it is read where it lies, and its hash is checked
-    each time. Files from elsewhere are stored, since tools work on local ones.
+    A file of the source on this computer is not copied into the store; it is read at its path, and its hash is checked
+    each time. Files of other addresses are stored, since tools work on local files.
 
-    What is put is there for a process that comes after a killed one. That the disk has it too, which only a power cut tells
-    apart, is waited for in `flush_all`, so that tools need not wait each time.
+    A value that was put outlives a killed process. It outlives a power cut after `flush_all`, so that tools need not wait
+    for the disk each time.
 
     Args:
         url: as of `Store`.
@@ -40,11 +40,11 @@ class ShardStore(Store):
     """
 
     def __init__(self, url: str | Path, cache_bytes: int = _CACHE_BYTES) -> None:
-        """Open the store; nothing is kept yet."""
+        """Open the store; the cache is empty."""
         super().__init__(url)
         self._cache_limit, self._cache_size = cache_bytes, 0
         self._cache: OrderedDict[tuple[str, str], tuple[Value, int]] = OrderedDict()
-        self._source_files: dict[str, tuple[Path, str]] = {}
+        self._source_files: dict[str, Path] = {}
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(_FLUSH_THREADS, "flush")
         self._open_slots = threading.BoundedSemaphore(_OPEN_FILES)
@@ -54,8 +54,8 @@ class ShardStore(Store):
         """Open a file of the source as a value of this kind ("Image").
 
         Raises:
-            MediaError: when it is missing, damaged, or something else.
-            StoreError: when it comes from elsewhere and cannot be stored.
+            MediaError: it is missing, damaged, or of another kind.
+            StoreError: it is of another address and cannot be stored.
         """
         if "://" in item.address:
             with _download(item) as copy:
@@ -93,21 +93,21 @@ class ShardStore(Store):
         }
 
     def register_file(self, sha256: str, path: Path) -> None:
-        """Say where the bytes of this hash lie, outside the store."""
-        self._source_files[sha256] = (path, "")
+        """Register a file outside the store as the bytes of a hash."""
+        self._source_files[sha256] = path
 
     def clear(self) -> None:
-        """Let go of everything kept in memory, and of where files lie."""
+        """Empty the cache, and forget the registered files."""
         with self._lock:
             self._cache.clear()
             self._source_files.clear()
             self._cache_size = 0
 
     def flush_all(self) -> None:
-        """Wait until the disk has everything that was put.
+        """Wait until all values that were put are on the disk.
 
         Raises:
-            StoreUnusable: when it has not; what it lacks is taken out of the store, so that it counts as never made.
+            StoreUnusable: some cannot be written; they are removed from the store.
         """
         flushing, self._pending_flushes = self._pending_flushes, []
         failed: list[OSError] = []
@@ -126,13 +126,13 @@ class ShardStore(Store):
             raise self._unusable(failed[0]) from failed[0]
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
-        """Store a value and keep it at hand."""
+        """Store a value and cache it."""
         ref = super().put(value, provenance)
         self._cache_value(value, ref["sha256"])
         return ref
 
     def get(self, ref: Ref) -> Value:
-        """Read a value: from memory, from the source, or from the store."""
+        """Read a value from the cache, the source, or the store."""
         key = (str(ref.get("kind")), str(ref.get("sha256")))
         with self._lock:
             if key in self._cache:
@@ -154,15 +154,14 @@ class ShardStore(Store):
         return value
 
     def path(self, ref: Ref) -> Path | None:
-        """Return where the bytes lie on this computer: in the source, or in the store."""
-        lying = self._source_files.get(ref["sha256"])
-        return lying[0] if lying else super().path(ref)
+        """Path of the bytes on this computer, in the source or in the store; None for other stores."""
+        return self._source_files.get(ref["sha256"]) or super().path(ref)
 
     def __contains__(self, ref: Ref) -> bool:
-        """Whether the value is there, in the source or in the store, with all its bytes."""
-        lying = self._source_files.get(ref["sha256"])
-        if lying:
-            return lying[0].exists()
+        """Whether the value is in the source or in the store with all its bytes."""
+        file = self._source_files.get(ref["sha256"])
+        if file is not None:
+            return file.exists()
         path = super().path(ref)
         if path is None:
             return super().__contains__(ref)
@@ -180,7 +179,7 @@ class ShardStore(Store):
         self._pending_flushes.append((target, self._pool.submit(self._flush_and_close, os.dup(file))))
 
     def _flush_name(self, target: Path) -> None:
-        """Names are flushed with all others, in `flush_all`."""
+        """Names are flushed in `flush_all`."""
 
     def _flush_and_close(self, file: int) -> None:
         try:

@@ -1,7 +1,7 @@
 """Names of items: one for each file of a source, unique and stable, safe as a path within a results folder.
 
-A name depends on the file's own path alone, so a source that grows keeps the names that it had. Different paths have different
-names: whatever is rewritten is written in a form that no other path can have.
+A name depends on the file's own path alone, so that a growing source keeps its names. Different paths have different
+names: a rewritten part has a form that no other path can have.
 """
 
 import os
@@ -16,7 +16,7 @@ _LIKE_BYTE = re.compile("%(?=(?:25)*(?:[0189A-F][0-9A-F]|7F))")
 def relative_name(path: str) -> str:
     """The name of a file below the root of a source.
 
-    Bytes that are not UTF-8 become "%E9", control characters "%1B"; a "%" that could be taken for one of these becomes "%25".
+    Bytes that are not UTF-8 become "%E9", control characters "%1B", and a "%" that would be read as one of these "%25".
 
     Args:
         path: relative to the root, without "..".
@@ -49,5 +49,5 @@ def address_name(address: str) -> str:
 
 
 def _unmarked(part: str) -> str:
-    """A part of a path that is no step to elsewhere, and cannot be taken for "_up2" or "_s3"."""
+    """A part of a path that leads nowhere else, and cannot be read as "_up2" or "_s3"."""
     return f"_{part}" if part in ("", ".", "..") or part.startswith("_") else part

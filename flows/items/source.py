@@ -1,8 +1,8 @@
-"""What there is to work on: the files of a folder, a glob, a list, or an fsspec address.
+"""Scan of a source: the files of a folder, a glob, a list, or an fsspec address.
 
-One rule for folders, globs and addresses: files whose ending is that of a picture, sound or video. Left out, and counted, are
-hidden files and folders, links to folders, other endings, and what superlink itself wrote. Files that are named one by one are
-taken whatever their ending is.
+Folders, globs and addresses give the files whose ending is that of a picture, sound or video. Hidden files and folders,
+links to folders, other endings, and files that superlink wrote are left out and counted. Files that are named one by one
+count whatever their ending is.
 """
 
 import glob
@@ -30,7 +30,7 @@ _PROVENANCE = re.compile(f"(?:^|/)(?:{NESTED_PROVENANCE}|{PROVENANCE})$")
 
 
 class SourceError(SuperlinkError):
-    """There is nothing to work on at an address, or it cannot be looked at."""
+    """A source has no items, or cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class SourceItem:
     """One file to work on; it has not been opened.
 
     Attributes:
-        name: where its results go, relative to the source, with "/"; never leads out of a folder.
-        address: path or URL under which it is opened.
-        size: bytes, or -1 where it cannot be looked at.
-        stamp: changes when the file does: its time of change, or what the storage says instead.
+        name: relative to the source, with "/"; results get this name, and it never leads out of a folder.
+        address: path or URL.
+        size: bytes; -1 when unknown.
+        stamp: modification time or entity tag; changes when the file does.
     """
 
     name: str
@@ -51,18 +51,18 @@ class SourceItem:
 
     @property
     def media(self) -> str:
-        """What its name says that it is: "image", "audio", "video", or "" for anything else."""
+        """Medium by the ending of its name: "image", "audio", "video", or "" for any other."""
         return media_kind_of(self.address)
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What a source holds.
+    """Items of a source.
 
     Attributes:
-        items: in order of name; no two have one name.
-        skipped: what was left out: "links" (to folders), "hidden", "of unknown kind", "results" (files and folders that
-            superlink wrote), "listed twice".
+        items: in order of name; names are unique.
+        skipped: reason to number of files left out: "links" (to folders), "hidden", "of unknown kind", "results" (files
+            and folders that superlink wrote), "listed twice".
     """
 
     items: list[SourceItem]
@@ -70,7 +70,7 @@ class Scan:
 
     @property
     def skipped_text(self) -> str:
-        """What was left out, in words; "" for nothing."""
+        """Numbers and reasons of what was left out; "" for nothing."""
         return ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items()))
 
 
@@ -78,14 +78,14 @@ def scan(source: str, out: Path | None = None) -> Scan:
     """List the items of a source.
 
     Args:
-        source: a folder (all pictures, sound and video in it, at any depth), a glob such as "photos/**/*.jpg", one file, a
-            text file with one path or address a line ("#" begins a comment), or an fsspec address such as
-            "s3://bucket/folder". Links to files are followed, links to folders are not. A folder within it that cannot be read, and a file of a list that is not there, are
-            items too, so that they are told as failures.
-        out: folder of the run, which is never a source of it.
+        source: a folder (all pictures, sound and video in it, at any depth), a glob such as "photos/**/*.jpg", one
+            file, a text file with one path or address a line ("#" begins a comment), or an fsspec address such as
+            "s3://bucket/folder". Links to files are followed, links to folders are not. A folder in it that cannot be
+            read, and a missing file of a list, are items, too, so that they are reported as failures.
+        out: folder of the run; files in it are never items.
 
     Raises:
-        SourceError: when there is nothing there, it cannot be read, or it is what a run wrote.
+        SourceError: it has no items, cannot be read, or is the folder of a run.
     """
     scanner = _Scanner(out)
     local = re.sub("^(file|local)://", "", source)
@@ -102,14 +102,14 @@ def scan(source: str, out: Path | None = None) -> Scan:
 
 
 class _Scanner:
-    """Finds the files of one source, and counts what it leaves out."""
+    """Lists the files of one source, and counts those that it leaves out."""
 
     def __init__(self, out: Path | None) -> None:
         self.out = None if out is None else Path(os.path.realpath(out))
         self.skipped: Counter[str] = Counter()
 
     def local(self, source: str) -> Iterator[SourceItem]:
-        """Items on this computer."""
+        """Items of a path or glob on this computer."""
         path = expanded(source)
         if path.is_dir():
             yield from self._from_folder(path)
@@ -193,12 +193,12 @@ class _Scanner:
     def _walk(
         self, root: Path, matching: re.Pattern[str] | None = None, deepest: int | None = None
     ) -> Iterator[SourceItem]:
-        """Files below a folder; a folder within it that cannot be read is given as if it were one.
+        """Files below a folder, and folders below it that cannot be read.
 
         Args:
-            root: where to begin.
-            matching: what their paths below the root are like.
-            deepest: so many levels of folders, the root's own being the first.
+            root: the folder.
+            matching: pattern of their paths below the root; None for all.
+            deepest: number of levels to search, 1 for the root alone; None for all.
         """
         waiting: list[tuple[Path, str, int]] = [(root, "", 1)]
         while waiting:
@@ -253,13 +253,13 @@ class _Scanner:
 
 
 def _is_results_folder(folder: Path, names: set[str]) -> bool:
-    """Whether a folder, whose entries have these names, is that of a run or an export."""
+    """Whether a folder with entries of these names is that of a run or an export."""
     nested = "superlink" in names and (folder / NESTED_PROVENANCE).exists()
     return LEDGER in names or PROVENANCE in names or nested
 
 
 def _files_of_run(folder: Path) -> frozenset[str]:
-    """Names of the files that ``superlink run`` wrote to a folder, as its record has them."""
+    """Names of the files that ``superlink run`` wrote to a folder, by its record."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         written: Iterable[list[str]] = record["files"].values()
@@ -293,14 +293,14 @@ def _local_item(name: str, path: Path | os.DirEntry[str]) -> SourceItem:
 
 
 def _fixed_folder(pattern: str) -> str:
-    """The folder of a pattern before its first wildcard."""
+    """The part of a pattern before its first wildcard."""
     parts = PurePosixPath(pattern).parts
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     return str(PurePosixPath(*parts[:first])) if first else "."
 
 
 def _pattern(pattern: str) -> re.Pattern[str]:
-    """What a pattern says of paths below its steady folder; "**" is any number of folders."""
+    """Regular expression of a pattern's part from its first wildcard on; "**" is any number of folders."""
     parts = PurePosixPath(pattern).parts
     first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
     try:

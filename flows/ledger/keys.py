@@ -1,8 +1,8 @@
-"""What tells finished work from work still to do: cache keys, and the signature of a whole plan.
+"""Cache keys of tool calls, and the signature of a whole plan.
 
-A tool does not declare which weights it will use; it is known once it ran. So a key has two parts: the base (tool, version,
-arguments, inputs), known beforehand, and the weights. Finished work of the same base counts when its weights still have
-the same content and the roles that pointed to them still do.
+A tool does not declare its weights; they are known once it ran. So a key has two parts: the base (tool, version,
+arguments, inputs), known before the call, and the weights. A finished call with the same base counts if its weights still
+have the same content, and the roles that pointed to them still do.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from tools.weights.weights import find, verified_hash
 
 
 def base_key(tool: AnyTool, args: Mapping[str, Any]) -> str:
-    """The key of a call as far as it is known beforehand: inputs count by their content, whatever their name."""
+    """Hash of what is known before a call: tool, version, plain arguments, and content of the inputs."""
     plain = tool.arguments({name: value for name, value in args.items() if name not in tool.inputs})
     inputs = {name: _content(args[name]) for name in tool.inputs if args.get(name) is not None}
     return _hash({"tool": tool.name, "version": tool.version, "params": plain, "inputs": inputs})
 
 
 def finished_call(base: str, tool: str, refs: Refs, seconds: float) -> FinishedCall:
-    """A call that has just ended, as the ledger keeps it."""
+    """A call that has just ended, as a row of the ledger, with the weights and roles that it used."""
     used: dict[str, WeightsUsed] = {}
     for ref in listed(refs):
         used |= {one["id"]: one for one in ref.get("provenance", {"weights": []})["weights"]}
@@ -39,25 +39,25 @@ def finished_call(base: str, tool: str, refs: Refs, seconds: float) -> FinishedC
     return FinishedCall(work_key(base, weights), base, tool, text, canonical_json(roles).decode(), refs, seconds)
 
 
-def work_key(base: str, weights: Any) -> str:
-    """The key of finished work: of its base, and id and sha256 of the weights that were used."""
+def work_key(base: str, weights: object) -> str:
+    """Hash of a call's base, and of id and sha256 of the weights that it used."""
     return _hash({"base": base, "weights": weights})
 
 
 class CurrentWeights:
-    """Whether weights and roles are as they were when some work was done; each is looked up once."""
+    """Compares the weights and roles of finished calls with those of today; each is looked up once."""
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """Nothing is looked up yet."""
         self._hashes: dict[str, str] = {}
         self._seen: dict[tuple[str, str], bool] = {}
 
     def first_valid(self, candidates: Sequence[FinishedCall]) -> FinishedCall | None:
-        """The work that would come out the same today, or None."""
+        """The first call that used the weights that would be used today, or None."""
         return next((work for work in candidates if self.is_valid(work)), None)
 
     def is_valid(self, work: FinishedCall) -> bool:
-        """Whether this work was done with the weights that would be used today."""
+        """Whether a call used the weights that would be used today."""
         known = (work.weights, work.roles)
         if known not in self._seen:
             roles = settings().roles
@@ -76,7 +76,10 @@ class CurrentWeights:
 
 
 def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
-    """Hash of a plan's steps, its tools' versions and the weights of all roles; items settled for another are looked at again."""
+    """Hash of a plan's steps, its tools' versions and the weights of all roles.
+
+    Items that were settled for another hash are looked at again.
+    """
     from tools.weights.weights import pinned
 
     roles = {}
@@ -90,13 +93,13 @@ def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
     return _hash({"steps": steps, "versions": versions, "roles": roles})
 
 
-def _content(value: Any) -> Any:
+def _content(value: object) -> object:
     if isinstance(value, list):
         return [_content(each) for each in value]
     if isinstance(value, Mapping):
         return [value["kind"], value["sha256"]]
-    return value  # words written out
+    return value  # a plain text
 
 
-def _hash(data: Any) -> str:
+def _hash(data: object) -> str:
     return hashlib.sha256(canonical_json(data)).hexdigest()

@@ -1,16 +1,15 @@
-"""A ledger that is made anew of what can be read of a damaged one, and rid of what cannot be right."""
+"""A new ledger from the readable rows of a damaged one, without rows that cannot be right."""
 
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from agents.session.state import listed
 from flows.ledger import schema
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import Ledger
-from flows.ledger.rows import parse_refs
+from flows.ledger.rows import SqlValue, parse_refs
 from tools.storage.salvage import Row, Salvage
 from tools.storage.store import Ref
 
@@ -21,10 +20,10 @@ _STATES = ("new", "done", "failed", "gone")
 
 
 class RepairedLedger(Ledger):
-    """A ledger under repair, which no other process has open."""
+    """A ledger under repair; no other process has it open."""
 
     def salvage(self, file: Path) -> None:
-        """Take in the rows of a damaged ledger that can be read."""
+        """Insert the rows of a damaged ledger that can be read."""
         salvage = Salvage(file, self._db)
         with self.writing():
             for table in sorted(schema.NAMES):
@@ -47,7 +46,7 @@ class RepairedLedger(Ledger):
         return [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
 
     def remove_invalid_rows(self) -> list[str]:
-        """Take out rows that cannot be right or belong to no item; say in words which there were."""
+        """Delete rows that cannot be right or belong to no item; return in words what was deleted."""
         faults = []
         with self.writing():
             for table in sorted(schema.NAMES):
@@ -69,54 +68,54 @@ class RepairedLedger(Ledger):
         return faults
 
     def values(self) -> Iterator[tuple[str, list[Ref]]]:
-        """Key of each finished call, and what came out."""
+        """Key and results of each finished call."""
         for key, text in self._db.execute("SELECT key, refs FROM works"):
             yield key, listed(parse_refs(text) or [])
 
     def remove_works(self, keys: Iterable[str]) -> None:
-        """Take out finished calls, so that they are run again."""
+        """Delete finished calls, so that they are run again."""
         with self.writing():
             self._db.executemany("DELETE FROM works WHERE key = ?", [(key,) for key in keys])
 
     def reopen_incomplete(self) -> int:
-        """Have items worked again that are done but lack their content or a step's result; return how many."""
+        """Have done items worked again that lack their content or a step's result; return their number."""
         with self.writing():
             steps = [] if self.fact("plan") is None else [step.id for step in self.plan.steps]
             whole = (
-                "SELECT item FROM steps JOIN works ON key = work WHERE steps.state = 'finished' AND step IN (SELECT value "
-                "FROM json_each(?1)) GROUP BY item HAVING count(*) = json_array_length(?1)"
+                "SELECT item FROM steps JOIN works ON key = work WHERE steps.state = 'finished' "
+                "AND step IN (SELECT value FROM json_each(?1)) GROUP BY item HAVING count(*) = json_array_length(?1)"
             )
             return self._db.execute(
-                f"UPDATE items SET state = 'new', signature = '' WHERE state = 'done' AND signature = ?2 AND (ref IS NULL OR "
-                f"id NOT IN ({whole}))",
+                f"UPDATE items SET state = 'new', signature = '' WHERE state = 'done' AND signature = ?2 "
+                f"AND (ref IS NULL OR id NOT IN ({whole}))",
                 (json.dumps(steps), self._signature),
             ).rowcount
 
     def forget_plan(self) -> None:
-        """Take out a plan that cannot be read, and its request."""
+        """Delete a plan that cannot be read, and its request."""
         with self.writing():
             self._db.execute("DELETE FROM facts WHERE name IN ('plan', 'request')")
 
     def commonest_signature(self) -> str | None:
-        """The signature for which most items are done, or None where none is."""
+        """The signature for which most items are done; None when none is."""
         row = self._db.execute(
             "SELECT signature FROM items WHERE state = 'done' GROUP BY 1 ORDER BY count(*) DESC"
         ).fetchone()
         return None if row is None else row[0]
 
     def results(self) -> Iterator[tuple[str, str, list[Ref]]]:
-        """Item's name, step, and what it gave."""
+        """Item's name, step, and the step's results."""
         for name, step, text in self._db.execute(
             "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
         ):
             yield name, step, listed(parse_refs(text) or [])
 
-    def restore_verdict(self, item: str, find: tuple[Any, ...]) -> bool:
-        """Put in a verdict that was lost, and the item where that is lost too.
+    def restore_verdict(self, item: str, find: tuple[SqlValue, ...]) -> bool:
+        """Insert a verdict that was lost, and its item where that is lost, too.
 
         Args:
             item: its name.
-            find: step, sha256, place, label, score, reason, verdict, right label, who and time.
+            find: step, sha256, place, label, score, reason, verdict, correct label, who and time.
 
         Returns:
             False when the find is in the queue already, or cannot be right.
@@ -130,7 +129,7 @@ class RepairedLedger(Ledger):
 
 
 def _is_valid(table: str, row: Row) -> bool:
-    """Whether a row can be right. SQLite does not notice a changed byte in a text, and strays may be of another table."""
+    """Whether a row can be right: SQLite does not notice a changed byte, and a stray row may be of another table."""
     try:
         return _VALIDATORS[table](*row)
     except (ValueError, TypeError, KeyError):

@@ -1,23 +1,26 @@
-"""Rows of a ledger as Python has them, and the references that are kept in them as JSON."""
+"""Rows of a ledger as Python values, and the references that they hold as JSON."""
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
-from agents.session.state import Refs, listed
+from pydantic import JsonValue
+
+from agents.session.state import Refs
 from flows.items.addresses import absolute_address
 from tools.storage.store import Ref
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _REF = {"kind": str, "sha256": str, "media_type": str, "bytes": int, "summary": dict}
 
-Rows = dict[str, list[tuple[Any, ...]]]
+SqlValue = str | int | float | bytes | None
+Rows = dict[str, list[tuple[SqlValue, ...]]]
 """Plain rows by table, in the columns of `flows.ledger.schema.COPIED`."""
 
 
 class LedgerItem(NamedTuple):
-    """An item as the ledger has it; `ref` is None before it was opened."""
+    """One row of `items`; `ref` is the item's content, None before it was opened."""
 
     id: int
     name: str
@@ -37,7 +40,7 @@ class ItemFault(NamedTuple):
 
 
 class FinishedCall(NamedTuple):
-    """A finished call of a tool; `refs` is what came out."""
+    """One row of `works`: a finished call of a tool; `refs` are its results."""
 
     key: str
     base: str
@@ -49,7 +52,7 @@ class FinishedCall(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """How a step came out on an item; `work` is the key of its work, or its base where it failed."""
+    """One row of `steps`: the state of a step on an item; `work` is the key of its call, or the base where it failed."""
 
     item: int
     step: str
@@ -61,7 +64,7 @@ class StepRow(NamedTuple):
 
 
 class StepCost(NamedTuple):
-    """Of a step: items that have its result, items on which it failed, calls that made the results, and their seconds."""
+    """What a step took: items with its result, items on which it failed, calls that gave the results, and seconds."""
 
     items: int
     failed: int
@@ -71,7 +74,7 @@ class StepCost(NamedTuple):
 
 @dataclass(frozen=True)
 class ScanChanges:
-    """What a scan changed: how many items there are, and how many are new, changed, and gone."""
+    """Numbers of items after a scan: all, new, changed, and gone."""
 
     items: int
     new: int
@@ -80,12 +83,13 @@ class ScanChanges:
 
 
 def parse_refs(text: str | None) -> Refs | None:
-    """References as a row has them, or None where they are none: SQLite does not notice a changed byte in a text."""
-    refs: Refs | None = parse_json(text)
-    return refs if isinstance(refs, dict | list) and all(map(_is_ref, listed(refs))) else None
+    """References from their JSON; None when the text holds none: SQLite does not notice a changed byte in a text."""
+    value = parse_json(text)
+    refs = value if isinstance(value, list) else [value]
+    return cast(Refs, value) if all(map(_is_ref, refs)) else None
 
 
-def _is_ref(ref: Any) -> bool:
+def _is_ref(ref: object) -> bool:
     return (
         isinstance(ref, dict)
         and all(isinstance(ref.get(name), kind) for name, kind in _REF.items())
@@ -93,16 +97,17 @@ def _is_ref(ref: Any) -> bool:
     )
 
 
-def parse_json(text: str | None) -> Any:
-    """What a row has as JSON, or None where it is none."""
+def parse_json(text: str | None) -> JsonValue:
+    """The value of a JSON text; None when the text is none or cannot be parsed."""
     try:
-        return None if text is None else json.loads(text)
+        value: JsonValue = None if text is None else json.loads(text)
     except ValueError:
         return None
+    return value
 
 
-def parse_item(row: tuple[Any, ...], root: str) -> LedgerItem:
-    """An item from its columns; its address is relative to the folder `root`."""
+def parse_item(row: tuple[int, str, bytes, int, str, str, str | None], root: str) -> LedgerItem:
+    """An item from its columns, whose address is relative to the folder `root`."""
     number, name, address, size, stamp, state, ref = row
     found = parse_refs(ref)
     return LedgerItem(
@@ -110,6 +115,6 @@ def parse_item(row: tuple[Any, ...], root: str) -> LedgerItem:
     )
 
 
-def compact_json(data: Any) -> str:
-    """Data as the JSON that rows keep."""
+def compact_json(data: object) -> str:
+    """Data as JSON without spaces, as rows hold it."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

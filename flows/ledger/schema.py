@@ -1,7 +1,7 @@
-"""The tables of a ledger, and how a ledger of an earlier version gets them.
+"""The tables of a ledger, and the migration of ledgers of earlier versions.
 
-The version is SQLite's `user_version`. Whoever changes a table raises `VERSION` and adds the step from the version before
-to `_STEPS`; a ledger is brought up to date in one transaction when it is opened.
+The version is SQLite's `user_version`. A change of a table needs a new `VERSION` and, in `_STEPS`, the migration from the
+version before. A ledger is migrated in one transaction when it is opened.
 """
 
 import glob
@@ -48,28 +48,28 @@ COPIED = {
     "steps": "item, step, state, work, error, hint, seconds",
     "review": "item, step, sha256, place, label, score, reason",
 }
-"""Table to columns that are copied from one ledger to another; a review's number is the ledger's own."""
+"""Table to columns that are copied between ledgers; numbers of finds are those of each ledger."""
 
 
 def version(db: sqlite3.Connection) -> int:
-    """The version of a ledger's tables; 0 for a new file or another program's."""
+    """Version of a ledger's tables; 0 for a new file or another program's database."""
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def tables(db: sqlite3.Connection) -> set[str]:
-    """Names of the tables that there are."""
+    """Names of the tables in the file."""
     return {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> None:
-    """Make the tables of a new ledger, or those of an earlier version this one's, within the transaction at hand.
+    """Make the tables of a new ledger, or migrate those of an earlier version, within the open transaction.
 
     Args:
         db: the ledger.
-        is_beside_results: whether its folder holds results of a run, so that it cannot be new.
+        is_beside_results: whether its folder holds results of a run, so that the ledger cannot be new.
 
     Raises:
-        SuperlinkError: of the database's kind, when it is of a later version, another program's, or has lost its tables.
+        SuperlinkError: of `db.kind`: a later version, another program's database, or lost tables.
     """
     known = version(db)
     if known > VERSION:
@@ -91,7 +91,7 @@ def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> Non
 
 
 def _relative_addresses(db: sqlite3.Connection) -> None:
-    """From 1 to 2: addresses become relative to the source's folder, so that it can be moved."""
+    """From version 1 to 2: addresses become relative to the source's folder, so that it can be moved."""
     row = db.execute("SELECT value FROM facts WHERE name = 'source'").fetchone()
     source = "" if row is None else str(json.loads(row[0]))
     rows = db.execute("SELECT id, address FROM items").fetchall()

@@ -24,7 +24,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from flows.batch.job import BatchJob, open_job
 from flows.batch.shard import RunStopped, ShardResult
-from flows.ledger.ledger import LedgerError
+from flows.ledger.file import LedgerError
 from flows.orchestration.setup import ACCELERATORS
 from flows.workers.local import Workers, submit_bounded
 from flows.workers.remote import merge_shard, pack_shard, work_remotely

@@ -42,7 +42,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
     page = render(
         "report.html.j2",
         request=plan.request,
-        source=str(ledger.fact("source") or "").rstrip("/").rpartition("/")[2],
+        source=ledger.text("source").rstrip("/").rpartition("/")[2],
         period=sections.period(tally.times),
         tiles=sections.tiles(ledger, tally),
         steps=sections.plan_steps(plan),

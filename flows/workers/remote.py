@@ -5,7 +5,6 @@ file system. So on a cluster only the process that began the run writes.
 """
 
 import glob
-import json
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from agents.session.state import listed
 from flows.batch.job import BatchJob, run_context
 from flows.batch.shard import RunContext, RunStopped, ShardResult, run_shard
 from flows.ledger.ledger import Ledger
-from flows.ledger.rows import Rows
+from flows.ledger.rows import Rows, parse_refs
 from tools.storage.store import Store
 
 _FACTS = ("plan", "signature", "source", "root")
@@ -80,7 +79,7 @@ def merge_shard(ledger: Ledger, store: Store, done: dict[str, Any]) -> ShardResu
     outcome = ShardResult(**done["outcome"])
     rows: Rows = done["rows"]
     # One value is enough to tell a shared store from a folder that only the other computer has.
-    made = next((ref for row in rows["works"] for ref in listed(json.loads(row[5]))), None)
+    made = next((ref for row in rows["works"] for ref in listed(parse_refs(str(row[5])) or [])), None)
     if made is not None and made not in store:
         raise RunStopped(
             f"What a worker made is not in the store {store.url} as this computer sees it",

@@ -34,7 +34,7 @@ def export(given: argparse.Namespace) -> int:
 
     ledger = Ledger.open_existing(given.run)
     try:
-        store = Store(ledger.fact("store") or settings().store_url)
+        store = Store(ledger.text("store") or settings().store_url)
         for name in given.formats:
             folder = (given.to or given.run) / name
             counts = write(ledger, store, name, folder, given.step, aside=_report_kept)

@@ -11,7 +11,8 @@ import pytest
 
 from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
-from flows.ledger.ledger import Ledger, LedgerError
+from flows.ledger.file import LedgerError
+from flows.ledger.ledger import Ledger
 from flows.ledger.repair import RepairedLedger
 from flows.ledger.rows import FinishedCall, LedgerItem, StepRow, compact_json
 from tests.flows.conftest import raw_sql
@@ -490,7 +491,7 @@ def test_flipped_bytes_are_told_with_what_to_do(worked: Ledger, use: Callable[[L
     ("sql", "fault"),
     [
         ("UPDATE facts SET value = '{' WHERE name = 'plan'", "its fact 'plan' is no JSON"),
-        ("UPDATE facts SET value = '{\"steps\": 1}' WHERE name = 'plan'", "its plan is none"),
+        ("UPDATE facts SET value = '{\"steps\": 1}' WHERE name = 'plan'", "its plan cannot be read"),
         ("UPDATE works SET refs = '{'", "what step s1 gave for item 1 cannot be read"),
         ("UPDATE works SET refs = replace(refs, 'sha256', 'sha257')", "what step s1 gave"),
         ("UPDATE works SET refs = replace(refs, 'abab', 'Abab')", "what step s1 gave"),

@@ -14,8 +14,9 @@ import pytest
 from agents.plan.plan import Plan
 from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
+from flows.ledger.file import LedgerError
 from flows.ledger.keys import work_key
-from flows.ledger.ledger import Ledger, LedgerError
+from flows.ledger.ledger import Ledger
 from flows.ledger.rows import FinishedCall, StepRow
 from flows.repair import repair
 from superlink.cli import main
