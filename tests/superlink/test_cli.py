@@ -184,6 +184,34 @@ def test_a_bad_requests_file_is_named(
     assert "in.jsonl, line 1" in capsys.readouterr().err
 
 
+def test_the_starter_set_is_shown_fetched_and_chosen(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulled: list[str] = []
+    monkeypatch.setattr("tools.weights.weights.pull", lambda name, *_: pulled.append(name) or Path(name))
+    monkeypatch.setattr("agents.planners.backbone.core_folder", lambda name: Path(name))
+    home.mkdir()
+    (home / "settings.toml").write_text('# mine\ndevice = "cpu"\n[roles]\nspeak = "espeak-ng"\n')
+    assert main(["models", "pull", "starter"]) == 1  # nobody can be asked
+    shown = capsys.readouterr()
+    assert "--yes" in shown.err and not pulled
+    for words in ("nanodet", "movenet-thunder", "kokoro-82m", "Apache-2.0", "GPL-3.0-or-later", "Packages of"):
+        assert words in shown.out
+    assert main(["models", "pull", "starter", "--yes"]) == 0
+    assert {"nanodet", "selfie-segmentation", "whisper-tiny-en", "kokoro-82m", "espeak-ng"} <= set(pulled)
+    assert len(pulled) == len(set(pulled))
+    assert "speak stays with espeak-ng" in capsys.readouterr().out
+    assert (home / "settings.toml").read_text().startswith('# mine\ndevice = "cpu"\nweights = "starter"\n')
+    assert settings().role("detect") == "nanodet" and settings().role("speak") == "espeak-ng"
+
+
+def test_weights_are_pulled_with_those_that_they_need(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pulled: list[str] = []
+    monkeypatch.setattr("tools.weights.weights.pull", lambda name, *_: pulled.append(name) or Path(name))
+    assert main(["models", "pull", "kokoro-82m"]) == 0
+    assert pulled == ["kokoro-82m", "espeak-ng"]
+
+
 def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     assert "centerface" in capsys.readouterr().out

@@ -60,7 +60,7 @@ def test_world_weights_stand_for_the_roles_where_no_other_is_named(home: Path, m
         ("device = ", "cannot be read"),
         ('device = "tpu"', "device cannot be 'tpu'.*auto, cpu, cuda"),
         ("max_image_bytes = -3", "max_image_bytes"),
-        ('weights = "moon"', "weights cannot be 'moon'.*photographs, world"),
+        ('weights = "moon"', "weights cannot be 'moon'.*photographs, starter, world"),
         ("colour = 3", "unknown names: colour"),
         ("home = 3", "unknown names: home"),
         ('[roles]\ndance = "x"', "unknown roles: dance"),

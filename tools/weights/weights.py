@@ -20,7 +20,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 from tools.core.errors import MediaError, SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.hashing import files_of, forget, sha256_of
-from tools.core.settings import expanded, settings
+from tools.core.settings import DEFAULT_ROLES, expanded, settings
 from tools.storage.atomic import write
 from tools.storage.store import WeightsUsed
 from tools.values.files import read_source
@@ -254,7 +254,7 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
         path: The file or folder; it stays where it is.
         role: The work it does, such as "detect".
         licence: Under which they may be used.
-        engine: The library that runs it; by default that of the role's usual weights.
+        engine: The library that runs it; by default that of the role's weights where nothing is chosen.
         trust: Accept weights that can run code when they are loaded.
 
     Raises:
@@ -270,7 +270,8 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
             f"The id {weights_id!r} is taken or malformed",
             "Use lower case letters, digits, dots, dashes and underscores",
         )
-    engine = engine or find(settings().role(role)).engine  # an unknown role is refused here
+    settings().role(role)  # an unknown role is refused here
+    engine = engine or find(DEFAULT_ROLES[role]).engine
     if not trust and (risky := can_run_code(place)):
         file, kind = risky[0]
         raise WeightsUnsafe(
