@@ -45,8 +45,8 @@ def annotate(
         approve: as of `Callbacks`.
         on_event: as of `Callbacks`.
         workers: how many processes work at the same time, or who else works the shards.
-        options: the other fields of `RunSpec`: plan, tools, pilot, shard, retry_failed, limit, budget, formats, routing,
-            store, relocate.
+        options: the other fields of `RunSpec`: plan, tools, pilot, shard, retry_failed, limit, budget, formats,
+            routing, store, relocate.
 
     Raises:
         SpecInvalid: there is no such option, or it has a value that it cannot have.

@@ -1,7 +1,7 @@
-"""Repairs the folder of a run: its ledger, and what the ledger says of values that are lost or damaged.
+"""Repair of a run's folder: its ledger, and the ledger's rows about values that are lost or damaged.
 
-Nothing is changed in place. A new ledger is made of what can be read, checked row by row, and takes the place of the damaged
-one, which is kept beside it. What cannot be recovered is run again by the next `superlink annotate`.
+A new ledger is made from the readable rows, each of them checked. It replaces the damaged one, which is kept beside it.
+What cannot be recovered is run again by the next `superlink annotate`.
 """
 
 import json
@@ -32,13 +32,13 @@ class RepairReport:
     """What a repair found and did.
 
     Attributes:
-        faults: in words; none when everything is sound.
-        kept: where the damaged ledger is now, if there was one.
-        items: in the ledger.
-        works: finished calls of tools.
-        verdicts: of people.
-        refound: how many of these were lost and are taken from the exports.
-        again: how many items will be looked at again by the next run; their finished calls are not run again.
+        faults: in words; empty when there are none.
+        kept: new path of the damaged ledger; None when there were no faults.
+        items: number of items in the ledger.
+        works: number of finished calls of tools.
+        verdicts: number of people's verdicts.
+        refound: number of these that were lost, and restored from the exports.
+        again: number of items that the next run works again; their finished calls are not run again.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -57,9 +57,9 @@ def repair(folder: Path) -> RepairReport:
         folder: of the run.
 
     Raises:
-        LedgerError: when no run has been there, or the ledger is locked, of a newer version, or cannot be read.
-        AnnotateError: when a run is working there.
-        WriteError: when the new ledger cannot be written; the old one is untouched.
+        LedgerError: no run has been there, or the ledger is locked, of a newer version, or cannot be read.
+        AnnotateError: a run is working there.
+        WriteError: the new ledger cannot be written; the old one is untouched.
     """
     file = folder / LEDGER
     log = file.with_name(f"{LEDGER}-wal")
@@ -112,7 +112,7 @@ def _repair(folder: Path, file: Path, draft: Path) -> RepairReport:
 
 
 def _remove_faults(ledger: RepairedLedger, folder: Path) -> list[str]:
-    """Take out what cannot be right, and have items looked at again that lack something; say what was wrong."""
+    """Delete what cannot be right, and reopen items that lack something; return the faults in words."""
     faults = ledger.remove_invalid_rows() + _restore_facts(ledger, folder)
     if lost := _lost_values(ledger):
         faults.append(f"{len(lost)} values of finished calls are missing or damaged in the store")
@@ -123,7 +123,7 @@ def _remove_faults(ledger: RepairedLedger, folder: Path) -> list[str]:
 
 
 def _restore_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
-    """Find plan and signature again where they are lost."""
+    """Restore plan and signature if they are lost; return the faults in words."""
     faults = []
     try:
         ledger.plan  # noqa: B018 -- raises when it cannot be read
@@ -143,7 +143,7 @@ def _restore_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
 
 
 def _restore_verdicts(ledger: RepairedLedger, folder: Path) -> int:
-    """Take the verdicts that are lost from what the exports say of them; return how many."""
+    """Restore lost verdicts from the provenance of the exports; return their number."""
     values = dict(_exported_values(folder))
     for item, step, refs in ledger.results():
         values[item, step] = [ref["sha256"] for ref in refs]
@@ -163,7 +163,7 @@ def _restore_verdicts(ledger: RepairedLedger, folder: Path) -> int:
 
 
 def _exported_values(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]]:
-    """Item and step, and the sha256 of what it gave, as an export as JSON lines has them."""
+    """Item and step with the sha256 of the results, from an export as JSON lines."""
     for file in folder.glob("*/items.jsonl"):
         try:
             for line in file.read_text(encoding="utf-8").splitlines():
@@ -175,7 +175,7 @@ def _exported_values(folder: Path) -> Iterator[tuple[tuple[str, str], list[str]]
 
 
 def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
-    """What the exports in a folder say of themselves, the latest first, where their plan is one."""
+    """Provenance of the exports in a folder, the latest first, if its plan can be read."""
     from agents.plan.plan import Plan
 
     found = [file for pattern in RESULTS if pattern.endswith(".json") for file in folder.glob(pattern)]
@@ -190,12 +190,12 @@ def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lost_values(ledger: RepairedLedger) -> set[str]:
-    """Keys of finished work of which the store lacks a value, or has it damaged."""
+    """Keys of finished calls with a value that is missing or damaged in the store."""
     store = Store(ledger.text("store") or settings().store_url)
     checked: dict[str, bool] = {}
     lost: set[str] = set()
     if not store.exists():
-        return lost  # moved or not mounted, which annotate tells: nothing can be said of its values
+        return lost  # moved or not mounted: its values cannot be checked, and annotate reports it
     store.check()
     for key, refs in ledger.values():
         for ref in refs:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from agents.plan.plan import Plan
 from flows.batch.review import ReviewRouting
@@ -16,6 +16,16 @@ from flows.ledger.keys import CurrentWeights, signature
 from flows.ledger.ledger import Ledger
 from tools.core.log import log_to_file
 from tools.runtime.registry import load
+
+
+class JobJson(TypedDict):
+    """A `BatchJob` as plain JSON."""
+
+    out: str
+    store: str
+    tools: list[str]
+    routing: str
+    signature: str
 
 
 @dataclass(frozen=True)
@@ -36,14 +46,20 @@ class BatchJob:
     routing: str
     signature: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JobJson:
         """All fields, as plain JSON."""
-        return asdict(self)
+        return {
+            "out": self.out,
+            "store": self.store,
+            "tools": list(self.tools),
+            "routing": self.routing,
+            "signature": self.signature,
+        }
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> "BatchJob":
+    def from_json(cls, job: JobJson) -> "BatchJob":
         """A job from what `to_json` returned."""
-        return cls(**{**facts, "tools": tuple(facts["tools"])})
+        return cls(job["out"], job["store"], tuple(job["tools"]), job["routing"], job["signature"])
 
     def work(self, ids: Sequence[int], on_step: Callable[[str, int], None] | None = None) -> ShardResult:
         """Work items in this process; models and connections stay for the next shard.
@@ -83,7 +99,7 @@ def run_context(job: BatchJob, plan: Plan) -> RunContext:
     )
 
 
-def work_shard(facts: dict[str, Any], ids: list[int]) -> dict[str, Any]:
-    """`BatchJob.work` with plain data in and out, for other processes."""
+def work_shard(job: JobJson, ids: list[int]) -> ShardResult:
+    """`BatchJob.work` in a process of its own, which writes to the log file."""
     with log_to_file():
-        return asdict(BatchJob.from_json(facts).work(ids))
+        return BatchJob.from_json(job).work(ids)

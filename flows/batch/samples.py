@@ -24,14 +24,14 @@ _FRAMES = 300  # what is further into a video takes too long to decode for one p
 
 
 class Viewer:
-    """Shows items as a run leaves them.
+    """Draws items with the results of a run.
 
-    Where the plan makes pictures, nothing but these is shown: the picture before its faces were hidden may not be meant
-    for others. What was found is drawn on them where they still have the size of the picture that it was found in.
+    A plan that makes pictures shows these alone: the picture before its faces were hidden may not be meant for others.
+    Detections are drawn on them if they still have the size of the picture that was searched.
 
     Args:
         ledger: of the run.
-        desk: the store in front of the source.
+        shard_store: of the run.
         steps: whose results to show; by default the plan's outputs.
     """
 

@@ -28,11 +28,11 @@ _OPEN_FILES = 128  # files that may be open for it
 class ShardStore(Store):
     """A store that reads files of the source in place and caches values.
 
-    A file of the source on this computer is not copied into the store; it is read at its path, and its hash is checked
-    each time. Files of other addresses are stored, since tools work on local files.
+    A local file of the source is not copied into the store; it is read at its path, and its hash is checked each time.
+    Files of other addresses are stored, since tools work on local files.
 
-    A value that was put outlives a killed process. It outlives a power cut after `flush_all`, so that tools need not wait
-    for the disk each time.
+    A value that was put outlives a killed process. It outlives a power cut only after `flush_all`, so that tools need
+    not wait for the disk.
 
     Args:
         url: as of `Store`.

@@ -1,14 +1,14 @@
-"""Data sets in the formats of the field, written from the ledger without running anything."""
+"""Exports: data sets in common formats, written from the ledger; nothing is run."""
 
 import json
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Protocol, cast
 
 from flows.batch.reading import Reading, SourceChanged
-from flows.exports.files import write_file
+from flows.exports.files import Counts, write_file
 from flows.items.run_files import NESTED_PROVENANCE, PROVENANCE
 from flows.ledger.ledger import Ledger
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
@@ -28,9 +28,25 @@ FORMATS = {
     "mirror": "flows.exports.mirror",
     "report": "flows.report.page",
 }
-# Their readers (ultralytics' convert_coco, Label Studio's storage) take every .json of the folder for annotations.
+# Their readers (ultralytics' convert_coco, Label Studio's storage) read every .json of the folder as annotations.
 _TAKES_ALL_JSON = ("coco", "label-studio")
 _ANYTHING = "label-studio, jsonl or parquet"
+
+
+class ExportFormat(Protocol):
+    """The module of a format.
+
+    Attributes:
+        VALUE_KINDS: kinds of values that it writes.
+        ITEM_KINDS: kinds of items that it can hold; missing for all.
+        READS_SOURCES: whether it reads the items' own files; missing for no.
+        EXTRA_KINDS: further kinds of values that it reads; missing for none.
+    """
+
+    VALUE_KINDS: tuple[str, ...]
+
+    def write(self, reading: Reading, folder: Path, name: str) -> Counts:
+        """Write the format `name` into a folder, and count what was written."""
 
 
 class ExportError(SuperlinkError):
@@ -44,7 +60,7 @@ def export(
     folder: Path,
     steps: Iterable[str] = (),
     aside: Callable[[Path], None] | None = None,
-) -> dict[str, Any]:
+) -> Counts:
     """Write the items that are done as a data set, and `provenance.json` with it.
 
     The same ledger gives the same bytes. The folder is exchanged as a whole once everything is written and on the disk,
@@ -56,23 +72,26 @@ def export(
         name: of the format, one of `FORMATS`.
         folder: where it goes.
         steps: whose results to write; by default the plan's outputs that the format can hold, or else the last steps of
-            a kind that it can.
-        aside: told of each file that no export wrote and that went to `FOLDER.kept`, as the export has one of its name.
+            such a kind.
+        aside: called with each file that no export wrote and that was moved to `FOLDER.kept`, as the export has a file
+            of its name.
 
     Returns:
         What `provenance.json` has under "counts".
 
     Raises:
-        ExportError: when there is no such format, or it cannot be written.
-        StoreError: when the store itself is not there, or no item is left.
+        ExportError: there is no such format, or it cannot be written.
+        StoreError: the store is not there, or every item is damaged.
     """
     if name not in FORMATS:
         raise ExportError(f"There is no export format {name!r}", f"Formats are {', '.join(FORMATS)}")
-    writer = import_module(FORMATS[name])
+    writer = cast(ExportFormat, import_module(FORMATS[name]))
     kinds = ledger.media_kinds()
-    if kinds and kinds.isdisjoint(getattr(writer, "ITEM_KINDS", kinds)):
-        held, given = " and ".join(writer.ITEM_KINDS), " and ".join(sorted(kinds))
-        raise ExportError(f"{name} holds items of kind {held}, and those of this run are {given}", f"Use {_ANYTHING}")
+    possible_kinds: Collection[str] = getattr(writer, "ITEM_KINDS", kinds)
+    if kinds and kinds.isdisjoint(possible_kinds):
+        possible, given = " and ".join(possible_kinds), " and ".join(sorted(kinds))
+        message = f"{name} holds items of kind {possible}, and those of this run are {given}"
+        raise ExportError(message, f"Use {_ANYTHING}")
     while True:
         reading = Reading(ledger, store, writer.VALUE_KINDS, tuple(steps))
         try:
@@ -98,38 +117,38 @@ def export(
 
 
 def _written(
-    reading: Reading, writer: Any, name: str, folder: Path, aside: Callable[[Path], None] | None
-) -> dict[str, Any]:
+    reading: Reading, writer: ExportFormat, name: str, folder: Path, aside: Callable[[Path], None] | None
+) -> Counts:
     place = provenance_of(name)
     try:
         with replaced_folder(folder, _ours, aside) as draft:
-            counts: dict[str, Any] = writer.write(reading, draft, name)
+            counts: Counts = writer.write(reading, draft, name)
             provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), place]}
             text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
             write_file(draft / place, text + "\n")
     except OSError as error:
-        told = write_error(error, folder, f"The export {name} in {folder}")
-        raise ExportError(told.message, told.hint) from error
+        fault = write_error(error, folder, f"The export {name} in {folder}")
+        raise ExportError(fault.message, fault.hint) from error
     return counts
 
 
 def provenance_of(name: str) -> str:
-    """Where an export of a format has its provenance, relative to its folder."""
+    """Path of the provenance of a format, relative to the export's folder."""
     return NESTED_PROVENANCE if name in _TAKES_ALL_JSON else PROVENANCE
 
 
 def _ours(folder: Path) -> Collection[str]:
-    """The files that an export before wrote into its folder, by its own word."""
+    """The files that an earlier export wrote into its folder, by its provenance."""
     files: set[str] = set()
     for place in (PROVENANCE, NESTED_PROVENANCE):
-        # One that is missing or damaged: a person's own folder, or what is left of an export.
+        # Missing or damaged: a person's own folder, or the rest of an export.
         with suppress(OSError, ValueError, KeyError, TypeError):
             files |= set(json.loads((folder / place).read_text(encoding="utf-8"))["files"])
     return files
 
 
 def default_formats(ledger: Ledger) -> list[str]:
-    """The formats that hold what this ledger's plan gives, for when none is named; a report always is one."""
+    """Formats that fit what a ledger's plan gives; a report is always one."""
     kinds = Reading(ledger, Store("memory://none"), ()).output_kinds()
     found = ["jsonl"]
     if kinds & {"Detections", "Poses"} and "Image" in ledger.media_kinds():

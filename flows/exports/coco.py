@@ -2,23 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from common.skeleton import coco_category
 from flows.batch.reading import Reading
-from flows.exports.files import json_line, round_all, write_array
+from flows.exports.files import Counts, json_line, round_all, write_array
 from tools.values import Detections, Poses
 
 VALUE_KINDS = ("Detections", "Poses")
 ITEM_KINDS = ("Image",)
 MIN_KEYPOINT_SCORE = 0.3
-"""Keypoints below this score count as not labelled."""
+"""Keypoints with a lower score count as not labelled."""
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the file. Image ids number the items from 1 in order of name; "file_name" is the item's name."""
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write `annotations.json`. Image ids number the items from 1 in order of name; "file_name" is the item's name."""
     numbers = {label: number for number, label in enumerate(reading.labels(), 1)}
-    categories: list[dict[str, Any]] = [{"id": number, "name": label} for label, number in numbers.items()]
+    categories: list[dict[str, object]] = [{"id": number, "name": label} for label, number in numbers.items()]
     for category in categories:
         if category["name"] == "person":
             category |= coco_category()
@@ -32,13 +31,13 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {"images": images, "annotations": annotations, "categories": len(categories)}
 
 
-def _images(reading: Reading) -> Iterator[dict[str, Any]]:
+def _images(reading: Reading) -> Iterator[dict[str, object]]:
     for number, row in enumerate(reading.rows(), 1):
         height, width = row.size
         yield {"id": number, "file_name": row.name, "width": width, "height": height, "sha256": row.ref["sha256"]}
 
 
-def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str, object]]:
     count = 0
     for image, row in enumerate(reading.rows(), 1):
         for _, found in reading.locations(row):
@@ -48,17 +47,17 @@ def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str
 
 
 def _bbox(corners: Iterable[float]) -> list[float]:
-    """COCO's [x, y, width, height]; the sides are those of the rounded corners, so that no box leaves its picture."""
+    """COCO's [x, y, width, height] from rounded corners, so that no box leaves its picture."""
     x0, y0, x1, y1 = round_all(corners)
     return round_all((x0, y0, x1 - x0, y1 - y0))
 
 
-def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str, object]]:
     import pycocotools.mask
 
     for place, one in enumerate(found):
         box = _bbox(one.box)
-        annotation: dict[str, Any] = {
+        annotation: dict[str, object] = {
             "category_id": numbers[one.label],
             "bbox": box,
             "area": round(box[2] * box[3], 2),
@@ -70,7 +69,7 @@ def _detections(found: Detections, numbers: dict[str, int]) -> Iterator[dict[str
         yield annotation
 
 
-def _poses(found: Poses, numbers: dict[str, int]) -> Iterator[dict[str, Any]]:
+def _poses(found: Poses, numbers: dict[str, int]) -> Iterator[dict[str, object]]:
     for points, corners, score in zip(found.keypoints, found.xyxy, found.scores, strict=True):
         box = _bbox(corners)
         flat: list[float] = []

@@ -1,36 +1,39 @@
-"""Names and numbers as several formats write them."""
+"""File names, numbers and JSON, as several formats write them."""
 
 import itertools
 import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO, SupportsFloat, TextIO
+
+Counts = dict[str, int | str]
+"""What an export counted, by name."""
 
 DIGITS = 2
-"""Places behind the point of pixels: a hundredth of a pixel."""
+"""Decimal places of pixel coordinates."""
 
 
 class FileNames:
-    """File names for results, each once: two items that differ only in their ending get it into their name."""
+    """Unique file names for results; of items that differ only in their ending, the later get it into their name."""
 
     def __init__(self) -> None:
-        """Nothing is taken yet."""
-        self._taken: set[str] = set()
+        """No name is used yet."""
+        self._used: set[str] = set()
 
-    def place(self, name: str, suffix: str) -> PurePosixPath:
-        """A free path for an item's result, like the item's with another ending."""
+    def unique_path(self, name: str, suffix: str) -> PurePosixPath:
+        """An unused relative path: the item's name with the ending `suffix`, such as ".png"."""
         path = PurePosixPath(name)
         numbered = (path.with_name(f"{path.stem}_{number}") for number in itertools.count(2))
         for stem in itertools.chain([path.with_suffix(""), path.with_name(f"{path.stem}_{path.suffix[1:]}")], numbered):
-            if str(stem).lower() not in self._taken:
-                self._taken.add(str(stem).lower())
+            if str(stem).lower() not in self._used:
+                self._used.add(str(stem).lower())
                 break
         return stem.with_name(stem.name + suffix)
 
 
 def write_file(file: Path, data: bytes | str | BinaryIO) -> None:
-    """Write a file and the folders above it; an opened one is copied piece by piece."""
+    """Write a file, and make its folder; an open stream is copied piece by piece, and closed."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(data, bytes | str):
         file.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -39,20 +42,20 @@ def write_file(file: Path, data: bytes | str | BinaryIO) -> None:
         shutil.copyfileobj(data, target, 1 << 20)
 
 
-def json_line(data: Any) -> str:
-    """JSON on one line, the same for the same data."""
+def json_line(data: object) -> str:
+    """JSON on one line with sorted keys: equal data have equal text."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def xml_text(text: str) -> str:
-    """A text without the control characters that XML cannot hold; labels are people's words."""
+    """A text without the characters that XML cannot hold."""
     return "".join(
         c for c in text if (c >= " " and c not in "\ufffe\uffff" and not "\ud800" <= c <= "\udfff") or c in "\t\n"
     )
 
 
-def write_array(file: Any, rows: Iterable[Any]) -> int:
-    """Write a JSON array row by row, so that it never is in memory as a whole; return how many rows."""
+def write_array(file: TextIO, rows: Iterable[object]) -> int:
+    """Write a JSON array row by row, so that it never is in memory as a whole; return the number of rows."""
     count = 0
     file.write("[")
     for row in rows:
@@ -62,6 +65,6 @@ def write_array(file: Any, rows: Iterable[Any]) -> int:
     return count
 
 
-def round_all(values: Iterable[Any], digits: int = DIGITS) -> list[float]:
-    """Plain floats of so many places."""
+def round_all(values: Iterable[SupportsFloat], digits: int = DIGITS) -> list[float]:
+    """Python floats, rounded to `digits` decimal places."""
     return [round(float(value), digits) for value in values]

@@ -1,25 +1,24 @@
-"""JSON lines: one for each item, with everything that was found."""
+"""JSON lines: one for each item, with all results of the chosen steps."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 from flows.batch.reading import Reading
-from flows.exports.files import json_line
+from flows.exports.files import Counts, json_line
 from tools.values import Image, Text
 from tools.values.base import JSON_TYPE
 
 VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write `items.jsonl`. Pictures, sound and video are given by their hash in the store."""
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write `items.jsonl`. Pictures, sound and video are given by their sha256 alone."""
     count = 0
     with (folder / "items.jsonl").open("w", encoding="utf-8", newline="\n") as file:
         for row in reading.rows():
-            found: dict[str, list[Any]] = {step: [] for step in reading.steps}
+            found: dict[str, list[object]] = {step: [] for step in reading.steps}
             for step, _, ref in reading.refs(row):
-                content: Any = None
+                content: object = None
                 if ref["media_type"] == JSON_TYPE:
                     content = json.loads(reading.value(row, step, ref).to_bytes())
                 elif ref["kind"] == Text.kind:

@@ -13,19 +13,21 @@ from common.masks import outline
 from common.skeleton import KEYPOINTS
 from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import MIN_KEYPOINT_SCORE
-from flows.exports.files import round_all, write_array, write_file, xml_text
+from flows.exports.files import Counts, round_all, write_array, write_file, xml_text
 from tools.storage.store import Ref
 from tools.values import Detections, Poses, Transcript, Video
 from tools.values.detections import Detection
 
 VALUE_KINDS = ("Detections", "Poses", "Transcript")
 _SPEECH = "Speech"
+Region = dict[str, Any]
+"""One result of a prediction, as Label Studio's JSON."""
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write `tasks.json` and `config.xml`. Files are named as Label Studio's local storage serves them.
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write `tasks.json` and `config.xml`. Files have the addresses of Label Studio's local storage.
 
-    Of videos there is what was followed through them: one region for each track.
+    A video has one region for each track.
     """
     labels = reading.labels()
     first = next(reading.rows(), None)
@@ -36,9 +38,9 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {"tasks": tasks, "labels": len(labels)}
 
 
-def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
+def _tasks(reading: Reading) -> Iterator[Region]:
     for number, row in enumerate(reading.rows(), 1):
-        results: list[dict[str, Any]] = []
+        results: list[Region] = []
         for _, found in reading.locations(row):
             if isinstance(found, Poses):
                 results += _points(found, row)
@@ -61,7 +63,7 @@ def _tasks(reading: Reading) -> Iterator[dict[str, Any]]:
         }
 
 
-def _regions(found: Detections, row: DoneItem) -> Iterator[dict[str, Any]]:
+def _regions(found: Detections, row: DoneItem) -> Iterator[Region]:
     height, width = row.size
     for place, one in enumerate(found):
         facts = {
@@ -105,8 +107,8 @@ def _times(reading: Reading, row: DoneItem) -> NDArray[np.float64]:
         return Video.open(Path(path) if isinstance(path, str) else file.read(), row.name).times
 
 
-def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Iterator[dict[str, Any]]:
-    """One region for each thing that was followed; finds that nothing joins are one each."""
+def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Iterator[Region]:
+    """One region for each track; a detection without a track is a region of its own."""
     height, width = row.size
     summary = row.ref["summary"]
     tracks: dict[tuple[str, int], list[Detection]] = {}
@@ -140,7 +142,7 @@ def _tracks(found: Detections, row: DoneItem, times: NDArray[np.float64]) -> Ite
         }
 
 
-def _points(found: Poses, row: DoneItem) -> Iterator[dict[str, Any]]:
+def _points(found: Poses, row: DoneItem) -> Iterator[Region]:
     height, width = row.size
     for person, points in enumerate(found.keypoints):
         for name, (x, y, sure) in zip(KEYPOINTS, points, strict=True):
@@ -163,15 +165,15 @@ def _points(found: Poses, row: DoneItem) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _said(value: Transcript, row: DoneItem) -> Iterator[dict[str, Any]]:
-    """What was said or read: a region, and the words that belong to it under the same id."""
+def _said(value: Transcript, row: DoneItem) -> Iterator[Region]:
+    """A region for each segment of speech or text, and its words under the same id."""
     height, width = row.size
     kind = row.ref["kind"]
     for number, said in enumerate(value.segments):
         facts = {"id": f"t{number}", "to_name": kind.lower()} | (
             {} if said.score is None else {"score": round(said.score, 6)}
         )
-        place: dict[str, Any]
+        place: dict[str, object]
         if said.start is not None and kind == "Audio":
             place = {"start": said.start, "end": said.end, "channel": 0}
             yield {**facts, "type": "labels", "from_name": "speech", "value": {**place, "labels": [_SPEECH]}}

@@ -1,17 +1,16 @@
-"""A mirrored tree: edited pictures, sound and video under the names of what they were made from."""
+"""A mirrored tree: edited pictures, sound and video under the names of their items."""
 
 from pathlib import Path
-from typing import Any
 
 from agents.session.state import listed
 from flows.batch.reading import Reading
-from flows.exports.files import FileNames, write_file
+from flows.exports.files import Counts, FileNames, write_file
 
 VALUE_KINDS = ("Image", "Audio", "Video")
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the files; with several steps each has a folder, and what came as a list is numbered."""
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write the files. With several steps, each has a folder; the values of a list are numbered."""
     names = {step: FileNames() for step in reading.steps}
     files = 0
     for row in reading.rows():
@@ -21,13 +20,13 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             for number, ref in enumerate(listed(refs), 1):
                 if ref["kind"] not in VALUE_KINDS:
                     continue
-                # A picture without anything to hide is the source's own, and not in the store.
+                # An unchanged picture is the source's own, and not in the store.
                 own = ref["sha256"] == row.ref["sha256"]
                 value = None if own else reading.store.get(ref)
                 suffix = Path(row.name).suffix if value is None else value.suffix
-                wanted = Path(row.name)
-                stem = str(wanted.with_name(f"{wanted.stem}_{number}{wanted.suffix}")) if several else row.name
-                place = names[step].place(stem, suffix)
+                path = Path(row.name)
+                stem = str(path.with_name(f"{path.stem}_{number}{path.suffix}")) if several else row.name
+                place = names[step].unique_path(stem, suffix)
                 top = folder / step if len(reading.steps) > 1 else folder
                 write_file(top / place, reading.open_source(row) if value is None else value.stream())
                 files += 1

@@ -1,11 +1,11 @@
-"""Parquet: a table with one row for each thing that was found, read or said."""
+"""Parquet: a table with one row for each detection, pose, segment of text, text or number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.files import json_line
+from flows.exports.files import Counts, json_line
 from tools.core.errors import SuperlinkError
 from tools.values import Detections, Number, Poses, Text, Transcript, Value
 
@@ -13,11 +13,11 @@ VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number")
 _AT_ONCE = 10_000
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write `found.parquet`. An item in which nothing was found has one row with its names alone.
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write `found.parquet`. An item without results has one row with its name and sha256 alone.
 
     Raises:
-        SuperlinkError: when pyarrow is not installed.
+        SuperlinkError: pyarrow is not installed.
     """
     try:
         import pyarrow as pa
@@ -60,8 +60,8 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
     return {"rows": count + len(waiting)}
 
 
-def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, Any]]:
-    names = {"item": row.name, "sha256": row.ref["sha256"]}
+def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, object]]:
+    names: dict[str, object] = {"item": row.name, "sha256": row.ref["sha256"]}
     empty = True
     for step, _, ref in reading.refs(row):
         for thing in _things(reading.value(row, step, ref)):
@@ -71,7 +71,7 @@ def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, Any]]:
         yield names
 
 
-def _things(value: Value) -> Iterator[dict[str, Any]]:
+def _things(value: Value) -> Iterator[dict[str, object]]:
     if isinstance(value, Detections):
         for place, one in enumerate(value):
             mask = None if value.masks is None else json_line(value.masks[place])
@@ -101,5 +101,5 @@ def _things(value: Value) -> Iterator[dict[str, Any]]:
         yield {"value": float(value.value), "unit": value.unit}
 
 
-def _corners(box: Any) -> dict[str, float]:
+def _corners(box: Iterable[SupportsFloat]) -> dict[str, float]:
     return {name: float(value) for name, value in zip(("x0", "y0", "x1", "y1"), box, strict=True)}

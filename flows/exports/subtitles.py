@@ -27,6 +27,6 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
             value = reading.store.get(ref)
             if isinstance(value, Transcript) and all(segment.start is not None for segment in value.segments):
                 text = value.to_srt() if name == "srt" else value.to_vtt()
-                write_file(folder / names.place(row.name, f".{name}"), text)
+                write_file(folder / names.unique_path(row.name, f".{name}"), text)
                 files += 1
     return {"files": files}

@@ -2,19 +2,18 @@
 
 import math
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as Xml
 
 from flows.batch.reading import DoneItem, Reading
-from flows.exports.files import FileNames, round_all, write_file, xml_text
+from flows.exports.files import Counts, FileNames, round_all, write_file, xml_text
 from tools.values import Detections
 
 VALUE_KINDS = ("Detections",)
 ITEM_KINDS = ("Image",)
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
-    """Write the files. As in VOC, pixels count from 1 and a box ends with its last pixel; parts of pixels are kept."""
+def write(reading: Reading, folder: Path, name: str) -> Counts:
+    """Write the files. As in VOC, pixels count from 1, and a box ends with its last pixel; fractions are kept."""
     names = FileNames()
     files = things = 0
     for row in reading.rows():
@@ -22,7 +21,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
         root = _annotation(row, found)
         Xml.indent(root)
         text = Xml.tostring(root, encoding="unicode")
-        write_file(folder / "Annotations" / names.place(row.name, ".xml"), text + "\n")
+        write_file(folder / "Annotations" / names.unique_path(row.name, ".xml"), text + "\n")
         files += 1
         things += sum(map(len, found))
     return {"files": files, "things": things}

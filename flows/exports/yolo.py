@@ -1,8 +1,8 @@
-"""YOLO: pictures, one text file of labels for each, and `data.yaml`; boxes, outlines or poses by what there is."""
+"""YOLO: pictures, a text file of labels for each, and `data.yaml`; for detection, segmentation or pose."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -10,21 +10,21 @@ from common import yolo
 from common.masks import Points, outline
 from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import MIN_KEYPOINT_SCORE
-from flows.exports.files import FileNames, json_line, write_file
+from flows.exports.files import Counts, FileNames, json_line, write_file
 from tools.values import Detections, Image, Poses
 
 VALUE_KINDS = ("Detections", "Poses")
 ITEM_KINDS = ("Image",)
 READS_SOURCES = True  # the pictures are part of the data set
 _READ = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "BMP": ".bmp", "WEBP": ".webp"}
-"""What ultralytics reads, by content, and the endings it goes by; anything else becomes PNG."""
+"""Formats that ultralytics reads, and the endings that it expects; others are written as PNG."""
 
 
-def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
+def write(reading: Reading, folder: Path, name: str) -> Counts:
     """Write the data set; about a tenth of the pictures, chosen by their content, is for validation.
 
-    So the same picture under two names is on one side. A data set holds one task: poses where the plan gives any, else
-    outlines where it gives masks, else boxes. YOLO's lines have no room for scores: `scores.jsonl` has them in their order.
+    So the same picture under two names is in one part. A data set has one task: pose if the plan gives poses, else
+    segmentation if it gives masks, else detection. YOLO's lines hold no scores: `scores.jsonl` has them, in order.
     """
     task = _task(reading)
     # The library refuses a data set without classes; where nothing was asked for or found, one stands for it.
@@ -39,7 +39,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
             # The library finds labels by putting "labels" for the last "images" of a path.
             own = PurePosixPath(*("images_" if name == "images" else name for name in PurePosixPath(row.name).parts))
             suffix, picture = _picture(reading, row)
-            place = names.place(str(own), suffix)
+            place = names.unique_path(str(own), suffix)
             rows = list(_lines(reading, row, task, numbers))
             text = folder / "labels" / part / place.with_suffix(".txt")
             write_file(folder / "images" / part / place, picture)
@@ -62,7 +62,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, Any]:
 
 
 def _picture(reading: Reading, row: DoneItem) -> tuple[str, bytes | BinaryIO]:
-    """The item's file with the ending of what it is; as PNG where the library would not read it, or not upright."""
+    """Ending and content of the item's file; as PNG if the library would not read it, or not upright."""
     from PIL import Image as Pil
 
     with reading.open_source(row) as file, Pil.open(file) as seen:

@@ -1,8 +1,8 @@
 """Scan of a source: the files of a folder, a glob, a list, or an fsspec address.
 
-Folders, globs and addresses give the files whose ending is that of a picture, sound or video. Hidden files and folders,
-links to folders, other endings, and files that superlink wrote are left out and counted. Files that are named one by one
-count whatever their ending is.
+Folders, globs and addresses give the files whose ending is that of a picture, sound or video. Hidden files and
+folders, links to folders, other endings, and files that superlink wrote are left out and counted. Files that are named
+one by one are items whatever their ending is.
 """
 
 import glob

@@ -1,8 +1,8 @@
 """Cache keys of tool calls, and the signature of a whole plan.
 
 A tool does not declare its weights; they are known once it ran. So a key has two parts: the base (tool, version,
-arguments, inputs), known before the call, and the weights. A finished call with the same base counts if its weights still
-have the same content, and the roles that pointed to them still do.
+arguments, inputs), known before the call, and the weights. A finished call with the same base counts if its weights
+still have the same content, and the roles that pointed to them still do.
 """
 
 import hashlib

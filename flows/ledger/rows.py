@@ -52,7 +52,7 @@ class FinishedCall(NamedTuple):
 
 
 class StepRow(NamedTuple):
-    """One row of `steps`: the state of a step on an item; `work` is the key of its call, or the base where it failed."""
+    """One row of `steps`: a step on an item; `work` is the key of its finished call, or the base where it failed."""
 
     item: int
     step: str

@@ -1,7 +1,7 @@
 """The tables of a ledger, and the migration of ledgers of earlier versions.
 
-The version is SQLite's `user_version`. A change of a table needs a new `VERSION` and, in `_STEPS`, the migration from the
-version before. A ledger is migrated in one transaction when it is opened.
+The version is SQLite's `user_version`. A change of a table needs a new `VERSION` and, in `_STEPS`, the migration from
+the version before. A ledger is migrated in one transaction when it is opened.
 """
 
 import glob
@@ -19,16 +19,16 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- address: relative to the fact "root", an absolute path, or a URL. state: new, done, failed, gone (no longer in the
 -- source). signature: of the plan for which it is done or failed.
 CREATE TABLE items (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL,
-    scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL,
+    stamp TEXT NOT NULL, scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
     sha256 TEXT, ref TEXT, error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '');
 CREATE INDEX items_state ON items (state, signature);
 CREATE TABLE steps (
     item INTEGER NOT NULL REFERENCES items (id), step TEXT NOT NULL, state TEXT NOT NULL, work TEXT NOT NULL,
     error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '', seconds REAL NOT NULL DEFAULT 0,
     PRIMARY KEY (item, step)) WITHOUT ROWID;
--- base: of tool, version, arguments and inputs. key: of these and the weights that were used. roles: which roles pointed
--- to these weights. refs: what came out, with its provenance.
+-- base: of tool, version, arguments and inputs. key: of these and the weights that were used. roles: those that pointed
+-- to these weights. refs: the results, with their provenance.
 CREATE TABLE works (
     key TEXT PRIMARY KEY, base TEXT NOT NULL, tool TEXT NOT NULL, weights TEXT NOT NULL, roles TEXT NOT NULL,
     refs TEXT NOT NULL, seconds REAL NOT NULL, bytes INTEGER NOT NULL) WITHOUT ROWID;

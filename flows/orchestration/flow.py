@@ -43,7 +43,7 @@ _CALLER: ContextVar[_Caller | None] = ContextVar("caller", default=None)
 @flow(name=FLOW, flow_run_name="{spec[request]} → {spec[out]}", persist_result=False)
 def annotate_flow(
     spec: dict[str, JsonValue], signature: str = ""
-) -> "State[dict[str, Any]]":  # as text: worker processes get the annotation pickled, and cannot load State[…]
+) -> "State[dict[str, Any]]":  # as text: worker processes cannot load a pickled State[…]
     """Do what an approved plan says to every item of a source, one task for each shard.
 
     Args:
@@ -115,5 +115,5 @@ def run_recorded(spec: RunSpec, callbacks: Callbacks) -> Summary:
 
 
 def _caller() -> _Caller | None:
-    # By a function: Prefect sends the flow to other processes with the globals that it uses, and this one cannot be sent.
+    # A function, since Prefect pickles the flow with the globals that it uses, and a ContextVar cannot be pickled.
     return _CALLER.get()

@@ -1,4 +1,4 @@
-"""Which flow runs still have their process: each holds a lock on a file, which its system frees however the process ends."""
+"""Liveness of flow runs: the process of each holds a lock on a file, which the system frees when the process ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from tools.core.settings import settings
 
 
 def folder() -> Path:
-    """Where the locked files are, each named by the id of its flow run."""
+    """The folder of the locked files, each named by the id of its flow run."""
     place = settings().home / "prefect" / "alive"
     place.mkdir(parents=True, exist_ok=True)
     return place
@@ -18,7 +18,7 @@ def folder() -> Path:
 
 @contextmanager
 def hold_run_lock(run: str) -> Iterator[None]:
-    """Show that this process works on a flow run for as long as the block lasts.
+    """Hold the lock of a flow run inside the block.
 
     Args:
         run: id of the flow run.
@@ -34,7 +34,7 @@ def hold_run_lock(run: str) -> Iterator[None]:
 
 
 def pop_abandoned_runs() -> list[str]:
-    """Ids of the flow runs whose process on this computer ended without a word; each is told once."""
+    """Ids of the flow runs whose process on this computer was killed; each is returned once, as its file is deleted."""
     found = []
     for file in folder().iterdir():
         if file.name.startswith("."):

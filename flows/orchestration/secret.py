@@ -12,7 +12,7 @@ _BYTES = 32
 
 
 def secret(file: Path) -> str:
-    """Return the secret that a file holds; the file is made at the first call, with mode 0600.
+    """The secret in a file; the file is made at the first call, with mode 0600.
 
     Raises:
         SettingsInvalid: the file cannot be read or written, or holds no secret.
@@ -22,11 +22,11 @@ def secret(file: Path) -> str:
         with FileLock(file.with_name(f".{file.name}.lock")):
             if not file.exists():
                 atomic.write(file, token_urlsafe(_BYTES), mode=0o600)
-            held = file.read_text(encoding="utf-8").strip()
+            text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid(
             f"The secret in {file} cannot be read or made: {error}", "Check its permissions"
         ) from error
-    if len(held) < _BYTES:  # cut short or emptied: whoever guesses that could sign
+    if len(text) < _BYTES:  # cut short or emptied, so that it could be guessed
         raise SettingsInvalid(f"{file} holds no secret", "Delete it, so that a new one is made")
-    return held
+    return text

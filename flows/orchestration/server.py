@@ -1,7 +1,7 @@
-"""The Prefect server: the one that is configured, or one of our own on this computer for as long as it is needed.
+"""The Prefect server: the configured one, or one of our own on this computer for as long as a block lasts.
 
-Our own asks for a password and answers no page but its own. Prefect reads its settings when it is imported, so `configure_prefect`
-comes before that.
+Our own asks for a password, and answers only its own pages. Prefect reads its settings when it is imported, so
+`configure_prefect` must be called before.
 """
 
 import json
@@ -38,7 +38,7 @@ def configured() -> bool:
 
 
 def home() -> Path:
-    """Where our own server has its database."""
+    """Folder of our own server's database."""
     return settings().home / "prefect"
 
 
@@ -48,12 +48,12 @@ def password_file() -> Path:
 
 
 def configure_prefect() -> None:
-    """Set what Prefect is to do in this process and its children, unless it is set: nothing that calls home."""
+    """Set Prefect's settings for this process and its children, unless they are set; none sends telemetry."""
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         **({} if configured() else {"PREFECT_HOME": str(home())}),  # who has a server may have a profile for it
-        # A run is held for dead when three of these are missing (`flows.orchestration.setup`); every 30 s is the most often there is.
+        # Seconds; Prefect's least. A run that misses three has crashed (`flows.orchestration.setup`).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         # Without the address of a server, Prefect would start one that answers everybody.
@@ -73,13 +73,13 @@ def configure_prefect() -> None:
 
 @contextmanager
 def server(port: int = 0) -> Iterator[str]:
-    """The address of a server's API, which is also what Prefect uses within the block.
+    """Yield the address of a server's API; Prefect uses it inside the block.
 
-    The server is the one that is configured, or one that another superlink process has started here, or a child of this
-    process, which ends with the block or with this process, however that ends.
+    The server is the configured one, or one that another superlink process started here, or a child of this process,
+    which ends with the block or when this process ends.
 
     Args:
-        port: of a server that is started; 0 for any that is free.
+        port: of a server that is started; 0 for any free one.
 
     Raises:
         ServerError: it does not answer, does not start, or asks for another password.
@@ -109,12 +109,14 @@ def _used(address: str) -> Iterator[str]:
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    # By the environment, since what stands on a command line can be read by everybody.
-    told = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": secret(password_file())}
-    before = {name: os.environ.get(name) for name in told}
-    os.environ.update(told)
+    # By the environment, as everybody can read a command line.
+    variables = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": secret(password_file())}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        with temporary_settings({PREFECT_API_URL: address, PREFECT_API_AUTH_STRING: told["PREFECT_API_AUTH_STRING"]}):
+        with temporary_settings(
+            {PREFECT_API_URL: address, PREFECT_API_AUTH_STRING: variables["PREFECT_API_AUTH_STRING"]}
+        ):
             yield address
     finally:
         # The last lines of the log are sent while there is a server: without one, Prefect tries for more than a minute.
@@ -175,7 +177,7 @@ def _origins(port: int) -> list[str]:
 
 
 def _noted(note: Path) -> str:
-    """The address that another process writes down once its server answers."""
+    """The address that another process writes to a file once its server answers."""
     deadline = time.monotonic() + _STARTS
     while time.monotonic() < deadline:
         try:
@@ -218,7 +220,7 @@ def _healthy(address: str) -> bool:
 
 
 def _serve(port: int) -> None:
-    """Be the server until the parent ends, which closes the pipe between the two."""
+    """Run the server until the parent process ends, which closes the pipe on standard input."""
     import signal
 
     import uvicorn

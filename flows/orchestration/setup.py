@@ -32,7 +32,7 @@ def prepare_server(client: SyncPrefectClient, accelerators: int | None = None) -
 
     Args:
         client: of the server.
-        accelerators: number of shards that may use accelerators at the same time, over all workers; None keeps the limit.
+        accelerators: number of shards that may use accelerators at the same time; None keeps the limit.
     """
     with suppress(ObjectAlreadyExists):
         # Of Prefect's own type: its worker can serve the pool, too, but that runs whatever code a deployment names.

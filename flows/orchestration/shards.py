@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +21,12 @@ from prefect.futures import PrefectFuture
 from prefect.states import Cancelled
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from flows.batch.job import BatchJob, open_job
+from flows.batch.job import BatchJob, JobJson, open_job
 from flows.batch.shard import RunStopped, ShardResult
 from flows.ledger.file import LedgerError
 from flows.orchestration.setup import ACCELERATORS
 from flows.workers.local import Workers, submit_bounded
-from flows.workers.remote import merge_shard, pack_shard, work_remotely
+from flows.workers.remote import PackedShard, WorkedShard, merge_shard, pack_shard, work_remotely
 from tools.core.errors import SettingsInvalid, StoreError, SuperlinkError
 from tools.storage.store import Store
 
@@ -80,9 +79,9 @@ def prefect_workers(count: int, runner: str) -> Workers:
             ledger, store = open_job(job).ledger, Store(job.store)
             slots = _accelerator_slots()
 
-            def begin(shard: tuple[int, list[int]]) -> PrefectFuture[dict[str, Any]]:
+            def begin(shard: tuple[int, list[int]]) -> PrefectFuture[Any]:
                 number, ids = shard
-                future: PrefectFuture[dict[str, Any]] = pool.submit(
+                future: PrefectFuture[Any] = pool.submit(
                     work_shard,
                     {
                         "number": number,
@@ -98,7 +97,7 @@ def prefect_workers(count: int, runner: str) -> Workers:
             try:
                 for ended in submit_bounded(count, enumerate(shards, 1), begin):
                     result = _result_of(ended)
-                    yield ShardResult(**result) if local else merge_shard(ledger, store, result)
+                    yield result if isinstance(result, ShardResult) else merge_shard(ledger, store, result)
             except KeyboardInterrupt:
                 stopping.set()
                 raise
@@ -124,8 +123,8 @@ def current_flow_run() -> str:
     retry_condition_fn=lambda task, run, state: _may_succeed_next_time(state),
 )
 def work_shard(
-    number: int, job: dict[str, Any], ids: list[int], packed: dict[str, Any] | None, flow_run: str, slots: list[str]
-) -> "dict[str, Any] | State[Any]":  # as text: worker processes get the annotation pickled, and cannot load State[…]
+    number: int, job: JobJson, ids: list[int], packed: PackedShard | None, flow_run: str, slots: list[str]
+) -> "ShardResult | WorkedShard | State[Any]":  # as text: worker processes cannot load a pickled State[…]
     """Work one shard, as `BatchJob.work` does; stops after the batch in hand when its flow run is cancelled.
 
     Args:
@@ -137,7 +136,7 @@ def work_shard(
         slots: concurrency limits of which the shard holds a slot each while it works.
 
     Returns:
-        The `ShardResult` as plain data, or what `work_remotely` returns, or a state when it was cancelled.
+        The result of the shard, what `work_remotely` returns, or a state when it was cancelled.
     """
     with get_client(sync_client=True) as client, ExitStack() as stack:
         check = _CancellationCheck(client, flow_run)
@@ -145,7 +144,7 @@ def work_shard(
             _occupy(slots, stack, check)
             check()
             if packed is None:
-                return asdict(BatchJob.from_json(job).work(ids, check))
+                return BatchJob.from_json(job).work(ids, check)
             return work_remotely(job, packed, check)
         except CancelledRun as error:
             return Cancelled(message=str(error))
@@ -193,14 +192,15 @@ def _occupy(slots: list[str], stack: ExitStack, check: Callable[[], None]) -> No
             check()
 
 
-def _result_of(future: PrefectFuture[dict[str, Any]]) -> dict[str, Any]:
-    """The result of a task.
+def _result_of(future: PrefectFuture[Any]) -> ShardResult | WorkedShard:
+    """What `work_shard` returned.
 
     Raises:
         RunStopped: its worker process ended.
     """
     try:
-        return future.result()
+        result: ShardResult | WorkedShard = future.result()
+        return result
     except (OSError, RuntimeError, CrashedRun) as error:  # a worker was killed, perhaps for its memory
         raise RunStopped(
             f"A worker ended: {error or type(error).__name__}",

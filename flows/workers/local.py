@@ -1,4 +1,4 @@
-"""Who works the shards of a run: this process, several processes, or whatever a caller brings."""
+"""Workers on this computer: this process, or several processes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,20 +11,23 @@ from flows.batch.job import BatchJob, work_shard
 from flows.batch.shard import RunStopped, ShardResult
 
 Workers = Callable[[BatchJob, Sequence[list[int]]], Iterator[ShardResult]]
-"""Works the shards of a job and gives what came of each, as they end. No shard may begin after the reader stops reading."""
+"""Works the shards of a job, each a list of item numbers, and yields their results as they end.
+
+No shard may begin once the reader has stopped reading.
+"""
 
 
 def in_process(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
-    """One shard after another, in this process."""
+    """Workers: one shard after another, in this process."""
     for ids in shards:
         yield job.work(ids)
 
 
 def in_processes(count: int) -> Workers:
-    """So many shards at a time, each in a process of its own.
+    """Workers: up to `count` shards at the same time, each in a process of its own.
 
     Raises:
-        RunStopped: by what is given, when a process was killed.
+        RunStopped: while results are read, when a process was killed.
     """
 
     def work(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
@@ -32,7 +35,7 @@ def in_processes(count: int) -> Workers:
         with ProcessPoolExecutor(min(count, len(shards)), mp_context=get_context("spawn")) as pool:
             try:
                 for ended in submit_bounded(count, shards, lambda ids: pool.submit(work_shard, job.to_json(), ids)):
-                    yield ShardResult(**ended.result())
+                    yield ended.result()
             except (OSError, RuntimeError) as error:  # a worker was killed, perhaps for its memory
                 raise RunStopped(
                     f"A worker ended: {error or type(error).__name__}",
@@ -42,16 +45,22 @@ def in_processes(count: int) -> Workers:
     return work
 
 
-class _Ends(Protocol):
+class _Future(Protocol):
     def add_done_callback(self, fn: Callable[[Any], Any], /) -> None: ...
 
 
-Running = TypeVar("Running", bound=_Ends)
+Running = TypeVar("Running", bound=_Future)
 Part = TypeVar("Part")
 
 
 def submit_bounded(count: int, parts: Iterable[Part], begin: Callable[[Part], Running]) -> Iterator[Running]:
-    """Begin so many parts at a time, the next when one has ended, and give each one's future as it ends."""
+    """Keep up to `count` parts running, and yield the future of each as it ends.
+
+    Args:
+        count: number of parts that run at the same time.
+        parts: to run, in order.
+        begin: starts a part and returns its future.
+    """
     ended: SimpleQueue[Running] = SimpleQueue()
     waiting, running = iter(parts), 0
     while True:

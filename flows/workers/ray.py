@@ -1,4 +1,4 @@
-"""Ray as the place where shards run: worker processes on this computer, or on the cluster that RAY_ADDRESS names."""
+"""Shards on Ray: worker processes on this computer, or on the cluster of RAY_ADDRESS."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from tools.core.settings import settings
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_task_oom_retries", "3")
 if not os.environ.get("RAY_ADDRESS"):
-    # Ray's switch for "this computer only", in spite of its name: every port is bound to 127.0.0.1 instead of all interfaces.
+    # In spite of its name, "0" binds every port to 127.0.0.1 instead of all interfaces.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     # Without a token, every process on this computer could have a command run by Ray's agent.
     os.environ["RAY_AUTH_MODE"] = "token"
@@ -39,20 +39,20 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
     """
 
     def __init__(self, workers: int) -> None:
-        """Nothing is started or connected yet."""
+        """Choose the cluster; nothing is started or connected yet."""
         self.workers, self._begun = workers, False
         # Named, since Ray would otherwise take any cluster that somebody has started on this computer.
         super().__init__(os.environ.get("RAY_ADDRESS") or "local")
 
     def duplicate(self) -> "ShardRunner":
-        """Another one with the same settings, not started."""
+        """A runner with the same settings, not started."""
         return ShardRunner(self.workers)
 
     def __enter__(self) -> Self:
-        """Start Ray here, or connect to the cluster, unless that was done.
+        """Start Ray here, or connect to the cluster, unless this process is connected.
 
         Raises:
-            RunStopped: neither can be done.
+            RunStopped: Ray does not start, or the cluster does not answer.
         """
         if not ray.is_initialized():
             self._begun = True
@@ -61,13 +61,13 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
         return self
 
     def __exit__(self, *error: Any) -> None:
-        """End what was started."""
+        """Disconnect, and end a Ray that was started."""
         super().__exit__(*error)
         if self._begun:
             ray.shutdown()
 
     def submit(self, *given: Any, **named: Any) -> PrefectFuture[Any]:
-        """Send a shard out: to a node with an accelerator if there is one, since others would compute other last digits."""
+        """Submit a shard: to a node with an accelerator if there is one, as others compute other last digits."""
         with remote_options(num_gpus=_share(self.workers)):
             future = super().submit(*given, **named)
         return _Future(task_run_id=future.task_run_id, wrapped_future=future.wrapped_future)
@@ -98,7 +98,7 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
 
 
 class _Future(PrefectRayFuture[Any]):  # type: ignore[misc]
-    """A future that tells of lost workers as Prefect's other futures do."""
+    """A future that reports lost workers as Prefect's other futures do."""
 
     def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> Any:
         try:
@@ -108,6 +108,6 @@ class _Future(PrefectRayFuture[Any]):  # type: ignore[misc]
 
 
 def _share(workers: int) -> float:
-    """Which part of an accelerator a shard takes, so that all of the cluster's are used."""
+    """Share of an accelerator for each shard, so that all accelerators of the cluster are used."""
     found = 0 if settings().device == "cpu" else int(ray.cluster_resources().get("GPU", 0))
     return 1 / -(-workers // found) if found else 0
