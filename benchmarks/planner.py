@@ -1,17 +1,19 @@
-"""Measure the planner.
+"""Measure the planner in 8 bits, as it is shipped, side by side with the reference in float32.
 
-    python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--misses]
+    python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--engine quantized|reference|both] [--misses]
 
 Three tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after a
 faulty one (`agents.planners.repair`).
 
 requests for the built-in tools by another hand than the training's (``requests.jsonl``);
-requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), all built-in tools offered as well,
-with the eight cards in several orders, which a planner should not care about, but does: the file's, then shuffled ones;
-time for a plan, with the cards' cache warm, against ``transformers`` generating the same tokens from the same prompt.
+requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), with all
+built-in tools offered as well. The eight cards are tried in several orders: that of the file, then shuffled ones. A plan
+should not depend on the order, but does;
+time for a plan once the cards have been read.
 
-A plan is right when its tools are those of an acceptable plan in order (exact) and so are its arguments (full): labels as sets of
-singular words, choices and numbers equal, free text with a token F1 of at least 0.6.
+The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full) when
+its arguments are, too: labels are compared as sets of singular words, choices and numbers must be equal, free text needs
+a token F1 of at least 0.6.
 """
 
 import argparse
@@ -21,23 +23,31 @@ import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-import torch
-from transformers import LlamaForCausalLM
-
-from agents.planners.backbone import core_folder
-from backbone.planner.builtin_cards import BUILTIN_CARDS
-from backbone.planner.model import WEIGHTS, PlannerModel, load_planner
+from agents.planners.backbone import model_file
+from backbone.planner.adapter import ADAPTER
+from backbone.planner.layout import PlannedCall
+from backbone.planner.model import PlannerModel
+from common.card import Card
 from common.kinds import KIND_OF_INPUT
+from tools.core.settings import settings
 from tools.runtime.registry import file_tools, load
+from tools.weights import weights
 
 ROOT = Path(__file__).parent
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+class Row(TypedDict):
+    """A request with the plans that are right for it, each ``[[tool, {argument: expected value}], …]``."""
+
+    request: str
+    media: list[str]
+    plans: list[list[tuple[str, dict[str, object] | None]]]
+
+
+def read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 
@@ -72,7 +82,7 @@ def overlap(a: str, b: str) -> float:
     return 2 * both / (sum(x.values()) + sum(y.values())) if both else 0.0
 
 
-def same(gold: Any, got: Any) -> bool:
+def same(gold: object, got: object) -> bool:
     """Whether an argument is as good as the expected one; an expected null accepts anything."""
     if gold is None:
         return True
@@ -82,13 +92,15 @@ def same(gold: Any, got: Any) -> bool:
         return gold is got
     if isinstance(gold, int | float):
         return isinstance(got, int | float) and abs(gold - got) < 1e-6
-    if isinstance(got, str) and gold.startswith("~"):
+    if not isinstance(gold, str) or not isinstance(got, str):
+        return False
+    if gold.startswith("~"):
         return overlap(gold[1:], got) >= 0.6
-    return isinstance(got, str) and words(gold) == words(got)
+    return words(gold) == words(got)
 
 
-def right(plan: list[list[Any]], steps: list[dict[str, Any]]) -> tuple[bool, bool]:
-    """Tools as expected, and arguments too. A plan is ``[[tool, {argument: expected}], …]``."""
+def right(plan: list[tuple[str, dict[str, object] | None]], steps: list[PlannedCall]) -> tuple[bool, bool]:
+    """Whether the tools are as expected, and whether the arguments are, too."""
     tools = [name for name, _ in plan] == [step["tool"] for step in steps]
     full = tools and all(
         same(value, step["args"].get(name))
@@ -98,9 +110,7 @@ def right(plan: list[list[Any]], steps: list[dict[str, Any]]) -> tuple[bool, boo
     return tools, full
 
 
-def score(
-    model: PlannerModel, rows: list[dict[str, Any]], cards: list[dict[str, Any]], misses: bool
-) -> tuple[float, float]:
+def score(model: PlannerModel, rows: list[Row], cards: list[Card], misses: bool) -> tuple[float, float]:
     exact = full = 0
     for row in rows:
         steps = model.plan(row["request"], [KIND_OF_INPUT[kind] for kind in row["media"]], cards)
@@ -114,63 +124,52 @@ def score(
     return exact / len(rows), full / len(rows)
 
 
-def latencies(
-    model: PlannerModel, plain: LlamaForCausalLM, rows: list[dict[str, Any]], cards: list[dict[str, Any]]
-) -> Iterator[tuple[float, float]]:
-    """Seconds for a plan by the planner, and by plain generate of the same number of tokens, request by request."""
-    layout, known = model.layout, {**BUILTIN_CARDS, **{card["name"]: card for card in cards}}
-    prefix = layout.prefix(cards)
+def medians(model: PlannerModel, rows: list[Row], cards: list[Card]) -> float:
+    """Median seconds for a plan, the cards having been read."""
+    model.plan(rows[0]["request"], [KIND_OF_INPUT[kind] for kind in rows[0]["media"]], cards)
+    seconds = []
     for row in rows:
-        have = [KIND_OF_INPUT[kind] for kind in row["media"]]
         began = time.perf_counter()
-        steps = model.plan(row["request"], have, cards)
-        ours = time.perf_counter() - began
-        prompt = torch.tensor([prefix + layout.request(have, row["request"])])
-        count = len(layout.calls(steps, known))
-        began = time.perf_counter()
-        with torch.inference_mode():
-            plain.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                do_sample=False,
-                min_new_tokens=count,
-                max_new_tokens=count,
-                pad_token_id=layout.end,
-            )
-        yield ours, time.perf_counter() - began
+        model.plan(row["request"], [KIND_OF_INPUT[kind] for kind in row["media"]], cards)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def measure(name: str, model: PlannerModel, orders: int, misses: bool) -> None:
+    """Print the tables of one engine."""
+    built_in = [tool.card() for tool in load(entry_points=False).values()]
+    own = [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
+    rows, unseen = read(ROOT / "requests.jsonl"), read(ROOT / "unseen_requests.jsonl")
+    exact, full = score(model, rows, built_in, misses)
+    print(f"{name:<9} built-in  n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}", flush=True)
+    scores = []
+    for order in range(orders):
+        cards = random.Random(order).sample(own, len(own)) if order else own
+        scores.append(score(model, unseen, built_in + cards, misses))
+        exact, full = scores[-1]
+        print(
+            f"{name:<9} unseen    n={len(unseen):<4} tools_exact={exact:.3f} full_match={full:.3f}  order {order}",
+            flush=True,
+        )
+    exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
+    print(f"{name:<9} unseen    mean of {orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
+    for title, asked, cards in (("built-in", rows, built_in), ("unseen", unseen, built_in + own)):
+        print(f"{name:<9} {title:<9} median s/plan: {medians(model, asked[:30], cards):.3f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--adapter", type=Path, help="another adapter than the shipped one")
+    parser.add_argument("--adapter", type=Path, default=ADAPTER, help="another adapter than the shipped one")
     parser.add_argument("--orders", type=int, default=5, help="orders of the unseen tools' cards")
+    parser.add_argument("--engine", choices=["quantized", "reference", "both"], default="both")
     parser.add_argument("--misses", action="store_true", help="print every plan that is not fully right")
     given = parser.parse_args()
-    adapter = given.adapter or WEIGHTS
-    model = PlannerModel(core_folder(), adapter)
-    built_in = [tool.card() for tool in load(entry_points=False).values()]
-    own = [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
-    unseen = built_in + own
-    rows = read(ROOT / "requests.jsonl")
-    exact, full = score(model, rows, built_in, given.misses)
-    print(f"built-in  n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}", flush=True)
-    rows = read(ROOT / "unseen_requests.jsonl")
-    scores = []
-    for order in range(given.orders):
-        cards = random.Random(order).sample(own, len(own)) if order else own
-        scores.append(score(model, rows, built_in + cards, given.misses))
-        print(
-            f"unseen    n={len(rows):<4} tools_exact={scores[-1][0]:.3f} full_match={scores[-1][1]:.3f}  order {order}",
-            flush=True,
-        )
-    exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
-    print(f"unseen    mean of {given.orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
-    _, plain_model = load_planner(core_folder(), adapter)
-    for title, name, cards in (("built-in", "requests.jsonl", built_in), ("unseen", "unseen_requests.jsonl", unseen)):
-        pairs = list(latencies(model, plain_model, read(ROOT / name)[:30], cards))
-        ours, plain = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
-        print(f"{title:<9} median s/plan: superlink {ours:.3f}  generate {plain:.3f}  ratio {ratio:.2f}")
+    if given.engine != "reference":
+        model = PlannerModel.from_quantized(model_file(adapter=given.adapter))
+        measure("quantized", model, given.orders, given.misses)
+    if given.engine != "quantized":
+        core = weights.use(settings().role("planner"))
+        measure("reference", PlannerModel.reference(core, given.adapter), given.orders, given.misses)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 #   STEPS=20 runs/planner.sh    the same stages scaled to 20 steps in all, with rows of 512 tokens, not compiled
 #
 # OUT (out/planner) gets checkpoint.pt, curve.jsonl, log.txt, adapter-STEP/ and shipped/, what backbone/weights/planner holds.
-# CORE is the folder of the unpacked core; by default it is downloaded with `superlink models pull`.
+# CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ SIZE=--compile
 if [ "$STEPS" != "$TOTAL" ]; then SIZE="--length 512 --validation 1"; fi
 if [ -z "${CORE:-}" ]; then
     "$PYTHON" -m superlink models pull smollm2-135m
-    CORE=$("$PYTHON" -c 'from agents.planners.backbone import core_folder; print(core_folder())')
+    CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
 fi
 
 # stage STEPS STOP ROWS LENGTH RATE: a cosine over STEPS steps, of which those up to STOP are taken.

@@ -14,12 +14,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
-import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from superlink.packages import PACKAGES
+from tests.gguf_core import write_core
 from tools.weights import weights
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,8 +113,7 @@ def test_the_tests_import_what_development_installs() -> None:
 def test_nothing_is_declared_in_vain() -> None:
     files = [file for folder in OURS for file in (ROOT / folder).rglob("*.py")]
     used = {owner for file in files for package, _ in imports(file) for owner in owners(package)}
-    # What transformers imports for us to read a core, and the font that matplotlib carries.
-    assert BASE - used == {"accelerate", "gguf", "matplotlib"}
+    assert BASE - used == {"matplotlib"}  # for the font that it carries
 
 
 def test_the_extra_all_is_all_of_them() -> None:
@@ -255,54 +254,10 @@ def run(folder: Path, home: Path, *command: str | Path) -> subprocess.CompletedP
     )
 
 
-def write_core(file: Path) -> None:
-    """Write a language core of a few numbers in the format of the real one."""
-    import gguf
-
-    letters = ["<|endoftext|>", *map(chr, range(33, 127)), "th"]
-    writer = gguf.GGUFWriter(file, "llama")
-    writer.add_block_count(1)
-    writer.add_context_length(64)
-    writer.add_embedding_length(32)
-    writer.add_feed_forward_length(64)
-    writer.add_head_count(2)
-    writer.add_head_count_kv(1)
-    writer.add_rope_dimension_count(16)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_vocab_size(len(letters))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(letters)
-    writer.add_token_types([gguf.TokenType.CONTROL, *[gguf.TokenType.NORMAL] * (len(letters) - 1)])
-    writer.add_token_merges(["t h"])
-    writer.add_bos_token_id(0)
-    writer.add_eos_token_id(0)
-    rng = np.random.default_rng(0)
-    shapes = {
-        "token_embd": (len(letters), 32),
-        "output_norm": (32,),
-        "blk.0.attn_norm": (32,),
-        "blk.0.ffn_norm": (32,),
-        "blk.0.attn_q": (32, 32),
-        "blk.0.attn_k": (16, 32),
-        "blk.0.attn_v": (16, 32),
-        "blk.0.attn_output": (32, 32),
-        "blk.0.ffn_gate": (64, 32),
-        "blk.0.ffn_up": (64, 32),
-        "blk.0.ffn_down": (32, 64),
-    }
-    for name, shape in shapes.items():
-        numbers = rng.standard_normal(shape).astype(np.float32)
-        kind = gguf.GGMLQuantizationType.Q4_1 if len(shape) > 1 else gguf.GGMLQuantizationType.F32
-        writer.add_tensor(f"{name}.weight", gguf.quantize(numbers, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def test_a_core_is_unpacked_when_it_is_pulled_with_the_base_alone(clean: Path, elsewhere: Path, tmp_path: Path) -> None:
-    write_core(tmp_path / "small.gguf")
+def test_a_core_that_does_not_fit_the_adapter_is_refused_with_the_base_alone(
+    clean: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    write_core(tmp_path / "small.gguf", ["<|endoftext|>", *map(chr, range(33, 127)), "th"], ["t h"])
     home = tmp_path / "home"
     added = run(
         elsewhere,
@@ -321,23 +276,22 @@ def test_a_core_is_unpacked_when_it_is_pulled_with_the_base_alone(clean: Path, e
     )
     assert added.returncode == 0, added.stderr
     pulled = run(elsewhere, home, clean / "superlink", "models", "pull", "small")
-    assert (pulled.returncode, pulled.stderr) == (0, "")  # no library's bars of progress
-    written = {file.name for file in (home / "core" / "small").iterdir()}
-    assert written >= {"model.safetensors", "tokenizer.json", "config.json"}
+    assert pulled.returncode == 1 and "small are no language core for the planner" in pulled.stderr
+    assert "Traceback" not in pulled.stderr and not list((home / "planner").glob("*.safetensors"))
 
 
 def test_a_request_is_planned_with_the_base_alone(clean: Path, elsewhere: Path, tmp_path: Path) -> None:
-    from agents.planners.backbone import core_folder
+    from agents.planners.backbone import model_file
     from tools.core.errors import WeightsMissing
     from tools.core.settings import settings
 
     try:
-        core_folder()
+        model_file()
     except WeightsMissing as error:
         pytest.skip(str(error))
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("core", "weights"):
+    for name in ("planner", "weights"):
         (home / name).symlink_to(settings().home / name)
     planned = run(elsewhere, home, clean / "superlink", "plan", "blur the faces")
     assert (planned.returncode, planned.stderr) == (0, "")

@@ -1,5 +1,6 @@
 """The default planner: the backbone, a small model on this computer."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,18 @@ from agents.plan.problems import Problem
 from agents.plan.types import value_types
 from agents.planners.base import Demonstration, first_free
 from common.card import Card, ParameterSchema
+from tools.core.errors import SettingsInvalid, WeightsMissing
+from tools.core.hashing import sha256_of
+from tools.core.settings import settings
 from tools.runtime.model_cache import resident
+from tools.storage import atomic
+from tools.weights import weights
 
 if TYPE_CHECKING:
     from backbone.planner.model import PlannerModel
 
-LONGEST_HAVE = 3
-"""The backbone was trained on so many values at hand; of more it is told each kind once, where it was last made."""
+MAX_HAVE = 3
+"""Values at hand in the training data, at most. Of more, each kind is given once, at the place of its newest value."""
 
 
 class BackbonePlanner:
@@ -28,7 +34,7 @@ class BackbonePlanner:
     """
 
     def __init__(self, adapter: Path | None = None) -> None:
-        """Remember where the adapter is; nothing is loaded before the first plan."""
+        """Store the adapter's folder; the model is loaded at the first plan."""
         self.adapter = adapter
 
     def plan(
@@ -39,22 +45,16 @@ class BackbonePlanner:
         demonstrations: Sequence[Demonstration] = (),
         problems: Sequence[Problem] = (),
     ) -> Plan:
-        """Plan a request; after problems, only tools whose inputs can be had are offered to the model.
+        """Plan a request; after problems, the model may only call tools whose inputs are available.
 
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
-        have = [what.kind for what in value_types(values).values()]
-        if len(have) > LONGEST_HAVE:
+        have = [value.kind for value in value_types(values).values()]
+        if len(have) > MAX_HAVE:
             have = list(dict.fromkeys(reversed(have)))[::-1]
         with _model.lease(self.adapter) as model:
-            calls = model.plan(
-                request,
-                have,
-                tools,
-                demonstrations,
-                typed=bool(problems),
-            )
+            calls = model.plan(request, have, tools, demonstrations, typed=bool(problems))
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))
@@ -64,7 +64,7 @@ class BackbonePlanner:
 
 
 def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:
-    """Arguments as a plan holds them: the model writes every choice as text, and knows no references."""
+    """Arguments as a plan holds them: choices in their own type, and texts with "$" escaped."""
     return {
         name: value
         if value == ABOVE and name in card["inputs"]
@@ -79,32 +79,64 @@ def _typed(value: JsonValue, schema: ParameterSchema) -> JsonValue:
     return next((choice for choice in schema.get("enum", []) if str(choice) == value), value)
 
 
-@resident(bytes=600_000_000, device="cpu")
+@resident(bytes=450_000_000, device="cpu")
 def _model(adapter: Path | None) -> "PlannerModel":
     from backbone.planner.model import PlannerModel
+    from backbone.planner.tensors import DamagedFile
 
-    return PlannerModel(core_folder(), adapter)
+    file = model_file(adapter=adapter)
+    try:
+        return PlannerModel.from_quantized(file)
+    except DamagedFile as error:
+        raise WeightsMissing(
+            f"The planner's model is damaged: {error}", f"Delete {file}; the next plan makes it again"
+        ) from error
 
 
-def core_folder(weights_id: str = "") -> Path:
-    """Where the language core lies, unpacked; ``superlink models pull`` unpacks it, or else the first plan does.
+def model_file(weights_id: str = "", adapter: Path | None = None) -> Path:
+    """The planner's model in 8 bits, as one file; made here unless it is there.
+
+    The file is named after the hashes of core and adapter, so another core or adapter gets another file.
+    ``superlink models pull`` calls this, or else the first plan does.
 
     Args:
-        weights_id: of the core; that of the role planner by default.
+        weights_id: of the language core; that of the role planner by default.
+        adapter: folder of the trained adapter; the shipped one by default.
 
     Raises:
-        WeightsMissing: it is not on this computer; names the command that fetches it.
+        WeightsMissing: the core is not on this computer; names the command that fetches it.
+        SettingsInvalid: the core is of an architecture that the planner cannot use, or does not fit the adapter.
+        WriteError: the file cannot be written.
     """
+    from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
+    from backbone.planner.quantized import FORMAT
+
+    weights_id = weights_id or settings().role("planner")
+    gguf, adapter = weights.use(weights_id), adapter or ADAPTER
+    parts = (weights.verified_hash(weights_id), sha256_of(adapter, ADAPTER_FILES), FORMAT)
+    key = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    file = settings().home / "planner" / f"{key[:32]}.safetensors"
+    if not file.exists():
+        _write_model(weights_id, gguf, adapter, file)
+    return file
+
+
+def _write_model(weights_id: str, gguf: Path, adapter: Path, file: Path) -> None:
+    """Merge, quantise and write, once, however many processes ask for it."""
     from filelock import FileLock
 
-    from backbone.planner.core import unpack
-    from tools.core.settings import settings
-    from tools.weights import weights
+    from backbone.planner.core import Core
+    from backbone.planner.quantize import write_quantized
 
-    gguf = weights.use(weights_id or settings().role("planner"))
-    core = settings().home / "core" / gguf.stem
-    core.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(core.with_name(core.name + ".lock")):
-        if not core.exists():
-            unpack(gguf, core)
-    return core
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if file.exists():
+            return
+        with atomic.replaced(file) as partial:
+            try:
+                write_quantized(Core(gguf, adapter), partial)
+            except (ValueError, KeyError) as error:
+                raise SettingsInvalid(
+                    f"The weights {weights_id} are no language core for the planner: {error}",
+                    "Use smollm2-135m for the role planner",
+                ) from error

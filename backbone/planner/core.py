@@ -1,105 +1,130 @@
-"""The language core: SmolLM2-135M-Instruct, loaded plain, with the planner's added tokens.
+"""The language core (SmolLM2-135M-Instruct, a GGUF file) with the trained adapter merged into it, in float32."""
 
-The core comes as a GGUF file; ``unpack`` writes it once as plain safetensors, which load in a fraction of a second.
-"""
-
-import json
-from contextlib import redirect_stderr
-from io import StringIO
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GgufConfig, LlamaForCausalLM
-from transformers.utils import logging
+import numpy as np
+from gguf import GGUFReader, dequantize
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-__all__ = ["Tokenizer", "load_core", "load_tokenizer", "merge_adapter", "unpack", "with_rows"]
+from backbone.planner.adapter import read_lora, read_rows
+from backbone.planner.quantized import Config
+from backbone.planner.tensors import Array, float32
 
-logging.disable_progress_bar()  # the library draws three for each core that it unpacks, one for each that it loads
+_CONTROL_TOKEN = "3"
+"""``tokenizer.ggml.token_type`` of special tokens."""
 
-_OTHER_ADAPTERS = (
-    "use_dora",
-    "use_rslora",
-    "fan_in_fan_out",
-    "lora_bias",
-    "rank_pattern",
-    "alpha_pattern",
-    "modules_to_save",
-)
-"""Settings of PEFT under which an adapter is more than two matrices for each layer, or is scaled in another way."""
-
-
-def unpack(gguf: Path, folder: Path) -> None:
-    """Unpack a GGUF file into a ``transformers`` folder of plain bfloat16 safetensors.
-
-    Args:
-        gguf: the packed weights.
-        folder: where the plain checkpoint goes; it appears only when it is complete.
-    """
-    from transformers import AutoTokenizer
-
-    partial = folder.with_name(folder.name + ".partial")
-    with redirect_stderr(StringIO()):  # it draws one more bar, whatever is set
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.bfloat16,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.save_pretrained(partial)
-    tokenizer = AutoTokenizer.from_pretrained(
-        gguf.parent, gguf_file=gguf.name, local_files_only=True, trust_remote_code=False
-    )
-    tokenizer.save_pretrained(partial)
-    partial.rename(folder)
+_PROJECTIONS = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+"""Names of the projections in GGUF files and in adapters."""
 
 
-def load_core(folder: Path, dtype: torch.dtype = torch.bfloat16) -> LlamaForCausalLM:
-    """Load the unpacked core, in evaluation mode, its weights frozen."""
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True, trust_remote_code=False
-    )
-    model.requires_grad_(False)
-    return model.eval()
-
-
-def merge_adapter(model: LlamaForCausalLM, folder: Path) -> None:
-    """Add a LoRA adapter, as PEFT saves it, to the weights that it was trained for: W + alpha / rank * B A (Hu et al. 2021).
+class Core:
+    """A core with an adapter.
 
     Args:
-        model: the core; its weights are changed in place.
-        folder: ``adapter_config.json`` and ``adapter_model.safetensors``.
+        gguf: the core.
+        adapter: folder of the adapter.
+
+    Attributes:
+        config: hyperparameters.
+        tokenizer: the core's.
 
     Raises:
-        ValueError: the adapter is of another kind.
+        ValueError: the core is no Llama with tied embeddings, or the adapter is no plain LoRA adapter of this core.
     """
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    other = [name for name in _OTHER_ADAPTERS if config.get(name)]
-    if config["peft_type"] != "LORA" or config.get("bias", "none") != "none" or other:
-        raise ValueError(f"{folder} is no plain LoRA adapter: {', '.join(other) or config['peft_type']}")
-    matrices = load_file(folder / "adapter_model.safetensors")
-    with torch.no_grad():
-        for name in [name for name in matrices if name.endswith(".lora_A.weight")]:
-            module = name.removesuffix(".lora_A.weight")
-            first, second = matrices.pop(name).float(), matrices.pop(f"{module}.lora_B.weight").float()
-            weight = model.get_parameter(f"{module.removeprefix('base_model.model.')}.weight")
-            weight += second @ first * (config["lora_alpha"] / config["r"])  # in float32, rounded once
-    if matrices:
-        raise ValueError(f"{folder} is no plain LoRA adapter: it holds {', '.join(sorted(matrices)[:3])}")
+
+    def __init__(self, gguf: Path, adapter: Path) -> None:
+        self._reader = GGUFReader(gguf)
+        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+        if _field(self._reader, "general.architecture") != "llama" or "output.weight" in self._tensors:
+            raise ValueError(f"{gguf} is no Llama with tied embeddings")
+        self.config = self._config()
+        self.tokenizer = read_tokenizer(self._reader)
+        self._lora, self._scale = read_lora(adapter)
+        modules = {f"layers.{layer}.{name}" for layer in range(self.config.layers) for name in _PROJECTIONS.values()}
+        if unknown := sorted(set(self._lora) - modules):
+            raise ValueError(f"{adapter} is no adapter of {gguf}: it changes {', '.join(unknown[:3])}")
+        self._rows = read_rows(adapter)
+        if self._rows.shape[1] != self._tensors["token_embd.weight"].shape[0]:
+            raise ValueError(f"{adapter} is no adapter of {gguf}: its embeddings are {self._rows.shape[1]} wide")
+
+    def embedding(self) -> Array:
+        """Embedding of the core's tokens and of the added ones, (V, D); also the output projection."""
+        return np.concatenate([self._plain("token_embd"), self._rows])
+
+    def norm(self, layer: int | None, name: str) -> Array:
+        """Weights of an RMS norm, (D,): ``attn_norm`` and ``ffn_norm`` of a layer, ``output_norm`` of none."""
+        return self._plain(name if layer is None else f"blk.{layer}.{name}")
+
+    def projection(self, layer: int, *names: str) -> Array:
+        """Merged weights of one or several projections, (N, K), one below the other."""
+        return np.concatenate([self._merged(layer, name) for name in names])
+
+    def _merged(self, layer: int, name: str) -> Array:
+        """W + alpha / rank * B A (Hu et al. 2021)."""
+        weight = self._plain(f"blk.{layer}.{name}")
+        if name in ("attn_q", "attn_k"):
+            weight = self._unpermuted(weight)
+        module = f"layers.{layer}.{_PROJECTIONS[name]}"
+        if module not in self._lora:
+            return weight
+        down, up = self._lora[module]
+        if (len(up), down.shape[1]) != weight.shape:
+            raise ValueError(
+                f"the adapter is of another core: {module} is {weight.shape}, not {(len(up), down.shape[1])}"
+            )
+        return weight + up @ down * np.float32(self._scale)
+
+    def _unpermuted(self, weight: Array) -> Array:
+        """Rows of queries or keys in the order of the half-split rotary embedding; GGUF files interleave the halves."""
+        half = self.config.head_size // 2
+        return weight.reshape(-1, half, 2, weight.shape[1]).swapaxes(1, 2).reshape(weight.shape)
+
+    def _plain(self, name: str) -> Array:
+        tensor = self._tensors[f"{name}.weight"]
+        return float32(dequantize(tensor.data, tensor.tensor_type))
+
+    def _config(self) -> Config:
+        def number(name: str) -> float:
+            return float(str(_field(self._reader, f"llama.{name}")))
+
+        heads = int(number("attention.head_count"))
+        return Config(
+            layers=int(number("block_count")),
+            heads=heads,
+            key_heads=int(number("attention.head_count_kv")),
+            head_size=int(number("embedding_length")) // heads,
+            eps=number("attention.layer_norm_rms_epsilon"),
+            theta=number("rope.freq_base"),
+            vocabulary=int(self._tensors["token_embd.weight"].shape[1]),
+        )
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """Load the core's tokenizer."""
-    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+def read_tokenizer(gguf: GGUFReader) -> Tokenizer:
+    """The tokenizer of a GGUF file: byte-level BPE."""
+    tokens, merges, kinds = (_strings(gguf, f"tokenizer.ggml.{name}") for name in ("tokens", "merges", "token_type"))
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    pairs = [(first, second) for first, _, second in (merge.partition(" ") for merge in merges)]
+    tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL_TOKEN]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in special])
+    return tokenizer
 
 
-def with_rows(embedding: nn.Embedding, rows: Tensor) -> nn.Embedding:
-    """An embedding with rows added after its last: (V, D) and (A, D) give (V + A, D)."""
-    weight = torch.cat([embedding.weight.data, rows.to(embedding.weight)])
-    return nn.Embedding(weight.shape[0], weight.shape[1], _weight=weight, _freeze=True)
+def _field(gguf: GGUFReader, name: str) -> object:
+    return gguf.fields[name].contents() if name in gguf.fields else None
+
+
+def _strings(gguf: GGUFReader, name: str) -> list[str]:
+    """A field that is a list, its items as text."""
+    items = _field(gguf, name)
+    return [str(item) for item in items] if isinstance(items, list) else []

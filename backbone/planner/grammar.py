@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backbone.planner.cards import Parameter, UnplannableTool, parameters
-from backbone.planner.layout import ABOVE, Layout, Scalar
+from backbone.planner.layout import ABOVE, Layout, PlannedCall, Scalar
 from common.card import Card, CardInput
 
 MAX_CALLS = 12
@@ -41,6 +40,7 @@ class Vocabulary:
         opening: mask of the tokens that end within a UTF-8 character.
         partial: ids of all tokens that are not complete UTF-8.
         spaced: mask of the tokens that begin with a space.
+        blank: mask of the tokens that are spaces only.
         numeric: ids of the tokens made of digits, minus, point and space.
     """
 
@@ -50,7 +50,7 @@ class Vocabulary:
         to_byte = {char: byte for byte, char in _byte_alphabet().items()}
         size = layout.first + layout.added
         self.bytes: list[bytes] = []
-        self.whole, self.opening, self.spaced = (np.zeros(size, dtype=bool) for _ in range(3))
+        self.whole, self.opening, self.spaced, self.blank = (np.zeros(size, dtype=bool) for _ in range(4))
         self.partial: list[int] = []
         self.numeric: list[int] = []
         for i in range(layout.first):
@@ -63,6 +63,7 @@ class Vocabulary:
             self.whole[i] = bool(raw) and state == "whole"
             self.opening[i] = state == "open"
             self.spaced[i] = raw.startswith(b" ")
+            self.blank[i] = bool(raw) and not raw.strip()
             if raw and state != "whole":
                 self.partial.append(i)
             if raw and re.fullmatch(rb"[ \-.\d]+", raw):
@@ -154,7 +155,7 @@ class Walk:
     def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool) -> None:
         self.grammar, self.layout, self.vocabulary = grammar, grammar.layout, grammar.vocabulary
         self.have, self.typed = set(have), typed
-        self.calls: list[dict[str, Any]] = []
+        self.calls: list[PlannedCall] = []
         self.done = False
         self._pending: dict[tuple[int, ...], Callable[[Walk], None]] = {}
         self._path: list[int] = []
@@ -340,6 +341,8 @@ class Walk:
                 mask = vocabulary.whole | vocabulary.opening
             if not argument.ids:
                 mask &= vocabulary.spaced
+            elif not written.strip():
+                mask &= ~vocabulary.blank  # or else a text of spaces could reach its limit, and could not be closed
             complete = bool(written.strip()) and state == "whole"
         else:
             shape = _NUMBER if argument.parameter.kind == "number" else _INTEGER

@@ -11,10 +11,11 @@ the same tokens in the plan as in the request.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
+
+from tokenizers import Tokenizer
 
 from backbone.planner.cards import card_text, parameters
-from backbone.planner.core import Tokenizer
 from common.card import Card
 
 BUILTIN_TOOLS = (
@@ -46,8 +47,16 @@ ABOVE = "above"
 Scalar = str | bool | int | float
 """A plain value, or an item of a list, as a plan holds it."""
 
+
 Call = Mapping[str, Any]
 """One call of a plan: ``{"tool": name, "args": {name: value}}``."""
+
+
+class PlannedCall(TypedDict):
+    """A call that the planner wrote; its arguments are JSON values."""
+
+    tool: str
+    args: dict[str, Any]
 
 
 class Layout:

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from backbone.planner.model import ROWS
+from backbone.planner.adapter import ADAPTER_FILES
 
-FILES = ("adapter_model.safetensors", ROWS)
+FILES = ADAPTER_FILES[1:]
 CONFIG = "adapter_config.json"
 
 

@@ -1,6 +1,6 @@
 """Train the planner's adapter.
 
-    python -m backbone.training.planner --core FOLDER --out FOLDER [--steps 3000] [--stop STEP] [--keep STEP ...]
+    python -m backbone.training.planner --core FILE.gguf --out FOLDER [--steps 3000] [--stop STEP] [--keep STEP ...]
 
 Trains LoRA matrices on every linear layer of SmolLM2-135M and the embeddings of the added tokens, on rows packed from
 hand-written requests and synthetic tools (``dataset.py``). Runs on one accelerator or on CPU cores. A training that
@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.planner.core import load_core, load_tokenizer
+from backbone.planner.adapter import ADAPTER_FILES
 from backbone.planner.layout import BUILTIN_TOOLS, CONTROL, Layout
-from backbone.planner.model import ROWS
+from backbone.training.core import load_core, load_tokenizer
 from backbone.training.dataset import Row, TrainingDataset
 
 
@@ -145,7 +145,7 @@ def train(
     """Train, resuming from the checkpoint in ``out`` if there is one.
 
     Args:
-        core: Folder of the unpacked core.
+        core: GGUF file of the core.
         out: Folder of checkpoint, curve and adapter.
         recipe: Hyperparameters.
         compiled: Whether to compile the model.
@@ -224,7 +224,7 @@ def write_adapter(model: TrainingModel, folder: Path) -> None:
     model.peft.save_pretrained(str(folder))
     file = folder / "adapter_model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, metadata={"format": "pt"})
-    save_file({"rows": model.rows.data.bfloat16().cpu().contiguous()}, folder / ROWS)
+    save_file({"rows": model.rows.data.bfloat16().cpu().contiguous()}, folder / ADAPTER_FILES[2])
 
 
 def _save(path: Path, state: Mapping[str, object]) -> None:
@@ -236,7 +236,7 @@ def _save(path: Path, state: Mapping[str, object]) -> None:
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--core", type=Path, required=True, help="folder of the unpacked core")
+    parser.add_argument("--core", type=Path, required=True, help="GGUF file of the core")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, curve and adapter")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the schedule")
     parser.add_argument("--stop", type=int, help="end at this step, before the schedule does")

@@ -75,7 +75,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def pull(given: argparse.Namespace) -> int:
-    """Fetch weights and those that they need; a planner's core is unpacked, so that the first plan does not wait for it."""
+    """Fetch weights and those that they need; the planner's model is made from its core, for the first plan."""
     from tools.weights import packages, starter
     from tools.weights.weights import find
 
@@ -136,9 +136,9 @@ def _pull_one(name: str, trust: bool) -> None:
         path = pull_weights(name, trust, lambda done, total: bar.update(task, completed=done, total=total))
     say(f"{one_line(name)}: {one_line(path)}")
     if "planner" in find(name).roles:
-        from agents.planners.backbone import core_folder
+        from agents.planners.backbone import model_file
 
-        say(f"{one_line(name)}: unpacked to {one_line(core_folder(name))}")
+        say(f"{one_line(name)}: made ready for planning in {one_line(model_file(name))}")
 
 
 def _say_other_roles(chosen: "list[Choice]") -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from agents.plan.problems import Problem
-from agents.planners.backbone import BackbonePlanner, core_folder
+from agents.planners.backbone import BackbonePlanner, model_file
 from agents.planners.base import Demonstration, first_free
+from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
+from backbone.planner.tensors import DamagedFile
 from tests.agents.fakes import TOOLS
+from tools.core.errors import SettingsInvalid, WeightsMissing
 from tools.runtime.model_cache import evict_idle
 
 CARDS = [tool.card() for tool in TOOLS.values()]
@@ -24,10 +27,16 @@ class Model:
     made: list["Model"] = []
     calls: list[dict[str, Any]] = []
 
-    def __init__(self, core: Path, adapter: Path | None = None) -> None:
-        self.core, self.adapter = core, adapter
+    def __init__(self, file: Path) -> None:
+        self.file = file
         self.asked: list[dict[str, Any]] = []
         Model.made.append(self)
+
+    @classmethod
+    def from_quantized(cls, file: Path) -> "Model":
+        if file.read_bytes() == b"cut":
+            raise DamagedFile(f"{file} is cut short")
+        return cls(file)
 
     def plan(
         self, request: str, have: Any, cards: Any, demonstrations: Any = (), typed: bool = False
@@ -38,27 +47,40 @@ class Model:
         return Model.calls
 
 
+class Cores:
+    """The cores of the models that were written, and how the next one fails."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[Path, Path]] = []
+        self.error: Exception | None = None
+
+    def open(self, gguf: Path, adapter: Path) -> tuple[Path, Path]:
+        if self.error:
+            raise self.error
+        return gguf, adapter
+
+    def write(self, core: tuple[Path, Path], file: Path) -> None:
+        self.written.append(core)
+        file.write_bytes(b"model")
+
+
 @pytest.fixture
-def unpacked(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Path]]:
-    """The backbone replaced; gives the folders that were unpacked."""
+def cores(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cores]:
+    """The backbone replaced."""
     evict_idle()  # of what other tests have loaded
-    folders: list[Path] = []
-
-    def unpack(packed: Path, folder: Path) -> None:
-        folders.append(folder)
-        folder.mkdir()
-
-    core, planner = ModuleType("backbone.planner.core"), ModuleType("backbone.planner.model")
-    core.unpack, planner.PlannerModel = unpack, Model  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "backbone.planner.core", core)
-    monkeypatch.setitem(sys.modules, "backbone.planner.model", planner)
+    cores = Cores()
+    core, quantize, planner = (ModuleType(f"backbone.planner.{name}") for name in ("core", "quantize", "model"))
+    core.Core, quantize.write_quantized, planner.PlannerModel = cores.open, cores.write, Model  # type: ignore[attr-defined]
+    for module in (core, quantize, planner):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr("tools.weights.weights.use", lambda weights_id: Path(f"/weights/{weights_id}.gguf"))
+    monkeypatch.setattr("tools.weights.weights.verified_hash", lambda weights_id: f"hash of {weights_id}")
     Model.made = []
-    yield folders
+    yield cores
     evict_idle()
 
 
-def test_the_model_is_loaded_once_and_asked_plainly_first(unpacked: list[Path], home: Path) -> None:
+def test_the_model_is_loaded_once_and_asked_plainly_first(cores: Cores, home: Path) -> None:
     Model.calls = [{"tool": "detect", "args": {"labels": ["dog"]}}, {"tool": "pose", "args": {"regions": "above"}}]
     planner = BackbonePlanner()
     shown = Demonstration(["Image"], "find cats", [{"tool": "detect", "args": {"labels": ["cat"]}}])
@@ -72,7 +94,8 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(unpacked: list[Path], 
     few = {"image": "Image", "s1": "Detections", "s2": "Image"}
     BackbonePlanner().plan("again", few, CARDS, problems=[Problem("s1", "image", "none")])
     (model,) = Model.made
-    assert model.core == home / "core" / "smollm2-135m" == unpacked[0] and len(unpacked) == 1
+    assert model.file.parent == home / "planner" and model.file.suffix == ".safetensors"
+    assert cores.written == [(Path("/weights/smollm2-135m.gguf"), ADAPTER)]
     first, second = model.asked
     assert first["have"] == ["Image", "Text", "Detections"] and first["cards"] == CARDS
     assert first["shown"] == [(["Image"], "find cats", [{"tool": "detect", "args": {"labels": ["cat"]}}])]
@@ -80,7 +103,7 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(unpacked: list[Path], 
     assert (first["typed"], second["typed"]) == (False, True)
 
 
-def test_texts_are_escaped_and_choices_get_their_type(unpacked: list[Path]) -> None:
+def test_texts_are_escaped_and_choices_get_their_type(cores: Cores) -> None:
     from typing import Literal
 
     from tools import Text, tool
@@ -95,13 +118,35 @@ def test_texts_are_escaped_and_choices_get_their_type(unpacked: list[Path]) -> N
     assert step.args == {"text": "$$5", "by": 180, "tags": ["$$a", "b"]}
 
 
-def test_the_core_is_unpacked_once_by_several_at_a_time(unpacked: list[Path]) -> None:
-    threads = [threading.Thread(target=core_folder) for _ in range(4)]
+def test_the_model_is_written_once_by_several_at_a_time(cores: Cores) -> None:
+    threads = [threading.Thread(target=model_file) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(unpacked) == 1
+    assert len(cores.written) == 1
+
+
+def test_another_core_or_adapter_is_another_file(cores: Cores, tmp_path: Path) -> None:
+    for name in ADAPTER_FILES:
+        (tmp_path / name).write_bytes(b"own")
+    files = {model_file(), model_file("other"), model_file(adapter=tmp_path)}
+    (tmp_path / ADAPTER_FILES[1]).write_bytes(b"trained on")
+    files |= {model_file(), model_file(adapter=tmp_path)}
+    assert len(files) == len(cores.written) == 4
+
+
+def test_a_core_that_cannot_be_used_leaves_no_file(cores: Cores, home: Path) -> None:
+    cores.error = ValueError("x.gguf is no Llama")
+    with pytest.raises(SettingsInvalid, match=r"smollm2-135m are no language core for the planner: x\.gguf"):
+        model_file()
+    assert not list((home / "planner").glob("*.safetensors"))
+
+
+def test_a_damaged_model_is_named_with_what_to_do(cores: Cores) -> None:
+    model_file().write_bytes(b"cut")
+    with pytest.raises(WeightsMissing, match=r"damaged: .* cut short. Delete .*the next plan makes it again"):
+        BackbonePlanner().plan("look", {}, CARDS)
 
 
 def test_numbers_go_on() -> None:

@@ -2,47 +2,39 @@
 
 from pathlib import Path
 
+import gguf
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, pre_tokenizers
 
+from backbone.planner.core import read_tokenizer
 from backbone.planner.grammar import Vocabulary
 from backbone.planner.layout import Layout
 from backbone.planner.model import PlannerModel
+from tests.gguf_core import write_core
+
+
+def write_tiny_core(file: Path, spread: float) -> None:
+    """Write a two-layer core over bytes, its weights drawn with a standard deviation of ``spread``."""
+    tokens = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    float32 = gguf.GGMLQuantizationType.F32
+    write_core(file, tokens, layers=2, width=64, heads=4, key_heads=2, kind=float32, spread=spread)
 
 
 @pytest.fixture(scope="session")
 def tiny_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random two-layer Llama over bytes, saved as the real core is."""
-    folder = tmp_path_factory.mktemp("core")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {letter: number for number, letter in enumerate(["<|endoftext|>", *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(["<|endoftext|>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=8192,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    """A random two-layer Llama over bytes."""
+    file = tmp_path_factory.mktemp("core") / "tiny.gguf"
+    write_tiny_core(file, spread=0.02)
+    return file
 
 
 @pytest.fixture(scope="session")
-def layout(tiny_core: Path) -> Layout:
-    tokenizer = Tokenizer.from_file(str(tiny_core / "tokenizer.json"))
+def tokenizer(tiny_core: Path) -> Tokenizer:
+    return read_tokenizer(gguf.GGUFReader(tiny_core))
+
+
+@pytest.fixture(scope="session")
+def layout(tokenizer: Tokenizer) -> Layout:
     return Layout(tokenizer, tokenizer.get_vocab_size())
 
 
@@ -54,10 +46,10 @@ def vocabulary(layout: Layout) -> Vocabulary:
 @pytest.fixture(scope="session")
 def trained_planner() -> PlannerModel:
     """The planner as shipped, on the real core."""
-    from agents.planners.backbone import core_folder
+    from agents.planners.backbone import model_file
     from tools.core.errors import WeightsMissing
 
     try:
-        return PlannerModel(core_folder())
+        return PlannerModel.from_quantized(model_file())
     except WeightsMissing as error:
         pytest.skip(str(error))

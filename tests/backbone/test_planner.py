@@ -2,7 +2,8 @@
 
 import json
 import random
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from agents.planners.backbone import model_file
 from backbone.planner.builtin_cards import BUILTIN_CARDS
-from backbone.planner.core import load_core, merge_adapter
+from backbone.planner.core import Core
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
-from backbone.planner.model import PlannerModel, load_planner
+from backbone.planner.model import PlannerModel
+from backbone.planner.quantize import write_quantized
 from backbone.training.average import average
 from backbone.training.dataset import TrainingDataset
 from backbone.training.planner import Recipe, TrainingModel, attention_mask, train
+from tools.weights import weights
 
 CARDS = list(BUILTIN_CARDS.values())
 SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
@@ -114,61 +118,35 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
     assert torch.allclose(hidden[0].float(), hidden[1].float(), atol=2e-2)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_adapter_is_merged_as_peft_merges_it(
-    tiny_core: Path, adapter: Path, tmp_path: Path, dtype: torch.dtype
-) -> None:
-    from peft import PeftModel
-
-    folder = tmp_path / "adapter"
-    shutil.copytree(adapter / "adapter", folder)
-    file = folder / "adapter_model.safetensors"
-    save_file(
-        {name: torch.randn_like(value) for name, value in load_file(file).items()}, file
-    )  # six steps teach little
-    ours, plain = load_core(tiny_core, dtype), load_core(tiny_core, dtype).state_dict()
-    merge_adapter(ours, folder)
-    theirs = PeftModel.from_pretrained(load_core(tiny_core, dtype), str(folder)).merge_and_unload().state_dict()
-    changed = [name for name, weight in ours.state_dict().items() if not torch.equal(weight, plain[name])]
-    assert len(changed) == 2 * 7  # layers, and products in each
-    assert all(torch.equal(weight, theirs[name]) for name, weight in ours.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    "setting", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q_proj": 8}}]
-)
-def test_an_adapter_that_is_more_than_two_matrices_is_refused(
-    tiny_core: Path, adapter: Path, tmp_path: Path, setting: dict[str, object]
-) -> None:
-    folder = tmp_path / "adapter"
-    shutil.copytree(adapter / "adapter", folder)
-    config = folder / "adapter_config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | setting))
-    with pytest.raises(ValueError, match="no plain LoRA adapter"):
-        merge_adapter(load_core(tiny_core), folder)
+@pytest.fixture(scope="module")
+def planners(tiny_core: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PlannerModel]:
+    """A planner that has learnt nothing, by its engine."""
+    folder = adapter / "adapter"
+    file = tmp_path_factory.mktemp("model") / "model.safetensors"
+    write_quantized(Core(tiny_core, folder), file)
+    return {"onnx": PlannerModel.from_quantized(file), "reference": PlannerModel.reference(tiny_core, folder)}
 
 
 @pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("engine", ["onnx", "reference"])
 def test_plans_are_those_of_one_token_at_a_time(
-    tiny_core: Path, adapter: Path, typed: bool, monkeypatch: pytest.MonkeyPatch
+    planners: dict[str, PlannerModel], engine: str, typed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Guesses, forced tokens sent along and a kept prefix change no token of a plan."""
+    """Speculation, forced tokens in the same pass and a cached prefix change no token of a plan."""
     # A model that has learnt nothing writes up to every bound, and its scores lie close together.
     for bound, value in (("MAX_CALLS", 3), ("MAX_ITEMS", 3), ("MAX_TEXT", 6)):
         monkeypatch.setattr(f"backbone.planner.grammar.{bound}", value)
-    monkeypatch.setattr("backbone.planner.model._fast_dtype", lambda: torch.float32)
-    layout, model = load_planner(tiny_core, adapter / "adapter")
-    planner = PlannerModel(tiny_core, adapter / "adapter")
+    planner = planners[engine]
+    layout = planner.layout
     cards = [*CARDS, _rotate(), _mirror()]
     vocabulary = Vocabulary(layout)
     prefix = layout.prefix(cards)
 
     def step(walk: Walk, ids: list[int]) -> None:
-        with torch.inference_mode():
-            scores = model(input_ids=torch.tensor([ids])).logits[0, -1].float()
+        state = planner.engine.new_context().read(ids)[-1]
         allowed = walk.allowed()
         options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed
-        ids.append(options[int(scores[options].argmax())])
+        ids.append(options[int(planner.engine.scores(state, options).argmax())])
         walk.push(ids[-1])
 
     for words in ("turn it round", "blur the dog and count the cats", "turn it round"):
@@ -185,10 +163,9 @@ def test_plans_are_those_of_one_token_at_a_time(
         assert planner.plan(words, ["Image"], cards, typed=typed) == walk.calls
 
 
-def test_the_same_request_gives_the_same_plan(tiny_core: Path, adapter: Path) -> None:
-    planner = PlannerModel(tiny_core, adapter / "adapter")
+def test_the_same_request_gives_the_same_plan(planners: dict[str, PlannerModel]) -> None:
     cards = [*CARDS, _rotate()]
-    plans = [planner.plan("blur the dog", ["Image"], cards) for _ in range(3)]
+    plans = [planners["onnx"].plan("blur the dog", ["Image"], cards) for _ in range(3)]
     assert plans[0] == plans[1] == plans[2]
 
 
@@ -246,3 +223,27 @@ def _mirror() -> dict[str, object]:
         "params": {"axis": {"enum": ["left to right", "top to bottom"]}},
         "required": [],
     }
+
+
+PLAN = """
+import sys
+from pathlib import Path
+from agents.planners.backbone import BackbonePlanner
+import backbone.planner.grammar, superlink.commands.plan
+backbone.planner.grammar.MAX_CALLS, backbone.planner.grammar.MAX_TEXT = 1, 6
+superlink.commands.plan.make_planner = lambda given: BackbonePlanner(Path(sys.argv[1]))
+from superlink.cli import main
+main(["plan", "blur the dog"])
+assert "backbone.planner.engine_onnx" in sys.modules
+print(sorted({"torch", "transformers", "peft", "gguf", "scipy", "pandas", "cv2", "matplotlib"} & sys.modules.keys()))
+"""
+
+
+def test_planning_imports_no_library_for_training(
+    tiny_core: Path, adapter: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights.add("tiny", tiny_core, "planner", "MIT")
+    monkeypatch.setenv("SUPERLINK_ROLE_PLANNER", "tiny")
+    model_file("tiny", adapter / "adapter")
+    done = subprocess.run([sys.executable, "-c", PLAN, adapter / "adapter"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr

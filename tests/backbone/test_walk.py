@@ -293,6 +293,13 @@ def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
     assert np.flatnonzero(ahead.allowed()).tolist() == [made.layout.sep]
 
 
+def test_a_text_does_not_go_on_with_spaces_alone(writer: Any) -> None:
+    """A text of spaces is no text: at its limit nothing could follow."""
+    made = writer(card("say_it", params={"text": {"type": "string"}}))
+    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    assert made.can(walk, " ", "a", " ", " ", ";") and not made.can(walk, " ", " ")
+
+
 # The vocabulary.
 
 

@@ -46,16 +46,16 @@ def astronaut(tmp_path: Path) -> Path:
 @pytest.fixture
 def real_planner_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A home of the test's own that has the pulled weights of the real one."""
-    from agents.planners.backbone import core_folder
+    from agents.planners.backbone import model_file
 
     try:
-        core_folder()
+        model_file()
     except WeightsMissing as error:
         pytest.skip(str(error))
     real = settings().home
     home = tmp_path / "home"
     home.mkdir()
-    for name in ("core", "weights"):
+    for name in ("planner", "weights"):
         if (real / name).exists():
             (home / name).symlink_to(real / name)
     monkeypatch.setenv("SUPERLINK_HOME", str(home))
@@ -189,7 +189,7 @@ def test_the_starter_set_is_shown_fetched_and_chosen(
 ) -> None:
     pulled: list[str] = []
     monkeypatch.setattr("tools.weights.weights.pull", lambda name, *_: pulled.append(name) or Path(name))
-    monkeypatch.setattr("agents.planners.backbone.core_folder", lambda name: Path(name))
+    monkeypatch.setattr("agents.planners.backbone.model_file", lambda name: Path(name))
     home.mkdir()
     (home / "settings.toml").write_text('# mine\ndevice = "cpu"\n[roles]\nspeak = "espeak-ng"\n')
     assert main(["models", "pull", "starter"]) == 1  # nobody can be asked
@@ -225,19 +225,21 @@ def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixtu
     assert main(["models", "verify", "mine"]) == 1
 
 
-def test_pulling_the_planners_core_unpacks_it(
+def test_pulling_the_planners_core_makes_its_model(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packed = home.parent / "small.gguf"
     packed.write_bytes(b"GGUF weights")
     weights.add("small", packed, "planner", "MIT")
-    core = ModuleType("backbone.planner.core")
-    core.unpack = lambda gguf, folder: folder.mkdir()  # type: ignore[attr-defined]
+    core, quantize = ModuleType("backbone.planner.core"), ModuleType("backbone.planner.quantize")
+    core.Core = lambda gguf, adapter: gguf.read_bytes()  # type: ignore[attr-defined]
+    quantize.write_quantized = lambda core, file: file.write_bytes(core)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "backbone.planner.core", core)
+    monkeypatch.setitem(sys.modules, "backbone.planner.quantize", quantize)
     assert main(["models", "pull", "small"]) == 0
-    assert (
-        home / "core" / "small"
-    ).is_dir() and f"small: unpacked to {home / 'core' / 'small'}" in capsys.readouterr().out
+    (made,) = (home / "planner").glob("*.safetensors")
+    assert made.read_bytes() == b"GGUF weights"
+    assert f"small: made ready for planning in {made}" in capsys.readouterr().out
 
 
 def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
