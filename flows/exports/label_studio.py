@@ -1,10 +1,10 @@
 """Label Studio: tasks with predictions, and the labelling interface that shows them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from xml.sax.saxutils import quoteattr
+from xml.etree import ElementTree as Xml
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,24 +194,33 @@ def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int
 
 
 def _config(labels: list[str], item: Ref | None) -> str:
+    """Return the labelling interface for items of this one's kind, for pictures where there is none."""
     kind = "Image" if item is None else item["kind"]
-    values = "".join(f"<Label value={quoteattr(xml_text(label))}/>" for label in labels)
-    text = f'<TextArea name="text" toName="{kind.lower()}" perRegion="true" editable="true" displayMode="region-list"/>'
+    view = Xml.Element("View")
+    medium = Xml.SubElement(view, kind, {"name": kind.lower(), "value": f"${kind.lower()}"})
     if kind == "Audio":
-        return (
-            f'<View><Labels name="speech" toName="audio"><Label value="{_SPEECH}"/></Labels>'
-            f'<Audio name="audio" value="$audio"/>{text}</View>\n'
-        )
-    if item is not None and kind == "Video":
-        return (
-            f'<View><Labels name="label" toName="video">{values}</Labels>'
-            f'<Video name="video" value="$video" frameRate="$fps"/>'
-            '<VideoRectangle name="track" toName="video"/></View>\n'
-        )
-    joints = "".join(f'<Label value="{name}"/>' for name in KEYPOINTS)
-    return (
-        f'<View><Image name="image" value="$image"/><RectangleLabels name="box" toName="image">{values}'
-        f'</RectangleLabels><PolygonLabels name="outline" toName="image">{values}</PolygonLabels>'
-        f'<KeyPointLabels name="joint" toName="image">{joints}</KeyPointLabels><Rectangle name="place" toName="image"/>'
-        f"{text}</View>\n"
-    )
+        _labels(view, "Labels", "speech", kind, [_SPEECH])
+    elif kind == "Video":
+        medium.set("frameRate", "$fps")
+        _labels(view, "Labels", "label", kind, labels)
+        _region(view, "VideoRectangle", "track", kind)
+    else:
+        _labels(view, "RectangleLabels", "box", kind, labels)
+        _labels(view, "PolygonLabels", "outline", kind, labels)
+        _labels(view, "KeyPointLabels", "joint", kind, KEYPOINTS)
+        _region(view, "Rectangle", "place", kind)
+    if kind != "Video":
+        text = _region(view, "TextArea", "text", kind)
+        text.attrib |= {"perRegion": "true", "editable": "true", "displayMode": "region-list"}
+    Xml.indent(view)
+    return Xml.tostring(view, encoding="unicode") + "\n"
+
+
+def _region(view: Xml.Element, tag: str, name: str, kind: str) -> Xml.Element:
+    return Xml.SubElement(view, tag, {"name": name, "toName": kind.lower()})
+
+
+def _labels(view: Xml.Element, tag: str, name: str, kind: str, labels: Sequence[str]) -> None:
+    parent = _region(view, tag, name, kind)
+    for label in labels:
+        Xml.SubElement(parent, "Label", {"value": xml_text(label)})
