@@ -124,12 +124,12 @@ def _image(pixels: "Pixels") -> "Image":
 def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
     from PIL import Image as Pil
 
-    from backbone.world.truth.overlay import with_truth
+    from backbone.world.truth.overlay import draw_annotations
     from backbone.world.words.captions import short_caption
     from tools.imaging.drawing import contact_sheet
 
     page = contact_sheet(
-        [_image(with_truth(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures]
+        [_image(draw_annotations(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures]
     )
     with atomic.opened(file) as out:
         page.pil.save(out, Pil.registered_extensions()[file.suffix.lower()], quality=66)

@@ -172,7 +172,7 @@ def requested(count: int) -> None:
 def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
     """What is wrong with the results of the request."""
     from backbone.world.io.yolo import has_own_colour
-    from backbone.world.truth.relations import shown
+    from backbone.world.truth.relations import noticeable
     from tools.core.settings import settings
     from tools.storage.store import Store
     from tools.values import Detections, Number, Poses
@@ -185,7 +185,7 @@ def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
             for label, box in zip(value.labels, value.xyxy, strict=True):
                 if label in finds and not any(overlap(box, other) > 0.9 for other in finds[label]):
                     finds[label].append(box)
-    clear = {id(one) for one in shown(picture)}
+    clear = {id(one) for one in noticeable(picture)}
     for label, found in finds.items():
         true = [one for one in picture.instances if one.thing.category == label]
         best = [max((overlap(np.array(one.box, float), box) for box in found), default=0.0) for one in true]

@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 
 from backbone.world import Rendered, compose, render
-from backbone.world.check.checker import Finder, Found, check, truth
-from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.check.checker import Finder, FoundThing, check, ground_truth
+from backbone.world.check.falsify import FAULTS, falsify
 from backbone.world.io.loader import pictures
 from backbone.world.scene.splits import SPLITS
 from backbone.world.words.specs import Spec, spec
@@ -57,7 +57,7 @@ def rough(picture: Rendered) -> Finder:
         return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
 
     masks = [(one.thing.category, blurred(one.mask)) for one in picture.instances]
-    return lambda pixels: [Found(category, mask) for category, mask in masks if mask.any()]
+    return lambda pixels: [FoundThing(category, mask) for category, mask in masks if mask.any()]
 
 
 def by_model(weights: Path) -> Callable[[Rendered], Finder]:
@@ -66,13 +66,13 @@ def by_model(weights: Path) -> Callable[[Rendered], Finder]:
 
     model = YOLO(weights)
 
-    def find(pixels: np.ndarray) -> list[Found]:
+    def find(pixels: np.ndarray) -> list[FoundThing]:
         (result,) = model.predict(pixels[:, :, ::-1].copy(), conf=0.4, iou=0.6, retina_masks=True, verbose=False)
         if result.masks is None:
             return []
         masks = result.masks.data.cpu().numpy() > 0.5
         rows = zip(masks, result.boxes.cls.tolist(), result.boxes.conf.tolist(), strict=True)
-        return [Found(result.names[int(number)], mask, score) for mask, number, score in rows if mask.any()]
+        return [FoundThing(result.names[int(number)], mask, score) for mask, number, score in rows if mask.any()]
 
     return lambda _: find
 
@@ -82,7 +82,7 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
     right: dict[str, Counter[str]] = {name: Counter() for name in finders}
     of: Counter[str] = Counter()
     for picture, wanted in itertools.islice(specified(split, size), count):
-        drawn = [("as asked", picture), *((kind, falsify(picture, wanted, kind)) for kind in KINDS)]
+        drawn = [("as asked", picture), *((kind, falsify(picture, wanted, kind)) for kind in FAULTS)]
         for kind, shown in drawn:
             if shown is None:
                 continue
@@ -98,7 +98,7 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
                     )
     for name, ok in right.items():
         print(f"things found by {name}, split {split}, {size} px")
-        for kind in ("as asked", *KINDS):
+        for kind in ("as asked", *FAULTS):
             print(f"  {kind:<10} {share(ok[kind], of[kind])}")
         print(f"  {'all wrong':<10} {share(ok.total() - ok['as asked'], of.total() - of['as asked'])}")
         print(f"  {'all':<10} {share(ok.total(), of.total())}", flush=True)
@@ -108,7 +108,7 @@ def speed(count: int, size: int, workers: int) -> None:
     """Print pictures a second: rendered, and read from kept shards; starting the workers is not counted."""
     with tempfile.TemporaryDirectory() as folder:
         for what in ("rendered", "read from kept shards"):
-            run = pictures(range(count + 64), "train", size, workers=workers, kept=Path(folder))
+            run = pictures(range(count + 64), "train", size, workers=workers, cache=Path(folder))
             for _ in range(64):
                 next(run)
             began = time.perf_counter()
@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if given.checker:
-        finders = {"the renderer": truth, "the renderer, roughly": rough}
+        finders = {"the renderer": ground_truth, "the renderer, roughly": rough}
         if given.weights:
             finders[given.weights.name] = by_model(given.weights)
         agreement(finders, given.checker, given.split, given.size)

@@ -1,4 +1,4 @@
-"""The world: symbolic scenes, rendered, with exact truth about everything in them."""
+"""Synthetic pictures: scenes are composed from a seed as plain data and rendered, with exact annotations."""
 
 from backbone.world.scene.compose import compose
 from backbone.world.scene.scene import Scene, Thing

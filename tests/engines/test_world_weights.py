@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backbone.world import Rendered, compose, render
 from backbone.world.paint.categories import CATEGORIES
-from backbone.world.truth.relations import shown
+from backbone.world.truth.relations import noticeable
 from backbone.world.truth.render import Instance
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import WORLD_ROLES, settings
@@ -61,7 +61,7 @@ def test_boxes_of_all_categories(drawn: list[Rendered]) -> None:
                 and overlap(in_box(one.box, boxes.size), in_box(boxes.xyxy[n].tolist(), boxes.size)) > 0.5
             )
 
-        clear = shown(picture)
+        clear = noticeable(picture)
         wanted += len(clear)
         found_again += sum(any(fits(one, n) for n in range(len(boxes))) for one in clear)
         found += len(boxes)
@@ -74,7 +74,7 @@ def test_masks_follow_the_outline(drawn: list[Rendered]) -> None:
     for picture, image in zip(drawn, images(drawn), strict=True):
         found = segment(image, labels=["people", "dogs", "cars", "elephants", "sheep"])
         for n, label in enumerate(found.labels):
-            same = [one for one in shown(picture) if CATEGORIES[one.thing.category].plural == label]
+            same = [one for one in noticeable(picture) if CATEGORIES[one.thing.category].plural == label]
             if same and found.scores[n] > 0.5:
                 agreed.append(max(overlap(one.mask, found.mask_array(n)) for one in same))
     assert len(agreed) >= 10 and np.median(agreed) > 0.8
@@ -84,7 +84,7 @@ def test_joints_lie_where_they_are(drawn: list[Rendered]) -> None:
     distances = []
     for picture, image in zip(drawn, images(drawn), strict=True):
         found = pose(image)
-        for one in shown(picture):
+        for one in noticeable(picture):
             if one.keypoints and len(found):
                 true = np.array(one.keypoints)
                 seen = true[:, 2] == 2

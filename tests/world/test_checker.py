@@ -9,9 +9,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from backbone.world import Rendered, Scene, Thing, compose, render
-from backbone.world.check.checker import Found, check, holds, truth
-from backbone.world.check.colours import CODES, FEATURES, features, measure
-from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.check.checker import FoundThing, check, ground_truth, relation_holds
+from backbone.world.check.colours import CODES, FEATURES, colour_of, features
+from backbone.world.check.falsify import FAULTS, falsify
 from backbone.world.check.fit_colours import examples, fit, save
 from backbone.world.check.places import place_of
 from backbone.world.paint.categories import CATEGORIES
@@ -30,30 +30,30 @@ def asked(seeds: range, split: str = "test") -> list[tuple[Rendered, Spec]]:
 def test_right_pictures_pass_and_each_kind_of_wrong_one_is_refused() -> None:
     seen, right = Counter[str](), Counter[str]()
     for picture, wanted in asked(range(14)):
-        for kind in ("as asked", *KINDS):
+        for kind in ("as asked", *FAULTS):
             shown = picture if kind == "as asked" else falsify(picture, wanted, kind)
             if shown:
                 seen[kind] += 1
-                right[kind] += check(shown.pixels, wanted, truth(shown)).fulfilled == (kind == "as asked")
-    assert set(seen) == {"as asked", *KINDS}
+                right[kind] += check(shown.pixels, wanted, ground_truth(shown)).fulfilled == (kind == "as asked")
+    assert set(seen) == {"as asked", *FAULTS}
     assert right["as asked"] >= seen["as asked"] - 1
-    assert {kind: right[kind] for kind in KINDS} == {kind: seen[kind] for kind in KINDS}
+    assert {kind: right[kind] for kind in FAULTS} == {kind: seen[kind] for kind in FAULTS}
 
 
 def test_a_breach_is_named() -> None:
     ((picture, wanted), *_) = asked(range(10))
     (category, colour, count), *rest = wanted.counts
     more = replace(wanted, counts=((category, colour, count + 1), *rest))
-    (breach,) = check(picture.pixels, more, truth(picture)).breaches
+    (breach,) = check(picture.pixels, more, ground_truth(picture)).breaches
     assert category in breach or CATEGORIES[category].plural in breach
     elsewhere = replace(wanted, background="kitchen" if wanted.background != "kitchen" else "beach")
-    (breach,) = check(picture.pixels, elsewhere, truth(picture)).breaches
+    (breach,) = check(picture.pixels, elsewhere, ground_truth(picture)).breaches
     assert "it looks as if it were" in breach
 
 
 def test_what_a_finder_misses_counts_as_missing() -> None:
     ((picture, wanted), *_) = asked(range(10))
-    found = truth(picture)(picture.pixels)
+    found = ground_truth(picture)(picture.pixels)
     assert check(picture.pixels, wanted, lambda pixels: found).fulfilled
     assert not check(picture.pixels, wanted, lambda pixels: found[1:]).fulfilled
     assert not check(picture.pixels, wanted, lambda pixels: []).fulfilled
@@ -66,7 +66,7 @@ def test_colours_are_told_in_every_light(light: str) -> None:
         for category in ("car", "chair", "balloon", "bird"):
             thing = Thing(1, category, word, shades[1], 0.5, 0.9, 0.3, 0)
             picture = render(Scene(3, "train", "meadow", light, True, 9.0, 0.5, 1.5, (thing,)), SIZE)
-            said = measure(picture.pixels, picture.instances[0].mask, category, light)
+            said = colour_of(picture.pixels, picture.instances[0].mask, category, light)
             wrong += [f"{word} {category} called {said}"] if said != word else []
     assert len(wrong) <= 1, wrong
 
@@ -80,19 +80,27 @@ def test_places_are_told_also_where_things_stand_before_them() -> None:
 
 
 def test_relations_are_read_from_where_pixels_lie() -> None:
-    def box(x0: int, y0: int, x1: int, y1: int, category: str = "cup") -> Found:
+    def box(x0: int, y0: int, x1: int, y1: int, category: str = "cup") -> FoundThing:
         mask = np.zeros((100, 100), bool)
         mask[y0:y1, x0:x1] = True
-        return Found(category, mask)
+        return FoundThing(category, mask)
 
     left, right, table = box(5, 40, 20, 60), box(30, 42, 50, 62), box(20, 60, 90, 95, "dining table")
-    assert holds("left of", left, right) and holds("right of", right, left) and not holds("right of", left, right)
+    assert (
+        relation_holds("left of", left, right)
+        and relation_holds("right of", right, left)
+        and not relation_holds("right of", left, right)
+    )
     high = box(5, 5, 20, 20)
-    assert holds("above", high, left) and holds("below", left, high) and not holds("below", high, left)
-    assert holds("on", box(40, 50, 50, 61), table)
-    assert not holds("on", box(40, 20, 50, 40), table)  # in the air above it
-    assert not holds("on", box(40, 80, 50, 99), table)  # before its legs
-    assert not holds("on", left, table)  # beside it
+    assert (
+        relation_holds("above", high, left)
+        and relation_holds("below", left, high)
+        and not relation_holds("below", high, left)
+    )
+    assert relation_holds("on", box(40, 50, 50, 61), table)
+    assert not relation_holds("on", box(40, 20, 50, 40), table)  # in the air above it
+    assert not relation_holds("on", box(40, 80, 50, 99), table)  # before its legs
+    assert not relation_holds("on", left, table)  # beside it
 
 
 def test_what_is_fitted_is_what_is_read(tmp_path: Path) -> None:

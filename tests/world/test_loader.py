@@ -37,7 +37,7 @@ def test_order_and_content_do_not_depend_on_the_workers(drawn: list[Rendered], w
 
 
 def test_shards_are_kept_and_read_again(drawn: list[Rendered], tmp_path: Path) -> None:
-    first = list(pictures(SEEDS, "val", 64, workers=0, shard=3, kept=tmp_path))
+    first = list(pictures(SEEDS, "val", 64, workers=0, shard=3, cache=tmp_path))
     files = sorted(tmp_path.iterdir())
     assert [file.suffix for file in files] == [".npz", ".npz"] and all(map(same, first, drawn))
     # What is in the file is what is given, so a file with other pixels shows.
@@ -45,13 +45,13 @@ def test_shards_are_kept_and_read_again(drawn: list[Rendered], tmp_path: Path) -
         changed = dict(read)
     changed["pixels"] = changed["pixels"] ^ 1
     np.savez(files[0], **changed)
-    again = list(pictures(SEEDS, "val", 64, workers=0, shard=3, kept=tmp_path))
+    again = list(pictures(SEEDS, "val", 64, workers=0, shard=3, cache=tmp_path))
     assert sum(same(a, b) for a, b in zip(again, drawn, strict=True)) == len(SEEDS) - len(changed["pixels"])
 
 
 def test_other_sizes_and_splits_are_other_shards(tmp_path: Path) -> None:
     for split, size in (("val", 64), ("val", 48), ("test", 64)):
-        (one,) = pictures([3], split, size, workers=0, kept=tmp_path)
+        (one,) = pictures([3], split, size, workers=0, cache=tmp_path)
         assert one.pixels.shape[0] == size and one.scene.split == split
     assert len(list(tmp_path.iterdir())) == 3
 

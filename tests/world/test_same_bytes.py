@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from backbone.world import compose, render
-from backbone.world.check.falsify import KINDS, falsify
+from backbone.world.check.falsify import FAULTS, falsify
 from backbone.world.io.coco import annotation
 from backbone.world.scene.clips import clip
 from backbone.world.scene.splits import SPLITS
@@ -33,7 +33,7 @@ def told(seed: int, split: str) -> dict[str, Any]:
     changes = edits(seed, split, SIZE)
     frames = clip(picture.scene, 4)
     lines = [short_caption(picture), long_caption(picture)]
-    wrong = [falsify(picture, wanted, kind) for kind in KINDS] if wanted else []
+    wrong = [falsify(picture, wanted, kind) for kind in FAULTS] if wanted else []
     return {
         "scene": picture.scene.digest(),
         "pixels": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),

@@ -17,9 +17,9 @@ from backbone.world.paint.letters import lettering
 from backbone.world.paint.palette import COLOURS
 from backbone.world.paint.poses import POSES, draw_pose
 from backbone.world.scene.clips import clip
-from backbone.world.scene.splits import HELD_COUNT, SPLITS, held_colour, rng_for
-from backbone.world.truth.overlay import with_truth
-from backbone.world.words.edits import KINDS, edits
+from backbone.world.scene.splits import HELD_OUT_COUNTS, SPLITS, is_held_out_colour, rng_for
+from backbone.world.truth.overlay import draw_annotations
+from backbone.world.words.edits import EDIT_KINDS, edits
 from backbone.world.words.questions import questions, referring
 from backbone.world.words.specs import spec
 from superlink.cli import main
@@ -100,10 +100,10 @@ def test_held_out_compositions_stay_out_of_training() -> None:
         for split in ("train", "val", "test", "shifted"):
             scene = compose(seed, split)
             assert (scene.background in SHIFTED_BACKGROUNDS) == (split == "shifted")
-            assert not any(held_colour(thing.category, thing.colour) for thing in scene.things)
-            for name in HELD_COUNT:
+            assert not any(is_held_out_colour(thing.category, thing.colour) for thing in scene.things)
+            for name in HELD_OUT_COUNTS:
                 assert sum(thing.category == name for thing in scene.things) != 4
-        held += any(held_colour(thing.category, thing.colour) for thing in compose(seed, "compositions").things)
+        held += any(is_held_out_colour(thing.category, thing.colour) for thing in compose(seed, "compositions").things)
     assert held > 75
 
 
@@ -139,7 +139,7 @@ def test_an_edit_changes_one_thing() -> None:
             after = {thing.id: thing for thing in change.after.things}
             different = {i for i in before.keys() | after.keys() if before.get(i) != after.get(i)}
             assert different == ({change.thing} if change.thing is not None else set()), change.instruction
-    assert kinds == set(KINDS)
+    assert kinds == set(EDIT_KINDS)
 
 
 def test_ids_persist_through_a_clip() -> None:
@@ -185,7 +185,7 @@ def test_a_sheet_shows_every_picture(tmp_path: Path) -> None:
 
 def test_the_overlay_marks_what_is_there_and_nothing_else() -> None:
     picture = next(p for seed in range(20) if (p := render(compose(seed), SIZE)).instances[0].keypoints)
-    shown = with_truth(picture)
+    shown = draw_annotations(picture)
     things = np.any([one.mask for one in picture.instances], axis=0)
     assert (shown != picture.pixels).any(2)[things].mean() > 0.95
     near = np.zeros(things.shape, bool)

@@ -1,1 +1,1 @@
-"""Whether a picture follows a specification."""
+"""Checks whether a picture follows a specification."""

@@ -1,4 +1,4 @@
-"""Does a picture show what was asked for? Decided by program, from its pixels and the specification alone."""
+"""Checks whether a picture follows a specification, from its pixels and the specification alone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from backbone.world.check.colours import measure
+from backbone.world.check.colours import colour_of
 from backbone.world.check.places import place_of
-from backbone.world.paint.backgrounds import EVERY
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS
 from backbone.world.scene.camera import Pixels
 from backbone.world.truth.render import Rendered
 from backbone.world.words.specs import Spec
-from backbone.world.words.wording import many
-from common.masks import Mask
+from backbone.world.words.wording import quantity
+from common.masks import Mask, bounding_box
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Found:
-    """One thing that a finder sees.
+class FoundThing:
+    """A thing that a finder found in a picture.
 
     Attributes:
-        category: one of ``categories.CATEGORIES``.
-        mask: height × width, True where it shows; not empty.
-        score: how sure the finder is, 0 to 1.
+        category: One of ``categories.CATEGORIES``.
+        mask: (H, W), True on its visible pixels; not empty.
+        score: The finder's confidence, from 0 to 1.
     """
 
     category: str
@@ -35,24 +35,23 @@ class Found:
 
     @property
     def box(self) -> Box:
-        """x0, y0, x1, y1, right and lower edges exclusive."""
-        rows, columns = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        """The box x0, y0, x1, y1 of the mask in pixels, x1 and y1 exclusive."""
+        return bounding_box(self.mask)
 
 
-Finder = Callable[[Pixels], Sequence[Found]]
-"""Finds the things on a picture: height × width × 3, RGB, uint8."""
+Finder = Callable[[Pixels], Sequence[FoundThing]]
+"""Returns the things in a picture (H, W, 3), RGB, uint8."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a picture was found to hold, and how it differs from what was asked for.
+    """The result of a check.
 
     Attributes:
-        breaches: in words, one for each part of the specification that is not met.
-        counts: how many things, by category and colour.
-        place: the background.
-        light: of the picture.
+        breaches: A sentence for each part of the specification that the picture does not follow.
+        counts: Number of things by category and colour.
+        place: Name of the recognised background.
+        light: Name of the recognised light.
     """
 
     breaches: tuple[str, ...]
@@ -62,59 +61,69 @@ class Verdict:
 
     @property
     def fulfilled(self) -> bool:
-        """Whether all of the specification is met."""
+        """Whether the picture follows the whole specification."""
         return not self.breaches
 
 
-def check(pixels: Pixels, wanted: Spec, find: Finder) -> Verdict:
+def check(pixels: Pixels, specification: Spec, find: Finder) -> Verdict:
     """Compare a picture with a specification.
 
     Args:
-        pixels: height × width × 3, RGB, uint8.
-        wanted: what it is to show: these things in these colours and no others, how they lie, and the place.
-        find: finds its things; what it misses or makes up is counted as the picture's.
+        pixels: (H, W, 3), RGB, uint8.
+        specification: Things with their colours, relations between them, and the background. Further things are
+            breaches.
+        find: Returns the things in the picture. Its errors count as breaches of the picture.
     """
     found = find(pixels)
     hidden = np.zeros(pixels.shape[:2], bool)
     for one in found:
         hidden |= one.mask
     place, light = place_of(pixels, hidden)
-    counts = Counter((one.category, measure(pixels, one.mask, one.category, light)) for one in found)
-    breaches = list(_miscounted(wanted, counts))
-    for first, how, second in wanted.relations:
+    counts = Counter((one.category, colour_of(pixels, one.mask, one.category, light)) for one in found)
+    breaches = list(_count_breaches(specification, counts))
+    for first, how, second in specification.relations:
         pair = [[one for one in found if one.category == name] for name in (first, second)]
-        if all(len(some) == 1 for some in pair) and not holds(how, pair[0][0], pair[1][0]):
+        if all(len(some) == 1 for some in pair) and not relation_holds(how, pair[0][0], pair[1][0]):
             breaches.append(f"the {first} is not {how} the {second}")
-    if place != wanted.background:
-        breaches.append(f"it looks as if it were {EVERY[place].name}, not {EVERY[wanted.background].name}")
+    if place != specification.background:
+        breaches.append(
+            f"it looks as if it were {ALL_BACKGROUNDS[place].name}, "
+            f"not {ALL_BACKGROUNDS[specification.background].name}"
+        )
     return Verdict(tuple(breaches), dict(counts), place, light)
 
 
-def _miscounted(wanted: Spec, counts: Counter[tuple[str, str]]) -> Iterable[str]:
-    asked = Counter({(category, colour): count for category, colour, count in wanted.counts})
-    for name in dict.fromkeys(category for category, _ in [*asked, *counts]):
-        mine = {colour: n for (category, colour), n in asked.items() if category == name}
-        seen = {colour: n for (category, colour), n in counts.items() if category == name}
-        if sum(mine.values()) != sum(seen.values()):
-            yield f"{many(sum(seen.values()), name)} instead of {many(sum(mine.values()), name)}"
-        elif mine != seen:
-            yield f"the {name}: {_colours(seen)} instead of {_colours(mine)}"
+def _count_breaches(specification: Spec, counts: Counter[tuple[str, str]]) -> Iterable[str]:
+    expected_counts = Counter({(category, colour): count for category, colour, count in specification.counts})
+    for name in dict.fromkeys(category for category, _ in [*expected_counts, *counts]):
+        expected = {colour: n for (category, colour), n in expected_counts.items() if category == name}
+        found = {colour: n for (category, colour), n in counts.items() if category == name}
+        if sum(expected.values()) != sum(found.values()):
+            yield f"{quantity(sum(found.values()), name)} instead of {quantity(sum(expected.values()), name)}"
+        elif expected != found:
+            yield f"the {name}: {_colours(found)} instead of {_colours(expected)}"
 
 
 def _colours(counts: dict[str, int]) -> str:
     return ", ".join(f"{n} {colour}" for colour, n in sorted(counts.items()))
 
 
-def holds(how: str, one: Found, other: Found) -> bool:
-    """Whether ``one`` lies so to ``other``: ``left of``, ``right of``, ``above``, ``below`` (nothing of one beside the other) or ``on``."""
+def relation_holds(how: str, one: FoundThing, other: FoundThing) -> bool:
+    """Return whether a relation relation_holds between two things.
+
+    Args:
+        how: "left of", "right of", "above", "below", for which the boxes may not overlap in that direction, or "on".
+        one: The first thing.
+        other: The second thing.
+    """
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = one.box, other.box
     if how == "on":
         return _on(one, other)
     return {"left of": ax1 <= bx0, "right of": bx1 <= ax0, "above": ay1 <= by0, "below": by1 <= ay0}[how]
 
 
-def _on(one: Found, other: Found) -> bool:
-    """Whether it touches what is under it and stands at the upper side of it; people sit, their feet on the same floor."""
+def _on(one: FoundThing, other: FoundThing) -> bool:
+    """Return whether one thing stands on the other: it touches the upper part; the feet of a person are at the base."""
     (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = one.box, other.box
     across = min(ax1, bx1) - max(ax0, bx0)
     if across < 0.4 * min(ax1 - ax0, bx1 - bx0):
@@ -129,6 +138,6 @@ def _on(one: Found, other: Found) -> bool:
     return ay0 < by0 and by0 - 0.2 * tall < ay1 < by0 + 0.5 * tall
 
 
-def truth(picture: Rendered) -> Finder:
-    """A finder that knows: the masks of the renderer. With it the logic and the measuring are tested without any detector."""
-    return lambda pixels: [Found(one.thing.category, one.mask) for one in picture.instances]
+def ground_truth(picture: Rendered) -> Finder:
+    """Return a finder that gives the renderer's masks; it tests the checker without the errors of a detector."""
+    return lambda pixels: [FoundThing(one.thing.category, one.mask) for one in picture.instances]

@@ -1,4 +1,4 @@
-"""The colour word of a thing, measured on its pixels: what paints show where on it, weighed by a small fitted network."""
+"""Names the colour of a thing from its pixels, with a small network over shares of paint colours."""
 
 from functools import cache
 from pathlib import Path
@@ -15,18 +15,21 @@ from common.masks import Mask
 WEIGHTS = Path(__file__).resolve().parents[2] / "weights" / "world" / "colours.safetensors"
 WORDS = tuple(COLOURS)
 ROWS, COLUMNS = 10, 3
-_STEP = 8  # grey levels that count as one
+_STEP = 8  # levels of a channel per cell of the colour grid
 
 
 def _paints() -> list[Colour]:
-    """What a pixel is compared with: every word lit, as it is and shaded, then skin and hair."""
+    """Return the paint colours: each shade of each colour word lit, plain and shaded, then skin and hair."""
     shades = [shade for word in WORDS for shade in COLOURS[word]]
     return [paint for s in shades for paint in (pale(s, 0.2), s, dark(s, 0.22))] + [*SKINS, *HAIRS]
 
 
 @cache
 def _codes() -> NDArray[np.uint8]:
-    """The nearest paint of every colour, on a grid of 32 × 32 × 32: 3 for each word (lit, as it is, shaded), then skin and hair."""
+    """Return the code of the nearest paint for each cell of a 32 × 32 × 32 grid of colours.
+
+    Each word has three codes (lit, plain, shaded); those of skin and hair follow.
+    """
     paints = np.array(_paints(), np.float32)
     numbers = [word * 3 + way for word in range(len(WORDS)) for _ in range(3) for way in range(3)]
     numbers += range(3 * len(WORDS), 3 * len(WORDS) + len(SKINS) + len(HAIRS))
@@ -42,17 +45,18 @@ FEATURES = CODES + ROWS * COLUMNS * (len(WORDS) + 1) + 5 + len(CATEGORIES)
 
 
 def features(pixels: Pixels, mask: Mask, category: str, light: str) -> NDArray[np.float32]:
-    """What the network sees of one thing.
+    """Return the network's input for one thing.
 
     Args:
-        pixels: the picture, height × width × 3.
-        mask: where the thing shows; not empty.
-        category: what it is.
-        light: one of ``camera.LIGHT``.
+        pixels: The picture (H, W, 3), RGB, uint8.
+        mask: (H, W), True on the thing's visible pixels; not empty.
+        category: Its category.
+        light: One of ``camera.LIGHT``.
 
     Returns:
-        ``FEATURES`` numbers from 0 to 1: shares of the paints on the whole of it, shares of the words in each cell of a grid laid
-        over its box, how much of each cell it fills, which edges of the picture it meets, its slenderness, and its category.
+        ``FEATURES`` numbers from 0 to 1: shares of the paints on the thing; shares of the colour words in each cell
+        of a grid over its box; how much of each cell the thing covers; which edges of the picture it touches; height
+        over height plus width; its category, one-hot.
     """
     height, width = mask.shape
     ys, xs = np.nonzero(mask)
@@ -78,8 +82,8 @@ def _network() -> dict[str, NDArray[np.float32]]:
     return {name: part.astype(np.float32) for name, part in load_file(WEIGHTS).items()}
 
 
-def measure(pixels: Pixels, mask: Mask, category: str, light: str) -> str:
-    """The colour word of a thing, out of those that its category comes in; arguments as for ``features``."""
+def colour_of(pixels: Pixels, mask: Mask, category: str, light: str) -> str:
+    """Return the colour word of a thing, among the colours of its category; arguments as for ``features``."""
     net = _network()
     hidden = np.maximum(features(pixels, mask, category, light) @ net["first"] + net["first_bias"], 0)
     scores = hidden @ net["second"] + net["second_bias"]

@@ -1,67 +1,67 @@
-"""Scenes that no longer follow the specification of the one they were made from, each in one respect."""
+"""Changes a scene so that it breaks its specification in one respect."""
 
 from dataclasses import replace
 
-from backbone.world.paint.backgrounds import BACKGROUNDS, EVERY
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS, BACKGROUNDS
 from backbone.world.paint.categories import CATEGORIES
 from backbone.world.paint.palette import shade_of
 from backbone.world.scene.compose import Composer
 from backbone.world.scene.scene import Scene, Thing
 from backbone.world.scene.splits import rng_for
-from backbone.world.truth.relations import clearly_all, relation, shown
+from backbone.world.truth.relations import all_noticeable, noticeable, relation
 from backbone.world.truth.render import Rendered, render
 from backbone.world.words.specs import Spec
 
-KINDS = ("colour", "one more", "one less", "missing", "category", "relation", "place")
+FAULTS = ("colour", "one more", "one less", "missing", "category", "relation", "place")
 
 
-def falsify(picture: Rendered, wanted: Spec, kind: str) -> Rendered | None:
-    """Draw the picture wrongly.
+def falsify(picture: Rendered, specification: Spec, kind: str) -> Rendered | None:
+    """Render a picture that breaks a specification in one respect.
 
     Args:
-        picture: one that follows the specification.
-        wanted: the specification.
-        kind: what shall be wrong, one of ``KINDS``.
+        picture: A picture that follows the specification.
+        specification: The specification.
+        kind: What is to be wrong, one of ``FAULTS``.
 
     Returns:
-        A picture, of the same size, that differs from the specification in that and in nothing else; None where there is none, or
-        where something in it would be too hidden to judge.
+        A picture of the same size that differs from the specification in this respect only; None where there is no such
+        picture, or where something in it would be too hidden to judge.
     """
     scene = picture.scene
-    changed = _changed(scene, wanted, kind)
+    changed = _changed(scene, specification, kind)
     if changed is None:
         return None
     wrong = render(changed, picture.pixels.shape[0])
-    if not clearly_all(wrong) or len(wrong.instances) != len(changed.things):
+    if not all_noticeable(wrong) or len(wrong.instances) != len(changed.things):
         return None
     counts: dict[tuple[str, str], int] = {}
     for one in wrong.instances:
         key = (one.thing.category, one.thing.colour)
         counts[key] = counts.get(key, 0) + 1
-    same = counts == {(category, colour): n for category, colour, n in wanted.counts}
+    same = counts == {(category, colour): n for category, colour, n in specification.counts}
     if same != (kind in ("relation", "place")):
         return None
-    return wrong if kind != "relation" or _contradicts(wrong, wanted) else None
+    return wrong if kind != "relation" or _contradicts(wrong, specification) else None
 
 
-def _contradicts(picture: Rendered, wanted: Spec) -> bool:
-    first, how, second = wanted.relations[0]
-    by_name = {one.thing.category: one for one in shown(picture)}
+def _contradicts(picture: Rendered, specification: Spec) -> bool:
+    first, how, second = specification.relations[0]
+    by_name = {one.thing.category: one for one in noticeable(picture)}
     opposite = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}
     now = relation(picture.scene, by_name[first], by_name[second])
     return now is not None and now == opposite.get(how, now) and now != how
 
 
-def _changed(scene: Scene, wanted: Spec, kind: str) -> Scene | None:
+def _changed(scene: Scene, specification: Spec, kind: str) -> Scene | None:
     rng = rng_for(scene.split, scene.seed, f"falsify/{kind}")
-    held = {thing.on for thing in scene.things}
-    loose = [thing for thing in scene.things if thing.on is None and thing.id not in held]
+    supports = {thing.on for thing in scene.things}
+    loose = [thing for thing in scene.things if thing.on is None and thing.id not in supports]
     if kind == "place":
-        here = EVERY[scene.background].kind
+        here = ALL_BACKGROUNDS[scene.background].kind
         others = [name for name, place in BACKGROUNDS.items() if place.kind == here and name != scene.background]
         return replace(scene, background=rng.choice(others)) if others else None
     if kind == "relation":
-        return _swapped(scene, wanted)
+        return _swapped(scene, specification)
     if kind == "one more":
         composer = Composer(scene.seed, scene.split, scene.width, scene.height)
         composer.rng, composer.things = rng, list(scene.things)
@@ -106,10 +106,10 @@ def _with(scene: Scene, old: Thing, new: Thing | None) -> Scene:
     return scene.with_things([*rest, new] if new else rest)
 
 
-def _swapped(scene: Scene, wanted: Spec) -> Scene | None:
-    if not wanted.relations:
+def _swapped(scene: Scene, specification: Spec) -> Scene | None:
+    if not specification.relations:
         return None
-    first, how, second = wanted.relations[0]
+    first, how, second = specification.relations[0]
     one, other = (next(thing for thing in scene.things if thing.category == name) for name in (first, second))
     if how == "on":
         return _with(scene, one, replace(one, on=None, x=one.x - 0.45 if one.x > 0.5 else one.x + 0.45, y=0.94))

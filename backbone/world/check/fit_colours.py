@@ -3,9 +3,9 @@
     python -m backbone.world.check.fit_colours --out FOLDER [--scenes 2500]
 
 The scenes are drawn like those of training, a quarter of them in the shifted style, with seeds from 100,000 on. Every
-thing gets a colour drawn anew, also in combinations that are held out from training, because the checker has to know what
-the models under test have not seen. Nine in ten scenes are fitted on. Writes ``colours.safetensors``, and ``curve.jsonl``
-with the accuracy on the other scenes.
+thing gets a colour drawn anew, also in combinations that are held out from training, because the checker has to know
+what the models under test have not seen. Nine in ten scenes are fitted on. Writes ``colours.safetensors``, and
+``curve.jsonl`` with the accuracy on the other scenes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from backbone.world.paint.palette import shade_of
 from backbone.world.scene.camera import LIGHT
 from backbone.world.scene.compose import compose
 from backbone.world.scene.splits import rng_for
-from backbone.world.truth.relations import shown
+from backbone.world.truth.relations import noticeable
 from backbone.world.truth.render import render
 
 Network = dict[str, Tensor]
@@ -49,7 +49,7 @@ def examples(seed: int) -> tuple[NDArray[np.float32], list[int]]:
     picture = render(
         replace(scene, light=rng.choice(list(LIGHT)), things=tuple(things)), rng.choice((192, 256, 256, 384))
     )
-    visible = shown(picture, 0.3)
+    visible = noticeable(picture, 0.3)
     rows = [features(picture.pixels, one.mask, one.thing.category, picture.scene.light) for one in visible]
     return np.array(rows, np.float32).reshape(-1, FEATURES), [WORDS.index(one.thing.colour) for one in visible]
 

@@ -1,4 +1,4 @@
-"""The place and the light of a picture, told from its pixels."""
+"""Recognises the background and the light of a picture from its pixels."""
 
 from functools import cache
 
@@ -6,24 +6,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from backbone.world.paint.backgrounds import EVERY
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS
 from backbone.world.scene.camera import LIGHT, Pixels
 from backbone.world.scene.scene import Scene
 from backbone.world.truth.render import render
 from common.masks import Mask
 
-_CELLS = 32  # of the picture's height
+_CELLS = 32  # cells along the height of the picture
 _EXAMPLES = 12
-_FIRST = 9_000_000  # seeds that no data set reaches
-_DOUBT = 60.0  # squared grey levels: shadows, noise of the camera, what the examples did not show
-_FAR = 12.0  # what lies farther off is something else, and how far does not matter
+_FIRST = 9_000_000  # the first seed of the examples; no data set uses such seeds
+_DOUBT = 60.0  # added variance in squared grey levels: shadows, camera noise, what the examples do not show
+_FAR = 12.0  # larger normalised squared distances are clipped to this: the cell shows something else
 
 
 @cache
 def _examples(wide: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of every place by day: places × cells × 3."""
+    """Return mean and variance of each background by day, both (backgrounds, cells, 3)."""
     means, variances = [], []
-    for name in EVERY:
+    for name in ALL_BACKGROUNDS:
         scenes = (
             Scene(_FIRST + k, "train", name, "day", True, 0.0, 0.0, 0.0, (), wide * 2, _CELLS * 2)
             for k in range(_EXAMPLES)
@@ -37,11 +37,13 @@ def _examples(wide: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def place_of(pixels: Pixels, things: Mask) -> tuple[str, str]:
-    """The likeliest place and light: empty places are drawn and compared, cell by cell, where nothing stands before them.
+    """Return the most likely background and light.
+
+    Empty backgrounds are rendered and compared with the picture cell by cell, where no thing hides the background.
 
     Args:
-        pixels: the picture, height × width × 3.
-        things: height × width, True where things hide the place.
+        pixels: (H, W, 3), RGB, uint8.
+        things: (H, W), True where things hide the background.
 
     Returns:
         The names of the background and of the light.
@@ -60,5 +62,5 @@ def place_of(pixels: Pixels, things: Mask) -> tuple[str, str]:
         spread = variances * gain**2 + _DOUBT
         off = (colours - np.minimum(means * gain, 255)) ** 2 / spread
         likely = -((np.minimum(off, _FAR) + np.log(variances + _DOUBT)) * share).sum((1, 2))
-        best = max(best, (float(likely.max()), list(EVERY)[int(likely.argmax())], light))
+        best = max(best, (float(likely.max()), list(ALL_BACKGROUNDS)[int(likely.argmax())], light))
     return best[1], best[2]

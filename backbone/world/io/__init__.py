@@ -1,1 +1,1 @@
-"""Rendered scenes as data sets."""
+"""Reading and writing rendered scenes as data sets."""

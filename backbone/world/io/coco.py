@@ -1,4 +1,4 @@
-"""Pictures of the world with their truth as a COCO data set."""
+"""Rendered pictures and their annotations as a COCO data set."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from common.skeleton import coco_category
 
 
 def categories() -> list[dict[str, Any]]:
-    """COCO's list of categories."""
+    """Return COCO's list of categories."""
     rows: list[dict[str, Any]] = [
         {"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()
     ]
@@ -26,7 +26,7 @@ def categories() -> list[dict[str, Any]]:
 
 
 def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
-    """One COCO annotation: box xywh, mask as RLE, joints for people."""
+    """Return a COCO annotation: box x, y, width, height, mask as RLE, keypoints of people."""
     x0, y0, x1, y1 = instance.box
     row: dict[str, Any] = {
         "id": number,
@@ -49,10 +49,10 @@ def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
 
 
 def export(pictures: Iterable[Rendered], folder: Path) -> Path:
-    """Write ``images/*.png``, and then ``annotations.json``; each file appears only when it is complete.
+    """Write ``images/*.png``, then ``annotations.json``; each file is renamed into place when it is complete.
 
     Returns:
-        The path of the annotations.
+        Path of the annotations.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
     images: list[dict[str, Any]] = []
@@ -60,7 +60,7 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
     for number, picture in enumerate(pictures, 1):
         scene = picture.scene
         name = f"{scene.split}_{scene.seed:08d}.png"
-        with _whole(folder / "images" / name) as file:
+        with _replacing(folder / "images" / name) as file:
             Image.fromarray(picture.pixels).save(file, "PNG")
         height, width = picture.pixels.shape[:2]
         images.append(
@@ -77,7 +77,7 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
     path = folder / "annotations.json"
     info = {"description": "rendered scenes of the superlink world", "version": "1", "contributor": "superlink"}
     licences = [{"id": 1, "name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}]
-    with _whole(path) as file:
+    with _replacing(path) as file:
         file.write_text(
             json.dumps(
                 {
@@ -93,8 +93,8 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside another, whose place it takes."""
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside another, to which it is renamed at the end."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part

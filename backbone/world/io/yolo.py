@@ -20,8 +20,9 @@ _COLOUR_LABELS = {colour: number for number, colour in enumerate(COLOURS)}
 def export(pictures: Iterable[Rendered], folder: Path, part: str) -> None:
     """Write three data sets, whose image files are hard links to the same content.
 
-    ``things``: outlines of all categories. ``colours``: outlines labelled with the colour ("red thing"), without people and
-    pizzas, as their colour is that of the clothes or of the plate. ``people``: boxes and keypoints of people.
+    ``things``: outlines of all categories. ``colours``: outlines labelled with the colour ("red thing"), without
+    people and pizzas, as their colour is that of the clothes or of the plate. ``people``: boxes and keypoints of
+    people.
 
     Args:
         pictures: Rendered pictures.
@@ -56,7 +57,7 @@ def export(pictures: Iterable[Rendered], folder: Path, part: str) -> None:
 
 
 def has_own_colour(one: Instance) -> bool:
-    """Return whether the colour is that of the thing itself, not of a person's clothes or of the plate under a pizza."""
+    """Return whether the colour is that of the thing, not of a person's clothes or the plate under a pizza."""
     return one.thing.category not in ("person", "pizza")
 
 

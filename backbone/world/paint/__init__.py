@@ -1,1 +1,1 @@
-"""How things of the world are drawn."""
+"""Drawing things, people and backgrounds with skia."""

@@ -10,7 +10,7 @@ WHITE = (246, 244, 240)
 def _four_legs(
     pen: Pen, xs: tuple[float, float, float, float], top: float, width: float, hoof: Colour | None = None
 ) -> None:
-    """Legs from ``top`` to the ground: the far pair first, darker, at ``xs[0]`` and ``xs[1]``."""
+    """Draw legs from ``top`` to the ground: the far pair at ``xs[0]`` and ``xs[1]`` first, darker."""
     for i, x in enumerate(xs):
         colour = dark(pen.main, 0.22) if i < 2 else pen.main
         pen.line([(x, top), (x, -width / 2)], colour, width, edge=True)
@@ -19,7 +19,7 @@ def _four_legs(
 
 
 def dog(pen: Pen, shape: int, text: str) -> None:
-    """Long legs, long body, or small and fluffy; floppy or upright ears."""
+    """Draw a dog: long-legged, long-bodied, or small and fluffy."""
     legs, body = ((0.42, 0.0), (0.3, 0.12), (0.34, 0.0))[shape]
     long, main = 0.5 + body, pen.main
     _four_legs(pen, (-long + 0.2, long - 0.28, -long + 0.1, long - 0.16), -legs, 0.1)
@@ -75,7 +75,7 @@ def dog(pen: Pen, shape: int, text: str) -> None:
 
 
 def cat(pen: Pen, shape: int, text: str) -> None:
-    """Sitting, seen from the front or walking."""
+    """Draw a cat: sitting, from the front, or walking."""
     main = pen.main
     if shape == 2:
         _four_legs(pen, (-0.32, 0.24, -0.4, 0.34), -0.34, 0.1)
@@ -143,7 +143,7 @@ def cat(pen: Pen, shape: int, text: str) -> None:
 
 
 def horse(pen: Pen, shape: int, text: str) -> None:
-    """A horse standing, or a stockier pony."""
+    """Draw a horse, or a stockier pony."""
     mane = dark(pen.main, 0.5) if sum(pen.main) > 200 else (110, 100, 96)
     low = 0.0 if shape == 0 else 0.06
     _four_legs(pen, (-0.26, 0.26, -0.36, 0.34), -0.44, 0.075, INK)
@@ -196,7 +196,7 @@ def horse(pen: Pen, shape: int, text: str) -> None:
 
 
 def cow(pen: Pen, shape: int, text: str) -> None:
-    """Spotted, or plain with horns."""
+    """Draw a cow: spotted, or plain with horns."""
     main = pen.main
     patch = INK if sum(main) > 330 else WHITE
     _four_legs(pen, (-0.46, 0.34, -0.58, 0.44), -0.36, 0.12, INK)
@@ -225,7 +225,7 @@ def cow(pen: Pen, shape: int, text: str) -> None:
 
 
 def sheep(pen: Pen, shape: int, text: str) -> None:
-    """A cloud of wool, with a dark or a pale face."""
+    """Draw a sheep with a dark or a pale face."""
     face = INK if shape == 0 else (232, 206, 180)
     if sum(pen.main) < 200:
         face = (232, 206, 180)
@@ -253,7 +253,7 @@ def sheep(pen: Pen, shape: int, text: str) -> None:
 
 
 def bird(pen: Pen, shape: int, text: str) -> None:
-    """On its feet, or in the air with spread wings."""
+    """Draw a bird: standing, or flying with spread wings."""
     main = pen.main
     if shape == 1:
         pen.fill(pen.poly([(-0.3, -0.42), (-0.85, -0.56), (-0.8, -0.34)], 0.03), dark(main, 0.2))
@@ -280,7 +280,7 @@ def bird(pen: Pen, shape: int, text: str) -> None:
 
 
 def duck(pen: Pen, shape: int, text: str) -> None:
-    """Afloat or standing."""
+    """Draw a duck: swimming or standing."""
     if shape == 1:
         for leg in (-0.1, 0.08):
             pen.line([(leg, -0.2), (leg, -0.03), (leg + 0.12, -0.03)], (238, 140, 40), 0.05)
@@ -311,7 +311,7 @@ def duck(pen: Pen, shape: int, text: str) -> None:
 
 
 def elephant(pen: Pen, shape: int, text: str) -> None:
-    """Trunk down or trunk raised."""
+    """Draw an elephant with its trunk down or raised."""
     main = pen.main
     for i, x in enumerate((-0.24, 0.22, -0.4, 0.34)):
         pen.fill(pen.box(x - 0.1, -0.42, x + 0.1, 0, 0.05), dark(main, 0.2) if i < 2 else main)
@@ -335,7 +335,7 @@ def elephant(pen: Pen, shape: int, text: str) -> None:
 
 
 def rabbit(pen: Pen, shape: int, text: str) -> None:
-    """Ears up, or one ear down."""
+    """Draw a rabbit with both ears up, or one down."""
     main = pen.main
     pen.fill(pen.oval(-0.4, -0.2, 0.12), WHITE if sum(main) < 650 else (226, 220, 220))
     for ear, turn in (((0.2, -0.8), -12.0), ((0.34, -0.8), 10.0 if shape == 0 else 62.0)):
@@ -354,7 +354,7 @@ def rabbit(pen: Pen, shape: int, text: str) -> None:
 
 
 def fish(pen: Pen, shape: int, text: str) -> None:
-    """Round or long, in the air of a picture book's water."""
+    """Draw a fish: round or long."""
     tall, long = ((0.42, 0.62), (0.32, 0.8))[shape]
     pen.fill(
         pen.poly([(-long + 0.1, -0.5), (-long - 0.34, -0.86), (-long - 0.24, -0.5), (-long - 0.34, -0.14)], 0.06),

@@ -1,4 +1,4 @@
-"""Paints what is behind the things: sky or wall, ground or floor, and clutter that is nothing in particular."""
+"""Draws backgrounds: sky or wall, ground or floor, and clutter that has no label."""
 
 import random
 from collections.abc import Callable
@@ -12,15 +12,16 @@ from backbone.world.paint.pen import Pen, rgb
 
 @dataclass(frozen=True)
 class Background:
-    """One kind of place.
+    """A place.
 
     Attributes:
-        name: how captions call it, with its preposition.
-        kind: ``out``, ``in`` or ``water``.
-        horizon: where the ground begins, as a share of the height.
-        sky, ground: colours from top to bottom.
-        paint: what else there is.
-        clutter: small marks on the ground: ``grass``, ``stones``, ``rug``, ``boards``, ``leaves``, ``waves`` or ``none``.
+        name: Its name in captions, with preposition.
+        kind: "out", "in" or "water".
+        horizon: Height at which the ground begins, as a share of the picture's height from the top.
+        sky: Colours of sky or wall, at the top and at the horizon.
+        ground: Colours of the ground, at the horizon and at the bottom.
+        paint: Draws what is specific to the place.
+        clutter: Small marks on the ground: "grass", "stones", "rug", "boards", "leaves", "waves" or "none".
     """
 
     name: str
@@ -33,22 +34,22 @@ class Background:
 
 
 class Brush:
-    """Paints in shares of the picture's height: ``x`` from 0 to ``wide``, ``y`` from 0 to 1."""
+    """Draws in units of the picture's height: x from 0 to ``wide``, y from 0 to 1."""
 
     def __init__(self, canvas: skia.Canvas, wide: float, horizon: float, rng: random.Random) -> None:
         self.canvas, self.wide, self.horizon, self.rng = canvas, wide, horizon, rng
 
     def fade(self, top: float, bottom: float, first: Colour, last: Colour) -> None:
-        """A band that goes from one colour to another."""
+        """Draw a horizontal band with a vertical gradient."""
         shader = skia.GradientShader.MakeLinear([skia.Point(0, top), skia.Point(0, bottom)], [rgb(first), rgb(last)])
         self.canvas.drawRect(skia.Rect.MakeLTRB(-0.01, top, self.wide + 0.01, bottom), skia.Paint(Shader=shader))
 
     def shape(self, path: skia.Path, colour: Colour, alpha: float = 1.0) -> None:
-        """A flat shape."""
+        """Draw a flat shape."""
         self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=rgb(colour, alpha)))
 
     def hills(self, base: float, tall: float, colour: Colour, count: int = 4) -> None:
-        """A soft ridge that ends at ``base``, where the ground begins."""
+        """Draw a smooth ridge of hills whose foot is at ``base``."""
         step = self.wide / count
         points = (
             [(-step, base)]
@@ -60,7 +61,7 @@ class Brush:
         self.shape(path, colour)
 
     def clouds(self, count: int, colour: Colour = (255, 255, 255)) -> None:
-        """Soft heaps."""
+        """Draw clouds."""
         for _ in range(count):
             x, y, size = (
                 self.rng.uniform(0, self.wide),
@@ -71,7 +72,7 @@ class Brush:
                 self.shape(Pen.oval(x + dx * size, y + dy * size, r * size * 1.2, r * size * 0.8), colour, 0.85)
 
     def tree(self, x: float, base: float, tall: float, leaf: Colour, fir: bool = False) -> None:
-        """A tree of the background."""
+        """Draw a tree."""
         self.shape(Pen.box(x - tall * 0.05, base - tall * 0.5, x + tall * 0.05, base, tall * 0.02), (120, 86, 58))
         if fir:
             for k in range(3):
@@ -87,7 +88,7 @@ class Brush:
         self.shape(Pen.oval(x + 0.06 * tall, base - 0.82 * tall, 0.1 * tall), pale(leaf, 0.15))
 
     def house(self, x: float, base: float, half: float, tall: float, wall: Colour, flat: bool = False) -> None:
-        """A house with windows and a door."""
+        """Draw a house with windows and a door."""
         self.shape(Pen.box(x - half, base - tall, x + half, base), wall)
         if not flat:
             self.shape(
@@ -418,11 +419,11 @@ SHIFTED_BACKGROUNDS: dict[str, Background] = {
         "none",
     ),
 }
-EVERY = BACKGROUNDS | SHIFTED_BACKGROUNDS
+ALL_BACKGROUNDS = BACKGROUNDS | SHIFTED_BACKGROUNDS
 
 
 def paint_background(canvas: skia.Canvas, place: Background, wide: float, rng: random.Random) -> None:
-    """Paint a place over the whole canvas, in shares of the picture's height."""
+    """Draw a background over the whole canvas, in units of the picture's height."""
     b = Brush(canvas, wide, place.horizon, rng)
     drift = rng.uniform(-8, 8)
     sky, ground = ([clamp([p + drift for p in c]) for c in pair] for pair in (place.sky, place.ground))

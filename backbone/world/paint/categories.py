@@ -1,4 +1,4 @@
-"""What there is in the world: names, sizes, where it belongs, how it is drawn."""
+"""The categories of things: names, sizes, places where they occur, and drawing functions."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ ALL = tuple(COLOURS)
 
 @dataclass(frozen=True)
 class Category:
-    """One kind of thing.
+    """A category of things.
 
     Attributes:
-        name: its name, COCO's where COCO has it.
-        plural: several of it.
-        height: its height at the front of the picture, as a share of the picture's.
-        wide: half its width, as a share of its height; for laying out.
-        place: ``ground``, ``air``, or ``small`` (may also lie on a table).
-        scenes: ``out``, ``in`` or ``any``.
-        colours: those it comes in.
-        shapes: how many.
-        draw: draws it; None for people, which have their own way.
-        flips: whether it may face left.
+        name: Its name, that of COCO where COCO has it.
+        plural: Plural of the name.
+        height: Height at the front of the picture, as a share of the picture's height.
+        wide: Half its width, as a share of its height; used for the layout.
+        place: "ground", "air", or "small" for things that may also lie on a table.
+        scenes: "out", "in", "water" or "any".
+        draw: Draws a thing; None for people, who are drawn by ``people.py``.
+        shapes: Number of shapes.
+        colours: Colour words that occur.
+        flips: Whether things may face left.
     """
 
     name: str
@@ -149,7 +149,7 @@ _LIST = (
 )
 CATEGORIES: dict[str, Category] = {kind.name: kind for kind in _LIST}
 IDS: dict[str, int] = {kind.name: number for number, kind in enumerate(_LIST, 1)}
-"""COCO category ids, counted from 1."""
+"""COCO category ids, from 1."""
 
 WORDS = (
     "OPEN",

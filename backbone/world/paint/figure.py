@@ -1,4 +1,4 @@
-"""The skeleton of a person: a pose and proportions in, COCO-17 joints out. No drawing here."""
+"""Computes the joints and keypoints of a person from a pose and proportions."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Build:
-    """Proportions, as shares of the standing height."""
+    """Proportions of a person, as shares of the standing height."""
 
     head: float = 0.095
     torso: float = 0.29
@@ -36,9 +36,9 @@ SHIFTED_BUILDS = {
 
 @dataclass(frozen=True)
 class Joints:
-    """Where a figure's joints lie, in its own units, feet on ``y = 0``.
+    """Positions of a person's joints in units of the standing height, feet at y = 0.
 
-    ``a`` is the picture's left limb (in side view: the far one), ``b`` the right (the near one).
+    Limbs ``a`` are at the picture's left, limbs ``b`` at its right; in side view ``a`` is far, ``b`` near.
     """
 
     head: Point
@@ -62,7 +62,7 @@ def _limb(start: Point, lengths: Point, angles: Point) -> tuple[Point, Point, Po
 
 
 def joints(pose: Pose, build: Build) -> Joints:
-    """The joints of a figure in a pose."""
+    """Return the joints of a person of some proportions in a pose."""
     lean = math.radians(pose.lean)
     up = (math.sin(lean), -math.cos(lean))
     side = pose.view == "side"
@@ -104,7 +104,7 @@ def joints(pose: Pose, build: Build) -> Joints:
 
 
 def face(j: Joints) -> dict[str, Point]:
-    """Eyes, nose and ears; ``a`` is the picture's left (in side view: the far one)."""
+    """Return positions of eyes, nose and ears; ``a`` and ``b`` as in ``Joints``."""
     radius, (x, y) = j.build.head, j.head
     ux, uy = j.up
     ax, ay = -uy, ux
@@ -130,13 +130,13 @@ def face(j: Joints) -> dict[str, Point]:
 
 
 def keypoints(j: Joints, flipped: bool = False) -> list[tuple[float, float, bool]]:
-    """COCO-17 in the figure's units: ``(x, y, shows)``, where ``shows`` is false for what the figure itself hides.
+    """Return COCO's 17 keypoints as (x, y, visible), in the units of the joints; not visible are those the body hides.
 
-    A figure seen from the front has its left at the picture's right; one that walks to the right shows its right side.
-    Mirroring (``flipped``) swaps the sides; ``x`` is given unmirrored.
+    A person seen from the front has its left side at the picture's right; one that walks to the right shows its right
+    side. With ``flipped``, left and right are swapped, but x is not mirrored.
     """
     view, marks = j.pose.view, face(j)
-    # Which limb is the left one: front b, back a, side the far one, a.
+    # The left limb is b from the front, a from the back, and a, the far one, from the side.
     left, right = ("b", "a") if view == "front" else ("a", "b")
     if flipped:
         left, right = right, left

@@ -1,4 +1,4 @@
-"""Draws food, what holds it, and the small things of the street."""
+"""Draws food, vessels, and street furniture."""
 
 from backbone.world.paint.palette import dark, pale
 from backbone.world.paint.pen import Pen
@@ -10,7 +10,7 @@ STEEL = (84, 88, 96)
 
 
 def apple(pen: Pen, shape: int, text: str) -> None:
-    """Whole, with or without a bite."""
+    """Draw an apple, whole or bitten."""
     body = pen.blob(
         [
             (0, -0.76),
@@ -38,7 +38,7 @@ def apple(pen: Pen, shape: int, text: str) -> None:
 
 
 def banana(pen: Pen, shape: int, text: str) -> None:
-    """One, or a bunch."""
+    """Draw a banana, or a bunch."""
     for turn in (0,) if shape == 0 else (2, 1, 0):
         d = 0.16 * turn
         pen.fill(
@@ -63,7 +63,7 @@ def banana(pen: Pen, shape: int, text: str) -> None:
 
 
 def cake(pen: Pen, shape: int, text: str) -> None:
-    """A cake with candles, or a slice."""
+    """Draw a cake with candles, or a slice."""
     if shape == 0:
         for x in (-0.3, 0.0, 0.3):
             pen.line([(x, -0.66), (x, -0.84)], (250, 190, 90), 0.06)
@@ -90,7 +90,7 @@ def cake(pen: Pen, shape: int, text: str) -> None:
 
 
 def pizza(pen: Pen, shape: int, text: str) -> None:
-    """Round, or a slice; always the colours of pizza, the plate has the thing's."""
+    """Draw a pizza or a slice of it; the plate has the thing's colour."""
     crust, cheese, sausage = (214, 150, 82), (250, 208, 104), (196, 62, 46)
     if shape == 0:
         pen.fill(pen.oval(0, -0.5, 0.98, 0.5))
@@ -115,7 +115,7 @@ def pizza(pen: Pen, shape: int, text: str) -> None:
 
 
 def cup(pen: Pen, shape: int, text: str) -> None:
-    """A mug, or a tea cup on a saucer."""
+    """Draw a mug, or a tea cup on a saucer."""
     if shape == 0:
         pen.line([(0.3, -0.76), (0.58, -0.7), (0.58, -0.34), (0.3, -0.26)], pen.main, 0.11, smooth=True, edge=True)
         pen.fill(pen.box(-0.4, -0.92, 0.36, 0, 0.1), textured=True)
@@ -132,7 +132,7 @@ def cup(pen: Pen, shape: int, text: str) -> None:
 
 
 def bottle(pen: Pen, shape: int, text: str) -> None:
-    """Slim, or round."""
+    """Draw a bottle: slim or round."""
     wide = 0.17 if shape == 0 else 0.24
     pen.fill(pen.box(-0.07, -1.0, 0.07, -0.88, 0.02), (226, 196, 150))
     body = pen.blob(
@@ -155,7 +155,7 @@ def bottle(pen: Pen, shape: int, text: str) -> None:
 
 
 def traffic_light(pen: Pen, shape: int, text: str) -> None:
-    """Three lamps above one another on a pole, or side by side; the one that is lit has the thing's colour."""
+    """Draw a traffic light with lamps one above the other or side by side; the lit one has the thing's colour."""
     pen.line([(0, -0.97 if shape else -0.5), (0, -0.03)], STEEL, 0.06, edge=True)
     lamps = ((-0.16, 0.0, 0.16), (-0.73, -0.73, -0.73)) if shape else ((0.0, 0.0, 0.0), (-0.89, -0.73, -0.57))
     if shape:
@@ -171,7 +171,7 @@ def traffic_light(pen: Pen, shape: int, text: str) -> None:
 
 
 def fire_hydrant(pen: Pen, shape: int, text: str) -> None:
-    """Short and stout, or a slim pillar."""
+    """Draw a fire hydrant: stout, or a slim pillar."""
     pen.fill(pen.box(-0.34, -0.12, 0.34, 0, 0.04), dark(pen.main, 0.2))
     if shape == 1:
         pen.fill(pen.box(0.1, -0.6, 0.36, -0.44, 0.03), dark(pen.main, 0.12))
@@ -193,7 +193,7 @@ def fire_hydrant(pen: Pen, shape: int, text: str) -> None:
 
 
 def bench(pen: Pen, shape: int, text: str) -> None:
-    """With a back, or without. The seat is at 0.5."""
+    """Draw a bench with or without back; the seat is at 0.5."""
     for x in (-0.8, 0.8):
         pen.line([(x, -0.96 if shape == 0 else -0.5), (x, -0.03)], STEEL, 0.07, edge=True)
     if shape == 0:

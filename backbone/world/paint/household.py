@@ -1,4 +1,4 @@
-"""Draws furniture and what lies about the house."""
+"""Draws furniture and household objects."""
 
 from backbone.world.paint.letters import lettering
 from backbone.world.paint.palette import dark, mix, pale
@@ -10,7 +10,7 @@ CREAM = (250, 244, 230)
 
 
 def chair(pen: Pen, shape: int, text: str) -> None:
-    """From the side, from the front, or a stool. The seat is at 0.5."""
+    """Draw a chair from the side or the front, or a stool; the seat is at 0.5."""
     frame = dark(pen.main, 0.2)
     if shape == 2:
         for x in (-0.24, 0.24):
@@ -33,7 +33,7 @@ def chair(pen: Pen, shape: int, text: str) -> None:
 
 
 def couch(pen: Pen, shape: int, text: str) -> None:
-    """Two seats or three."""
+    """Draw a couch with two or three seats."""
     half = 0.85 if shape == 0 else 1.15
     for x in (-half + 0.12, half - 0.12):
         pen.line([(x, -0.1), (x, -0.03)], WOOD, 0.07)
@@ -48,7 +48,7 @@ def couch(pen: Pen, shape: int, text: str) -> None:
 
 
 def table(pen: Pen, shape: int, text: str) -> None:
-    """Four legs, or round on one foot. The top is at 1."""
+    """Draw a table with four legs, or a round one on one foot; the top is at 1."""
     half = 0.95 if shape == 0 else 0.75
     if shape == 0:
         for x, far in ((-0.7, True), (0.7, True), (-0.86, False), (0.86, False)):
@@ -67,7 +67,7 @@ def table(pen: Pen, shape: int, text: str) -> None:
 
 
 def bed(pen: Pen, shape: int, text: str) -> None:
-    """Seen from the side."""
+    """Draw a bed from the side."""
     pen.fill(pen.box(-1.25, -1.0, -1.12, 0, 0.05), WOOD)
     pen.fill(pen.box(1.12, -0.66 if shape == 0 else -0.9, 1.25, 0, 0.05), WOOD)
     pen.fill(pen.box(-1.15, -0.36, 1.15, -0.16, 0.03), WOOD)
@@ -82,7 +82,7 @@ def bed(pen: Pen, shape: int, text: str) -> None:
 
 
 def lamp(pen: Pen, shape: int, text: str) -> None:
-    """Slim, or with a round foot."""
+    """Draw a lamp: slim, or with a round foot."""
     if shape == 0:
         pen.line([(0, -0.6), (0, -0.06)], (120, 110, 104), 0.04, edge=True)
         pen.fill(pen.oval(0, -0.04, 0.18, 0.04), (120, 110, 104))
@@ -93,7 +93,7 @@ def lamp(pen: Pen, shape: int, text: str) -> None:
 
 
 def potted_plant(pen: Pen, shape: int, text: str) -> None:
-    """Leaves, a cactus or a flower; the pot has the colour."""
+    """Draw a plant, a cactus or a flower; the pot has the thing's colour."""
     green = (82, 150, 78)
     if shape == 1:
         pen.line([(0.0, -0.66), (0.2, -0.66), (0.2, -0.8)], green, 0.1, edge=True)
@@ -117,7 +117,7 @@ def potted_plant(pen: Pen, shape: int, text: str) -> None:
 
 
 def book(pen: Pen, shape: int, text: str) -> None:
-    """Upright, or lying open."""
+    """Draw a book: upright, or lying open."""
     if shape == 0:
         pen.fill(pen.poly([(0.3, -0.98), (0.42, -0.92), (0.42, -0.02), (0.3, 0)]), CREAM)
         pen.fill(pen.box(-0.36, -1.0, 0.32, 0, 0.04), textured=False)
@@ -139,7 +139,7 @@ def book(pen: Pen, shape: int, text: str) -> None:
 
 
 def clock(pen: Pen, shape: int, text: str) -> None:
-    """Round or square; the frame has the colour."""
+    """Draw a clock: round or square; the frame has the thing's colour."""
     outer = pen.oval(0, -0.5, 0.5) if shape == 0 else pen.box(-0.48, -0.98, 0.48, -0.02, 0.12)
     pen.fill(outer)
     pen.fill(pen.oval(0, -0.5, 0.38), (252, 250, 244))
@@ -150,7 +150,7 @@ def clock(pen: Pen, shape: int, text: str) -> None:
 
 
 def suitcase(pen: Pen, shape: int, text: str) -> None:
-    """A travelling case, upright or flat."""
+    """Draw a suitcase: upright or flat."""
     half, top = ((0.36, -0.84), (0.7, -0.8))[shape]
     pen.line([(-0.16, top), (-0.16, top - 0.14), (0.16, top - 0.14), (0.16, top)], (90, 70, 56), 0.06, edge=True)
     pen.fill(pen.box(-half, top, half, -0.03, 0.08), textured=True)
@@ -160,7 +160,7 @@ def suitcase(pen: Pen, shape: int, text: str) -> None:
 
 
 def umbrella(pen: Pen, shape: int, text: str) -> None:
-    """Open, striped by its panels."""
+    """Draw an open umbrella."""
     pen.line([(0, -0.7), (0, -0.08), (0.06, -0.02), (0.13, -0.08)], (110, 80, 56), 0.035, edge=True)
     tall = -0.98 if shape == 0 else -0.9
     top = pen.poly([(-0.62, -0.46)], closed=False)
@@ -175,7 +175,7 @@ def umbrella(pen: Pen, shape: int, text: str) -> None:
 
 
 def ball(pen: Pen, shape: int, text: str) -> None:
-    """A beach ball, a football or one with a star."""
+    """Draw a beach ball, a football or a ball with a star."""
     disc = pen.oval(0, -0.5, 0.49)
     pen.fill(disc, textured=shape == 2)
     pen.canvas.save()
@@ -202,7 +202,7 @@ def ball(pen: Pen, shape: int, text: str) -> None:
 
 
 def kite(pen: Pen, shape: int, text: str) -> None:
-    """A diamond with a tail of bows."""
+    """Draw a kite with a tail of bows."""
     pen.line([(0, -0.34), (0.1, -0.22), (-0.04, -0.12), (0.06, -0.01)], INK, 0.014, smooth=True)
     for x, y in ((0.08, -0.22), (-0.02, -0.1)):
         for way in (-1, 1):
@@ -210,14 +210,14 @@ def kite(pen: Pen, shape: int, text: str) -> None:
     half = 0.3 if shape == 0 else 0.38
     corners = [(0.0, -1.0), (half, -0.74), (0.0, -0.32), (-half, -0.74)]
     pen.fill(pen.poly(corners), textured=True)
-    # One corner only: with two, a gray kite with white in it and a white one with gray would be the same.
+    # One corner only: with two, a gray kite with white corners would look like a white kite with gray corners.
     pen.plain(pen.poly([corners[0], corners[1], (0, -0.74)]), pen.accent(), 0.75)
     for a, b in ((0, 2), (1, 3)):
         pen.line([corners[a], corners[b]], dark(pen.main, 0.3), 0.014)
 
 
 def balloon(pen: Pen, shape: int, text: str) -> None:
-    """Round or long, on a string."""
+    """Draw a balloon on a string: round or long."""
     pen.line([(0, -0.46), (0.05, -0.3), (-0.05, -0.16), (0.02, 0)], (120, 116, 120), 0.014, smooth=True)
     wide = 0.27 if shape == 0 else 0.2
     skin = pen.blob([(0, -1.0), (wide, -0.8), (wide * 0.75, -0.56), (0, -0.44), (-wide * 0.75, -0.56), (-wide, -0.8)])
@@ -227,7 +227,7 @@ def balloon(pen: Pen, shape: int, text: str) -> None:
 
 
 def sign(pen: Pen, shape: int, text: str) -> None:
-    """A board on a post, its frame in the colour, with lettering."""
+    """Draw a sign on a post, with text; the frame has the thing's colour."""
     post = (140, 112, 84) if shape != 1 else (150, 152, 158)
     pen.line([(0, -0.5), (0, -0.02)], post, 0.06, edge=True)
     half = max(0.34, 0.1 * len(text) + 0.12)

@@ -1,7 +1,7 @@
-"""Capital letters and digits as strokes, so that signs read the same on every machine, whatever fonts it has.
+"""Capital letters and digits as strokes, so that signs look the same on every machine without fonts.
 
-A letter is lines parted by ``/``; a line is points on a grid of 5 × 7, two digits each (across, down); a line that starts
-with ``~`` is drawn round.
+A letter is a list of strokes, separated by ``/``. A stroke is a list of points on a grid of 5 × 7, each written as two
+digits (x, y from the top). A stroke that begins with ``~`` is drawn as a smooth curve.
 """
 
 import skia
@@ -47,10 +47,10 @@ _STROKES = {
 
 
 def lettering(text: str, x: float, y: float, width: float, height: float) -> skia.Path:
-    """The strokes of ``text`` centred on ``(x, y)``, as large as fits into ``width`` × ``height``.
+    """Return the strokes of a text centred on x, y, as large as fits into width and height.
 
     Raises:
-        KeyError: a character other than A-Z, 0-9 and space.
+        KeyError: For a character other than A-Z, 0-9 and space.
     """
     size = min(height / 6, width / max(1, 5.6 * len(text) - 1.6))
     left, top = x - size * (5.6 * len(text) - 1.6) / 2, y - 3 * size

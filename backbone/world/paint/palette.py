@@ -1,10 +1,10 @@
-"""The eleven basic colour words, and the shades that each of them covers."""
+"""The eleven basic colour words, with shades of each."""
 
 import random
 from collections.abc import Sequence
 
 Colour = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
+"""Red, green, blue, from 0 to 255."""
 
 COLOURS: dict[str, tuple[Colour, ...]] = {
     "red": ((214, 48, 44), (196, 32, 48), (226, 66, 56)),
@@ -19,7 +19,7 @@ COLOURS: dict[str, tuple[Colour, ...]] = {
     "white": ((246, 244, 240), (250, 250, 248), (240, 242, 246)),
     "gray": ((148, 150, 156), (130, 134, 140), (164, 164, 168)),
 }
-"""Each word with shades that nobody would name otherwise."""
+"""Shades of each word that are unambiguous."""
 
 SKINS: tuple[Colour, ...] = (
     (255, 222, 196),
@@ -41,27 +41,27 @@ HAIRS: tuple[Colour, ...] = (
 
 
 def shade_of(word: str, rng: random.Random) -> Colour:
-    """One shade that the word covers."""
+    """Draw a shade of a colour word."""
     red, green, blue = rng.choice(COLOURS[word])
     return clamp((red + rng.randint(-5, 5), green + rng.randint(-5, 5), blue + rng.randint(-5, 5)))
 
 
 def clamp(colour: Sequence[float]) -> Colour:
-    """The nearest colour that there is."""
+    """Round and clip to a valid colour."""
     red, green, blue = (min(255, max(0, round(part))) for part in colour)
     return red, green, blue
 
 
 def mix(one: Colour, other: Colour, share: float) -> Colour:
-    """``one`` with ``share`` of ``other`` in it."""
+    """Interpolate from ``one`` (share 0) to ``other`` (share 1)."""
     return clamp([a + (b - a) * share for a, b in zip(one, other, strict=True)])
 
 
 def dark(colour: Colour, share: float = 0.3) -> Colour:
-    """A deeper shade of the same hue."""
+    """Return a darker shade of the same hue."""
     return clamp([part * (1 - share) for part in colour])
 
 
 def pale(colour: Colour, share: float = 0.3) -> Colour:
-    """A lighter shade."""
+    """Return a lighter shade."""
     return mix(colour, (255, 255, 255), share)

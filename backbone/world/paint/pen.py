@@ -1,6 +1,6 @@
-"""A painter's hand over skia: smooth outlines, soft shading, edges and textures.
+"""Drawing with skia: smooth outlines, soft shading, edges and textures.
 
-Everything is drawn in the thing's own units: its height is 1, the ground is ``y = 0``, up is negative, ``x = 0`` is its middle.
+Coordinates are in units of the thing's height: the ground is y = 0, up is negative, the middle is x = 0.
 """
 
 import math
@@ -17,12 +17,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Style:
-    """How a whole picture is painted.
+    """The drawing style of a picture.
 
     Attributes:
-        edge: width of the outline, in thousandths of the thing's height; 0 for none.
-        soft: strength of the shading from the lit to the far side, 0 to 1.
-        light_left: whether the light comes from the left.
+        edge: Width of outlines, in thousandths of the thing's height; 0 for none.
+        soft: Strength of the shading from the lit to the far side, from 0 to 1.
+        light_left: Whether the light comes from the left.
     """
 
     edge: float = 9.0
@@ -31,7 +31,7 @@ class Style:
 
 
 def rgb(colour: Colour, alpha: float = 1.0) -> int:
-    """Skia's word for a colour."""
+    """Return a colour as skia's integer."""
     return int(skia.Color(*colour, round(alpha * 255)))
 
 
@@ -39,11 +39,11 @@ class Pen:
     """Draws one thing.
 
     Args:
-        canvas: a skia canvas in the thing's own units.
-        main: the colour that the thing is named by.
-        texture: the pattern on its main parts; ``plain`` for none.
-        style: the manner of the whole picture.
-        flipped: whether the canvas is mirrored, so that light stays on its side.
+        canvas: A skia canvas in units of the thing's height.
+        main: The colour that names the thing.
+        texture: Pattern of its main parts; "plain" for none.
+        style: Style of the picture.
+        flipped: Whether the canvas is mirrored; shading is mirrored back, so that the light comes from one side.
     """
 
     def __init__(self, canvas: skia.Canvas, main: Colour, texture: str, style: Style, flipped: bool = False) -> None:
@@ -54,11 +54,9 @@ class Pen:
         self.flipped = flipped
         self.edge = style.edge / 1000
 
-    # -- outlines ------------------------------------------------------------------------------------------------
-
     @staticmethod
     def blob(points: Sequence[Point], closed: bool = True) -> skia.Path:
-        """A smooth line through points (Catmull-Rom), closed unless said otherwise."""
+        """Return a smooth path through points (Catmull-Rom spline), closed by default."""
         path = skia.Path()
         count = len(points)
         path.moveTo(*points[0])
@@ -80,7 +78,7 @@ class Pen:
 
     @staticmethod
     def poly(points: Sequence[Point], round_: float = 0.0, closed: bool = True) -> skia.Path:
-        """Straight lines through points, the corners cut round by ``round_``."""
+        """Return a path of straight lines through points, with corners rounded by ``round_``."""
         path = skia.Path()
         if not round_:
             path.moveTo(*points[0])
@@ -100,14 +98,14 @@ class Pen:
 
     @staticmethod
     def box(x0: float, y0: float, x1: float, y1: float, round_: float = 0.0) -> skia.Path:
-        """A rectangle, its corners round."""
+        """Return a rectangle with corners rounded by ``round_``."""
         path = skia.Path()
         path.addRoundRect(skia.Rect.MakeLTRB(x0, y0, x1, y1), round_, round_)
         return path
 
     @staticmethod
     def oval(x: float, y: float, rx: float, ry: float | None = None, turn: float = 0.0) -> skia.Path:
-        """An ellipse about its middle, turned by degrees."""
+        """Return an ellipse around its centre, turned by degrees."""
         ry = rx if ry is None else ry
         path = skia.Path()
         path.addOval(skia.Rect.MakeLTRB(x - rx, y - ry, x + rx, y + ry))
@@ -115,10 +113,8 @@ class Pen:
             path.transform(skia.Matrix().setRotate(turn, x, y))
         return path
 
-    # -- paint ---------------------------------------------------------------------------------------------------
-
     def fill(self, path: skia.Path, colour: Colour | None = None, *, edge: bool = True, textured: bool = False) -> None:
-        """Paint a shape: its edge, its colour with soft shading, and the thing's texture if ``textured``."""
+        """Draw a shape: its edge, its colour with soft shading, and the thing's texture if ``textured``."""
         colour = self.main if colour is None else colour
         if edge and self.edge:
             self.stroke(path, dark(colour, 0.45), 2 * self.edge)
@@ -146,29 +142,29 @@ class Pen:
     def line(
         self, points: Sequence[Point], colour: Colour, width: float, *, smooth: bool = False, edge: bool = False
     ) -> None:
-        """A line with round ends; with ``edge`` it is outlined and shaded like a limb."""
+        """Draw a line with round ends; with ``edge`` it gets an outline."""
         path = self.blob(points, closed=False) if smooth else self.poly(points, closed=False)
         if edge and self.edge:
             self.stroke(path, dark(colour, 0.45), width + 2 * self.edge)
         self.stroke(path, colour, width)
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """A plain small disc."""
+        """Draw a flat disc."""
         self.canvas.drawCircle(x, y, radius, skia.Paint(AntiAlias=True, Color=rgb(colour)))
 
     def plain(self, path: skia.Path, colour: Colour, alpha: float = 1.0) -> None:
-        """Flat colour, without edge or shading."""
+        """Draw a shape in flat colour, without edge and shading."""
         self.canvas.drawPath(path, skia.Paint(AntiAlias=True, Color=rgb(colour, alpha)))
 
     def shine(self, path: skia.Path, x: float, y: float, rx: float, ry: float, alpha: float = 0.35) -> None:
-        """A soft highlight inside a shape."""
+        """Draw a highlight inside a shape."""
         self.canvas.save()
         self.canvas.clipPath(path, True)
         self.plain(self.oval(x, y, rx, ry), (255, 255, 255), alpha)
         self.canvas.restore()
 
     def glass(self, path: skia.Path) -> None:
-        """A window pane."""
+        """Draw a window pane."""
         self.fill(path, (176, 214, 236))
         box = path.getBounds()
         self.canvas.save()
@@ -181,12 +177,12 @@ class Pen:
         self.canvas.restore()
 
     def eye(self, x: float, y: float, size: float) -> None:
-        """A bright animal's eye."""
+        """Draw an animal's eye."""
         self.dot(x, y, size, (36, 30, 34))
         self.dot(x + size * 0.3, y - size * 0.35, size * 0.38, (255, 255, 255))
 
     def stroke(self, path: skia.Path, colour: Colour, width: float) -> None:
-        """A path as a line with round ends."""
+        """Draw a path as a line with round ends."""
         self.canvas.drawPath(
             path,
             skia.Paint(
@@ -200,7 +196,7 @@ class Pen:
         )
 
     def accent(self) -> Colour:
-        """A second colour that goes with the main one."""
+        """Return a second colour that contrasts with the main one."""
         return mix(self.main, (255, 255, 255), 0.75) if sum(self.main) < 500 else dark(self.main, 0.45)
 
 

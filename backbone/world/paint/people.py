@@ -1,4 +1,4 @@
-"""Draws a person on a skeleton: clothes, skin, hair and a face."""
+"""Draws a person from joints: clothes, skin, hair and face."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ WEAR = ("trousers", "shorts", "skirt", "dress")
 
 @dataclass(frozen=True)
 class Looks:
-    """What a person wears and looks like; the shirt has the pen's main colour."""
+    """Clothes, skin and hair of a person; the shirt has the pen's main colour."""
 
     skin: Colour
     hair: Colour

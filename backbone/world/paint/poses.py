@@ -1,4 +1,4 @@
-"""The pose book: angles of the limbs, drawn anew for every figure."""
+"""Poses of people: angles of the limbs, with random variation."""
 
 import random
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ POSES = ("standing", "walking", "sitting", "reaching", "arms up", "dancing")
 
 @dataclass(frozen=True)
 class Pose:
-    """Angles in degrees from straight down, positive towards the right of the picture.
+    """Angles of the limbs in degrees from straight down, positive towards the right of the picture.
 
     Attributes:
-        name: one of ``POSES``.
-        view: ``front``, ``side`` (facing right) or ``back``.
-        arms: upper and lower angle of the picture's left arm, then of the right; in side view the far arm, then the near one.
-        legs: likewise.
-        lean: of the torso, from straight up.
-        thigh: how long the thighs look, for legs that point at the viewer.
-        tilt: of the head.
+        name: One of ``POSES``.
+        view: "front", "side" (facing right) or "back".
+        arms: Angles of upper and lower arm, of the arm at the picture's left, then of the other; in side view of the
+            far arm, then of the near one.
+        legs: Angles of upper and lower leg, in the same order.
+        lean: Angle of the torso from straight up.
+        thigh: Length factor of the thighs, below 1 for legs that point at the viewer.
+        tilt: Angle of the head.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Pose:
 
 
 def draw_pose(name: str, rng: random.Random) -> Pose:
-    """A pose of that name; no two are quite alike."""
+    """Draw a pose of a name, with random variation."""
 
     def j(middle: float, spread: float = 7.0) -> float:
         return middle + rng.uniform(-spread, spread)

@@ -1,4 +1,4 @@
-"""Patterns on things: those of training, and those kept for the style-shifted test."""
+"""Patterns on things: those of training, and those of the shifted style."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ SHIFTED_TEXTURES = ("zigzag", "scales", "diagonal")
 
 
 def paint_texture(canvas: skia.Canvas, box: skia.Rect, name: str, colour: Colour) -> None:
-    """Cover ``box`` (the canvas is clipped to the shape) with a pattern that keeps the colour's name."""
+    """Cover a box with a pattern in the colour and a shade of it; the canvas is clipped to the shape."""
     second = dark(colour, 0.28) if sum(colour) > 330 else pale(colour, 0.26)
     paint = skia.Paint(AntiAlias=True, Color=skia.Color(*second, 255))
     step = max(0.05, min(box.width(), box.height()) / 5)

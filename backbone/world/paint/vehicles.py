@@ -17,7 +17,7 @@ def _wheel(pen: Pen, x: float, radius: float) -> None:
 
 
 def car(pen: Pen, shape: int, text: str) -> None:
-    """A saloon, a small car or a beetle."""
+    """Draw a car: a saloon, a small car or a beetle."""
     if shape == 0:
         body = [
             (-1.1, -0.2),
@@ -71,7 +71,7 @@ def car(pen: Pen, shape: int, text: str) -> None:
 
 
 def bus(pen: Pen, shape: int, text: str) -> None:
-    """One floor or two."""
+    """Draw a bus with one floor or two."""
     half = 1.05 if shape == 0 else 0.72
     rows = (-0.66,) if shape == 0 else (-0.84, -0.5)
     tall = 0.19 if shape == 0 else 0.13
@@ -90,7 +90,7 @@ def bus(pen: Pen, shape: int, text: str) -> None:
 
 
 def truck(pen: Pen, shape: int, text: str) -> None:
-    """A box, or an open load of earth."""
+    """Draw a truck with a box, or with an open load."""
     if shape == 0:
         pen.fill(pen.box(-1.0, -1.0, 0.38, -0.22, 0.03), pale(pen.main, 0.15), textured=True)
     else:
@@ -105,7 +105,7 @@ def truck(pen: Pen, shape: int, text: str) -> None:
 
 
 def bicycle(pen: Pen, shape: int, text: str) -> None:
-    """With a high bar or a low one."""
+    """Draw a bicycle with a high or a low bar."""
     r, main = 0.36, pen.main
     for x in (-0.52, 0.52):
         for spoke in range(6):
@@ -128,7 +128,7 @@ def bicycle(pen: Pen, shape: int, text: str) -> None:
 
 
 def boat(pen: Pen, shape: int, text: str) -> None:
-    """A sailing boat or a little steamer."""
+    """Draw a sailing boat or a steamer."""
     if shape == 0:
         pen.line([(0, -0.24), (0, -0.98)], (130, 90, 56), 0.04, edge=True)
         pen.fill(pen.blob([(0.05, -0.94), (0.32, -0.6), (0.42, -0.32), (0.05, -0.32)]), (250, 248, 240))
@@ -144,7 +144,7 @@ def boat(pen: Pen, shape: int, text: str) -> None:
 
 
 def airplane(pen: Pen, shape: int, text: str) -> None:
-    """An airliner, or a small one with a propeller."""
+    """Draw an airliner, or a small propeller plane."""
     main = pen.main
     if shape == 0:
         pen.fill(pen.poly([(-0.95, -0.5), (-1.16, -0.98), (-0.9, -0.98), (-0.6, -0.56)], 0.05), dark(main, 0.15))

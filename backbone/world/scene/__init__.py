@@ -1,1 +1,1 @@
-"""Scenes: pictures as symbols, composed from seeds."""
+"""Scenes as plain data, composed from seeds."""

@@ -1,4 +1,4 @@
-"""Short clips: things of a scene move, and keep their ids."""
+"""Short clips: the things of a scene move and keep their ids."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ _MOVES = {
 
 
 def clip(scene: Scene, frames: int = 16) -> list[Scene]:
-    """The scene at ``frames`` moments; what faces right moves right, walkers swing their legs."""
+    """Return the scene at each frame; things move where they face, walkers swing their legs."""
     rng = rng_for(scene.split, scene.seed, "clip")
     below = {thing.on for thing in scene.things}
     speeds: dict[int, float] = {}
@@ -54,7 +54,7 @@ def _swing(thing: Thing, frame: int) -> Pose | None:
     pose = thing.pose
     if pose is None or pose.name not in ("walking", "dancing"):
         return pose
-    share = abs((frame + thing.id) % 8 - 4) / 4 * 2 - 1  # to and fro, one stride in eight frames
+    share = abs((frame + thing.id) % 8 - 4) / 4 * 2 - 1  # back and forth, one stride in eight frames
     if pose.name == "dancing":
         a, b, c, d = pose.arms
         return replace(pose, arms=(a + 12 * share, b + 12 * share, c - 12 * share, d - 12 * share))

@@ -1,8 +1,8 @@
-"""A seed in, a scene out: what is in the picture, where it stands and how it looks."""
+"""Composes the scene of a seed: its things, their positions and their looks."""
 
 from dataclasses import replace
 
-from backbone.world.paint.backgrounds import BACKGROUNDS, EVERY, SHIFTED_BACKGROUNDS
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS, BACKGROUNDS, SHIFTED_BACKGROUNDS
 from backbone.world.paint.categories import CATEGORIES, WORDS, Category
 from backbone.world.paint.figure import BUILDS, SHIFTED_BUILDS, joints
 from backbone.world.paint.palette import COLOURS, HAIRS, SKINS, dark, shade_of
@@ -10,25 +10,25 @@ from backbone.world.paint.people import HAIR, WEAR, Looks
 from backbone.world.paint.poses import POSES, draw_pose
 from backbone.world.paint.texture import SHIFTED_TEXTURES, TEXTURES
 from backbone.world.scene.scene import Scene, Thing
-from backbone.world.scene.splits import HELD_COUNT, HELD_RELATIONS, held_colour, rng_for
+from backbone.world.scene.splits import HELD_OUT_COUNTS, HELD_OUT_RELATIONS, is_held_out_colour, rng_for
 
 ALL_BUILDS = BUILDS | SHIFTED_BUILDS
 
 
 def compose(seed: int, split: str = "train", width: int = 256, height: int = 256) -> Scene:
-    """The scene of a seed.
+    """Return the scene of a seed.
 
     Args:
-        seed: any whole number; each split has its own scenes.
-        split: one of ``splits.SPLITS``.
-        width: the picture's in pixels.
-        height: likewise.
+        seed: Any integer; each split has its own scenes.
+        split: One of ``splits.SPLITS``.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
     """
     return Composer(seed, split, width, height).scene()
 
 
 class Composer:
-    """Fills one scene, thing by thing."""
+    """Composes one scene, thing by thing."""
 
     def __init__(self, seed: int, split: str, width: int, height: int) -> None:
         self.rng = rng_for(split, seed)
@@ -37,10 +37,10 @@ class Composer:
         self.things: list[Thing] = []
         names = list(SHIFTED_BACKGROUNDS if split == "shifted" else BACKGROUNDS)
         self.background = self.rng.choice(names)
-        self.place = EVERY[self.background]
+        self.place = ALL_BACKGROUNDS[self.background]
 
     def scene(self) -> Scene:
-        """Fill the picture."""
+        """Draw things, light and style, and return the scene."""
         rng = self.rng
         for _ in range(rng.choice((0, 1, 1, 2, 2, 3)) if self.place.kind != "water" else 0):
             self.add("person")
@@ -49,9 +49,9 @@ class Composer:
         chosen = rng.sample(usual, min(len(usual), rng.randint(fewest, most)))
         table = CATEGORIES["dining table"]
         if self.place.kind == "in" and table not in chosen and rng.random() < 0.35:
-            chosen[0] = table  # what is small finds a place on it
+            chosen[0] = table  # small things are placed on it
         if self.split == "compositions" and rng.random() < 0.4:
-            again = [k for k in usual if k.name in HELD_COUNT]
+            again = [k for k in usual if k.name in HELD_OUT_COUNTS]
             if again:
                 kind = rng.choice(again)
                 chosen = [kind] + [k for k in chosen if k is not kind]
@@ -87,26 +87,26 @@ class Composer:
         return scene.with_things(self.things)
 
     def belongs(self, kind: Category) -> bool:
-        """Whether the place is one for this category."""
+        """Return whether things of this category occur in this place."""
         where = self.place.kind
         if where == "water":
             return kind.name in ("boat", "duck", "fish", "bird", "kite", "balloon", "airplane")
         return kind.scenes == "any" or kind.scenes == where
 
     def _thin_out(self) -> None:
-        for name in HELD_COUNT:
+        for name in HELD_OUT_COUNTS:
             same = [thing for thing in self.things if thing.category == name]
             if len(same) == 4:
                 self.things.remove(same[-1])
 
     def _colour(self, kind: Category) -> str:
-        held = [c for c in kind.colours if held_colour(kind.name, c)]
+        held = [c for c in kind.colours if is_held_out_colour(kind.name, c)]
         if self.split == "compositions" and held and self.rng.random() < 0.6:
             return self.rng.choice(held)
         return self.rng.choice([c for c in kind.colours if c not in held])
 
     def add(self, name: str) -> Thing | None:
-        """Put one more in, where it does not hide too much; None where there is no room."""
+        """Add a thing where it hides little of the others; returns None where there is no room."""
         rng, kind = self.rng, CATEGORIES[name]
         colour = self._colour(kind)
         shifted = self.split == "shifted"
@@ -129,7 +129,7 @@ class Composer:
             rng.choice(WORDS) if name == "sign" else "",
         )
         if name == "bird" and self.place.kind == "water":
-            thing = replace(thing, shape=1)  # in the air: it cannot stand on water
+            thing = replace(thing, shape=1)  # flying, as it cannot stand on water
         for _ in range(12):
             found = self._place(thing, kind)
             if self._free(found):
@@ -150,7 +150,7 @@ class Composer:
                 return self._at(thing, kind, rng.uniform(horizon + 0.3, 0.97), height)
             return self._at(thing, kind, rng.uniform(height + 0.03, max(height + 0.06, horizon - 0.02)), height)
         tables = [t for t in self.things if t.category == "dining table"]
-        held = (thing.category, "dining table") in HELD_RELATIONS
+        held = (thing.category, "dining table") in HELD_OUT_RELATIONS
         may_stand = self.split == "compositions" if held else kind.place == "small"
         if may_stand and tables and rng.random() < 0.75:
             table = rng.choice(tables)

@@ -1,9 +1,8 @@
-"""A scene as symbols: what there is, where, and how it looks. Plain data, the same on every machine."""
+"""A scene as plain data: its things, their positions and their looks."""
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from backbone.world.paint.palette import Colour
 from backbone.world.paint.people import Looks
@@ -15,19 +14,21 @@ class Thing:
     """One thing in a scene.
 
     Attributes:
-        id: unique within the scene; kept through edits and clips.
-        category: its name.
-        colour: its colour word; for people, of the shirt.
-        shade: the colour itself.
-        x: middle, as a share of the picture's width.
-        y: where it stands (its lowest point), as a share of the picture's height.
-        height: as a share of the picture's height.
-        shape: which of its category's shapes.
-        texture: its pattern.
-        flipped: whether it faces left.
-        text: what a sign says.
-        on: the id of the thing that it stands or sits on.
-        pose, build, looks: of people.
+        id: Unique within the scene; the same in edits and clips.
+        category: Name of its category.
+        colour: Its colour word; that of the shirt for people.
+        shade: The exact colour.
+        x: Its centre, as a share of the picture's width.
+        y: Its lowest point, as a share of the picture's height.
+        height: Its height, as a share of the picture's height.
+        shape: Index of the shape, of those that its category has.
+        texture: Name of its pattern.
+        flipped: Whether it faces left.
+        text: The text on a sign.
+        on: Id of the thing that it stands or sits on; None for the ground.
+        pose: Pose of a person.
+        build: Proportions of a person.
+        looks: Clothes, skin and hair of a person.
     """
 
     id: int
@@ -49,18 +50,20 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture, before it is drawn.
+    """A picture before it is rendered.
 
     Attributes:
-        seed: what it was drawn from.
-        split: ``train``, ``val``, ``test``, ``compositions`` or ``shifted``.
-        background: its name.
-        light: ``day``, ``evening``, ``overcast`` or ``night``.
-        light_left: whether light comes from the left.
-        edge, soft: the manner of painting.
-        noise: of the camera, in grey levels.
-        things: from the farthest to the nearest.
-        width, height: the shape of the picture in pixels; it can be rendered at any scale.
+        seed: The seed that it was composed from.
+        split: "train", "val", "test", "compositions" or "shifted".
+        background: Name of the background.
+        light: "day", "evening", "overcast" or "night".
+        light_left: Whether the light comes from the left.
+        edge: Width of outlines, as in ``pen.Style``.
+        soft: Strength of shading, as in ``pen.Style``.
+        noise: Camera noise in grey levels.
+        things: From the farthest to the nearest.
+        width: Width in pixels; the scene can be rendered at any scale.
+        height: Height in pixels.
     """
 
     seed: int
@@ -76,21 +79,21 @@ class Scene:
     height: int = 256
 
     def with_things(self, things: list[Thing]) -> "Scene":
-        """The same scene with other things, sorted from the farthest to the nearest."""
+        """Return the scene with other things, sorted from the farthest to the nearest."""
         return replace(self, things=in_order(things))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
+    def to_json(self) -> dict[str, object]:
+        """Return the scene as plain data."""
         return asdict(self)
 
     def digest(self) -> str:
-        """A hash of everything in it."""
+        """Return a hash of all fields."""
         text = json.dumps(self.to_json(), sort_keys=True, default=lambda value: value)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def in_order(things: list[Thing]) -> tuple[Thing, ...]:
-    """Farthest first; what stands on something comes right after it."""
+    """Return things from the farthest to the nearest; a thing comes right after the one that it stands on."""
     by_id = {thing.id: thing for thing in things}
 
     def depth(thing: Thing) -> tuple[float, int, int]:

@@ -1,1 +1,1 @@
-"""Scenes rendered, with their masks, boxes and joints."""
+"""Rendering scenes, with masks, boxes and keypoints."""

@@ -1,4 +1,4 @@
-"""A picture with its truth drawn over it, for people to look at."""
+"""Draws the annotations of a rendered picture over it."""
 
 import cv2
 import numpy as np
@@ -23,11 +23,11 @@ _COLOURS = (
 _LIMB, _SEEN, _HIDDEN = (20, 20, 30), (255, 255, 255), (255, 214, 0)
 
 
-def with_truth(picture: Rendered) -> Pixels:
-    """Masks tinted and outlined, boxes thin, joints as dots: white where they show, yellow where something hides them.
+def draw_annotations(picture: Rendered) -> Pixels:
+    """Return the picture with tinted masks, boxes, and keypoints: white where visible, yellow where hidden.
 
     Returns:
-        Height × width × 3, RGB, a new array.
+        (H, W, 3), RGB, a new array.
     """
     out = picture.pixels.copy()
     line = max(1, out.shape[0] // 256)

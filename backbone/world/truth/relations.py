@@ -1,26 +1,32 @@
-"""What can be said about where things are, only where nobody would argue."""
+"""Spatial relations between things, only where they are unambiguous."""
 
 from backbone.world.scene.scene import Scene
 from backbone.world.truth.render import Instance, Rendered
 
 RELATIONS = ("left of", "right of", "above", "below", "on")
 CLEAR = 0.04
-"""Nothing is said about distances below this share of the picture."""
+"""Gaps below this share of the picture give no relation."""
 
 
-def shown(picture: Rendered, least: float = 0.35, smallest: int = 40) -> list[Instance]:
-    """The instances that a person would notice: enough of them shows, and it is not tiny (pixels, at 256 px high)."""
+def noticeable(picture: Rendered, least: float = 0.35, smallest: int = 40) -> list[Instance]:
+    """Return the instances that a person would notice.
+
+    Args:
+        picture: The rendered picture.
+        least: Share of the instance that has to be visible.
+        smallest: Least visible area, in pixels of a picture 256 pixels high.
+    """
     scale = (picture.pixels.shape[0] / 256) ** 2
     return [one for one in picture.instances if one.visible >= least and one.area >= smallest * scale]
 
 
-def clearly_all(picture: Rendered) -> bool:
-    """Whether everything that shows at all can be noticed, so that counting is fair."""
-    return len(shown(picture)) == len(picture.instances)
+def all_noticeable(picture: Rendered) -> bool:
+    """Return whether all visible instances are noticeable, so that they can be counted."""
+    return len(noticeable(picture)) == len(picture.instances)
 
 
 def relation(scene: Scene, one: Instance, other: Instance) -> str | None:
-    """How ``one`` lies to ``other``; None where it is not clear."""
+    """Return the relation of ``one`` to ``other``, one of ``RELATIONS``; None where it is ambiguous."""
     if one.thing.on == other.thing.id:
         return "on"
     height, width = one.mask.shape

@@ -1,7 +1,7 @@
-"""A scene in, pixels and their exact truth out.
+"""Renders a scene to pixels, with exact annotations.
 
-The truth is taken from the drawing itself: what a thing painted is recorded once and played twice, on the picture and, as one
-flat number, on a map of who owns each pixel.
+The drawing of each thing is recorded once and played twice: on the picture, and as a flat number on a map that holds
+the index of the visible thing for each pixel. Masks, boxes and areas follow from this map.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import skia
 
-from backbone.world.paint.backgrounds import EVERY, paint_background
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS, paint_background
 from backbone.world.paint.categories import CATEGORIES
 from backbone.world.paint.figure import joints, keypoints
 from backbone.world.paint.pen import Pen, Style, rgb
@@ -25,16 +25,16 @@ from common.masks import Mask, bounding_box
 
 @dataclass(frozen=True)
 class Instance:
-    """The truth about one thing that can be seen.
+    """The annotations of one visible thing.
 
     Attributes:
-        thing: its symbols.
-        mask: height × width, True where it shows.
-        box: x0, y0, x1, y1 of what shows, in pixels, right and lower edges exclusive.
-        area: pixels that show.
-        visible: share of it that shows, of what lies within the picture.
-        truncated: whether the picture's edge cuts it.
-        keypoints: 17 of ``(x, y, v)`` for people: v is 2 seen, 1 hidden, 0 outside the picture.
+        thing: The thing of the scene.
+        mask: (H, W), True on its visible pixels.
+        box: x0, y0, x1, y1 of the visible pixels, x1 and y1 exclusive.
+        area: Number of visible pixels.
+        visible: Visible share of its pixels within the picture.
+        truncated: Whether the edge of the picture cuts it.
+        keypoints: For people, x, y and visibility of COCO's 17 keypoints: 2 visible, 1 hidden, 0 outside the picture.
     """
 
     thing: Thing
@@ -48,12 +48,12 @@ class Instance:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A picture with its truth.
+    """A rendered picture with its annotations.
 
     Attributes:
-        scene: what was drawn.
-        pixels: height × width × 3, RGB, uint8.
-        instances: everything of which something shows, in the scene's order.
+        scene: The scene.
+        pixels: (H, W, 3), RGB, uint8.
+        instances: All visible things, in the scene's order.
     """
 
     scene: Scene
@@ -61,7 +61,7 @@ class Rendered:
     instances: tuple[Instance, ...]
 
     def digest(self) -> str:
-        """A hash of pixels and masks."""
+        """Return a hash of pixels and masks."""
         sha = hashlib.sha256(self.pixels.tobytes())
         for instance in self.instances:
             sha.update(np.packbits(instance.mask).tobytes())
@@ -69,11 +69,11 @@ class Rendered:
 
 
 def render(scene: Scene, size: int | None = None) -> Rendered:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
-        scene: what to draw.
-        size: the picture's height in pixels; the scene's own by default.
+        scene: The scene.
+        size: Height of the picture in pixels; by default that of the scene.
     """
     height = size or scene.height
     width = round(scene.width * height / scene.height)
@@ -83,7 +83,9 @@ def render(scene: Scene, size: int | None = None) -> Rendered:
     with canvas as c:
         c.save()
         c.scale(height, height)
-        paint_background(c, EVERY[scene.background], width / height, rng_for(scene.split, scene.seed, "background"))
+        paint_background(
+            c, ALL_BACKGROUNDS[scene.background], width / height, rng_for(scene.split, scene.seed, "background")
+        )
         c.restore()
     whole: list[int] = []
     cut: list[bool] = []
@@ -132,7 +134,7 @@ def _matrix(thing: Thing, width: int, height: int) -> skia.Matrix:
 
 
 def _flat(number: int) -> skia.ColorFilter:
-    """Turns whatever is more than half there into one number."""
+    """Return a filter that paints every pixel of more than half opacity with one number."""
     return skia.ColorFilters.Matrix([0, 0, 0, 0, number / 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 510, -254])
 
 
@@ -165,17 +167,17 @@ def _shadow(c: skia.Canvas, scene: Scene, thing: Thing, drawing: skia.Picture, p
 def instance(
     scene: Scene, number: int, ids: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]", whole: int, cut: bool
 ) -> Instance | None:
-    """The truth about one thing, from the map of who owns each pixel.
+    """Return the annotations of one thing, from the map of visible things.
 
     Args:
-        scene: what was drawn.
-        number: of the thing, counted from 1 in the scene's order.
-        ids: height × width, the number of the thing that shows there, 0 for none.
-        whole: pixels that it had before others were drawn over it.
-        cut: whether the picture's edge cuts it.
+        scene: The scene.
+        number: Index of the thing in the scene's order, from 1.
+        ids: (H, W), index of the visible thing, or 0.
+        whole: Number of its pixels before others were drawn over it.
+        cut: Whether the edge of the picture cuts it.
 
     Returns:
-        None where nothing of it shows.
+        The annotations; None where it is not visible.
     """
     mask = ids == number
     area = int(mask.sum())

@@ -1,1 +1,1 @@
-"""What can be said, asked and changed about a scene."""
+"""Captions, questions, specifications and edits of scenes, in words."""

@@ -1,22 +1,30 @@
-"""Edits of a scene: an instruction, and the scene that follows it."""
+"""Edits of a scene: an instruction in words, and the scene after it."""
 
 from dataclasses import dataclass, replace
 
-from backbone.world.paint.backgrounds import BACKGROUNDS, EVERY
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS, BACKGROUNDS
 from backbone.world.paint.categories import CATEGORIES
 from backbone.world.paint.palette import shade_of
 from backbone.world.scene.compose import compose
 from backbone.world.scene.scene import Scene
-from backbone.world.scene.splits import held_colour, rng_for
+from backbone.world.scene.splits import is_held_out_colour, rng_for
 from backbone.world.truth.render import Rendered, render
 from backbone.world.words.questions import referring
 
-KINDS = ("recolour", "add", "remove", "replace", "move", "background")
+EDIT_KINDS = ("recolour", "add", "remove", "replace", "move", "background")
 
 
 @dataclass(frozen=True)
 class Edit:
-    """An instruction with the scene before and after it; ``thing`` is the id of what it changes."""
+    """An instruction.
+
+    Attributes:
+        kind: One of ``EDIT_KINDS``.
+        before: The scene before the edit.
+        instruction: The instruction in words.
+        after: The scene after the edit.
+        thing: Id of the thing that changes; None for the background.
+    """
 
     kind: str
     before: Scene
@@ -26,17 +34,17 @@ class Edit:
 
 
 def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
-    """One edit of that kind; None where the picture offers none.
+    """Draw an edit of a kind; None where the picture allows none.
 
     Args:
-        picture: the picture before it.
-        kind: one of ``KINDS``.
-        turn: another number, another edit.
+        picture: The picture before the edit.
+        kind: One of ``EDIT_KINDS``.
+        turn: Number of the draw: other numbers give other edits.
     """
     scene = picture.scene
     rng = rng_for(scene.split, scene.seed, f"edit/{kind}/{turn}")
     if kind == "background":
-        place = EVERY[scene.background].kind
+        place = ALL_BACKGROUNDS[scene.background].kind
         others = [name for name, b in BACKGROUNDS.items() if b.kind == place and name != scene.background]
         if not others:
             return None
@@ -50,11 +58,11 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
         )
     if kind == "add":
         return _add(scene, turn)
-    taken = {thing.on for thing in scene.things}
+    supports = {thing.on for thing in scene.things}
     aims = [
         (words, picture.instances[i].thing)
         for words, i in referring(picture)
-        if picture.instances[i].thing.id not in taken
+        if picture.instances[i].thing.id not in supports
     ]
     if kind in ("recolour", "replace"):
         aims = [(words, thing) for words, thing in aims if not thing.pose]
@@ -69,7 +77,9 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
         return Edit(kind, scene, f"remove {words}", scene.with_things(rest), thing.id)
     if kind == "recolour":
         colours = [
-            c for c in CATEGORIES[thing.category].colours if c != thing.colour and not held_colour(thing.category, c)
+            c
+            for c in CATEGORIES[thing.category].colours
+            if c != thing.colour and not is_held_out_colour(thing.category, c)
         ]
         colour = rng.choice(colours)
         changed = replace(thing, colour=colour, shade=shade_of(colour, rng))
@@ -84,7 +94,7 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
         if not fits:
             return None
         new = rng.choice(fits)
-        colour = rng.choice([c for c in new.colours if not held_colour(new.name, c)])
+        colour = rng.choice([c for c in new.colours if not is_held_out_colour(new.name, c)])
         changed = replace(
             thing,
             category=new.name,
@@ -103,7 +113,7 @@ def edit(picture: Rendered, kind: str, turn: int = 0) -> Edit | None:
 
 
 def _add(scene: Scene, turn: int) -> Edit | None:
-    """Something that another scene of the same background might hold, put where there is room."""
+    """Add a thing that occurs in this place, where there is room."""
     from backbone.world.scene.compose import Composer
 
     composer = Composer(scene.seed, scene.split, scene.width, scene.height)
@@ -123,6 +133,6 @@ def _add(scene: Scene, turn: int) -> Edit | None:
 
 
 def edits(seed: int, split: str = "train", size: int | None = None) -> list[Edit]:
-    """One edit of each kind that the scene of a seed offers."""
+    """Return an edit of each kind that the scene of a seed allows."""
     picture = render(compose(seed, split), size)
-    return [found for kind in KINDS if (found := edit(picture, kind))]
+    return [found for kind in EDIT_KINDS if (found := edit(picture, kind))]

@@ -1,17 +1,17 @@
-"""Questions about a picture, with the answers that follow from its truth."""
+"""Questions about a picture, with answers from its annotations."""
 
 from dataclasses import dataclass
 
 from backbone.world.paint.categories import CATEGORIES
 from backbone.world.scene.splits import rng_for
-from backbone.world.truth.relations import clearly_all, relation, shown
+from backbone.world.truth.relations import all_noticeable, noticeable, relation
 from backbone.world.truth.render import Rendered
-from backbone.world.words.wording import counted, noun
+from backbone.world.words.wording import count_by_category, noun
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question, its answer, and of which kind it is: count, colour, relation, exist, compare, read, pose."""
+    """A question, its answer, and its kind: count, colour, relation, exist, compare, read or pose."""
 
     kind: str
     question: str
@@ -19,10 +19,10 @@ class Question:
 
 
 def questions(picture: Rendered) -> list[Question]:
-    """Every fair question about the picture: none where a thing is too hidden to be sure of."""
-    scene, seen = picture.scene, shown(picture)
+    """Return all questions with a certain answer; none on things that are mostly hidden."""
+    scene, seen = picture.scene, noticeable(picture)
     rng = rng_for(scene.split, scene.seed, "questions")
-    counts, fair = counted(seen), clearly_all(picture)
+    counts, fair = count_by_category(seen), all_noticeable(picture)
     found: list[Question] = []
     if fair:
         for name, count in counts.items():
@@ -66,8 +66,8 @@ def questions(picture: Rendered) -> list[Question]:
 
 
 def referring(picture: Rendered) -> list[tuple[str, int]]:
-    """Expressions that point at exactly one thing: ``(words, index into the instances)``."""
-    seen, found = shown(picture), []
+    """Return expressions that refer to exactly one thing, with its index in the instances."""
+    seen, found = noticeable(picture), []
     for index, one in enumerate(picture.instances):
         if one not in seen:
             continue
@@ -88,5 +88,5 @@ def referring(picture: Rendered) -> list[tuple[str, int]]:
 
 
 def region_prompts(picture: Rendered) -> list[tuple[tuple[int, int, int, int], str]]:
-    """Boxes, and what is in them."""
-    return [(one.box, noun(one.thing)) for one in shown(picture)]
+    """Return the boxes of noticeable things, and what is in them."""
+    return [(one.box, noun(one.thing)) for one in noticeable(picture)]

@@ -1,22 +1,22 @@
-"""What a picture is asked to show, in words and as data that a program can check."""
+"""Specifications of pictures: a prompt in words, and data that a program can check."""
 
 from dataclasses import dataclass
 
-from backbone.world.paint.backgrounds import EVERY
-from backbone.world.truth.relations import clearly_all, relation, shown
+from backbone.world.paint.backgrounds import ALL_BACKGROUNDS
+from backbone.world.truth.relations import all_noticeable, noticeable, relation
 from backbone.world.truth.render import Rendered
-from backbone.world.words.wording import NUMBERS, article, counted, listed, noun
+from backbone.world.words.wording import NUMBERS, article, count_by_category, enumeration, noun
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A prompt, and what a picture that follows it holds.
+    """A prompt, and the content of pictures that follow it.
 
     Attributes:
-        prompt: in words.
-        counts: exactly how many, by ``(category, colour)``.
-        relations: ``(category, relation, category)``.
-        background: the place.
+        prompt: The prompt in words.
+        counts: (category, colour, exact count).
+        relations: (category, relation, category).
+        background: Name of the background.
     """
 
     prompt: str
@@ -26,9 +26,9 @@ class Spec:
 
 
 def spec(picture: Rendered) -> Spec | None:
-    """The specification that a picture fulfils; None where something in it is too hidden to ask for."""
-    seen = shown(picture)
-    if not seen or not clearly_all(picture):
+    """Return the specification that a picture follows; None where something in it is mostly hidden."""
+    seen = noticeable(picture)
+    if not seen or not all_noticeable(picture):
         return None
     kinds: dict[tuple[str, str], int] = {}
     for one in seen:
@@ -39,13 +39,13 @@ def spec(picture: Rendered) -> Spec | None:
         article(names[key]) if count == 1 else f"{NUMBERS[min(count, 10)]} times {article(names[key])}"
         for key, count in kinds.items()
     ]
-    single = [one for one in seen if counted(seen)[one.thing.category] == 1]
+    single = [one for one in seen if count_by_category(seen)[one.thing.category] == 1]
     relations = [
         (a.thing.category, how, b.thing.category)
         for a, b in zip(single, single[1:], strict=False)
         if (how := relation(picture.scene, a, b))
     ][:1]
-    text = f"{listed(parts)} {EVERY[picture.scene.background].name}"
+    text = f"{enumeration(parts)} {ALL_BACKGROUNDS[picture.scene.background].name}"
     for first, how, second in relations:
         text += f", the {first} {how} the {second}"
     return Spec(text, tuple((c, k, n) for (c, k), n in kinds.items()), tuple(relations), picture.scene.background)

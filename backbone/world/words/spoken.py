@@ -1,4 +1,4 @@
-"""Words to be spoken, and how the voice is to sound: the voice itself is another module's."""
+"""Texts to be spoken, with settings of the voice; the speech itself is made elsewhere."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from backbone.world.scene.splits import rng_for
 
 @dataclass(frozen=True)
 class Spoken:
-    """A text for the voice.
+    """A text with settings of the voice.
 
     Attributes:
-        text: what is said.
-        rate: words a minute.
-        pitch: 0 to 99, as espeak-ng counts.
-        voice: a variant of espeak-ng's English voice.
-        noise_db: loudness of the noise against the voice, in decibels.
+        text: The text.
+        rate: Words per minute.
+        pitch: 0 to 99, as in espeak-ng.
+        voice: A variant of espeak-ng's English voice.
+        noise_db: Level of the background noise relative to the voice, in decibels.
     """
 
     text: str
@@ -25,7 +25,7 @@ class Spoken:
 
 
 def spoken(text: str, seed: int, split: str = "train") -> Spoken:
-    """The text as it is to be spoken; voices ``m7`` and ``f5`` are kept for the shifted test."""
+    """Draw the settings of the voice for a text; voices ``m7`` and ``f5`` occur in the split ``shifted`` alone."""
     rng = rng_for(split, seed, f"spoken/{text}")
     voices = ("m7", "f5") if split == "shifted" else ("m1", "m3", "f1", "f2", "f3", "m4")
     return Spoken(
