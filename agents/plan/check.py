@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pydantic import JsonValue, ValidationError
 
 from agents.plan.interpreter import mapped_inputs, result_type, uses
-from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescaped
+from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescape
 from agents.plan.problems import Problem, nearest
 from agents.plan.types import AnyTool, ValueType, argument_type, cards_of, kind_names, value_types
 from agents.plan.wiring import wire
@@ -148,7 +148,7 @@ class _StepCheck:
                 )
                 return
         try:
-            self.tool.params.model_validate({name: unescaped(value) for name, value in args.items()})
+            self.tool.params.model_validate({name: unescape(value) for name, value in args.items()})
         except ValidationError as error:
             for fault in error.errors():
                 name, *item = map(str, fault["loc"])

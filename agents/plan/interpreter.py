@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from pydantic import JsonValue
 
-from agents.plan.plan import Plan, Step, reference, references, unescaped
+from agents.plan.plan import Plan, Step, reference, references, unescape
 from agents.plan.types import ValueType, argument_type
 from common.card import Card
 from common.kinds import LOCATION_KINDS, MEDIA_KINDS, PICTURE_KINDS
@@ -82,7 +82,7 @@ def resolve(value: JsonValue, values: Mapping[str, object]) -> object:
         return values[name]
     if isinstance(value, list) and any(references(value)):
         return [values[name] for name in references(value)]
-    return unescaped(value)
+    return unescape(value)
 
 
 def resolve_arguments(step: Step, values: Mapping[str, object]) -> dict[str, object]:

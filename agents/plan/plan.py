@@ -168,7 +168,7 @@ class Plan(BaseModel):
             Step(
                 id=names.get(step.id, step.id),
                 tool=step.tool,
-                args={name: rewritten(value, swap) for name, value in step.args.items()},
+                args={name: map_texts(value, swap) for name, value in step.args.items()},
             )
             for step in self.steps
         )
@@ -190,24 +190,24 @@ def references(value: object) -> Iterator[str]:
             yield name
 
 
-def escaped(value: JsonValue) -> JsonValue:
+def escape(value: JsonValue) -> JsonValue:
     """A plain argument as a plan holds it: texts that begin with "$" get another "$"."""
-    return rewritten(value, lambda text: f"${text}" if text.startswith("$") else text)
+    return map_texts(value, lambda text: f"${text}" if text.startswith("$") else text)
 
 
-def unescaped(value: JsonValue) -> JsonValue:
-    """A plain argument of a plan as the tool gets it: the reverse of `escaped`."""
-    return rewritten(value, lambda text: text[1:] if text.startswith("$$") else text)
+def unescape(value: JsonValue) -> JsonValue:
+    """A plain argument of a plan as the tool gets it: the reverse of `escape`."""
+    return map_texts(value, lambda text: text[1:] if text.startswith("$$") else text)
 
 
-def rewritten(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+def map_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     """An argument with a function applied to all texts in it, also in lists and objects."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list):
-        return [rewritten(item, change) for item in value]
+        return [map_texts(item, change) for item in value]
     if isinstance(value, dict):
-        return {key: rewritten(item, change) for key, item in value.items()}
+        return {key: map_texts(item, change) for key, item in value.items()}
     return value
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
-from agents.plan.plan import ABOVE, Plan, Step, escaped
+from agents.plan.plan import ABOVE, Plan, Step, escape
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
 from agents.planners.base import Demonstration, first_free
@@ -68,7 +68,7 @@ def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue
     return {
         name: value
         if value == ABOVE and name in card["inputs"]
-        else escaped(_typed(value, card["params"].get(name, {})))
+        else escape(_typed(value, card["params"].get(name, {})))
         for name, value in args.items()
     }
 

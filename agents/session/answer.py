@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, Step, reference
-from agents.session.state import Refs, State, TurnResult, listed, problems_of, refs_of
+from agents.session.state import Refs, State, TurnResult, as_list, problems_of, refs_of
 from common.card import Card
 from tools.storage.store import Ref, Store
 from tools.values import Number, Text, Transcript
@@ -104,7 +104,7 @@ class _Report:
         """A sentence for each given file with further pages or frames, which were not worked on."""
         for name in sorted(self.refs.keys() - self.steps.keys()):
             refs = self.refs[name]
-            pages = [ref["summary"].get("pages", 1) for ref in listed(refs)]
+            pages = [ref["summary"].get("pages", 1) for ref in as_list(refs)]
             for number, count in enumerate(pages, 1):
                 if count > 1:
                     which = f"{name} {number}" if len(pages) > 1 else name
@@ -195,7 +195,10 @@ class _Report:
 
     def _marks(self, step: Step) -> list[Ref]:
         return [
-            ref for name in sorted(uses(step)) for ref in listed(self.refs.get(name, [])) if ref["kind"] == "Detections"
+            ref
+            for name in sorted(uses(step))
+            for ref in as_list(self.refs.get(name, []))
+            if ref["kind"] == "Detections"
         ]
 
     def _marked(self, step: Step) -> dict[str, int] | None:
@@ -225,7 +228,9 @@ class _Report:
 
     def _unchanged(self, step: Step, ref: Ref) -> bool:
         """Whether a value is the same as one of the inputs of its step."""
-        return any(given["sha256"] == ref["sha256"] for name in uses(step) for given in listed(self.refs.get(name, [])))
+        return any(
+            given["sha256"] == ref["sha256"] for name in uses(step) for given in as_list(self.refs.get(name, []))
+        )
 
     def _said(self, step: Step) -> str | None:
         """The text from which a sound was made; None where it was not made from text."""
@@ -271,7 +276,7 @@ def _joined(refs: Refs | None) -> dict[str, int] | None:
     if refs is None or (isinstance(refs, list) and not refs):
         return None
     counts: Counter[str] = Counter()
-    for ref in listed(refs):
+    for ref in as_list(refs):
         if ref["kind"] != "Detections":
             return None
         counts.update(ref["summary"]["labels"])

@@ -25,9 +25,9 @@ from agents.session.state import (
     State,
     StepCall,
     StepOutcome,
+    as_list,
     fault_of,
     given_names,
-    listed,
     problems_of,
     refs_of,
     types_of,
@@ -251,7 +251,7 @@ def name_media(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int)
     for wish, refs in media.items():
         if not wish.isidentifier() or step_number(wish):
             raise ValueInvalid(f"a value cannot be called {wish!r}", 'Use letters, such as "image"; "s1" is a step')
-        kinds = {ref["kind"] for ref in listed(refs)}
+        kinds = {ref["kind"] for ref in as_list(refs)}
         if len(kinds) != 1:
             raise ValueInvalid(f"the list {wish} holds {', '.join(sorted(kinds)) or 'nothing'}", "Give one kind")
         name, number = wish, 1

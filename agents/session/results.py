@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agents.plan.plan import PlanJson, references
 from agents.session.events import Record, StepRecord
-from agents.session.state import Refs, listed
+from agents.session.state import Refs, as_list
 from tools.storage import atomic
 from tools.storage.store import Ref, Store
 from tools.values import Detections, Image, Poses, Transcript, Value
@@ -38,7 +38,7 @@ def write_results(folder: Path, record: Record, store: Store) -> list[Path]:
     at_hand = {**record["given"], **{step["id"]: step["refs"] for step in record["steps"] if "refs" in step}}
     for name, refs in record["outputs"].items():
         written: list[Path] = []
-        for number, ref in enumerate(listed(refs), 1):
+        for number, ref in enumerate(as_list(refs), 1):
             stem = _stem(name, record["steps"]) + (f"_{number}" if isinstance(refs, list) else "")
             written += _write(folder, stem, ref, picture_of(name, ref, record["plan"], at_hand), store)
         outputs[name] = [file.name for file in written]
@@ -93,7 +93,7 @@ def picture_of(name: str, ref: Ref, plan: PlanJson | None, refs: Mapping[str, Re
     while waiting:
         step = steps.get(waiting.pop(0))
         names = [n for value in step.get("args", {}).values() for n in references(value)] if step else []
-        for found in (r for n in names for r in listed(refs.get(n, []))):
+        for found in (r for n in names for r in as_list(refs.get(n, []))):
             # The inputs of what led here are followed, so that item 3 of a list is drawn on picture 3.
             if found["sha256"] in inputs:
                 if found["kind"] == "Image":

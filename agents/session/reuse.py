@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from agents.session.state import StepOutcome, listed
+from agents.session.state import StepOutcome, as_list
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.store import Ref, Store
@@ -33,7 +33,7 @@ def unusable(plan: Plan, outcomes: Mapping[str, StepOutcome], tools: Mapping[str
             and outcome["state"] == "finished"
             and uses(step).isdisjoint(found)
             and step.tool in tools
-            and all(_is_current(ref, tools[step.tool], store, hashes) for ref in listed(outcome.get("refs", [])))
+            and all(_is_current(ref, tools[step.tool], store, hashes) for ref in as_list(outcome.get("refs", [])))
         )
         if not usable:
             found.add(step.id)

@@ -17,7 +17,7 @@ TurnResult = Literal["done", "nothing", "partly", "failed", "refused"]
 """How a turn ended: as asked; nothing was found or changed; some steps failed; all failed; nothing was run."""
 
 
-def listed(refs: Refs) -> list[Ref]:
+def as_list(refs: Refs) -> list[Ref]:
     """References as a list, whether they are one or not."""
     return refs if isinstance(refs, list) else [refs]
 

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from agents.plan.interpreter import uses
-from agents.plan.plan import reference, unescaped
-from agents.session.state import Refs, listed
+from agents.plan.plan import reference, unescape
+from agents.session.state import Refs, as_list
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import LedgerItem
 from tools.core.errors import StoreError, SuperlinkError
@@ -88,7 +88,7 @@ class Reading:
     def refs(self, row: DoneItem, kinds: Sequence[str] = ()) -> Iterator[tuple[str, int, Ref]]:
         """Step, position in its list, and reference of each result of the chosen steps; of these kinds, if any."""
         for step in self.steps:
-            for number, ref in enumerate(listed(row.refs.get(step, []))):
+            for number, ref in enumerate(as_list(row.refs.get(step, []))):
                 if ref["kind"] in (kinds or self.kinds):
                     yield step, number, ref
 
@@ -143,7 +143,7 @@ class Reading:
         for step in self.plan.steps:
             labels = step.args.get("labels") if step.id in sources else None
             if isinstance(labels, list):
-                yield from (str(unescaped(label)).strip() for label in labels)
+                yield from (str(unescape(label)).strip() for label in labels)
 
     def open_source(self, row: DoneItem) -> BinaryIO:
         """The item's file, opened for reading.
@@ -170,7 +170,7 @@ class Reading:
             refs += [
                 ref
                 for step, many in row.refs.items()
-                for ref in listed(many)
+                for ref in as_list(many)
                 if (row.entry.id, step, ref["sha256"]) in self._verdicts
             ]
             try:
@@ -197,7 +197,7 @@ class Reading:
         for row in self.ledger.review.rows():
             said.setdefault(row[:3], []).append(row[3:])
         for one in self.rows():
-            for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in listed(refs)):
+            for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in as_list(refs)):
                 made = ref.get("provenance")
                 if made:
                     tools[made["tool"]] = made["version"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from agents.plan.interpreter import can_run, plan_inputs, resolve_arguments
 from agents.plan.plan import Plan, Step
 from agents.plan.types import AnyTool
-from agents.session.state import Refs, listed
+from agents.session.state import Refs, as_list
 from common.kinds import MEDIA
 from flows.batch.reading import DoneItem
 from flows.batch.review import ReviewRouting, enqueue
@@ -227,7 +227,7 @@ def _work_part(
     works: dict[str, FinishedCall] = {}
     for base in part:
         found = run.present.first_valid(known.get(base, []))
-        if found is not None and all(map(run.shard_store.sound, listed(found.refs))):
+        if found is not None and all(map(run.shard_store.sound, as_list(found.refs))):
             works[base] = found
             outcome.cached += len(groups[base])
     to_do = [base for base in part if base not in works]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.session.state import listed
+from agents.session.state import as_list
 from common.kinds import MEDIA_KINDS
 from flows.batch.pilot import Forecast
 from flows.items.run_files import FAILURES
@@ -66,6 +66,6 @@ def _count_unedited(ledger: Ledger) -> int:
         return 0  # the plan edits nothing, and what it found is in the exports
     count = 0
     for _, refs in ledger.done():
-        finds = (ref for step_refs in refs.values() for ref in listed(step_refs) if ref["kind"] == "Detections")
+        finds = (ref for step_refs in refs.values() for ref in as_list(step_refs) if ref["kind"] == "Detections")
         count += not any(ref["summary"]["count"] for ref in finds)
     return count

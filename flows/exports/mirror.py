@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from agents.session.state import listed
+from agents.session.state import as_list
 from flows.batch.reading import Reading
 from flows.exports.files import Counts, FileNames, write_file
 
@@ -17,7 +17,7 @@ def write(reading: Reading, folder: Path, name: str) -> Counts:
         for step in reading.steps:
             refs = row.refs.get(step, [])
             several = isinstance(refs, list)
-            for number, ref in enumerate(listed(refs), 1):
+            for number, ref in enumerate(as_list(refs), 1):
                 if ref["kind"] not in VALUE_KINDS:
                     continue
                 # An unchanged picture is the source's own, and not in the store.

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from agents.session.state import Refs, listed
+from agents.session.state import Refs, as_list
 from flows.ledger.rows import FinishedCall
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
@@ -31,7 +31,7 @@ def base_key(tool: AnyTool, args: Mapping[str, Any]) -> str:
 def finished_call(base: str, tool: str, refs: Refs, seconds: float) -> FinishedCall:
     """A call that has just ended, as a row of the ledger, with the weights and roles that it used."""
     used: dict[str, WeightsUsed] = {}
-    for ref in listed(refs):
+    for ref in as_list(refs):
         used |= {one["id"]: one for one in ref.get("provenance", {"weights": []})["weights"]}
     weights = [{"id": name, "sha256": used[name]["sha256"]} for name in sorted(used)]
     roles = {role: name for role, name in settings().roles.items() if name in used}

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agents.session.state import Refs, listed
+from agents.session.state import Refs, as_list
 from flows.items.addresses import absolute_address, common_folder, relative_address
 from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
@@ -160,7 +160,7 @@ class Ledger(LedgerFile):
             self._db.executemany(
                 "INSERT OR REPLACE INTO works VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (*work[:5], compact_json(work.refs), work.seconds, sum(ref["bytes"] for ref in listed(work.refs)))
+                    (*work[:5], compact_json(work.refs), work.seconds, sum(ref["bytes"] for ref in as_list(work.refs)))
                     for work in works
                 ],
             )
@@ -286,7 +286,7 @@ class Ledger(LedgerFile):
         row = self._db.execute(
             "SELECT refs FROM steps JOIN works ON key = work WHERE step = ? AND refs != '[]' LIMIT 1", (step,)
         ).fetchone()
-        return [] if row is None else listed(parse_refs(row[0]) or [])
+        return [] if row is None else as_list(parse_refs(row[0]) or [])
 
     def finished_steps(self) -> Iterator[tuple[str, str]]:
         """Item's name and step of every finished step, also on items that are not done."""

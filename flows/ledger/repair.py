@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from agents.session.state import listed
+from agents.session.state import as_list
 from flows.ledger import schema
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import Ledger
@@ -70,7 +70,7 @@ class RepairedLedger(Ledger):
     def values(self) -> Iterator[tuple[str, list[Ref]]]:
         """Key and results of each finished call."""
         for key, text in self._db.execute("SELECT key, refs FROM works"):
-            yield key, listed(parse_refs(text) or [])
+            yield key, as_list(parse_refs(text) or [])
 
     def remove_works(self, keys: Iterable[str]) -> None:
         """Delete finished calls, so that they are run again."""
@@ -108,7 +108,7 @@ class RepairedLedger(Ledger):
         for name, step, text in self._db.execute(
             "SELECT name, step, refs FROM steps JOIN works ON key = work JOIN items ON id = item"
         ):
-            yield name, step, listed(parse_refs(text) or [])
+            yield name, step, as_list(parse_refs(text) or [])
 
     def restore_verdict(self, item: str, find: tuple[SqlValue, ...]) -> bool:
         """Insert a verdict that was lost, and its item where that is lost, too.

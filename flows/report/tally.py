@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.session.state import listed
+from agents.session.state import as_list
 from flows.batch.reading import LOCATION_KINDS, DoneItem, Reading
 from tools.values import Detections
 
@@ -76,7 +76,7 @@ def tally_items(reading: Reading) -> Tally:
     for row in reading.rows():
         tally.done += 1
         tally.ids.append(row.entry.id)
-        for step, ref in ((step, ref) for step, refs in row.refs.items() for ref in listed(refs)):
+        for step, ref in ((step, ref) for step, refs in row.refs.items() for ref in as_list(refs)):
             tally.results[step, ref["kind"]] += 1
             if ref["kind"] == "Number":
                 tally.numbers.setdefault(step, []).append(float(ref["summary"]["value"]))

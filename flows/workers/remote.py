@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from agents.plan.plan import Plan
-from agents.session.state import listed
+from agents.session.state import as_list
 from flows.batch.job import BatchJob, JobJson, run_context
 from flows.batch.shard import RunContext, RunStopped, ShardResult, run_shard
 from flows.ledger.file import Facts
@@ -98,7 +98,7 @@ def merge_shard(ledger: Ledger, store: Store, worked: WorkedShard) -> ShardResul
     """
     rows = worked["rows"]
     # One value is enough to tell a shared store from a folder that only the other computer has.
-    sample = next((ref for row in rows["works"] for ref in listed(parse_refs(str(row[5])) or [])), None)
+    sample = next((ref for row in rows["works"] for ref in as_list(parse_refs(str(row[5])) or [])), None)
     if sample is not None and sample not in store:
         raise RunStopped(
             f"What a worker made is not in the store {store.url} as this computer sees it",

@@ -3,7 +3,7 @@
 import random
 
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan, Step, escaped
+from agents.plan.plan import Plan, Step, escape
 from tools.runtime.registry import load
 
 
@@ -17,7 +17,7 @@ def test_plans_of_the_training() -> None:
         # What is at hand besides the first thing came from earlier steps.
         values = {"given" if n == 0 else f"s{n}": kind for n, kind in enumerate(sample.have)}
         steps = tuple(
-            Step(id=f"s{n}", tool=call["tool"], args={name: escaped(value) for name, value in call["args"].items()})
+            Step(id=f"s{n}", tool=call["tool"], args={name: escape(value) for name, value in call["args"].items()})
             for n, call in enumerate(sample.calls, len(values) + 1)
         )
         plan, problems = wire_and_check(Plan(request=sample.request, steps=steps), tools, values)

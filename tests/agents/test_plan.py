@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from agents.plan.plan import Plan, PlanInvalid, Step, escaped, reference, references, unescaped
+from agents.plan.plan import Plan, PlanInvalid, Step, escape, reference, references, unescape
 from tests.agents.fakes import plan
 
 SHOWN = Plan(
@@ -75,8 +75,8 @@ def test_references_and_the_escape() -> None:
     assert reference("$$5") is None and reference("image") is None and reference(3) is None
     assert list(references(["$a", "b", "$c"])) == ["a", "c"]
     for text in ("$5", "$$", "plain", "", ["$1", {"k": "$2"}]):
-        assert unescaped(escaped(text)) == text
-        assert not list(references(escaped(text)))
+        assert unescape(escape(text)) == text
+        assert not list(references(escape(text)))
 
 
 def test_renaming_follows_every_reference() -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from agents.plan.check import check
 from agents.plan.interpreter import result_type
-from agents.plan.plan import Plan, Step, escaped
+from agents.plan.plan import Plan, Step, escape
 from agents.plan.types import AnyTool, ValueType, value_types
 from agents.plan.wiring import wire
 from common.card import Card
@@ -123,7 +123,7 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
             if what.kind in card["inputs"][n]["kinds"] and (many or not what.many or source in (None, what.source))
         ]
         if card["inputs"][n]["literal"] and (not fitting or draw(st.booleans())):
-            args[n] = escaped(draw(st.text(alphabet="ab$", max_size=4)))
+            args[n] = escape(draw(st.text(alphabet="ab$", max_size=4)))
         elif fitting:
             value = draw(st.sampled_from(fitting))
             args[n] = [f"${value}"] if many and not at_hand[value].many and draw(st.booleans()) else f"${value}"
@@ -133,7 +133,7 @@ def well_typed(draw: st.DrawFn, world: World, name: str) -> Step | None:
     for n, (kind, optional) in one.params.items():
         if optional and n != chosen and draw(st.booleans()):
             continue
-        args[n] = escaped(draw(PLAIN[kind][1]))
+        args[n] = escape(draw(PLAIN[kind][1]))
     return Step(id=name, tool=one.tool.name, args=args)
 
 

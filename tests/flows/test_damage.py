@@ -11,7 +11,7 @@ import fsspec
 import pytest
 
 from agents.plan.plan import Plan
-from agents.session.state import listed
+from agents.session.state import as_list
 from flows.batch.job import BatchJob
 from flows.batch.review import ReviewRouting
 from flows.exports import export
@@ -41,7 +41,7 @@ def place(out: Path, item: str, step: str) -> Path:
     """Where the store has what a step gave."""
     ledger = Ledger.open_existing(out)
     [refs] = [refs[step] for entry, refs in ledger.done() if entry.name == item]
-    path = Store(ledger.fact("store")).path(listed(refs)[0])
+    path = Store(ledger.fact("store")).path(as_list(refs)[0])
     ledger.close()
     assert path is not None
     return path
@@ -184,7 +184,7 @@ def test_other_computers_make_it_again_too(run: Run, pictures: Path, tmp_path: P
     outcome = merge_shard(ledger, Store(store), work_remotely(job.to_json(), pack_shard(ledger, ids)))
     assert outcome.ran == 1
     for _, refs in ledger.done():
-        assert Store(store).get(listed(refs["s1"])[0])
+        assert Store(store).get(as_list(refs["s1"])[0])
     ledger.close()
 
 
