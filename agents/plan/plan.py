@@ -5,9 +5,10 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, Self, TypedDict, cast
+from typing import Any, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, model_validator
+from typing_extensions import TypedDict
 
 from tools.core.errors import MediaError, SuperlinkError
 from tools.storage import atomic

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from tools.core.errors import shortened
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from agents.plan.plan import references
 from common.card import Card

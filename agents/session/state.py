@@ -1,7 +1,9 @@
 """State of a thread between the nodes of the machine: plain JSON with references, never pixels or tensors."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+from typing_extensions import TypedDict
 
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.problems import Problem, ProblemJson

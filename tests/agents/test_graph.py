@@ -116,6 +116,12 @@ def test_a_server_needs_no_more_than_a_request(tmp_path: Path) -> None:
     assert done["turn"] == 2 and done["plan"]["steps"][0]["id"] == "s3"
 
 
+def test_a_server_can_show_the_schemas_of_its_input_and_state(tmp_path: Path) -> None:
+    graph = build(Nodes(TOOLS, Scripted([]), Store(tmp_path)), InMemorySaver())
+    assert graph.get_input_jsonschema()["properties"].keys() == {"request", "media", "proposal"}
+    assert {"plan", "outcomes", "answer"} <= graph.get_output_jsonschema()["properties"].keys()
+
+
 def test_langgraph_json_names_the_machine(home: Path) -> None:
     (place,) = json.loads((ROOT / "langgraph.json").read_text())["graphs"].values()
     assert place == "./agents/session/graph.py:machine"

@@ -5,10 +5,11 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import BinaryIO, NotRequired, TypedDict
+from typing import BinaryIO, NotRequired
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from typing_extensions import TypedDict
 
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.storage.atomic import flush, lock, sweep, write_error

@@ -5,7 +5,9 @@ import io
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Self, TypedDict
+from typing import Any, BinaryIO, ClassVar, Self
+
+from typing_extensions import TypedDict
 
 from tools.core.errors import ValueInvalid
 
