@@ -2,11 +2,12 @@
 
     python benchmarks/specialists.py [--n 500] [--splits test compositions shifted] [--size 256] [--scenes 20]
 
-Finds come from the tools' own engine with the weights of ``SUPERLINK_WEIGHTS=world``, down to a score of 0.001 as COCO does it, and are
-compared with the renderer's truth by pycocotools: boxes of detect and of segment, masks, joints (OKS), and boxes by colour.
-``--scenes N`` runs one request on N pictures of the test split, from its words, and tells on how many everything is right: each person
-and each dog that can be noticed has a box (IoU 0.5 or more) and each such person a pose (OKS 0.5 or more), nothing else is called a
-person or a dog, and the number is that of the red things. What hardly shows may be found or not.
+Finds come from the tools' own engine with the weights of ``SUPERLINK_WEIGHTS=world``, down to a score of 0.001 as
+COCO does it, and are compared with the renderer's truth by pycocotools: boxes of detect and of segment, masks, joints
+(OKS), and boxes by colour. ``--scenes N`` runs one request on N pictures of the test split, from its words, and tells
+on how many everything is right: each person and each dog that can be noticed has a box (IoU 0.5 or more) and each
+such person a pose (OKS 0.5 or more), nothing else is called a person or a dog, and the number is that of the red
+things. What hardly shows may be found or not.
 """
 
 import argparse

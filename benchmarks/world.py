@@ -2,11 +2,11 @@
 
     python benchmarks/world.py [--checker N] [--split SPLIT] [--size PIXELS] [--weights FILE] [--speed N] [--workers N]
 
-``--checker N`` takes N pictures that have a specification, checks each against it, and draws each again with one thing wrong (seven
-kinds of wrong) to be checked against the same specification. The truth about right and wrong comes from the symbols. Things are found by the
-renderer's own masks, which tests the logic and the measuring of colours and places; by the same masks at a quarter of their
-resolution, which is what segmentation networks give; and with ``--weights`` by an ultralytics segmentation model of the world's
-categories. Intervals are Wilson's, 95 %.
+``--checker N`` takes N pictures that have a specification, checks each against it, and draws each again with one
+thing wrong (seven kinds of wrong) to be checked against the same specification. Which pictures are right is known from
+their scenes. Things are found by the renderer's own masks, which tests the logic and the recognition of colours and
+places; by the same masks at a quarter of their resolution, which is what segmentation networks give; and with
+``--weights`` by an ultralytics segmentation model of the world's categories. Intervals are Wilson's, 95 %.
 
 ``--speed N`` renders N pictures with ``--workers`` processes, then again from the shards kept on disk.
 """
@@ -78,7 +78,7 @@ def by_model(weights: Path) -> Callable[[Rendered], Finder]:
 
 
 def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, split: str, size: int) -> None:
-    """Print how often the verdict is that of the symbols: for right pictures, for each kind of wrong ones, and for all."""
+    """Print how often the verdict is correct: for right pictures, for each kind of wrong ones, and for all."""
     right: dict[str, Counter[str]] = {name: Counter() for name in finders}
     of: Counter[str] = Counter()
     for picture, wanted in itertools.islice(specified(split, size), count):
@@ -93,7 +93,8 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
                 right[name][kind] += agreed
                 if not agreed:
                     print(
-                        f"  {name}, {kind}, seed {picture.scene.seed}: {'; '.join(verdict.breaches) or 'nothing noticed'}",
+                        f"  {name}, {kind}, seed {picture.scene.seed}: "
+                        f"{'; '.join(verdict.breaches) or 'nothing noticed'}",
                         flush=True,
                     )
     for name, ok in right.items():
@@ -114,7 +115,8 @@ def speed(count: int, size: int, workers: int) -> None:
             began = time.perf_counter()
             drawn = sum(1 for _ in run)
             print(
-                f"{what}: {drawn / (time.perf_counter() - began):.1f} pictures a second at {size} px, {workers} workers, {os.cpu_count()} cores"
+                f"{what}: {drawn / (time.perf_counter() - began):.1f} pictures a second at {size} px, "
+                f"{workers} workers, {os.cpu_count()} cores"
             )
     began, drawn = time.process_time(), 20
     for seed in range(drawn):

@@ -3,7 +3,7 @@
 # from the one before, then the mean of four adapters. Give the same command again to continue after a stop.
 #
 #   runs/planner.sh             all 6450 steps: about ten hours on two CPU cores
-#   STEPS=20 runs/planner.sh    the same stages scaled to 20 steps in all, with rows of 512 tokens, not compiled
+#   STEPS=20 runs/planner.sh    the same stages scaled to 20 steps in all, with rows of 256 tokens, not compiled
 #
 # OUT (out/planner) gets checkpoint.pt, curve.jsonl, log.txt, adapter-STEP/ and shipped/, what backbone/weights/planner holds.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
@@ -20,7 +20,7 @@ exec > >(tee -a "$OUT/log.txt") 2>&1
 
 scaled() { echo $((($1 * STEPS + TOTAL - 1) / TOTAL)); }
 SIZE=--compile
-if [ "$STEPS" != "$TOTAL" ]; then SIZE="--length 512 --validation 1"; fi
+if [ "$STEPS" != "$TOTAL" ]; then SIZE="--length 256 --validation 1"; fi
 if [ -z "${CORE:-}" ]; then
     "$PYTHON" -m superlink models pull smollm2-135m
     CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')

@@ -14,13 +14,13 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from backbone.planner.layout import ABOVE, BUILTIN_TOOLS
+from common.kinds import KIND_OF_INPUT
 
 FOLDER = Path(__file__).parent / "phrasings"
 
@@ -29,7 +29,10 @@ FREE_TEXT = {"edit": "prompt", "generate": "prompt", "ask": "question", "speak":
 
 LABELS = {"detect", "segment", "track"}
 CHOICE = {"pick": "which", "redact": "how"}
-KINDS = {"image": "Image", "audio": "Audio", "video": "Video", "none": None}
+
+
+PhrasedCall = tuple[str, tuple[str, ...], Mapping[str, float | str]]
+"""A call of a phrasing: the tool, its labels or choice, and further arguments."""
 
 
 class PhrasingInvalid(ValueError):
@@ -42,13 +45,13 @@ class Phrasing:
 
     Attributes:
         request: Its words, with slots and with brackets around spans.
-        calls: Its plan: ``(tool, labels or choice, options)`` for each call.
+        calls: Its plan.
         have: Kinds of value at hand, from old to new.
         family: The file and the names of the tools.
     """
 
     request: str
-    calls: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...]
+    calls: tuple[PhrasedCall, ...]
     have: tuple[str, ...]
     family: str
 
@@ -162,8 +165,7 @@ def requests() -> tuple[Phrasing, ...]:
 
 def _have(line: str) -> tuple[str, ...]:
     words = re.split(r"[+,\s]+", line.split(None, 1)[1].strip())
-    kinds = (KINDS.get(word, word) for word in words if word)
-    return tuple(kind for kind in kinds if kind)
+    return tuple(KIND_OF_INPUT.get(word, word) for word in words if word not in ("", "none"))
 
 
 def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
@@ -178,13 +180,13 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
     return Phrasing(request.strip(), tuple(calls), have, f"{stem}:{' '.join(name for name, _, _ in calls)}")
 
 
-def _call(text: str) -> tuple[str, tuple[str, ...], dict[str, Any]]:
+def _call(text: str) -> PhrasedCall:
     name, _, inner = text.rstrip(")").partition("(")
     if name not in BUILTIN_TOOLS:
         raise ValueError(f"no tool {name!r}")
     inner, _, options = inner.partition(";")
     values = tuple(part.strip() for part in inner.split(",") if part.strip() and part.strip() != "[..]")
-    given: dict[str, Any] = {}
+    given: dict[str, float | str] = {}
     for option in filter(None, (o.strip() for o in options.split(","))):
         key, _, value = option.partition("=")
         given[key.strip()] = float(value)

@@ -5,7 +5,6 @@ import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from backbone.planner.layout import Call
 from backbone.training.phrasings import CHOICE, FREE_TEXT, LABELS, Phrasing, pools
@@ -62,7 +61,7 @@ def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
     needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in phrasing.calls)
     spare = len(given) - needed
     for name, values, options in phrasing.calls:
-        args: dict[str, Any] = {}
+        args: dict[str, object] = {}
         if name in FREE_TEXT and (name != "speak" or spare > 0):
             spare -= name == "speak"
             args[FREE_TEXT[name]] = given[position].strip()

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from backbone.planner.layout import Call
 from backbone.training.phrasings import (
@@ -75,6 +74,7 @@ NUMBER_WORDS = (
     "twenty",
 )
 MOST_ARGUMENTS = 6
+ArgumentValue = str | bool | list[str]
 _NUMBER = re.compile(r"\d{1,5}(\.\d{1,2})?")
 _PERCENT = re.compile(r"(\d{1,2})(?=\s?(?:%|per ?cent))")
 
@@ -243,7 +243,7 @@ def draw_request(synthetic: SyntheticTool, rng: random.Random) -> Sample:
     return Sample(have, request if text else frame(request, rng, True), (*before, call, *after))
 
 
-def _worded(synthetic: SyntheticTool, asked: str, rng: random.Random) -> tuple[str, dict[str, Any]]:
+def _worded(synthetic: SyntheticTool, asked: str, rng: random.Random) -> tuple[str, dict[str, ArgumentValue]]:
     """Return the words of a request, and the values of its arguments under their drawn names."""
     kinds = {a.names[0]: a for a in synthetic.template.arguments}
     names = dict(synthetic.names)
@@ -353,9 +353,9 @@ def _list(name: str, value: str, words: str, rng: random.Random) -> str:
 
 def _unmarked(
     text: str, arguments: Mapping[str, ArgumentTemplate], slots: dict[str, str]
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, ArgumentValue]]:
     """Return the words of a marked request without marks, and the values of its arguments."""
-    values: dict[str, Any] = {}
+    values: dict[str, ArgumentValue] = {}
 
     def unmark(match: re.Match[str]) -> str:
         name, value, words = match[1], put(match[2], slots), put(match[3] or match[2], slots)
@@ -365,7 +365,7 @@ def _unmarked(
     return put(re.sub(r"\[([\w.]+)=([^\]|]*)(?:\|([^\]]*))?\]", unmark, text), slots), values
 
 
-def _value(text: str, kind: str) -> Any:
+def _value(text: str, kind: str) -> ArgumentValue:
     if kind == "list":
         return [item.strip() for item in text.split(";") if item.strip()]
     if kind == "boolean":

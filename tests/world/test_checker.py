@@ -1,4 +1,4 @@
-"""The checker sees what is right and what is wrong, given who owns each pixel; colours, places and light it tells itself."""
+"""The checker, given the renderer's masks: right pictures pass, wrong ones do not; colours, places and light."""
 
 from collections import Counter
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The export as its readers take it: pycocotools, supervision and torchvision themselves, and the rules of FiftyOne's importer."""
+"""The COCO export, read by pycocotools, supervision and torchvision, and checked by FiftyOne's rules."""
 
 import json
 from pathlib import Path
@@ -69,10 +69,11 @@ def test_torchvision_reads_pictures_with_their_rows(written: tuple[Path, list[Re
 def test_what_fiftyone_s_importer_relies_on(written: tuple[Path, list[Rendered]], data: dict[str, Any]) -> None:
     """FiftyOne itself is not run: it brings MongoDB and a server.
 
-    These are the rules of ``fiftyone.utils.coco`` (1.22): it looks images up by id, opens ``file_name`` under the data folder, divides
-    boxes ``[x, y, width, height]`` by the image's size, decodes a ``segmentation`` that is RLE, cuts it to the box, maps
-    ``category_id`` through ``categories`` (each with a name of its own), reads keypoints as triplets named by the category, and takes
-    ``attributes`` apart into fields of their own, which must not hide those of COCO.
+    These are the rules of ``fiftyone.utils.coco`` (1.22): it looks images up by id, opens ``file_name`` under the
+    data folder, divides boxes ``[x, y, width, height]`` by the image's size, decodes a ``segmentation`` that is RLE,
+    cuts it to the box, maps ``category_id`` through ``categories`` (each with a name of its own), reads keypoints as
+    triplets named by the category, and takes ``attributes`` apart into fields of their own, which must not hide those
+    of COCO.
     """
     folder, _ = written
     images = {row["id"]: row for row in data["images"]}

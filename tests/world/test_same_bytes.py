@@ -1,4 +1,4 @@
-"""Same seed, same bytes: everything that can be drawn, said, asked and changed, also in processes that hash strings otherwise."""
+"""The same seed gives the same bytes, also in processes that hash strings otherwise."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ SIZE = 64
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def told(seed: int, split: str) -> dict[str, Any]:
-    """All that the world gives for a seed, by kind; pictures and masks as hashes."""
+def content(seed: int, split: str) -> dict[str, Any]:
+    """Return everything that is made from a seed, by kind; pictures and masks as hashes."""
     picture = render(compose(seed, split), SIZE)
-    wanted = spec(picture)
+    specification = spec(picture)
     changes = edits(seed, split, SIZE)
     frames = clip(picture.scene, 4)
     lines = [short_caption(picture), long_caption(picture)]
-    wrong = [falsify(picture, wanted, kind) for kind in FAULTS] if wanted else []
+    wrong = [falsify(picture, specification, kind) for kind in FAULTS] if specification else []
     return {
         "scene": picture.scene.digest(),
         "pixels": hashlib.sha256(picture.pixels.tobytes()).hexdigest(),
@@ -43,7 +43,7 @@ def told(seed: int, split: str) -> dict[str, Any]:
         "referring": [*referring(picture), *region_prompts(picture)],
         "edits": [(change.kind, change.instruction, change.after.digest(), change.thing) for change in changes],
         "edited": [render(change.after, SIZE).digest() for change in changes[:1]],
-        "specs": asdict(wanted) if wanted else None,
+        "specs": asdict(specification) if specification else None,
         "wrong": [other.digest() if other else None for other in wrong],
         "spoken": [asdict(spoken(line, seed, split)) for line in lines],
         "clips": [frame.digest() for frame in frames] + [render(frames[-1], SIZE).digest()],
@@ -51,10 +51,10 @@ def told(seed: int, split: str) -> dict[str, Any]:
 
 
 def every() -> dict[str, str]:
-    """A hash for each split and kind, over a few seeds."""
+    """Return a hash for each split and kind, over a few seeds."""
     found = {}
     for split in SPLITS:
-        rows = [told(seed, split) for seed in range(3)]
+        rows = [content(seed, split) for seed in range(3)]
         for kind in rows[0]:
             found[f"{split} {kind}"] = hashlib.sha256(json.dumps([row[kind] for row in rows]).encode()).hexdigest()
     return found
@@ -77,5 +77,5 @@ def test_another_process_gives_the_same_bytes(hashed: str) -> None:
 
 
 def test_another_seed_gives_other_bytes() -> None:
-    one, other = told(0, "test"), told(1, "test")
+    one, other = content(0, "test"), content(1, "test")
     assert not [kind for kind in one if one[kind] == other[kind] and kind not in ("specs", "wrong")]

@@ -87,7 +87,10 @@ def test_a_figure_has_its_left_on_its_left() -> None:
 
 
 def test_the_same_seed_is_the_same_picture_in_another_process() -> None:
-    code = "from backbone.world import *; print(*(compose(s, 'test').digest() + render(compose(s, 'test'), 96).digest() for s in range(3)))"
+    code = (
+        "from backbone.world import *; scenes = [compose(seed, 'test') for seed in range(3)]; "
+        "print(*(scene.digest() + render(scene, 96).digest() for scene in scenes))"
+    )
     told = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT
     ).stdout.split()

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -16,19 +15,19 @@ from common.masks import encode
 from common.skeleton import coco_category
 
 
-def categories() -> list[dict[str, Any]]:
+def categories() -> list[dict[str, object]]:
     """Return COCO's list of categories."""
-    rows: list[dict[str, Any]] = [
+    rows: list[dict[str, object]] = [
         {"id": IDS[name], "name": name, "supercategory": kind.place} for name, kind in CATEGORIES.items()
     ]
     rows[0] |= coco_category()
     return rows
 
 
-def annotation(instance: Instance, number: int, image: int) -> dict[str, Any]:
+def annotation(instance: Instance, number: int, image: int) -> dict[str, object]:
     """Return a COCO annotation: box x, y, width, height, mask as RLE, keypoints of people."""
     x0, y0, x1, y1 = instance.box
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": number,
         "image_id": image,
         "category_id": IDS[instance.thing.category],
@@ -55,8 +54,8 @@ def export(pictures: Iterable[Rendered], folder: Path) -> Path:
         Path of the annotations.
     """
     (folder / "images").mkdir(parents=True, exist_ok=True)
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     for number, picture in enumerate(pictures, 1):
         scene = picture.scene
         name = f"{scene.split}_{scene.seed:08d}.png"
