@@ -56,7 +56,7 @@ def command(
 ) -> Callable[..., int]:
     """Gives a command, with its plan in a file or from a planner."""
     monkeypatch.setenv("OWN_TOOLS", str(tmp_path))
-    monkeypatch.setattr(Stopping, "_watch", lambda self: None)
+    monkeypatch.setattr(Stopping, "_start_watcher", lambda self: None)
 
     def start(steps: list[dict[str, Any]], *words: str) -> int:
         more = ["--tools", OWN, "--yes", "--out", str(tmp_path / "out")]
