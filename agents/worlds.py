@@ -131,5 +131,5 @@ def _write_sheet(pictures: "list[Rendered]", file: Path) -> None:
     page = contact_sheet(
         [_image(draw_annotations(p)) for p in pictures], [f"{p.scene.seed}: {short_caption(p)}" for p in pictures]
     )
-    with atomic.opened(file) as out:
+    with atomic.open_new(file) as out:
         page.pil.save(out, Pil.registered_extensions()[file.suffix.lower()], quality=66)

@@ -111,7 +111,7 @@ class Stopping:
 def leave(status: int) -> None:
     """End the process while abandoned work is running in it; Python's own exit could wait for that work, or crash."""
     abandon = sys.modules.get("tools.core.abandon")
-    if abandon is None or not abandon.left():
+    if abandon is None or not abandon.count_abandoned():
         return
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -13,7 +13,7 @@ from flows.batch.shard_store import ShardStore
 from flows.items.run_files import CONTACT_SHEET
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
-from tools.storage.atomic import opened as opened_file
+from tools.storage.atomic import open_new
 from tools.values import Image
 
 _TILE, _COLUMNS, _BAR = 320, 4, 22
@@ -136,6 +136,6 @@ def contact_sheet(ledger: Ledger, shard_store: ShardStore, ids: Sequence[int], f
         small.thumbnail((_TILE - 8, _TILE - 8))
         sheet.paste(small, (left + (_TILE - small.width) // 2, top + (_TILE - small.height) // 2))
         pen.text((left + 6, top + _TILE + 2), name[-46:], (40, 40, 40))
-    with opened_file(file) as out:
+    with open_new(file) as out:
         sheet.save(out, "PNG")
     return file

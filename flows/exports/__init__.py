@@ -14,7 +14,7 @@ from flows.ledger.ledger import Ledger
 from tools.core.errors import StoreError, StoreUnusable, SuperlinkError
 from tools.storage.atomic import write_error
 from tools.storage.store import Store
-from tools.storage.swap import files_in, replaced_folder
+from tools.storage.swap import files_in, replace_folder
 
 FORMATS = {
     "coco": "flows.exports.coco",
@@ -121,7 +121,7 @@ def _written(
 ) -> Counts:
     place = provenance_of(name)
     try:
-        with replaced_folder(folder, _ours, aside) as draft:
+        with replace_folder(folder, _ours, aside) as draft:
             counts: Counts = writer.write(reading, draft, name)
             provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), place]}
             text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)

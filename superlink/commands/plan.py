@@ -66,7 +66,7 @@ def _many(given: argparse.Namespace) -> int:
     rows = list(_read_requests(given.requests))  # all are read before the first is planned, which takes long
     if given.out is None:
         return _plan_all(rows, given, say_json)
-    with atomic.opened(given.out) as file:
+    with atomic.open_new(given.out) as file:
         return _plan_all(rows, given, lambda answer: file.write(_line(answer)))
 
 

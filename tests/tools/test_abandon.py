@@ -20,7 +20,7 @@ def test_work_is_done_in_the_context_of_its_caller() -> None:
 
 
 def test_work_is_left_when_it_is_stopped_or_its_time_is_up() -> None:
-    before, free, stop = abandon.left(), threading.Event(), threading.Event()
+    before, free, stop = abandon.count_abandoned(), threading.Event(), threading.Event()
     others = set(abandon._left)  # of tests before this one, which may take long to end
 
     def work() -> None:
@@ -33,9 +33,9 @@ def test_work_is_left_when_it_is_stopped_or_its_time_is_up() -> None:
         abandonable(work, stop)
     with pytest.raises(Stopped):
         abandonable(lambda: pytest.fail("begun although it was stopped"), stop)
-    assert abandon.left() == before + 2
+    assert abandon.count_abandoned() == before + 2
     free.set()
     ours = set(abandon._left) - others
     for thread in ours:
         thread.join(WAIT)
-    assert len(ours) == 2 and not any(thread.is_alive() for thread in ours) and abandon.left() <= before
+    assert len(ours) == 2 and not any(thread.is_alive() for thread in ours) and abandon.count_abandoned() <= before

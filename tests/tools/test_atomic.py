@@ -99,7 +99,7 @@ def test_a_file_in_the_way_of_a_folder(tmp_path: Path) -> None:
 def test_an_error_of_the_writer_leaves_what_was_there(tmp_path: Path) -> None:
     file = tmp_path / "a"
     atomic.write(file, "old")
-    with pytest.raises(KeyError), atomic.opened(file) as out:
+    with pytest.raises(KeyError), atomic.open_new(file) as out:
         out.write(b"half")
         raise KeyError
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
@@ -111,7 +111,7 @@ import os, signal, sys
 from tools.storage import atomic
 def dies(*args):
     os.kill(os.getpid(), signal.SIGKILL)
-with atomic.opened(sys.argv[1]) as out:
+with atomic.open_new(sys.argv[1]) as out:
     out.write(b"new" * 9)
     setattr(os, sys.argv[2], dies)
 """
@@ -125,7 +125,7 @@ def test_a_kill_leaves_what_was_there_and_the_next_write_clears_up(tmp_path: Pat
         [sys.executable, "-c", KILLED, str(file), step], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
     )
     assert child.returncode == -signal.SIGKILL and file.read_text() == "old" and len(list(tmp_path.iterdir())) == 2
-    with atomic.opened(file) as first, atomic.opened(file) as second:  # one at work is not cleared up
+    with atomic.open_new(file) as first, atomic.open_new(file) as second:  # one at work is not cleared up
         first.write(b"1")
         second.write(b"2")
     assert file.read_bytes() == b"1" and list(tmp_path.iterdir()) == [file]

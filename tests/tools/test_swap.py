@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools.storage import swap
-from tools.storage.swap import files_in, replaced_folder
+from tools.storage.swap import files_in, replace_folder
 
 OLD = {"a.txt": "old a", "sub/b.txt": "old b", "sub/gone.txt": "old"}
 NEW = {"a.txt": "new a", "sub/b.txt": "new b", "sub/deep/c.txt": "new c"}
@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def replace(folder: Path) -> None:
-    with replaced_folder(folder, ours) as draft:
+    with replace_folder(folder, ours) as draft:
         fill(draft, NEW)
 
 
@@ -93,7 +93,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new(
     for folder in moments:
         if exchange:
             assert content(folder) in (OLD | MINE, NEW | MINE)
-        with suppress(KeyError), replaced_folder(folder, ours):  # the next run, which fails
+        with suppress(KeyError), replace_folder(folder, ours):  # the next run, which fails
             raise KeyError
         seen.append(content(folder))
         assert os.listdir(folder.parent) == ["out"]
@@ -110,14 +110,14 @@ def test_a_file_of_a_person_in_the_way_goes_aside(tmp_path: Path) -> None:
         (folder / "link").unlink(missing_ok=True)
         (folder / "link").symlink_to("nowhere")
         moved: list[Path] = []
-        with replaced_folder(folder, lambda place: (), moved.append) as draft:
+        with replace_folder(folder, lambda place: (), moved.append) as draft:
             fill(draft, {"a.txt": "new"})
         assert (folder / "a.txt").read_text() == "new" and (folder / "link").is_symlink()
         assert (tmp_path / "out.kept" / kept).read_text() == text
     assert moved == [tmp_path / "out.kept" / "a_2.txt"] and len(content(tmp_path / "out.kept")) == 2
     # Where the new one has a file in place of a folder.
     fill(folder, {"deep/a": "mine"})
-    with replaced_folder(folder, lambda place: ("a.txt",)) as draft:
+    with replace_folder(folder, lambda place: ("a.txt",)) as draft:
         fill(draft, {"deep": "new"})
     assert (folder / "deep").read_text() == "new" and (tmp_path / "out.kept" / "deep" / "a").read_text() == "mine"
 
@@ -133,7 +133,7 @@ def test_the_target_of_a_link_is_replaced(tmp_path: Path) -> None:
 
 
 def test_two_at_a_time(tmp_path: Path) -> None:
-    with replaced_folder(tmp_path / "out", ours) as first, replaced_folder(tmp_path / "out", ours) as second:
+    with replace_folder(tmp_path / "out", ours) as first, replace_folder(tmp_path / "out", ours) as second:
         fill(first, OLD)
         fill(second, NEW)
     assert content(tmp_path / "out") == OLD and os.listdir(tmp_path) == ["out"]

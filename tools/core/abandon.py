@@ -1,7 +1,7 @@
-"""Runs work in a thread of its own that can be left behind, when a person stops it or its time is up.
+"""Work in a thread of its own that can be abandoned, on a stop or at a time limit.
 
-Python cannot end a thread. Work that is left goes on in the background until it ends by itself or the process does; nobody
-waits for it, and what it returns is dropped.
+Python cannot end a thread. Abandoned work continues in the background until it or the process ends; nobody waits for
+it, and its result is dropped.
 """
 
 import threading
@@ -16,42 +16,42 @@ from tools.core.errors import SuperlinkError
 R = TypeVar("R")
 
 _STEP = 0.05
-"""Seconds between two looks at whether the work is to be left; a signal handler may set an event, but not take locks."""
+"""Seconds between two checks of the stop event, which is polled because signal handlers must not take locks."""
 
-_left: list[threading.Thread] = []
-_ends: ContextVar[list[Callable[[], None]] | None] = ContextVar("ends_of_abandonable_work", default=None)
+_abandoned: list[threading.Thread] = []
+_callbacks: ContextVar[list[Callable[[], None]] | None] = ContextVar("on_abandon", default=None)
 
 
 class Stopped(SuperlinkError):
-    """Work was left because a person stopped it."""
+    """Work was abandoned because a person stopped it."""
 
 
 class TimeUp(SuperlinkError):
-    """Work was left because it took longer than allowed."""
+    """Work was abandoned because it took longer than allowed."""
 
 
 def abandonable(work: Callable[[], R], stop: threading.Event, limit: float = 0) -> R:
-    """Run work and wait for it, but no longer than it is wanted.
+    """Run work in a thread and wait until it ends, `stop` is set, or `limit` is over.
 
     Args:
-        work: what to run, in a thread of its own and a copy of the caller's context.
-        stop: leaves the work once it is set.
-        limit: seconds that the work may take; 0 for no limit.
+        work: The function to run, in a copy of the caller's context.
+        stop: Event that abandons the work.
+        limit: Seconds that the work may take; 0 for no limit.
 
     Returns:
-        What the work returns.
+        The result of the work.
 
     Raises:
-        Stopped: `stop` was set before the work had ended.
-        TimeUp: it took longer than `limit`.
+        Stopped: when `stop` was set before the work ended.
+        TimeUp: when it took longer than `limit`.
         BaseException: whatever the work raises.
     """
-    ends: list[Callable[[], None]] = []
+    callbacks: list[Callable[[], None]] = []
     results: list[R] = []
     errors: list[BaseException] = []
 
     def run() -> None:
-        _ends.set(ends)
+        _callbacks.set(callbacks)
         try:
             results.append(work())
         except BaseException as error:
@@ -65,10 +65,10 @@ def abandonable(work: Callable[[], R], stop: threading.Event, limit: float = 0) 
     while thread.is_alive():
         thread.join(_STEP)
         if stop.is_set() and not results:
-            _leave(thread, ends)
+            _abandon(thread, callbacks)
             raise Stopped("the work was stopped")
         if limit and thread.is_alive() and time.monotonic() - began > limit:
-            _leave(thread, ends)
+            _abandon(thread, callbacks)
             raise TimeUp(f"it took longer than {limit:g} s")
     if errors:
         raise errors[0]
@@ -76,25 +76,25 @@ def abandonable(work: Callable[[], R], stop: threading.Event, limit: float = 0) 
 
 
 @contextmanager
-def when_left(end: Callable[[], None]) -> Iterator[None]:
-    """Have `end` called when the work that is being done is left inside the block; it is called by another thread."""
-    ends = _ends.get()
-    if ends is None:
+def on_abandon(callback: Callable[[], None]) -> Iterator[None]:
+    """Call `callback`, in another thread, when the current work is abandoned inside the block."""
+    callbacks = _callbacks.get()
+    if callbacks is None:
         yield
         return
-    ends.append(end)
+    callbacks.append(callback)
     try:
         yield
     finally:
-        ends.remove(end)
+        callbacks.remove(callback)
 
 
-def _leave(thread: threading.Thread, ends: list[Callable[[], None]]) -> None:
-    _left.append(thread)
-    for end in list(ends):
-        end()
+def _abandon(thread: threading.Thread, callbacks: list[Callable[[], None]]) -> None:
+    _abandoned.append(thread)
+    for callback in list(callbacks):
+        callback()
 
 
-def left() -> int:
-    """How much work that was left still goes on."""
-    return sum(thread.is_alive() for thread in _left)
+def count_abandoned() -> int:
+    """Return the number of threads with abandoned work that are still running."""
+    return sum(thread.is_alive() for thread in _abandoned)

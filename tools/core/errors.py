@@ -7,24 +7,24 @@ if TYPE_CHECKING:
     from tools.core.faults import Fault
 
 LONGEST = 4000
-"""Characters of one message. What a tool or a file says of itself may be of any length, and is kept, sent and shown."""
+"""Maximum number of characters of one message, since messages of tools and files can be of any length."""
 
 
 def readable(text: str) -> str:
-    """Return text that has a UTF-8 form: bytes of file names that have none, and half characters, are written as escapes.
+    """Return text that can be written as UTF-8: undecodable bytes of file names and lone surrogates become escapes.
 
-    Messages name files, and are written to ledgers, records and logs that are UTF-8.
+    Messages name files, and are written to ledgers, records and logs in UTF-8.
     """
     if text.isascii():
         return text
     try:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a character that stands for no byte
+    except UnicodeEncodeError:  # a lone surrogate that stands for no byte
         return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """Return the text, cut where it is very long, with how much is left out."""
+    """Return the text, cut to `most` characters, with the number of those left out."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most} more characters)"
 
 
@@ -33,11 +33,11 @@ class SuperlinkError(Exception):
 
     Attributes:
         message: What happened, and to which item.
-        hint: What to do next; empty when there is nothing sensible to suggest.
+        hint: What to do next, or "".
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        """Keep both parts, so that an interface can show the hint apart."""
+        """Keep both parts, so that an interface can show them separately."""
         super().__init__(message, hint)
         self.message = readable(shortened(message)).rstrip(".")
         self.hint = readable(shortened(hint)).rstrip(".")
@@ -60,7 +60,7 @@ class StoreError(SuperlinkError):
 
 
 class StoreUnusable(StoreError):
-    """A store takes no value at all, or is laid out in a way that this superlink does not know."""
+    """A store cannot be written at all, or has an unknown layout."""
 
 
 class WriteError(SuperlinkError):
@@ -79,7 +79,7 @@ class ArgumentsInvalid(SuperlinkError):
     """Arguments do not fit a tool.
 
     Attributes:
-        problems: One sentence for each fault, so that a planner can mend them all at once.
+        problems: One sentence for each fault, so that a planner can correct all of them at once.
     """
 
     def __init__(self, tool: str, problems: Sequence[str]) -> None:
@@ -109,7 +109,7 @@ class ToolCrashed(SuperlinkError):
     """The process of an isolated tool ended in the middle of a call.
 
     Attributes:
-        fault: Where it was by then, if that is known.
+        fault: Where in the tool's code it ended, if that is known.
     """
 
     fault: "Fault | None" = None
@@ -125,8 +125,8 @@ class ToolError(SuperlinkError):
     Attributes:
         tool: Name of the tool.
         step: Id of the plan step.
-        item: Position in the list that was worked on, or None for a single item.
-        traceback: Of the exception in the tool's code, as text; empty where the tool gave a reason of its own.
+        item: Index in the list of inputs, or None for a single input.
+        traceback: Traceback of the exception in the tool's code; empty for a SuperlinkError that the tool raised.
     """
 
     def __init__(

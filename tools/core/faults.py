@@ -1,4 +1,4 @@
-"""What went wrong inside somebody's tool, as text: it travels between processes and is kept where the error object is not."""
+"""Exceptions of tools as text, which can be sent between processes and stored."""
 
 import asyncio
 import traceback
@@ -15,9 +15,9 @@ class Fault:
     """An exception as text.
 
     Attributes:
-        what: its type and message, in one line of bounded length.
-        where: file, line and function of the tool's own code that it came through last; empty when it came through none.
-        traceback: as Python writes it, of bounded length.
+        what: Type and message, of bounded length.
+        where: File, line and function of the innermost frame in the tool's own file, or "".
+        traceback: Python's traceback, of bounded length.
     """
 
     what: str
@@ -26,32 +26,32 @@ class Fault:
 
     @classmethod
     def of(cls, error: BaseException, file: str) -> "Fault":
-        """Read an exception.
+        """Return an exception as text.
 
         Args:
-            error: as it was caught.
-            file: the tool's source file.
+            error: The exception.
+            file: The tool's source file.
         """
         trace = _bounded("".join(traceback.format_exception(error)))
-        return cls(readable(told(error)), readable(_place(error, file)), readable(trace))
+        return cls(readable(describe(error)), readable(_place(error, file)), readable(trace))
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return the type and the message of an exception."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{type(error).__name__}: {error.msg} ({error.filename}, line {error.lineno})"
     try:
         message = str(error)
-    except Exception:  # the exception's own code is broken, too
+    except Exception:  # the exception's __str__ failed
         message = "(its message cannot be shown)"
     return shortened(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 
 
 def stops_the_program(error: BaseException) -> bool:
-    """Whether an exception asks the program to stop, so that no tool's failure may be made of it.
+    """Return whether an exception is a request to stop the program, not a failure of a tool.
 
-    Everything that is no `Exception` does (Ctrl-C, the cancelling of a run), but for what tools themselves are known to end
-    with: `sys.exit`, a bare `BaseException`, and the panics of libraries written in Rust.
+    Every exception that is no `Exception` is (Ctrl-C, the cancellation of a run), except those that tools raise:
+    `sys.exit`, a bare `BaseException`, and panics of libraries in Rust.
     """
     if isinstance(error, Exception | SystemExit | GeneratorExit):
         return False

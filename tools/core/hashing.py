@@ -14,14 +14,14 @@ _seen: dict[tuple[object, ...], str] = {}
 def sha256_of(path: Path, only: Sequence[str] = ()) -> str:
     """Return the sha256 of a file, or of a folder's lines "hash  name" in order of name.
 
-    Hashes are remembered until a file is changed or replaced.
+    Hashes are cached until a file is changed or replaced.
 
     Args:
         path: A file or a folder.
         only: For a folder: glob patterns of the files that matter.
 
     Raises:
-        WeightsMissing: when none of the files is there.
+        WeightsMissing: when there are no such files.
     """
     files = files_of(path, only)
     if not files:
@@ -29,7 +29,7 @@ def sha256_of(path: Path, only: Sequence[str] = ()) -> str:
             f"The folder {path} holds none of the files that belong to the weights",
             "Delete it and pull the weights again",
         )
-    # The change time, unlike the modification time, cannot be put back by whoever replaces a file.
+    # The change time, unlike the modification time, cannot be set by whoever replaces a file.
     stats = [(str(file), file.stat().st_mtime_ns, file.stat().st_ctime_ns, file.stat().st_size) for file in files]
     key = (str(path), *stats)
     with _lock:
@@ -43,7 +43,7 @@ def sha256_of(path: Path, only: Sequence[str] = ()) -> str:
 
 
 def files_of(path: Path, only: Sequence[str] = ()) -> list[Path]:
-    """Return the file, or a folder's files in order of name; hidden ones are notes of downloads, not weights."""
+    """Return the file, or a folder's files in order of name, without hidden ones (metadata of downloads)."""
     if path.is_file():
         return [path]
     matches = {file for pattern in only or ("**/*",) for file in path.glob(pattern)}
@@ -56,7 +56,7 @@ def files_of(path: Path, only: Sequence[str] = ()) -> list[Path]:
 
 
 def forget() -> None:
-    """Forget remembered hashes, so that every byte is read again."""
+    """Clear the cache, so that every file is read again."""
     with _lock:
         _seen.clear()
 

@@ -1,7 +1,7 @@
-"""A guard for HTTP servers on this computer: other sites that a browser visits can neither call nor read them.
+"""ASGI middleware that protects HTTP servers on this computer from other sites open in the same browser.
 
-A page on the network can point its own name at 127.0.0.1 (DNS rebinding) or post a form to a local port. The first shows in
-the Host header, the second in the Origin header. The guard is plain ASGI, so that it fits around any application.
+A site can point its own name at 127.0.0.1 (DNS rebinding) or post a form to a local port. The first is visible in the
+Host header, the second in the Origin header.
 """
 
 import ipaddress
@@ -23,7 +23,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""Added to every answer that does not have them already."""
+"""Headers added to every response that does not have them."""
 
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
@@ -32,9 +32,9 @@ _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 class HttpGuard:
     """ASGI middleware that refuses foreign hosts, foreign origins and bodies that are too long.
 
-    A request is answered when its Host is a loopback name, the address at which it arrived, or one of `hosts`. Where it
-    names an Origin, that must be the server's own. Without an Origin, requests that the browser marks as coming from
-    another site are refused, except following a link to a page.
+    A request is accepted when its Host is a loopback name, the address at which it arrived, or one of `hosts`. An
+    Origin must be the server's own. Without an Origin, requests that the browser marks as coming from another site are
+    refused, except navigation to a page.
 
     Args:
         app: Application behind the guard.
@@ -75,7 +75,7 @@ class HttpGuard:
             await refuse(scope, receive, with_headers, *reason)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and reason for a request that is refused."""
+        """Return status and reason for a request that is refused, else None."""
         host = _authority(header(scope, "host") or "", scope["scheme"])
         if host is None or not self._is_ours(host[0], scope):
             return 403, "This server is not reached under that name. Its owner can allow it with --allow-host NAME."
@@ -109,7 +109,7 @@ class HttpGuard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address reaches this computer only."""
+    """Return whether a host name or address reaches this computer only."""
     if host == "localhost":
         return True
     try:
@@ -119,27 +119,27 @@ def is_loopback(host: str) -> bool:
 
 
 def header(scope: Scope, name: str) -> str | None:
-    """A header's value; one that is given several times is joined, so that it matches nothing single."""
+    """Return a header's value, or None; values of a repeated header are joined by commas."""
     values = [value for key, value in scope["headers"] if key.lower() == name.encode()]
     return b", ".join(values).decode("latin-1") if values else None
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
-    """Answer a request, or the opening of a WebSocket, with a status and a sentence."""
+    """Answer a request with a status and a sentence, or close a WebSocket that is being opened."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": reason.encode(), "more_body": True})
-    # A connection that is closed while its client still sends loses the answer, too.
+    # Closing the connection while the client still sends would lose the response.
     while (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.body"})
 
 
 def _authority(text: str, scheme: str) -> tuple[str, str] | None:
-    """Host and port of "host:port", with the scheme's port where there is none."""
+    """Return host and port of "host:port", with the scheme's default port; None for a malformed one."""
     match = _AUTHORITY.fullmatch(text.lower())
     if match is None:
         return None

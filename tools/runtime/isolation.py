@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from tools.core import errors
-from tools.core.abandon import when_left
+from tools.core.abandon import on_abandon
 from tools.core.errors import SuperlinkError, ToolCrashed, ToolTimedOut
 from tools.core.faults import Fault
 from tools.runtime.packing import Answer, Call, pack, unpack
@@ -60,7 +60,7 @@ def run(tool: "AnyTool", arguments: Mapping[str, object]) -> object:
     """
     worker = _acquire(tool)
     try:
-        with when_left(worker.kill):
+        with on_abandon(worker.kill):
             worker.wait_ready()
             answer = worker.call({name: pack(value) for name, value in arguments.items()}, tool.timeout)
     except BaseException:  # also Ctrl-C: nobody waits for the call any more

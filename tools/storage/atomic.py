@@ -1,6 +1,6 @@
-"""Writes files whole: under a temporary name in the same folder, flushed to the disk, and renamed into place.
+"""Atomic writing of files: under a temporary name in the same folder, flushed to the disk, then renamed.
 
-A reader, or a process that comes after a killed one, finds the file of before or the new one, never a part of it.
+A reader, or a process that follows a killed one, finds the old file or the new one, never a part of it.
 """
 
 import contextlib
@@ -43,12 +43,12 @@ _WORDS: dict[int, tuple[str, str]] = {
 
 
 def write_error(error: OSError, path: str | os.PathLike[str], what: str = "") -> WriteError:
-    """Say in words why something could not be written; raise the result `from error`.
+    """Return the error that a file cannot be written, to be raised `from error`.
 
     Args:
-        error: what the system said.
-        path: what was to be written.
-        what: a name for it in the sentence; by default the path.
+        error: The error of the system.
+        path: Path of the file.
+        what: What the message calls the file; its path by default.
     """
     system = error.strerror or str(error)
     why, hint = _WORDS.get(error.errno or 0, ("", f"Check {path} and {_AGAIN}"))
@@ -60,49 +60,49 @@ def write(path: str | os.PathLike[str], data: bytes | str, mode: int = 0o666) ->
     """Write a whole file; text as UTF-8.
 
     Args:
-        path: of the file; folders above it are made.
-        data: its content.
-        mode: permissions of a file that is not there yet, reduced by the umask.
+        path: Path of the file; its parent folders are made.
+        data: Its content.
+        mode: Permissions of a new file, reduced by the umask.
 
     Returns:
         The path.
 
     Raises:
-        WriteError: when it cannot be written; what was there before is untouched.
+        WriteError: when it cannot be written; an existing file is then unchanged.
     """
-    with opened(path, mode) as file:
+    with open_new(path, mode) as file:
         file.write(data.encode() if isinstance(data, str) else data)
     return Path(path)
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its place, whole, when the block ends without an error.
+def open_new(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Yield a file open for writing that replaces `path` when the block ends without an error.
 
     Args:
-        path: of the file; folders above it are made.
-        mode: as of `write`.
+        path: Path of the file; its parent folders are made.
+        mode: As of `write`.
 
     Raises:
-        WriteError: for any OSError inside the block; what was there before is untouched.
+        WriteError: for any OSError inside the block; an existing file is then unchanged.
     """
-    with replaced(path, mode) as draft, draft.open("wb") as file:
+    with replace_file(path, mode) as draft, draft.open("wb") as file:
         yield file
 
 
 @contextmanager
-def replaced(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
-    """Give a temporary path, for libraries that open files themselves; it takes the place of `path` when the block ends.
+def replace_file(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` when the block ends, for libraries that open files themselves.
 
-    An existing file keeps its permissions, and a symbolic link its target. A device or pipe, such as /dev/stdout, is
-    given as it is. Temporary files of killed processes are removed.
+    An existing file keeps its permissions, and a symbolic link its target. For a device or a pipe, such as
+    /dev/stdout, its own path is yielded. Temporary files of killed processes are removed.
 
     Args:
-        path: of the file; folders above it are made.
-        mode: as of `write`.
+        path: Path of the file; its parent folders are made.
+        mode: As of `write`.
 
     Raises:
-        WriteError: for any OSError inside the block; what was there before is untouched.
+        WriteError: for any OSError inside the block; an existing file is then unchanged.
     """
     try:
         place = Path(os.path.realpath(path))
@@ -120,7 +120,7 @@ def replaced(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
             draft.replace(place)
             flush(place.parent)
         finally:
-            with contextlib.suppress(OSError):  # it must not hide what went wrong before
+            with contextlib.suppress(OSError):  # so that the first error is raised
                 draft.unlink(missing_ok=True)
             os.close(file)
     except OSError as error:
@@ -128,10 +128,10 @@ def replaced(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have the disk take a file, or the names within a folder.
+    """Flush a file, or the names within a folder, to the disk.
 
     Raises:
-        OSError: when it cannot; a folder on a system that flushes none is no error.
+        OSError: when it fails; systems that cannot flush folders are no error.
     """
     try:
         file = os.open(path, os.O_RDONLY)
@@ -149,20 +149,20 @@ def flush(path: Path) -> None:
 
 
 def prefix(place: Path) -> str:
-    """How the names of temporary files and folders beside a path begin."""
-    # A hash, as a name of 255 bytes leaves no room for more.
+    """Return the prefix of temporary files and folders for a path."""
+    # A hash, because a name of 255 bytes has no room for a longer one.
     return f".superlink-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:12]}-"
 
 
 def lock(file: int, wait: bool = False) -> bool:
-    """Lock an open file or folder; the system frees it however the process ends.
+    """Lock an open file or folder; the system releases the lock however the process ends.
 
     Args:
-        file: its descriptor.
-        wait: until another process frees it.
+        file: Its descriptor.
+        wait: Whether to wait until another process releases it.
 
     Returns:
-        False when another holds it, or where there are no locks.
+        Whether it was locked; False when another process has locked it, or where there are no locks.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -172,11 +172,11 @@ def lock(file: int, wait: bool = False) -> bool:
 
 
 def sweep(files: Iterable[Path], age: float = 0) -> None:
-    """Remove temporary files that were locked, and that no process holds any more.
+    """Remove temporary files that no process has locked any more.
 
     Args:
-        files: temporary files of any process.
-        age: seconds since their last change; younger ones stay.
+        files: Temporary files of any process.
+        age: Seconds since their last change; younger files are kept.
     """
     for left in files:
         with contextlib.suppress(OSError):
@@ -189,13 +189,13 @@ def sweep(files: Iterable[Path], age: float = 0) -> None:
 
 
 def _draft(place: Path, mode: int) -> tuple[Path, int]:
-    """Make a temporary file beside a path, locked for as long as its descriptor is open."""
+    """Make a temporary file beside a path; it is locked while its descriptor is open."""
     sweep(place.parent.glob(f"{prefix(place)}*.part"))
     while True:
         draft = place.with_name(f"{prefix(place)}{secrets.token_hex(4)}.part")
         file = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, mode)
         lock(file)
-        if os.fstat(file).st_nlink:  # not swept by another process between the two
+        if os.fstat(file).st_nlink:  # no other process removed it before it was locked
             return draft, file
         os.close(file)
 

@@ -1,7 +1,7 @@
-"""SQLite files that superlink keeps, and what their errors mean to a person.
+"""SQLite files of superlink, and messages for their errors.
 
-SQLite reports a locked file, a damaged one and a full disk by the same exception classes. They are told apart by their
-result codes (https://www.sqlite.org/rescode.html), here and nowhere else.
+SQLite reports a locked file, a damaged file and a full disk by the same exception classes. Only this module
+distinguishes them, by result code (https://www.sqlite.org/rescode.html).
 """
 
 import contextlib
@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from tools.core.errors import SuperlinkError
 from tools.storage.atomic import flush
 
 AGAIN = "give the same command again; it goes on where it stopped"
 
-# By primary result code: what happened to the file, and what to do. A code that is not here is a fault of the program.
+# What happened and what to do, by primary result code. Any other code is a fault of the program.
 _WORDS = {
     sqlite3.SQLITE_PERM: ("may not be used", f"Check its permissions and {AGAIN}"),
     sqlite3.SQLITE_BUSY: ("is locked by another process", f"Wait until that one has ended and {AGAIN}"),
@@ -47,17 +47,17 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 def failure(
     error: sqlite3.Error | OSError, file: Path, name: str, repair: str, kind: type[SuperlinkError] = SuperlinkError
 ) -> SuperlinkError | None:
-    """Say in words what an error of SQLite, or of its file, means.
+    """Return the SuperlinkError for an error of SQLite or of its file.
 
     Args:
-        error: that was raised.
-        file: the database.
-        name: what the file is to a person, such as "The ledger".
-        repair: the command that repairs it.
-        kind: of error to make.
+        error: The error.
+        file: The database.
+        name: What messages call the file, such as "The ledger".
+        repair: The command that repairs it.
+        kind: Class of the error to return.
 
     Returns:
-        The error to raise from this one, or None where the program is at fault: wrong SQL, or a closed connection.
+        The error to raise from this one, or None for an error of the program: wrong SQL, or a closed connection.
     """
     if isinstance(error, OSError):
         return kind(
@@ -75,14 +75,14 @@ def failure(
 
 def _is_damage(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    # Python itself finds text that is no UTF-8; SQLite does not look at it.
+    # Python, not SQLite, detects text that is not UTF-8; that error has no code.
     return "decode" in str(error) if code is None else code & 0xFF in _DAMAGED
 
 
 def damage(
     file: Path, name: str, repair: str, reason: str, kind: type[SuperlinkError] = SuperlinkError
 ) -> SuperlinkError:
-    """The error of a database whose content cannot be right."""
+    """Return the error for a damaged database."""
     return kind(
         f"{name} {file} is damaged ({reason})",
         f"Give: {repair}. It keeps this file and recovers what can be read; then {AGAIN}",
@@ -90,7 +90,14 @@ def damage(
 
 
 class Database(sqlite3.Connection):
-    """A connection whose errors are a `SuperlinkError` with the right words, whoever uses it; made by `connect`."""
+    """A connection whose errors are raised as a `SuperlinkError`; `connect` makes it.
+
+    Attributes:
+        file: The database.
+        name: What messages call it.
+        repair: The command that repairs it.
+        kind: Class of the errors.
+    """
 
     file: Path
     name: str
@@ -98,89 +105,86 @@ class Database(sqlite3.Connection):
     kind: type[SuperlinkError]
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Turn SQLite's errors inside the block into words."""
+    def translated_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors inside the block as `kind`."""
         try:
             yield
         except sqlite3.Error as error:
-            self.tell(error)
-        except UnicodeDecodeError as error:  # of a message that quotes a damaged schema
+            self.raise_translated(error)
+        except UnicodeDecodeError as error:  # in a message that quotes a damaged schema
             raise self.damaged(str(error)) from error
 
-    def tell(self, error: sqlite3.Error) -> NoReturn:
-        """Raise the error in words, or as it is where the program is at fault."""
+    def raise_translated(self, error: sqlite3.Error) -> NoReturn:
+        """Raise the error as `kind`, or unchanged where the program is at fault."""
         said = failure(error, self.file, self.name, self.repair, self.kind)
         if said is None:
             raise error
         raise said from error
 
     def damaged(self, reason: str) -> SuperlinkError:
-        """The error for content that cannot be right although SQLite can read it."""
+        """Return the error for content that is invalid although SQLite can read it."""
         return damage(self.file, self.name, self.repair, reason, self.kind)
 
-    def cursor(self, factory: Any = None) -> Any:
-        """Return a cursor that tells errors in the same way."""
+    def cursor(self, factory: "type[_Cursor] | None" = None) -> "_Cursor":  # type: ignore[override]
+        """Return a cursor that raises errors in the same way."""
         return super().cursor(factory or _Cursor)
 
-    def execute(self, *given: Any) -> sqlite3.Cursor:
-        """As of `sqlite3.Connection`."""
-        cursor: sqlite3.Cursor = self.cursor().execute(*given)
-        return cursor
+    def execute(self, sql: str, values: Any = (), /) -> "_Cursor":
+        """Execute a statement as `sqlite3.Connection` does."""
+        return self.cursor().execute(sql, values)
 
-    def executemany(self, *given: Any) -> sqlite3.Cursor:
-        """As of `sqlite3.Connection`."""
-        cursor: sqlite3.Cursor = self.cursor().executemany(*given)
-        return cursor
+    def executemany(self, sql: str, rows: Iterable[Any], /) -> "_Cursor":
+        """Execute a statement for each row as `sqlite3.Connection` does."""
+        return self.cursor().executemany(sql, rows)
 
-    def executescript(self, *given: Any) -> sqlite3.Cursor:
-        """As of `sqlite3.Connection`."""
-        cursor: sqlite3.Cursor = self.cursor().executescript(*given)
-        return cursor
+    def executescript(self, script: str, /) -> "_Cursor":
+        """Execute several statements as `sqlite3.Connection` does."""
+        return self.cursor().executescript(script)
 
     def commit(self) -> None:
-        """As of `sqlite3.Connection`."""
-        with self.told():
+        """Commit as `sqlite3.Connection` does."""
+        with self.translated_errors():
             super().commit()
 
 
 class _Cursor(sqlite3.Cursor):
-    """Rows are read from the disk as they are asked for, so reading them fails like a statement does."""
+    """A cursor with translated errors; rows are read from the disk one by one, so reading them can fail, too."""
 
     connection: Database
 
-    def execute(self, *given: Any) -> Self:
-        with self.connection.told():
-            super().execute(*given)
+    def execute(self, sql: str, values: Any = (), /) -> Self:
+        with self.connection.translated_errors():
+            super().execute(sql, values)
         return self
 
     def executemany(self, sql: str, rows: Iterable[Any], /) -> Self:
-        with self.connection.told():
+        with self.connection.translated_errors():
             super().executemany(sql, rows)
         return self
 
     def executescript(self, script: str, /) -> Self:
-        with self.connection.told():
+        with self.connection.translated_errors():
             super().executescript(script)
         return self
 
     def fetchone(self) -> Any:
-        with self.connection.told():
+        with self.connection.translated_errors():
             return super().fetchone()
 
     def fetchmany(self, size: int | None = None) -> list[Any]:
-        with self.connection.told():
+        with self.connection.translated_errors():
             return super().fetchmany(self.arraysize if size is None else size)
 
     def fetchall(self) -> list[Any]:
-        with self.connection.told():
+        with self.connection.translated_errors():
             return super().fetchall()
 
-    # Called for every row, so without a context manager.
+    # Called for every row, so without the overhead of a context manager.
     def __next__(self) -> Any:
         try:
             return super().__next__()
         except sqlite3.Error as error:
-            self.connection.tell(error)
+            self.connection.raise_translated(error)
 
 
 def connect(
@@ -190,31 +194,35 @@ def connect(
     kind: type[SuperlinkError] = SuperlinkError,
     *,
     timeout: float = 60,
-    isolation_level: Any = None,
+    isolation_level: Literal["", "DEFERRED", "EXCLUSIVE", "IMMEDIATE"] | None = None,
 ) -> Database:
-    """Open an SQLite file, made when missing with its folder, in a mode where a killed process loses nothing.
+    """Open an SQLite file in WAL mode; the file and its folder are made when missing.
 
-    A power cut may lose the last moments.
+    A killed process loses no committed transaction; a power cut may lose the last ones.
 
     Args:
-        file: the database.
-        name: what the file is to a person, such as "The ledger".
-        repair: the command that repairs it, such as "superlink repair DIR".
-        kind: of error to raise.
-        timeout: seconds to wait for a lock.
-        isolation_level: as of `sqlite3.connect`; None leaves transactions to explicit statements.
+        file: The database.
+        name: What messages call the file, such as "The ledger".
+        repair: The command that repairs it, such as "superlink repair DIR".
+        kind: Class of the errors to raise.
+        timeout: Seconds to wait for a lock.
+        isolation_level: As of `sqlite3.connect`; None leaves transactions to explicit statements.
 
     Raises:
-        SuperlinkError: of that kind, when it cannot be opened, and later when it cannot be read or written.
+        SuperlinkError: as `kind`, when it cannot be opened; later, when it cannot be read or written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         log = file.with_name(f"{file.name}-wal")
-        # SQLite would begin anew and delete the log, which holds the latest rows.
+        # SQLite would make a new database and delete the log, which holds the latest rows.
         if log.is_file() and log.stat().st_size and not (file.is_file() and file.stat().st_size):
             raise damage(file, name, repair, f"it is missing or empty, although {log.name} is not", kind)
         database: Database = sqlite3.connect(
-            file, timeout=timeout, isolation_level=isolation_level, check_same_thread=False, factory=Database
+            file,
+            timeout=timeout,
+            isolation_level=isolation_level,  # type: ignore[arg-type]  # "" is not in its stub
+            check_same_thread=False,
+            factory=Database,
         )
     except (sqlite3.Error, OSError) as error:
         said = failure(error, file, name, repair, kind)
@@ -231,17 +239,17 @@ def connect(
 
 
 def examine(file: Path, name: str) -> list[str]:
-    """Look for damage in a whole database; nothing is changed.
+    """Check a whole database for damage, without changing it.
 
     Args:
-        file: the database.
-        name: what the file is to a person.
+        file: The database.
+        name: What messages call the file.
 
     Returns:
-        What is wrong, at most twenty faults; nothing for a file that is sound.
+        At most twenty faults; none for an undamaged file.
 
     Raises:
-        SuperlinkError: when the file cannot be looked at, such as for its permissions.
+        SuperlinkError: when the file cannot be read, for example for its permissions.
     """
     if not file.exists():
         return ["it is missing"]
@@ -252,12 +260,12 @@ def examine(file: Path, name: str) -> list[str]:
             faults = [str(row[0]) for row in database.execute("PRAGMA integrity_check(20)")]
             if faults != ["ok"]:
                 return [fault.removeprefix("*** in database main ***\n").splitlines()[0] for fault in faults]
-            # SQLite does not look at what a text holds; Python does when it reads one.
+            # SQLite does not check that texts are UTF-8; Python does when it reads them.
             for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 for _ in database.execute(f'SELECT * FROM "{table}"'):
                     pass
             return []
-    except UnicodeDecodeError as error:  # of a message that quotes a damaged schema
+    except UnicodeDecodeError as error:  # in a message that quotes a damaged schema
         return [str(error)]
     except sqlite3.Error as error:
         if _is_damage(error):
@@ -266,17 +274,17 @@ def examine(file: Path, name: str) -> list[str]:
 
 
 def put_in_place(new: Path, file: Path) -> Path | None:
-    """Put a sound database in the place of a damaged one, which is kept beside it.
+    """Replace a damaged database, which is kept beside the new one under another name.
 
     Args:
-        new: the sound one, closed, on the same disk.
-        file: the damaged one.
+        new: The new database, closed, on the same disk.
+        file: The damaged database.
 
     Returns:
-        Where the damaged one is now, with its log if it has one; None when there was none.
+        New path of the damaged database, whose log is beside it; None when there was none.
 
     Raises:
-        OSError: when the folder cannot be written; the damaged one is then still in its place.
+        OSError: when the folder cannot be written; the damaged database is then unchanged.
     """
     kept = None
     log, index = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
@@ -287,7 +295,7 @@ def put_in_place(new: Path, file: Path) -> Path | None:
                 shutil.copy2(old, place)
                 flush(place)
     flush(new)
-    # The log first: SQLite would play it back over the new file.
+    # The log is removed first, because SQLite would apply it to the new file.
     log.unlink(missing_ok=True)
     index.unlink(missing_ok=True)
     os.replace(new, file)

@@ -1,7 +1,7 @@
-"""Rows of a damaged SQLite file, read from its pages without SQLite, which gives up at the first fault.
+"""Recovery of rows from the pages of a damaged SQLite file, without SQLite, which stops at the first fault.
 
-Tables are followed from their roots as the file's own schema names them. Leaves that no root leads to any more are matched
-by the number and types of their columns. A write-ahead log beside the file is taken into account.
+Tables are read from the root pages in the file's own schema. Leaf pages that no root leads to are assigned to tables by
+the number and types of their columns. A write-ahead log beside the file is applied.
 https://www.sqlite.org/fileformat2.html
 """
 
@@ -10,9 +10,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-Row = tuple[Any, ...]
+SqlValue = int | float | str | bytes | None
+Row = tuple[SqlValue, ...]
 
 _PAGE = 4096
 _INDEX, _TABLE, _INDEX_LEAF, _TABLE_LEAF = 2, 5, 10, 13
@@ -21,31 +21,31 @@ _TYPES = {"INTEGER": (int,), "REAL": (int, float), "TEXT": (str,), "BLOB": (byte
 
 
 class _Damaged(Exception):
-    """A page or a cell that cannot be what it should be."""
+    """A page or a cell is damaged."""
 
 
 @dataclass
 class Table:
-    """What a table holds.
+    """Declaration of a table.
 
     Attributes:
-        columns: their names, in the order in which they were declared.
-        types: likewise, "TEXT" and so on.
-        required: likewise, whether they must hold something.
-        defaults: likewise, what rows hold that were written before the column was added.
-        rowid: place of the column that stands for the row's number, or None.
-        own: whether rows have such a number at all.
+        columns: Names of the columns, in order of declaration.
+        types: Their types, such as "TEXT".
+        required: Whether they are NOT NULL.
+        defaults: Their values in rows written before the column was added.
+        rowid: Index of the column that is the rowid, or None.
+        own: Whether the rows have a rowid.
     """
 
     columns: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     required: list[bool] = field(default_factory=list)
-    defaults: list[Any] = field(default_factory=list)
+    defaults: list[SqlValue] = field(default_factory=list)
     rowid: int | None = None
     own: bool = True
 
-    def row(self, number: int | None, values: list[Any]) -> Row | None:
-        """A record as a row of this table, or None where it is none."""
+    def row(self, number: int | None, values: list[SqlValue]) -> Row | None:
+        """Return a record as a row of this table, or None when it does not fit."""
         if not 0 < len(values) <= len(self.columns) or (number is None) == self.own:
             return None
         values = values + self.defaults[len(values) :]
@@ -60,7 +60,7 @@ class Table:
 
 
 def tables(database: sqlite3.Connection) -> dict[str, Table]:
-    """The tables of a database, by name."""
+    """Return the tables of a database by name."""
     found = {}
     for name, sql in database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall():
         table = Table(own="WITHOUT ROWID" not in sql.upper())
@@ -82,13 +82,13 @@ class Salvage:
     """A damaged file, opened for reading.
 
     Args:
-        file: the database.
-        model: a sound database with the tables that the file should have.
+        file: The database.
+        model: An undamaged database with the tables that the file should have.
 
     Attributes:
-        tables: by name, as the file itself says, else as the model does.
+        tables: Tables by name, from the file's own schema where it can be read, else from the model.
         version: SQLite's `user_version`, 0 where it cannot be read.
-        lost: numbers of pages that cannot be read, as far as they were looked at.
+        lost: Numbers of the pages read so far that are damaged.
     """
 
     def __init__(self, file: Path, model: sqlite3.Connection) -> None:
@@ -116,20 +116,23 @@ class Salvage:
         self._overlay(own)
 
     def rows(self, name: str) -> Iterator[Row]:
-        """The rows of a table that can be read."""
+        """Yield the rows of a table that can be read."""
         table = self.tables[name]
         for number, values in self._tree(self._roots.get(name, 0), _TABLE if table.own else _INDEX):
             row = table.row(number, values)
             if row is not None:
                 yield row
 
-    def index(self, name: str) -> Iterator[list[Any]]:
-        """The entries of an index that can be read: its columns, and the number of the row."""
+    def index(self, name: str) -> Iterator[list[SqlValue]]:
+        """Yield the entries of an index that can be read: its columns, then the rowid."""
         for _, values in self._tree(self._roots.get(name, 0), _INDEX):
             yield values
 
     def strays(self) -> Iterator[tuple[str, Row]]:
-        """Rows of pages that no table leads to any more, with the tables that they fit; to be read after all others."""
+        """Yield rows of pages that no table leads to, with the names of the tables that they fit.
+
+        To be called after `rows` of all tables.
+        """
         for number in [] if not self.lost else self._strays():
             try:
                 page, start = self._page(number), 100 if number == 1 else 0
@@ -148,7 +151,7 @@ class Salvage:
                 continue
 
     def _overlay(self, statements: list[str]) -> None:
-        """Take the tables' columns from the file's own statements, as far as they can be read."""
+        """Replace the tables' columns by those of the file's own statements, as far as these can be read."""
         scratch = sqlite3.connect(":memory:")
         for statement in statements:
             try:
@@ -167,15 +170,15 @@ class Salvage:
 
     def _strays(self) -> list[int]:
         free, trunk = set[int](), int.from_bytes(self._page(1)[32:36], "big")
-        while 0 < trunk <= self._count() and trunk not in free:  # a page that was given up holds old rows
+        while 0 < trunk <= self._count() and trunk not in free:  # free pages hold deleted rows
             page = self._page(trunk)
             count = min(int.from_bytes(page[4:8], "big"), self._usable // 4 - 2)
             free |= {trunk, *(int.from_bytes(page[8 + 4 * n : 12 + 4 * n], "big") for n in range(count))}
             trunk = int.from_bytes(page[:4], "big")
         return [number for number in range(1, self._count() + 1) if number not in self._seen and number not in free]
 
-    def _tree(self, root: int, kind: int) -> Iterator[tuple[int | None, list[Any]]]:
-        """Number (of tables whose rows have one) and values of every record below a page."""
+    def _tree(self, root: int, kind: int) -> Iterator[tuple[int | None, list[SqlValue]]]:
+        """Yield rowid (None for tables without) and values of every record below a page."""
         waiting = [root]
         while waiting:
             number = waiting.pop()
@@ -199,7 +202,7 @@ class Salvage:
                     self.lost.add(number)
 
     def _cells(self, page: bytes, start: int) -> Iterator[int]:
-        """Where the cells of a page begin."""
+        """Yield the offsets of the cells of a page."""
         count = int.from_bytes(page[start + 3 : start + 5], "big")
         first = start + (12 if page[start] in (_INDEX, _TABLE) else 8)
         for n in range(min(count, (self._usable - first) // 2)):
@@ -207,7 +210,7 @@ class Salvage:
             if first + 2 * count <= at < self._usable:
                 yield at
 
-    def _cell(self, page: bytes, at: int, flag: int) -> tuple[int | None, list[Any]]:
+    def _cell(self, page: bytes, at: int, flag: int) -> tuple[int | None, list[SqlValue]]:
         at += 4 if flag == _INDEX else 0
         size, at = _varint(page, at)
         number: int | None = None
@@ -239,7 +242,7 @@ class Salvage:
 
 
 def _log(file: Path, size: int) -> dict[int, bytes]:
-    """The latest committed pages of a write-ahead log, by number."""
+    """Return the latest committed pages of a write-ahead log by number."""
     data = file.read_bytes() if file.is_file() else b""
     salt = data[16:24]
     latest: dict[int, bytes] = {}
@@ -256,7 +259,7 @@ def _log(file: Path, size: int) -> dict[int, bytes]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of one to nine bytes, and where it ends."""
+    """Return a number of one to nine bytes, and the offset of its end."""
     value = 0
     for n in range(8):
         byte = data[at + n]
@@ -267,8 +270,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return value - (1 << 64) if value >= 1 << 63 else value, at + 9
 
 
-def _record(payload: bytes) -> list[Any]:
-    """The values of a record."""
+def _record(payload: bytes) -> list[SqlValue]:
+    """Return the values of a record."""
     length, at = _varint(payload, 0)
     kinds = []
     while at < length:
@@ -276,7 +279,7 @@ def _record(payload: bytes) -> list[Any]:
         kinds.append(kind)
     if at != length:
         raise _Damaged
-    values: list[Any] = []
+    values: list[SqlValue] = []
     for kind in kinds:
         if kind in (10, 11) or kind < 0:
             raise _Damaged
@@ -291,11 +294,12 @@ def _record(payload: bytes) -> list[Any]:
     return values
 
 
-def _value(kind: int, data: bytes) -> Any:
+def _value(kind: int, data: bytes) -> SqlValue:
     if kind == 0:
         return None
     if kind == 7:
-        return struct.unpack(">d", data)[0]
+        number: float = struct.unpack(">d", data)[0]
+        return number
     if kind in (8, 9):
         return kind - 8
     if kind < 7:

@@ -1,4 +1,4 @@
-"""Where values live: each once, under the sha256 of its bytes, in a folder or on any fsspec address."""
+"""Content-addressed store of values: each once, under the sha256 of its bytes, in a folder or at an fsspec address."""
 
 import hashlib
 import os
@@ -19,14 +19,14 @@ from tools.values.base import Value, ValueSummary
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 LAYOUT = 1
-"""How values lie in a store: 1 is a folder for the first two digits of the hash, and a file of its whole hash in it."""
+"""Version of the layout of a store; in 1, a value is the file HASH in a folder of the hash's first two digits."""
 _DRAFTS = ".drafts"
-_MARK = ".superlink-store"  # holds the layout; a store without one has the first
+_MARK = ".superlink-store"  # contains the layout; a store without this file has layout 1
 _AGAIN = "The same superlink run or superlink annotate command makes it again"
 
 
 class WeightsUsed(TypedDict):
-    """Which weights took part in making a value."""
+    """Weights that took part in making a value."""
 
     id: str
     sha256: str
@@ -34,10 +34,17 @@ class WeightsUsed(TypedDict):
 
 
 class Provenance(TypedDict):
-    """How a value came to be.
+    """How a value was made.
 
-    `inputs` are the sha256 of the values that went in, `seconds` is how long the tool ran, `time` when it ended
-    (ISO 8601, UTC).
+    Attributes:
+        step: Id of the plan step.
+        tool: Name of the tool.
+        version: Its version.
+        weights: Weights that took part.
+        args: Plain parameters, and texts given as they are.
+        inputs: sha256 of the input values.
+        seconds: How long the tool ran.
+        time: When it ended (ISO 8601, UTC).
     """
 
     step: str
@@ -51,7 +58,7 @@ class Provenance(TypedDict):
 
 
 class Ref(TypedDict):
-    """A stored value as plain JSON: what plans, graph state, ledgers and logs carry."""
+    """Reference to a stored value, as plain JSON."""
 
     kind: str
     sha256: str
@@ -86,10 +93,10 @@ class Store:
         self._known = self._swept = False
 
     def check(self) -> None:
-        """Make the store ready for values: its folder is made and can be written, and its layout is one that is known.
+        """Check that the store can be written and has a known layout; its folder is made.
 
         Raises:
-            StoreUnusable: when not; then no value is at fault.
+            StoreUnusable: when it cannot be used, whatever the value.
         """
         self._check_layout()
         mark = f"{self._root}/{_MARK}"
@@ -118,7 +125,7 @@ class Store:
         mark = f"{self._root}/{_MARK}"
         try:
             found = re.match(rb"\d+", self._files.cat_file(mark))
-        except Exception:  # a new store, or one that cannot be read, which is told when a value is asked for
+        except Exception:  # a new store, or one that cannot be read: `get` says so
             found = None
         if found and int(found[0]) != LAYOUT:
             raise StoreUnusable(
@@ -129,10 +136,10 @@ class Store:
         self._known = True
 
     def put(self, value: Value, provenance: Provenance | None = None) -> Ref:
-        """Store a value, unless its bytes are there already; damaged ones are written again.
+        """Store a value, unless its bytes are stored already; a damaged file is written again.
 
         On a local disk the bytes are written to a folder for drafts, flushed, and renamed, so that a crash leaves
-        no half-written value.
+        no partial value.
 
         Raises:
             StoreUnusable: when the store cannot be written.
@@ -141,7 +148,7 @@ class Store:
         self._check_layout()
         sha256 = ""
         try:
-            # Even for large media two passes are cheaper than writing what is there already.
+            # Even for large media, hashing first is cheaper than writing bytes that are stored already.
             with value.stream() as stream:
                 sha256, size = _copy(stream)
                 place = self._place(sha256)
@@ -166,10 +173,10 @@ class Store:
         return ref
 
     def get(self, ref: Ref) -> Value:
-        """Read a value back; its bytes are checked against its hash.
+        """Read a value, and check its bytes against its hash.
 
         Raises:
-            StoreError: when it is not there, damaged, or the reference is malformed.
+            StoreError: when it is missing or damaged, or the reference is malformed.
         """
         if missing := [name for name in ("kind", "sha256", "media_type") if not isinstance(ref.get(name), str)]:
             raise StoreError(f"The reference has no {' and no '.join(missing)}", "References come from Store.put")
@@ -211,24 +218,24 @@ class Store:
             ) from error
 
     def exists(self) -> bool:
-        """Whether its folder is there: its disk may not be mounted. An address elsewhere always is."""
+        """Return whether the folder exists (its disk may not be mounted); True for other addresses."""
         return not self._local or os.path.isdir(self._root)
 
     def sound(self, ref: Ref) -> bool:
-        """Whether the value is there and its bytes have its hash; they are read."""
+        """Return whether the value is stored and its bytes, which are read, have its hash."""
         return self._holds(self._place(ref["sha256"]), ref["sha256"], ref["bytes"])
 
     def __contains__(self, ref: Ref) -> bool:
-        """Whether the value is there; its bytes are not checked."""
+        """Return whether the value is stored; its bytes are not checked."""
         return bool(self._files.exists(self._place(ref["sha256"])))
 
     def path(self, ref: Ref) -> Path | None:
-        """Return where the bytes lie on this computer's disk, or None for a remote store."""
+        """Return the path of the value's file, or None for a remote store."""
         place = self._place(ref["sha256"])
         return Path(place) if self._local else None
 
     def _place(self, sha256: str) -> str:
-        if not _SHA256.fullmatch(sha256):  # references come from files; one with ".." must not leave the store
+        if not _SHA256.fullmatch(sha256):  # references are read from files and may contain ".."
             raise StoreError(f"The reference has no sha256 but {sha256!r}")
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
@@ -239,7 +246,7 @@ class Store:
             return False
 
     def _hash(self, place: str) -> str:
-        """The sha256 of what lies there."""
+        """Return the sha256 of the file at this place."""
         if self._local:
             with open(place, "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -272,25 +279,25 @@ class Store:
             draft.unlink(missing_ok=True)
 
     def _drafts(self) -> Path:
-        """The folder where values are written before they get their place; what killed processes left there is removed."""
+        """Return the folder where values are written first; files of killed processes there are removed."""
         folder = Path(self._root, _DRAFTS)
         folder.mkdir(parents=True, exist_ok=True)
         if not self._swept:
-            sweep(folder.iterdir(), 60)  # one that is younger may be about to be locked
+            sweep(folder.iterdir(), 60)  # a younger file may not be locked yet
             self._swept = True
         return folder
 
     def _flush(self, file: int, target: Path) -> None:
-        """Have the disk take a written file, given as its descriptor, before it gets its name."""
+        """Flush a written file, given by its descriptor, before it is renamed."""
         os.fsync(file)
 
     def _flush_name(self, target: Path) -> None:
-        """Have the disk take the name that a file got."""
+        """Flush the name of a renamed file."""
         flush(target.parent)
 
 
 def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
-    """Copy a stream, if there is somewhere to copy it, and return its sha256 and its length in bytes."""
+    """Read a stream, write it to `target` if there is one, and return its sha256 and its length in bytes."""
     digest, size = hashlib.sha256(), 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)

@@ -1,7 +1,7 @@
-"""Replaces a folder as a whole: the new one is written beside it, and the two change places in one step.
+"""Atomic replacement of a folder: the new one is written beside it, and the two are exchanged in one step.
 
-A process that is killed at any moment leaves the old folder or the new one, never a part of either. Where the system
-cannot exchange two folders, the old one is moved away first; the next `replaced_folder` puts it back after a kill.
+A process killed at any moment leaves the old folder or the new one, never a part of either. Where the system cannot
+exchange two folders, the old one is renamed first; after a kill in between, the next `replace_folder` restores it.
 """
 
 import ctypes
@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tools.storage.atomic import flush, lock, prefix
 
@@ -24,30 +23,30 @@ _EXCHANGE = 2  # RENAME_EXCHANGE
 _UNABLE = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM}
 
 Ours = Callable[[Path], Collection[str]]
-"""Given a folder, the paths of the files in it that may be thrown away, with "/"."""
+"""Function of a folder: the paths, with "/", of the files in it that may be deleted."""
 
 
 @contextmanager
-def replaced_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `folder` when the block ends without an error.
+def replace_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` when the block ends without an error.
 
-    Files in the old folder that are not `ours` are kept: in the same place within the new one, or, where that has
+    Files in the old folder that are not `ours` are kept: at the same path within the new folder or, where that has
     another file there, in a folder `NAME.kept` beside it.
 
     Args:
-        folder: to replace; made when missing, with those above it. Of a symbolic link, the target is replaced.
-        ours: says what in the old folder may be thrown away.
-        aside: told of each file that went to `NAME.kept`.
+        folder: The folder; made with its parents when missing. Of a symbolic link, the target is replaced.
+        ours: Returns what in the old folder may be deleted.
+        aside: Called with each file that was moved to `NAME.kept`.
 
     Raises:
-        OSError: when it cannot be replaced; the old folder is then untouched.
+        OSError: when it cannot be replaced; the old folder is then unchanged.
     """
     place = Path(os.path.realpath(folder))
     if place.exists() and not place.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
     place.parent.mkdir(parents=True, exist_ok=True)
     before = place.with_name(f"{prefix(place)}before")
-    with _alone(place.parent):
+    with _lock_folder(place.parent):
         _sweep(place)
         if before.exists():
             _restore(before, place, ours)
@@ -58,7 +57,7 @@ def replaced_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | No
     try:
         yield draft
         flush_tree(draft)
-        with _alone(place.parent):
+        with _lock_folder(place.parent):
             moved = _carry(place, draft, place, ours)
             if not place.exists():
                 draft.rename(place)
@@ -80,13 +79,13 @@ def replaced_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | No
 
 
 def flush_tree(folder: Path) -> None:
-    """Have the disk take everything within a folder.
+    """Flush everything within a folder to the disk.
 
     Raises:
         OSError: when it cannot.
     """
     syncfs = getattr(_libc(), "syncfs", None)
-    if syncfs is not None:  # one call, where each file of thousands would wait for the disk
+    if syncfs is not None:  # one call is much faster than one fsync for each of thousands of files
         file = os.open(folder, os.O_RDONLY)
         try:
             if syncfs(file) == 0:
@@ -103,7 +102,7 @@ def flush_tree(folder: Path) -> None:
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """Paths of all files within a folder, with "/", sorted; links are not followed."""
+    """Yield the relative paths of all files within a folder, with "/", sorted; links are not followed."""
     for at, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(at, name))]
         folders[:] = sorted(set(folders) - set(links))
@@ -112,7 +111,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders in one step; False where the system or the disk cannot."""
+    """Exchange two folders in one step; return False where the system or the disk cannot."""
     rename = getattr(_libc(), "renameat2", None)
     if rename is None:
         return False
@@ -125,7 +124,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 @cache
-def _libc() -> Any:
+def _libc() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL(None, use_errno=True)
     except (OSError, TypeError):  # not on Windows
@@ -133,7 +132,7 @@ def _libc() -> Any:
 
 
 def _restore(before: Path, place: Path, ours: Ours) -> None:
-    """End what a kill cut off after the old folder had been moved away."""
+    """Restore or finish a replacement that a kill interrupted after the old folder was renamed."""
     if place.exists():
         _carry(before, place, place, ours)
         shutil.rmtree(before)
@@ -142,7 +141,7 @@ def _restore(before: Path, place: Path, ours: Ours) -> None:
 
 
 def _carry(old: Path, new: Path, place: Path, ours: Ours) -> list[Path]:
-    """Keep what is not ours: link it into the new folder, or aside; return the files that went aside."""
+    """Link files that are not ours into the new folder or into `NAME.kept`; return the latter."""
     moved: list[Path] = []
     if not old.is_dir():
         return moved
@@ -174,7 +173,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _linked(file: Path, target: Path) -> bool:
-    """Link a file, unless the new folder has a file where the old one has a folder."""
+    """Link a file; return False where the new folder has a file in place of it or of its folder."""
     try:
         _link(file, target)
     except (FileExistsError, NotADirectoryError):
@@ -193,7 +192,7 @@ def _link(file: Path, target: Path) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Remove the drafts of killed processes."""
+    """Remove unfinished folders of killed processes."""
     for left in place.parent.glob(f"{prefix(place)}*.part"):
         with suppress(OSError):
             file = os.open(left, os.O_RDONLY)
@@ -205,8 +204,8 @@ def _sweep(place: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing folders within this one at the same time, where the disk knows locks."""
+def _lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes that replace folders within it, where the disk supports locks."""
     file = os.open(folder, os.O_RDONLY)
     try:
         lock(file, wait=True)
