@@ -132,7 +132,7 @@ def _write_model(weights_id: str, gguf: Path, adapter: Path, file: Path) -> None
     with FileLock(file.with_suffix(".lock")):
         if file.exists():
             return
-        with atomic.replaced(file) as partial:
+        with atomic.replace_file(file) as partial:
             try:
                 write_quantized(Core(gguf, adapter), partial)
             except (ValueError, KeyError) as error:
