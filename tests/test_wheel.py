@@ -34,11 +34,14 @@ NEEDED = {
     "backbone/training/specialists.py": "train",
     "ui": "ui",
     "agents/session/serving.py": "ui",
+    "flows/orchestration/artifacts.py": "prefect",
     "flows/orchestration/flow.py": "prefect",
+    "flows/orchestration/shards.py": "prefect",
     "flows/orchestration/deployments.py": "prefect",
     "flows/orchestration/worker.py": "prefect",
     "flows/orchestration/setup.py": "prefect",
     "flows/workers/ray.py": "ray",
+    "tools/weights/tfjs": "photos",
 }
 
 
