@@ -61,6 +61,16 @@ def test_read_only_plans_run_at_once(opened: Open) -> None:
     assert session.state()["stands"] == "done"
 
 
+def test_whoever_gets_an_event_may_change_it(opened: Open) -> None:
+    session = opened(plan(("detct", {})), plan(DOGS, ("count", {})))
+    for event in session.start("how many?", {"image": picture()}):
+        if event["event"] in ("plan", "problems"):
+            event["plan"]["steps"].clear()
+    record = session.record()
+    assert [step["id"] for step in record["plan"]["steps"]] == ["s1", "s2"]
+    assert [step["state"] for step in record["steps"]] == ["finished", "finished"]
+
+
 def test_plans_that_make_media_wait_for_a_person(opened: Open, store: Store) -> None:
     session = opened(plan(DOGS, ("blur", {})))
     events = list(session.start("blur them", {"image": picture()}))
