@@ -19,6 +19,7 @@ from backbone.world.io.loader import pictures
 from backbone.world.io.yolo import DATASETS, export
 
 SIZE = 256
+_DATA_FORMAT = 2  # raised when labels change, so that data rendered before are rendered again
 
 
 class Specialist(NamedTuple):
@@ -81,7 +82,7 @@ _RECIPE: dict[str, int | float | str | bool] = {
 def data(folder: Path, count: int, validation: int = 300) -> Path:
     """Render so many pictures for training and for validation into a folder, unless it holds them already."""
     ready = folder / "ready.txt"
-    contents = f"{count} {validation} {' '.join(DATASETS)}\n"
+    contents = f"format {_DATA_FORMAT}: {count} {validation} {' '.join(DATASETS)}\n"
     if not ready.exists() or ready.read_text() != contents:
         shutil.rmtree(folder, ignore_errors=True)
         export(pictures(range(count), "train", SIZE, workers=os.cpu_count() or 1), folder, "train")

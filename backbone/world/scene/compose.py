@@ -100,10 +100,10 @@ class Composer:
                 self.things.remove(same[-1])
 
     def _colour(self, kind: Category) -> str:
-        held = [c for c in kind.colours if is_held_out_colour(kind.name, c)]
-        if self.split == "compositions" and held and self.rng.random() < 0.6:
-            return self.rng.choice(held)
-        return self.rng.choice([c for c in kind.colours if c not in held])
+        held_out = [c for c in kind.colours if is_held_out_colour(kind.name, c)]
+        if self.split == "compositions" and held_out and self.rng.random() < 0.6:
+            return self.rng.choice(held_out)
+        return self.rng.choice([c for c in kind.colours if c not in held_out])
 
     def add(self, name: str) -> Thing | None:
         """Add a thing where it hides little of the others; returns None where there is no room."""
@@ -150,8 +150,8 @@ class Composer:
                 return self._at(thing, kind, rng.uniform(horizon + 0.3, 0.97), height)
             return self._at(thing, kind, rng.uniform(height + 0.03, max(height + 0.06, horizon - 0.02)), height)
         tables = [t for t in self.things if t.category == "dining table"]
-        held = (thing.category, "dining table") in HELD_OUT_RELATIONS
-        may_stand = self.split == "compositions" if held else kind.place == "small"
+        held_out = (thing.category, "dining table") in HELD_OUT_RELATIONS
+        may_stand = self.split == "compositions" if held_out else kind.place == "small"
         if may_stand and tables and rng.random() < 0.75:
             table = rng.choice(tables)
             top = table.y - table.height * (0.93 if table.shape else 0.96)
