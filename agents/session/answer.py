@@ -78,7 +78,7 @@ class _Report:
     def answer(self) -> Answer:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
         sentences = [self._sentence(name, alone=len(names) == 1) for name in names]
-        failed = list(self._failures())
+        failed = list(self._failure_lines())
         result: TurnResult = "done"
         if failed and not sentences:
             result = "failed"
@@ -89,7 +89,7 @@ class _Report:
         left_out = [f"Left out: {message}." for message in self.left_out]
         return Answer("\n".join([*(one.text for one in sentences), *failed, *left_out]), result)
 
-    def _failures(self) -> Iterator[str]:
+    def _failure_lines(self) -> Iterator[str]:
         for step in self.plan.steps:
             outcome = self.outcomes.get(step.id)
             if outcome is not None and "error" in outcome:
@@ -98,9 +98,9 @@ class _Report:
                 message = outcome["error"]["message"].removeprefix(f"{step.tool} (step {step.id})").lstrip(":, ")
                 reason = ". ".join(part for part in (message, outcome["error"]["hint"]) if part)
                 yield f"{step.id} ({step.tool}) {what}: {reason}."
-        yield from self._left_out()
+        yield from self._page_lines()
 
-    def _left_out(self) -> Iterator[str]:
+    def _page_lines(self) -> Iterator[str]:
         """A sentence for each given file with further pages or frames, which were not worked on."""
         for name in sorted(self.refs.keys() - self.steps.keys()):
             refs = self.refs[name]
@@ -117,83 +117,84 @@ class _Report:
         step, refs = self.steps.get(name), self.refs[name]
         label = name if step is None else f"{step.tool} ({name})"
         if not isinstance(refs, list):
-            one = self._one(refs, step)
+            one = self._describe(refs, step)
             if alone or refs["kind"] not in ("Text", "Transcript"):
                 return one
             return _Sentence(f"{label}: {one.text}", one.something)
-        done = self._done(step) if step else ""
+        done = self._participle(step) if step else ""
         if not refs:
             return _Sentence(
-                f"{self._none(step, done) or f'{label} gave an empty list: there was nothing to work on'}.", False
+                f"{self._nothing_phrase(step, done) or f'{label} gave an empty list: there was nothing to work on'}.",
+                False,
             )
         kind = refs[0]["kind"]
         if kind in _MEDIA:
-            if step and all(self._unchanged(step, ref) for ref in refs):
-                return _Sentence(f"{self._none(step, done) or f'{label} changed nothing'}.", False)
-            counted = self._counted(step) if step and done else None
-            pictures = _several(len(refs), _MEDIA[kind])
+            if step and all(self._is_unchanged(step, ref) for ref in refs):
+                return _Sentence(f"{self._nothing_phrase(step, done) or f'{label} changed nothing'}.", False)
+            counted = self._count_phrase(step) if step and done else None
+            pictures = _quantity(len(refs), _MEDIA[kind])
             return _Sentence(f"{counted[0]}: {pictures}." if counted else f"Made {pictures} with {label}.")
-        sentences = [self._one(ref, step, listed=True) for ref in refs]
+        sentences = [self._describe(ref, step, listed=True) for ref in refs]
         items = [f"{n}. {one.text}" for n, one in enumerate(sentences[:MAX_ITEMS], 1)]
         rest = [f"… and {len(refs) - MAX_ITEMS} more"] if len(refs) > MAX_ITEMS else []
         return _Sentence(
             "\n".join([f"{label} gave {len(refs)}:", *items, *rest]), any(one.something for one in sentences)
         )
 
-    def _one(self, ref: Ref, step: Step | None, listed: bool = False) -> _Sentence:
+    def _describe(self, ref: Ref, step: Step | None, listed: bool = False) -> _Sentence:
         facts: ValueSummary = ref["summary"]
         match ref["kind"]:
             case "Detections":
-                return _Sentence(self._found(facts, step), bool(facts["count"]))
+                return _Sentence(self._describe_detections(facts, step), bool(facts["count"]))
             case "Poses":
                 return _Sentence(
-                    f"Found the poses of {_several(facts['count'], 'person', 'people')}.", bool(facts["count"])
+                    f"Found the poses of {_quantity(facts['count'], 'person', 'people')}.", bool(facts["count"])
                 )
             case "Number":
                 value = self.store.get(ref)
                 assert isinstance(value, Number)
-                return _Sentence(value.text if listed else self._number(value, step))
+                return _Sentence(value.text if listed else self._describe_number(value, step))
             case "Text" | "Transcript":
                 value = self.store.get(ref)
                 assert isinstance(value, Text | Transcript)
-                words = _words(value.text)
+                words = _shortened_text(value.text)
                 return _Sentence(words or "No words were found.", bool(words))
             case kind:
-                return self._made(ref, kind, step)
+                return self._describe_media(ref, kind, step)
 
-    def _made(self, ref: Ref, kind: str, step: Step | None) -> _Sentence:
+    def _describe_media(self, ref: Ref, kind: str, step: Step | None) -> _Sentence:
         """A sentence about a picture, sound or video: what was done to how many things, or that nothing was done."""
-        medium = _medium(kind, ref["summary"])
+        medium = _media_phrase(kind, ref["summary"])
         if step is None:
             return _Sentence(f"Given: {medium}.", False)
-        counted, done = self._counted(step), self._done(step)
-        if self._unchanged(step, ref) or (done and counted is not None and not counted[1]):
-            none = self._none(step, done) if counted is None or not counted[1] else ""
+        counted, done = self._count_phrase(step), self._participle(step)
+        if self._is_unchanged(step, ref) or (done and counted is not None and not counted[1]):
+            none = self._nothing_phrase(step, done) if counted is None or not counted[1] else ""
             return _Sentence(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
         if done and counted is not None:
             return _Sentence(f"{counted[0]}: {medium}.")
-        words = self._said(step) if kind == "Audio" else None
+        words = self._spoken_text(step) if kind == "Audio" else None
         said = "" if words is None else f" It says: {words}" if words else " There were no words to say."
         return _Sentence(f"Made with {step.tool}: {medium}.{said}", words != "")
 
-    def _done(self, step: Step) -> str:
+    def _participle(self, step: Step) -> str:
         """The past participle of what the tool does, such as "blurred"; "" for tools without one."""
         verbs = _VERBS.get(step.tool, {})
         return verbs.get(str(step.args.get("how", next(iter(verbs), ""))), "")
 
-    def _counted(self, step: Step) -> tuple[str, int] | None:
+    def _count_phrase(self, step: Step) -> tuple[str, int] | None:
         """ "Blurred 4 faces", and how many; None when the step takes nothing that was found."""
-        facts = self._marked(step)
+        facts = self._label_counts(step)
         if facts is None:
             return None
-        count, done = sum(facts.values()), self._done(step)
-        what = _several(count, next(iter(facts))) if len(facts) == 1 else f"{count} ({_counts(facts)})"
-        frames = self._frames(step)
+        count, done = sum(facts.values()), self._participle(step)
+        what = _quantity(count, next(iter(facts))) if len(facts) == 1 else f"{count} ({_label_list(facts)})"
+        frames = self._frame_count(step)
         if frames and facts:  # the same things again and again, one does not know how many
-            what = f"{' and '.join(map(_plural, facts))} in {_several(frames, 'frame')}"
+            what = f"{' and '.join(map(_plural, facts))} in {_quantity(frames, 'frame')}"
         return f"{done[:1].upper()}{done[1:]} {what}", count
 
-    def _marks(self, step: Step) -> list[Ref]:
+    def _detections(self, step: Step) -> list[Ref]:
         return [
             ref
             for name in sorted(uses(step))
@@ -201,77 +202,77 @@ class _Report:
             if ref["kind"] == "Detections"
         ]
 
-    def _marked(self, step: Step) -> dict[str, int] | None:
+    def _label_counts(self, step: Step) -> dict[str, int] | None:
         """Counts by label of the detections that a step takes; a thing tracked through a video counts once."""
         counts: Counter[str] = Counter()
-        marks = self._marks(step)
+        marks = self._detections(step)
         for ref in marks:
             labels, tracks = ref["summary"]["labels"], ref["summary"].get("tracks")
             counts.update({next(iter(labels)): tracks} if tracks is not None and len(labels) == 1 else labels)
-        return dict(counts) if marks or any(self._empty_marks(name) for name in uses(step)) else None
+        return dict(counts) if marks or any(self._is_empty_list(name) for name in uses(step)) else None
 
-    def _frames(self, step: Step) -> int:
+    def _frame_count(self, step: Step) -> int:
         """Number of frames of a video with detections that are not tracked."""
-        return sum(ref["summary"].get("frames", 0) for ref in self._marks(step) if "tracks" not in ref["summary"])
+        return sum(ref["summary"].get("frames", 0) for ref in self._detections(step) if "tracks" not in ref["summary"])
 
-    def _empty_marks(self, name: str) -> bool:
+    def _is_empty_list(self, name: str) -> bool:
         """Whether a value is an empty list that a step returned."""
         return self.refs.get(name) == [] and name in self.steps
 
-    def _none(self, step: Step | None, done: str) -> str:
+    def _nothing_phrase(self, step: Step | None, done: str) -> str:
         """ "No face found, so nothing was blurred"; "" when the step takes nothing that was found."""
-        if step is None or self._marked(step) is None:
+        if step is None or self._label_counts(step) is None:
             return ""
-        wanted = self._looked_for(step)
+        wanted = self._labels_sought(step)
         found = f"No {' or '.join(wanted.split(', '))} found" if wanted else "Nothing found"
         return f"{found}, so nothing was {done}" if done else f"{found}, so there was nothing to work on"
 
-    def _unchanged(self, step: Step, ref: Ref) -> bool:
+    def _is_unchanged(self, step: Step, ref: Ref) -> bool:
         """Whether a value is the same as one of the inputs of its step."""
         return any(
             given["sha256"] == ref["sha256"] for name in uses(step) for given in as_list(self.refs.get(name, []))
         )
 
-    def _said(self, step: Step) -> str | None:
+    def _spoken_text(self, step: Step) -> str | None:
         """The text from which a sound was made; None where it was not made from text."""
         for name in sorted(uses(step)):
             refs = self.refs.get(name)
             if refs is not None and not isinstance(refs, list) and refs["kind"] in ("Text", "Transcript"):
                 value = self.store.get(refs)
                 assert isinstance(value, Text | Transcript)
-                return _words(value.text)
+                return _shortened_text(value.text)
         return None
 
-    def _found(self, facts: ValueSummary, step: Step | None) -> str:
+    def _describe_detections(self, facts: ValueSummary, step: Step | None) -> str:
         if not facts["count"]:
-            wanted = self._looked_for(step)
+            wanted = self._labels_sought(step)
             return f"Found none{f' (looked for {wanted})' if wanted else ''}."
         if "tracks" in facts:
-            return f"Followed {facts['tracks']} through the video ({_counts(facts['labels'])} boxes)."
+            return f"Followed {facts['tracks']} through the video ({_label_list(facts['labels'])} boxes)."
         if "frames" in facts:
-            return f"Found {' and '.join(map(_plural, facts['labels']))} in {_several(facts['frames'], 'frame')}."
-        return f"Found {facts['count']} ({_counts(facts['labels'])})."
+            return f"Found {' and '.join(map(_plural, facts['labels']))} in {_quantity(facts['frames'], 'frame')}."
+        return f"Found {facts['count']} ({_label_list(facts['labels'])})."
 
-    def _number(self, value: Number, step: Step | None) -> str:
+    def _describe_number(self, value: Number, step: Step | None) -> str:
         """A number, with the labels that it counts where it comes from detections."""
         source = next((self.refs[name] for name in sorted(uses(step)) if name in self.refs), None) if step else None
-        facts = _joined(source)
+        facts = _labels_of(source)
         if facts is None or step is None:
             return f"{step.tool}: {value.text}." if step else f"{value.text}."
-        what = _counts(facts) if len(facts) > 1 else next(iter(facts), self._looked_for(step))
+        what = _label_list(facts) if len(facts) > 1 else next(iter(facts), self._labels_sought(step))
         return f"{step.tool}: {value.text}{f' ({what})' if what else ''}."
 
-    def _looked_for(self, step: Step | None) -> str:
+    def _labels_sought(self, step: Step | None) -> str:
         """The labels that a step, or the nearest one before it, looks for; "" where there are none."""
         if step is None:
             return ""
         labels = step.args.get("labels")
         if isinstance(labels, list):
             return ", ".join(map(str, labels))
-        return next(filter(None, (self._looked_for(self.steps.get(name)) for name in sorted(uses(step)))), "")
+        return next(filter(None, (self._labels_sought(self.steps.get(name)) for name in sorted(uses(step)))), "")
 
 
-def _joined(refs: Refs | None) -> dict[str, int] | None:
+def _labels_of(refs: Refs | None) -> dict[str, int] | None:
     """Counts by label of detections; None for other values."""
     if refs is None or (isinstance(refs, list) and not refs):
         return None
@@ -283,14 +284,14 @@ def _joined(refs: Refs | None) -> dict[str, int] | None:
     return dict(counts)
 
 
-def _medium(kind: str, facts: ValueSummary) -> str:
+def _media_phrase(kind: str, facts: ValueSummary) -> str:
     size = f"{facts['width']}×{facts['height']} pixels" if "width" in facts else ""
     length = f"{facts['seconds']:g} s" if "seconds" in facts else ""
     silent = "silent" if facts.get("silent") else ""
     return ", ".join(part for part in (f"a {_MEDIA.get(kind, kind)}", size, length, silent) if part)
 
 
-def _words(text: str) -> str:
+def _shortened_text(text: str) -> str:
     text = text.strip()
     return (
         text
@@ -299,11 +300,11 @@ def _words(text: str) -> str:
     )
 
 
-def _counts(labels: Mapping[str, int]) -> str:
+def _label_list(labels: Mapping[str, int]) -> str:
     return ", ".join(f"{label} {count}" for label, count in labels.items())
 
 
-def _several(count: int, one: str, many: str = "") -> str:
+def _quantity(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or _plural(one)}"
 
 
