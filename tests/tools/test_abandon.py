@@ -21,7 +21,7 @@ def test_work_is_done_in_the_context_of_its_caller() -> None:
 
 def test_work_is_left_when_it_is_stopped_or_its_time_is_up() -> None:
     before, free, stop = abandon.count_abandoned(), threading.Event(), threading.Event()
-    others = set(abandon._left)  # of tests before this one, which may take long to end
+    others = set(abandon._abandoned)  # of tests before this one, which may take long to end
 
     def work() -> None:
         stop.set()
@@ -35,7 +35,7 @@ def test_work_is_left_when_it_is_stopped_or_its_time_is_up() -> None:
         abandonable(lambda: pytest.fail("begun although it was stopped"), stop)
     assert abandon.count_abandoned() == before + 2
     free.set()
-    ours = set(abandon._left) - others
+    ours = set(abandon._abandoned) - others
     for thread in ours:
         thread.join(WAIT)
     assert len(ours) == 2 and not any(thread.is_alive() for thread in ours) and abandon.count_abandoned() <= before
