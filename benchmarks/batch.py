@@ -2,11 +2,11 @@
 
     python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N] [--shard N] [--tasks N]
 
-The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is noted or resumable. The
-flow does the same work with ledger, provenance, review and exports. Both have their models loaded, and take turns shard by
-shard, so that whatever else the computer does slows both alike. Also: the same command again on the finished folder, a
-ledger of 100,000 items that is scanned and resumed, and (with --tasks, which starts a Prefect server) why a Prefect task
-is a shard and not a picture.
+The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is noted or
+resumable. The flow does the same work with ledger, provenance, review and exports. Both have their models loaded,
+and take turns shard by shard, so that whatever else the computer does slows both alike. Also: the same command
+again on the finished folder, a ledger of 100,000 items that is scanned and resumed, and (with --tasks, which starts
+a Prefect server) why a Prefect task is a shard and not a picture.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def tasks(source: Path, folder: Path) -> tuple[float, float]:
 
         for shard in (SHARD, 1):
             began = time.perf_counter()
-            # Values are told apart by content, and the store is the home's: another plan's arguments make it work again.
+            # Finished calls in the store are found by content and arguments: other arguments make the plan run again.
             steps = [
                 {**FACES["steps"][0], "args": {**FACES["steps"][0]["args"], "min_score": 0.4 + shard / 1000}},
                 FACES["steps"][1],
@@ -170,7 +170,8 @@ def main() -> None:
         loop(sorted((folder / "warm").iterdir()), folder / "warm out")
         flow(folder / "warm", folder / "warm flow", folder / "warm store", SHARD)
         print(
-            f"{given.items} pictures, each round  {'loop':>8}{'flow':>8}{'ratio':>8}{'of the processor':>18}{'again':>8}{'faster':>8}"
+            f"{given.items} pictures, each round  {'loop':>8}{'flow':>8}{'ratio':>8}{'of the processor':>18}"
+            f"{'again':>8}{'faster':>8}"
         )
         ratios, faster = [], []
         for number in range(given.rounds):
@@ -178,7 +179,8 @@ def main() -> None:
             ratios.append(ours.clock / bare.clock)
             faster.append(ours.clock / again.clock)
             print(
-                f"{'':<{len(str(given.items))}}                        {bare.clock:>6.1f} s{ours.clock:>6.1f} s{ratios[-1]:>8.3f}"
+                f"{'':<{len(str(given.items))}}                        {bare.clock:>6.1f} s{ours.clock:>6.1f} s"
+                f"{ratios[-1]:>8.3f}"
                 f"{ours.processor / bare.processor:>18.3f}{again.clock:>6.2f} s{faster[-1]:>7.0f}x",
                 flush=True,
             )
@@ -191,7 +193,8 @@ def main() -> None:
             make(given.photos, folder / "few", given.tasks, (300,))
             shards, single = tasks(folder / "few", folder)
             print(
-                f"Prefect, {given.tasks} pictures: a task for each shard {shards:.1f} s, for each picture {single:.1f} s"
+                f"Prefect, {given.tasks} pictures: "
+                f"a task for each shard {shards:.1f} s, for each picture {single:.1f} s"
             )
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,8 @@
 
     python benchmarks/faces.py FOLDER [--out DIR]
 
-Prints a table: file, size, faces found by ``detect(labels=["face"])``, scores, seconds. With ``--out`` the drawn photographs and a
-contact sheet are written there.
+Prints a table: file, size, faces found by ``detect(labels=["face"])``, scores, seconds. With ``--out`` the drawn
+photographs and a contact sheet are written there.
 """
 
 import argparse

@@ -1,9 +1,10 @@
-"""A thousand pictures with malformed files among them, by the command line: the rest is done, each of these fails by name.
+"""A thousand pictures with malformed files among them: each of these fails by name, all others are done.
 
     python benchmarks/faults.py [--items N] [--malformed N] [--photos FOLDER]
 
-Runs ``superlink annotate "blur every face" FOLDER --out OUT --yes`` as it is and shows what it prints; then a table of the
-kinds of malformed file with the reason that the run gave for each. Ends with 1 when any of it is not as it should be.
+Runs ``superlink annotate "blur every face" FOLDER --out OUT --yes`` as it is and shows what it prints; then a table
+of the kinds of malformed file with the reason that the run gave for each. Ends with 1 when any of it is not as it
+should be.
 """
 
 import argparse
@@ -64,7 +65,8 @@ def main() -> int:
     ]
     right = not wrong and edited == given.items - given.malformed and timed > 1 and code == 1
     print(
-        f"{given.items} files: {edited} done, {len(told)} failed, {len(told) - len(wrong)} of these with the right reason, "
+        f"{given.items} files: {edited} done, {len(told)} failed, "
+        f"{len(told) - len(wrong)} of these with the right reason, "
         f"{timed} lines of progress with the time left; {'as it should be' if right else 'NOT as it should be'}"
     )
     return 0 if right else 1

@@ -2,9 +2,9 @@
 
     python benchmarks/honesty.py
 
-Thirty requests with the default planner and the engines that need no download, approved beforehand: things that are not in the
-picture, files of the wrong kind, no file, two verbs where one is left out, and what no tool can do. Prints a table: what was asked, how
-the turn came out, and the answer.
+Thirty requests with the default planner and the engines that need no download, approved beforehand: things that are
+not in the picture, files of the wrong kind, no file, two verbs where one is left out, and what no tool can do.
+Prints a table: what was asked, how the turn came out, and the answer.
 """
 
 import tempfile

@@ -1,12 +1,13 @@
-"""Commands killed at random moments (kill -9), each continued by the same command: what is lost, doubled, or half there.
+"""Commands killed at random moments (kill -9) and repeated: results lost, doubled, or incomplete.
 
     python benchmarks/kill.py [--kills N] [--pictures N] [--seed N]
 
-A third of the kills strikes `superlink run`, a third `superlink annotate`, a third `superlink export`, the last in and around
-the moment when an export takes the place of the one before. Each command is a process of its own, forked from one that
-has the program loaded, so that a kill strikes in the work and not in the imports. The tools take no weights; each call of
-them is written down when it ends. After every kill the exports must be those of before or the new ones, byte for byte; at
-the end everything must be as it is after a command that was left alone. Ends with 1 when anything is not.
+A third of the kills strikes `superlink run`, a third `superlink annotate`, a third `superlink export`, the last in
+and around the moment when an export takes the place of the one before. Each command is a process of its own, forked
+from one that has the program loaded, so that a kill strikes in the work and not in the imports. The tools take no
+weights; each call of them is written down when it ends. After every kill the exports must be those of before or the
+new ones, byte for byte; at the end everything must be as it is after a command that was left alone. Ends with 1
+when anything is not.
 
     lost      items or results that a command which ended has not
     doubled   calls of a tool that ran again although they had been noted as finished
@@ -402,7 +403,8 @@ def main() -> int:
     Pil.init()
     wrong = 0
     print(
-        f"{'command':<10}{'kills':>6}{'ended':>6}{'lost':>6}{'doubled':>8}{'half':>6}{'other bytes':>12}{'litter':>7}{'seconds':>9}  where"
+        f"{'command':<10}{'kills':>6}{'ended':>6}{'lost':>6}{'doubled':>8}{'half':>6}{'other bytes':>12}{'litter':>7}"
+        f"{'seconds':>9}  where"
     )
     for name, kills in shares(given.kills):
         folder = Path(tempfile.mkdtemp(prefix="superlink-kill-"))

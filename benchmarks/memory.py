@@ -2,8 +2,9 @@
 
     python benchmarks/memory.py [--items N N] [--photos FOLDER]
 
-Runs ``superlink annotate`` over small pictures with the same plan (tools without models, so that what grows with the items
-would show) in a process of its own for each number of items, with all the exports that fit and a malformed file in 50.
+Runs ``superlink annotate`` over small pictures with the same plan (tools without models, so that what grows with
+the items would show) in a process of its own for each number of items, with all the exports that fit and a
+malformed file in 50.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """How many mutants the unit tests kill: a table by module, and what those that live would change.
 
     .venv/bin/pip install -e '.[mutants]'
-    .venv/bin/mutmut run --max-children 2    # minutes; [tool.mutmut] in pyproject.toml says what is mutated and which tests run
+    .venv/bin/mutmut run --max-children 2    # minutes; [tool.mutmut] in pyproject.toml configures code and tests
     .venv/bin/python benchmarks/mutants.py [MODULE…]
 
-mutmut mutates the bodies of functions and methods, but not those under a decorator (properties, context managers). A mutant
-counts as killed when a test fails or runs out of time.
+mutmut mutates the bodies of functions and methods, but not those under a decorator (properties, context managers).
+A mutant counts as killed when a test fails or runs out of time.
 """
 
 import json
@@ -43,7 +43,8 @@ def row(name: str, count: Counter[str]) -> None:
     run = count.total() - count["not run"]
     share = f"{count['killed'] / run:.1%}" if run else ""
     print(
-        f"| {name:24} | {count.total()} | {count['killed']} | {count['alive']} | {count['no test']} | {count['not run']} | {share} |"
+        f"| {name:24} | {count.total()} | {count['killed']} | {count['alive']} | {count['no test']} "
+        f"| {count['not run']} | {share} |"
     )
 
 

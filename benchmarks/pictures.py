@@ -1,4 +1,4 @@
-"""Pictures for the benchmarks of batch runs, made from photographs: crops, flips, sizes, and files that are no pictures."""
+"""Pictures for the benchmarks of batch runs: photographs cropped, flipped and scaled, and malformed files."""
 
 import os
 import struct
@@ -20,7 +20,7 @@ FACES = {
 
 
 def make(photos: Path, folder: Path, count: int, sizes: Sequence[int] = (640,)) -> None:
-    """So many different pictures: photographs cropped, flipped and scaled, the longer side of about these sizes in turn."""
+    """Write different pictures: photographs cropped, flipped and scaled, with longer sides of about these sizes."""
     files = sorted(photos.glob("*.jpg"))
     folder.mkdir(parents=True)
     opened = [Pil.open(file).convert("RGB") for file in files]

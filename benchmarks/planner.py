@@ -2,18 +2,17 @@
 
     python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--engine quantized|reference|both] [--misses]
 
-Three tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after a
-faulty one (`agents.planners.repair`).
+Three tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after
+a faulty one (`agents.planners.repair`).
 
-requests for the built-in tools by another hand than the training's (``requests.jsonl``);
-requests for eight tools that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), with all
-built-in tools offered as well. The eight cards are tried in several orders: that of the file, then shuffled ones. A plan
-should not depend on the order, but does;
-time for a plan once the cards have been read.
+requests for the built-in tools by another hand than the training's (``requests.jsonl``); requests for eight tools
+that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), with all built-in tools
+offered as well. The eight cards are tried in several orders: that of the file, then shuffled ones. A plan should
+not depend on the order, but does; time for a plan once the cards have been read.
 
-The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full) when
-its arguments are, too: labels are compared as sets of singular words, choices and numbers must be equal, free text needs
-a token F1 of at least 0.6.
+The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full)
+when its arguments are, too: labels are compared as sets of singular words, choices and numbers must be equal, free
+text needs a token F1 of at least 0.6.
 """
 
 import argparse

@@ -2,13 +2,13 @@
 
     python benchmarks/speech.py FOLDER
 
-FOLDER holds recordings and ``transcripts.json``, which maps the name of each (without its ending) to the words that are said in
-it, in English. Recordings are transcribed by the tool ``transcribe`` with the model of the role ``transcribe``; another one is
-measured with SUPERLINK_ROLE_TRANSCRIBE=ID.
+FOLDER holds recordings and ``transcripts.json``, which maps the name of each (without its ending) to the words that
+are said in it, in English. Recordings are transcribed by the tool ``transcribe`` with the model of the role
+``transcribe``; another one is measured with SUPERLINK_ROLE_TRANSCRIBE=ID.
 
-The word error rate is the number of words to put in, take out or replace, divided by the number of words that are said. Both
-texts go through Whisper's own ``EnglishTextNormalizer`` first: lower case, no punctuation, numbers as digits, "St." as "saint",
-contractions written out, British spelling as American, hesitations taken out.
+The word error rate is the number of words to put in, take out or replace, divided by the number of words that are
+said. Both texts go through Whisper's own ``EnglishTextNormalizer`` first: lower case, no punctuation, numbers as
+digits, "St." as "saint", contractions written out, British spelling as American, hesitations taken out.
 """
 
 import argparse

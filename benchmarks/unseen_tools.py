@@ -13,7 +13,8 @@ _COMMON = frozenset(
     re.findall(
         r"\w+",
         "a about all also am an and any are as at be been but by can could did do does for from get go had has have he "
-        "her him his how i if in into is it its just like me more my no not of on one or our out she so some than that the "
+        "her him his how i if in into is it its just like me more my no not of on one or our out she so some than that "
+        "the "
         "their them then there these they this to uh um up us was we were what when which who will with would you "
         "your",
     )

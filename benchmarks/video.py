@@ -2,9 +2,10 @@
 
     python benchmarks/video.py [--seconds 20] [--out DIR]
 
-Makes a clip of three faces that move, with sound and a variable frame rate (1280x720), runs ``superlink run "blur every face"`` with a
-ready plan in this process, and prints a table: frames and stamps as in the original, sound as it was, frames in which a face is to be
-seen that is hidden in an adjacent frame, and frames per second beside a loop of nothing but the detector.
+Makes a clip of three faces that move, with sound and a variable frame rate (1280x720), runs ``superlink run "blur
+every face"`` with a ready plan in this process, and prints a table: frames and stamps as in the original, sound as
+it was, frames in which a face is to be seen that is hidden in an adjacent frame, and frames per second beside a
+loop of nothing but the detector.
 """
 
 import argparse
@@ -64,7 +65,7 @@ def sound(video: Video) -> list[bytes]:
 
 
 def uncovered(before: Detections, after: Detections, frames: int) -> int:
-    """Frames with a face that is found after the blur, where one overlapping it was found before in that or an adjacent frame."""
+    """Return the frames with a face found after the blur that overlaps one found before it, at most a frame away."""
     count = 0
     for number in range(frames):
         left = after.xyxy[after.frames == number]
@@ -101,7 +102,9 @@ def main() -> None:
         "faces found before": f"{len(found)} in {len(np.unique(found.frames))} frames",
         "frames with an uncovered face": str(uncovered(found, left, video.frame_count)),
         "frames per second, bare detector": f"{video.frame_count / bare:.2f}",
-        "frames per second, detect and redact": f"{video.frame_count / ours:.2f} ({bare / ours:.2f} of the bare detector)",
+        "frames per second, detect and redact": (
+            f"{video.frame_count / ours:.2f} ({bare / ours:.2f} of the bare detector)"
+        ),
     }
     for what, figure in rows.items():
         print(f"{what:<38} {figure}")

@@ -111,7 +111,7 @@ def _is_output_error(error: OSError) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser with ``--debug`` in every command and options between files; its errors are safe to print on a terminal."""
+    """Parser with ``--debug`` in every command and options between files, whose errors are escaped for the terminal."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -39,7 +39,8 @@ def foreign_packages() -> list[str]:
         origin = getattr(sys.modules.get(name), "__file__", None)
         if origin is not None and Path(origin).resolve().parent.parent != ROOT:
             found.append(
-                f"superlink: the module '{name}' of {origin} was imported before superlink, which has a package of this "
-                "name. Rename that file; where it is an installed package, install superlink into an environment of its own"
+                f"superlink: the module '{name}' of {origin} was imported before superlink, which has a package of "
+                "this name. Rename that file; where it is an installed package, install superlink into an environment "
+                "of its own"
             )
     return found

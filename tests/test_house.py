@@ -33,8 +33,10 @@ def test_imports_run_downward() -> None:
 
 def test_importing_tools_is_light() -> None:
     done = run_python(
-        "import sys, tools, tools.runtime.registry; tools.runtime.registry.load(entry_points=False); import superlink.cli\n"
-        "heavy = {'torch', 'cv2', 'onnxruntime', 'transformers', 'ultralytics', 'diffusers', 'whisper', 'gradio', 'prefect'}\n"
+        "import sys, tools, tools.runtime.registry; tools.runtime.registry.load(entry_points=False)\n"
+        "import superlink.cli\n"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'transformers', 'ultralytics', 'diffusers', 'whisper', 'gradio',\n"
+        "         'prefect'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

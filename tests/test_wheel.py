@@ -172,7 +172,7 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
 
 
 def closure(requirements: Iterable[str], found: dict[str, set[str]]) -> None:
-    """Put to `found` every distribution that these requirements install here, and what these need, with their extras."""
+    """Add to `found` all distributions that these requirements install here, with their own requirements."""
     for one in map(Requirement, requirements):
         name, asked = canonicalize_name(one.name), {"", *one.extras}
         if asked <= found.setdefault(name, set()):
@@ -195,7 +195,7 @@ def closure(requirements: Iterable[str], found: dict[str, set[str]]) -> None:
 
 @pytest.fixture(scope="module")
 def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of a virtual environment with the wheel, and of other packages only what its base dependencies install.
+    """The programs of a virtual environment that has the wheel and its base dependencies only.
 
     These are not installed anew, which takes minutes and gigabytes: they are linked from the environment of the tests.
     """

@@ -1,4 +1,4 @@
-"""How long tests wait for what other processes and threads do: until it is there, and at most this long on a busy computer."""
+"""Waiting for what other processes and threads do, with a limit for a busy computer."""
 
 import time
 from collections.abc import Callable

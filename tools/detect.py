@@ -24,8 +24,8 @@ def detect(
     Each label goes to the engine that knows it, and what is found keeps the label as it was asked for:
     "face" and "faces" to CenterFace; names that the weights of the role detect know (COCO's 80 by default, with
     plurals and synonyms such as people, bike, sofa) to these, which YOLO or NanoDet runs; every other label to the
-    open-vocabulary weights of the role detect_open. Things that two labels of one engine mean are found once, under the first.
-    Every frame of a video is looked at by itself, and nothing is followed: track does that.
+    open-vocabulary weights of the role detect_open. Things that two labels of one engine mean are found once, under
+    the first. Every frame of a video is looked at by itself, and nothing is followed: track does that.
 
     Args:
         image: The pictures or videos.

@@ -27,8 +27,9 @@ def redact(image: Picture, regions: Detections, how: Literal["blur", "pixelate",
     4 cells along its longer side; fill makes it black and keeps nothing, which is the choice where someone
     may try hard to guess what was there.
 
-    In a video, regions are held while a thing is out of a detector's sight for a moment (`tools.imaging.held`). Number and time stamps
-    of the frames and the sound stay as they are; subtitles, other data and metadata are left out.
+    In a video, regions are held while a thing is out of a detector's sight for a moment (`tools.imaging.held`).
+    Number and time stamps of the frames and the sound stay as they are; subtitles, other data and metadata are left
+    out.
 
     Args:
         image: The picture or video.
@@ -36,15 +37,15 @@ def redact(image: Picture, regions: Detections, how: Literal["blur", "pixelate",
         how: blur (smooth), pixelate (squares) or fill (black).
 
     Returns:
-        A picture without the file's metadata, which may hold a preview, or a new video; when there are no regions, the pixels are
-        those of the file, and a video is the same one.
+        A picture without the file's metadata, which may hold a preview, or a new video; when there are no regions,
+        the pixels are those of the file, and a video is the same one.
 
     Raises:
         ValueInvalid: when the regions belong to another picture or video.
     """
     check_regions(image, regions)
     if isinstance(image, Video):
-        return changed_frames(image, regions, lambda pixels, found: _hidden(pixels, found, how))  # type: ignore[return-value]  # of either kind
+        return changed_frames(image, regions, lambda pixels, found: _hidden(pixels, found, how))  # type: ignore[return-value]
     pixels = _hidden(image.pixels, regions, how)
     return image.without_metadata() if pixels is None else Image.from_numpy(pixels)
 

@@ -31,8 +31,8 @@ def remove(image: Picture, regions: Detections) -> Picture:
         regions: What to take out; masks (segment) give better results than boxes.
 
     Returns:
-        A picture without the file's metadata, or a new video; when there are no regions, the pixels are those of the file, and a
-        video is the same one.
+        A picture without the file's metadata, or a new video; when there are no regions, the pixels are those of the
+        file, and a video is the same one.
 
     Raises:
         ValueInvalid: when the regions belong to another picture or video.

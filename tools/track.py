@@ -61,7 +61,7 @@ def track(video: Video, labels: list[str]) -> Detections:
 
 
 def _follow(tracks: Mapping[str, byte_track.Tracks], finds: Sequence[Detections]) -> list[list[Detections]]:
-    """Return for each frame's finds what is followed in it, apart by label, with ids that count from 1 for each label."""
+    """Return the tracked detections of each frame by label, with ids that count from 1 for each label."""
     return [
         [followed.update(found.select(np.array(found.labels) == label)) for label, followed in tracks.items()]
         for found in finds

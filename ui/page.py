@@ -143,8 +143,8 @@ class _Page:
     def _lay_out_samples(self) -> None:
         with gr.Accordion("No picture at hand? Take a rendered one", open=False, elem_id="samples") as self.offer:
             gr.HTML(
-                "Drawn by program from known scenes; not photographs. Click one to take it. To find things in them offline, "
-                "start the page with <code>SUPERLINK_WEIGHTS=world</code>.",
+                "Drawn by program from known scenes; not photographs. Click one to take it. To find things in them "
+                "offline, start the page with <code>SUPERLINK_WEIGHTS=world</code>.",
                 elem_classes="sl-note",
             )
             self.samples = gr.Gallery(

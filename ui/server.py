@@ -18,7 +18,7 @@ MAX_UPLOAD = 2 << 30
 
 _POLICY = {
     "default-src": "'self'",
-    # The page's settings and a few lines of Gradio stand in the page itself, and its HTML component evaluates its template.
+    # The page contains Gradio's settings and inline scripts, and its HTML component evaluates its template.
     "script-src": "'self' 'unsafe-inline' 'unsafe-eval'",
     "style-src": "'self' 'unsafe-inline'",
     "img-src": "'self' data: blob:",

@@ -126,7 +126,8 @@ def _print_summary(screen: "Console", summary: "Summary", out: Path) -> None:
         names = ", ".join(one_line(name) for name in summary.first_only[:_SHOWN])
         more = f" and {len(summary.first_only) - _SHOWN} more" if len(summary.first_only) > _SHOWN else ""
         screen.print(
-            f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: {names}{more}",
+            f"Only the first of several pages or frames was worked on in {len(summary.first_only)} items: "
+            f"{names}{more}",
             style="yellow",
         )
     if summary.nothing_found:

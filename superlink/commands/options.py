@@ -30,8 +30,8 @@ def add_planner(parser: argparse.ArgumentParser) -> None:
         "--planner",
         default="backbone",
         metavar="WHICH",
-        help="backbone (default, offline), openai:MODEL (any OpenAI-compatible server: OPENAI_BASE_URL, OPENAI_API_KEY) "
-        "or local:FOLDER (a chat model for transformers)",
+        help="backbone (default, offline), openai:MODEL (any OpenAI-compatible server: OPENAI_BASE_URL, "
+        "OPENAI_API_KEY) or local:FOLDER (a chat model for transformers)",
     )
 
 

@@ -217,7 +217,7 @@ class _Work:
             events = session.resume(decision)
 
     def _print_events(self, events: "Iterator[Event]") -> "ApprovalEvent | DoneEvent":
-        """Print events until the turn ends or waits for approval; a plan that was printed before is not printed again."""
+        """Print events until the turn ends or waits for approval; each plan is printed once."""
         from rich.text import Text
 
         for event in events:

@@ -25,7 +25,7 @@ CARDS = [tool.card() for tool in TOOLS.values()]
 
 
 class Server(ThreadingHTTPServer):
-    """Speaks as much of the OpenAI protocol as a planner needs; answers what it is given, and keeps what it was asked."""
+    """A server with the part of the OpenAI protocol that a planner needs; keeps the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -210,7 +210,8 @@ def test_a_missing_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 TEMPLATE = """{% for t in tools %}{{ t.function.name }} {{ t.function.parameters.properties | length }} {% endfor %}\
-{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}{% if add_generation_prompt %}<assistant> {% endif %}"""
+{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}{% if add_generation_prompt %}\
+<assistant> {% endif %}"""
 
 
 @pytest.fixture(scope="module")

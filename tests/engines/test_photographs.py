@@ -1,4 +1,4 @@
-"""The engines for photographs without ultralytics: networks made here that answer with what a test says, and real ones."""
+"""The engines for photographs without ultralytics: small networks with given answers, and real ones."""
 
 import os
 import subprocess

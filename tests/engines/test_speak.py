@@ -1,4 +1,4 @@
-"""Speech from text: espeak-ng's voice, really synthesised, and a small random VITS model in the format of transformers."""
+"""Speech synthesis: the real espeak-ng, and a small random VITS model in the format of transformers."""
 
 import json
 import os

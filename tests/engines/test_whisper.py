@@ -1,4 +1,4 @@
-"""Speech to text: a small random model in Whisper's own format, and the real one on real recordings where it is at hand."""
+"""Speech to text: a small random model in Whisper's own format, and the real one where it is available."""
 
 import importlib.util
 import json

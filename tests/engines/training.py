@@ -140,7 +140,7 @@ def embeddings(words: Sequence[str], vocabulary: Path) -> torch.Tensor:
 
 
 def _with_size(series: str) -> str:
-    """Put the size into a name, as the library reads it from there: yolo26-seg -> yolo26n-seg, yoloe-11 -> yoloe-11n."""
+    """Put the size into a name, from which the library reads it: yolo26-seg -> yolo26n-seg, yoloe-11 -> yoloe-11n."""
     head, dash, tail = series.rpartition("-") if series.endswith(("-seg", "-pose", "-worldv2")) else (series, "", "")
     return f"{head}n{dash}{tail}"
 

@@ -30,7 +30,7 @@ Run = Callable[..., Summary]
 
 
 def raw_sql(ledger: Ledger, sql: str, *rows: Sequence[Any]) -> list[Any]:
-    """Rows of a ledger as they are in its file, or rows changed behind its back; `rows` fill the marks of as many statements."""
+    """Run SQL on a ledger's file, one statement for each of `rows`, and return the rows that it selects."""
     with closing(sqlite3.connect(ledger.file)) as db, db:
         return [found for row in rows or [()] for found in db.execute(sql, row)]
 

@@ -1,4 +1,4 @@
-"""Numbers in exports: boxes at the edge of what a format can hold, class ids, and items that a format has no room for."""
+"""Numbers in exports: boxes at the limits of a format, class ids, and items that a format cannot hold."""
 
 import json
 from fractions import Fraction

@@ -37,7 +37,7 @@ BOXES = {"steps": [{"id": "s1", "tool": "halves", "args": {"image": "$image"}}],
 READ = {"steps": [{"id": "s1", "tool": "spell", "args": {"image": "$image"}}], "outputs": ["$s1"]}
 HEAR = {"steps": [{"id": "s1", "tool": "hear", "args": {"audio": "$audio"}}], "outputs": ["$s1"]}
 FOLLOW = {"steps": [{"id": "s1", "tool": "glow", "args": {"video": "$video"}}], "outputs": ["$s1"]}
-# Label Studio's own package wants an OpenCV and a numpy that this project cannot have: `make` gives it a place of its own.
+# Label Studio's own package needs other versions of OpenCV and numpy: `make` installs it elsewhere.
 LABEL_STUDIO = Path(sys.prefix) / "label-studio" / "bin" / "python"
 
 

@@ -21,7 +21,8 @@ from tests.flows.conftest import raw_sql
 VERSION_1 = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE items (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL, stamp TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address BLOB NOT NULL, size INTEGER NOT NULL,
+    stamp TEXT NOT NULL,
     scan INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'new', signature TEXT NOT NULL DEFAULT '',
     sha256 TEXT, ref TEXT, error TEXT NOT NULL DEFAULT '', hint TEXT NOT NULL DEFAULT '');
 CREATE INDEX items_state ON items (state, signature);
@@ -400,7 +401,8 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
         [("source", '"/photos"'), ("plan", json.dumps(PLAN)), ("signature", '"sig"'), ("scan", "1")],
     )
     db.executemany(
-        "INSERT INTO items (name, address, size, stamp, scan, state, signature, ref) VALUES (?, ?, 5, '1', 1, 'done', 'sig', ?)",
+        "INSERT INTO items (name, address, size, stamp, scan, state, signature, ref) "
+        "VALUES (?, ?, 5, '1', 1, 'done', 'sig', ?)",
         [
             ("a.jpg", b"/photos/a.jpg", json.dumps(REF)),
             ("b.jpg", b"/photos/b\xff.jpg", json.dumps(REF)),

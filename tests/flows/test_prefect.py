@@ -141,7 +141,8 @@ def test_without_a_server_prefect_is_not_even_imported(run: Run, pictures: Path,
 
 def test_prefect_starts_no_server_that_answers_everybody(home: Path) -> None:
     code = (
-        "from flows.orchestration.server import configure_prefect; configure_prefect(); from prefect import get_client\n"
+        "from flows.orchestration.server import configure_prefect\n"
+        "configure_prefect(); from prefect import get_client\n"
         "try: get_client(sync_client=True)\nexcept ValueError as error: print(error)"
     )
     done = subprocess.run(

@@ -245,7 +245,8 @@ def test_pulling_the_planners_core_makes_its_model(
 def test_tools_are_listed_with_those_of_a_file(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "own.py"
     file.write_text(
-        'from superlink import Text, tool\n\n@tool(examples=["shout it"])\ndef shout(text: Text) -> Text:\n    """Make words loud."""\n    return Text(text.text.upper())\n'
+        'from superlink import Text, tool\n\n@tool(examples=["shout it"])\ndef shout(text: Text) -> Text:\n'
+        '    """Make words loud."""\n    return Text(text.text.upper())\n'
     )
     assert main(["tools", "--tools", str(file)]) == 0
     assert "shout" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Whatever goes wrong ends in one sentence, a status and a log; no traceback reaches a person who did not ask for it."""
+"""Every fault ends in one sentence, an exit status and a log entry; a traceback is shown only on request."""
 
 import argparse
 import json

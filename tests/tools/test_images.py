@@ -98,7 +98,8 @@ def test_a_huge_header_is_refused_before_decoding(tmp_path: Path) -> None:
     path.write_bytes(_png_header(40_000, 40_000))
     with pytest.raises(
         MediaError,
-        match=r"bomb\.png is too large: working on 40000x40000 pixels takes 25\.6 GB.*limit of 1\.0 GB.*max_image_bytes",
+        match=r"bomb\.png is too large: working on 40000x40000 pixels takes 25\.6 GB.*"
+        r"limit of 1\.0 GB.*max_image_bytes",
     ):
         Image.open(path)
 

@@ -160,7 +160,8 @@ def test_its_words_do_not_mix_with_our_output(capfd: pytest.CaptureFixture[str])
 def test_a_tool_of_a_file_is_found(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(
-        'import os\nfrom tools import Text, tool\n\n\n@tool(isolated=True)\ndef whose(text: Text) -> Text:\n    """Tell."""\n'
+        "import os\nfrom tools import Text, tool\n\n\n"
+        '@tool(isolated=True)\ndef whose(text: Text) -> Text:\n    """Tell."""\n'
         "    return Text(f'{text.text} {os.getpid()}')\n"
     )
     (whose,) = file_tools(file)
@@ -171,7 +172,8 @@ def test_a_tool_of_a_file_is_found(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_loaded_there_is_told(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(
-        'from tools import Text, tool\n\n\n@tool(isolated=True)\ndef gone(text: Text) -> Text:\n    """Tell."""\n    return text\n'
+        "from tools import Text, tool\n\n\n"
+        '@tool(isolated=True)\ndef gone(text: Text) -> Text:\n    """Tell."""\n    return text\n'
     )
     (lost,) = file_tools(file)
     file.write_text("import nowhere\n")

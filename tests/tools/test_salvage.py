@@ -169,7 +169,8 @@ def test_anything_may_lie_in_the_file(file: Path) -> None:
 def test_a_column_that_was_added_later_has_its_default(tmp_path: Path) -> None:
     db = sqlite3.connect(tmp_path / "a.sqlite")
     db.executescript(
-        "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, data BLOB); INSERT INTO a VALUES (1, 'x', NULL);"
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, data BLOB);"
+        "INSERT INTO a VALUES (1, 'x', NULL);"
         "ALTER TABLE a ADD COLUMN score REAL NOT NULL DEFAULT 0.5; INSERT INTO a VALUES (2, 'y', x'00', 2);"
     )
     db.close()

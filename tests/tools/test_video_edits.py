@@ -22,7 +22,7 @@ RED = (200, 30, 30)
 
 
 def clip(form: str, sound: str, size: tuple[int, int] = (96, 128), frames: int = 30) -> bytes:
-    """A grey video with a red square that moves; its frames are shown for times of different length, its sound begins late."""
+    """A grey video with a moving red square, a variable frame rate, and sound that begins late."""
     buffer = io.BytesIO()
     height, width = size
     with av.open(buffer, "w", format=form) as target:

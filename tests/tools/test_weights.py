@@ -28,7 +28,11 @@ licence = "MIT"
 format = "{format}"
 file = "tiny.onnx"
 {sha256}
-sources = [ {{ local = "tiny.onnx" }}, {{ wheel = "tiny==1", member = "tiny/tiny.onnx" }}, {{ url = "https://example.org/tiny" }} ]
+sources = [
+    {{ local = "tiny.onnx" }},
+    {{ wheel = "tiny==1", member = "tiny/tiny.onnx" }},
+    {{ url = "https://example.org/tiny" }},
+]
 """
 
 
@@ -127,7 +131,8 @@ def test_the_format_of_own_weights_comes_from_their_bytes(home: Path, tmp_path: 
         place = tmp_path / name
         place.write_bytes(pickle.dumps(print))
         (home / "weights.toml").write_text(
-            f'[mine]\nroles = ["detect"]\nlicence = "MIT"\nfile = "{name}"\n{declared}\nsources = [{{ path = "{place}" }}]'
+            f'[mine]\nroles = ["detect"]\nlicence = "MIT"\nfile = "{name}"\n{declared}\n'
+            f'sources = [{{ path = "{place}" }}]'
         )
         for attempt in (weights.use, weights.verify, weights.pull):
             with pytest.raises(

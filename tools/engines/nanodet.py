@@ -1,7 +1,7 @@
 """NanoDet: boxes of COCO's 80 classes in photographs, by a small network (15 MB) on the CPU.
 
-The network sees 416 x 416 pixels; on one core it takes about 25 ms for a picture. Pictures are looked at one by one: the
-graph is made for one, and on a CPU a batch gains nothing.
+The network sees 416 x 416 pixels; on one core it takes about 25 ms for a picture. Pictures are looked at one by one:
+the graph is made for one, and on a CPU a batch gains nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Regions of a video frame by frame, held where a detector lost sight of a thing for a moment."""
+"""Regions of a video frame by frame, held in frames in which a detector misses a thing."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from tools.values.reencode import reencoded
 HOLD = 0.3
 """Seconds for which a region is held before a thing is first seen and after it is last seen."""
 GAP = 1.0
-"""Seconds for which a thing that is followed may be out of sight and still is hidden all along."""
+"""Seconds for which a tracked thing may be missed and is still hidden in between."""
 
 _ROUNDING = 1e-6
 _SAME = 0.3  # of the smaller box, that two boxes share where they are of one thing
@@ -47,8 +47,8 @@ def changed_frames(
 class HeldRegions:
     """Which regions there are in each frame of a video.
 
-    A region is held in the frames before and after until the thing is seen again, in one frame at least. A thing with an id
-    that is out of sight for a moment is where it may have been on its way: in the box around its last and its next place.
+    A region is held in the frames before and after it, in at least one frame each way, until the thing is seen again. A
+    thing with an id that is out of sight for at most `GAP` seconds is held in the box around its last and next place.
 
     Args:
         regions: With frame numbers.
@@ -56,7 +56,7 @@ class HeldRegions:
     """
 
     def __init__(self, regions: Detections, times: NDArray[np.float64]) -> None:
-        """Find out what is held where."""
+        """Compute the regions of each frame."""
         assert regions.frames is not None
         self._regions, self._times = regions, times
         self._rows: defaultdict[int, list[int]] = defaultdict(list)
@@ -73,11 +73,11 @@ class HeldRegions:
                 self._follow(np.flatnonzero(regions.ids == one))
 
     def __contains__(self, frame: int) -> bool:
-        """Whether there are regions in a frame."""
+        """Return whether there are regions in a frame."""
         return frame in self._rows or frame in self._held or frame in self._between
 
     def at(self, frame: int) -> list[Detections]:
-        """The regions of one frame, without frame numbers; an empty list for none."""
+        """Return the regions of one frame, without frame numbers; an empty list for none."""
         found = []
         rows = [*self._rows.get(frame, ()), *self._held.get(frame, ())]
         if rows:
@@ -95,7 +95,7 @@ class HeldRegions:
         return int(self._regions.frames[row])
 
     def _near(self, frame: int, direction: int) -> Iterator[int]:
-        """Frames within the time of holding; the next one in any case."""
+        """Yield the frames within `HOLD` seconds, and the next frame in any case."""
         other = frame + direction
         while 0 <= other < len(self._times) and (
             abs(self._times[other] - self._times[frame]) <= HOLD + _ROUNDING or other == frame + direction
@@ -110,7 +110,7 @@ class HeldRegions:
             self._held[frame].append(row)
 
     def _same(self, row: int, other: int) -> bool:
-        """Whether two boxes with one label are so much in one place that they show one thing."""
+        """Return whether two boxes with one label overlap so much that they show one thing."""
         a, b = self._regions.xyxy[row], self._regions.xyxy[other]
         shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
         smaller = min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2]))

@@ -32,7 +32,7 @@ def check_regions(image: Image | Video, regions: Detections) -> None:
     """Make sure that regions can be used on a picture or video.
 
     Raises:
-        ValueInvalid: when they were found in one of another size, in a video and not in a picture, or the other way round.
+        ValueInvalid: when they belong to another size, or to a video where a picture is given or the reverse.
     """
     check_size(image, regions)
     if isinstance(image, Video):

@@ -100,7 +100,8 @@ def file_tools(file: Path) -> list[AnyTool]:
         source = file.read_bytes()
     except OSError as error:
         raise DeclarationInvalid(f"{file} cannot be read: {error.strerror}", "Check its permissions") from error
-    # Named by its content, too: a process that goes on for days, such as superlink serve-flows, loads a changed file anew.
+    # The name contains a hash of the content, so that a long-running process such as superlink serve-flows loads a
+    # changed file again.
     mark = hashlib.sha256(bytes(file) + bytes(1) + source).hexdigest()
     name = f"{FILE_MODULE}{mark[:12]}"
     module = sys.modules.get(name)

@@ -289,7 +289,7 @@ class Detections(StructuredValue):
         return cls(**fields)
 
     def summary(self) -> ValueSummary:
-        """Return how many there are, in all and of each label, the picture's size, the ids followed, the rows dropped."""
+        """Return counts in all and by label, the picture's size, and the number of tracks, frames and dropped rows."""
         facts: ValueSummary = {
             "count": len(self),
             "labels": dict(Counter(self.labels).most_common()),

@@ -29,7 +29,8 @@ class Poses(StructuredValue):
     """The poses of the people in one picture.
 
     Attributes:
-        keypoints: (N, 17, 3) float32: x and y in pixels and a score between 0 and 1, in the order of `common.skeleton.KEYPOINTS`.
+        keypoints: (N, 17, 3) float32: x and y in pixels and a score between 0 and 1, in the order of
+            `common.skeleton.KEYPOINTS`.
         scores: (N,) float32 between 0 and 1, of each person.
         xyxy: (N, 4) float32 box of each person in pixels, clipped to the picture.
         size: (height, width) of the picture.

@@ -1,4 +1,4 @@
-"""Videos with other frames: their number, their time stamps and the sound stay as they are."""
+"""Video editing that keeps the number of frames, their time stamps and the sound."""
 
 import io
 from collections.abc import Callable
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
 
 Change = Callable[[int, NDArray[np.uint8]], NDArray[np.uint8] | None]
-"""Takes a frame's number and its RGB pixels (H, W, 3); returns other pixels of that shape, or None to leave it as it is."""
+"""Function of a frame's number and its RGB pixels (H, W, 3): new pixels of that shape, or None for no change."""
 
-# Near to what one sees of the original, and quick: detectors take most of the time.
+# Visually close to the original, and fast: detectors take most of the time.
 _QUALITY = {"crf": "18", "preset": "superfast", "bf": "0"}
 # Sound that MP4 can hold without being encoded again.
 _IN_MP4 = ("aac", "mp3", "ac3", "eac3", "alac", "opus")
 
 
 def reencoded(video: Video, wanted: Callable[[int], bool], change: Change) -> Video:
-    """Return a video some of whose frames are changed, as H.264 in MP4, or in Matroska where it was that or has other sound.
+    """Return a video with changed frames, as H.264 in MP4, or in Matroska for Matroska and sound that MP4 cannot hold.
 
-    Sound is copied, not encoded again. Other streams (subtitles, data such as places) and metadata are left out. An odd side gets
-    its last row or column of pixels twice, since H.264 wants even sides.
+    Sound is copied, not encoded again. Other streams (subtitles, data such as places) and metadata are left out. An odd
+    side gets its last row or column of pixels twice, because H.264 needs even sides.
 
     Args:
         video: The video.
-        wanted: Whether the frame of this number is to be changed; others are not converted to RGB and back.
-        change: What becomes of a frame.
+        wanted: Returns whether the frame of this number is changed; other frames are not converted to RGB and back.
+        change: Changes a frame.
 
     Raises:
-        MediaError: When the file turns out damaged on the way.
+        MediaError: when the file turns out to be damaged.
     """
     import av
 
@@ -102,7 +102,7 @@ def _video_stream(target: "OutputContainer", stream: Any, video: Video) -> Any:
 
 
 def _changed(frame: Any, number: int, out: Any, wanted: Callable[[int], bool], change: Change) -> Any:
-    """The frame as it is to be encoded: with its time stamp, upright, with even sides."""
+    """Return the frame to encode: changed, upright, with even sides and its time stamp."""
     import av
 
     pixels: NDArray[np.uint8] | None = None
