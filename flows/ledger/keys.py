@@ -18,7 +18,8 @@ from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.store import WeightsUsed
 from tools.values.base import canonical_json
-from tools.weights.weights import find, verified_hash
+from tools.weights.catalogue import find
+from tools.weights.weights import verified_hash
 
 
 def base_key(tool: AnyTool, args: Mapping[str, Any]) -> str:
@@ -80,7 +81,7 @@ def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
 
     Items that were settled for another hash are looked at again.
     """
-    from tools.weights.weights import pinned
+    from tools.weights.catalogue import pinned
 
     roles = {}
     for role, name in settings().roles.items():

@@ -47,7 +47,8 @@ def show(given: argparse.Namespace) -> int:
 
     from tools.core.errors import SuperlinkError
     from tools.core.settings import settings
-    from tools.weights.weights import catalogue, locate
+    from tools.weights.catalogue import catalogue
+    from tools.weights.weights import locate
 
     # People copy ids and licences from here, so that a narrow terminal wraps them and does not cut them.
     columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
@@ -77,7 +78,7 @@ def show(given: argparse.Namespace) -> int:
 def pull(given: argparse.Namespace) -> int:
     """Fetch weights and those that they need; the planner's model is made from its core, for the first plan."""
     from tools.weights import packages, starter
-    from tools.weights.weights import find
+    from tools.weights.catalogue import find
 
     chosen = starter.choices() if starter.NAME in given.ids else []
     if chosen and not given.yes and not _starter_is_wanted(chosen):
@@ -126,7 +127,7 @@ def _starter_is_wanted(chosen: "list[Choice]") -> bool:
 def _pull_one(name: str, trust: bool) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from tools.weights.weights import find
+    from tools.weights.catalogue import find
     from tools.weights.weights import pull as pull_weights
 
     screen = console(error=True)
@@ -158,7 +159,7 @@ def _size(size: int | None) -> str:
 def verify(given: argparse.Namespace) -> int:
     """Check the hashes of these weights, or of all weights on this computer; return 1 when one is wrong or missing."""
     from tools.core.errors import SuperlinkError, WeightsMissing
-    from tools.weights.weights import catalogue
+    from tools.weights.catalogue import catalogue
     from tools.weights.weights import verify as verify_weights
 
     bad = 0

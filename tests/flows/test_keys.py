@@ -41,7 +41,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(keys, "settings", lambda: now)
         monkeypatch.setattr(keys, "verified_hash", verified_hash)
         monkeypatch.setattr(keys, "find", lambda name: name)
-        monkeypatch.setattr("tools.weights.weights.pinned", verified_hash)
+        monkeypatch.setattr("tools.weights.catalogue.pinned", verified_hash)
 
     become(detector="yolo")
     return become

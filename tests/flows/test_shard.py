@@ -30,7 +30,7 @@ from tools.core.errors import (
     WeightsUnsafe,
 )
 from tools.storage.store import Ref
-from tools.weights.weights import record
+from tools.weights.usage import record
 
 seen: list[int] = []
 faults: dict[int, BaseException] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tools import Batch, Image, MediaError, Number, Text, tool
-from tools.weights.weights import record
+from tools.weights.usage import record
 
 
 @tool(isolated=True)

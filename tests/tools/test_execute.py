@@ -12,7 +12,7 @@ from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Vide
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
 from tools.runtime.execute import call, call_each, call_many, joined, out_of_memory, retry_with_memory, rows_of
 from tools.runtime.model_cache import evict_idle, loaded, resident
-from tools.weights.weights import record
+from tools.weights.usage import record
 
 Picture = TypeVar("Picture", Image, Video)
 

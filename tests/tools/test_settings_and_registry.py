@@ -9,7 +9,7 @@ import pytest
 from tools.core.errors import DeclarationInvalid, SettingsInvalid
 from tools.core.settings import DEFAULT_ROLES, WORLD_ROLES, settings
 from tools.runtime import registry
-from tools.weights.weights import catalogue
+from tools.weights.catalogue import catalogue
 
 TOOL = '''
 from tools import Image, Number, tool

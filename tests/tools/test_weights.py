@@ -19,7 +19,7 @@ from superlink.cli import main
 from tools.core.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.hashing import sha256_of
 from tools.core.settings import DEFAULT_ROLES, settings
-from tools.weights import packages, weights
+from tools.weights import packages, usage, weights
 
 CATALOGUE = """
 [tiny]
@@ -97,7 +97,7 @@ def test_missing_weights_name_the_command(models: Path, home: Path) -> None:
 def test_use_verifies_and_records(models: Path, home: Path) -> None:
     (models / "tiny.onnx").write_bytes(b"right")
     _declare(home, "pickle", _sha(b"right"))
-    with weights.recording() as used:
+    with usage.recording() as used:
         assert weights.use("tiny") == models / "tiny.onnx"
         weights.use("tiny")
     assert used == [{"id": "tiny", "sha256": _sha(b"right"), "licence": "MIT"}]

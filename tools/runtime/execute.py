@@ -17,7 +17,7 @@ from tools.runtime.tool import AnyTool, Input
 from tools.storage.store import Provenance, Ref, Store, WeightsUsed
 from tools.values import Text, Value
 from tools.values.convert import convert
-from tools.weights.weights import recording
+from tools.weights.usage import recording
 
 Args = Mapping[str, object]
 """Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves."""

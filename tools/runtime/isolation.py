@@ -25,7 +25,7 @@ from tools.core.errors import SuperlinkError, ToolCrashed, ToolTimedOut
 from tools.core.faults import Fault
 from tools.runtime.packing import Answer, Call, pack, unpack
 from tools.runtime.registry import FILE_MODULE
-from tools.weights.weights import record
+from tools.weights.usage import record
 
 if TYPE_CHECKING:
     from tools.runtime.tool import AnyTool

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import settings
 from tools.storage.store import WeightsUsed
-from tools.weights.weights import record, recording
+from tools.weights.usage import record, recording
 
 P = ParamSpec("P")
 M = TypeVar("M")

@@ -17,7 +17,7 @@ from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Answer, Call, pack_result, unpack
 from tools.runtime.registry import file_tools
 from tools.runtime.tool import AnyTool
-from tools.weights.weights import recording
+from tools.weights.usage import recording
 
 
 def serve(connection: str, crash: str, way: str, place: str, name: str) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 from tools.core.errors import WeightsMissing
 from tools.core.hashing import sha256_of
 from tools.weights import packages
+from tools.weights.catalogue import Source, Weights, address, is_fetched, kind_of
 from tools.weights.convert import conversion
-from tools.weights.weights import Source, Weights, address, is_fetched, kind_of
 
 Progress = packages.Progress
 _CHUNK = 1 << 20

@@ -6,7 +6,8 @@ from pathlib import Path
 from tools.core.errors import WeightsMissing
 from tools.core.settings import STARTER_ROLES, settings, settings_path
 from tools.storage.atomic import write
-from tools.weights.weights import Source, Weights, find, is_fetched, kind_of, locate
+from tools.weights.catalogue import Source, Weights, find, is_fetched, kind_of
+from tools.weights.weights import locate
 
 NAME = "starter"
 """What `superlink models pull` and the setting `weights` call it."""
