@@ -3,7 +3,7 @@
 # from the one before, then the mean of four adapters. Give the same command again to continue after a stop.
 #
 #   runs/planner.sh             all 6450 steps: about ten hours on two CPU cores
-#   STEPS=20 runs/planner.sh    the same stages scaled to 20 steps in all, with rows of 256 tokens, not compiled
+#   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps in all, with rows of 256 tokens, not compiled: minutes
 #
 # OUT (out/planner) gets checkpoint.pt, curve.jsonl, log.txt, adapter-STEP/ and shipped/, what backbone/weights/planner holds.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
@@ -20,7 +20,7 @@ exec > >(tee -a "$OUT/log.txt") 2>&1
 
 scaled() { echo $((($1 * STEPS + TOTAL - 1) / TOTAL)); }
 SIZE=--compile
-if [ "$STEPS" != "$TOTAL" ]; then SIZE="--length 256 --validation 1"; fi
+if [ "$STEPS" != "$TOTAL" ]; then SIZE="--validation 1"; fi
 if [ -z "${CORE:-}" ]; then
     "$PYTHON" -m superlink models pull smollm2-135m
     CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
@@ -28,9 +28,12 @@ fi
 
 # stage STEPS STOP ROWS LENGTH RATE: a cosine over STEPS steps, of which those up to STOP are taken.
 stage() {
-    echo "stage of $1 steps to $2: $3 rows of $4 tokens, rate $5"
-    "$PYTHON" -m backbone.training.planner --core "$CORE" --out "$OUT" --steps "$(scaled "$1")" --stop "$(scaled "$2")" \
-        --rows "$3" --length "$4" --rate "$5" --seed 7 --keep $KEEP $SIZE
+    local steps stop length=$4
+    steps=$(scaled "$1") stop=$(scaled "$2")
+    if [ "$STEPS" != "$TOTAL" ]; then length=256; fi
+    echo "schedule of $steps steps, to step $stop: $3 rows of $length tokens, peak rate $5"
+    "$PYTHON" -m backbone.training.planner --core "$CORE" --out "$OUT" --steps "$steps" --stop "$stop" \
+        --rows "$3" --length "$length" --rate "$5" --seed 7 --keep $KEEP $SIZE
 }
 
 KEEP="$(scaled 5460) $(scaled 5650) $(scaled 6400) $(scaled 6450)"

@@ -46,7 +46,7 @@ def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch) ->
     return found[0]
 
 
-@pytest.mark.parametrize("steps", [6450, 20])
+@pytest.mark.parametrize("steps", [6450, 4])
 def test_the_planner_is_trained_in_stages_and_averaged(
     steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

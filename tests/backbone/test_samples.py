@@ -89,7 +89,7 @@ def test_made_up_tools_are_drawn_afresh() -> None:
 
 
 def test_every_request_for_a_made_up_tool_fits_its_card() -> None:
-    """With further arguments, other values and other tools around it: as the grammar would let it be written."""
+    """Also with further arguments, exchanged values and other calls: the grammar could write the plan."""
     rng = random.Random(4)
     for tool in tool_templates():
         synthetic = draw_tool(tool, rng, argument_groups())
@@ -106,7 +106,7 @@ def test_every_request_for_a_made_up_tool_fits_its_card() -> None:
                     case "choice":
                         assert value in parameter.choices
                     case "number" | "integer":
-                        float(value)  # as it stands in the request, in digits
+                        float(value)  # digits as in the request
                     case "boolean":
                         assert value in (True, False)
 
@@ -179,14 +179,14 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> float:
 
 @pytest.fixture(scope="module")
 def trained_on() -> dict[frozenset[str], str]:
-    """What is trained on, as plain text, by its words."""
+    """Return the training requests as plain text, with their words."""
     written = [p.request for p in requests()] + [asked for tool in tool_templates() for asked in tool.asks]
     plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in written]
     return {_words(text): text for text in plain}
 
 
 def close_to(judged: Path, trained: dict[frozenset[str], str]) -> list[tuple[str, str]]:
-    """The requests of a test set that are worded like something that is trained on."""
+    """Return the requests of a test set that are worded like a training request."""
     asked = {
         request: _words(request)
         for request in (json.loads(line)["request"] for line in judged.read_text().splitlines())
@@ -203,7 +203,7 @@ def close_to(judged: Path, trained: dict[frozenset[str], str]) -> list[tuple[str
 
 @pytest.mark.parametrize("name", ["requests.jsonl", "unseen_requests.jsonl"])
 def test_no_request_of_a_benchmark_is_in_training(name: str, trained_on: dict[frozenset[str], str]) -> None:
-    """Nothing that is trained on is worded like the requests that the planner is judged by."""
+    """No training request is worded like one of the test sets."""
     assert not close_to(Path(__file__).parents[2] / "benchmarks" / name, trained_on)
 
 

@@ -1,4 +1,4 @@
-"""Pictures from worker processes: the same as drawn here, in order, and found again on disk."""
+"""Pictures from worker processes are those rendered here, in order; cached shards are read again."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ SEEDS = [3, 11, 4, 60, 5]
 
 
 def same(one: Rendered, other: Rendered) -> bool:
-    """Scene, pixels and all that is known about every thing."""
+    """Return whether scene, pixels and all annotations are equal."""
     fields = ("thing", "box", "area", "visible", "truncated", "keypoints")
     return (
         one.scene == other.scene
@@ -40,7 +40,7 @@ def test_shards_are_kept_and_read_again(drawn: list[Rendered], tmp_path: Path) -
     first = list(pictures(SEEDS, "val", 64, workers=0, shard=3, cache=tmp_path))
     files = sorted(tmp_path.iterdir())
     assert [file.suffix for file in files] == [".npz", ".npz"] and all(map(same, first, drawn))
-    # What is in the file is what is given, so a file with other pixels shows.
+    # Other pixels in the file show that it is read.
     with np.load(files[0]) as read:
         changed = dict(read)
     changed["pixels"] = changed["pixels"] ^ 1

@@ -1,4 +1,4 @@
-"""The world's truth against its pixels, its splits, and that it is the same every time."""
+"""Annotations against pixels, the splits, and equal results every time."""
 
 import json
 import subprocess

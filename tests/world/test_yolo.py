@@ -35,7 +35,7 @@ def at_home(home: Path) -> None:
 
 
 def read(folder: Path, kind: str, task: str) -> Iterator[dict[str, Any]]:
-    """The pictures' labels in the order of their names, as the library's trainer gets them."""
+    """Yield the labels of the pictures in the order of their names, as the library's trainer gets them."""
     from ultralytics.data.dataset import YOLODataset
     from ultralytics.data.utils import check_det_dataset
 
