@@ -131,8 +131,8 @@ def _restore_facts(ledger: RepairedLedger, folder: Path) -> list[str]:
         if ledger.counts():
             faults.append("its plan is lost")
         ledger.forget_plan()
-        for made in _provenances(folder):
-            ledger.set_facts(plan=made["plan"], request=str(made.get("request") or ""))
+        for record in _provenances(folder):
+            ledger.set_facts(plan=record["plan"], request=str(record.get("request") or ""))
             break
     if ledger.fact("signature") is None:
         found = ledger.commonest_signature()
@@ -148,13 +148,13 @@ def _restore_verdicts(ledger: RepairedLedger, folder: Path) -> int:
     for item, step, refs in ledger.results():
         values[item, step] = [ref["sha256"] for ref in refs]
     restored = 0
-    for made in _provenances(folder):
-        for edit in made.get("human_edits") or ():
+    for record in _provenances(folder):
+        for edit in record.get("human_edits") or ():
             try:
                 item, found = edit["item"], values.get((edit["item"], edit["step"]), ())
                 # Of several values it is not known which one was meant.
-                said = [edit[name] for name in _EDIT]
-                find = (edit["step"], *found, *said[:3], "band", *said[3:])
+                values_of_find = [edit[name] for name in _EDIT]
+                find = (edit["step"], *found, *values_of_find[:3], "band", *values_of_find[3:])
             except (KeyError, TypeError):
                 continue
             if len(found) == 1:
@@ -182,11 +182,11 @@ def _provenances(folder: Path) -> Iterator[dict[str, Any]]:
     files = sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:
         try:
-            made: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            Plan.load(made["plan"])
+            record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            Plan.load(record["plan"])
         except (OSError, ValueError, KeyError, TypeError, SuperlinkError):
             continue
-        yield made
+        yield record
 
 
 def _lost_values(ledger: RepairedLedger) -> set[str]:

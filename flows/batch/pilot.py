@@ -62,21 +62,21 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
         The forecast, and the numbers of the items that are left.
     """
     chosen = spread(ids, count)
-    tried = set(chosen)
-    left = [number for number in ids if number not in tried]
+    pilot = set(chosen)
+    left = [number for number in ids if number not in pilot]
     ledger, run = open_job(job)
     # The first item loads the models, which the rest need not do again.
     parts = [chosen[:1], chosen[1:]] if len(chosen) > 1 else [chosen]
-    outcomes: list[ShardResult] = []
+    results: list[ShardResult] = []
     seconds = 0.0
     for part in parts:
         began = time.perf_counter()
-        outcomes.append(job.work(part))
+        results.append(job.work(part))
         seconds = (time.perf_counter() - began) / len(part)
-    failed = {number: why for outcome in outcomes for number, why in outcome.failed.items()}
+    failed = {number: why for result in results for number, why in result.failed.items()}
     size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
     share = len(left) / len(chosen)
-    by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in outcomes[-1].seconds.items()}
+    by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in results[-1].seconds.items()}
     sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / CONTACT_SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
     return Forecast(
@@ -89,8 +89,8 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
         by_tool,
         sheet,
         reasons,
-        sum(outcome.ran for outcome in outcomes),
-        sum(outcome.cached for outcome in outcomes),
+        sum(result.ran for result in results),
+        sum(result.cached for result in results),
     ), left
 
 

@@ -21,7 +21,7 @@ from flows.batch.pilot import Forecast
 from flows.batch.shard import media_kind
 from flows.batch.spec import RunSpec
 from flows.items.run_files import LEDGER
-from flows.items.source import Scan, scan
+from flows.items.source import Scan, absolute_source, scan
 from flows.ledger.keys import signature
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
@@ -58,10 +58,11 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
         StoreUnusable: values cannot be written to the store.
     """
     tools = load(spec.tools)
-    found = scan(spec.source, spec.out)
+    source = absolute_source(spec.source)
+    found = scan(source, spec.out)
     ledger = Ledger(spec.out / LEDGER)
     try:
-        source = _checked_source(spec, ledger)
+        _check_source(spec, source, ledger)
         store = _checked_store(spec, ledger)
         plan = _make_plan(spec, callbacks.planner, ledger, tools, found)
         kind = media_kind(plan)
@@ -114,20 +115,18 @@ def is_approved(ledger: Ledger) -> bool:
     return ledger.plan.hash in ledger.approved
 
 
-def _checked_source(spec: RunSpec, ledger: Ledger) -> str:
-    """The absolute path or URL of the source.
+def _check_source(spec: RunSpec, source: str, ledger: Ledger) -> None:
+    """Check that a ledger is of this source, or may be relocated to it.
 
     Raises:
-        AnnotateError: the ledger is of another source.
+        AnnotateError: it is of another one.
     """
-    source = spec.source if "://" in spec.source else str(expanded(spec.source).absolute())
     before = ledger.text("source")
     if before not in ("", source) and ledger.after_move(before) != source and not spec.relocate:
         raise AnnotateError(
             f"{spec.out} holds a run over {before}",
             f"Give another folder with --out, or --relocate if those files are now at {source}",
         )
-    return source
 
 
 def _checked_store(spec: RunSpec, ledger: Ledger) -> str:

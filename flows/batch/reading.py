@@ -2,11 +2,10 @@
 
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -76,7 +75,7 @@ class Reading:
         ids = [step.id for step in self.plan.steps]
         if unknown := [step for step in steps if step not in ids]:
             raise SuperlinkError(f"The plan has no step {unknown[0]!r}", f"Its steps are {', '.join(ids)}")
-        self.steps = steps or self._chosen()
+        self.steps = steps or self._default_steps()
         self._verdicts: dict[tuple[int, str, str], dict[int, tuple[str, str]]] = {}
         for item, step, sha256, place, verdict, correct in ledger.review.verdicts():
             self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
@@ -113,8 +112,8 @@ class Reading:
             return found
         keep = [n for n in range(len(found)) if verdicts.get(n, ("", ""))[0] != "rejected"]
         labels = [verdicts[n][1] if n in verdicts else found.labels[n] for n in keep]
-        kept = found.select(np.array(keep, int))
-        return Detections(kept.xyxy, tuple(labels), kept.scores, kept.size, kept.masks, kept.ids, kept.frames)
+        left = found.select(np.array(keep, int))
+        return Detections(left.xyxy, tuple(labels), left.scores, left.size, left.masks, left.ids, left.frames)
 
     def value(self, row: DoneItem, step: str, ref: Ref) -> Value:
         """A value with people's verdicts applied."""
@@ -132,9 +131,9 @@ class Reading:
                 if tuple(ref["summary"]["size"]) == row.size:
                     found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
         found |= {label for places in self._verdicts.values() for _, label in places.values() if label}
-        return list(dict.fromkeys([*self._asked(), *sorted(found)]))
+        return list(dict.fromkeys([*self._plan_labels(), *sorted(found)]))
 
-    def _asked(self) -> Iterator[str]:
+    def _plan_labels(self) -> Iterator[str]:
         """Labels in the arguments of the chosen steps and of the steps that they use."""
         sources = set(self.steps)
         for step in reversed(self.plan.steps):
@@ -146,7 +145,7 @@ class Reading:
                 yield from (str(unescape(label)).strip() for label in labels)
 
     def open_source(self, row: DoneItem) -> BinaryIO:
-        """The item's file, opened for reading.
+        """Open the item's file for reading.
 
         Raises:
             SourceChanged, StoreError: as of `open_media`.
@@ -187,77 +186,7 @@ class Reading:
         """Kinds of the values that the plan's steps gave."""
         return {ref["kind"] for step in self.plan.steps for ref in self.ledger.sample(step.id)[:1]}
 
-    def provenance(self) -> dict[str, Any]:
-        """How the data set was made: plan, tools, weights with their licences, scores, verdicts and edits of people."""
-        tools: dict[str, str] = {}
-        weights: dict[tuple[str, str], str] = {}
-        review: Counter[str] = Counter()
-        edits: list[dict[str, Any]] = []
-        said: dict[tuple[int, str, str], list[Any]] = {}
-        for row in self.ledger.review.rows():
-            said.setdefault(row[:3], []).append(row[3:])
-        for one in self.rows():
-            for step, ref in ((step, ref) for step, refs in one.refs.items() for ref in as_list(refs)):
-                made = ref.get("provenance")
-                if made:
-                    tools[made["tool"]] = made["version"]
-                    weights |= {(used["id"], used["sha256"]): used["licence"] for used in made["weights"]}
-                for place, label, score, reason, verdict, correct, who, time in said.get(
-                    (one.entry.id, step, ref["sha256"]), ()
-                ):
-                    review[f"{reason}: {verdict or 'open'}"] += 1
-                    if verdict in ("rejected", "corrected"):
-                        edits.append(
-                            {
-                                "item": one.name,
-                                "step": step,
-                                "place": place,
-                                "label": label,
-                                "score": score,
-                                "box": self._box(ref, place),
-                                "verdict": verdict,
-                                "correct": correct,
-                                "who": who,
-                                "time": time,
-                            }
-                        )
-        counts = self.ledger.counts()
-        return {
-            "request": self.plan.request,
-            "plan": self.plan.to_json(),
-            "plan_sha256": self.plan.hash,
-            "steps": list(self.steps),
-            "tools": dict(sorted(tools.items())),
-            "weights": [
-                {"id": name, "sha256": sha256, "licence": licence}
-                for (name, sha256), licence in sorted(weights.items())
-            ],
-            "licences": sorted(set(weights.values())),
-            "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
-            "scores": self._scores(),
-            "review": dict(sorted(review.items())),
-            "human_edits": edits,
-        }
-
-    def _scores(self) -> dict[str, dict[str, float]]:
-        """Number and least, highest and mean score of each label, with verdicts applied."""
-        found: dict[str, list[float]] = {}
-        for row in self.rows():
-            for _, value in self.locations(row):
-                labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
-                for label, score in zip(labels, value.scores.tolist(), strict=True):
-                    count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
-                    found[label] = [count + 1, min(least, score), max(most, score), total + score]
-        return {
-            label: {"count": int(count), "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
-            for label, (count, least, most, total) in sorted(found.items())
-        }
-
-    def _box(self, ref: Ref, place: int) -> list[float]:
-        found = self.store.get(ref)
-        return [round(float(side), 2) for side in found.xyxy[place]] if isinstance(found, Detections) else []
-
-    def _chosen(self) -> tuple[str, ...]:
+    def _default_steps(self) -> tuple[str, ...]:
         """The outputs of the kinds to read, or else the last steps of these kinds."""
         fitting = {
             step.id for step in self.plan.steps if any(ref["kind"] in self.kinds for ref in self.ledger.sample(step.id))
@@ -272,12 +201,12 @@ class Reading:
 def drop_empty_boxes(value: Detections | Poses) -> Detections | Poses:
     """Detections or poses without boxes that have no area once rounded to a hundredth of a pixel."""
     corners = np.round(value.xyxy.astype(np.float64), 2)
-    kept = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
-    if len(kept) == len(value):
+    places = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
+    if len(places) == len(value):
         return value
     if isinstance(value, Poses):
-        return Poses(value.keypoints[kept], value.scores[kept], value.xyxy[kept], value.size)
-    return value.select(kept)
+        return Poses(value.keypoints[places], value.scores[places], value.xyxy[places], value.size)
+    return value.select(places)
 
 
 def open_media(row: DoneItem, store: Store) -> BinaryIO:
@@ -292,7 +221,7 @@ def open_media(row: DoneItem, store: Store) -> BinaryIO:
     if "://" not in address:
         try:
             file = Path(address).open("rb")  # noqa: SIM115 -- the caller closes it
-            # The sound of a video is not its file, and lies in the store.
+            # The sound of a video is not its file; it is in the store.
             same = os.fstat(file.fileno()).st_size == row.ref["bytes"]
             if same and hashlib.file_digest(file, "sha256").hexdigest() == row.ref["sha256"]:
                 file.seek(0)

@@ -18,8 +18,8 @@ from pydantic import (
 from agents.plan.plan import Plan
 from flows.batch.budget import Budget
 from flows.batch.review import ReviewRouting
+from flows.items.source import absolute_source
 from tools.core.errors import SettingsInvalid
-from tools.core.settings import expanded
 
 
 def _plan(value: object) -> object:
@@ -103,7 +103,7 @@ class RunSpec(BaseModel):
         return self.model_copy(
             update={
                 "request": self.request or (self.plan.request if self.plan else ""),
-                "source": self.source if "://" in self.source else str(expanded(self.source).absolute()),
+                "source": absolute_source(self.source),
                 "out": self.out.absolute(),
                 "tools": tuple(str(Path(file).absolute()) for file in self.tools),
             }

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from flows.batch.provenance import provenance
 from flows.batch.reading import Reading, SourceChanged
 from flows.exports.files import Counts, write_file
 from flows.items.run_files import NESTED_PROVENANCE, PROVENANCE
@@ -123,8 +124,9 @@ def _written(
     try:
         with replace_folder(folder, _ours, aside) as draft:
             counts: Counts = writer.write(reading, draft, name)
-            provenance = {**reading.provenance(), "format": name, "counts": counts, "files": [*files_in(draft), place]}
-            text = json.dumps(provenance, indent=2, sort_keys=True, ensure_ascii=False)
+            files = [*files_in(draft), place]
+            record = {**provenance(reading), "format": name, "counts": counts, "files": files}
+            text = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False)
             write_file(draft / place, text + "\n")
     except OSError as error:
         fault = write_error(error, folder, f"The export {name} in {folder}")

@@ -49,7 +49,7 @@ def _tasks(reading: Reading) -> Iterator[Region]:
         for _, _, ref in reading.refs(row, ("Transcript",)):
             value = reading.store.get(ref)
             if isinstance(value, Transcript):
-                results += list(_said(value, row))
+                results += list(_segments(value, row))
         for place, result in enumerate(results):
             result.setdefault("id", f"r{number}-{place}")
         scores = [result["score"] for result in results if "score" in result]
@@ -165,26 +165,26 @@ def _points(found: Poses, row: DoneItem) -> Iterator[Region]:
                 }
 
 
-def _said(value: Transcript, row: DoneItem) -> Iterator[Region]:
+def _segments(value: Transcript, row: DoneItem) -> Iterator[Region]:
     """A region for each segment of speech or text, and its words under the same id."""
     height, width = row.size
     kind = row.ref["kind"]
-    for number, said in enumerate(value.segments):
+    for number, segment in enumerate(value.segments):
         facts = {"id": f"t{number}", "to_name": kind.lower()} | (
-            {} if said.score is None else {"score": round(said.score, 6)}
+            {} if segment.score is None else {"score": round(segment.score, 6)}
         )
         place: dict[str, object]
-        if said.start is not None and kind == "Audio":
-            place = {"start": said.start, "end": said.end, "channel": 0}
+        if segment.start is not None and kind == "Audio":
+            place = {"start": segment.start, "end": segment.end, "channel": 0}
             yield {**facts, "type": "labels", "from_name": "speech", "value": {**place, "labels": [_SPEECH]}}
-        elif said.box is not None and kind == "Image":
+        elif segment.box is not None and kind == "Image":
             facts |= {"original_width": width, "original_height": height, "image_rotation": 0}
-            x0, y0, x1, y1 = np.clip(said.box, 0, (width, height, width, height)).tolist()
+            x0, y0, x1, y1 = np.clip(segment.box, 0, (width, height, width, height)).tolist()
             place = {**_percent(x0, y0, x1, y1, width, height), "rotation": 0}
             yield {**facts, "type": "rectangle", "from_name": "place", "value": place}
         else:
             continue
-        yield {**facts, "type": "textarea", "from_name": "text", "value": {**place, "text": [said.text]}}
+        yield {**facts, "type": "textarea", "from_name": "text", "value": {**place, "text": [segment.text]}}
 
 
 def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int) -> dict[str, float]:

@@ -87,13 +87,13 @@ def _things(value: Value) -> Iterator[dict[str, object]]:
         for points, box, score in zip(value.keypoints, value.xyxy, value.scores, strict=True):
             yield {"label": "person", "score": float(score), **_corners(box), "keypoints": points.reshape(-1).tolist()}
     elif isinstance(value, Transcript):
-        for said in value.segments:
+        for segment in value.segments:
             yield {
-                "text": said.text,
-                "start": said.start,
-                "end": said.end,
-                "score": said.score,
-                **(_corners(said.box) if said.box else {}),
+                "text": segment.text,
+                "start": segment.start,
+                "end": segment.end,
+                "score": segment.score,
+                **(_corners(segment.box) if segment.box else {}),
             }
     elif isinstance(value, Text):
         yield {"text": value.text}

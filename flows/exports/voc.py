@@ -41,14 +41,14 @@ def _annotation(row: DoneItem, values: list[Detections]) -> Xml.Element:
     for found in values:
         for one in found:
             thing = Xml.SubElement(root, "object")
-            for key, said in (
+            for key, text in (
                 ("name", one.label),
                 ("pose", "Unspecified"),
                 ("truncated", 0),
                 ("difficult", 0),
                 ("score", f"{one.score:.6f}"),
             ):
-                _add(thing, key, said)
+                _add(thing, key, text)
             x0, y0, x1, y1 = round_all(one.box)
             if x1 - x0 < 1:  # thinner than a pixel: a first pixel after the last would be read as another box
                 x0, x1 = float(math.floor(x0)), float(math.ceil(x1))

@@ -74,6 +74,16 @@ class Scan:
         return ", ".join(f"{count} {what}" for what, count in sorted(self.skipped.items()))
 
 
+def absolute_source(source: str) -> str:
+    """The absolute path of a source without "..", or its URL: the same from whatever folder it was named."""
+    if "://" in source:
+        return source
+    path = expanded(source).absolute()
+    if ".." not in path.parts:
+        return str(path)
+    return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
+
+
 def scan(source: str, out: Path | None = None) -> Scan:
     """List the items of a source.
 

@@ -67,7 +67,7 @@ def cron_schedule(cron: str, timezone: str) -> CronSchedule:
         ) from error
 
 
-def schedule(name: str, when: CronSchedule, spec: RunSpec) -> None:
+def create_schedule(name: str, when: CronSchedule, spec: RunSpec) -> None:
     """Have an approved plan run again and again; the same name changes the schedule.
 
     Args:
@@ -107,7 +107,7 @@ def signed_parameters(spec: RunSpec) -> dict[str, Any]:
     return {"spec": values, "signature": sign(values)}
 
 
-def schedules() -> list[ScheduleEntry]:
+def list_schedules() -> list[ScheduleEntry]:
     """The schedules of the server, by name."""
     with get_client(sync_client=True) as client:
         found = client.read_deployments(deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[_TAG])))
@@ -132,7 +132,7 @@ def _spec_of(deployment: DeploymentResponse) -> Mapping[str, Any]:
     return spec if isinstance(spec, Mapping) else deployment.parameters  # of an earlier superlink
 
 
-def unschedule(name: str) -> None:
+def delete_schedule(name: str) -> None:
     """Remove a schedule and the runs that it has not begun.
 
     Raises:

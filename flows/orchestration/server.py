@@ -24,8 +24,8 @@ from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 
 HOST = "127.0.0.1"
-_STARTS = 300  # seconds; the first start makes the database
-_ANSWERS = 30  # seconds, on a computer that is very busy
+_START_SECONDS = 300  # the first start makes the database
+_ANSWER_SECONDS = 30  # on a busy computer
 
 
 class ServerError(SuperlinkError):
@@ -58,7 +58,7 @@ def configure_prefect() -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
         # Without the address of a server, Prefect would start one that answers everybody.
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
-        # In files, so that slots are freed even if the server was started anew since they were taken.
+        # In files, so that slots are freed also after a restart of the server.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }.items():
         os.environ.setdefault(name, value)
@@ -86,26 +86,26 @@ def server(port: int = 0) -> Iterator[str]:
     """
     configure_prefect()
     if configured():
-        yield _admitted(_checked(os.environ["PREFECT_API_URL"]))
+        yield _check_password(_check_health(os.environ["PREFECT_API_URL"]))
         return
     note = home() / "server.json"
     try:
         with FileLock(home() / "server.lock").acquire(timeout=0):
             note.unlink(missing_ok=True)  # of a process that was killed
-            with _child(port) as address:
+            with _start(port) as address:
                 note.write_text(json.dumps({"api": address}))
                 try:
-                    with _used(address):
+                    with _use(address):
                         yield address
                 finally:
                     note.unlink(missing_ok=True)
     except Timeout:
-        with _used(_checked(_noted(note))) as address:
+        with _use(_check_health(_read_address(note))) as address:
             yield address
 
 
 @contextmanager
-def _used(address: str) -> Iterator[str]:
+def _use(address: str) -> Iterator[str]:
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
@@ -120,7 +120,7 @@ def _used(address: str) -> Iterator[str]:
             yield address
     finally:
         # The last lines of the log are sent while there is a server: without one, Prefect tries for more than a minute.
-        APILogWorker.drain_all(timeout=_ANSWERS)
+        APILogWorker.drain_all(timeout=_ANSWER_SECONDS)
         for name, value in before.items():
             os.environ.pop(name)
             if value is not None:
@@ -128,7 +128,7 @@ def _used(address: str) -> Iterator[str]:
 
 
 @contextmanager
-def _child(port: int) -> Iterator[str]:
+def _start(port: int) -> Iterator[str]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -147,16 +147,16 @@ def _child(port: int) -> Iterator[str]:
             stdout=out,
             stderr=out,
             cwd=Path(__file__).resolve().parents[2],  # not a folder with a flows.py of somebody else's
-            start_new_session=True,  # Ctrl-C ends our run first, which then still has a server to tell
+            start_new_session=True,  # Ctrl-C ends our run first, which still reports to the server
             env={
                 **os.environ,
-                "PREFECT_SERVER_UI_API_URL": address,  # the page asks port 4200 unless told
+                "PREFECT_SERVER_UI_API_URL": address,  # else the page asks port 4200
                 "PREFECT_SERVER_API_AUTH_STRING": secret(password_file()),
                 "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(port)),
             },
         )
     try:
-        deadline = time.monotonic() + _STARTS
+        deadline = time.monotonic() + _START_SECONDS
         while not _healthy(address):
             if child.poll() is not None or time.monotonic() > deadline:
                 raise ServerError("The Prefect server does not start", f"See {log}")
@@ -165,7 +165,7 @@ def _child(port: int) -> Iterator[str]:
     finally:
         child.terminate()
         try:
-            child.wait(_ANSWERS)
+            child.wait(_ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -176,9 +176,9 @@ def _origins(port: int) -> list[str]:
     return [f"http://{name}:{port}" for name in (HOST, "localhost")]
 
 
-def _noted(note: Path) -> str:
+def _read_address(note: Path) -> str:
     """The address that another process writes to a file once its server answers."""
-    deadline = time.monotonic() + _STARTS
+    deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         try:
             return str(json.loads(note.read_text())["api"])
@@ -189,13 +189,13 @@ def _noted(note: Path) -> str:
     )
 
 
-def _checked(address: str) -> str:
+def _check_health(address: str) -> str:
     if not _healthy(address):
         raise ServerError(f"No Prefect server answers at {address}", "Start it, or unset PREFECT_API_URL")
     return address
 
 
-def _admitted(address: str) -> str:
+def _check_password(address: str) -> str:
     from prefect import get_client
     from prefect.exceptions import PrefectHTTPStatusError
 
@@ -213,7 +213,7 @@ def _admitted(address: str) -> str:
 
 def _healthy(address: str) -> bool:
     try:
-        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWERS) as answer:
+        with urlopen(f"{address.rstrip('/')}/health", timeout=_ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError, ValueError):
         return False
@@ -231,7 +231,7 @@ def _serve(port: int) -> None:
     def end() -> None:
         sys.stdin.buffer.read()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_ANSWERS)
+        time.sleep(_ANSWER_SECONDS)
         os._exit(1)
 
     threading.Thread(target=end, daemon=True).start()

@@ -75,7 +75,7 @@ def prefect_workers(count: int, runner: str) -> Workers:
         flow_run = current_flow_run()
         with task_runner(runner, count) as pool:
             # Other runners may have workers on other computers, which cannot write the ledger.
-            local = isinstance(pool, ThreadPoolTaskRunner | ProcessPoolTaskRunner)
+            shares_ledger = isinstance(pool, ThreadPoolTaskRunner | ProcessPoolTaskRunner)
             ledger, store = open_job(job).ledger, Store(job.store)
             slots = _accelerator_slots()
 
@@ -87,7 +87,7 @@ def prefect_workers(count: int, runner: str) -> Workers:
                         "number": number,
                         "job": job.to_json(),
                         "ids": ids,
-                        "packed": None if local else pack_shard(ledger, ids),
+                        "packed": None if shares_ledger else pack_shard(ledger, ids),
                         "flow_run": flow_run,
                         "slots": slots,
                     },

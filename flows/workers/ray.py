@@ -24,11 +24,11 @@ from prefect_ray import RayTaskRunner
 from prefect_ray.context import remote_options
 from prefect_ray.task_runners import PrefectRayFuture
 
-_ANSWERS = 10  # seconds
+_CONNECT_SECONDS = 10
 _TRIES = 3
 _QUIET = {"log_to_driver": False, "logging_level": "CRITICAL"}
 # Only rows of the ledger pass through Ray's memory; values are in the store.
-_OWN = {"include_dashboard": False, "object_store_memory": 128 << 20}
+_LOCAL = {"include_dashboard": False, "object_store_memory": 128 << 20}
 
 
 class ShardRunner(RayTaskRunner):  # type: ignore[misc]
@@ -66,22 +66,22 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
         if self._begun:
             ray.shutdown()
 
-    def submit(self, *given: Any, **named: Any) -> PrefectFuture[Any]:
+    def submit(self, *args: Any, **kwargs: Any) -> PrefectFuture[Any]:
         """Submit a shard: to a node with an accelerator if there is one, as others compute other last digits."""
         with remote_options(num_gpus=_share(self.workers)):
-            future = super().submit(*given, **named)
+            future = super().submit(*args, **kwargs)
         return _Future(task_run_id=future.task_run_id, wrapped_future=future.wrapped_future)
 
     def _begin(self) -> None:
-        here = self.address == "local"
+        local = self.address == "local"
         # Ray waits half a minute for its own processes, and a busy computer may need longer the first time.
-        for left in reversed(range(_TRIES if here else 1)):
+        for left in reversed(range(_TRIES if local else 1)):
             try:
                 if ":" in self.address:  # Ray itself would try for ten minutes
                     host, _, port = self.address.removeprefix("ray://").rpartition(":")
-                    socket.create_connection((host, int(port)), _ANSWERS).close()
+                    socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
                 ray.init(
-                    self.address, **self.init_kwargs, **_QUIET, **({"num_cpus": self.workers} | _OWN if here else {})
+                    self.address, **self.init_kwargs, **_QUIET, **({"num_cpus": self.workers} | _LOCAL if local else {})
                 )
                 return
             except Exception as error:  # connections, tokens, and time-outs that have no type of their own
@@ -89,10 +89,10 @@ class ShardRunner(RayTaskRunner):  # type: ignore[misc]
                 if not left:
                     raise RunStopped(
                         f"Ray does not start here: {error}"
-                        if here
+                        if local
                         else f"There is no Ray cluster at {self.address}: {error}",
                         "See /tmp/ray/session_latest/logs"
-                        if here
+                        if local
                         else "Check RAY_ADDRESS, RAY_AUTH_MODE and RAY_AUTH_TOKEN",
                     ) from error
 

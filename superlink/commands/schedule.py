@@ -49,17 +49,17 @@ def schedule(given: argparse.Namespace) -> int:
     if not (asked or given.remove or given.list):
         raise ArgumentsInvalid("schedule", ["say when and what, or --list, or --remove NAME"])
     configure_prefect()
-    from flows.orchestration.deployments import cron_schedule, schedules, unschedule
+    from flows.orchestration.deployments import cron_schedule, delete_schedule, list_schedules
 
     when = cron_schedule(given.cron, given.timezone) if asked else None
     with server():
         if given.remove:
-            unschedule(given.remove)
+            delete_schedule(given.remove)
             screen.print(f"{one_line(given.remove)} is removed")
         if when is not None:
             _schedule(given, when, screen)
         if given.list:
-            for one in schedules():
+            for one in list_schedules():
                 screen.print(
                     one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}")
                 )
@@ -69,12 +69,12 @@ def schedule(given: argparse.Namespace) -> int:
 def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console") -> None:
     from flows.annotate import approve_plan
     from flows.batch.events import Callbacks
-    from flows.orchestration.deployments import schedule as deploy
+    from flows.orchestration.deployments import create_schedule
 
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
     spec = run_spec(given, pilot=0).portable()
     approve = None if given.yes else asker(screen, f"Run it at {given.cron!r}?")
     with Progress(screen) as progress:
         plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show))
-    deploy(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
+    create_schedule(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
     screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))

@@ -10,8 +10,9 @@ from agents.plan.plan import Plan, PlanInvalid
 from flows.annotate import annotate
 from flows.batch.review import ReviewError, ReviewRouting
 from flows.batch.spec import RunSpec, SpecInvalid
+from flows.items.source import absolute_source
 from flows.orchestration.approval import NotApproved, check, sign
-from tests.flows.conftest import FIND
+from tests.flows.conftest import FIND, Run, make
 from tools.core.errors import SettingsInvalid, SuperlinkError
 
 CHANGES: dict[str, Any] = {
@@ -92,3 +93,24 @@ def test_another_process_needs_no_working_folder(
     assert (sent.source, sent.out, sent.tools) == (str(tmp_path / "in"), tmp_path / "out", (str(tmp_path / "own.py"),))
     assert sent.request == "find the bright parts"
     assert RunSpec(source="s3://bucket/photos", out=Path("out")).portable().source == "s3://bucket/photos"
+
+
+def test_a_source_is_the_same_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real" / "photos").mkdir(parents=True)
+    (tmp_path / "real" / "in").symlink_to("photos")
+    (tmp_path / "out").symlink_to("real/photos")
+    monkeypatch.chdir(tmp_path / "out")
+    # The link keeps its name, and ".." is the folder above what a link leads to.
+    assert absolute_source("../in") == str(tmp_path / "real" / "in")
+    assert absolute_source(f"{tmp_path}/real/photos/../**/*.jpg") == f"{tmp_path}/real/**/*.jpg"
+    assert absolute_source(str(tmp_path / "out")) == str(tmp_path / "out")
+    assert absolute_source("..") == str(tmp_path / "real")
+    assert absolute_source("s3://bucket/../photos") == "s3://bucket/../photos"
+
+
+def test_a_run_goes_on_from_another_folder(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "pictures", 2)
+    out = tmp_path / "out"
+    assert run(tmp_path / "pictures", formats=[], out=out).ran == 2
+    monkeypatch.chdir(out)
+    assert run("../pictures", formats=[], out=out).ran == 0

@@ -1,0 +1,144 @@
+"""How a data set was made, as its export tells: plan, tools, weights, scores, verdicts and edits of people."""
+
+from collections import Counter
+from typing import TypedDict
+
+from agents.plan.plan import PlanJson
+from agents.session.state import as_list
+from flows.batch.reading import Reading
+from flows.ledger.review_queue import FindRow
+from tools.storage.store import Ref
+from tools.values import Detections
+
+
+class WeightsRecord(TypedDict):
+    """Weights that took part."""
+
+    id: str
+    sha256: str
+    licence: str
+
+
+class ScoreRange(TypedDict):
+    """Number of finds of a label, and their scores."""
+
+    count: int
+    min: float
+    max: float
+    mean: float
+
+
+class HumanEdit(TypedDict):
+    """A find that a person rejected or corrected; `place` is its position within its value, `box` in pixels."""
+
+    item: str
+    step: str
+    place: int
+    label: str
+    score: float
+    box: list[float]
+    verdict: str
+    correct: str
+    who: str
+    time: str
+
+
+class DataSetProvenance(TypedDict):
+    """How a data set was made.
+
+    Attributes:
+        request: in words.
+        plan: of the run.
+        plan_sha256: of the plan.
+        steps: ids of the steps whose results are in the data set.
+        tools: tool to version.
+        weights: sorted by id.
+        licences: of the weights.
+        items: numbers of items that are "done" and "failed".
+        scores: label to its scores, with verdicts applied.
+        review: reason and verdict to number of finds.
+        human_edits: in order of item.
+    """
+
+    request: str
+    plan: PlanJson
+    plan_sha256: str
+    steps: list[str]
+    tools: dict[str, str]
+    weights: list[WeightsRecord]
+    licences: list[str]
+    items: dict[str, int]
+    scores: dict[str, ScoreRange]
+    review: dict[str, int]
+    human_edits: list[HumanEdit]
+
+
+def provenance(reading: Reading) -> DataSetProvenance:
+    """Collect how the data set of a reading was made."""
+    tools: dict[str, str] = {}
+    weights: dict[tuple[str, str], str] = {}
+    review: Counter[str] = Counter()
+    edits: list[HumanEdit] = []
+    finds: dict[tuple[int, str, str], list[FindRow]] = {}
+    for find in reading.ledger.review.rows():
+        finds.setdefault((find.item, find.step, find.sha256), []).append(find)
+    for row in reading.rows():
+        for step, ref in ((step, ref) for step, refs in row.refs.items() for ref in as_list(refs)):
+            source = ref.get("provenance")
+            if source:
+                tools[source["tool"]] = source["version"]
+                weights |= {(used["id"], used["sha256"]): used["licence"] for used in source["weights"]}
+            for find in finds.get((row.entry.id, step, ref["sha256"]), ()):
+                review[f"{find.reason}: {find.verdict or 'open'}"] += 1
+                if find.verdict in ("rejected", "corrected"):
+                    edits.append(
+                        {
+                            "item": row.name,
+                            "step": step,
+                            "place": find.place,
+                            "label": find.label,
+                            "score": find.score,
+                            "box": _box(reading, ref, find.place),
+                            "verdict": find.verdict,
+                            "correct": find.correct,
+                            "who": find.who,
+                            "time": find.time,
+                        }
+                    )
+    plan, counts = reading.plan, reading.ledger.counts()
+    return {
+        "request": plan.request,
+        "plan": plan.to_json(),
+        "plan_sha256": plan.hash,
+        "steps": list(reading.steps),
+        "tools": dict(sorted(tools.items())),
+        "weights": [
+            {"id": name, "sha256": sha256, "licence": licence} for (name, sha256), licence in sorted(weights.items())
+        ],
+        "licences": sorted(set(weights.values())),
+        "items": {"done": counts.get("done", 0), "failed": counts.get("failed", 0)},
+        "scores": _scores(reading),
+        "review": dict(sorted(review.items())),
+        "human_edits": edits,
+    }
+
+
+def _scores(reading: Reading) -> dict[str, ScoreRange]:
+    """Label to its scores, with verdicts applied, in order of label."""
+    found: dict[str, tuple[int, float, float, float]] = {}
+    for row in reading.rows():
+        for _, value in reading.locations(row):
+            labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
+            for label, score in zip(labels, value.scores.tolist(), strict=True):
+                count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
+                found[label] = (count + 1, min(least, score), max(most, score), total + score)
+    return {
+        label: {"count": count, "min": round(least, 6), "max": round(most, 6), "mean": round(total / count, 6)}
+        for label, (count, least, most, total) in sorted(found.items())
+    }
+
+
+def _box(reading: Reading, ref: Ref, place: int) -> list[float]:
+    """Corners of a detection in pixels; empty for any other value."""
+    value = reading.store.get(ref)
+    return [round(float(side), 2) for side in value.xyxy[place]] if isinstance(value, Detections) else []
