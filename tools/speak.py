@@ -16,8 +16,9 @@ _LONGEST = 100_000
 def speak(text: Text) -> Audio:
     """Say a text out loud.
 
-    The role `speak` in the settings chooses the voice: `espeak-ng`, which sounds like a machine and speaks English,
-    or the weights id of a VITS model, such as those of MMS for many languages.
+    The role `speak` in the settings chooses the voice: `espeak-ng`, which sounds like a machine and speaks English;
+    `kokoro-82m`, neural English speech in the voice of the role `voice`; or the weights id of a VITS model, such as those
+    of MMS for many languages.
 
     Args:
         text: The words.
@@ -37,9 +38,11 @@ def speak(text: Text) -> Audio:
             f"The text is too long to be spoken at once: {len(text.text)} characters, above {_LONGEST}",
             "Cut it into parts",
         )
-    from tools.engines import espeak, vits
+    from tools.engines import espeak, kokoro, vits
     from tools.weights import weights
 
     voice = settings().role("speak")
-    say = espeak.say if weights.find(voice).format == "native" else vits.say
-    return say(text.text, voice)
+    entry = weights.find(voice)
+    if entry.format == "native":
+        return espeak.say(text.text, voice)
+    return kokoro.say(text.text, voice) if entry.engine == "kokoro" else vits.say(text.text, voice)

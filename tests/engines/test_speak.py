@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,84 @@ def choose_library(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SUPERLINK_ROLE_SPEAK", "mine")
     settings.cache_clear()
     weights.pull("mine", trust=True)
+
+
+# ---- Kokoro ----------------------------------------------------------------------------------------------------
+
+LETTERS = [";", ":", ",", ".", "!", "?", "—", "…", " ", *"abcdefhijklmnopstuvwzæðŋɐɑɔəɚɛɜɡɪɹɾʃʊʌʒˈˌːθ"]
+
+
+@pytest.fixture
+def kokoro_voice(espeak: Path, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """A network whose sound is its tokens, divided by 60; returns what it was given for a text."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, proto = onnx.helper, onnx.TensorProto
+    inputs = [("tokens", proto.INT64, [1, "n"]), ("style", proto.FLOAT, [1, 256]), ("speed", proto.FLOAT, [1])]
+    nodes = [
+        helper.make_node("Cast", ["tokens"], ["numbers"], to=proto.FLOAT),
+        helper.make_node("Div", ["numbers", "sixty"], ["small"]),
+        helper.make_node("Reshape", ["small", "flat"], ["audio"]),
+    ]
+    constants = [
+        onnx.numpy_helper.from_array(np.array(60, np.float32), "sixty"),
+        onnx.numpy_helper.from_array(np.array([-1]), "flat"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "echo",
+        [helper.make_tensor_value_info(*each) for each in inputs],
+        [helper.make_tensor_value_info("audio", proto.FLOAT, ["n"])],
+        constants,
+    )
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    folder = tmp_path / "kokoro"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    numbers = {letter: number for number, letter in enumerate(LETTERS, 1)}
+    (folder / "vocab.json").write_text(json.dumps({"vocab": numbers}))
+    (tmp_path / "af_test.bin").write_bytes(bytes(510 * 256 * 4))
+    weights.add("my-kokoro", folder, "speak", "Apache-2.0", engine="kokoro")
+    weights.add("my-style", tmp_path / "af_test.bin", "voice", "Apache-2.0", trust=True)
+    monkeypatch.setenv("SUPERLINK_ROLE_SPEAK", "my-kokoro")
+    monkeypatch.setenv("SUPERLINK_ROLE_VOICE", "my-style")
+    settings.cache_clear()
+
+    def given(text: str) -> str:
+        ref, audio = say(store, text)
+        assert audio.rate == 24_000 and np.abs(audio.samples).max() <= 1
+        assert {used["id"] for used in ref["provenance"]["weights"]} == {"my-kokoro", "my-style", "espeak-ng"}
+        tokens = np.rint(audio.samples[:, 0] * 60).astype(int).tolist()
+        return "".join(LETTERS[number - 1] if number else "|" for number in tokens)
+
+    return given
+
+
+def test_punctuation_is_kept_and_numbers_are_whole(kokoro_voice: Callable[[str], str]) -> None:
+    assert kokoro_voice("Hello, world!") == "|həlˈoʊ, wˈɜːld!|"
+    spoken = kokoro_voice("It costs 1,000 at 9:30 — really?")
+    assert spoken.count(",") == spoken.count(":") == 0 and spoken.endswith("?|") and "—" in spoken
+    assert "θˈaʊ" in spoken  # a thousand
+
+
+def test_long_texts_are_spoken_in_pieces(kokoro_voice: Callable[[str], str]) -> None:
+    sentence = "the quick brown fox jumps over the lazy dog and runs away."
+    one = kokoro_voice(sentence).strip("|")
+    many = [piece for piece in kokoro_voice(f"{sentence} " * 20).split("|") if piece]
+    assert "".join(many).replace(" ", "") == one.replace(" ", "") * 20
+    years = [piece for piece in kokoro_voice("1777 " * 58).split("|") if piece]  # many sounds for few characters
+    assert len(years) > 2 and all(len(piece) <= 509 for piece in years)
+
+
+def test_another_voice_is_refused(
+    kokoro_voice: Callable[[str], str], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "short.bin").write_bytes(b"short")
+    weights.add("short", tmp_path / "short.bin", "voice", "MIT", trust=True)
+    monkeypatch.setenv("SUPERLINK_ROLE_VOICE", "short")
+    settings.cache_clear()
+    with pytest.raises(ToolError, match="short in .* are no voice of Kokoro's: they have 5 bytes"):
+        say(store, "hello")
 
 
 # ---- VITS ------------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 pytest.importorskip("silero_vad")
 pytest.importorskip("whisper")
 from whisper.model import ModelDimensions, Whisper
 
 from tests.conftest import ROOT
-from tools.core.errors import ToolError
+from tools.core.errors import ToolError, WeightsMissing
 from tools.core.settings import settings
 from tools.engines import espeak, vad, whisper
 from tools.runtime.execute import call
@@ -25,6 +26,7 @@ from tools.speak import speak
 from tools.storage.store import Ref, Store
 from tools.transcribe import transcribe
 from tools.values import Audio, Segment, Transcript, Video
+from tools.weights import weights
 
 RATE = vad.RATE
 TEXT = "A red bus is parked next to a small green tree. There are three dogs and two people in the picture."
@@ -127,6 +129,31 @@ def random_model(cpu: None, choose: Choose, tmp_path: Path) -> Iterator[str]:
     torch.save({"dims": dims.__dict__, "model_state_dict": model.state_dict()}, file)
     yield choose("transcribe", file)
     evict_idle()
+
+
+def test_a_model_in_safetensors_writes_what_its_pickle_does(
+    random_model: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speech: NDArray[np.float32]
+) -> None:
+    """The form in which converted weights are kept."""
+    pickled = hear(store, speech)[1]
+    saved = torch.load(tmp_path / "random.pt", weights_only=True)
+    described = {"dims": saved["dims"], "alignment_heads": [[0, 1]]}
+    file = tmp_path / "random.safetensors"
+    save_file(saved["model_state_dict"], file, metadata={"whisper": json.dumps(described)})
+    weights.add("safe", file, "transcribe", "CC0-1.0")
+    monkeypatch.setenv("SUPERLINK_ROLE_TRANSCRIBE", "safe")
+    settings.cache_clear()
+    assert hear(store, speech)[1].segments == pickled.segments
+    model: Whisper = whisper._load(file, "safe")  # type: ignore[assignment]
+    assert model.alignment_heads.to_dense().nonzero().tolist() == [[0, 1]]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("metadata", [None, {"whisper": "{}"}, {"whisper": "no JSON"}])
+def test_other_safetensors_are_no_whisper(cpu: None, tmp_path: Path, metadata: dict[str, str] | None) -> None:
+    file = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(1)}, file, metadata=metadata)
+    with pytest.raises(ToolError, match="cannot be loaded as a Whisper model"):
+        whisper._load(file, "other")
 
 
 def test_a_model_in_whispers_own_format_writes_the_same_each_time(
@@ -301,3 +328,31 @@ def test_what_is_spoken_is_understood(whisper_base: str, store: Store, benchmark
     ref = call(transcribe, {"audio": spoken}, store, "s2")
     assert isinstance(ref, dict)
     assert benchmark.word_error_rate(TEXT, str(store.get(ref))) <= 0.15
+
+
+# ---- the starter set, where it was pulled ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def starter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The starter set, where this computer has it."""
+    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
+    settings.cache_clear()
+    try:
+        for role in ("speak", "voice", "transcribe"):
+            weights.locate(settings().role(role))
+        yield
+    except WeightsMissing as error:
+        pytest.skip(f"{error} (or: superlink models pull starter)")
+    finally:
+        settings.cache_clear()
+
+
+def test_kokoro_is_understood_by_the_converted_whisper(starter: None, benchmark: ModuleType, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    spoken = call(speak, {"text": TEXT}, store, "s1")
+    ref = call(transcribe, {"audio": spoken}, store, "s2")
+    assert isinstance(ref, dict) and isinstance(spoken, dict)
+    used = {one["id"] for one in spoken["provenance"]["weights"]}
+    assert used == {"kokoro-82m", "kokoro-af-heart", "espeak-ng"}
+    assert benchmark.word_error_rate(TEXT, str(store.get(ref))) <= 0.05

@@ -40,6 +40,7 @@ DEFAULT_ROLES = {
     "transcribe": "whisper-base",
     "vad": "silero-vad",
     "speak": "espeak-ng",
+    "voice": "kokoro-af-heart",
     "planner": "smollm2-135m",
 }
 
@@ -65,6 +66,7 @@ STARTER_ROLES = {
     "transcribe": "whisper-tiny-en",
     "vad": "silero-vad",
     "speak": "kokoro-82m",
+    "voice": "kokoro-af-heart",
     "planner": "smollm2-135m",
 }
 

@@ -1,5 +1,6 @@
 """Speech to text by openai-whisper, on those pieces of a recording in which silero-vad finds speech."""
 
+import json
 import math
 from pathlib import Path
 from pickle import UnpicklingError
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
 
 from tools.core.errors import ToolError
 from tools.core.settings import settings
@@ -82,13 +84,42 @@ def _load(path: Path, weights_id: str) -> _Model:
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[speech]'") from error
     try:
+        if path.suffix == ".safetensors":
+            return _from_safetensors(path)
         model: _Model = whisper.load_model(str(path), device=device())
         return model
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, OSError, UnpicklingError) as error:
+    except (
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        OSError,
+        UnpicklingError,
+        SafetensorError,
+    ) as error:
         raise ToolError(
             f"The weights {weights_id} in {path} cannot be loaded as a Whisper model: {error}",
             "Choose other weights for the role transcribe in settings.toml",
         ) from error
+
+
+def _from_safetensors(path: Path) -> _Model:
+    """Load a file that has OpenAI's tensors, and dimensions and alignment heads in its metadata under "whisper"."""
+    import torch
+    from whisper.model import ModelDimensions, Whisper
+
+    with safe_open(path, framework="pt") as file:
+        described = json.loads(file.metadata()["whisper"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model = Whisper(ModelDimensions(**described["dims"]))
+    model.load_state_dict(tensors)
+    if heads := described["alignment_heads"]:
+        mask = torch.zeros(model.dims.n_text_layer, model.dims.n_text_head, dtype=torch.bool)
+        mask[tuple(zip(*heads, strict=True))] = True
+        model.register_buffer("alignment_heads", mask.to_sparse(), persistent=False)
+    loaded: _Model = model.to(device())
+    return loaded
 
 
 def _language(model: _Model, samples: NDArray[np.float32]) -> str:
