@@ -17,8 +17,8 @@ def speak(text: Text) -> Audio:
     """Say a text out loud.
 
     The role `speak` in the settings chooses the voice: `espeak-ng`, which sounds like a machine and speaks English;
-    `kokoro-82m`, neural English speech in the voice of the role `voice`; or the weights id of a VITS model, such as those
-    of MMS for many languages.
+    `kokoro-82m`, neural English speech in the voice of the role `voice`; or the weights id of a VITS model, such as
+    those of MMS for many languages.
 
     Args:
         text: The words.
