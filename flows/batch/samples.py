@@ -77,7 +77,7 @@ class Viewer:
         """Texts and numbers that steps gave for an item; of a long text its start."""
         for _, _, ref in self.shown.refs(row, ("Transcript", "Text", "Number")):
             facts = ref["summary"]
-            text = f"{facts['value']:g} {facts['unit']}" if ref["kind"] == "Number" else facts["start"]
+            text = f"{facts['value']:g} {facts['unit'] or ''}" if ref["kind"] == "Number" else facts["start"]
             if text.strip():
                 yield text.strip()
 
