@@ -40,7 +40,7 @@ _WORK = {
     "speak": ("speak", "speak"),
     "planner": ("the planner", "plan"),
 }
-"""Role of weights to the tool that needs them, and what it then can do."""
+"""For each role of weights, the tool that needs them and what it does with them."""
 
 _COLOURS = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}
 

@@ -1,4 +1,4 @@
-"""The session page: drop files, say what should happen, look at the plan, run it, see what came of it."""
+"""The session page: files and a request in, the plan for approval, progress and results."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from ui.turns import Message, Tab, Turns, of_type
 from ui.visitors import Files, visitor_of
 
 USER = "superlink"
-"""User name that goes with the password."""
+"""User name of visitors."""
 
 _TITLE = """<h1>superlink</h1>
 <p>Say what should happen to your pictures, sound, video or text. You see the plan first.</p>"""
@@ -34,7 +34,7 @@ read the text and say it out loud
 cut out the dogs, then count them"""
 
 Changes = dict[Any, Any]
-"""Component to its new value or update, as Gradio takes it from an event."""
+"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 def launch(
@@ -49,17 +49,17 @@ def launch(
     """Serve the page until stopped.
 
     Args:
-        tools: what can be called, by name.
-        planner: who plans.
-        host: address to serve on; any other than this computer's own needs a password.
-        port: of the address.
-        password: asked of visitors, with the user name "superlink".
-        hosts: names, besides `host` and this computer's own, under which visitors reach the page.
-        max_upload: bytes of the files that are uploaded at once.
+        tools: Tools by name.
+        planner: The planner.
+        host: Address to serve on; any address other than loopback needs a password.
+        port: Port to serve on.
+        password: Password of visitors, whose user name is "superlink".
+        hosts: Further names under which visitors reach the page.
+        max_upload: Maximum number of bytes of one upload.
 
     Raises:
-        SettingsInvalid: others could reach the page without a password.
-        SuperlinkError: the page cannot be served there.
+        SettingsInvalid: when others could reach the page without a password.
+        SuperlinkError: when the page cannot be served at this address.
     """
     if not password and not is_loopback(host):
         raise SettingsInvalid(
@@ -81,11 +81,11 @@ def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: S
     """Make the page without serving it.
 
     Args:
-        tools: what can be called, by name.
-        planner: who plans.
-        store: where values are.
-        saver: where threads are remembered; all tabs share it.
-        files: who owns which files; results are added to it.
+        tools: Tools by name.
+        planner: The planner.
+        store: The store of values.
+        saver: The database of threads, which all tabs share.
+        files: Owners of files; results are added to it.
     """
     # Gradio looks for updates on its own site unless told not to, also where Blocks says the same.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -101,7 +101,7 @@ def _samples() -> Path:
 
 
 class _Page:
-    """The widgets, and what they do."""
+    """The widgets and their event handlers."""
 
     def __init__(self, page: gr.Blocks, turns: Turns, files: Files, limits: Callable[[], str]) -> None:
         self.page, self.turns, self.owners, self.limits = page, turns, files, limits
@@ -219,7 +219,7 @@ class _Page:
 
     @staticmethod
     def _take(said: dict[str, Any], shown: list[tuple[str, str]], chosen: gr.SelectData) -> dict[str, Any]:
-        """Put the chosen sample to the files of the request."""
+        """Add the chosen sample to the files of the request."""
         file = shown[chosen.index][0]
         return {"text": said.get("text") or "", "files": [*(said.get("files") or []), file]}
 
@@ -251,7 +251,7 @@ class _Page:
         yield from map(self._shown, self.turns.use_edited(tab, text))
 
     def _shown(self, tab: Tab, *fresh: Any) -> Changes:
-        """The tab as changes to the widgets; `fresh` are those whose text is replaced too."""
+        """Return the changes of widgets that show a tab; the text of widgets in `fresh` is replaced, too."""
         empty = {"value": {"text": "", "files": []}} if self.request in fresh else {}
         return {
             self.tab: tab,
@@ -269,7 +269,7 @@ class _Page:
 
 
 def _lay_out_files(files: tuple[Path, ...]) -> None:
-    """Show results by what they are, and all of them as files."""
+    """Show results by type, and all of them as files."""
     if not files:
         return
     pictures = of_type(files, "image")
@@ -295,12 +295,12 @@ def _lay_out_files(files: tuple[Path, ...]) -> None:
 
 
 def _written(message: Message) -> Message:
-    """A message as the chat takes it: text is HTML there, and what a tool read in a picture must stay text."""
+    """Return a message for the chat, which renders HTML, with its text escaped."""
     content = message["content"]
     return {**message, "content": escape(content).replace("\n", "<br>") if isinstance(content, str) else content}
 
 
 def _caption(file: Path) -> str:
-    """A result's file name as people read it: "s2_redact.png" is "redact (s2)"."""
+    """Return the caption of a result's file: "redact (s2)" for "s2_redact.png"."""
     step, _, rest = file.stem.partition("_")
     return f"{rest.replace('_', ' ')} ({step})" if rest else step

@@ -1,4 +1,4 @@
-"""Serves the page: Gradio's application behind the guards, on an address of this computer."""
+"""Serving the page: Gradio's application behind the HTTP guards, on an address of this computer."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from ui.theme import CSS, THEME
 from ui.visitors import Files, Visitors
 
 MAX_UPLOAD = 2 << 30
-"""Bytes of the files that are uploaded at once."""
+"""Maximum number of bytes of one upload."""
 
 _POLICY = {
     "default-src": "'self'",
@@ -72,10 +72,10 @@ def application(
 
 
 def serve(app: App, host: str, port: int) -> None:
-    """Serve until stopped; says on standard output where, once it answers.
+    """Serve until stopped; prints the address once the server answers.
 
     Raises:
-        SuperlinkError: The address is taken, or is not this computer's.
+        SuperlinkError: when the address is in use, or is not an address of this computer.
     """
     try:
         # Bound here, because uvicorn ends the process when it cannot.
@@ -93,7 +93,7 @@ def serve(app: App, host: str, port: int) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that says where it is once it answers, and lets go of open pages when it is stopped."""
+    """A server that prints its address once it answers, and closes the connections of open pages when stopped."""
 
     def __init__(self, app: App, address: str) -> None:
         super().__init__(
@@ -110,12 +110,12 @@ class _Server(uvicorn.Server):
         self._stopped = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start to answer, and print the address."""
         await super().startup(sockets)
         print(f"superlink is at {self._address} (Ctrl+C stops it)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End; a page keeps a connection open for as long as it is shown."""
+        """Stop; a page keeps a connection open while it is shown."""
         self._stopped.set()
         await super().shutdown(sockets)
 

@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's theme and a little CSS, with fonts of the system, so that nothing is fetched."""
+"""Theme and CSS of the page, with system fonts, so that nothing is downloaded."""
 
 from gradio.themes import Base
 

@@ -1,4 +1,4 @@
-"""What happens in one browser tab: requests, decisions and results, without any widgets."""
+"""The turns of one browser tab: requests, decisions and results, without widgets."""
 
 import json
 import logging
@@ -71,14 +71,14 @@ class Tab:
 
 
 class Turns:
-    """Runs the turns of all tabs, over the one way in which every door asks and approves.
+    """Runs the turns of all tabs on sessions.
 
     Args:
-        tools: what can be called, by name.
-        planner: who plans.
-        store: where values are.
-        saver: where threads are remembered.
-        folder: gets the files of results, one folder for each thread and turn.
+        tools: Tools by name.
+        planner: The planner.
+        store: The store of values.
+        saver: The database of threads.
+        folder: Folder of result files, with a folder for each thread and turn.
     """
 
     def __init__(
@@ -89,18 +89,18 @@ class Turns:
         saver: Saver,
         folder: Path,
     ) -> None:
-        """Keep what every tab shares."""
+        """Keep the objects that all tabs share."""
         self._tools, self._planner, self._store, self._saver = tools, planner, store, saver
         self._folder = folder
         self._stopping: set[str] = set()
 
     def ask(self, tab: Tab, request: str, files: Sequence[str]) -> Iterator[Tab]:
-        """Begin a turn; the tab is given again whenever it changed.
+        """Start a turn; yields the tab after every change.
 
         Args:
-            tab: is changed in place.
-            request: in words.
-            files: what the person gave with it.
+            tab: The tab, changed in place.
+            request: The request.
+            files: Paths of the files of the request.
         """
         tab.thread = tab.thread or uuid.uuid4().hex
         tab.turn += 1
@@ -109,17 +109,17 @@ class Turns:
         tab.chat.append({"role": "user", "content": request})
         tab.stage, tab.status = "working", "Planning …"
         yield tab
-        yield from self._follow(tab, lambda session: session.start(request, opened(files)))
+        yield from self._follow(tab, lambda session: session.start(request, open_files(files)))
 
     def decide(self, tab: Tab, decision: Decision) -> Iterator[Tab]:
-        """Accept, edit or reject the plan that waits."""
+        """Accept, edit or reject the plan that waits for approval."""
         tab.stage = "working"
         tab.status = "Rejected" if decision["action"] == "reject" else "Running …"
         yield tab
         yield from self._follow(tab, lambda session: session.resume(decision))
 
     def edit(self, tab: Tab) -> Tab:
-        """Open the editor on the plan that waits."""
+        """Open the editor on the plan that waits for approval."""
         tab.editor = json.dumps(tab.plan, indent=2, ensure_ascii=False)
         tab.stage, tab.fault = "editing", ""
         return tab
@@ -137,22 +137,22 @@ class Turns:
         yield from self.decide(tab, {"action": "edit", "plan": plan.to_json()})
 
     def leave_editor(self, tab: Tab) -> Tab:
-        """Close the editor; the plan waits as it was."""
+        """Close the editor; the plan is unchanged."""
         tab.stage, tab.fault = "approval", ""
         return tab
 
     def stop(self, tab: Tab) -> Tab:
-        """Ask the turn to stop once the steps in hand are done."""
+        """Stop the turn after its running steps."""
         self._stopping.add(tab.thread)
         tab.status = "Stopping after the step in hand …"
         return tab
 
     def folder(self, tab: Tab) -> Path:
-        """Where the files of a tab's results are; it has a thread."""
+        """Return the folder of a tab's result files; the tab must have a thread."""
         return self._folder / tab.thread
 
     def forget(self, tab: Tab) -> None:
-        """Delete the files of a tab that was closed; the values stay in the store."""
+        """Delete the files of a closed tab; the values stay in the store."""
         if tab.thread:
             shutil.rmtree(self.folder(tab), ignore_errors=True)
 
@@ -221,11 +221,11 @@ _STATUS = {
 }
 
 
-def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
-    """Files as the values of a request: "image" for one picture, "images" for a list of several.
+def open_files(files: Sequence[str]) -> dict[str, Value | list[Value]]:
+    """Open files as the values of a request: "image" for one picture, "images" for a list of several.
 
     Raises:
-        MediaError: one cannot be read; calls it by the name that the person gave it.
+        MediaError: when a file cannot be read; names it as the person did.
     """
     by_kind: dict[str, list[Value]] = {}
     for file in dict.fromkeys(files):
@@ -243,11 +243,11 @@ def opened(files: Sequence[str]) -> dict[str, Value | list[Value]]:
 
 
 def of_type(files: Sequence[Path], kind: str) -> list[Path]:
-    """The files of a kind: "image", "audio", "video" or "text"."""
+    """Return the files of a type: "image", "audio", "video" or "text"."""
     return [file for file in files if input_of(file.name) == kind]
 
 
 def sentences(*parts: str) -> str:
-    """What happened and what to do about it, each as a sentence."""
+    """Return the parts, such as message and hint, as sentences."""
     ended = (part if part[-1] in ".?!…" else f"{part}." for part in parts if part)
     return " ".join(part[0].upper() + part[1:] for part in ended)

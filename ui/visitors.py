@@ -1,7 +1,7 @@
-"""What a visitor of the page may ask for: the page's own addresses, their own sessions, their own files.
+"""Access control of the page: its own addresses, and the sessions and files of each visitor.
 
 Gradio serves every file in its folder, and every session, to whoever knows the name, and has many more addresses than
-this page uses. `Visitors` stands before it. A visitor is a browser (or a program), known by a cookie.
+this page uses. `Visitors` is middleware in front of it. A visitor is a browser or a program, identified by a cookie.
 """
 
 import json
@@ -11,7 +11,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
@@ -19,9 +18,9 @@ from tools.core.http_guard import App, Message, Receive, Scope, Send, header, re
 COOKIE = "superlink-visitor"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _SESSIONS = 10_000
-"""Sessions that are remembered; Gradio keeps as many."""
+"""Maximum number of sessions that are kept, as in Gradio."""
 _MAX_JSON = 8 << 20
-"""Bytes of a call; files come by `/gradio_api/upload`."""
+"""Maximum number of bytes of a call; files are uploaded through `/gradio_api/upload`."""
 
 _API = "/gradio_api"
 _ROUTES = {
@@ -31,7 +30,7 @@ _ROUTES = {
     ),
     "POST": re.compile(rf"/login/?|{_API}/(upload|queue/join|run/predict|cancel|reset)/?"),
 }
-"""All addresses that the page uses, by method. Anything else that Gradio or its next version offers is not found."""
+"""All addresses that the page uses, by method. Any other address of Gradio is answered with 404."""
 _FILE = re.compile(rf"{_API}/file=(?P<path>.+)", re.DOTALL)
 _HEARTBEAT = re.compile(rf"{_API}/heartbeat/(?P<session>[^/]+)/?")
 
@@ -56,7 +55,7 @@ class Files:
         self._owners.pop(Path(path).resolve(), None)
 
     def may_read(self, path: Path | str, visitor: str) -> bool:
-        """Whether a visitor owns a file or a folder that holds it, or all may read it."""
+        """Return whether a file is public, or the visitor owns it or one of its parent folders."""
         try:
             place = Path(path).resolve()
         except (OSError, ValueError, RuntimeError):  # too long, a null byte, a loop of links
@@ -108,7 +107,7 @@ class Visitors:
             await self._app(scope, receive, send)
 
     def _refusal(self, scope: Scope, visitor: str) -> str | None:
-        """Why a request is refused by its address alone."""
+        """Return why a request is refused for its address, or None."""
         if (file := _FILE.fullmatch(scope["path"])) and not self._files.may_read(file["path"], visitor):
             return "This file belongs to another session, or is gone."
         asked = parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
@@ -120,7 +119,7 @@ class Visitors:
         return None
 
     def _call_refusal(self, body: bytes, visitor: str) -> str | None:
-        """Why a call is refused by what it holds."""
+        """Return why a call is refused for its content, or None."""
         try:
             call = json.loads(body or b"{}")
         except (ValueError, RecursionError):
@@ -133,7 +132,7 @@ class Visitors:
         return None
 
     def _is_own(self, session: str, visitor: str) -> bool:
-        """Whether a session is the visitor's, who gets it if nobody had it before."""
+        """Return whether a session belongs to the visitor; a new session is given to the visitor."""
         owner = self._sessions.setdefault(session, visitor)
         self._sessions.move_to_end(session)
         while len(self._sessions) > _SESSIONS:
@@ -141,7 +140,7 @@ class Visitors:
         return secrets.compare_digest(owner, visitor)
 
     def _noting_uploads(self, send: Send, visitor: str) -> Send:
-        """Make the visitor the owner of the files that the answer names."""
+        """Make the visitor the owner of the files that the response names."""
         status, parts = 0, bytearray()
 
         async def noting(message: Message) -> None:
@@ -159,7 +158,7 @@ class Visitors:
 
 
 def visitor_of(cookies: Mapping[str, str]) -> str | None:
-    """The visitor that cookies name, if they name one as we do."""
+    """Return the visitor of the cookies, or None without a valid one."""
     token = cookies.get(COOKIE, "")
     return token if _TOKEN.fullmatch(token) else None
 
@@ -195,8 +194,8 @@ def _lax(cookie: bytes) -> bytes:
     return b";".join([*parts, b" SameSite=Lax"])
 
 
-def _paths(data: Any) -> Iterator[str]:
-    """The path of every file in a call: Gradio takes each object with a "path" for one."""
+def _paths(data: object) -> Iterator[str]:
+    """Yield the path of every file in a call: each object with a "path" is a file to Gradio."""
     if isinstance(data, dict):
         if "path" in data:
             yield str(data["path"])
@@ -207,7 +206,7 @@ def _paths(data: Any) -> Iterator[str]:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The body of a request; None when it is too long."""
+    """Return the body of a request, or None when it is too long."""
     body = bytearray()
     while True:
         message = await receive()
@@ -221,7 +220,7 @@ async def _body(receive: Receive) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give a body that was read once more, then what comes after it."""
+    """Return a `receive` that yields a body that was read already, then further messages."""
     read = False
 
     async def replaying() -> Message:

@@ -25,7 +25,7 @@ from tools.core.errors import MediaError, SettingsInvalid
 from tools.runtime.registry import load
 from ui.draw import limits_html
 from ui.page import launch
-from ui.turns import opened
+from ui.turns import open_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -67,11 +67,11 @@ def test_files_of_one_kind_are_a_list_and_a_bad_one_is_named(tmp_path: Path) -> 
     good, bad = tmp_path / "a.txt", tmp_path / "b.png"
     good.write_text("one")
     bad.write_bytes(b"")
-    assert opened([str(good)]) == {"text": Text("one")}
+    assert open_files([str(good)]) == {"text": Text("one")}
     (tmp_path / "c.txt").write_text("two")
-    assert opened([str(good), str(tmp_path / "c.txt")]) == {"texts": [Text("one"), Text("two")]}
+    assert open_files([str(good), str(tmp_path / "c.txt")]) == {"texts": [Text("one"), Text("two")]}
     with pytest.raises(MediaError, match="^b.png is empty"):
-        opened([str(good), str(bad)])
+        open_files([str(good), str(bad)])
 
 
 @pytest.fixture(scope="module")
