@@ -31,8 +31,14 @@ def add(commands: "Commands") -> None:
     verify_.set_defaults(command=verify)
     add_ = actions.add_parser("add", help="use weights of your own")
     add_.add_argument("id")
-    add_.add_argument("path", type=Path, help="a file, or a folder of diffusers or transformers")
+    add_.add_argument(
+        "path",
+        type=Path,
+        help="a file, or a folder of diffusers or transformers; of YOLO a .pt, or its export (.onnx, .torchscript, "
+        "*_openvino_model)",
+    )
     add_.add_argument("--role", required=True, help="what they do: detect, segment, pose, transcribe, …")
+    add_.add_argument("--engine", default="", help="the library that runs them, such as nanodet; mostly left out")
     add_.add_argument("--licence", required=True, help="their licence; exports name it")
     add_.add_argument(
         "--trust", action="store_true", help="accept weights that can run code when they are loaded, such as .pt files"
@@ -181,7 +187,7 @@ def own(given: argparse.Namespace) -> int:
     """Add the user's own weights."""
     from tools.weights.weights import add as add_weights
 
-    add_weights(given.id, given.path, role=given.role, licence=given.licence, trust=given.trust)
+    add_weights(given.id, given.path, role=given.role, licence=given.licence, engine=given.engine, trust=given.trust)
     say(
         f"{one_line(given.id)}: added. To use it: SUPERLINK_ROLE_{given.role.upper()}={given.id}, "
         f'or in settings.toml [roles] {given.role} = "{given.id}"'

@@ -16,6 +16,7 @@ from tests.engines.drawn import Thing, draw, iou, scene
 from tests.engines.training import WORDS
 from tools.core.errors import SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
+from tools.core.settings import settings
 from tools.detect import detect
 from tools.engines import open_vocabulary, yolo
 from tools.pose import pose
@@ -24,6 +25,7 @@ from tools.segment import segment
 from tools.storage.store import Store
 from tools.track import track
 from tools.values import Detections, Image, Poses, Video
+from tools.weights import weights
 
 if find_spec("ultralytics") is None:  # importing it here would forestall what `yolo.library` sets
     pytest.skip("ultralytics is not installed", allow_module_level=True)
@@ -430,3 +432,35 @@ def test_importing_the_tools_imports_no_library() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert done.stdout.strip() == "[]"
+
+
+# ---- exported models -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("task", "form"), [("detect", "onnx"), ("detect", "torchscript"), ("pose", "torchscript")])
+def test_an_export_finds_what_its_checkpoint_does(
+    choose: Choose, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, form: str
+) -> None:
+    """Its name says nothing of its task: the metadata do."""
+    if form == "onnx":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
+    checkpoint = tmp_path / "mine.pt"
+    checkpoint.write_bytes(trained(task).read_bytes())
+    pictures = [Image.from_numpy(PICTURE), Image.from_numpy(PICTURE[:, ::-1].copy())]
+
+    def found() -> list[Detections] | list[Poses]:
+        return detect(pictures, ["person", "car"]) if task == "detect" else [pose(picture) for picture in pictures]
+
+    choose(task, trained(task))
+    usual = found()
+    with yolo.restore_threads():
+        exported = Path(yolo.library().YOLO(checkpoint).export(format=form, imgsz=[64, 96], verbose=False))
+    weights.add("exported", exported, task, "CC0-1.0", trust=True)
+    monkeypatch.setenv(f"SUPERLINK_ROLE_{task.upper()}", "exported")
+    settings.cache_clear()
+    for one, other in zip(found(), usual, strict=True):
+        assert len(one) == len(other) > 0
+        assert all(max(iou(box, another) for another in other.xyxy) > 0.9 for box in one.xyxy)
+    with pytest.raises(WeightsMissing, match="'license plate' cannot be looked for"):
+        detect(pictures, ["license plate"])

@@ -33,6 +33,7 @@ BOXES = ("detect", "segment", "pose")
 TAKES_PEOPLE = False
 """Whether `poses` looks at the people that it is given."""
 
+_EXPORTED = (".onnx", ".torchscript")
 _AT_ONCE = 16
 # Up to this size masks are computed at the picture's own resolution, which is more exact, but takes 4 bytes for each
 # pixel of every mask.
@@ -54,7 +55,7 @@ class Model(Protocol):
     names: Mapping[int, str]
     overrides: Mapping[str, Any]
     model: Any
-    predictor: object
+    predictor: Any
 
     def predict(
         self, source: NDArray[np.uint8] | list[NDArray[np.uint8]], **options: object
@@ -152,7 +153,8 @@ def poses(
     """
     with load.lease(weights.use(settings().role(role))) as model:
         check_task(model, role, ("pose",))
-        shape = tuple(model.model.kpt_shape)
+        network = model.predictor.model if is_exported(model) else model.model
+        shape = tuple(network.kpt_shape)
         if shape != (17, 3):
             raise SettingsInvalid(
                 f"The weights {settings().role(role)} have keypoints of the shape {shape}, not "
@@ -168,9 +170,16 @@ def poses(
 
 @resident(bytes=300_000_000)
 def load(path: Path) -> Model:
-    """Load a checkpoint as an `ultralytics.YOLO`, `YOLOE` or `YOLOWorld`. It has state, so lease it."""
+    """Load a model as an `ultralytics.YOLO`, `YOLOE` or `YOLOWorld`. It has state, so lease it.
+
+    Args:
+        path: A `.pt` checkpoint, or an export of ultralytics under the name that it gives: `.onnx`, `.torchscript`, a
+            folder `*_openvino_model`.
+    """
     ultralytics = library()
     try:
+        if path.suffix in _EXPORTED or path.is_dir():
+            return _load_export(ultralytics, path)
         from ultralytics.nn.tasks import torch_safe_load
 
         torch_safe_load(path, safe_only=True)  # where the library was imported earlier, `library` came too late
@@ -178,11 +187,36 @@ def load(path: Path) -> Model:
         return model
     except SuperlinkError:
         raise
+    except ModuleNotFoundError as error:
+        raise ToolError(
+            f"{path} cannot be loaded: the package {error.name} is not installed", f"Run: pip install {error.name}"
+        ) from error
     except Exception as error:  # the library has no error of its own for files that it cannot read
         raise ToolError(
             f"{path} cannot be loaded by ultralytics: {error}",
-            "Use a .pt file that ultralytics saved; superlink models verify checks it",
+            "Use a .pt file that ultralytics saved, or an export of it under its own name (.onnx, .torchscript, "
+            "*_openvino_model); superlink models verify checks it",
         ) from error
+
+
+def _load_export(ultralytics: ModuleType, path: Path) -> Model:
+    """Load an exported model, whose metadata name its task; the library itself would guess it from the file's name."""
+    import torch
+    from ultralytics.nn.autobackend import AutoBackend
+
+    with restore_threads():
+        network = AutoBackend(str(path), device=torch.device(device()), fuse=False, verbose=False)
+        task = getattr(network, "task", None)
+        if task not in BOXES:
+            raise ValueError(f"its metadata name the task {task}, not one of {', '.join(BOXES)}")
+        model: Model = ultralytics.YOLO(path, task=task)
+        model.predict(np.zeros((32, 32, 3), np.uint8), device=device(), verbose=False, save=False)
+    return model
+
+
+def is_exported(model: Model) -> bool:
+    """Return whether a model is an export, which runs in a library of its own and takes one picture at a time."""
+    return isinstance(model.model, (str, Path))
 
 
 def check_task(model: Model, role: str, tasks: Collection[str]) -> None:
@@ -201,6 +235,8 @@ def check_task(model: Model, role: str, tasks: Collection[str]) -> None:
 
 def promptable(model: Model) -> bool:
     """Return whether a model takes labels as its prompt, as YOLOE and YOLO-World do."""
+    if is_exported(model):
+        return False
     family, head = type(model.model).__name__, model.model.model[-1]
     return family == "WorldModel" or (family.startswith("YOLOE") and not hasattr(head, "lrpc") and not head.is_fused)
 
@@ -224,8 +260,9 @@ def predict(
             together.setdefault(picture.shape, []).append(number)
     results: list[UltralyticsResult | None] = [None] * len(pictures)
     for shape, numbers in together.items():
-        for start in range(0, len(numbers), _AT_ONCE):
-            part = numbers[start : start + _AT_ONCE]
+        at_once = 1 if is_exported(model) else _AT_ONCE
+        for start in range(0, len(numbers), at_once):
+            part = numbers[start : start + at_once]
             with restore_threads():
                 predicted = model.predict(
                     [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
