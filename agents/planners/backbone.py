@@ -128,15 +128,21 @@ def _write_model(weights_id: str, gguf: Path, adapter: Path, file: Path) -> None
     from backbone.planner.core import Core
     from backbone.planner.quantize import write_quantized
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
-        if file.exists():
+    lock = FileLock(file.with_suffix(".lock"))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise atomic.write_error(error, file) from error
+    try:
+        if file.exists():  # written by another process while this one waited
             return
         with atomic.replace_file(file) as partial:
-            try:
-                write_quantized(Core(gguf, adapter), partial)
-            except (ValueError, KeyError) as error:
-                raise SettingsInvalid(
-                    f"The weights {weights_id} are no language core for the planner: {error}",
-                    "Use smollm2-135m for the role planner",
-                ) from error
+            write_quantized(Core(gguf, adapter), partial)
+    except (ValueError, KeyError) as error:
+        raise SettingsInvalid(
+            f"The weights {weights_id} are no language core for the planner: {error}",
+            "Use smollm2-135m for the role planner",
+        ) from error
+    finally:
+        lock.release()

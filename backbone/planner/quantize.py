@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from backbone.planner.core import Core
@@ -14,7 +15,11 @@ from backbone.planner.tensors import Array
 
 
 def write_quantized(core: Core, file: Path) -> None:
-    """Quantise a core and write it with its tokenizer."""
+    """Quantise a core and write it with its tokenizer.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     tensors: dict[str, NDArray[np.generic]] = {
         "tokenizer": np.frombuffer(core.tokenizer.to_str().encode(), np.uint8),
         "output_norm": core.norm(None, "output_norm"),
@@ -26,7 +31,10 @@ def write_quantized(core: Core, file: Path) -> None:
         for name, parts in PRODUCTS.items():
             weight, scale = quantize(core.projection(layer, *parts))
             tensors[f"layers.{layer}.{name}.weight"], tensors[f"layers.{layer}.{name}.scale"] = weight, scale
-    save_file(tensors, file, {"format": FORMAT, "config": json.dumps(asdict(core.config))})
+    try:
+        save_file(tensors, file, {"format": FORMAT, "config": json.dumps(asdict(core.config))})
+    except SafetensorError as error:  # which is no OSError, but is raised for one
+        raise OSError(str(error)) from error
 
 
 def quantize(weight: Array) -> tuple[NDArray[np.uint8], Array]:

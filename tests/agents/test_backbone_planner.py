@@ -15,7 +15,7 @@ from agents.planners.base import Demonstration, first_free
 from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
 from backbone.planner.tensors import DamagedFile
 from tests.agents.fakes import TOOLS
-from tools.core.errors import SettingsInvalid, WeightsMissing
+from tools.core.errors import SettingsInvalid, WeightsMissing, WriteError
 from tools.runtime.model_cache import evict_idle
 
 CARDS = [tool.card() for tool in TOOLS.values()]
@@ -141,6 +141,13 @@ def test_a_core_that_cannot_be_used_leaves_no_file(cores: Cores, home: Path) -> 
     with pytest.raises(SettingsInvalid, match=r"smollm2-135m are no language core for the planner: x\.gguf"):
         model_file()
     assert not list((home / "planner").glob("*.safetensors"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(cores: Cores, home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    (home / "planner").write_text("in the way")
+    with pytest.raises(WriteError, match="planner.* cannot be written"):
+        model_file()
 
 
 def test_a_damaged_model_is_named_with_what_to_do(cores: Cores) -> None:

@@ -191,6 +191,11 @@ def test_a_damaged_file_is_named(file: Path, tmp_path: Path) -> None:
         read_quantized(tmp_path / "other")
 
 
+def test_a_file_that_cannot_be_written_is_an_error_of_the_system(core: Core, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_quantized(core, tmp_path / "none" / "model.safetensors")
+
+
 def test_tensors_are_read_as_safetensors_reads_them(tmp_path: Path) -> None:
     tensors = {
         "half": torch.randn(3, 4, dtype=torch.bfloat16),
