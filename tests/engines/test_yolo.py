@@ -184,6 +184,7 @@ def moving(frames: int = 24) -> tuple[Video, list[list[Thing]]]:
 
 
 def test_tracks(choose: Choose, trained: Trained, store: Store) -> None:
+    pytest.importorskip("trackers")
     weights_id = choose("track", trained("detect"))
     video, truth = moving()
     ref = execute.call(track, {"video": store.put(video), "labels": ["people", "cars"]}, store, "s1")
@@ -204,6 +205,7 @@ def test_tracks(choose: Choose, trained: Trained, store: Store) -> None:
 
 
 def test_tracking_nothing(choose: Choose, trained: Trained) -> None:
+    pytest.importorskip("trackers")
     choose("track", trained("detect"))
     video = Video.from_frames((np.full((64, 64, 3), 220, np.uint8) for _ in range(3)), fps=5)
     found = track(video, ["car"])
@@ -257,6 +259,7 @@ def test_other_labels_go_to_the_open_vocabulary(choose: Choose, trained: Trained
 @pytest.mark.usefixtures("text_encoder")
 def test_weights_prompted_with_words_can_do_all_roles(choose: Choose, trained: Trained) -> None:
     choose("segment_open", trained("open"))
+    pytest.importorskip("trackers")
     for role in ("segment", "detect", "detect_open", "track"):
         choose(role, trained("open"))
     image = Image.from_numpy(PICTURE)
