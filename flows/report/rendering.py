@@ -2,8 +2,9 @@
 
 import re
 from functools import cache
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -46,13 +47,18 @@ def render(template: str, **context: object) -> str:
     Raises:
         jinja2.TemplateError: when the template is faulty or names something that the context lacks.
     """
-    return _environment().get_template(template).render(context)
+    return environment().get_template(template).render(context)
 
 
 @cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Return the environment of the templates, in which every text is escaped.
+
+    Args:
+        folders: Further folders of templates, which may include those of the report.
+    """
     environment = Environment(
-        loader=PackageLoader("flows.report"),
+        loader=ChoiceLoader([PackageLoader("flows.report"), FileSystemLoader(folders)]),
         autoescape=True,
         finalize=text,
         undefined=StrictUndefined,
