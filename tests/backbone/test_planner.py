@@ -23,6 +23,8 @@ from backbone.training.dataset import TrainingDataset
 from backbone.training.planner import Recipe, TrainingModel, attention_mask, train
 from tools.weights import weights
 
+from .conftest import write_tiny_core
+
 CARDS = list(BUILTIN_CARDS.values())
 SMALL = Recipe(steps=6, rows=1, length=700, warmup=2, rank=4)
 
@@ -119,12 +121,13 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def planners(tiny_core: Path, adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PlannerModel]:
-    """A planner that has learnt nothing, by its engine."""
-    folder = adapter / "adapter"
-    file = tmp_path_factory.mktemp("model") / "model.safetensors"
-    write_quantized(Core(tiny_core, folder), file)
-    return {"onnx": PlannerModel.from_quantized(file), "reference": PlannerModel.reference(tiny_core, folder)}
+def planners(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PlannerModel]:
+    """A planner that has learnt nothing, by its engine; its weights are large, so that every token read matters."""
+    folder, out = adapter / "adapter", tmp_path_factory.mktemp("model")
+    core, file = out / "core.gguf", out / "model.safetensors"
+    write_tiny_core(core, spread=0.3)
+    write_quantized(Core(core, folder), file)
+    return {"onnx": PlannerModel.from_quantized(file), "reference": PlannerModel.reference(core, folder)}
 
 
 @pytest.mark.parametrize("typed", [False, True])
