@@ -1,4 +1,4 @@
-"""No unparseable plan can be written, whatever the model would like."""
+"""Every plan that the grammar allows can be parsed."""
 
 import random
 from typing import Any
@@ -111,7 +111,7 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
     assert walk.calls == calls
 
 
-def test_typed_walks_offer_only_what_can_be_wired(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_typed_walks_allow_only_tools_with_their_inputs(layout: Layout, vocabulary: Vocabulary) -> None:
     grammar = Grammar(layout, vocabulary, BUILTIN_CARDS.values())
     offered = set(grammar.walk([], typed=True).allowed())
     assert offered == {layout.tool_tokens["generate"], layout.tool_tokens["speak"], layout.end}
@@ -160,13 +160,13 @@ def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, v
         assert walk.calls[0] == {"tool": "either", "args": args}
 
 
-def test_a_tool_none_of_whose_choices_can_be_written_is_left_out(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_a_tool_whose_one_of_cannot_be_written_is_left_out(layout: Layout, vocabulary: Vocabulary) -> None:
     odd = {**RESIZE, "params": {**RESIZE["params"], "table": {"type": "object"}}, "one_of": ["table"]}
     with pytest.raises(UnplannableTool, match="none of table can be asked for in words"):
         parameters(odd)
 
 
-def test_what_is_forced_need_not_be_sampled(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_the_name_of_an_argument_is_forced(layout: Layout, vocabulary: Vocabulary) -> None:
     walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
     walk.push(layout.tool_tokens["detect"])
     for expected in layout.piece(" labels="):
@@ -194,7 +194,7 @@ def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> N
     wander(long, random.Random(3), layout, close=0.0)
 
 
-def test_a_tool_that_words_cannot_fill_is_left_out(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_a_tool_that_cannot_be_planned_is_left_out(layout: Layout, vocabulary: Vocabulary) -> None:
     odd = {**RESIZE, "name": "odd", "params": {"table": {"type": "object"}}, "required": ["table"]}
     with pytest.raises(UnplannableTool, match="odd.*table"):
         parameters(odd)

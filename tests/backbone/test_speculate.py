@@ -1,4 +1,4 @@
-"""Guesses at how a plan goes on are allowed, and are right where a text is copied."""
+"""Draft tokens are allowed by the grammar, and are right where a text is copied."""
 
 import random
 
@@ -19,35 +19,35 @@ def _walk(layout: Layout, vocabulary: Vocabulary, have: list[str], ids: list[int
     return walk
 
 
-def test_a_plan_is_thought_to_begin_with_a_tool_for_what_is_at_hand(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_the_first_tool_with_its_inputs_is_drafted(layout: Layout, vocabulary: Vocabulary) -> None:
     for have, tool, argument in (
         (["Image"], "detect", " labels="),
         (["Audio"], "transcribe", ""),
         ([], "generate", " prompt="),
     ):
-        guessed = speculate(_walk(layout, vocabulary, have, []), layout.request(have, "do it"))
+        drafted = speculate(_walk(layout, vocabulary, have, []), layout.request(have, "do it"))
         wanted = [layout.tool_tokens[tool], *layout.piece(argument)]
-        assert guessed == wanted[:MAX_SPECULATED]
+        assert drafted == wanted[:MAX_SPECULATED]
 
 
-def test_a_text_is_thought_to_be_copied(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_a_text_is_drafted_as_a_copy(layout: Layout, vocabulary: Vocabulary) -> None:
     request = layout.request([], "draw a red hen")
     begun = [layout.tool_tokens["generate"], *layout.piece(" prompt="), *layout.text(" a r")]
     assert speculate(_walk(layout, vocabulary, [], begun), request) == [*layout.text("ed hen"), layout.sep]
 
 
-def test_an_item_is_thought_to_be_one_word(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_an_item_is_drafted_as_one_word(layout: Layout, vocabulary: Vocabulary) -> None:
     request = layout.request(["Image"], "find the dog here")
     begun = [layout.tool_tokens["detect"], *layout.piece(" labels="), *layout.text(" d")]
     assert speculate(_walk(layout, vocabulary, ["Image"], begun), request) == [*layout.text("og"), layout.sep]
 
 
-def test_nothing_is_guessed_where_nothing_is_likely(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_nothing_is_drafted_where_nothing_is_likely(layout: Layout, vocabulary: Vocabulary) -> None:
     begun = [layout.tool_tokens["detect"], *layout.piece(" labels="), *layout.text(" dog"), layout.sep]
     assert speculate(_walk(layout, vocabulary, ["Image"], begun), layout.request(["Image"], "find the dog")) == []
 
 
-def test_every_guess_is_allowed_and_leaves_the_walk_alone(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_every_draft_is_allowed_and_leaves_the_walk_unchanged(layout: Layout, vocabulary: Vocabulary) -> None:
     rng = random.Random(4)
     for seed in range(25):
         made_up = {card["name"]: card for card in (draw_tool(t, rng).card for t in rng.sample(tool_templates(), 3))}
@@ -56,8 +56,8 @@ def test_every_guess_is_allowed_and_leaves_the_walk_alone(layout: Layout, vocabu
         walk = grammar.walk(["Image"], seed % 2 == 0)
         for token in ids:
             ahead = walk.fork()
-            for guess in speculate(walk, layout.request(["Image"], "turn the dog by 45.5 and make it red")):
-                ahead.push(guess)
+            for draft in speculate(walk, layout.request(["Image"], "turn the dog by 45.5 and make it red")):
+                ahead.push(draft)
             walk.push(token)
         again = grammar.walk(["Image"], seed % 2 == 0)
         for token in ids:

@@ -14,7 +14,7 @@ from common.card import Card
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
 
-def stand_ins(text: str) -> str:
+def byte_level(text: str) -> str:
     """Text as byte-level vocabularies write it, after the tokenizers' own code."""
     return "".join(piece for piece, _ in BYTES.pre_tokenize_str(text))
 
@@ -85,7 +85,7 @@ def writer(layout: Layout, vocabulary: Vocabulary) -> Any:
 # Values at hand.
 
 
-def test_what_a_call_gives_is_at_hand_for_the_next_and_not_for_itself(writer: Any) -> None:
+def test_the_output_of_a_call_is_an_input_for_the_next_call_only(writer: Any) -> None:
     made = writer(
         card("count_it", "Number", ["Image"], above=["Number"], params={"note": {"type": "string"}}),
         card("say_it", "Audio", ["Number"]),
@@ -106,7 +106,7 @@ def test_what_a_call_gives_is_at_hand_for_the_next_and_not_for_itself(writer: An
     assert walk.have == {"Image", "Number"} and made.offered(walk) == {"count_it", "say_it", "both_of", "hear_it"}
 
 
-def test_a_tool_that_gives_the_kind_it_was_given(writer: Any) -> None:
+def test_an_output_that_follows_an_input(writer: Any) -> None:
     blur: Card = card("blur_it", "Image", ["Image"], follows="image")
     blur["inputs"]["image"]["kinds"] = ["Image", "Video"]
     made = writer(
@@ -122,7 +122,7 @@ def test_a_tool_that_gives_the_kind_it_was_given(writer: Any) -> None:
         assert made.offered(made.write(walk, "blur_it(")) == kinds and walk.have == set(have)
 
 
-def test_where_a_plan_often_begins(writer: Any) -> None:
+def test_the_first_tool_that_has_its_inputs(writer: Any) -> None:
     made = writer(
         card("dream", "Image"),
         card("hear_it", needs=["Audio"]),
@@ -140,7 +140,7 @@ def test_where_a_plan_often_begins(writer: Any) -> None:
 # Forks.
 
 
-def test_neither_of_a_fork_sees_where_the_other_goes(writer: Any) -> None:
+def test_a_fork_is_independent(writer: Any) -> None:
     tags = {"type": "array", "items": {"type": "string"}}
     modes = {"type": "array", "items": {"enum": ["soft", "hard"]}}
     made = writer(
@@ -169,7 +169,7 @@ def test_neither_of_a_fork_sees_where_the_other_goes(writer: Any) -> None:
 # What has to be written.
 
 
-def test_one_of_the_choices_comes_before_the_end(writer: Any) -> None:
+def test_an_argument_of_one_of_is_written_before_the_call_ends(writer: Any) -> None:
     text = {"type": "string"}
     made = writer(
         card("seek", above=["Poses", "Video"], params={"words": text, "note": text}, one_of=["poses", "video", "words"])
@@ -184,7 +184,7 @@ def test_one_of_the_choices_comes_before_the_end(writer: Any) -> None:
     assert made.write(walk, " poses=", " above", ";", ".").calls == [{"tool": "seek", "args": {"poses": ABOVE}}]
 
 
-def test_required_arguments_come_first_and_text_may_be_had_from_above(writer: Any) -> None:
+def test_required_arguments_come_first_and_texts_may_come_from_values(writer: Any) -> None:
     number = {"type": "integer"}
     say = card("say_it", "Audio", params={"speed": number, "count": number}, required=["count"])
     say["inputs"] = {"text": {"kinds": ["Text"], "many": False, "optional": False, "literal": True}}
@@ -197,7 +197,7 @@ def test_required_arguments_come_first_and_text_may_be_had_from_above(writer: An
     assert made.can(given, " count=", " 3", ";", ".")
 
 
-def test_a_plan_has_so_many_calls_at_most(writer: Any) -> None:
+def test_the_calls_of_a_plan_are_limited(writer: Any) -> None:
     made = writer(card("dream", "Image"))
     walk = made.grammar.walk([])
     assert walk.done is False and walk.forced() is None
@@ -211,7 +211,7 @@ def test_a_plan_has_so_many_calls_at_most(writer: Any) -> None:
 # Values.
 
 
-def test_numbers_are_of_their_kind(writer: Any) -> None:
+def test_numbers_have_their_type(writer: Any) -> None:
     params = {
         "width": {"type": "integer"},
         "scale": {"type": "number"},
@@ -232,7 +232,7 @@ def test_numbers_are_of_their_kind(writer: Any) -> None:
     assert type(args["width"]) is int and type(args["scale"]) is float and type(args["sizes"][0]) is int
 
 
-def test_booleans_and_choices_are_those_that_there_are(writer: Any) -> None:
+def test_booleans_and_choices_are_the_allowed_ones(writer: Any) -> None:
     soft = {"enum": ["soft", "sharp"]}
     made = writer(
         card("fit_it", params={"keep": {"type": "boolean"}, "how": soft, "all": {"type": "array", "items": soft}})
@@ -279,7 +279,7 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
     assert walk.in_list and made.can(walk, " a", ",", " b", ";", ".") and walk.calls[0]["args"] == {"text": "é"}
 
 
-def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
+def test_the_tokens_of_a_text_are_limited(writer: Any) -> None:
     made = writer(card("say_it", params={"text": {"type": "string"}}))
     walk = made.write(made.grammar.walk([]), "say_it(", " text=", " " + "a" * (MAX_TEXT - 2))
     ahead = walk.fork()
@@ -293,7 +293,7 @@ def test_a_text_has_so_many_tokens_at_most(writer: Any) -> None:
     assert np.flatnonzero(ahead.allowed()).tolist() == [made.layout.sep]
 
 
-def test_a_text_does_not_go_on_with_spaces_alone(writer: Any) -> None:
+def test_a_text_is_not_spaces_alone(writer: Any) -> None:
     """A text of spaces is no text: at its limit nothing could follow."""
     made = writer(card("say_it", params={"text": {"type": "string"}}))
     walk = made.write(made.grammar.walk([]), "say_it(", " text=")
@@ -324,23 +324,23 @@ def test_a_text_does_not_go_on_with_spaces_alone(writer: Any) -> None:
         (b"\xc3a", "broken"),
     ],
 )
-def test_bytes_are_whole_open_or_broken(raw: bytes, state: str) -> None:
+def test_the_utf8_state_of_bytes(raw: bytes, state: str) -> None:
     assert _utf8(raw) == state
 
 
-def test_the_stand_ins_of_bytes_are_those_of_byte_level_vocabularies() -> None:
+def test_bytes_are_written_as_in_byte_level_vocabularies() -> None:
     table = _byte_alphabet()
     assert sorted(table) == list(range(256)) and set(table.values()) == set(pre_tokenizers.ByteLevel.alphabet())
     for char in map(chr, [*range(0x800), *range(0x800, 0xD800, 0x400), *range(0xE000, 0x110000, 0x1000)]):
-        assert stand_ins(char) == "".join(table[byte] for byte in char.encode())
+        assert byte_level(char) == "".join(table[byte] for byte in char.encode())
 
 
-def test_what_stands_in_a_vocabulary() -> None:
+def test_the_classes_of_tokens() -> None:
     words = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     merged = {"é": "whole", " a": "whole", "12": "whole", " -": "whole", "1a": "whole", "\n\n": "", "a\x7f": ""}
-    words += [stand_ins(word) for word in merged]
-    broken = stand_ins(" ") + stand_ins("é")[1]  # a space, and the second half of a character
-    opened = stand_ins("a") + stand_ins("é")[0]
+    words += [byte_level(word) for word in merged]
+    broken = byte_level(" ") + byte_level("é")[1]  # a space, and the second half of a character
+    opened = byte_level("a") + byte_level("é")[0]
     words += [broken, opened, "▁x"]
     vocab = {word: number for number, word in enumerate(words)}
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
@@ -351,7 +351,7 @@ def test_what_stands_in_a_vocabulary() -> None:
         return vocab[word]
 
     for word, state in merged.items():
-        number = at(stand_ins(word))
+        number = at(byte_level(word))
         assert found.bytes[number] == (word.encode() if state else b"")
         assert (found.whole[number], found.opening[number]) == (bool(state), False) and number not in found.partial
     assert found.bytes[at(broken)] == b" \xa9" and found.bytes[at(opened)] == b"a\xc3"
@@ -361,23 +361,23 @@ def test_what_stands_in_a_vocabulary() -> None:
         False,
         True,
     )
-    assert {at(broken), at(opened), at(stand_ins("é")[0])} <= set(found.partial) and at(
-        stand_ins("a")
+    assert {at(broken), at(opened), at(byte_level("é")[0])} <= set(found.partial) and at(
+        byte_level("a")
     ) not in found.partial
-    nothing = [0, at("▁x"), at(stand_ins("\n")), at(stand_ins("\x7f")), len(words), len(words) + 1]
+    nothing = [0, at("▁x"), at(byte_level("\n")), at(byte_level("\x7f")), len(words), len(words) + 1]
     for number in nothing:
         assert found.bytes[number] == b"" and not (found.whole[number] or found.opening[number] or found.spaced[number])
         assert number not in found.partial and number not in found.numeric
-    assert found.bytes[at(stand_ins(" "))] == b" " and found.bytes[at(stand_ins("~"))] == b"~"
+    assert found.bytes[at(byte_level(" "))] == b" " and found.bytes[at(byte_level("~"))] == b"~"
     assert [number for number in range(len(words)) if found.spaced[number]] == sorted(
-        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -")), at(broken)]
+        [at(byte_level(" ")), at(byte_level(" a")), at(byte_level(" -")), at(broken)]
     )
-    assert sorted(found.numeric) == sorted(at(stand_ins(word)) for word in [*"0123456789 -.", "12", " -"])
+    assert sorted(found.numeric) == sorted(at(byte_level(word)) for word in [*"0123456789 -.", "12", " -"])
     assert len(found.whole) == len(found.opening) == len(found.spaced) == len(words) + 2 + 23
     # A text begins with a space, and with nothing broken after it.
     layout = Layout(tokenizer, len(words) + 2)
     made = Writer(layout, found, card("say_it", params={"text": {"type": "string"}}))
     walk = made.write(made.grammar.walk([]), "say_it(", " text=")
     assert np.flatnonzero(walk.allowed()).tolist() == sorted(
-        [at(stand_ins(" ")), at(stand_ins(" a")), at(stand_ins(" -"))]
+        [at(byte_level(" ")), at(byte_level(" a")), at(byte_level(" -"))]
     )
