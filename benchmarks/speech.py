@@ -52,10 +52,8 @@ def word_error_rate(said: str, heard: str) -> float:
     return errors / count
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Word error rates of the tool `transcribe`.")
-    parser.add_argument("folder", type=Path, help="recordings and transcripts.json")
-    folder = parser.parse_args().folder
+def recordings(folder: Path) -> dict[str, tuple[Audio, str]]:
+    """Return each recording of a folder and what is said in it, by name."""
     try:
         transcripts = json.loads((folder / "transcripts.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -63,11 +61,20 @@ def main() -> None:
     files = {file.stem: file for file in folder.iterdir() if file.suffix != ".json"}
     if missing := sorted(set(transcripts) - set(files)):
         sys.exit(f"{folder} lacks recordings of transcripts.json: {', '.join(missing)}")
+    try:
+        return {name: (Audio.open(files[name]), said) for name, said in sorted(transcripts.items())}
+    except SuperlinkError as error:
+        sys.exit(str(error))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Word error rates of the tool `transcribe`.")
+    parser.add_argument("folder", type=Path, help="recordings and transcripts.json")
+    folder = parser.parse_args().folder
     rates, all_errors, all_words = [], 0, 0
     print(f"{'clip':<20}{'seconds':>8}{'words':>7}{'errors':>8}{'WER':>8}  heard")
-    for name, said in sorted(transcripts.items()):
+    for name, (audio, said) in recordings(folder).items():
         try:
-            audio = Audio.open(files[name])
             heard = transcribe(audio).text
         except SuperlinkError as error:
             sys.exit(str(error))
