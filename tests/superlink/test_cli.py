@@ -195,12 +195,13 @@ def test_the_starter_set_is_shown_fetched_and_chosen(
     assert main(["models", "pull", "starter"]) == 1  # nobody can be asked
     shown = capsys.readouterr()
     assert "--yes" in shown.err and not pulled
-    for words in ("nanodet", "movenet-thunder", "kokoro-82m", "Apache-2.0", "GPL-3.0-or-later", "Packages of"):
-        assert words in shown.out
+    table = ("nanodet", "movenet-thunder", "kokoro-82m", "Apache-2.0", "GPL-3.0-or-later", "Packages of")
+    assert all(words in shown.out for words in table)
     assert main(["models", "pull", "starter", "--yes"]) == 0
     assert {"nanodet", "selfie-segmentation", "whisper-tiny-en", "kokoro-82m", "espeak-ng"} <= set(pulled)
     assert len(pulled) == len(set(pulled))
-    assert "speak stays with espeak-ng" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert all(words in shown.out for words in (*table, "speak stays with espeak-ng"))
     assert (home / "settings.toml").read_text().startswith('# mine\ndevice = "cpu"\nweights = "starter"\n')
     assert settings().role("detect") == "nanodet" and settings().role("speak") == "espeak-ng"
 
