@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from superlink import Image, Plan, Store, settings
+from superlink import Image, Plan, Store, SuperlinkError, settings
 from superlink.cli import main as superlink
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ SENTENCES = """Good morning. The number five bus leaves the old market at half p
 It stops at the library, and then it goes on to the harbour.
 """
 _SIDE = 900  # pixels of a picture's longer side in the page
+_NO_PLAN = "No plan: see what the command said."
 _PHOTOGRAPHS = {
     "astronaut": ("skimage", "data/astronaut.png"),
     "camera": ("skimage", "data/camera.png"),
@@ -205,8 +206,9 @@ def run_scene(scene: Scene, demo: Path) -> Shown:
         raise KeyboardInterrupt
     found = [(file.parent, json.loads(file.read_text("utf-8"))) for file in sorted(out.glob("**/record.json"))]
     plan = next((record["plan"] for _, record in found if record["plan"]), None)
-    tree = Plan.load(plan).tree().partition("\n")[2] if plan else "No plan: see what the command said."
-    items = [_item(files[0].stem if folder == out else folder.name, folder, record, demo) for folder, record in found]
+    tree = Plan.load(plan).tree().partition("\n")[2] if plan else _NO_PLAN
+    alone = files[0].stem if files else scene.name
+    items = [_item(alone if folder == out else folder.name, folder, record, demo) for folder, record in found]
     rows = {row for _, record in found for step in record["steps"] for row in _weights(step)}
     return Shown(scene, tree, items, sorted(rows), seconds, status != 0)
 
@@ -225,10 +227,14 @@ def annotate_scene(scene: Scene, demo: Path) -> Shown:
     seconds = time.perf_counter() - began
     if status == 130:
         raise KeyboardInterrupt
-    ledger = Ledger.open_existing(out)
+    try:
+        ledger = Ledger.open_existing(out)
+    except SuperlinkError as error:
+        return Shown(scene, f"{_NO_PLAN} {error}", [], [], seconds, True)
     counts, tree = ledger.counts(), ledger.plan.tree().partition("\n")[2]
     ledger.close()
-    files = [_link(out / "report" / "report.html", demo), _link(out / "coco" / "annotations.json", demo)]
+    exports = [out / "report" / "report.html", out / "coco" / "annotations.json"]
+    files = [_link(file, demo) for file in exports if file.exists()]
     answer = f"{counts.get('done', 0)} pictures done, {counts.get('failed', 0)} failed."
     return Shown(scene, tree, [Item(photos.name, answer, status != 0, [], files=files)], [], seconds, status != 0)
 
