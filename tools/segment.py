@@ -15,10 +15,10 @@ def segment(image: Image, labels: list[str] | None = None, regions: Detections |
 
     By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms; people
     alone for selfie segmentation) are found by these, every other label by the open-vocabulary weights of the role
-    segment_open, both from a score of 0.25 on. By regions: the weights of the role segment_boxes outline the thing in
-    each box (Segment Anything anything, selfie segmentation people); regions keep label and score and get a box close
-    around the mask, and those in which nothing is made out are left out. With both, only the regions of these labels
-    are outlined.
+    segment_open, from the score on that their catalogue says (mostly 0.25). By regions: the weights of the role
+    segment_boxes outline the thing in each box (Segment Anything anything, selfie segmentation people); regions keep
+    label and score and get a box close around the mask, and those in which nothing is made out are left out. With
+    both, only the regions of these labels are outlined.
 
     Args:
         image: The picture.

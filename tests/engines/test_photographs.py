@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -215,13 +216,20 @@ import numpy as np
 from tools.detect import detect
 from tools.pose import pose
 from tools.segment import segment
-from tools.values import Image
+from tools.values import Image, Video
 image = Image.from_numpy(np.full((208, 416, 3), 128, np.uint8))
 print(len(detect([image], ["person"])[0]), len(pose(image)), len(segment(image, labels=["person"])))
+if len(sys.argv) > 1:
+    from tools.track import track
+    found = track(Video.from_frames([image.pixels] * 3, 10), ["people"])
+    assert found.ids.tolist() == [1, 1, 1], found
 print(sorted(name for name in sys.modules if name.startswith("ultralytics.")))
 """
+    tracking = ["track"] if find_spec("trackers") else []
+    if tracking:
+        network("track", "nanodet", [1, 3, 416, 416], onnx.TensorProto.FLOAT, *grids(PERSON))
     done = subprocess.run(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, *tracking],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
         capture_output=True,
         text=True,

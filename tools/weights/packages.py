@@ -3,6 +3,7 @@
 import fnmatch
 import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -192,9 +193,16 @@ def _pip(requirement: str, download: Path, scratch: Path) -> None:
 
 
 def _npm(requirement: str, download: Path, scratch: Path) -> None:
-    options = ["--silent", "--ignore-scripts", "--pack-destination", str(download), "--cache", str(scratch / "cache")]
+    options = ["--json", "--ignore-scripts", "--pack-destination", str(download), "--cache", str(scratch / "cache")]
     command = [*_npm_command(), "pack", *options, "--", requirement]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        try:  # in one sentence; what npm writes to the terminal ends with general advice
+            reason = json.loads(error.stdout)["error"]["summary"]
+        except (ValueError, KeyError, TypeError):
+            raise error from None
+        raise OSError(f"npm failed: {reason}") from error
 
 
 def _npm_command() -> list[str]:
