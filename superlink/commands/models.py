@@ -96,7 +96,7 @@ def pull(given: argparse.Namespace) -> int:
     ids += [name for own in ids for name in find(own).needs]
     with packages.shared():
         for name in dict.fromkeys([*(choice.entry.id for choice in chosen), *ids]):
-            _pull_one(name, given.trust)
+            _pull_one(name, given.trust and name in given.ids)  # not for what these need
     if chosen:
         file = starter.use()
         say(f'{one_line(file)}: weights = "{starter.NAME}"')

@@ -210,7 +210,7 @@ def test_weights_are_pulled_with_those_that_they_need(home: Path, monkeypatch: p
     pulled: list[str] = []
     monkeypatch.setattr("tools.weights.weights.pull", lambda name, *_: pulled.append(name) or Path(name))
     assert main(["models", "pull", "kokoro-82m"]) == 0
-    assert pulled == ["kokoro-82m", "espeak-ng"]
+    assert pulled == ["kokoro-82m", "espeak-ng", "kokoro-af-heart"]
 
 
 def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
