@@ -16,6 +16,9 @@ from backbone.planner.tensors import Array
 MOST_THREADS = 8
 """The products of one token are too small to be divided among more threads."""
 
+LONGEST_PASS = 256
+"""Tokens in one pass. Attention takes memory for every pair of a token in the pass and a token before it."""
+
 
 class OnnxEngine:
     """A Llama with tied embeddings and 8-bit weights; an ``Engine``."""
@@ -55,6 +58,9 @@ class OnnxContext:
 
     def read(self, ids: Sequence[int]) -> Array:
         """Append tokens; returns the final hidden state after each, (T, D)."""
+        return np.concatenate([self._pass(ids[at : at + LONGEST_PASS]) for at in range(0, len(ids), LONGEST_PASS)])
+
+    def _pass(self, ids: Sequence[int]) -> Array:
         end = self.length + len(ids)
         self._reserve(grown_capacity(self._capacity, end))
         self._binding.bind_cpu_input("embedded", self._engine.embed(ids)[None])
