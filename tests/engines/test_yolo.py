@@ -440,7 +440,7 @@ def test_importing_the_tools_imports_no_library() -> None:
 # ---- exported models -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("task", "form"), [("detect", "onnx"), ("detect", "torchscript"), ("pose", "torchscript")])
+@pytest.mark.parametrize(("task", "form"), [("detect", "onnx"), ("pose", "torchscript")])
 def test_an_export_finds_what_its_checkpoint_does(
     choose: Choose, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str, form: str
 ) -> None:
