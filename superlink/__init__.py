@@ -41,32 +41,4 @@ if _foreign := foreign_packages():
 
 from common.lazy import lazy_names  # noqa: E402  # found by `prefer_own`
 
-_MODULES = {
-    "agents.plan.plan": ("Plan",),
-    "agents.planners.backbone": ("BackbonePlanner",),
-    "agents.session.policy": ("Policy",),
-    "agents.session.session": ("Session",),
-    "flows.annotate": ("annotate",),
-    "flows.batch.summary": ("Summary",),
-    "tools.runtime.tool": ("Batch", "tool"),
-    "tools.core.errors": ("SuperlinkError",),
-    "tools.runtime.registry": ("load as load_tools",),
-    "tools.runtime.model_cache": ("resident",),
-    "tools.core.settings": ("settings",),
-    "tools.storage.store": ("Store",),
-    "tools.values": (
-        "Audio",
-        "Detections",
-        "Image",
-        "Number",
-        "Poses",
-        "Segment",
-        "Text",
-        "Transcript",
-        "Value",
-        "Video",
-    ),
-    "tools.values.convert": ("open_file",),
-}
-
-__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__all__, __getattr__, __dir__ = lazy_names(__name__, __file__)

@@ -34,27 +34,4 @@ if TYPE_CHECKING:
     from tools.values import Video as Video
     from tools.values.convert import open_file as open_file
 
-_MODULES = {
-    "tools.runtime.tool": ("Batch", "Tool", "tool"),
-    "tools.core.errors": ("MediaError", "SuperlinkError", "ToolError", "ValueInvalid", "WeightsMissing"),
-    "tools.runtime.model_cache": ("resident",),
-    "tools.core.settings": ("settings",),
-    "tools.storage.store": ("Ref", "Store"),
-    "tools.values": (
-        "VALUE_TYPES",
-        "Audio",
-        "Detection",
-        "Detections",
-        "Image",
-        "Number",
-        "Poses",
-        "Segment",
-        "Text",
-        "Transcript",
-        "Value",
-        "Video",
-    ),
-    "tools.values.convert": ("open_file",),
-}
-
-__all__, __getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__all__, __getattr__, __dir__ = lazy_names(__name__, __file__)

@@ -1,11 +1,13 @@
 """Engines in a home of their own, and small models trained on drawn pictures."""
 
 import gzip
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.engines.helpers import add_weights
 from tools.core.settings import settings
 from tools.engines import open_vocabulary
 from tools.runtime.model_cache import evict_idle
@@ -52,15 +54,22 @@ def store(home: Path) -> Store:
 
 
 @pytest.fixture
+def offline_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store, on the CPU and without a network: libraries may swallow a failed look-up, so each is counted."""
+    look_ups: list[object] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **others: look_ups.append(host) or [])
+    monkeypatch.setenv("SUPERLINK_DEVICE", "cpu")
+    settings.cache_clear()
+    yield Store(home / "store")
+    assert not look_ups
+
+
+@pytest.fixture
 def choose(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], str]:
     """Register a file as weights and give it a role; returns its id."""
 
     def register(role: str, file: Path) -> str:
-        weights_id = f"drawn-{role.replace('_', '-')}"
-        weights.add(weights_id, file, role, "CC0-1.0", trust=True)
-        monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", weights_id)
-        settings.cache_clear()
-        return weights_id
+        return add_weights(monkeypatch, f"drawn-{role.replace('_', '-')}", file, role, trust=True)
 
     return register
 

@@ -3,8 +3,6 @@
 import inspect
 import json
 import shutil
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from transformers import (  # noqa: E402
     CLIPTokenizer,
 )
 
+from tests.engines.helpers import TINY, add_weights, noise  # noqa: E402
 from tools.core.errors import ToolError, ValueInvalid, WeightsMissing  # noqa: E402
 from tools.core.settings import settings  # noqa: E402
 from tools.edit import edit  # noqa: E402
@@ -41,15 +40,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store, few steps, and no network: libraries may swallow a failed look-up, so each is counted."""
-    asked: list[Any] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **others: asked.append(host) or [])
-    monkeypatch.setenv("SUPERLINK_DEVICE", "cpu")
+def store(offline_store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store, few steps, and no network."""
     monkeypatch.setattr(diffusion, "STEPS", 2)
-    settings.cache_clear()
-    yield Store(home / "store")
-    assert not asked
+    return offline_store
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +72,7 @@ def pipeline(kind: str, channels: int, **others: Any) -> Any:
     text = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(words),
-            hidden_size=32,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
+            **TINY,
             max_position_embeddings=24,
             bos_token_id=words.bos_token_id,
             eos_token_id=words.eos_token_id,
@@ -127,15 +118,7 @@ def pipeline(kind: str, channels: int, **others: Any) -> Any:
 
 def take(monkeypatch: pytest.MonkeyPatch, role: str, folder: Path, name: str | None = None, trust: bool = False) -> str:
     """Add weights and give them the role."""
-    name = name or f"tiny-{role}"
-    weights.add(name, folder, role, "CC0-1.0", trust=trust)
-    monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", name)
-    settings.cache_clear()
-    return name
-
-
-def picture(width: int, height: int, seed: int = 0) -> Image:
-    return Image.from_numpy(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return add_weights(monkeypatch, name or f"tiny-{role}", folder, role, trust=trust)
 
 
 def test_the_tools_have_the_declared_parameters() -> None:
@@ -189,7 +172,7 @@ def test_edit_keeps_the_pictures_size(
     store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, width: int, height: int
 ) -> None:
     name = take(monkeypatch, "edit", folders["edit"])
-    given = store.put(picture(width, height))
+    given = store.put(noise(width, height))
     ref: Any = call(edit, {"image": given, "prompt": "make it night"}, store, "s2")
     assert (ref["summary"]["width"], ref["summary"]["height"]) == (width, height)
     assert ref["provenance"]["inputs"] == [given["sha256"]]
@@ -203,7 +186,7 @@ def test_edit_looks_at_the_picture_and_at_the_words(
 ) -> None:
     take(monkeypatch, "edit", folders["edit"])
     made = {
-        call(edit, {"image": store.put(picture(64, 64, seed)), "prompt": prompt}, store)["sha256"]  # type: ignore[call-overload]
+        call(edit, {"image": store.put(noise(64, 64, seed)), "prompt": prompt}, store)["sha256"]  # type: ignore[call-overload]
         for seed in (0, 1)
         for prompt in ("make it night", "make it day")
     }
@@ -212,7 +195,7 @@ def test_edit_looks_at_the_picture_and_at_the_words(
 
 def test_edit_over_a_list_maps(store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     take(monkeypatch, "edit", folders["edit"])
-    given = [store.put(picture(40, 30, seed)) for seed in (0, 1)]
+    given = [store.put(noise(40, 30, seed)) for seed in (0, 1)]
     refs = call(edit, {"image": given, "prompt": "make it night"}, store)
     assert isinstance(refs, list) and [ref["summary"]["width"] for ref in refs] == [40, 40]
 
@@ -222,14 +205,14 @@ def test_no_words_are_refused_before_a_model_is_loaded(store: Store, prompt: str
     with pytest.raises(ToolError, match="prompt is empty"):
         call(generate, {"prompt": prompt}, store)
     with pytest.raises(ToolError, match="prompt is empty"):
-        call(edit, {"image": store.put(picture(8, 8)), "prompt": prompt}, store)
+        call(edit, {"image": store.put(noise(8, 8)), "prompt": prompt}, store)
 
 
 def test_missing_weights_name_the_command(store: Store) -> None:
     with pytest.raises(WeightsMissing, match=f"superlink models pull {settings().role('generate')}"):
         generate("a red car")
     with pytest.raises(ToolError, match=r"edit \(step s1\).*superlink models pull instruct-pix2pix"):
-        call(edit, {"image": store.put(picture(8, 8)), "prompt": "make it night"}, store, "s1")
+        call(edit, {"image": store.put(noise(8, 8)), "prompt": "make it night"}, store, "s1")
 
 
 @pytest.mark.parametrize(("width", "height"), [(37, 91), (64, 64), (400, 300)])
@@ -238,7 +221,7 @@ def test_inpaint_changes_the_masked_pixels_only(
     store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, base: str, width: int, height: int
 ) -> None:
     name = take(monkeypatch, "remove", folders[base])
-    given = picture(width, height)
+    given = noise(width, height)
     mask = np.zeros((height, width), bool)
     mask[5:20, 3:17] = True
     mask[-4:, -9:] = True
@@ -254,7 +237,7 @@ def test_inpaint_of_nothing_is_the_picture_itself_and_a_wrong_mask_is_refused(
     store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = take(monkeypatch, "remove", folders["remove"])
-    given = picture(20, 10)
+    given = noise(20, 10)
     assert diffusion.inpaint(given, np.zeros((10, 20), bool), name) is given
     with pytest.raises(ValueInvalid, match=r"\(10, 20\)"):
         diffusion.inpaint(given, np.ones((20, 10), bool), name)
@@ -266,7 +249,7 @@ def test_remove_fills_regions_with_the_weights_of_its_role(
     store: Store, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(monkeypatch, "remove", folders["remove"])
-    given = picture(90, 70)
+    given = noise(90, 70)
     regions = Detections([[10, 10, 30, 40]], ("person",), [0.9], given.size)
     ref: Any = call(remove, {"image": store.put(given), "regions": store.put(regions)}, store)
     made = store.get(ref)
@@ -309,7 +292,7 @@ def test_weights_for_another_task_are_refused(
     name = take(monkeypatch, role, folders[held])
     with pytest.raises(ToolError, match=f"{name}.*{what}"):
         if role == "edit":
-            diffusion.edit(picture(8, 8), "make it night", name)
+            diffusion.edit(noise(8, 8), "make it night", name)
         else:
             diffusion.generate("a red car", name)
 

@@ -93,7 +93,7 @@ def test_names_of_any_model() -> None:
     assert unknown == ["people"]
 
 
-def test_things_told_by_colour_alone() -> None:
+def test_things_named_by_colour_alone() -> None:
     names = {0: "red thing", 1: "blue thing"}
     chosen, unknown = labels.choose(["red objects", "blue item", "red car", "the item"], names)
     assert chosen == {0: "red objects", 1: "blue item"}

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT
+from tests.engines.helpers import add_weights
 from tools.core.errors import SettingsInvalid, ToolError, WeightsMissing
 from tools.core.settings import settings
 from tools.detect import detect
@@ -53,11 +54,7 @@ def network(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Netw
         model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
         file = tmp_path / f"{role}.onnx"
         file.write_bytes(model.SerializeToString())
-        weights_id = f"made-{role.replace('_', '-')}"
-        weights.add(weights_id, file, role, "CC0-1.0", engine=engine)
-        monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", weights_id)
-        settings.cache_clear()
-        return weights_id
+        return add_weights(monkeypatch, f"made-{role.replace('_', '-')}", file, role, engine=engine)
 
     return make
 

@@ -1,12 +1,9 @@
 """The vision-language engine and its tools, run with small random models in the format of transformers."""
 
 import inspect
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -25,15 +22,15 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tests.engines.helpers import TINY, add_weights, noise
 from tools.ask import ask
 from tools.caption import caption
 from tools.core.errors import ToolError, WeightsMissing
-from tools.core.settings import settings
 from tools.engines import vision_language
 from tools.runtime.execute import call
 from tools.runtime.model_cache import evict_idle, loaded
 from tools.storage.store import Store
-from tools.values import Image, Text
+from tools.values import Text
 from tools.weights import weights
 
 # The template of SmolVLM, as it is published with the weights.
@@ -59,14 +56,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
-def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A store, and no network: libraries may swallow a failed look-up, so each is counted."""
-    asked: list[Any] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *rest, **others: asked.append(host) or [])
-    monkeypatch.setenv("SUPERLINK_DEVICE", "cpu")
-    settings.cache_clear()
-    yield Store(home / "store")
-    assert not asked
+def store(offline_store: Store) -> Store:
+    return offline_store
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -84,10 +75,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def text_config(words: PreTrainedTokenizerFast) -> LlamaConfig:
     return LlamaConfig(
         vocab_size=len(words),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=2,
+        **TINY,
         num_key_value_heads=1,
         max_position_embeddings=4096,
         bos_token_id=words.bos_token_id,
@@ -103,14 +91,7 @@ def smolvlm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = Idefics3ForConditionalGeneration(
         Idefics3Config(
-            vision_config={
-                "hidden_size": 32,
-                "intermediate_size": 48,
-                "num_hidden_layers": 1,
-                "num_attention_heads": 2,
-                "image_size": 32,
-                "patch_size": 8,
-            },
+            vision_config={**TINY, "image_size": 32, "patch_size": 8},
             text_config=text_config(words).to_dict(),
             scale_factor=2,
             pad_token_id=words.pad_token_id,
@@ -132,9 +113,7 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random model without a chat template."""
     words = tokenizer()
     torch.manual_seed(0)
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=16
-    )
+    vision = CLIPVisionConfig(**{**TINY, "num_hidden_layers": 2}, image_size=32, patch_size=16)
     model = LlavaForConditionalGeneration(
         LlavaConfig(
             vision_config=vision, text_config=text_config(words), image_token_id=words.convert_tokens_to_ids("<image>")
@@ -152,15 +131,7 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def take(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str = "tiny-vlm") -> str:
     """Add weights and give them both roles."""
-    weights.add(name, folder, "caption", "CC0-1.0")
-    for role in ("CAPTION", "ASK"):
-        monkeypatch.setenv(f"SUPERLINK_ROLE_{role}", name)
-    settings.cache_clear()
-    return name
-
-
-def picture(width: int, height: int, seed: int = 0) -> Image:
-    return Image.from_numpy(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return add_weights(monkeypatch, name, folder, "caption", "ask")
 
 
 def test_the_tools_have_the_declared_parameters() -> None:
@@ -175,7 +146,7 @@ def test_ask_answers_with_its_provenance(
     store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(monkeypatch, request.getfixturevalue(kind))
-    given = store.put(picture(70, 40))
+    given = store.put(noise(70, 40))
     ref: Any = call(ask, {"image": given, "question": "Is the door open?"}, store, "s1")
     answer = store.get(ref)
     assert isinstance(answer, Text) and answer.text and "door" not in answer.text
@@ -192,7 +163,7 @@ def test_caption_describes_and_both_share_one_model(
 ) -> None:
     evict_idle()
     take(monkeypatch, smolvlm)
-    given = store.put(picture(70, 40))
+    given = store.put(noise(70, 40))
     described: Any = call(caption, {"image": given}, store)
     call(ask, {"image": given, "question": "What is it?"}, store)
     assert isinstance(store.get(described), Text)
@@ -207,7 +178,7 @@ def test_answers_depend_on_picture_and_question_and_on_nothing_else(
     take(monkeypatch, smolvlm)
 
     def answer(seed: int, question: str) -> str:
-        ref: Any = call(ask, {"image": store.put(picture(64, 64, seed)), "question": question}, store)
+        ref: Any = call(ask, {"image": store.put(noise(64, 64, seed)), "question": question}, store)
         return str(ref["sha256"])
 
     first = answer(0, "What is it?")
@@ -224,14 +195,14 @@ def test_pictures_of_any_size(
     store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, width: int, height: int
 ) -> None:
     name = take(monkeypatch, request.getfixturevalue(kind))
-    assert vision_language.answer(picture(width, height), "What is it?", name, longest=8).text
+    assert vision_language.answer(noise(width, height), "What is it?", name, longest=8).text
 
 
 def test_pictures_are_brought_into_the_range_of_sizes() -> None:
-    assert vision_language._resized(picture(100, 50)).size == (100, 50)
-    assert vision_language._resized(picture(1, 1)).size == (32, 32)
-    assert vision_language._resized(picture(4096, 1024)).size == (2048, 512)
-    assert vision_language._resized(picture(10, 4096)).size == (32, 2048)
+    assert vision_language._resized(noise(100, 50)).size == (100, 50)
+    assert vision_language._resized(noise(1, 1)).size == (32, 32)
+    assert vision_language._resized(noise(4096, 1024)).size == (2048, 512)
+    assert vision_language._resized(noise(10, 4096)).size == (32, 2048)
 
 
 @pytest.mark.parametrize("kind", ["smolvlm", "llava"])
@@ -239,7 +210,7 @@ def test_marks_of_the_model_in_a_question_are_taken_out(
     store: Store, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = take(monkeypatch, request.getfixturevalue(kind))
-    given = picture(64, 64)
+    given = noise(64, 64)
     plain = vision_language.answer(given, "What is it?", name, longest=8)
     marked = "What <image>is<end_of_utterance> it?<ima<image>ge>"
     assert vision_language.answer(given, marked, name, longest=8) == plain
@@ -248,14 +219,14 @@ def test_marks_of_the_model_in_a_question_are_taken_out(
 @pytest.mark.parametrize("question", ["", " \n"])
 def test_no_question_is_refused_before_a_model_is_loaded(store: Store, question: str) -> None:
     with pytest.raises(ToolError, match="question is empty"):
-        call(ask, {"image": store.put(picture(8, 8)), "question": question}, store)
+        call(ask, {"image": store.put(noise(8, 8)), "question": question}, store)
 
 
 def test_missing_weights_name_the_command(store: Store) -> None:
     with pytest.raises(WeightsMissing, match="superlink models pull smolvlm-256m"):
-        caption(picture(8, 8))
+        caption(noise(8, 8))
     with pytest.raises(ToolError, match=r"ask \(step s1\).*superlink models pull smolvlm-256m"):
-        call(ask, {"image": store.put(picture(8, 8)), "question": "What is it?"}, store, "s1")
+        call(ask, {"image": store.put(noise(8, 8)), "question": "What is it?"}, store, "s1")
 
 
 def test_weights_of_another_kind_are_refused(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +237,7 @@ def test_weights_of_another_kind_are_refused(store: Store, tmp_path: Path, monke
     words.save_pretrained(tmp_path / "words-only")
     take(monkeypatch, tmp_path / "words-only", "words-only")
     with pytest.raises(ToolError, match="words-only.*cannot be loaded as a vision-language model"):
-        call(caption, {"image": store.put(picture(8, 8))}, store)
+        call(caption, {"image": store.put(noise(8, 8))}, store)
 
 
 def test_an_answer_that_is_cut_short_keeps_its_whole_sentences() -> None:

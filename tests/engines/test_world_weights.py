@@ -93,7 +93,7 @@ def test_joints_lie_where_they_are(drawn: list[Rendered]) -> None:
     assert len(distances) >= 10 and np.median(distances) < 0.05
 
 
-def test_things_told_by_colour_alone(drawn: list[Rendered]) -> None:
+def test_things_named_by_colour_alone(drawn: list[Rendered]) -> None:
     [found] = detect(images(drawn)[:1], ["red things", "blue objects", "people"])
     assert set(found.labels) <= {"red things", "blue objects", "people"}
     with pytest.raises(SettingsInvalid, match="'red car' cannot be looked for.*red thing"):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.engines.drawn import Thing, draw, iou, scene
+from tests.engines.helpers import TINY
 from tests.engines.training import WORDS
 from tools.core.errors import SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
@@ -296,16 +297,7 @@ def test_yolo_world_takes_words_through_clip(
     model = YOLO(ROOT / "cfg/models/v8/yolov8-worldv2.yaml")
     model.ckpt = {"train_args": {"imgsz": 64, "task": "detect"}}
     model.save(tmp_path / "world.pt")
-    config = CLIPTextConfig(
-        vocab_size=600,
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        projection_dim=512,
-        bos_token_id=530,
-        eos_token_id=531,
-    )
+    config = CLIPTextConfig(vocab_size=600, projection_dim=512, bos_token_id=530, eos_token_id=531, **TINY)
     CLIPTextModelWithProjection(config).save_pretrained(tmp_path / "clip")
     weights.add("drawn-clip", tmp_path / "clip", "detect_open", "CC0-1.0")
     monkeypatch.setitem(open_vocabulary._ENCODERS, "clip:ViT-B/32", "drawn-clip")

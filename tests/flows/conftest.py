@@ -35,8 +35,30 @@ def raw_sql(ledger: Ledger, sql: str, *rows: Sequence[Any]) -> list[Any]:
         return [found for row in rows or [()] for found in db.execute(sql, row)]
 
 
+def write_plan(folder: Path, plan: dict[str, Any] = DARKEN) -> Path:
+    file = folder / "plan.json"
+    file.write_text(Plan.load(plan).dumps())
+    return file
+
+
+def annotate_command(source: Path, out: Path, *more: str, plan: dict[str, Any] = DARKEN) -> list[str]:
+    """Arguments of `superlink annotate` with the tools of these tests; the plan is written beside `out`."""
+    file = str(write_plan(out.parent, plan))
+    return ["annotate", "", str(source), "--out", str(out), "--tools", TOOLS, "--yes", "--plan", file, *more]
+
+
+def read_files(out: Path, formats: Sequence[str]) -> dict[str, bytes]:
+    """Content of every file of these exports, by its path relative to `out`."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for name in formats
+        for path in (out / name).rglob("*")
+        if path.is_file()
+    }
+
+
 def make(folder: Path, count: int, damaged: int = 0) -> Path:
-    """So many different pictures, and damaged files among them."""
+    """Write `count` different pictures and `damaged` damaged files."""
     data = pytest.importorskip("skimage.data")
     photos = [Pil.fromarray(photo) for photo in (data.astronaut(), data.cat(), data.coffee())]
     (folder / "sub").mkdir(parents=True, exist_ok=True)
