@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from pydantic import JsonValue, ValidationError
 
 from agents.plan.interpreter import mapped_inputs, result_type, uses
-from agents.plan.plan import ABOVE, Plan, Step, reference, references, unescape
+from agents.plan.plan import ABOVE, Plan, Step, leaves, reference, references, unescape
 from agents.plan.problems import Problem, nearest
 from agents.plan.types import AnyTool, ValueType, argument_type, cards_of, kind_names, value_types
 from agents.plan.wiring import wire
@@ -64,7 +64,7 @@ def wire_and_check(
     values: Mapping[str, str | ValueType],
     used_names: Collection[str] = (),
 ) -> tuple[Plan, list[Problem]]:
-    """`wire` a plan and `check` it; arguments as of `check`.
+    """`wire` a plan and `check` it; its arguments are those of `check`.
 
     Returns:
         The wired plan, and the problems of both.
@@ -139,7 +139,8 @@ class _StepCheck:
 
     def _plain(self, args: Mapping[str, JsonValue]) -> Iterator[Problem]:
         for name, value in args.items():
-            text = next((text for text in _texts(value) if reference(text) is not None), None)
+            texts = (leaf for leaf in leaves(value) if isinstance(leaf, str))
+            text = next((text for text in texts if reference(text) is not None), None)
             if text is not None:
                 yield self._problem(
                     name,
@@ -246,14 +247,6 @@ class _StepCheck:
 
     def _problem(self, argument: str, message: str, hint: str = "") -> Problem:
         return Problem(self.step.id, argument, message, hint)
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
 
 
 def _nearest_value(name: str, at_hand: Collection[str]) -> str:

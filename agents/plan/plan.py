@@ -72,7 +72,8 @@ class Plan(BaseModel):
     def _can_be_written(self) -> Self:
         # NaN, infinity and lone surrogates have no JSON, and so no hash.
         self.dumps()
-        if any(abs(number) >= 2**63 for step in self.steps for number in _integers(step.args)):
+        values = (value for step in self.steps for value in leaves(step.args))
+        if any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
             raise ValueError("a whole number has more than 64 bits")  # msgpack, in which threads are kept, has none
         return self
 
@@ -212,12 +213,13 @@ def map_texts(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     return value
 
 
-def _integers(value: object) -> Iterator[int]:
-    if isinstance(value, int):
-        yield value
-    elif isinstance(value, list | dict):
+def leaves(value: object) -> Iterator[object]:
+    """Everything in an argument that is neither a list nor an object, in order."""
+    if isinstance(value, list | dict):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from _integers(item)
+            yield from leaves(item)
+    else:
+        yield value
 
 
 def _shown(value: JsonValue) -> str:

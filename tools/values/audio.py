@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tools.core.errors import ValueInvalid
 from tools.values.arrays import frozen
-from tools.values.base import Value, ValueSummary
+from tools.values.base import FileValue, ValueSummary
 from tools.values.recording import BLOCK, MOST_CHANNELS, TYPES, Recording, check_length, mix_down, resample
 
 _FLAC_CHANNELS = 8
@@ -30,7 +30,7 @@ class _Facts:
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Audio(Value):
+class Audio(FileValue):
     """A recording; read files with `Audio.open`.
 
     A file is decoded piece by piece when it is asked for, and is not kept in memory.
@@ -140,16 +140,6 @@ class Audio(Value):
             count += len(block)
         return whole[:count]
 
-    @property
-    def media_type(self) -> str:
-        """The type of the file that was opened, FLAC for recordings made here (WAV above 8 channels)."""
-        return self._type[0]
-
-    @property
-    def suffix(self) -> str:
-        """The ending that suits `media_type`."""
-        return self._type[1]
-
     def to_bytes(self) -> bytes:
         """Return the opened file as it was, or 16-bit FLAC, or float WAV where FLAC has no room for the channels."""
         with self.stream() as file:
@@ -209,6 +199,7 @@ class Audio(Value):
 
     @property
     def _type(self) -> tuple[str, str]:
+        """That of the file that was opened; FLAC for recordings made here, WAV above 8 channels."""
         if self._recording is not None and not self._recording.is_track:
             return self._recording.type
         return TYPES["FLAC" if self.channels <= _FLAC_CHANNELS else "WAV"]

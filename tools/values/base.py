@@ -127,6 +127,25 @@ class Value(ABC):
         return hash((self.kind, hashlib.sha256(self.to_bytes()).digest()))
 
 
+class FileValue(Value):
+    """A value that is stored as a media file in one of several formats."""
+
+    @property
+    @abstractmethod
+    def _type(self) -> tuple[str, str]:
+        """MIME type and file name ending of `to_bytes()`."""
+
+    @property
+    def media_type(self) -> str:
+        """The MIME type of the stored file."""
+        return self._type[0]
+
+    @property
+    def suffix(self) -> str:
+        """The ending that suits `media_type`."""
+        return self._type[1]
+
+
 class StructuredValue(Value):
     """A value that is stored as one JSON object."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tools.core.errors import MediaError, ValueInvalid
 from tools.values.arrays import frozen
-from tools.values.base import Value, ValueSummary
+from tools.values.base import FileValue, ValueSummary
 from tools.values.files import read_source
 from tools.values.metadata import stripped
 from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, orientation_of
@@ -28,7 +28,7 @@ _ROOM = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
-class Image(Value):
+class Image(FileValue):
     """A picture; make one with `Image.open`, `Image.from_numpy` or `Image.from_pil`.
 
     Attributes:
@@ -152,14 +152,9 @@ class Image(Value):
         return self.height, self.width
 
     @property
-    def media_type(self) -> str:
-        """The type of the file that was opened, PNG for pictures made here."""
-        return _MEDIA_TYPES.get(self._suffix, f"image/{self._suffix[1:]}")
-
-    @property
-    def suffix(self) -> str:
-        """The ending that suits `media_type`."""
-        return self._suffix
+    def _type(self) -> tuple[str, str]:
+        """That of the file that was opened; PNG for pictures made here."""
+        return _MEDIA_TYPES.get(self._suffix, f"image/{self._suffix[1:]}"), self._suffix
 
     def to_bytes(self) -> bytes:
         """Return the opened file as it was, or PNG that says its colours are sRGB."""

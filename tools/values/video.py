@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tools.core.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
-from tools.values.base import Value, ValueSummary
+from tools.values.base import FileValue, ValueSummary
 from tools.values.container import first_stream, first_time, media_type, open_container
 from tools.values.files import check_size
 
@@ -24,7 +24,7 @@ _RATE_ERROR = 0.05  # time stamps in milliseconds say a rate less exactly than t
 
 
 @dataclass(frozen=True, eq=False)
-class Video(Value):
+class Video(FileValue):
     """A video, kept as its container file; frames are decoded when they are asked for.
 
     Attributes:
@@ -165,16 +165,6 @@ class Video(Value):
     def name(self) -> str:
         """What messages call it."""
         return self._name
-
-    @property
-    def media_type(self) -> str:
-        """The container's type."""
-        return self._type[0]
-
-    @property
-    def suffix(self) -> str:
-        """The ending that suits `media_type`."""
-        return self._type[1]
 
     def to_bytes(self) -> bytes:
         """Return the whole container file."""
