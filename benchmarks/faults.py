@@ -47,8 +47,8 @@ def main() -> int:
             print(f"  {line}", end="", flush=True)
             lines.append(line)
         code = run.wait()
-        told = dict(line.split("\t", 1) for line in (folder / "out" / "failures.txt").read_text().splitlines())
-        told = {name: reason.replace(f"{folder}/in/", "") for name, reason in told.items()}
+        reported = dict(line.split("\t", 1) for line in (folder / "out" / "failures.txt").read_text().splitlines())
+        reported = {name: reason.replace(f"{folder}/in/", "") for name, reason in reported.items()}
         edited = sum(1 for file in (folder / "out" / "mirror").rglob("*.*") if file.name != "provenance.json")
         timed = sum(" left" in line and " failed, " in line for line in lines)
     finally:
@@ -57,16 +57,16 @@ def main() -> int:
     counts = Counter(kinds.values())
     for kind in counts:
         name = next(name for name in kinds if kinds[name] == kind)
-        print(f"{kind:<20}{counts[kind]:>6}  {told.get(name, 'none!')}")
+        print(f"{kind:<20}{counts[kind]:>6}  {reported.get(name, 'none!')}")
     wrong = [
         name
-        for name in kinds.keys() | told.keys()
-        if name not in kinds or name not in told or MALFORMED[kinds[name]][0] not in told[name]
+        for name in kinds.keys() | reported.keys()
+        if name not in kinds or name not in reported or MALFORMED[kinds[name]][0] not in reported[name]
     ]
     right = not wrong and edited == given.items - given.malformed and timed > 1 and code == 1
     print(
-        f"{given.items} files: {edited} done, {len(told)} failed, "
-        f"{len(told) - len(wrong)} of these with the right reason, "
+        f"{given.items} files: {edited} done, {len(reported)} failed, "
+        f"{len(reported) - len(wrong)} of these with the right reason, "
         f"{timed} lines of progress with the time left; {'as it should be' if right else 'NOT as it should be'}"
     )
     return 0 if right else 1

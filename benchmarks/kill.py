@@ -32,6 +32,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from pictures import DARKEN, TOOLS
 from PIL import Image as Pil
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,18 +56,9 @@ LOADED = (
     "superlink.commands.run",
     *(f"flows.exports.{name}" for name in ("coco", "jsonl", "mirror", "yolo")),
 )
-TOOLS = ROOT / "tests" / "flows" / "finding.py"
 FORMATS = ["jsonl", "coco", "mirror", "yolo"]
 PICTURES = 4
 STEPS = {"s1": "bright", "s2": "darken"}
-PLAN = {
-    "request": "darken the bright parts",
-    "outputs": ["$s2"],
-    "steps": [
-        {"id": "s1", "tool": "bright", "args": {"image": "$image"}},
-        {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}},
-    ],
-}
 
 Tree = dict[str, bytes]
 
@@ -102,7 +94,7 @@ class Bench:
         for number in range(count):
             noise = np.random.default_rng(number).integers(0, 256, (9, 12, 3), np.uint8)
             Pil.fromarray(noise).resize((160, 120), Pil.Resampling.BICUBIC).save(folder / "in" / f"p{number:03}.jpg")
-        (folder / "plan.json").write_text(json.dumps(PLAN))
+        (folder / "plan.json").write_text(json.dumps(DARKEN))
 
     def annotate(self, out: Path, *more: str) -> list[str]:
         """Arguments of a run over all pictures."""
@@ -142,7 +134,7 @@ class Bench:
             str(out),
         ]
 
-    def begun(self, home: Path, arguments: list[str], swap_told: int | None = None) -> int:
+    def begun(self, home: Path, arguments: list[str], notify_fd: int | None = None) -> int:
         """Begin a command in a process of its own; return its id."""
         child = os.fork()
         if child:
@@ -154,14 +146,14 @@ class Bench:
                 os.dup2(output.fileno(), 2)
             os.environ |= {"SUPERLINK_HOME": str(home), "FINDING_LOG": str(self.log)}
             settings.cache_clear()
-            if swap_told is not None:
+            if notify_fd is not None:
                 flush = swap.flush_tree
 
-                def told(folder: Path) -> None:  # what comes next is the exchange
+                def notify(folder: Path) -> None:  # what comes next is the exchange
                     flush(folder)
-                    os.write(swap_told, b"s")
+                    os.write(notify_fd, b"s")
 
-                swap.flush_tree = told
+                swap.flush_tree = notify
             status = command(arguments)
             sys.stdout.flush()
         except BaseException:
@@ -292,10 +284,10 @@ def kill_export(bench: Bench, kills: int) -> Tally:
     number = 0
     while tally.kills < kills:
         number += 1
-        reading, told = os.pipe()
+        reading, writing = os.pipe()
         aimed = number % 4 != 0
-        child = bench.begun(home, commands[new], told if aimed else None)
-        os.close(told)
+        child = bench.begun(home, commands[new], writing if aimed else None)
+        os.close(writing)
         if aimed:  # at one of the exchanges
             for _ in range(bench.rng.randint(1, len(FORMATS))):
                 os.read(reading, 1)

@@ -17,25 +17,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from pictures import PHOTOS, make, spoil
+from pictures import DARKEN, PHOTOS, TOOLS, make, spoil
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ROOT / "tests" / "flows" / "finding.py"
-PLAN = {
-    "request": "darken the bright parts",
-    "outputs": ["$s2"],
-    "steps": [
-        {"id": "s1", "tool": "bright", "args": {"image": "$image"}},
-        {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}},
-    ],
-}
 
 
 def peak(photos: Path, folder: Path, count: int) -> tuple[float, float]:
     """Megabytes that the process had in memory at most, and its seconds."""
     make(photos, folder / "in", count, (64, 96))
     spoil(folder / "in", count // 50)
-    (folder / "plan.json").write_text(json.dumps(PLAN))
+    (folder / "plan.json").write_text(json.dumps(DARKEN))
     command = [
         sys.executable,
         "-m",
@@ -54,9 +45,9 @@ def peak(photos: Path, folder: Path, count: int) -> tuple[float, float]:
     environment = {**os.environ, "SUPERLINK_STORE": str(folder / "store"), "PYTHONPATH": str(ROOT)}
     began = time.perf_counter()
     child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    told = child.stdout.read() if child.stdout else ""
+    output = child.stdout.read() if child.stdout else ""
     _, _, usage = os.wait4(child.pid, 0)
-    assert f"{count - count // 50} of {count} done" in told, told
+    assert f"{count - count // 50} of {count} done" in output, output
     return usage.ru_maxrss / 1000, time.perf_counter() - began
 
 

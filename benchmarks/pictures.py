@@ -17,6 +17,16 @@ FACES = {
         {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
     ],
 }
+DARKEN = {
+    "request": "darken the bright parts",
+    "outputs": ["$s2"],
+    "steps": [
+        {"id": "s1", "tool": "bright", "args": {"image": "$image"}},
+        {"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}},
+    ],
+}
+"""A plan of tools without models, those of `TOOLS`."""
+TOOLS = Path(__file__).resolve().parents[1] / "tests" / "flows" / "finding.py"
 
 
 def make(photos: Path, folder: Path, count: int, sizes: Sequence[int] = (640,)) -> None:

@@ -123,7 +123,7 @@ def test_a_file_of_our_names_changes_nothing(tmp_path: Path) -> None:
     assert "redact" in listed.stdout, listed.stderr
 
 
-def test_a_module_that_was_there_before_is_told(tmp_path: Path) -> None:
+def test_a_module_that_was_there_before_is_reported(tmp_path: Path) -> None:
     (tmp_path / "tools.py").touch()
     done = subprocess.run(
         [sys.executable, "-c", "import tools; import superlink"],

@@ -1,4 +1,4 @@
-"""Runs a plan of tiny tools, and kills its own process once, at the place that it is told.
+"""Runs a plan of tiny tools, and kills its own process once, at the given place.
 
 Usage: crash_child.py FOLDER PLACE PLAN, where PLACE is "plan", "answer", the number of a step, or "-".
 """

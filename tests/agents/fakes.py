@@ -113,7 +113,7 @@ def picture(width: int = 12, height: int = 10, value: int = 200) -> Image:
 
 
 class Scripted:
-    """A planner that hands out prepared plans, and remembers what it was asked."""
+    """A planner that returns prepared plans in turn, and records what it was asked."""
 
     def __init__(self, plans: Iterable[Plan | PlanInvalid | Exception]) -> None:
         self.plans: Iterator[Plan | PlanInvalid | Exception] = iter(plans)
@@ -128,8 +128,12 @@ class Scripted:
         problems: Sequence[Problem] = (),
     ) -> Plan:
         self.asked.append((request, dict(values), list(problems)))
-        made = next(self.plans)
-        if isinstance(made, Exception):
-            raise made
-        # As every planner should: numbered on from what is there.
-        return made.renamed({step.id: f"s{n}" for n, step in enumerate(made.steps, first_free(values))})
+        answer = self.answer(request)
+        if isinstance(answer, Exception):
+            raise answer
+        # Steps are numbered on from those at hand, as every planner must do.
+        return answer.renamed({step.id: f"s{n}" for n, step in enumerate(answer.steps, first_free(values))})
+
+    def answer(self, request: str) -> Plan | PlanInvalid | Exception:
+        """The plan of a request, with steps numbered from s1, or the error to raise."""
+        return next(self.plans)

@@ -92,7 +92,7 @@ def test_edits_are_counted(answered: Answered) -> None:
     assert results == ["done"] * 5
 
 
-def test_what_changed_nothing_is_not_told_as_done(answered: Answered) -> None:
+def test_what_changed_nothing_is_not_reported_as_done(answered: Answered) -> None:
     seen = picture(30, 20)
     redact = ("redact", {"image": "$image", "regions": "$s1"})
     find = ("detect", {"image": "$image", "labels": ["face", "license plate"]})
@@ -130,7 +130,7 @@ def test_numbers_say_what_they_count(answered: Answered) -> None:
     assert answered(("size", {"image": "$image"}, Number(2.5, "m"))) == "size: 2.5 m."
 
 
-def test_texts_are_told_in_full_up_to_a_length(answered: Answered) -> None:
+def test_texts_are_reported_in_full_up_to_a_length(answered: Answered) -> None:
     words = Transcript((Segment("Good", 0, 1), Segment("morning", 1, 2)))
     assert answered(("hear", {}, words)) == "Good morning"
     assert answered(("read", {}, Transcript(()))) == "No words were found."
@@ -138,14 +138,14 @@ def test_texts_are_told_in_full_up_to_a_length(answered: Answered) -> None:
     assert long == "x" * MAX_CHARACTERS + "… (7 more characters)"
 
 
-def test_several_outputs_are_told_apart(answered: Answered) -> None:
-    told = answered(
+def test_several_outputs_are_distinguished(answered: Answered) -> None:
+    text = answered(
         ("blur", {}, picture(30, 20)),
         ("read", {}, Text("EXIT")),
         ("say", {}, Audio(np.zeros((800, 1)), 400)),
         outputs=["$s1", "$s2", "$s3"],
     )
-    assert told.splitlines() == [
+    assert text.splitlines() == [
         "Made with blur: a picture, 30×20 pixels.",
         "read (s2): EXIT",
         "Made with say: a sound, 2 s, silent.",
@@ -163,7 +163,7 @@ def test_lists(answered: Answered) -> None:
     assert many[-2:] == [f"{MAX_ITEMS}. {MAX_ITEMS - 1}", "… and 5 more"]
 
 
-def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
+def test_pages_that_were_not_worked_on_are_reported(tmp_path: Path) -> None:
     store = Store(tmp_path)
     pages = io.BytesIO()
     blank = picture(3).pil
@@ -172,7 +172,7 @@ def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
     plan = Plan(steps=(Step(id="s1", tool="caption", args={"image": "$image"}),), outputs=("$s1",))
     outcomes = {"s1": {"state": "finished", "tool": "caption", "seconds": 0.0, "refs": store.put(Text("A cat."))}}
 
-    def told(**given: Any) -> str:
+    def answer_of(**given: Any) -> str:
         state: Any = {
             "plan": plan.model_dump(mode="json"),
             "problems": [],
@@ -181,6 +181,6 @@ def test_pages_that_were_not_worked_on_are_told(tmp_path: Path) -> None:
         }
         return compose(state, plan, store, cards_of(TOOLS)).text
 
-    assert told(image=one) == "A cat."
-    assert told(image=three).startswith("A cat.\nOf the 3 pages or frames of image, only the first was worked on.")
-    assert "Of the 3 pages or frames of images 2, only" in told(images=[one, three])
+    assert answer_of(image=one) == "A cat."
+    assert answer_of(image=three).startswith("A cat.\nOf the 3 pages or frames of image, only the first was worked on.")
+    assert "Of the 3 pages or frames of images 2, only" in answer_of(images=[one, three])

@@ -182,12 +182,12 @@ def test_calls_are_found_in_what_models_write(written: str) -> None:
 
 
 @pytest.mark.parametrize("written", ["", "no", "{", '{"a": 1}', "[]", '{"steps"', "{" * 5000, '{"arguments": "{"}'])
-def test_what_holds_no_call_is_told(written: str) -> None:
+def test_what_holds_no_call_is_reported(written: str) -> None:
     with pytest.raises(PlanInvalid, match="no call of submit_plan came back"):
         parse_call(written)
 
 
-def test_steps_that_are_no_steps_are_told(server: Server) -> None:
+def test_steps_that_are_no_steps_are_reported(server: Server) -> None:
     server.says({"steps": "none"}, {"steps": ["detect"]}, {"steps": [{"tool": "detect", "args": {}, "why": "so"}]})
     for _ in range(3):
         with pytest.raises(PlanInvalid, match="is not a plan"):
@@ -202,7 +202,7 @@ def test_an_endpoint_that_refuses_or_is_not_there(server: Server) -> None:
         gone.plan("go", {}, CARDS)
 
 
-def test_a_missing_key_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(ChatUnavailable, match="Set OPENAI_API_KEY"):
@@ -276,7 +276,7 @@ def test_a_local_model_that_writes_a_plan(folder: Path) -> None:
             model.generate = plain
 
 
-def test_folders_without_a_chat_model_are_told(folder: Path, tmp_path: Path) -> None:
+def test_folders_without_a_chat_model_are_reported(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ChatUnavailable, match="there is no model in"):
         LocalChatPlanner(tmp_path)
     (tmp_path / "config.json").write_text("{}")

@@ -148,7 +148,7 @@ def test_lists() -> None:
     )
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_is_reported_at_once() -> None:
     found = problems(
         ("detect", {"image": "$image", "labels": "dog", "min_score": 7, "x": 1}), ("detct", {}), outputs=["$q"]
     )
@@ -169,7 +169,7 @@ def test_a_tool_that_gives_the_kind_it_was_given() -> None:
     assert [problem.step for problem in problems] == ["s3"]  # a blurred picture has no sound
 
 
-def test_names_that_are_taken_are_told_of_a_plan_that_was_filled_in() -> None:
+def test_names_that_are_taken_are_reported_for_a_plan_that_was_filled_in() -> None:
     read = plan(("read", {}))
     assert wire_and_check(read, TOOLS, IMAGE)[1] == []
     (problem,) = wire_and_check(read, TOOLS, IMAGE, used_names=("s1",))[1]
@@ -177,29 +177,32 @@ def test_names_that_are_taken_are_told_of_a_plan_that_was_filled_in() -> None:
 
 
 def test_a_fault_names_its_argument_and_what_could_stand_there() -> None:
-    def told(*calls: tuple[str, dict[str, Any]], values: dict[str, str] = IMAGE) -> tuple[str, str]:
+    def problem_of(*calls: tuple[str, dict[str, Any]], values: dict[str, str] = IMAGE) -> tuple[str, str]:
         (problem,) = check(plan(*calls), TOOLS, values)
         return problem.argument, problem.hint
 
-    argument, hint = told(("read", {"image": ["$image", "$song"]}), values={**IMAGE, "song": "Audio"})
+    argument, hint = problem_of(("read", {"image": ["$image", "$song"]}), values={**IMAGE, "song": "Audio"})
     assert argument == "image" and hint
-    assert told(("count", {"regions": "$image"})) == ("regions", "Put a step before it that gives it (detect, segment)")
-    assert told(("pose", {"image": "$image", "regions": ABOVE})) == (
+    assert problem_of(("count", {"regions": "$image"})) == (
+        "regions",
+        "Put a step before it that gives it (detect, segment)",
+    )
+    assert problem_of(("pose", {"image": "$image", "regions": ABOVE})) == (
         "regions",
         "Put a step before it that gives it (detect, segment)",
     )
     values = {**IMAGE, "s0": "Detections"}
-    assert told(("count", {}), values=values) == (
+    assert problem_of(("count", {}), values=values) == (
         "regions",
         "Take $s0",
     )  # what is there is nearer than what could be made
-    assert told(("read", {}), values={}) == (
+    assert problem_of(("read", {}), values={}) == (
         "image",
         "Attach one, or put a step before it that gives it (blur, crop, collage)",
     )
     many = dict.fromkeys(("one", "two", "three", "four"), "Image")
-    assert told(("read", {}), values=many) == ("image", "Take $two or $three or $four")
-    assert told(("detect", {"image": "$image", "labels": 3})) == ("labels", "")
+    assert problem_of(("read", {}), values=many) == ("image", "Take $two or $three or $four")
+    assert problem_of(("detect", {"image": "$image", "labels": 3})) == ("labels", "")
 
 
 def test_hints_name_no_more_than_four_tools() -> None:
@@ -236,13 +239,13 @@ def test_steps_that_only_use_a_circle_are_not_in_it() -> None:
     assert "$s2 comes later" in outside[0].message and "wait for each other" in outside[1].message
 
 
-def test_a_reference_anywhere_within_a_plain_argument_is_told() -> None:
+def test_a_reference_anywhere_within_a_plain_argument_is_reported() -> None:
     for value in ({"a": "$image"}, [["$image"]], {"a": [{"b": "$image"}]}):
         (problem,) = problems(("ask", {"image": "$image", "question": value}))
         assert "written out, it cannot take the value $image" in problem
 
 
-def test_long_values_are_cut_in_what_is_told() -> None:
+def test_long_values_are_cut_in_messages() -> None:
     (fits,) = problems(("detect", {"image": "$image", "labels": "x" * 58}))
     assert f"not '{'x' * 58}'" in fits
     (cut,) = problems(("detect", {"image": "$image", "labels": "x" * 59}))
@@ -256,7 +259,7 @@ def test_an_output_without_its_dollar_is_found() -> None:
     )
 
 
-def test_faults_of_several_plain_arguments_are_told_together() -> None:
+def test_faults_of_several_plain_arguments_are_reported_together() -> None:
     found = check(plan(("detect", {"image": "$image", "min_score": 2})), TOOLS, IMAGE)
     assert sorted(problem.argument for problem in found) == ["labels", "min_score"]
 

@@ -47,7 +47,7 @@ def test_killed_beside_a_finished_step(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text().split() == ["1", "2"]
 
 
-def test_a_turn_that_ended_is_told_again(uninterrupted: Path) -> None:
+def test_a_turn_that_ended_is_answered_again(uninterrupted: Path) -> None:
     before = (uninterrupted / "result.json").read_bytes()
     assert run(uninterrupted, "-") == 0
     assert (uninterrupted / "result.json").read_bytes() == before

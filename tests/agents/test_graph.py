@@ -35,7 +35,7 @@ def test_the_memory_is_quick_and_survives_a_kill(tmp_path: Path) -> None:
         connection.execute("select 1")
 
 
-def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_memory_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database " * 100)
     with pytest.raises(
         SettingsInvalid,
@@ -46,11 +46,11 @@ def test_a_memory_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
         open_saver(tmp_path / "file" / "threads.sqlite")
 
 
-def test_damage_anywhere_in_the_memory_is_told(tmp_path: Path) -> None:
+def test_damage_anywhere_in_the_memory_is_reported(tmp_path: Path) -> None:
     memory, rng = tmp_path / "threads.sqlite", random.Random(7)
     calls = plan(("shout", {"text": "a"}), ("shout", {"text": "$s1"}))
 
-    def told() -> str:
+    def message() -> str:
         try:
             with Session("t", tools=TOOLS, planner=Scripted([]), store=Store(tmp_path / "s"), memory=memory) as session:
                 if session.state()["stands"] == "done":
@@ -60,7 +60,7 @@ def test_damage_anywhere_in_the_memory_is_told(tmp_path: Path) -> None:
             return str(error)
         return ""
 
-    assert told() == ""
+    assert message() == ""
     whole, damaged = memory.read_bytes(), 0
     for number in range(24):
         content = bytearray(whole)
@@ -71,16 +71,16 @@ def test_damage_anywhere_in_the_memory_is_told(tmp_path: Path) -> None:
             for _ in range(20):
                 content[rng.randrange(100, len(content))] = rng.randrange(256)
         memory.write_bytes(content)
-        said = told()
+        said = message()
         damaged += "is damaged" in said
         if said:
             assert str(memory) in said and f"superlink repair {tmp_path}" in said
             repair_threads(memory)
-            assert told() == ""
+            assert message() == ""
     assert damaged > 5
 
 
-def test_a_locked_memory_is_told_as_such(tmp_path: Path) -> None:
+def test_a_locked_memory_is_reported_as_such(tmp_path: Path) -> None:
     saver = open_saver(tmp_path / "threads.sqlite")
     saver.conn.execute("PRAGMA busy_timeout = 0")  # type: ignore[attr-defined]
     with closing(sqlite3.connect(tmp_path / "threads.sqlite", isolation_level=None)) as other:
@@ -90,7 +90,7 @@ def test_a_locked_memory_is_told_as_such(tmp_path: Path) -> None:
     close_saver(saver)
 
 
-def test_postgres_without_its_packages_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgres_without_its_packages_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langgraph.checkpoint.postgres", None)
     with pytest.raises(SettingsInvalid, match=r"pip install 'superlink\[postgres\]'"):
         open_saver("postgresql://localhost/superlink")

@@ -164,11 +164,11 @@ def test_what_wiring_fills_in_is_never_of_a_wrong_type(world: World) -> None:
         for s in world.steps
     )
     wired, ambiguous = wire(Plan(steps=steps), world.tools, world.values)
-    told = {(problem.step, problem.argument) for problem in ambiguous}
+    reported = {(problem.step, problem.argument) for problem in ambiguous}
     for problem in check(wired, world.tools, world.values):
         missing = problem.argument not in next((s.args for s in wired.steps if s.id == problem.step), {})
         # What a step that could not be wired gives has another source, which a later optional input may miss.
-        assert missing or (problem.step, problem.argument) in told or "item by item" in problem.message
+        assert missing or (problem.step, problem.argument) in reported or "item by item" in problem.message
     assert wire(wired, world.tools, world.values)[0] == wired
 
 
@@ -261,8 +261,8 @@ def test_one_fault_is_found(how: str, data: st.DataObject) -> None:
     assert all(problem.message for problem in problems)
     # The check is for the plan as it is; wiring must not let the fault through either, unless it fills the gap.
     if how not in ("left out", "literal", "none of"):
-        wired, told = wire(spoilt, world.tools, world.values)
-        assert told or check(wired, world.tools, world.values)
+        wired, problems = wire(spoilt, world.tools, world.values)
+        assert problems or check(wired, world.tools, world.values)
 
 
 @tool

@@ -69,8 +69,8 @@ def test_threads_go_on_after_their_repair(file: Path, tmp_path: Path, capsys: py
     flip(file, 1)
     flip(file, 2, 2000)
     assert main(["repair"]) == 0
-    told = capsys.readouterr().out
-    assert f"{len(THREADS)} threads with" in told and "The damaged file is kept as" in told
+    output = capsys.readouterr().out
+    assert f"{len(THREADS)} threads with" in output and "The damaged file is kept as" in output
     saver = open_saver(file)
     for thread in [*THREADS, "new"]:
         with talk(thread, saver, tmp_path) as session:

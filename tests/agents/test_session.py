@@ -110,8 +110,8 @@ def test_a_faulty_plan_goes_back_with_its_problems(opened: Open) -> None:
     events = list(session.start("find them", {"image": picture()}))
     assert names(events)[:3] == ["problems", "problems", "plan"]
     assert events[0]["problems"][0]["message"] == "there is no tool 'detct'"
-    told = [[str(p) for p in problems] for *_, problems in session.planner.asked]  # type: ignore[attr-defined]
-    assert told == [
+    problems_given = [[str(p) for p in problems] for *_, problems in session.planner.asked]  # type: ignore[attr-defined]
+    assert problems_given == [
         [],
         ["s1: there is no tool 'detct'. Did you mean detect?"],
         ["s1.labels: detect needs labels. Add labels"],
@@ -138,7 +138,7 @@ def test_a_planner_that_insists_or_gives_up_is_not_asked_for_ever(opened: Open) 
     assert "read needs an image. Attach one" in list(gives_up.start("read it"))[-1]["answer"]
 
 
-def test_an_ambiguity_is_told(opened: Open) -> None:
+def test_an_ambiguity_is_reported(opened: Open) -> None:
     session = opened(*[plan(("read", {}))] * 3, plan(("read", {})))
     done = list(session.start("read it", {"beach": picture(), "party": picture(20)}))[-1]
     assert "read could take $beach or $party: they are equally new" in done["answer"]
@@ -385,9 +385,9 @@ def test_a_warned_plan_waits_for_a_person(opened: Open) -> None:
     session = opened(plan(DOGS))
     events = list(session.start("find the dogs and blur them", {"image": picture(), "note": Text("hi")}))
     assert names(events) == ["plan", "approval"]
-    told = [warning["message"] for warning in events[-1]["warnings"]]
-    assert len(told) == 2 and events[0]["warnings"] == events[-1]["warnings"]
-    assert "no step uses $note" in told[0] and 'says "blur"' in told[1]
+    messages = [warning["message"] for warning in events[-1]["warnings"]]
+    assert len(messages) == 2 and events[0]["warnings"] == events[-1]["warnings"]
+    assert "no step uses $note" in messages[0] and 'says "blur"' in messages[1]
     done = list(session.resume({"action": "accept"}))[-1]
     assert done["result"] == "done" and "Left out" not in done["answer"] and len(done["record"]["warnings"]) == 2
 

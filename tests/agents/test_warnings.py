@@ -22,8 +22,8 @@ def made(request: str, *tools: str) -> Plan:
     ],
 )
 def test_a_verb_that_no_step_does(request_: str, tools: list[str], verb: str) -> None:
-    [told] = warnings(made(request_, *tools), load(), ["image"])
-    assert f'the request says "{verb}"' in told.message
+    [warning] = warnings(made(request_, *tools), load(), ["image"])
+    assert f'the request says "{verb}"' in warning.message
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_what_is_done_is_not_warned_of(request_: str, tools: list[str]) -> None:
 
 
 def test_a_value_that_no_step_uses() -> None:
-    [told] = warnings(made("find the dogs", "detect"), load(), ["image", "audio"])
-    assert "no step uses $audio" in told.message
-    assert warnings(Plan(request="hello"), load(), ["audio"]) == []  # nothing is run, and that is told
+    [warning] = warnings(made("find the dogs", "detect"), load(), ["image", "audio"])
+    assert "no step uses $audio" in warning.message
+    assert warnings(Plan(request="hello"), load(), ["audio"]) == []  # nothing is run, which the answer says

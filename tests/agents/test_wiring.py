@@ -178,7 +178,7 @@ def test_unknown_tools_are_left_to_the_check() -> None:
     assert problems == [] and made.steps[0].args == {"x": 1} and made.outputs == ("$s1", "$s2")
 
 
-def test_an_ambiguity_is_told_whatever_comes_after_it() -> None:
+def test_an_ambiguity_is_reported_whatever_comes_after_it() -> None:
     values = {"beach": "Image", "party": "Image"}
     _, problems = wire(plan(("read", {}), ("say", {"text": "hello"}), ("ask", {"question": "who?"})), TOOLS, values)
     assert [problem.step for problem in problems] == ["s1", "s3"]

@@ -13,19 +13,19 @@ from backbone.planner.model import PlannerModel
 from tests.gguf_core import write_core
 
 
-def write_tiny_core(file: Path, spread: float) -> None:
+def write_tiny_core(folder: Path, spread: float) -> Path:
     """Write a two-layer core over bytes, its weights drawn with a standard deviation of ``spread``."""
+    file = folder / "tiny.gguf"
     tokens = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     float32 = gguf.GGMLQuantizationType.F32
     write_core(file, tokens, layers=2, width=64, heads=4, key_heads=2, kind=float32, spread=spread)
+    return file
 
 
 @pytest.fixture(scope="session")
 def tiny_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random two-layer Llama over bytes."""
-    file = tmp_path_factory.mktemp("core") / "tiny.gguf"
-    write_tiny_core(file, spread=0.02)
-    return file
+    return write_tiny_core(tmp_path_factory.mktemp("core"), spread=0.02)
 
 
 @pytest.fixture(scope="session")

@@ -37,9 +37,7 @@ CUTS = [
 @pytest.fixture(scope="module")
 def tiny_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A core whose weights are large enough for every layer, and norms far enough from 1, to change the result."""
-    file = tmp_path_factory.mktemp("core") / "tiny.gguf"
-    write_tiny_core(file, spread=0.1)
-    return file
+    return write_tiny_core(tmp_path_factory.mktemp("core"), spread=0.1)
 
 
 @pytest.fixture(scope="module")

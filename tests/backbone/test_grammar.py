@@ -15,6 +15,7 @@ from backbone.planner.layout import ABOVE, Layout
 from backbone.training.phrasings import tool_templates
 from backbone.training.synthetic_tools import draw_tool
 from common.card import Card
+from tests.backbone.cards import card
 
 RESIZE: Card = {
     "name": "resize_all",
@@ -120,28 +121,9 @@ def test_typed_walks_allow_only_tools_with_their_inputs(layout: Layout, vocabula
     assert layout.tool_tokens["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
 
 
-def _card(
-    name: str, needed: tuple[str, ...] = (), optional: tuple[str, ...] = (), one_of: tuple[str, ...] = ()
-) -> Card:
-    inputs = {
-        kind.lower(): {"kinds": [kind], "many": False, "optional": kind in optional, "literal": False}
-        for kind in (*needed, *optional)
-    }
-    return {
-        "name": name,
-        "doc": "Do it.",
-        "inputs": inputs,
-        "params": {},
-        "required": [],
-        "one_of": list(one_of),
-        "returns": {"kind": "Number", "many": False},
-        "examples": [],
-    }
-
-
 def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, vocabulary: Vocabulary) -> None:
-    both = _card("both", needed=("Image", "Audio"))
-    either = _card("either", optional=("Poses", "Video"), one_of=("video", "poses"))
+    both = card("both", needs=["Image", "Audio"])
+    either = card("either", above=["Poses", "Video"], one_of=["video", "poses"])
     grammar = Grammar(layout, vocabulary, [both, either])
 
     def offered(*have: str, typed: bool = True) -> set[str]:

@@ -63,7 +63,9 @@ def test_a_training_cut_short_goes_on_as_if_it_had_not_been(tiny_core: Path, ada
         assert torch.equal(a, b)
 
 
-def test_a_training_ends_where_it_is_told_and_keeps_adapters(tiny_core: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_training_ends_where_it_is_reported_and_keeps_adapters(
+    tiny_core: Path, adapter: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "training"
     train(tiny_core, out, SMALL, compiled=False, every=3, stop=4, keep=[2, 4, 5])
     assert [json.loads(line)["step"] for line in (out / "curve.jsonl").read_text().splitlines()] == [2, 3, 4]

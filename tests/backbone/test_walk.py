@@ -1,6 +1,5 @@
 """A walk, token by token: the allowed tokens and the calls."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Vocabulary, Walk, _byte_alphabet, _utf8
 from backbone.planner.layout import ABOVE, Layout
 from common.card import Card
+from tests.backbone.cards import card
 
 BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 
@@ -17,32 +17,6 @@ BYTES = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
 def byte_level(text: str) -> str:
     """Text as byte-level vocabularies write it, after the tokenizers' own code."""
     return "".join(piece for piece, _ in BYTES.pre_tokenize_str(text))
-
-
-def card(
-    name: str,
-    gives: str = "Number",
-    needs: Sequence[str] = (),
-    above: Sequence[str] = (),
-    params: dict[str, Any] | None = None,
-    required: Sequence[str] = (),
-    one_of: Sequence[str] = (),
-    follows: str = "",
-) -> Card:
-    inputs = {
-        kind.lower(): {"kinds": [kind], "many": False, "optional": kind in above, "literal": False}
-        for kind in (*needs, *above)
-    }
-    return {
-        "name": name,
-        "doc": "Do it.",
-        "inputs": inputs,
-        "params": params or {},
-        "required": list(required),
-        "one_of": list(one_of),
-        "returns": {"kind": gives, "many": False, **({"follows": follows} if follows else {})},
-        "examples": [],
-    }
 
 
 class Writer:

@@ -50,12 +50,12 @@ class Place:
         return {"Authorization": "Basic " + b64encode(self.password().encode()).decode()}
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in another terminal, where somebody has typed what serve-flows told."""
-        told = until(
-            lambda: re.search("export .*", (self.folder / "serve.log").read_text()), "what serve-flows tells"
+        """Run a command in another terminal, where somebody has typed what serve-flows printed."""
+        export = until(
+            lambda: re.search("export .*", (self.folder / "serve.log").read_text()), "what serve-flows prints"
         ).group()
         return subprocess.run(
-            ["sh", "-c", f'{told}; exec "$@"', "sh", sys.executable, "-m", "superlink", *arguments],
+            ["sh", "-c", f'{export}; exec "$@"', "sh", sys.executable, "-m", "superlink", *arguments],
             cwd=ROOT,
             env=bare(),
             capture_output=True,
@@ -76,7 +76,7 @@ class Place:
             self.serving = None
 
     def schedule(self, name: str, plan: dict[str, Any], pictures: Path, *more: str, cron: str = "0 2 1 1 *") -> UUID:
-        """Once a year, unless told otherwise; runs are started by `begin`."""
+        """Once a year, by default; runs are started by `begin`."""
         file = self.folder / f"{name}.json"
         file.write_text(json.dumps(plan))
         assert (

@@ -226,8 +226,8 @@ def test_the_command(home: Path, pictures: Path, tmp_path: Path, capsys: pytest.
     assert main(common) == 1  # nobody can be asked
     assert "--yes" in capsys.readouterr().err
     assert main([*common, "--yes", "--format", "mirror", "--format", "coco"]) == 1
-    told = capsys.readouterr().out
-    assert "12 of 15 done, 3 failed" in told and "bad1.jpg" in told and (out / "pilot.png").exists()
+    output = capsys.readouterr().out
+    assert "12 of 15 done, 3 failed" in output and "bad1.jpg" in output and (out / "pilot.png").exists()
     assert main(["review", str(out)]) == 0
     assert main(["export", str(out), "no-such"]) == 1
     assert main(["export", str(out), "jsonl", "--to", str(tmp_path / "to"), "--step", "s1"]) == 0
@@ -238,7 +238,7 @@ def test_without_request_or_plan(home: Path, pictures: Path, tmp_path: Path) -> 
         annotate("", str(pictures), tmp_path / "out")
 
 
-def test_pages_that_were_not_worked_on_are_told(
+def test_pages_that_were_not_worked_on_are_reported(
     home: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Pil.open(pictures / "p0000.jpg") as page:
@@ -288,9 +288,9 @@ def test_items_in_which_nothing_was_found_are_counted(
         str(tmp_path / "plan.json"),
     ]
     assert main([*command, "--yes", "--tools", TOOLS]) == 0
-    told = capsys.readouterr().out
-    assert "In 2 of 3 items nothing was found, and nothing was changed." in told
-    assert 'Warning: the request says "blur", and no step does' in told
+    output = capsys.readouterr().out
+    assert "In 2 of 3 items nothing was found, and nothing was changed." in output
+    assert 'Warning: the request says "blur", and no step does' in output
     cut = Plan.load(
         {
             "steps": [

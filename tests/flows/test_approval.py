@@ -85,7 +85,7 @@ def test_a_secret_is_made_once(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "a").iterdir()} == {"secret", ".secret.lock"}
 
 
-def test_a_secret_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_secret_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with pytest.raises(SettingsInvalid, match="cannot be read or made"):
         secret(tmp_path / "a" / "secret")

@@ -10,7 +10,6 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from agents.plan.plan import Plan
 from agents.session.state import as_list
 from flows.batch.job import BatchJob
 from flows.batch.review import ReviewRouting
@@ -19,7 +18,7 @@ from flows.ledger.keys import signature
 from flows.ledger.ledger import Ledger
 from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from superlink.cli import main
-from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
+from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, annotate_command, raw_sql, read_files, write_plan
 from tools.runtime.registry import load
 from tools.storage.store import Store
 
@@ -48,12 +47,7 @@ def place(out: Path, item: str, step: str) -> Path:
 
 
 def exported(out: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for name in FORMATS
-        for path in (out / name).rglob("*")
-        if path.is_file()
-    }
+    return read_files(out, FORMATS)
 
 
 @pytest.mark.parametrize("damage", [flip, cut, Path.unlink])
@@ -66,9 +60,9 @@ def test_a_damaged_value_is_named_left_out_and_made_again(
     lost = place(out, "p0004.jpg", "s2")
     damage(lost)
     assert main(["export", str(out), "mirror", "jsonl", "report", "--to", str(tmp_path / "fresh")]) == 1
-    told = capsys.readouterr().err
-    assert f"p0004.jpg is left out: {'The Image' if damage is Path.unlink else lost}" in told and str(lost) in told
-    assert "The same superlink run or superlink annotate command makes it again" in told
+    output = capsys.readouterr().err
+    assert f"p0004.jpg is left out: {'The Image' if damage is Path.unlink else lost}" in output and str(lost) in output
+    assert "The same superlink run or superlink annotate command makes it again" in output
     assert {path.name for path in (tmp_path / "fresh" / "mirror").rglob("*.png")} == {
         Path(name).name for name in whole if name.startswith("mirror/") and name.endswith(".png")
     } - {"p0004.png"}
@@ -88,7 +82,7 @@ def test_a_damaged_value_is_named_left_out_and_made_again(
 
 
 def without_times(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Reports tell when values were made."""
+    """Reports contain the times at which values were made."""
     return {name: data for name, data in files.items() if not name.startswith("report/")}
 
 
@@ -114,34 +108,15 @@ def test_all_of_it_is_lost(run: Run, pictures: Path, tmp_path: Path, capsys: pyt
     run(pictures, DARKEN, formats=FORMATS, store=str(store))
     whole = exported(out)
     store.rename(tmp_path / "away")
-    for command in (
-        ["export", str(out), "mirror"],
-        [
-            "annotate",
-            "",
-            str(pictures),
-            "--out",
-            str(out),
-            "--tools",
-            TOOLS,
-            "--yes",
-            "--plan",
-            str(write_plan(tmp_path)),
-        ],
-    ):
+    for command in (["export", str(out), "mirror"], annotate_command(pictures, out)):
         assert main(command) == 1
-        told = capsys.readouterr().err
-        assert f"The store {store}" in told and "is not there. Put it back" in told and exported(out) == whole
+        output = capsys.readouterr().err
+        assert f"The store {store}" in output and "is not there. Put it back" in output and exported(out) == whole
     store.mkdir()
     assert main(["export", str(out), "mirror"]) == 1  # an empty data set in place of a whole one helps nobody
     assert "damaged or lost of each of the 12 items" in capsys.readouterr().err and exported(out) == whole
     summary = run(pictures, DARKEN, formats=FORMATS, store=str(store))
     assert (summary.done, summary.ran) == (12, 24) and without_times(exported(out)) == without_times(whole)
-
-
-def write_plan(folder: Path) -> Path:
-    (folder / "plan.json").write_text(Plan.load(DARKEN).dumps())
-    return folder / "plan.json"
 
 
 def test_a_source_that_was_changed_is_left_out(run: Run, pictures: Path, tmp_path: Path) -> None:

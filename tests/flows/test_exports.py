@@ -462,25 +462,25 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
     raw_sql(ledger, "UPDATE works SET refs = ? WHERE key = ?", (json.dumps(ref), key))
     for name in ("yolo", "coco", "voc", "label-studio", "jsonl", "parquet", "report"):
         export(ledger, Store(settings().store_url), name, tmp_path / "out" / name)
-        told = json.loads((tmp_path / "out" / name / provenance_of(name)).read_text())
-        assert told["weights"] == ref["provenance"]["weights"] and told["licences"] == ["CC-BY-4.0"]
-        assert told["plan"]["steps"][0]["tool"] == "bright" and told["plan_sha256"] == ledger.plan.hash
-        assert told["tools"] == {"bright": ref["provenance"]["version"]}
-        edits = {edit["label"]: edit for edit in told["human_edits"]}
+        provenance = json.loads((tmp_path / "out" / name / provenance_of(name)).read_text())
+        assert provenance["weights"] == ref["provenance"]["weights"] and provenance["licences"] == ["CC-BY-4.0"]
+        assert provenance["plan"]["steps"][0]["tool"] == "bright" and provenance["plan_sha256"] == ledger.plan.hash
+        assert provenance["tools"] == {"bright": ref["provenance"]["version"]}
+        edits = {edit["label"]: edit for edit in provenance["human_edits"]}
         assert {label: (one["verdict"], one["correct"], one["who"]) for label, one in edits.items()} == {
             "left": ("rejected", "", "ann"),
             "right": ("corrected", "window", "ben"),
         }
         assert np.allclose(edits["left"]["box"], before.xyxy[0], atol=0.01) and edits["left"]["time"]
         assert edits["left"]["score"] == pytest.approx(float(before.scores[0]))
-        assert told["review"] == {
+        assert provenance["review"] == {
             "band: open": len(others) - 1,
             "band: accepted": 1,
             "band: rejected": 1,
             "band: corrected": 1,
         }
-        assert told["scores"]["window"]["count"] == 1
-        assert told["scores"]["window"]["mean"] == pytest.approx(float(before.scores[1]), abs=1e-6)
+        assert provenance["scores"]["window"]["count"] == 1
+        assert provenance["scores"]["window"]["mean"] == pytest.approx(float(before.scores[1]), abs=1e-6)
     ledger.close()
     # YOLO's scores are in the order of its lines.
     rows = [json.loads(line) for line in (tmp_path / "out" / "yolo" / "scores.jsonl").read_text().splitlines()]
@@ -495,7 +495,7 @@ def test_provenance_tells_weights_scores_and_what_people_changed(run: Run, pictu
         assert row["scores"] == own and len(lines) == len(own)
 
 
-def test_edits_of_a_plan_before_are_not_told(run: Run, pictures: Path, tmp_path: Path) -> None:
+def test_edits_of_a_plan_before_are_not_reported(run: Run, pictures: Path, tmp_path: Path) -> None:
     run(pictures, routing=ReviewRouting(band=(0, 1)), formats=[])
     ledger = Ledger.open_existing(tmp_path / "out")
     resolve(ledger, next(queue(ledger)).id, "rejected")

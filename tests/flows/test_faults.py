@@ -132,17 +132,21 @@ def test_an_export_to_a_real_disk_goes_on_when_it_can(
     remount(small_disk, "size=1m")
     command = ["export", str(tmp_path / "out"), *FORMATS, "--to", str(small_disk)]
     assert main(command) == 0
-    (small_disk / "mirror" / "provenance.json").unlink()  # so that old and new can be told apart
+    (small_disk / "mirror" / "provenance.json").unlink()  # so that old and new differ
     free = shutil.disk_usage(small_disk).free
     (small_disk / "filling").write_bytes(bytes(free - (8 << 10)))
     before = {path: path.read_bytes() for path in small_disk.rglob("*") if path.is_file()}
     remount(small_disk, hinder)
     capsys.readouterr()
     assert main(command) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("superlink: The export ") and f"cannot be written: {words}" in told and told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert (
+        output.startswith("superlink: The export ")
+        and f"cannot be written: {words}" in output
+        and output.count("\n") == 1
+    )
     for path, data in before.items():
-        if path.parent.name not in told:  # those before the one that failed may be new
+        if path.parent.name not in output:  # those before the one that failed may be new
             assert path.read_bytes() == data
     remount(small_disk, "rw,size=64m")
     assert main(command) == 0
@@ -206,7 +210,7 @@ def test_a_folder_of_the_run_that_cannot_be_made(
     assert "Not a directory" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_done(
+def test_a_folder_that_cannot_be_read_is_reported_and_the_rest_is_done(
     run: Run, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = os.scandir
@@ -227,11 +231,11 @@ def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_done(
 def test_a_file_that_vanishes_after_the_scan(run: Run, pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "aside").mkdir()
 
-    def told(event: dict[str, object]) -> None:
+    def on_event(event: dict[str, object]) -> None:
         if event["event"] == "scan":
             shutil.move(pictures / "p0001.jpg", tmp_path / "aside")
 
-    summary = run(pictures, on_event=told)
+    summary = run(pictures, on_event=on_event)
     reasons = {name: reason for name, reason, _ in summary.failures}
     assert summary.done == 11 and "No such file" in reasons["p0001.jpg"]
     shutil.move(tmp_path / "aside" / "p0001.jpg", pictures)

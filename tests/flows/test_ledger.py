@@ -156,15 +156,15 @@ def test_the_plan_is_parsed_once_until_another_process_notes_a_different_one(wor
 
 
 def test_the_ledger_of_a_folder_where_no_run_has_been(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match=f"no {LEDGER} in {tmp_path}") as told:
+    with pytest.raises(LedgerError, match=f"no {LEDGER} in {tmp_path}") as raised:
         Ledger.open_existing(tmp_path)
-    assert told.value.hint and not list(tmp_path.iterdir())
+    assert raised.value.hint and not list(tmp_path.iterdir())
     Ledger(tmp_path / LEDGER).close()
     ledger = Ledger.open_existing(tmp_path)
     assert ledger.file == tmp_path / LEDGER
-    with pytest.raises(LedgerError, match="no plan yet") as told:
+    with pytest.raises(LedgerError, match="no plan yet") as raised:
         ledger.plan  # noqa: B018
-    assert told.value.hint and ledger.fact("plan") is None
+    assert raised.value.hint and ledger.fact("plan") is None
     ledger.close()
 
 
@@ -200,7 +200,9 @@ def test_what_is_done_can_be_asked_of_some_items(ledger: Ledger) -> None:
     ledger.settle([(n, "done", "", "") for n in range(1, 301) if n != 7], "sig")
     found = list(ledger.done())
     assert [entry.id for entry, _ in found] == [n for n in range(1, 301) if n != 7]
-    assert all(refs == {"s1": REF} for _, refs in found[:-1]) and found[-1][1] == {}  # of the last no step was noted
+    assert (
+        all(refs == {"s1": REF} for _, refs in found[:-1]) and found[-1][1] == {}
+    )  # no step of the last one was recorded
     assert [entry.id for entry, _ in ledger.done([300, 7, 2])] == [2, 300] and list(ledger.done([])) == []
     ledger.record([], [StepRow(2, "s9", "finished", "key")])  # of a plan before
     assert next(ledger.done([2]))[1] == {"s1": REF}
@@ -480,7 +482,7 @@ USES: list[Callable[[Ledger], Any]] = [
 
 
 @pytest.mark.parametrize("use", USES)
-def test_flipped_bytes_are_told_with_what_to_do(worked: Ledger, use: Callable[[Ledger], Any]) -> None:
+def test_flipped_bytes_are_reported_with_what_to_do(worked: Ledger, use: Callable[[Ledger], Any]) -> None:
     file = closed(worked)
     flip(file)
     ledger = Ledger(file)

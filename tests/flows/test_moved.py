@@ -11,7 +11,7 @@ from flows.batch.folder_lock import AnnotateError
 from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
-from tests.flows.conftest import DARKEN, TOOLS, make
+from tests.flows.conftest import DARKEN, TOOLS, annotate_command, make
 from tools.core.errors import StoreUnusable
 from tools.core.settings import settings
 
@@ -23,26 +23,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def command(project: Path, *more: str, source: str = "photos") -> int:
-    (project.parent / "plan.json").write_text(Plan.load(DARKEN).dumps())
-    return main(
-        [
-            "annotate",
-            "",
-            str(project / source),
-            "--out",
-            str(project / "out"),
-            "--tools",
-            TOOLS,
-            "--yes",
-            "--pilot",
-            "0",
-            "--plan",
-            str(project.parent / "plan.json"),
-            "--format",
-            "mirror",
-            *more,
-        ]
-    )
+    return main(annotate_command(project / source, project / "out", "--pilot", "0", "--format", "mirror", *more))
 
 
 def test_a_run_that_was_moved_goes_on(
@@ -54,7 +35,7 @@ def test_a_run_that_was_moved_goes_on(
     # Together with its source: nothing need be said, and exports find the pictures before the next scan.
     assert main(["export", str(moved / "out"), "report"]) == 0
     assert command(moved) == 0
-    assert "3 of 3 done, 0 failed" in (told := capsys.readouterr().out) and "(0 calls run, 0 reused)" in told
+    assert "3 of 3 done, 0 failed" in (output := capsys.readouterr().out) and "(0 calls run, 0 reused)" in output
     # The source alone.
     (moved / "photos").rename(moved / "pictures")
     assert command(moved, source="pictures") == 1
@@ -94,14 +75,14 @@ def test_an_unusable_store_is_found_before_the_first_item(home: Path, project: P
 def test_a_store_that_becomes_unusable_blames_no_item(home: Path, project: Path, tmp_path: Path) -> None:
     place = tmp_path / "store"
 
-    def told(event: dict[str, object]) -> None:
+    def on_event(event: dict[str, object]) -> None:
         if event["event"] == "scan":
             shutil.rmtree(place)
             place.touch()
 
     given = {"plan": Plan.load(DARKEN), "tools": [TOOLS], "pilot": 0, "store": str(place)}
     with pytest.raises(Exception, match="The store .* cannot be written.*SUPERLINK_STORE"):
-        annotate("", str(project / "photos"), project / "out", on_event=told, **given)  # type: ignore[arg-type]
+        annotate("", str(project / "photos"), project / "out", on_event=on_event, **given)  # type: ignore[arg-type]
     ledger = Ledger.open_existing(project / "out")
     assert ledger.counts() == {"left": 3}
     ledger.close()

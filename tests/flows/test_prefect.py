@@ -151,7 +151,7 @@ def test_prefect_starts_no_server_that_answers_everybody(home: Path) -> None:
     assert "No Prefect API URL provided" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_server_that_does_not_answer_is_told(
+def test_a_server_that_does_not_answer_is_reported(
     home: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
@@ -159,7 +159,7 @@ def test_a_server_that_does_not_answer_is_told(
     assert "No Prefect server answers at http://127.0.0.1:9/api" in capsys.readouterr().err
 
 
-def test_what_goes_wrong_is_told_without_a_traceback(place: Place, pictures: Path, tmp_path: Path) -> None:
+def test_what_goes_wrong_is_reported_without_a_traceback(place: Place, pictures: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(
         json.dumps({"steps": [{"id": "s1", "tool": "pose", "args": {"image": "$image"}}], "outputs": ["$s1"]})
@@ -208,7 +208,7 @@ def test_killed_with_the_worker(place: Place, every_minute: UUID, tmp_path: Path
     assert place.end(place.begin(deployment)).is_completed()
 
 
-def test_told_to_stop_while_at_work(place: Place, every_minute: UUID, tmp_path: Path) -> None:
+def test_stopped_while_at_work(place: Place, every_minute: UUID, tmp_path: Path) -> None:
     deployment = place.schedule("stopped", FADE, make(tmp_path / "pictures", 22))
     before = len(place.calls("fade"))
     run = place.begin(deployment)
@@ -240,16 +240,16 @@ def test_pages_and_hosts_other_than_its_own_are_refused(place: Place) -> None:
         assert "frame-ancestors 'none'" in http.get(own).headers["content-security-policy"]
 
 
-def test_nothing_is_told_or_done_without_the_password(place: Place) -> None:
+def test_nothing_is_answered_or_done_without_the_password(place: Place) -> None:
     with httpx.Client() as http:
         paths = http.get(place.api.removesuffix("/api") + "/openapi.json").json()["paths"]
-        told = {
+        unguarded = {
             (method, path)
             for path, methods in paths.items()
             for method in methods
             if http.request(method, place.api + re.sub("{.*?}", str(UUID(int=1)), path)).status_code != 401
         }
-        assert told == {("get", "/health"), ("get", "/ready")} and len(paths) > 100
+        assert unguarded == {("get", "/health"), ("get", "/ready")} and len(paths) > 100
         assert http.get(f"{place.api}/admin/version", auth=("superlink", "guess")).status_code == 401
         assert http.get(f"{place.api}/admin/version", headers=place.admitted()).status_code == 200
         # The dashboard asks for it.
@@ -350,7 +350,7 @@ def test_a_changed_tools_file_is_refused_until_it_is_scheduled_again(place: Plac
     assert place.calls("tint") == ["1", "2"]  # the worker has not kept the old one
 
 
-def test_a_server_with_another_password_is_told(place: Place, pictures: Path, tmp_path: Path) -> None:
+def test_a_server_with_another_password_is_reported(place: Place, pictures: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "superlink", "annotate", "x", str(pictures), "--out", str(tmp_path / "out")],
         cwd=ROOT,
@@ -404,10 +404,12 @@ def test_the_same_name_changes_the_schedule_and_it_can_be_removed(
         ["schedule"],
     ],
 )
-def test_what_is_no_schedule_is_told(place: Place, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_schedule_is_reported(
+    place: Place, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(arguments) == 1
-    told = capsys.readouterr().err
-    assert "superlink: " in told and "schedule" in told and len(told.splitlines()) == 1
+    output = capsys.readouterr().err
+    assert "superlink: " in output and "schedule" in output and len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

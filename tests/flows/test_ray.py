@@ -15,7 +15,7 @@ from flows.annotate import annotate
 from flows.batch.review import ReviewRouting, queue
 from flows.batch.shard import RunStopped
 from flows.ledger.ledger import Ledger
-from tests.flows.conftest import FIND, make
+from tests.flows.conftest import FIND, make, read_files
 from tools.core.settings import settings
 
 pytest.importorskip("prefect_ray")
@@ -104,12 +104,7 @@ def exported(out: Path) -> dict[str, bytes]:
     ledger = Ledger.open_existing(out)
     asked = sorted(question[1:6] for question in queue(ledger))
     ledger.close()
-    return {"review": repr(asked).encode()} | {
-        str(path.relative_to(out)): path.read_bytes()
-        for name in FORMATS
-        for path in (out / name).rglob("*")
-        if path.is_file()
-    }
+    return {"review": repr(asked).encode(), **read_files(out, FORMATS)}
 
 
 def pids(root: Path) -> list[str]:

@@ -15,7 +15,7 @@ from flows.batch.shard import RunStopped, ShardResult
 from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
 from flows.workers.remote import merge_shard, pack_shard, work_remotely
-from tests.flows.conftest import DARKEN, FIND, Run
+from tests.flows.conftest import DARKEN, FIND, Run, read_files
 from tools.storage.store import Store
 
 FORMATS = ["jsonl", "coco", "mirror"]
@@ -33,15 +33,6 @@ def apart(job: BatchJob, shards: Sequence[list[int]]) -> Iterator[ShardResult]:
             yield merge_shard(ledger, store, done)
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for name in FORMATS
-        for path in (folder / name).rglob("*")
-        if path.is_file()
-    }
-
-
 def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_path: Path) -> None:
     routing = ReviewRouting(audit=0.5)
     one = run(pictures, DARKEN, formats=FORMATS, routing=routing, shard=4)
@@ -56,7 +47,8 @@ def test_exports_queue_and_failures_are_the_same(run: Run, pictures: Path, tmp_p
         store=str(tmp_path / "store apart"),
     )
     assert (two.ran, two.done, two.failures) == (24, 12, one.failures) and len(two.failures) == 3
-    assert files(tmp_path / "apart") == files(tmp_path / "out") and len(files(tmp_path / "out")) > 12
+    exports = read_files(tmp_path / "out", FORMATS)
+    assert read_files(tmp_path / "apart", FORMATS) == exports and len(exports) > 12
     queues = [sorted(question[1:6] for question in queue(Ledger(tmp_path / out / LEDGER))) for out in ("out", "apart")]
     assert queues[0] == queues[1] and queues[0]
 

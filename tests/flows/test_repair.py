@@ -20,7 +20,7 @@ from flows.ledger.ledger import Ledger
 from flows.ledger.rows import FinishedCall, StepRow
 from flows.repair import repair
 from superlink.cli import main
-from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, raw_sql
+from tests.flows.conftest import DARKEN, FIND, Run, annotate_command, raw_sql
 from tools import Text
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
@@ -329,29 +329,13 @@ def test_a_run_goes_on_after_its_repair(
     ((page,),) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'steps'").fetchall()
     db.close()
     damage(out, lambda data: data.__setitem__(slice((page - 1) * PAGE, page * PAGE), bytes(PAGE)))
-    (tmp_path / "plan.json").write_text(Plan.load(DARKEN).dumps())
-    command = [
-        "annotate",
-        "",
-        str(pictures),
-        "--out",
-        str(out),
-        "--tools",
-        TOOLS,
-        "--yes",
-        "--pilot",
-        "0",
-        "--plan",
-        str(tmp_path / "plan.json"),
-        "--format",
-        "mirror",
-    ]
+    command = annotate_command(pictures, out, "--pilot", "0", "--format", "mirror")
     assert main(["export", str(out), "mirror"]) == 1
-    told = capsys.readouterr().err
-    assert f"superlink repair {out}" in told and "is damaged" in told
+    output = capsys.readouterr().err
+    assert f"superlink repair {out}" in output and "is damaged" in output
     assert main(["repair", str(out)]) == 0
-    told = capsys.readouterr().out
-    assert "12 items again; the 24 finished calls are not run again" in told and ".damaged-" in told
+    output = capsys.readouterr().out
+    assert "12 items again; the 24 finished calls are not run again" in output and ".damaged-" in output
     log.write_text("")
     assert main(command) == 1  # of the three files that are no pictures
     assert "12 of 15 done, 3 failed" in capsys.readouterr().out and log.read_text() == ""

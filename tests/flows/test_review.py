@@ -1,4 +1,4 @@
-"""Which finds people look at, what they say of them, and what that tells."""
+"""Review: which detections are queued, the verdicts, and the statistics of them."""
 
 from collections.abc import Iterator
 from pathlib import Path

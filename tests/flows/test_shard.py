@@ -134,12 +134,12 @@ class Bench:
         self,
         made: Plan,
         ids: list[int],
-        told: Callable[[str, int], None] | None = None,
+        on_step: Callable[[str, int], None] | None = None,
         routing: ReviewRouting | None = None,
     ) -> ShardResult:
         self.ledger.set_facts(plan=made.model_dump(mode="json"), signature="sig")
         run = RunContext(made, TOOLS, "sig", self.shard_store, CurrentWeights(), routing or ReviewRouting(audit=0))
-        return run_shard(self.ledger, run, ids, told)
+        return run_shard(self.ledger, run, ids, on_step)
 
     def numbers(self, step: str) -> list[Any]:
         """What a step gave for each item that is done."""
@@ -169,13 +169,13 @@ def bench(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def test_every_step_runs_on_every_item_and_is_noted(bench: Bench) -> None:
     ids = bench.lay(10, 20)
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     outcome = bench.work(
-        plan(SHADE, ("double", {"number": "$s1"})), ids, lambda step, count: told.append((step, count))
+        plan(SHADE, ("double", {"number": "$s1"})), ids, lambda step, count: reported.append((step, count))
     )
     assert outcome == ShardResult(done=[1, 2], ran=4, seconds={"shade": 2.0, "double": 2.0})
     assert bench.numbers("s1") == [Number(10), Number(20)] and bench.numbers("s2") == [Number(20), Number(40)]
-    assert told == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
+    assert reported == [("s1", 1), ("s1", 1), ("s2", 1), ("s2", 1)]
     assert bench.steps() == [(item, step, "finished", "", 1.0) for item in (1, 2) for step in ("s1", "s2")]
     assert bench.ledger.pending("sig") == [] and bench.ledger.counts() == {"done": 2}
     assert raw_sql(bench.ledger, "SELECT DISTINCT error, hint FROM items") == [("", "")]
@@ -193,11 +193,11 @@ def test_files_of_the_source_are_not_copied_into_the_store(bench: Bench) -> None
 
 
 def test_twins_are_worked_once(bench: Bench) -> None:
-    told: list[tuple[str, int]] = []
-    outcome = bench.work(plan(SHADE), bench.lay(10, 10, 20), lambda step, count: told.append((step, count)))
+    reported: list[tuple[str, int]] = []
+    outcome = bench.work(plan(SHADE), bench.lay(10, 10, 20), lambda step, count: reported.append((step, count)))
     assert (outcome.done, outcome.ran, outcome.cached, seen) == ([1, 2, 3], 2, 1, [10, 20])
     assert bench.numbers("s1") == [Number(10), Number(10), Number(20)]
-    assert told == [("s1", 2), ("s1", 1)]
+    assert reported == [("s1", 2), ("s1", 1)]
 
 
 def test_finished_work_is_found_again_and_lost_work_is_done_again(bench: Bench) -> None:
@@ -231,9 +231,9 @@ def test_work_of_other_weights_does_not_count(bench: Bench, monkeypatch: pytest.
 
 def test_a_tool_over_batches_gets_them_and_others_are_noted_one_by_one(bench: Bench) -> None:
     ids = bench.lay(*range(20))
-    told: list[int] = []
-    bench.work(plan(("shades", {"images": "$image"})), ids, lambda step, count: told.append(count))
-    assert batches == told == [16, 4]
+    reported: list[int] = []
+    bench.work(plan(("shades", {"images": "$image"})), ids, lambda step, count: reported.append(count))
+    assert batches == reported == [16, 4]
     rows: list[int] = []
     bench.work(
         plan(("shade", {"image": "$image"})),
@@ -248,7 +248,7 @@ def test_many_calls_are_looked_up_in_lots(bench: Bench) -> None:
     assert list(shard._parts([], 2, 4)) == []
 
 
-def test_a_failed_step_is_told_for_its_item_and_ends_that_item_alone(bench: Bench) -> None:
+def test_a_failed_step_is_reported_for_its_item_and_ends_that_item_alone(bench: Bench) -> None:
     faults[20] = MediaError("it is blurred", "Take a sharper one")
     outcome = bench.work(
         plan(SHADE, ("double", {"number": "$s1"}), ("layers", {"image": "$image"})), bench.lay(10, 20, 20)
@@ -273,7 +273,7 @@ def test_items_after_a_failed_one_go_on(bench: Bench) -> None:
     assert bench.numbers("s2") == [Number(20), Number(60)]
 
 
-def test_the_first_of_several_failures_of_an_item_is_told(bench: Bench) -> None:
+def test_the_first_of_several_failures_of_an_item_is_reported(bench: Bench) -> None:
     faults[20] = ValueError("odd")
     outcome = bench.work(plan(SHADE, ("shade", {"image": "$image", "plus": 1})), bench.lay(20))
     assert "step s1" in outcome.failed[1][0] and [row[:3] for row in bench.steps()] == [
@@ -422,10 +422,10 @@ def test_a_file_from_elsewhere_is_fetched_once(bench: Bench) -> None:
 def test_what_is_no_items_fault_stops_the_run(bench: Bench, fault: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     faults[20] = fault
     ids = bench.lay(10, 20, 30)
-    with pytest.raises(RunStopped) as told:
+    with pytest.raises(RunStopped) as raised:
         bench.work(plan(SHADE), ids)
-    assert fault.args[-2 if isinstance(fault, SuperlinkError) else -1] in told.value.message
-    assert told.value.hint and seen == [10, 20]
+    assert fault.args[-2 if isinstance(fault, SuperlinkError) else -1] in raised.value.message
+    assert raised.value.hint and seen == [10, 20]
     assert bench.ledger.counts() == {"left": 3} and [row[:3] for row in bench.steps()] == [(1, "s1", "finished")]
 
     def cannot(self: ShardStore, item: SourceItem, kind: str) -> Ref:

@@ -51,7 +51,7 @@ def test_a_file_of_the_source_is_read_where_it_lies(shard_store: ShardStore, tmp
         assert isinstance(found, Image) and found.size == (4, 6) and int(found.pixels[0, 0, 0]) == 5
 
 
-def test_a_file_that_is_changed_or_gone_during_the_run_is_told(shard_store: ShardStore, tmp_path: Path) -> None:
+def test_a_file_that_is_changed_or_gone_during_the_run_is_reported(shard_store: ShardStore, tmp_path: Path) -> None:
     file = picture(tmp_path / "a.png")
     ref = shard_store.open(item(file), "Image")
     shard_store.clear()
@@ -197,7 +197,9 @@ def test_what_the_disk_does_not_take_counts_as_never_made(
     shard_store.flush_all()
 
 
-def test_names_that_the_disk_does_not_take_are_told(shard_store: ShardStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_the_disk_does_not_take_are_reported(
+    shard_store: ShardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(folder: Path) -> None:
         raise OSError(errno.EIO, "Input/output error")
 

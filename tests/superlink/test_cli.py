@@ -112,8 +112,8 @@ def test_several_files_and_one_that_is_damaged(
     out = tmp_path / "out"
     files = [str(astronaut), str(damaged), str(sign(tmp_path))]
     assert main(["run", "hide the faces", *files, "--plan", str(plan_file), "--yes", "--out", str(out)]) == 1
-    told = capsys.readouterr().out
-    assert "damaged.jpg" in told and "1 of 3 failed" in told
+    output = capsys.readouterr().out
+    assert "damaged.jpg" in output and "1 of 3 failed" in output
     assert (out / "astronaut" / "record.json").exists() and (out / "sign" / "record.json").exists()
 
 
@@ -290,7 +290,7 @@ def test_options_may_stand_between_files(line: str) -> None:
         "run x --out",
     ],
 )
-def test_wrong_command_lines_are_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_command_lines_are_reported(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         _parser().parse_args(line.split())
     assert left.value.code == 2 and "usage: superlink" in capsys.readouterr().err

@@ -26,7 +26,7 @@ def test_files_of_one_name_get_names_that_depend_on_their_path_alone() -> None:
     assert names(f"w/{first}.png", "x/a.png", "y/a.png")[0] not in (first, second)
 
 
-def test_capitals_and_composed_letters_do_not_tell_names_apart() -> None:
+def test_capitals_and_composed_letters_do_not_distinguish_names() -> None:
     assert len({name.casefold() for name in names("a.png", "A.png", "café.png", "cafe\u0301.png")}) == 4
     assert "a" not in names("a.png", "A.png")
 

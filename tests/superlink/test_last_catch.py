@@ -33,7 +33,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (ValueError("x" * 10**6), "(999500 more characters)"),
     ],
 )
-def test_a_fault_is_told_in_a_sentence(
+def test_a_fault_is_reported_in_a_sentence(
     home: Path, error: BaseException, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     breaks(monkeypatch, error)
@@ -57,7 +57,7 @@ def test_debug_shows_the_traceback(
     assert "in run\n" in err and "\x1b" not in err and "Its traceback is above" in err
 
 
-def test_a_log_that_cannot_be_written_is_told(
+def test_a_log_that_cannot_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
@@ -99,7 +99,7 @@ HOSTILE_FILES: dict[str, bytes | None] = {
 
 
 @pytest.mark.parametrize("name", [*HOSTILE_FILES, "folder"])
-def test_a_hostile_file_of_requests_or_plan_is_told(
+def test_a_hostile_file_of_requests_or_plan_is_reported(
     home: Path, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / f"{name}\x1b[31m"
@@ -109,11 +109,11 @@ def test_a_hostile_file_of_requests_or_plan_is_told(
     elif content is not None:
         file.write_bytes(content)
     assert main(["plan", "--requests", str(file)]) == 1
-    told = [capsys.readouterr().err]
+    outputs = [capsys.readouterr().err]
     (tmp_path / "notes.txt").write_text("words")
     assert main(["run", "x", str(tmp_path / "notes.txt"), "--plan", str(file), "--yes"]) == 1
-    told.append(capsys.readouterr().err)
-    for err in told:
+    outputs.append(capsys.readouterr().err)
+    for err in outputs:
         assert f"{name}\\x1b[31m" in err and "\x1b" not in err and err.count("\n") == 1 and len(err) < 2000, err
 
 
@@ -144,7 +144,7 @@ def test_a_hostile_plan_is_refused_in_few_words(
     "arguments",
     [["tools", "--tools", "~nobody-has-this-name/own.py"], ["annotate", "x", "~nobody-has-this-name/photos", "--out"]],
 )
-def test_a_home_folder_that_is_not_known_is_told(
+def test_a_home_folder_that_is_not_known_is_reported(
     home: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *[str(tmp_path / "out")] * (arguments[-1] == "--out")]) == 1
@@ -167,7 +167,7 @@ def spoil(text: Text) -> Text:
 """
 
 
-def test_a_fault_in_a_tool_is_told_logged_and_in_the_record(
+def test_a_fault_in_a_tool_is_reported_logged_and_in_the_record(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own, words, file, out = tmp_path / "own.py", tmp_path / "a.txt", tmp_path / "plan.json", tmp_path / "e[/b]x"
@@ -178,9 +178,9 @@ def test_a_fault_in_a_tool_is_told_logged_and_in_the_record(
     )
     given = ["run", "x", str(words), "--plan", str(file), "--yes", "--tools", str(own), "--out", str(out)]
     assert main(given) == 1
-    told, _ = capsys.readouterr()
-    assert f"It was raised in {own}, line 7, in spoil" in told and "Traceback" not in told
-    assert "\x1b" not in told and len(told) < 9000 and f"1 file in {out}" in told
+    output, _ = capsys.readouterr()
+    assert f"It was raised in {own}, line 7, in spoil" in output and "Traceback" not in output
+    assert "\x1b" not in output and len(output) < 9000 and f"1 file in {out}" in output
     (step,) = json.loads((out / "record.json").read_text())["steps"]
     for kept in (step["error"]["traceback"], (home / "superlink.log").read_text()):
         assert f'File "{own}", line 7, in spoil' in kept and len(kept) < 70_000
@@ -215,7 +215,7 @@ def test_numbers_are_checked_on_the_command_line(arguments: list[str], capsys: p
 
 
 @pytest.mark.parametrize("editor", ["/no/such/editor", "false", ""])
-def test_an_editor_that_fails_is_told(editor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_that_fails_is_reported(editor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from superlink.commands.run import _edit
 
     monkeypatch.setenv("EDITOR", editor)

@@ -32,7 +32,7 @@ def test_answers_are_written_whole(requests: Path, tmp_path: Path) -> None:
     assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]
 
 
-def test_a_full_disk_and_a_missing_file_are_told(
+def test_a_full_disk_and_a_missing_file_are_reported(
     requests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["plan", "--requests", str(requests), "--out", "/dev/full"]) == 1

@@ -80,7 +80,7 @@ def test_run(command: Callable[..., int], counts: Counter[str], tmp_path: Path) 
     assert (tmp_path / "log").read_text().split() == ["1", "2", "3"]
     assert 0 < counts["parses"] <= 4 and 0 < counts["objects"] <= 4 and 0 < counts["texts"] <= 4
     counts.clear()
-    assert command(TEXTS, "run", "go") == 0  # nothing runs, all is told again
+    assert command(TEXTS, "run", "go") == 0  # nothing runs, the answer is printed again
     assert (tmp_path / "log").read_text().split() == ["1", "2", "3"]
     assert max(counts.values()) <= 4
 

@@ -31,5 +31,5 @@ def test_the_tool_of_the_readme(tmp_path: Path) -> None:
 def test_the_commands_of_the_readme_exist() -> None:
     from superlink.cli import COMMANDS
 
-    told = set(re.findall(r"`superlink ([\w-]+)", README))
-    assert told == {command.__name__.rsplit(".", 1)[1].replace("_", "-") for command in COMMANDS}
+    documented = set(re.findall(r"`superlink ([\w-]+)", README))
+    assert documented == {command.__name__.rsplit(".", 1)[1].replace("_", "-") for command in COMMANDS}

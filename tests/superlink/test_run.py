@@ -178,7 +178,7 @@ def test_two_processes_do_not_work_on_one_run(
     assert run(CHAIN) == 0
 
 
-def test_what_was_left_out_and_what_changed_nothing_is_told(
+def test_what_was_left_out_and_what_changed_nothing_is_reported(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Pil.new("RGB", (30, 20)).save(tmp_path / "black.png")
@@ -187,8 +187,9 @@ def test_what_was_left_out_and_what_changed_nothing_is_told(
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["result"] == "nothing" and record["warnings"] == []
     assert run(CHAIN, str(tmp_path / "black.png")) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "Warning: no step uses $image, which came with the request" in told and "Left out: no step uses $image" in told
+        "Warning: no step uses $image, which came with the request" in output
+        and "Left out: no step uses $image" in output
     )
     assert json.loads((tmp_path / "out" / "record.json").read_text())["result"] == "partly"

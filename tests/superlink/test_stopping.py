@@ -69,6 +69,6 @@ def test_a_process_ends_whatever_its_tool_does(how: str, status: int, tmp_path: 
     ) as process:
         asleep(tmp_path)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=300)  # the tool would take ten minutes
-    assert process.returncode == status and KEPT in told
+        _, output = process.communicate(timeout=300)  # the tool would take ten minutes
+    assert process.returncode == status and KEPT in output
     goes_on(tmp_path, given)

@@ -33,9 +33,9 @@ def test_no_text_drives_the_terminal(capsys: pytest.CaptureFixture[str]) -> None
     table = Table(HOSTILE, title=HOSTILE)
     table.add_row(HOSTILE)
     screen.print(table, soft_wrap=False)
-    told = written(capsys)
-    assert not terminal._HARMFUL.search(told)
-    assert told.count("[red]x[/b]:smile:") >= 6 and "\\x1b[2J" in told and "\\u202e" in told and "\\xe9" in told
+    output = written(capsys)
+    assert not terminal._HARMFUL.search(output)
+    assert output.count("[red]x[/b]:smile:") >= 6 and "\\x1b[2J" in output and "\\u202e" in output and "\\xe9" in output
 
 
 def test_what_is_escaped_keeps_its_place_in_a_table(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,8 +52,8 @@ def test_colours_are_still_the_console_s(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     terminal.console().print(f"a{HOSTILE}", style="red")
-    told = capsys.readouterr().out
-    assert told.startswith("\x1b[31ma\\x1b]0;owned") and told.count("\x1b") == 2
+    output = capsys.readouterr().out
+    assert output.startswith("\x1b[31ma\\x1b]0;owned") and output.count("\x1b") == 2
 
 
 def test_ordinary_text_is_left_alone() -> None:

@@ -79,7 +79,7 @@ def wav(
     form: int = 1,
     data: bytes = bytes(800),
 ) -> bytes:
-    """A WAV whose header says what it is told to."""
+    """A WAV with the given header."""
     block = channels * bits // 8
     fmt = struct.pack("<HHIIHH", form, channels, rate, min(rate * block, 2**32 - 1), block & 0xFFFF, bits)
     size = len(data) if claims is None else claims
@@ -214,7 +214,7 @@ def _lies() -> Iterator[tuple[str, bytes]]:
 
 
 def matroska(gap: float) -> bytes:
-    """Sound in two packets that lie so many seconds apart."""
+    """Sound in two packets with a gap of this many seconds between them."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="matroska") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")

@@ -81,9 +81,9 @@ def test_each_fault_has_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     file = tmp_path / "a"
     atomic.write(file, "old")
     monkeypatch.setattr(os, "fsync", fails)
-    with pytest.raises(WriteError) as told:
+    with pytest.raises(WriteError) as raised:
         atomic.write(file, "new")
-    assert f"{file} cannot be written: {words}" in str(told.value) and isinstance(told.value.__cause__, OSError)
+    assert f"{file} cannot be written: {words}" in str(raised.value) and isinstance(raised.value.__cause__, OSError)
     assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
 
 

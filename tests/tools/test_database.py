@@ -77,9 +77,9 @@ def test_cut_short(file: Path) -> None:
 def test_locked(file: Path, database: Database) -> None:
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match=r"locked by another process .*Wait until") as told:
+    with pytest.raises(StoreError, match=r"locked by another process .*Wait until") as raised:
         database.execute("BEGIN IMMEDIATE")
-    assert "space" not in str(told.value) and "repair" not in str(told.value)
+    assert "space" not in str(raised.value) and "repair" not in str(raised.value)
     other.close()
 
 
@@ -90,7 +90,7 @@ def test_a_full_disk(database: Database) -> None:
         database.executemany("INSERT INTO t (b) VALUES (?)", [("x" * 4000,)] * 5)
 
 
-def test_a_commit_that_fails_is_told(file: Path) -> None:
+def test_a_commit_that_fails_is_reported(file: Path) -> None:
     database = connect(file, "The threads", "superlink repair", timeout=0, isolation_level="DEFERRED")
     reader = sqlite3.connect(file, isolation_level=None)
     database.execute("PRAGMA journal_mode = DELETE")

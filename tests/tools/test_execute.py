@@ -280,18 +280,18 @@ def test_what_says_that_memory_ran_out(error: Exception, ran_out: bool) -> None:
         raise error
 
     assert out_of_memory(error) == ran_out
-    with pytest.raises(OutOfMemory if ran_out else type(error)) as told:
+    with pytest.raises(OutOfMemory if ran_out else type(error)) as raised:
         retry_with_memory(run)
     assert len(runs) == (2 if ran_out else 1)
     if ran_out and not isinstance(error, OutOfMemory):
         assert (
-            told.value.hint
-            and told.value.__cause__ is error
-            and str(error) in told.value.message
-            and "memory ran out" in told.value.message
+            raised.value.hint
+            and raised.value.__cause__ is error
+            and str(error) in raised.value.message
+            and "memory ran out" in raised.value.message
         )
     else:
-        assert told.value is error
+        assert raised.value is error
 
 
 def test_another_fault_of_the_second_try_is_that_fault() -> None:
@@ -305,13 +305,13 @@ def test_another_fault_of_the_second_try_is_that_fault() -> None:
     assert retry_with_memory(lambda: 5) == 5
 
 
-def test_an_error_without_words_is_told_without() -> None:
+def test_an_error_without_words_is_reported_without() -> None:
     def run() -> None:
         raise MemoryError
 
-    with pytest.raises(OutOfMemory) as told:
+    with pytest.raises(OutOfMemory) as raised:
         retry_with_memory(run)
-    assert told.value.message == "memory ran out"
+    assert raised.value.message == "memory ran out"
 
 
 def test_a_mapped_call_ends_at_the_first_failure(store: Store) -> None:
@@ -378,7 +378,7 @@ def test_provenance_names_every_input_in_order_and_words_among_the_arguments(sto
         assert datetime.fromisoformat(found["time"]).tzinfo is not None and "." not in found["time"]
 
 
-def test_what_a_tool_raises_is_told_with_where(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_tool_raises_is_reported_with_where(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     ref = store.put(_image(99))
     with caplog.at_level("DEBUG", "superlink"), pytest.raises(ToolError) as caught:
         call(brighten, {"image": ref}, store)
@@ -407,21 +407,23 @@ def test_what_a_tool_raises_is_told_with_where(store: Store, caplog: pytest.LogC
 def test_what_stops_the_program_is_no_tools_failure(store: Store) -> None:
     @tool
     def interrupted(image: Image) -> Image:
-        """Be told to stop."""
+        """Be stopped."""
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         call(interrupted, {"image": store.put(_image(1))}, store)
 
 
-def test_every_wrong_argument_is_told_at_once(store: Store) -> None:
+def test_every_wrong_argument_is_reported_at_once(store: Store) -> None:
     ref = store.put(_image(1))
-    with pytest.raises(ArgumentsInvalid) as told:
+    with pytest.raises(ArgumentsInvalid) as raised:
         call(brighten, {"mask": store.put(Text("no")), "by": "x"}, store)
-    assert [problem.partition(":")[0] for problem in told.value.problems] == ["image", "mask", "by"]
-    with pytest.raises(ArgumentsInvalid) as told:
+    assert [problem.partition(":")[0] for problem in raised.value.problems] == ["image", "mask", "by"]
+    with pytest.raises(ArgumentsInvalid) as raised:
         call(join, {"images": [ref, "words", 3, {"kind": 3}]}, store)
-    assert len(told.value.problems) == 3 and all(problem.startswith("images: takes") for problem in told.value.problems)
+    assert len(raised.value.problems) == 3 and all(
+        problem.startswith("images: takes") for problem in raised.value.problems
+    )
     with pytest.raises(ArgumentsInvalid, match="image: is missing .Image."):
         call(brighten, {"mask": []}, store)  # nothing to run, but a wrong call
     with pytest.raises(ArgumentsInvalid, match="image and mask: lists of 1 and 2"):

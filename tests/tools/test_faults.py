@@ -67,14 +67,16 @@ def failure(store: Store, error: BaseException) -> ToolError:
 def test_a_fault_says_file_and_line_of_the_tool(
     store: Store, error: BaseException, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = failure(store, error)
-    assert told.message == f"spoil (step s1): {what}"
+    reported = failure(store, error)
+    assert reported.message == f"spoil (step s1): {what}"
     line = helper.__code__.co_firstlineno + 1
-    assert told.hint == f"It was raised in {__file__}, line {line}, in helper"
-    assert f'"{__file__}", line {line}, in helper' in told.traceback
+    assert reported.hint == f"It was raised in {__file__}, line {line}, in helper"
+    assert f'"{__file__}", line {line}, in helper' in reported.traceback
     (record,) = caplog.records
     assert (
-        record.name == "superlink.tools" and record.levelno == logging.ERROR and told.traceback in record.getMessage()
+        record.name == "superlink.tools"
+        and record.levelno == logging.ERROR
+        and reported.traceback in record.getMessage()
     )
 
 
@@ -86,14 +88,18 @@ def test_a_request_to_stop_is_passed_on(store: Store, error: BaseException) -> N
 
 
 def test_a_reason_of_the_tool_s_own_has_no_traceback(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    told = failure(store, MediaError("a.jpg is damaged", "Copy it again"))
-    assert str(told) == "spoil (step s1): a.jpg is damaged. Copy it again" and not told.traceback and not caplog.records
+    reported = failure(store, MediaError("a.jpg is damaged", "Copy it again"))
+    assert (
+        str(reported) == "spoil (step s1): a.jpg is damaged. Copy it again"
+        and not reported.traceback
+        and not caplog.records
+    )
 
 
 def test_what_is_kept_of_a_fault_is_bounded(store: Store) -> None:
     for error in (ValueError("x" * 10**6), MediaError("y" * 10**6, "z" * 10**6), ValueError("line\n" * 10**5)):
-        told = failure(store, error)
-        assert len(str(told)) < 9000 and "more characters" in str(told) and len(told.traceback) < 70_000
+        reported = failure(store, error)
+        assert len(str(reported)) < 9000 and "more characters" in str(reported) and len(reported.traceback) < 70_000
 
     def endless(depth: int) -> None:
         if depth % 2:
@@ -120,7 +126,7 @@ def test_what_is_kept_of_a_fault_is_bounded(store: Store) -> None:
         (b"x = 1", "{file} defines no tool"),
     ],
 )
-def test_a_tools_file_that_fails_is_told(tmp_path: Path, source: bytes, said: str) -> None:
+def test_a_tools_file_that_fails_is_reported(tmp_path: Path, source: bytes, said: str) -> None:
     file = tmp_path / "own.py"
     file.write_bytes(source)
     with pytest.raises(DeclarationInvalid) as caught:
@@ -148,6 +154,6 @@ def test_every_error_is_bounded_and_has_a_utf_8_form(store: Store) -> None:
         ("grün", "grün"),
     ):
         assert SuperlinkError(text, text).message == SuperlinkError(text, text).hint == shown
-        told = failure(store, ValueError(text))
-        (told.message + told.hint + told.traceback).encode()
-        assert told.message.endswith(f"ValueError: {shown}")
+        reported = failure(store, ValueError(text))
+        (reported.message + reported.hint + reported.traceback).encode()
+        assert reported.message.endswith(f"ValueError: {shown}")

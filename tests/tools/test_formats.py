@@ -1,4 +1,4 @@
-"""Formats of weights, told from the bytes of real files."""
+"""Formats of weights, determined from the bytes of real files."""
 
 import gzip
 import pickle

@@ -44,14 +44,14 @@ def used(file, kind):
     except Exception:
         return traceback.format_exc()
 
-told = {kind: {} for kind in ("", "Image", "Audio", "Video", "Text")}
+outcomes = {kind: {} for kind in ("", "Image", "Audio", "Video", "Text")}
 for name in sys.stdin.read().split("\0"):
-    for kind in told:
+    for kind in outcomes:
         print(kind, name, file=sys.stderr)
-        told[kind][name] = used(name, kind or None)
+        outcomes[kind][name] = used(name, kind or None)
 # Of this program alone: what getrusage says may be that of the process that started it.
 peak = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
-print(json.dumps({"told": told, "bytes": int(peak[1]) * 1024}))
+print(json.dumps({"outcomes": outcomes, "bytes": int(peak[1]) * 1024}))
 """
 
 
@@ -76,11 +76,11 @@ def test_hostile_files_are_opened_or_refused_by_name_in_little_memory(folder: Pa
     )
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout)
-    for kind, told in seen["told"].items():
-        for name, words in told.items():
+    for kind, outcomes in seen["outcomes"].items():
+        for name, words in outcomes.items():
             assert "Traceback" not in words, f"{name} as {kind or 'anything'}: {words}"
             assert words == "opened" or name in words, f"{name} as {kind or 'anything'}: {words}"
-    refused = {Path(name).name for name, words in seen["told"][""].items() if words != "opened"}
+    refused = {Path(name).name for name, words in seen["outcomes"][""].items() if words != "opened"}
     assert {
         "huge.png",
         "claims.flac",

@@ -169,7 +169,7 @@ def test_a_tool_of_a_file_is_found(tmp_path: Path) -> None:
     assert word == "mine" and int(pid) != os.getpid()
 
 
-def test_a_file_that_cannot_be_loaded_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_loaded_there_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "own.py"
     file.write_text(
         "from tools import Text, tool\n\n\n"

@@ -1,4 +1,4 @@
-"""Edited pictures and pictures without anything to edit: neither tells where and when it was taken."""
+"""Edited pictures and pictures without anything to edit: neither contains where and when it was taken."""
 
 import io
 

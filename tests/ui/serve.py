@@ -5,16 +5,13 @@ Usage: serve.py PORT
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from agents.plan.plan import Plan, Step
-from agents.plan.problems import Problem
-from agents.planners.base import Demonstration, first_free
-from common.card import Card
+from agents.plan.plan import Plan
+from tests.agents.fakes import Scripted, plan, shout
 from tools import Number, Text, tool
 from tools.core.errors import WeightsMissing
 from tools.runtime.registry import load
@@ -30,12 +27,6 @@ def strange(number: Number) -> Text:
     return Text('![x](http://192.0.2.1/x.png) <img src="http://192.0.2.1/y.png">')
 
 
-@tool
-def shout(text: Text) -> Text:
-    """Write in capitals."""
-    return Text(text.text.upper())
-
-
 FACES: Call = ("detect", {"labels": ["face"]})
 RULES: dict[str, list[Call]] = {
     "count": [FACES, ("count", {})],
@@ -47,23 +38,14 @@ RULES: dict[str, list[Call]] = {
 }
 
 
-class Rules:
+class Rules(Scripted):
     """Plans by the first rule whose word is in the request; the inputs are wired by type."""
 
-    def plan(
-        self,
-        request: str,
-        values: Mapping[str, str],
-        tools: Sequence[Card],
-        demonstrations: Sequence[Demonstration] = (),
-        problems: Sequence[Problem] = (),
-    ) -> Plan:
+    def answer(self, request: str) -> Plan | Exception:
         if "away" in request:
-            raise WeightsMissing("the planner is away", "Run: superlink models pull planner")
-        calls = next((calls for word, calls in RULES.items() if word in request), [])
-        first = first_free(values)
-        return Plan(steps=tuple(Step(id=f"s{n}", tool=name, args=args) for n, (name, args) in enumerate(calls, first)))
+            return WeightsMissing("the planner is away", "Run: superlink models pull planner")
+        return plan(*next((calls for word, calls in RULES.items() if word in request), []))
 
 
 if __name__ == "__main__":
-    launch({**load(entry_points=False), "strange": strange, "shout": shout}, Rules(), port=int(sys.argv[1]))
+    launch({**load(entry_points=False), "strange": strange, "shout": shout}, Rules([]), port=int(sys.argv[1]))

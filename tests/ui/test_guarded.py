@@ -69,7 +69,7 @@ def visitor(page: str) -> Iterator["Visitor"]:
 
 
 class Visitor:
-    """A browser tab, as far as the server can tell."""
+    """What the server sees of a browser tab."""
 
     def __init__(self, client: httpx.Client) -> None:
         self.client, self.session = client, uuid.uuid4().hex

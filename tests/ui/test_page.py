@@ -55,11 +55,11 @@ def test_other_hosts_need_a_password(host: str, home: Path) -> None:
 def test_what_needs_a_download_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
     tools = load(entry_points=False)
-    told = limits_html(
+    output = limits_html(
         {"detect": tools["detect"], "generate": tools["generate"], "count": tools["count"]}, BackbonePlanner()
     )
-    assert "knows English" in told and "generate" in told
-    assert "superlink models pull yolo26n --trust" in told and "superlink models pull smollm2-135m" in told
+    assert "knows English" in output and "generate" in output
+    assert "superlink models pull yolo26n --trust" in output and "superlink models pull smollm2-135m" in output
     assert limits_html({"count": tools["count"]}, Rules()) == ""
 
 
@@ -98,8 +98,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ):  # as a page that is still shown
             child.terminate()
             child.wait(WAIT)
-        told = log.read_text()
-        assert "Traceback" not in told and "ERROR" not in told
+        output = log.read_text()
+        assert "Traceback" not in output and "ERROR" not in output
     finally:
         child.kill()
         child.wait(WAIT)
@@ -179,8 +179,8 @@ def test_a_session(visited: tuple["Page", list[str]], address: str) -> None:
     expect(page.locator("#pictures img").first).to_be_visible()
     expect(run).to_be_hidden()
     record = page.locator("#files a", has_text="record.json").or_(page.locator("#files a[href$='record.json']")).first
-    told = page.request.get(str(record.get_attribute("href"))).json()
-    assert told["request"] == "now blur them" and told["steps"][0]["tool"] == "redact"
+    saved = page.request.get(str(record.get_attribute("href"))).json()
+    assert saved["request"] == "now blur them" and saved["steps"][0]["tool"] == "redact"
     shot(page, "4_blurred")
 
     say(page, "cut them out")

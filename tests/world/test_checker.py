@@ -60,7 +60,7 @@ def test_what_a_finder_misses_counts_as_missing() -> None:
 
 
 @pytest.mark.parametrize("light", list(LIGHT))
-def test_colours_are_told_in_every_light(light: str) -> None:
+def test_colours_are_recognised_in_every_light(light: str) -> None:
     wrong = []
     for word, shades in COLOURS.items():
         for category in ("car", "chair", "balloon", "bird"):
@@ -71,7 +71,7 @@ def test_colours_are_told_in_every_light(light: str) -> None:
     assert len(wrong) <= 1, wrong
 
 
-def test_places_are_told_also_where_things_stand_before_them() -> None:
+def test_places_are_recognised_also_where_things_stand_before_them() -> None:
     for seed in range(12):
         for split in ("test", "shifted"):
             picture = render(compose(seed, split), SIZE)

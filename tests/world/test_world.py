@@ -91,10 +91,10 @@ def test_the_same_seed_is_the_same_picture_in_another_process() -> None:
         "from backbone.world import *; scenes = [compose(seed, 'test') for seed in range(3)]; "
         "print(*(scene.digest() + render(scene, 96).digest() for scene in scenes))"
     )
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=WAIT
     ).stdout.split()
-    assert told == [compose(s, "test").digest() + render(compose(s, "test"), SIZE).digest() for s in range(3)]
+    assert output == [compose(s, "test").digest() + render(compose(s, "test"), SIZE).digest() for s in range(3)]
 
 
 def test_held_out_compositions_stay_out_of_training() -> None:
@@ -216,7 +216,7 @@ def test_no_pictures_at_all_are_no_number(
     assert "--n: give a whole number of at least 1" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-def test_a_missing_library_is_told(
+def test_a_missing_library_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "skia", None)
@@ -224,14 +224,14 @@ def test_a_missing_library_is_told(
     assert "pip install 'superlink[world]'" in capsys.readouterr().err
 
 
-def test_a_missing_library_of_the_system_is_told(
+def test_a_missing_library_of_the_system_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "skia", raising=False)
     (tmp_path / "skia.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert main(["world", "--n", "1", "--out", str(tmp_path / "out")]) == 1
-    assert "libGL.so.1" in (told := capsys.readouterr().err) and "apt-get install libgl1" in told
+    assert "libGL.so.1" in (output := capsys.readouterr().err) and "apt-get install libgl1" in output
 
 
 def test_samples_say_that_they_are_rendered(tmp_path: Path) -> None:
