@@ -39,11 +39,11 @@ def annotate(
 
     Args:
         request: in words; may be empty when there is a plan.
-        source: a folder, glob, list or address, as of `flows.items.source.scan`.
+        source: a folder, glob, list or address; see `flows.items.source.scan`.
         out: folder of the run: its ledger, contact sheet and exports.
-        planner: as of `Callbacks`.
-        approve: as of `Callbacks`.
-        on_event: as of `Callbacks`.
+        planner: see `Callbacks`.
+        approve: see `Callbacks`.
+        on_event: see `Callbacks`.
         workers: how many processes work at the same time, or who else works the shards.
         options: the other fields of `RunSpec`: plan, tools, pilot, shard, retry_failed, limit, budget, formats,
             routing, store, relocate.
@@ -70,7 +70,7 @@ def run_batch(spec: RunSpec, callbacks: Callbacks, workers: Workers | None = Non
         workers: who works the shards; by default this process, or as many processes as the specification says.
 
     Raises:
-        SourceError, PlanRefused, AnnotateError, RunStopped: as of `annotate`.
+        SourceError, PlanRefused, AnnotateError, RunStopped: see `annotate`.
     """
     began, budget = time.monotonic(), Budget.parse(spec.budget)
     try:
@@ -107,7 +107,7 @@ def approve_plan(spec: RunSpec, callbacks: Callbacks) -> Plan:
     """Plan and have it approved as `annotate` does, which then need not ask again; nothing is worked.
 
     Raises:
-        SourceError, PlanRefused, AnnotateError: as of `annotate`.
+        SourceError, PlanRefused, AnnotateError: see `annotate`.
     """
     with lock_folder(spec.out):
         prepare(spec, callbacks)

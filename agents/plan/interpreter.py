@@ -86,7 +86,7 @@ def resolve(value: JsonValue, values: Mapping[str, object]) -> object:
 
 
 def resolve_arguments(step: Step, values: Mapping[str, object]) -> dict[str, object]:
-    """All arguments of a step, as of `resolve`."""
+    """All arguments of a step; see `resolve`."""
     return {name: resolve(value, values) for name, value in step.args.items()}
 
 

@@ -66,7 +66,7 @@ class BatchJob:
 
         Args:
             ids: numbers of the items.
-            on_step: as of `run_shard`.
+            on_step: see `run_shard`.
         """
         ledger, run = open_job(self)
         return run_shard(ledger, run, ids, on_step)

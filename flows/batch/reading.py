@@ -148,7 +148,7 @@ class Reading:
         """Open the item's file for reading.
 
         Raises:
-            SourceChanged, StoreError: as of `open_media`.
+            SourceChanged, StoreError: see `open_media`.
         """
         return open_media(row, self.store)
 

@@ -35,7 +35,7 @@ class ShardStore(Store):
     not wait for the disk.
 
     Args:
-        url: as of `Store`.
+        url: see `Store`.
         cache_bytes: bytes of values kept in memory.
     """
 

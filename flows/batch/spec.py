@@ -40,7 +40,7 @@ class RunSpec(BaseModel):
 
     Attributes:
         request: in words.
-        source: as of `flows.items.source.scan`.
+        source: see `flows.items.source.scan`.
         out: folder of the run: its ledger, contact sheet and exports.
         plan: run this plan instead of asking the planner; the request may then be empty.
         tools: Python files with further tools.
@@ -50,7 +50,7 @@ class RunSpec(BaseModel):
         runner: where several shards run: "processes" on this computer, or "ray".
         retry_failed: work only on the items that failed before.
         limit: maximum number of items; None for all.
-        budget: limits that stop the run, as of `Budget.parse`.
+        budget: limits that stop the run; see `Budget.parse`.
         formats: of exports; None for those that fit.
         routing: which finds go to review.
         store: address of the values; "" for that of the ledger, or else of the settings.

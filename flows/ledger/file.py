@@ -28,7 +28,7 @@ class Facts(TypedDict, total=False):
         source: absolute path or URL of the source.
         request: in words.
         plan: of the last run.
-        signature: of plan, tools and weights of the last run, as of `flows.ledger.keys.signature`.
+        signature: of plan, tools and weights of the last run; see `flows.ledger.keys.signature`.
         store: address of the values.
         approved: hashes of the plans that were approved.
         scan: number of scans.

@@ -28,7 +28,7 @@ def sign(spec: Mapping[str, JsonValue]) -> str:
     """Sign a specification and the content of its tools files.
 
     Args:
-        spec: all of it, as of `flows.batch.spec.RunSpec.to_json`.
+        spec: all of it; see `flows.batch.spec.RunSpec.to_json`.
 
     Returns:
         The HMAC-SHA256, followed by the sha256 of each tools file, in hexadecimal and joined by dots.
@@ -46,7 +46,7 @@ def check(spec: Mapping[str, JsonValue], signature: str) -> None:
 
     Args:
         spec: all of it, as it came from the server.
-        signature: as of `sign`.
+        signature: see `sign`.
 
     Raises:
         NotApproved: the signature is not of this specification, or a tools file has changed.

@@ -47,8 +47,8 @@ def annotate_flow(
     """Do what an approved plan says to every item of a source, one task for each shard.
 
     Args:
-        spec: what to do, as of `RunSpec.to_json`.
-        signature: of the specification, as of `flows.orchestration.approval.sign`; needed when no caller waits in
+        spec: what to do; see `RunSpec.to_json`.
+        signature: of the specification, made by `flows.orchestration.approval.sign`; needed when no caller waits in
             this process.
 
     Returns:

@@ -62,7 +62,7 @@ def prefect_workers(count: int, runner: str) -> Workers:
 
     Args:
         count: number of shards at the same time.
-        runner: where they run, as of `task_runner`.
+        runner: where they run; see `task_runner`.
 
     Raises:
         RunStopped: while results are read, when a worker process ended.
@@ -129,9 +129,9 @@ def work_shard(
 
     Args:
         number: of the shard, from 1.
-        job: as of `BatchJob.to_json`.
+        job: see `BatchJob.to_json`.
         ids: numbers of the items.
-        packed: as of `pack_shard`, where the ledger cannot be written.
+        packed: see `pack_shard`, where the ledger cannot be written.
         flow_run: id of the flow run.
         slots: concurrency limits of which the shard holds a slot each while it works.
 

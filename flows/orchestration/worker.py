@@ -72,7 +72,7 @@ def serve(accelerators: int | None = None) -> None:
     """Run due flow runs until SIGINT or SIGTERM; to be called in the main thread.
 
     Args:
-        accelerators: as of `flows.orchestration.setup.prepare_server`.
+        accelerators: see `flows.orchestration.setup.prepare_server`.
     """
     with get_client(sync_client=True) as client:
         prepare_server(client, accelerators)

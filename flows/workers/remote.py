@@ -59,14 +59,14 @@ def work_remotely(
 
     Args:
         job_json: of the run.
-        packed: as of `pack_shard`.
-        on_step: as of `run_shard`.
+        packed: see `pack_shard`.
+        on_step: see `run_shard`.
 
     Returns:
         What `merge_shard` writes.
 
     Raises:
-        RunStopped: as of `run_shard`; or this computer would give other results, or does not see the source.
+        RunStopped: see `run_shard`; or this computer would give other results, or does not see the source.
     """
     job = BatchJob.from_json(job_json)
     ledger = Ledger(Path(":memory:"))
@@ -90,7 +90,7 @@ def merge_shard(ledger: Ledger, store: Store, worked: WorkedShard) -> ShardResul
     Args:
         ledger: of the run.
         store: where values are, as this computer sees it.
-        worked: as of `work_remotely`.
+        worked: see `work_remotely`.
 
     Raises:
         RunStopped: the values are not in the store.

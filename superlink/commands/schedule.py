@@ -23,7 +23,7 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "request", nargs="?", type=words, help='what should happen, such as "find every dog"; "" with --plan'
     )
-    parser.add_argument("source", nargs="?", metavar="SOURCE", help="as of superlink annotate")
+    parser.add_argument("source", nargs="?", metavar="SOURCE", help="as for superlink annotate")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where ledger and exports go")
     parser.add_argument("--name", help="of the schedule (default: the name of DIR); the same name again changes it")
     parser.add_argument("--timezone", default="UTC", metavar="ZONE", help="such as Europe/Rome (default: UTC)")

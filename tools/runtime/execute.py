@@ -37,7 +37,7 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
 
     Args:
         tool: The tool.
-        args: Inputs and plain parameters, as of `Args`.
+        args: Inputs and plain parameters; see `Args`.
         store: Where inputs are read and results are written.
         step: Id of the plan step, for provenance and errors.
 
@@ -68,7 +68,7 @@ def call_each(
 
     Args:
         tool: The tool.
-        calls: Arguments of each call, as of `Args`.
+        calls: Arguments of each call; see `Args`.
         store: Where inputs are read and results are written.
         step: Id of the plan step.
         batch_size: Most runs at once.
@@ -83,7 +83,7 @@ def _call_each(
     tool: AnyTool, calls: Sequence[Args], store: Store, step: str, *, batch_size: int, stop: bool
 ) -> list[Finished | SuperlinkError]:
     runs: list[Args] = []  # of all calls
-    mapped: list[list[Args] | None | SuperlinkError] = []  # the runs of each call, as of `rows_of`
+    mapped: list[list[Args] | None | SuperlinkError] = []  # the runs of each call; see `rows_of`
     for args in calls:
         try:
             rows = rows_of(tool, args)
