@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 LIMIT = "max_image_bytes"
-# Formats that people have pictures in. Pillow reads more, some through outside programs (EPS runs Ghostscript).
+# Formats in common use. Pillow reads more, some by running other programs (Ghostscript for EPS).
 SUFFIXES = {
     "JPEG": ".jpg",
     "MPO": ".jpg",
@@ -29,46 +29,45 @@ SUFFIXES = {
 }
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap width and height
 _SUBFILE, _BITS, _PHOTOMETRIC, _PLANES = 254, 258, 262, 284  # TIFF tags
-_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # where Pillow looks for it
-_BAND = 1 << 20  # pixels that are converted at once
-# Bytes of memory for each pixel: what Pillow holds (by mode), and what decoders hold beside it, as measured.
-_HELD = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
-_BESIDE = {"WEBP": 12, "AVIF": 8, "JPEG2000": 16, "GIF": 5, "TIFF": 4}
+_PNG_MARKS = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # chunks in which Pillow finds EXIF
+_BAND = 1 << 20  # pixels converted at once
+# Measured bytes of memory per pixel: of Pillow's picture by mode, and of the decoder by format.
+_PICTURE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+_DECODER_BYTES = {"WEBP": 12, "AVIF": 8, "JPEG2000": 16, "GIF": 5, "TIFF": 4}
 _RGB = 3
-_WORK = 16  # what tools hold at least: pixels, a copy in the order or size of their model, a drawing, a file of it
+_TOOL_BYTES = 16  # per pixel, of a tool: pixels, a copy for the model, a drawing, the encoded file
 _MOST_PAGES = 10_000
 # Full scale of samples in 16 bits or more: cameras of 10, 12 and 14 bits store their values as they are.
 _SCALES = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-_FAINT = 40.0  # difference in brightness, of 255, below which something does not stand out from the ground
-_GROUNDS = (255.0, 0.0, 128.0)
+_FAINT = 40.0  # difference in brightness (0 to 255) below which something is hard to see on its background
+_BACKGROUNDS = (255.0, 0.0, 128.0)
 
 
 def open_picture(data: bytes, name: str) -> "PilImage":
     """Read a picture's header; nothing is decoded yet.
 
     Raises:
-        MediaError: when it is damaged, no picture, or takes more than `max_image_bytes` of memory.
+        MediaError: when it is damaged, is not a picture, or needs more than `max_image_bytes` of memory.
     """
     from PIL import Image as Pil
     from PIL import UnidentifiedImageError
 
-    Pil.MAX_IMAGE_PIXELS = None  # Pillow's own guard counts pixels; what they take is checked below
+    Pil.MAX_IMAGE_PIXELS = None  # Pillow's own limit counts pixels; memory is checked below
     try:
-        picture = Pil.open(
-            io.BytesIO(data), formats=[name for name in SUFFIXES if name != "MPO"]
-        )  # a JPEG that turns out so
-    # ultralytics replaces Pillow's opener by one that asks for a HEIF reader where Pillow knows no better.
+        # MPO files are opened as JPEG.
+        picture = Pil.open(io.BytesIO(data), formats=[name for name in SUFFIXES if name != "MPO"])
+    # ImportError: ultralytics replaces Pillow's opener by one that imports a HEIF reader for unknown formats.
     except (UnidentifiedImageError, ImportError) as error:
         raise MediaError(
             f"{name} is not a picture that can be read, or it is damaged",
             "Use JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF, PPM or JPEG 2000",
         ) from error
-    except Exception as error:  # header parsers raise nearly anything on damaged files
+    except Exception as error:  # header parsers raise exceptions of many classes on damaged files
         raise MediaError(f"{name} is damaged: {error}", "Copy or download the file again") from error
     if picture.width < 1 or picture.height < 1:
         raise MediaError(f"{name} has no pixels: {picture.width}x{picture.height}")
     if picture.format == "TIFF" and _is_deep(picture) and picture.tag_v2.get(_PLANES) == 2:  # type: ignore[attr-defined]
-        # Neither Pillow nor OpenCV decodes them, and neither says so.
+        # Pillow and OpenCV decode them wrongly without an error.
         raise MediaError(
             f"{name} has 16-bit colours in separate planes, which cannot be read",
             "Save it with interleaved channels, or as PNG",
@@ -84,19 +83,19 @@ def open_picture(data: bytes, name: str) -> "PilImage":
 
 
 def orientation_of(picture: "PilImage", data: bytes) -> int:
-    """Return the EXIF orientation, 1 to 8, that is still to be applied to what Pillow decodes; 1 if it is broken."""
+    """Return the EXIF orientation, 1 to 8, that Pillow does not apply itself; 1 if the EXIF data are malformed."""
     try:
         if picture.format == "TIFF" and _ORIENTATION in picture.tag_v2:  # type: ignore[attr-defined]
-            return 1  # Pillow turns it, and gives the size that comes of it
-        orientation = picture.getexif().get(_ORIENTATION, 1) if _may_be_turned(picture, data) else 1
-    except Exception:  # a broken EXIF block; Pillow ignores it when turning, too
+            return 1  # Pillow rotates it and reports the rotated size
+        orientation = picture.getexif().get(_ORIENTATION, 1) if _may_have_orientation(picture, data) else 1
+    except Exception:  # malformed EXIF data; Pillow ignores them when it rotates, too
         return 1
     return orientation if orientation in range(1, 9) else 1
 
 
 def count_pages(picture: "PilImage") -> int:
     """Return the number of pages or frames; previews and masks in a TIFF are not counted."""
-    if picture.format == "MPO":  # further pictures in a JPEG are previews and depths of the first
+    if picture.format == "MPO":  # further pictures in a JPEG are previews and depth maps of the first
         return 1
     if picture.format != "TIFF":
         return int(getattr(picture, "n_frames", 1))
@@ -111,20 +110,20 @@ def count_pages(picture: "PilImage") -> int:
 
 
 def decode(picture: "PilImage", data: bytes | None = None) -> NDArray[np.uint8]:
-    """Return a picture's pixels as (H, W, 3) in sRGB, as the picture is seen.
+    """Return a picture's pixels as (H, W, 3) in sRGB, upright and opaque.
 
     - EXIF orientation is applied.
     - Samples of more than 8 bits are scaled to 8. Full scale is the smallest of 8, 10, 12, 14 and 16 bits that holds
       the largest sample. Floating-point samples up to 1 have full scale 1.
     - Colours with an ICC profile are converted to sRGB.
-    - Transparent pictures are laid on white. Where more than a quarter of what is visible is too bright for that, they
-      are laid on black or grey, whichever shows more.
+    - Transparent pictures are composited on white. If more than a quarter of the visible part is too bright for that,
+      they are composited on black or grey, whichever shows more.
 
-    The picture is converted in bands, so that no second copy of it is held.
+    The picture is converted in bands, so that there is no second copy of it in memory.
 
     Args:
-        picture: An opened picture; it is decoded here. Its errors are the decoder's own.
-        data: The file, for what Pillow cannot decode in full depth.
+        picture: An opened picture; it is decoded here. Exceptions of the decoder are passed on.
+        data: The file, to decode 16-bit colours that Pillow reduces to 8 bits.
     """
     from PIL import ImageOps
 
@@ -142,29 +141,29 @@ def decode(picture: "PilImage", data: bytes | None = None) -> NDArray[np.uint8]:
         picture = fuller
     height, width = (picture.width, picture.height) if orientation in (5, 6, 7, 8) else (picture.height, picture.width)
     pixels = np.empty((height, width, _RGB), np.uint8)
-    unturned = _unturned(pixels, orientation)
+    stored = _stored_order(pixels, orientation)
     convert = _Converter(picture, inverted)
     for top, band in _bands(picture):
-        unturned[top : top + band.height] = convert(band)
+        stored[top : top + band.height] = convert(band)
     return pixels
 
 
-def _may_be_turned(picture: "PilImage", data: bytes) -> bool:
-    """Whether it is worth asking for EXIF: Pillow decodes all of a PNG for that, as it may stand behind the pixels."""
+def _may_have_orientation(picture: "PilImage", data: bytes) -> bool:
+    """Whether a file may have EXIF data. Pillow decodes all of a PNG to read them, as they may follow the pixels."""
     return picture.format != "PNG" or any(mark in data for mark in _PNG_MARKS)
 
 
 def _bytes_per_pixel(picture: "PilImage") -> int:
-    """Return about how much memory decoding and the work of tools take at their peak, for each pixel."""
-    held = _HELD.get(picture.mode, 4)
-    beside = _BESIDE.get(picture.format or "", 0)
+    """Return the estimated peak memory of decoding and tools, in bytes per pixel."""
+    of_picture = _PICTURE_BYTES.get(picture.mode, 4)
+    of_decoder = _DECODER_BYTES.get(picture.format or "", 0)
     if picture.format in ("JPEG", "MPO") and picture.info.get("progressive"):
-        beside = 2 * len(picture.getbands())  # all coefficients of the file, as 16-bit numbers
-    return max(_WORK, held + max(_RGB, beside) + (16 if _is_deep(picture) else 0))
+        of_decoder = 2 * len(picture.getbands())  # all coefficients of the file, as 16-bit numbers
+    return max(_TOOL_BYTES, of_picture + max(_RGB, of_decoder) + (16 if _is_deep(picture) else 0))
 
 
 def _is_deep(picture: "PilImage") -> bool:
-    """Whether samples of several channels have 16 bits in the file, of which Pillow keeps the upper 8."""
+    """Whether the file has colours in 16 bits, of which Pillow keeps the upper 8."""
     if picture.mode not in ("RGB", "RGBA", "LA", "RGBX"):
         return False
     if picture.format == "TIFF":
@@ -174,7 +173,7 @@ def _is_deep(picture: "PilImage") -> bool:
 
 
 def _full_depth(picture: "PilImage", data: bytes) -> "PilImage | None":
-    """Decode 16-bit colours in full where the upper 8 bits hold little of them; None where they hold enough."""
+    """Decode 16-bit colours at full depth if the picture is dark in the upper 8 bits; otherwise return None."""
     import cv2
     from PIL import Image as Pil
 
@@ -187,17 +186,17 @@ def _full_depth(picture: "PilImage", data: bytes) -> "PilImage | None":
     if samples.shape[:2] != (picture.height, picture.width):
         raise ValueError("its 16-bit samples have another size")
     full = _full_scale(float(samples[:, :, :3].max()))
-    made = np.empty(samples.shape, np.uint8)
-    made[:, :, :3] = _scaled(samples[:, :, 2::-1], full)
+    scaled = np.empty(samples.shape, np.uint8)
+    scaled[:, :, :3] = _scaled(samples[:, :, 2::-1], full)
     if samples.shape[2] == 4:
-        made[:, :, 3] = _scaled(samples[:, :, 3], _full_scale(float(samples[:, :, 3].max())))
-    fuller = Pil.fromarray(made)
+        scaled[:, :, 3] = _scaled(samples[:, :, 3], _full_scale(float(samples[:, :, 3].max())))
+    fuller = Pil.fromarray(scaled)
     fuller.info = dict(picture.info)
     return fuller
 
 
-def _unturned(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Return a view of upright pixels as the file has them, by EXIF orientation."""
+def _stored_order(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return a view of upright pixels in the order in which the file stores them, by EXIF orientation."""
     flipped = {2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1]}
     if orientation in flipped:
         return flipped[orientation]
@@ -212,24 +211,24 @@ def _bands(picture: "PilImage") -> "Iterator[tuple[int, PilImage]]":
 
 
 class _Converter:
-    """Turns bands of a decoded picture into RGB.
+    """Converts bands of a decoded picture to RGB.
 
     Args:
-        picture: All of it, from which depth, profile and ground are chosen.
-        inverted: Whether 0 is white in samples of more than 8 bits, which Pillow leaves as they are.
+        picture: The whole picture, which determines depth, profile and background.
+        inverted: Whether 0 is white in samples of more than 8 bits; Pillow does not invert these.
     """
 
     def __init__(self, picture: "PilImage", inverted: bool) -> None:
-        """Look at the whole picture where its range or its transparency matters."""
+        """Measure the range of samples and the transparency of the whole picture, if they are needed."""
         self.inverted = inverted
         self.low, self.full = 0.0, 255.0
         self.many_bits = picture.mode.startswith("I") or picture.mode == "F"
         if self.many_bits:
             self.low, self.full = _range(picture)
         self.profile = _Profile(picture)
-        # Of deep grey only one shade can be transparent; all are shown.
+        # Grey of more than 8 bits has at most one transparent shade, which is shown.
         self.transparent = picture.has_transparency_data and not self.many_bits and not _is_opaque(picture)
-        self.ground = _ground(picture) if self.transparent else 255.0
+        self.background = _background(picture) if self.transparent else 255.0
 
     def __call__(self, band: "PilImage") -> NDArray[np.uint8]:
         """Return (H, W, 3), or (H, W, 1) of grey."""
@@ -242,11 +241,11 @@ class _Converter:
             return np.asarray(self.profile.apply(band).convert("RGB"))
         rgba = _with_alpha(band)
         colours = self.profile.apply(band if band.mode == "RGBA" else rgba).convert("RGB")
-        return _laid(np.asarray(colours), np.asarray(rgba.getchannel("A")), self.ground)
+        return _composite(np.asarray(colours), np.asarray(rgba.getchannel("A")), self.background)
 
 
 def _with_alpha(band: "PilImage") -> "PilImage":
-    """Return RGBA whose colours are not multiplied by their alpha."""
+    """Return RGBA with colours that are not multiplied by alpha."""
     return (band.convert("LA") if band.mode == "La" else band).convert("RGBA")
 
 
@@ -254,13 +253,13 @@ def _is_opaque(picture: "PilImage") -> bool:
     return picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema() == (255, 255)
 
 
-def _laid(colours: NDArray[np.uint8], alpha: NDArray[np.uint8], ground: float) -> NDArray[np.uint8]:
+def _composite(colours: NDArray[np.uint8], alpha: NDArray[np.uint8], background: float) -> NDArray[np.uint8]:
     share = alpha[:, :, None].astype(np.float32) / 255
-    return (colours * share + ground * (1 - share)).round().astype(np.uint8)
+    return (colours * share + background * (1 - share)).round().astype(np.uint8)
 
 
 def _range(picture: "PilImage") -> tuple[float, float]:
-    """Return the sample that is black, and how far above it white is."""
+    """Return the sample value of black, and the difference from it to white."""
     low, top = 0.0, 0.0
     for _, band in _bands(picture):
         samples = np.nan_to_num(np.asarray(band, np.float32))
@@ -273,7 +272,7 @@ def _range(picture: "PilImage") -> tuple[float, float]:
 
 
 def _full_scale(top: float) -> float:
-    """Return the largest value of the smallest usual depth that holds this sample."""
+    """Return full scale of the smallest usual depth that can store this sample."""
     return next((scale for scale in _SCALES if top <= scale), top)
 
 
@@ -282,23 +281,23 @@ def _scaled(samples: NDArray[Any], full: float) -> NDArray[np.uint8]:
     return scaled
 
 
-def _ground(picture: "PilImage") -> float:
-    """Return how bright the ground is on which a transparent picture shows most; white if that does."""
-    faint, visible = np.zeros(len(_GROUNDS)), 0.0
+def _background(picture: "PilImage") -> float:
+    """Return the brightness of the background for a transparent picture; white if enough of it is visible on that."""
+    faint, visible = np.zeros(len(_BACKGROUNDS)), 0.0
     for _, band in _bands(picture):
         shown = _with_alpha(band).convert("LA")
         bright, alpha = (np.asarray(shown.getchannel(n), np.float32) for n in ("L", "A"))
         visible += float(alpha.sum())
-        for place, ground in enumerate(_GROUNDS):
-            faint[place] += float(alpha[np.abs(bright - ground) * alpha < _FAINT * 255].sum())
-    return 255.0 if faint[0] <= visible / 4 else _GROUNDS[int(faint.argmin())]
+        for number, background in enumerate(_BACKGROUNDS):
+            faint[number] += float(alpha[np.abs(bright - background) * alpha < _FAINT * 255].sum())
+    return 255.0 if faint[0] <= visible / 4 else _BACKGROUNDS[int(faint.argmin())]
 
 
 class _Profile:
-    """A picture's ICC profile: bands are converted to sRGB if it says that they are something else."""
+    """Conversion of bands to sRGB by the picture's ICC profile."""
 
     def __init__(self, picture: "PilImage") -> None:
-        """Read the profile; one that is damaged or of other colours is left out, as every viewer does."""
+        """Read the profile. A damaged profile, or one for another colour model, is ignored, as viewers do."""
         from PIL import Image as Pil
         from PIL import ImageCms
 
@@ -312,21 +311,21 @@ class _Profile:
         if mode.startswith("I") or mode == "F":
             mode = "L"
         self.mode: Literal["RGB", "RGBA", "L", "CMYK", "LAB"] = mode  # type: ignore[assignment]
-        made = "RGBA" if mode == "RGBA" else "RGB"
+        output_mode = "RGBA" if mode == "RGBA" else "RGB"
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
-            wanted = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(mode)
-            if profile.profile.xcolor_space.strip() != wanted:
+            colour_space = {"RGB": "RGB", "RGBA": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(mode)
+            if profile.profile.xcolor_space.strip() != colour_space:
                 return
             transform = ImageCms.buildTransform(
                 profile,
                 ImageCms.createProfile("sRGB"),
                 mode,
-                made,
+                output_mode,
                 ImageCms.Intent.RELATIVE_COLORIMETRIC,
                 ImageCms.Flags.BLACKPOINTCOMPENSATION,
             )
-            if mode in ("RGB", "RGBA", "L"):  # most profiles are sRGB: nothing to do
+            if mode in ("RGB", "RGBA", "L"):  # most profiles are sRGB and need no conversion
                 steps = np.arange(0, 256, 17, dtype=np.uint8)
                 grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(16, -1, 3)
                 probe = Pil.fromarray(grid).convert(mode)
@@ -338,12 +337,12 @@ class _Profile:
             return
 
     def apply(self, band: "PilImage") -> "PilImage":
-        """Return the band in sRGB, or as it is."""
+        """Return the band in sRGB; unchanged if no conversion is needed."""
         from PIL import ImageCms
 
         if self.transform is None:
             return band
         if band.mode != self.mode:
             band = band.convert(self.mode)
-        made: PilImage = ImageCms.applyTransform(band, self.transform)  # type: ignore[assignment]
-        return made
+        converted: PilImage = ImageCms.applyTransform(band, self.transform)  # type: ignore[assignment]
+        return converted

@@ -1,4 +1,4 @@
-"""Decoding sound piece by piece, at the times that its container gives."""
+"""Decoding sound in blocks, with gaps between packets filled by silence."""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -30,25 +30,25 @@ TYPES = {
     "OGG": ("audio/ogg", ".ogg"),
     "MP3": ("audio/mpeg", ".mp3"),
 }
-_UNKNOWN = 1 << 62  # what libsndfile says of a FLAC stream whose header leaves the length open
-# Shorter gaps between packets are jitter of the time stamps; filling them would put clicks into the sound.
+_UNKNOWN = 1 << 62  # length that libsndfile reports for a FLAC stream without one in its header
+# Seconds. Shorter gaps between packets are jitter of the time stamps; filling them would add clicks.
 _SHORTEST_GAP = 0.1
-_LOUDEST = 8.0  # samples beyond are no overshoot, but numbers of another scale
-_CANCELS = 0.5  # cosine between channels beyond which they are in phase, or out of phase
+_LOUDEST = 8.0  # larger samples are not overshoot; the file is scaled wrongly
+_CORRELATED = 0.5  # absolute cosine between channels from which they count as in phase or out of phase
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A sound file, or the sound track of a video, that is decoded when its samples are asked for.
+    """A sound file or the sound track of a video, decoded on demand.
 
     Attributes:
         source: A path, or the bytes of a file.
-        name: How errors call it.
+        name: Its name in error messages.
         rate: Samples per second.
         channels: Number of channels.
         type: MIME type and ending of the file.
         is_track: Whether it is the sound track of a video.
-        is_container: Whether FFmpeg decodes it, else libsndfile.
+        is_container: Whether it is decoded by FFmpeg; otherwise by libsndfile.
     """
 
     source: bytes | Path
@@ -64,7 +64,7 @@ class Recording:
         """Read the header.
 
         Raises:
-            MediaError: when it is missing, empty, no sound, or longer or larger than the settings allow.
+            MediaError: when it is missing, empty, has no sound, or is longer or larger than the settings allow.
         """
         check_source(source, name)
         return _open_soundfile(source, name) or _open_container(source, name)
@@ -73,19 +73,19 @@ class Recording:
         """Decode the samples.
 
         Yields:
-            (N, channels) float32 between -1 and 1, all of `BLOCK` samples but the last. Silence stands where the
-            container has none before the first packet or between packets.
+            (N, channels) float32 between -1 and 1, of `BLOCK` samples each except the last. Gaps before the first
+            packet and between packets are silence.
 
         Raises:
-            MediaError: when it is damaged, or turns out longer or larger than the settings allow.
+            MediaError: when it is damaged, or longer or larger than the settings allow.
         """
         count = 0
-        for block in _even(_decoded_container(self) if self.is_container else _decoded_soundfile(self)):
+        for block in _equal_blocks(_decode_container(self) if self.is_container else _decode_soundfile(self)):
             if block.shape[1] != self.channels:
                 raise MediaError(f"{self.name} was changed while it was used", "Try again when it is complete")
             count += len(block)
             check_length(count, self.rate, self.channels, self.name)
-            yield _checked(block, self.name)
+            yield _check_samples(block, self.name)
         if not count:
             raise MediaError(f"{self.name} is empty: it has no samples", "Record or download it again")
 
@@ -108,7 +108,7 @@ def check_length(count: float, rate: float, channels: int, name: str) -> None:
 def mix_down(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
     """Mix channels into one, in windows of half a second.
 
-    The mean of channels that are out of phase would be silence, so that such a channel is inverted before it is added.
+    A channel that is out of phase is inverted before it is added, because the mean would be silence.
 
     Args:
         blocks: (N, channels) float32.
@@ -127,59 +127,59 @@ def mix_down(blocks: Iterable[Samples], rate: int) -> Iterator[Samples]:
             before = signs
             signs = _phases(window, np.ones(block.shape[1], np.float32) if before is None else before)
             mixed: Samples = window @ (signs / np.float32(len(signs)))
-            if before is not None and (before != signs).any():  # not at once, which would be heard as a click
+            if before is not None and (before != signs).any():  # a change at once would be heard as a click
                 fade = np.minimum(np.arange(1, len(window) + 1) / max(1, rate // 100), 1).astype(np.float32)
                 mixed = window @ (before / np.float32(len(signs))) * (1 - fade) + mixed * fade
             yield mixed
 
 
-def resample(blocks: Iterable[Samples], rate: int, wanted: int) -> Iterator[Samples]:
+def resample(blocks: Iterable[Samples], rate: int, new_rate: int) -> Iterator[Samples]:
     """Resample one channel (N,) given in blocks; samples stay between -1 and 1."""
-    if rate == wanted:
+    if rate == new_rate:
         yield from blocks
         return
     import soxr
 
-    stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32")
+    stream = soxr.ResampleStream(rate, new_rate, 1, dtype="float32")
     for block in blocks:
         yield np.clip(stream.resample_chunk(np.ascontiguousarray(block)), -1, 1)
     yield np.clip(stream.resample_chunk(np.zeros(0, np.float32), last=True), -1, 1)
 
 
 def _phases(window: Samples, before: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 or -1 for each channel: what to multiply it by, so that none cancels those before it."""
+    """Return for each channel the factor, 1 or -1, by which it does not cancel the channels before it."""
     signs = before.copy()
     mixed = window[:, 0] * signs[0]
     for channel in range(1, window.shape[1]):
         samples = window[:, channel]
         both = float(np.linalg.norm(mixed) * np.linalg.norm(samples))
-        likeness = float(mixed @ samples) / both if both else 0.0
-        if abs(likeness) > _CANCELS:
-            signs[channel] = np.sign(likeness)
+        correlation = float(mixed @ samples) / both if both else 0.0
+        if abs(correlation) > _CORRELATED:
+            signs[channel] = np.sign(correlation)
         mixed = mixed + samples * signs[channel]
     return signs
 
 
-def _even(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """Cut blocks of any length into blocks of `BLOCK` samples, and a last one."""
-    held: list[Samples] = []
+def _equal_blocks(blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Cut blocks of any length into blocks of `BLOCK` samples; the last one may be shorter."""
+    pending: list[Samples] = []
     count = 0
     for block in blocks:
         if not count and len(block) == BLOCK:
             yield block
             continue
-        held.append(block)
+        pending.append(block)
         count += len(block)
         if count >= BLOCK:
-            whole = np.concatenate(held)
+            whole = np.concatenate(pending)
             full = count // BLOCK * BLOCK
             yield from (whole[start : start + BLOCK] for start in range(0, full, BLOCK))
-            held, count = [whole[full:].copy()], count - full
+            pending, count = [whole[full:].copy()], count - full
     if count:
-        yield np.concatenate(held)
+        yield np.concatenate(pending)
 
 
-def _checked(block: Samples, name: str) -> Samples:
+def _check_samples(block: Samples, name: str) -> Samples:
     high, low = float(block.max(initial=0)), float(block.min(initial=0))
     if not (np.isfinite(high) and np.isfinite(low)):
         raise MediaError(f"{name}: The samples hold NaN or infinity", "Export it again")
@@ -196,12 +196,12 @@ def _damaged(name: str, error: Exception | str) -> MediaError:
 def _soundfile(source: bytes | Path) -> "soundfile.SoundFile":
     import soundfile
 
-    # libsndfile takes the relative name "-" for the standard input.
+    # libsndfile reads standard input for the relative name "-".
     return soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else str(source.absolute()))
 
 
 def _open_soundfile(source: bytes | Path, name: str) -> Recording | None:
-    """Open with libsndfile, or return None where it does not know the format or the length."""
+    """Open with libsndfile; return None if it does not know the format or the length."""
     import soundfile
 
     try:
@@ -218,7 +218,7 @@ def _open_soundfile(source: bytes | Path, name: str) -> Recording | None:
         return Recording(source, name, file.samplerate, file.channels, TYPES[file.format], False, False)
 
 
-def _decoded_soundfile(recording: Recording) -> Iterator[Samples]:
+def _decode_soundfile(recording: Recording) -> Iterator[Samples]:
     import soundfile
 
     try:
@@ -235,7 +235,7 @@ def _decoded_soundfile(recording: Recording) -> Iterator[Samples]:
 
 
 def _open_container(source: bytes | Path, name: str) -> Recording:
-    """Open with FFmpeg: m4a, sound tracks of videos and the rest."""
+    """Open with FFmpeg: m4a, sound tracks of videos and all other formats."""
     with open_container(source, name) as container:
         stream = first_stream(container, "audio", name)
         rate, channels = int(stream.rate or 0), int(stream.channels or 0)
@@ -250,7 +250,7 @@ def _open_container(source: bytes | Path, name: str) -> Recording:
         return Recording(source, name, rate, channels, media_type(container), is_track, True)
 
 
-def _decoded_container(recording: Recording) -> Iterator[Samples]:
+def _decode_container(recording: Recording) -> Iterator[Samples]:
     import av
 
     rate, channels = recording.rate, recording.channels
@@ -274,16 +274,16 @@ def _decoded_container(recording: Recording) -> Iterator[Samples]:
 
 
 def _frames(container: Any, stream: Any, recording: Recording) -> "Iterator[tuple[av.AudioFrame | None, Samples]]":
-    """Decode frames as (N, channels) of float32 at the recording's rate, even where the file changes its format."""
+    """Decode frames to (N, channels) float32 at the recording's rate, also when the format changes within the file."""
     import av
 
     layout, form, resampler = stream.layout.name, None, None
     for frame in container.decode(stream):
-        now = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if resampler is None or now != form:
+        frame_format = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or frame_format != form:
             if resampler is not None:
                 yield from ((None, _planar(piece)) for piece in resampler.resample(None))
-            resampler, form = av.AudioResampler(format="fltp", layout=layout, rate=recording.rate), now
+            resampler, form = av.AudioResampler(format="fltp", layout=layout, rate=recording.rate), frame_format
         for piece in resampler.resample(frame):
             yield frame, _planar(piece)
             frame = None
