@@ -78,7 +78,12 @@ def test_a_scene_that_fails_is_told_as_failed(
     assert "No plan" in demo.write_page(tmp_path, [shown], 0, 0.0).read_text()
 
 
-def test_the_photographs_of_the_scenes_are_installed(demo: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", ["", "ultralytics"])
+def test_every_scene_has_photographs_that_are_installed(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(demo, "find_spec", lambda package: None if package == missing else find_spec(package))
     for scene in demo.SCENES:
         if scene.name in ("speak", "hear"):  # their files are made
             continue
