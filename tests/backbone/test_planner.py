@@ -126,8 +126,7 @@ def test_packing_changes_no_prediction(tiny_core: Path) -> None:
 def planners(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, PlannerModel]:
     """A planner that has learnt nothing, by its engine; its weights are large, so that every token read matters."""
     folder, out = adapter / "adapter", tmp_path_factory.mktemp("model")
-    core, file = out / "core.gguf", out / "model.safetensors"
-    write_tiny_core(core, spread=0.3)
+    core, file = write_tiny_core(out, spread=0.3), out / "model.safetensors"
     write_quantized(Core(core, folder), file)
     return {"onnx": PlannerModel.from_quantized(file), "reference": PlannerModel.reference(core, folder)}
 
