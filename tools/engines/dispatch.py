@@ -28,7 +28,15 @@ class NamedThings(Protocol):
     def find(
         self, pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
     ) -> list[Detections]:
-        """Find things of the classes in `labels` in RGB pixels (H, W, 3), from this score on."""
+        """Find things of some classes.
+
+        Args:
+            pictures: RGB pixels (H, W, 3) each, of any sizes.
+            role: The role, as in the settings.
+            labels: Labels of the detections by class number; other classes are not detected.
+            min_score: Lowest score of a detection, between 0 and 1.
+            masks: Whether the detections must have masks.
+        """
 
 
 class Joints(Protocol):

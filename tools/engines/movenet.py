@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.core.errors import ToolError
 from tools.core.settings import settings
 from tools.engines import people as people_finder
-from tools.engines.onnx_session import Network
+from tools.engines.onnx_session import Network, outputs_of
 from tools.runtime.model_cache import resident
 from tools.values import Detections, Poses
 from tools.weights import weights
@@ -48,14 +47,8 @@ def poses(
     """
     found = people_finder.find(pictures, "person", min_score) if people is None else people
     weights_id = settings().role(role)
-    with _load.lease(weights.use(weights_id)) as network:
-        try:
-            return [_poses(network, picture, boxes) for picture, boxes in zip(pictures, found, strict=True)]
-        except (KeyError, IndexError, ValueError) as error:
-            raise ToolError(
-                f"The weights {weights_id} do not answer as MoveNet does: {error!r}",
-                f"Choose other weights for the role {role} in settings.toml",
-            ) from error
+    with _load.lease(weights.use(weights_id)) as network, outputs_of("MoveNet", weights_id, role):
+        return [_poses(network, picture, boxes) for picture, boxes in zip(pictures, found, strict=True)]
 
 
 @resident(bytes=80_000_000, device="cpu")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.core.errors import SettingsInvalid, ToolError
+from tools.core.errors import SettingsInvalid
 from tools.core.settings import settings
-from tools.engines.onnx_session import Network
+from tools.engines.onnx_session import Network, outputs_of
 from tools.runtime.model_cache import resident
 from tools.values import Detections
 from tools.weights import weights
@@ -60,28 +60,15 @@ def class_names(role: str, masks: bool = False) -> dict[int, str]:
 def find(
     pictures: Sequence[NDArray[np.uint8]], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
 ) -> list[Detections]:
-    """Find things of COCO's classes.
-
-    Args:
-        pictures: RGB pixels (H, W, 3) each, of any sizes.
-        role: The role, as in the settings.
-        labels: What to call finds of each class number; other classes are not looked for.
-        min_score: Finds with at least this score are kept, between 0 and 1.
-        masks: Not made.
+    """Find things of COCO's classes, without masks; see `dispatch.NamedThings.find`.
 
     Raises:
         WeightsMissing: when the role's weights are not on this computer.
         ToolError: when they are for something else.
     """
     weights_id = settings().role(role)
-    with _load.lease(weights.use(weights_id)) as network:
-        try:
-            return [_find(network, picture, labels, min_score) for picture in pictures]
-        except (KeyError, IndexError, ValueError) as error:
-            raise ToolError(
-                f"The weights {weights_id} do not answer as NanoDet does: {error!r}",
-                f"Choose other weights for the role {role} in settings.toml",
-            ) from error
+    with _load.lease(weights.use(weights_id)) as network, outputs_of("NanoDet", weights_id, role):
+        return [_find(network, picture, labels, min_score) for picture in pictures]
 
 
 @resident(bytes=60_000_000, device="cpu")

@@ -1,6 +1,8 @@
 """ONNX Runtime on the CPU, with as many threads as the process may use."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,22 @@ class Network:
                 "It is another kind of network than its engine expects: choose other weights in settings.toml",
             ) from error
         return outputs
+
+
+@contextmanager
+def outputs_of(network: str, weights_id: str, role: str) -> Iterator[None]:
+    """Decode outputs inside the block as those of a network, whose name is part of the error.
+
+    Raises:
+        ToolError: when the outputs have other names or shapes.
+    """
+    try:
+        yield
+    except (KeyError, IndexError, ValueError) as error:
+        raise ToolError(
+            f"The weights {weights_id} do not answer as {network} does: {error!r}",
+            f"Choose other weights for the role {role} in settings.toml",
+        ) from error
 
 
 def _threads() -> int:

@@ -40,14 +40,7 @@ def class_names(role: str, masks: bool = False) -> dict[int, str]:
 def find(
     pictures: Sequence[NDArray[np.uint8]], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
 ) -> list[Detections]:
-    """Find people and outline them.
-
-    Args:
-        pictures: RGB pixels (H, W, 3) each, of any sizes.
-        role: The role, as in the settings.
-        labels: What to call people, under the number 0.
-        min_score: People with at least this score are kept, between 0 and 1.
-        masks: Always made.
+    """Find people, the only class, always with masks; see `dispatch.NamedThings.find`.
 
     Raises:
         WeightsMissing: when the weights, or those that find people, are not on this computer.

@@ -122,15 +122,7 @@ def class_names(role: str, masks: bool = False) -> dict[int, str]:
 def find(
     pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
 ) -> list[Detections]:
-    """Find things of the classes that the role's weights know.
-
-    Args:
-        pictures: RGB pixels (H, W, 3) each, of any sizes.
-        role: The role, as in the settings.
-        labels: What to call finds of each class number; other classes are not looked for.
-        min_score: Finds with at least this score are kept, between 0 and 1.
-        masks: Whether to return masks, too; the weights must be for the task "segment".
-    """
+    """Find things of the weights' classes; see `dispatch.NamedThings.find`. Masks need weights for "segment"."""
     with load.lease(weights.use(settings().role(role))) as model:
         check_task(model, role, ("segment",) if masks else BOXES)
         results = predict(model, pictures, min_score, list(labels), masks)
