@@ -2,7 +2,7 @@
 
     python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N] [--shard N] [--tasks N]
 
-The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is noted or
+The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is recorded or
 resumable. The flow does the same work with ledger, provenance, review and exports. Both have their models loaded,
 and take turns shard by shard, so that whatever else the computer does slows both alike. Also: the same command
 again on the finished folder, a ledger of 100,000 items that is scanned and resumed, and (with --tasks, which starts
@@ -25,7 +25,7 @@ SHARD = 64
 
 
 class Spent(NamedTuple):
-    """Seconds by the clock and of the processor."""
+    """Wall-clock and processor time in seconds."""
 
     clock: float
     processor: float
@@ -60,8 +60,8 @@ def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
     assert not summary.failed and not summary.left, summary
 
 
-def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
-    """What the loop, the flow, and the flow given again took on the same pictures."""
+def measure(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
+    """Time of the loop, of the flow, and of the flow repeated, on the same pictures."""
     from flows.batch.job import BatchJob
     from flows.batch.shard import ShardResult
 
@@ -99,7 +99,7 @@ def turns(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent]:
 
 
 def ledger(folder: Path, count: int) -> tuple[float, float]:
-    """Seconds to take in a scan for the first time, and to scan the same again and find what is left."""
+    """Seconds to record a scan, and to record the same scan again and list pending items."""
     from flows.items.run_files import LEDGER
     from flows.items.source import scan
     from flows.ledger.ledger import Ledger
@@ -175,7 +175,7 @@ def main() -> None:
         )
         ratios, faster = [], []
         for number in range(given.rounds):
-            bare, ours, again = turns(folder / "in", folder / f"round{number}", given.shard)
+            bare, ours, again = measure(folder / "in", folder / f"round{number}", given.shard)
             ratios.append(ours.clock / bare.clock)
             faster.append(ours.clock / again.clock)
             print(

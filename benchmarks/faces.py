@@ -1,4 +1,4 @@
-"""Count the faces on photographs, and draw them to be looked at.
+"""Count the faces in photographs, and write drawings of them.
 
     python benchmarks/faces.py FOLDER [--out DIR]
 

@@ -1,4 +1,4 @@
-"""Ask for what cannot be done, or changes nothing, and see that no answer calls it done.
+"""Requests that cannot be done, or change nothing: no answer may say that they were done.
 
     python benchmarks/honesty.py
 

@@ -10,7 +10,7 @@ new ones, byte for byte; at the end everything must be as it is after a command 
 when anything is not.
 
     lost      items or results that a command which ended has not
-    doubled   calls of a tool that ran again although they had been noted as finished
+    doubled   calls of a tool that ran again although they had been recorded as finished
     half      exports or results that are neither the old ones nor the new ones
 """
 
@@ -65,7 +65,7 @@ Tree = dict[str, bytes]
 
 @dataclass
 class Tally:
-    """What came of the kills of one command."""
+    """Counts of the kills of one command and of what was wrong afterwards."""
 
     kills: int = 0
     ended: int = 0
@@ -81,9 +81,9 @@ class Bench:
     """A folder with pictures, and the commands in it as processes to be killed.
 
     Args:
-        folder: for everything.
-        rng: draws the moments.
-        count: how many pictures.
+        folder: for all files.
+        rng: chooses the moments.
+        count: number of pictures.
     """
 
     def __init__(self, folder: Path, rng: random.Random, count: int) -> None:
@@ -97,7 +97,7 @@ class Bench:
         (folder / "plan.json").write_text(json.dumps(DARKEN))
 
     def annotate(self, out: Path, *more: str) -> list[str]:
-        """Arguments of a run over all pictures."""
+        """Arguments of `superlink annotate` over all pictures."""
         formats = [part for name in FORMATS for part in ("--format", name)]
         return [
             "annotate",
@@ -119,7 +119,7 @@ class Bench:
         ]
 
     def run(self, out: Path) -> list[str]:
-        """Arguments of the same for four pictures, one by one."""
+        """Arguments of `superlink run` over four pictures, one by one."""
         pictures = [str(self.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)]
         return [
             "run",
@@ -134,8 +134,8 @@ class Bench:
             str(out),
         ]
 
-    def begun(self, home: Path, arguments: list[str], notify_fd: int | None = None) -> int:
-        """Begin a command in a process of its own; return its id."""
+    def start(self, home: Path, arguments: list[str], notify_fd: int | None = None) -> int:
+        """Start a command in a process of its own; return its id."""
         child = os.fork()
         if child:
             return child
@@ -160,18 +160,18 @@ class Bench:
             status = 70
         os._exit(status)
 
-    def alone(self, home: Path, arguments: list[str]) -> float:
-        """Let a command come to its end; return its seconds."""
+    def complete(self, home: Path, arguments: list[str]) -> float:
+        """Run a command to its end; return its seconds."""
         began = time.perf_counter()
-        _, status = os.waitpid(self.begun(home, arguments), 0)
+        _, status = os.waitpid(self.start(home, arguments), 0)
         if status:
             raise SystemExit(
                 f"superlink {arguments[0]} ended with {status}:\n{(self.folder / 'output.txt').read_text()[-3000:]}"
             )
         return time.perf_counter() - began
 
-    def killed(self, child: int, after: float) -> bool:
-        """Kill a process after so many seconds; False when it had ended by then."""
+    def kill(self, child: int, after: float) -> bool:
+        """Kill a process after this many seconds; return False if it has ended before."""
         time.sleep(after)
         os.kill(child, signal.SIGKILL)  # until it is waited for its id is its own
         _, status = os.waitpid(child, 0)
@@ -180,8 +180,8 @@ class Bench:
         return os.WIFSIGNALED(status)
 
     def strike(self, child: int, seconds: float) -> bool:
-        """Kill a process at a random moment of so many seconds, or let one in four live; False when it had ended."""
-        return self.killed(child, self.rng.random() * seconds) if self.rng.random() < 0.75 else _ended(child)
+        """Kill three of four processes, within this many seconds; return False if the process ended by itself."""
+        return self.kill(child, self.rng.random() * seconds) if self.rng.random() < 0.75 else _wait(child)
 
     def calls(self) -> list[tuple[str, str]]:
         """Tool and picture of every call that ended."""
@@ -190,8 +190,8 @@ class Bench:
         return [(tool, content) for tool, content in map(str.split, self.log.read_text().splitlines())]
 
 
-def tree(folder: Path, skip: str = "") -> Tree:
-    """Every file below a folder."""
+def read_tree(folder: Path, skip: str = "") -> Tree:
+    """Content of every file below a folder, by its relative path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -199,12 +199,13 @@ def tree(folder: Path, skip: str = "") -> Tree:
     }
 
 
-def drafts(folder: Path) -> int:
-    """Temporary files and folders that were left."""
+def count_temporary(folder: Path) -> int:
+    """Number of temporary files and folders."""
     return sum(".superlink-" in path.name or path.name.endswith((".tmp", ".part")) for path in folder.rglob("*"))
 
 
-def pixels(file: Path) -> str:
+def pixel_hash(file: Path) -> str:
+    """Hash of a picture's pixels, by which the tools log it."""
     return hashlib.sha256(Image.open(file).pixels).hexdigest()
 
 
@@ -214,37 +215,37 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
     seconds = 60.0
     for number in range(2):  # the first is slower
         alone = bench.folder / f"annotate alone {number}"
-        bench.alone(alone / "home", bench.annotate(alone / "out", "--limit", str(bench.count // 5)))
-        old = {name: tree(alone / "out" / name) for name in FORMATS}
-        seconds = min(seconds, bench.alone(alone / "home", bench.annotate(alone / "out")))
-        new = {name: tree(alone / "out" / name) for name in FORMATS}
-    contents = {file.name: pixels(file) for file in (bench.folder / "in").iterdir()}
+        bench.complete(alone / "home", bench.annotate(alone / "out", "--limit", str(bench.count // 5)))
+        old = {name: read_tree(alone / "out" / name) for name in FORMATS}
+        seconds = min(seconds, bench.complete(alone / "home", bench.annotate(alone / "out")))
+        new = {name: read_tree(alone / "out" / name) for name in FORMATS}
+    contents = {file.name: pixel_hash(file) for file in (bench.folder / "in").iterdir()}
     rounds = 0
     while tally.kills < kills:
         rounds += 1
         folder = bench.folder / f"annotate {rounds}"
         bench.log.write_text("")
-        bench.alone(folder / "home", bench.annotate(folder / "out", "--limit", str(bench.count // 5)))
+        bench.complete(folder / "home", bench.annotate(folder / "out", "--limit", str(bench.count // 5)))
         before = len(bench.calls())
         while True:
             ledger = Ledger.open_existing(folder / "out")
-            noted = {(STEPS[step], contents[name]) for name, step in ledger.finished_steps()}
+            recorded = {(STEPS[step], contents[name]) for name, step in ledger.finished_steps()}
             ledger.close()
-            child = bench.begun(folder / "home", bench.annotate(folder / "out"))
+            child = bench.start(folder / "home", bench.annotate(folder / "out"))
             working = 2 * bench.count - len(set(bench.calls()))
             if tally.kills >= kills:
-                alive = _ended(child)
+                alive = _wait(child)
             elif working > 1 and bench.rng.random() < 0.5:  # at one of the calls
                 wanted, late = before + bench.rng.randint(1, working // 2), time.monotonic() + 60
                 while len(bench.calls()) < wanted and time.monotonic() < late:
                     time.sleep(0.0005)
-                alive = bench.killed(child, bench.rng.random() * 0.02)
+                alive = bench.kill(child, bench.rng.random() * 0.02)
             else:
                 alive = bench.strike(child, seconds)
             calls = bench.calls()
-            tally.doubled += len(noted & set(calls[before:]))
+            tally.doubled += len(recorded & set(calls[before:]))
             before = len(calls)
-            states = {name: tree(folder / "out" / name) for name in FORMATS}
+            states = {name: read_tree(folder / "out" / name) for name in FORMATS}
             tally.half += sum(states[name] not in (old[name], new[name]) for name in FORMATS)
             if not alive:
                 break
@@ -259,13 +260,13 @@ def kill_annotate(bench: Bench, kills: int) -> Tally:
         tally.lost += bench.count - ledger.counts().get("done", 0) + 2 * bench.count - bases
         tally.doubled += works - bases
         ledger.close()
-        tally.other += sum(tree(folder / "out" / name) != new[name] for name in FORMATS)
-        tally.left += drafts(folder / "out")
+        tally.other += sum(read_tree(folder / "out" / name) != new[name] for name in FORMATS)
+        tally.left += count_temporary(folder / "out")
         shutil.rmtree(folder)
     return tally
 
 
-def _ended(child: int) -> bool:
+def _wait(child: int) -> bool:
     os.waitpid(child, 0)
     return False
 
@@ -274,39 +275,39 @@ def kill_export(bench: Bench, kills: int) -> Tally:
     """Kill exports of two runs in turn, into the same folder."""
     tally = Tally()
     home = bench.folder / "export home"
-    bench.alone(home, bench.annotate(bench.folder / "few", "--limit", str(bench.count // 5)))
-    bench.alone(home, bench.annotate(bench.folder / "all"))
-    trees = {run: {name: tree(bench.folder / run / name) for name in FORMATS} for run in ("few", "all")}
+    bench.complete(home, bench.annotate(bench.folder / "few", "--limit", str(bench.count // 5)))
+    bench.complete(home, bench.annotate(bench.folder / "all"))
+    trees = {run: {name: read_tree(bench.folder / run / name) for name in FORMATS} for run in ("few", "all")}
     to = bench.folder / "exports"
     commands = {run: ["export", str(bench.folder / run), *FORMATS, "--to", str(to)] for run in ("few", "all")}
-    seconds = {run: bench.alone(home, commands[run]) for run in ("few", "all")}
+    seconds = {run: bench.complete(home, commands[run]) for run in ("few", "all")}
     old, new = "all", "few"
     number = 0
     while tally.kills < kills:
         number += 1
         reading, writing = os.pipe()
         aimed = number % 4 != 0
-        child = bench.begun(home, commands[new], writing if aimed else None)
+        child = bench.start(home, commands[new], writing if aimed else None)
         os.close(writing)
         if aimed:  # at one of the exchanges
             for _ in range(bench.rng.randint(1, len(FORMATS))):
                 os.read(reading, 1)
-            alive = bench.killed(child, bench.rng.random() * 0.006)
+            alive = bench.kill(child, bench.rng.random() * 0.006)
         else:
-            alive = bench.killed(child, bench.rng.random() * seconds[new])
+            alive = bench.kill(child, bench.rng.random() * seconds[new])
         os.close(reading)
-        states = {name: tree(to / name) for name in FORMATS}
+        states = {name: read_tree(to / name) for name in FORMATS}
         tally.half += sum(states[name] not in (trees[old][name], trees[new][name]) for name in FORMATS)
         if alive:
             tally.kills += 1
             litter = any(path.name.startswith(".superlink-") for path in to.iterdir())
             tally.moments["exchange" if litter else "elsewhere"] += 1
-            bench.alone(home, commands[new])
+            bench.complete(home, commands[new])
         tally.ended += 1
-        states = {name: tree(to / name) for name in FORMATS}
+        states = {name: read_tree(to / name) for name in FORMATS}
         tally.other += sum(states[name] != trees[new][name] for name in FORMATS)
         tally.lost += sum(len(trees[new][name].keys() - states[name].keys()) for name in FORMATS)
-        tally.left += drafts(to)
+        tally.left += count_temporary(to)
         old, new = new, old
     return tally
 
@@ -316,11 +317,11 @@ def kill_run(bench: Bench, kills: int) -> Tally:
     tally = Tally()
     alone = bench.folder / "run alone"
     seconds = min(
-        bench.alone(bench.folder / "first", bench.run(bench.folder / "first")),
-        bench.alone(alone / "home", bench.run(alone / "results")),
+        bench.complete(bench.folder / "first", bench.run(bench.folder / "first")),
+        bench.complete(alone / "home", bench.run(alone / "results")),
     )
-    whole = tree(alone / "results", "record.json")
-    contents = {pixels(bench.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)}
+    whole = read_tree(alone / "results", "record.json")
+    contents = {pixel_hash(bench.folder / "in" / f"p{number:03}.jpg") for number in range(PICTURES)}
     rounds = 0
     while tally.kills < kills:
         rounds += 1
@@ -328,13 +329,13 @@ def kill_run(bench: Bench, kills: int) -> Tally:
         bench.log.write_text("")
         before = 0
         while True:
-            noted = _noted(folder / "home")
-            child = bench.begun(folder / "home", bench.run(folder / "results"))
-            alive = bench.strike(child, seconds) if tally.kills < kills else _ended(child)
+            recorded = _recorded_calls(folder / "home")
+            child = bench.start(folder / "home", bench.run(folder / "results"))
+            alive = bench.strike(child, seconds) if tally.kills < kills else _wait(child)
             calls = bench.calls()
-            tally.doubled += len(noted & Counter(calls[before:]).keys())
+            tally.doubled += len(recorded & Counter(calls[before:]).keys())
             before = len(calls)
-            state = tree(folder / "results", "record.json")
+            state = read_tree(folder / "results", "record.json")
             tally.half += sum(whole.get(name) != data for name, data in state.items() if ".superlink-" not in name)
             if not alive:
                 break
@@ -344,14 +345,14 @@ def kill_run(bench: Bench, kills: int) -> Tally:
             ] += 1
         tally.ended += 1
         tally.lost += len({(tool, content) for tool in STEPS.values() for content in contents} - set(bench.calls()))
-        tally.other += tree(folder / "results", "record.json") != whole
-        tally.left += drafts(folder / "results")
+        tally.other += read_tree(folder / "results", "record.json") != whole
+        tally.left += count_temporary(folder / "results")
         shutil.rmtree(folder)
     return tally
 
 
-def _noted(home: Path) -> set[tuple[str, str]]:
-    """Tool and picture of the steps that the threads have as finished."""
+def _recorded_calls(home: Path) -> set[tuple[str, str]]:
+    """Tool and picture of the steps that are finished in the threads."""
     memory = home / "threads.sqlite"
     if not memory.exists():
         return set()

@@ -1,4 +1,4 @@
-"""How many mutants the unit tests kill: a table by module, and what those that live would change.
+"""Share of mutants that the unit tests kill: a table by module, and the diffs of the survivors.
 
     .venv/bin/pip install -e '.[mutants]'
     .venv/bin/mutmut run --max-children 2    # minutes; [tool.mutmut] in pyproject.toml configures code and tests
@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 KILLED = {1, 3, 24, 36, 152, 255, -24}
-"""Exit codes of a run in which a test failed, or which took too long, as mutmut notes them."""
+"""Exit codes of a run in which a test failed, or which took too long, as mutmut records them."""
 UNTOUCHED = {5, 33}
 """Exit codes that stand for a function that no test calls."""
 
@@ -36,7 +36,7 @@ def main(modules: list[str]) -> None:
         row(module, count)
     row("all", total)
     if modules:
-        tell(alive)
+        show_diffs(alive)
 
 
 def row(name: str, count: Counter[str]) -> None:
@@ -48,7 +48,7 @@ def row(name: str, count: Counter[str]) -> None:
     )
 
 
-def tell(alive: list[tuple[str, str]]) -> None:
+def show_diffs(alive: list[tuple[str, str]]) -> None:
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
     for module, name in alive:

@@ -33,18 +33,18 @@ def make(photos: Path, folder: Path, count: int, sizes: Sequence[int] = (640,)) 
     """Write different pictures: photographs cropped, flipped and scaled, with longer sides of about these sizes."""
     files = sorted(photos.glob("*.jpg"))
     folder.mkdir(parents=True)
-    opened = [Pil.open(file).convert("RGB") for file in files]
-    for photo in opened:
+    photographs = [Pil.open(file).convert("RGB") for file in files]
+    for photo in photographs:
         photo.thumbnail((max(sizes) * 5 // 4, max(sizes) * 5 // 4))
     for number in range(count):
-        photo = opened[number % len(files)]
+        photo = photographs[number % len(files)]
         cut = number // len(files)
         photo = photo.crop((cut % 7 * 5, cut % 5 * 5, photo.width - cut % 3 * 9, photo.height - cut % 11 * 4))
         if number % 2:
             photo = photo.transpose(Pil.Transpose.FLIP_LEFT_RIGHT)
         size = sizes[number % len(sizes)]
         photo = photo.resize(_inside(photo.size, size - cut % 4 * size // 32))
-        photo.putpixel((0, 0), (cut % 256, cut // 256, 0))  # so that no two are the same, however many there are
+        photo.putpixel((0, 0), (cut % 256, cut // 256, 0))  # so that all pictures differ
         photo.save(folder / f"{number:05}.jpg", quality=92)
 
 
@@ -54,7 +54,7 @@ def _inside(size: tuple[int, int], longest: int) -> tuple[int, int]:
 
 
 def _png(width: int, height: int, data: bytes, broken: bool = False) -> bytes:
-    """A PNG file of RGB pixels; with a broken checksum, if wanted, in the chunk of the pixels."""
+    """A PNG file of RGB pixels; with a wrong checksum in the chunk of the pixels if `broken`."""
 
     def chunk(name: bytes, body: bytes, flip: int = 0) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body) ^ flip)
@@ -94,11 +94,11 @@ MALFORMED: dict[str, tuple[str, Callable[[bytes, Path], object]]] = {
     "link to itself": ("symbolic links", lambda whole, file: file.symlink_to(file.name)),
     "pipe": ("is no file", _pipe),
 }
-"""Kind of malformed file to what its reason says, and how it is made from the bytes of a whole JPEG."""
+"""Kind of malformed file to a part of the reason of its failure, and the function that makes it from a JPEG."""
 
 
 def spoil(folder: Path, count: int) -> dict[str, str]:
-    """Put so many malformed files among the pictures, in place of good ones; return the kind of each by its name."""
+    """Replace `count` pictures by malformed files; return the kind of each by its name."""
     files = sorted(folder.glob("*.jpg"))
     kinds = {}
     for number in range(count):

@@ -146,8 +146,8 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
     }
 
 
-def requested(count: int) -> None:
-    """Run the request on pictures of the test split; print what is wrong where something is."""
+def run_request(count: int) -> None:
+    """Run the request on pictures of the test split; print the faults of each result."""
     from backbone.world import compose, render
     from backbone.world.io.coco import export
     from superlink.cli import main as superlink
@@ -164,14 +164,14 @@ def requested(count: int) -> None:
         right = 0
         for file, picture in zip(files, shown, strict=True):
             place = folder / "out" / file.stem if count > 1 else folder / "out"
-            faults = list(wrong(json.loads((place / "record.json").read_text()), picture))
+            faults = list(find_faults(json.loads((place / "record.json").read_text()), picture))
             right += not faults
             print(f"  {file.stem}: {'; '.join(faults) or 'right'}")
         print(f"{right} of {count} scenes right: {REQUEST}")
 
 
-def wrong(record: dict[str, Any], picture: Any) -> Iterator[str]:
-    """What is wrong with the results of the request."""
+def find_faults(record: dict[str, Any], picture: Any) -> Iterator[str]:
+    """Describe the faults in the results of the request."""
     from backbone.world.io.yolo import has_own_colour
     from backbone.world.truth.relations import noticeable
     from tools.core.settings import settings
@@ -247,7 +247,7 @@ def main() -> None:
             flush=True,
         )
     if given.scenes:
-        requested(given.scenes)
+        run_request(given.scenes)
 
 
 if __name__ == "__main__":

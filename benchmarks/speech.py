@@ -1,4 +1,4 @@
-"""Measure how well speech is written down.
+"""Word error rate of transcription.
 
     python benchmarks/speech.py FOLDER
 

@@ -1,4 +1,4 @@
-"""Blur the faces of a video, and hold it against the bare detector and the original.
+"""Blur the faces of a video, and compare it with the bare detector and the original.
 
     python benchmarks/video.py [--seconds 20] [--out DIR]
 

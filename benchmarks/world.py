@@ -1,4 +1,4 @@
-"""The rendered world: how often its checker is right, and how fast its pictures come.
+"""The rendered world: accuracy of its checker, and pictures a second.
 
     python benchmarks/world.py [--checker N] [--split SPLIT] [--size PIXELS] [--weights FILE] [--speed N] [--workers N]
 
@@ -106,9 +106,9 @@ def agreement(finders: dict[str, Callable[[Rendered], Finder]], count: int, spli
 
 
 def speed(count: int, size: int, workers: int) -> None:
-    """Print pictures a second: rendered, and read from kept shards; starting the workers is not counted."""
+    """Print pictures a second: rendered, and read from shards on disk; starting the workers is not counted."""
     with tempfile.TemporaryDirectory() as folder:
-        for what in ("rendered", "read from kept shards"):
+        for what in ("rendered", "read from shards on disk"):
             run = pictures(range(count + 64), "train", size, workers=workers, cache=Path(folder))
             for _ in range(64):
                 next(run)

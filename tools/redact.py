@@ -10,7 +10,7 @@ from tools.imaging.regions import Picture, check_regions, region_pixels
 from tools.runtime.tool import tool
 from tools.values import Detections, Image, Video
 
-# What is left of a region: its average colour in so many cells along its longer side. A digit can still be
+# What is left of a region: its average colour in this number of cells along its longer side. A digit can still be
 # read from 3x5 cells, a face be guessed from 8x8.
 _CELLS = 4
 # Cells are not smaller than this, or small writing would survive in small regions.

@@ -37,6 +37,6 @@ def segment(image: Image, labels: list[str] | None = None, regions: Detections |
         return routing.find([image.pixels], chosen, None)[0]
     check_regions(image, regions)
     if labels is not None:
-        meant, _ = names.choose(names.checked(labels), dict(enumerate(regions.labels)))
+        meant, _ = names.choose(names.normalize(labels), dict(enumerate(regions.labels)))
         regions = regions.select(sorted(meant))
     return dispatch.masks_in_boxes("segment_boxes").masks_in(image.pixels, regions)

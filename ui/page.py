@@ -87,7 +87,7 @@ def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: S
         saver: The database of threads, which all tabs share.
         files: Owners of files; results are added to it.
     """
-    # Gradio looks for updates on its own site unless told not to, also where Blocks says the same.
+    # Gradio looks for updates on its own site unless disabled here; the option of Blocks is not enough.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     turns = Turns(tools, planner, store, saver, Path(get_upload_folder()) / "results")
     with gr.Blocks(title="superlink", analytics_enabled=False, delete_cache=(3600, 86400)) as page:

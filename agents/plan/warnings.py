@@ -9,7 +9,7 @@ from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, cards_of
 from common.card import Card
 
-# First words of examples that do not tell the tool: question words, and verbs such as "make" that fit many tools.
+# First words of examples that do not identify the tool: question words, and verbs such as "make" that fit many tools.
 _GENERAL = frozenset(
     [
         "a",

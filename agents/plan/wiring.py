@@ -1,7 +1,7 @@
 """Wiring: fills in the inputs that a planner leaves out, by their type, and the plan's outputs.
 
 An input that was left out gets the newest compatible value: results of earlier steps from newest to
-oldest, then what the person gave in this turn, then earlier turns likewise. An image and boxes are
+oldest, then what the person gave in this turn, then earlier turns in the same order. An image and boxes are
 compatible only when the boxes were found in that image or in one that it was made from (a cut-out and
 boxes of the whole picture are not), unless there is no such pair. Two equally new candidates are an
 ambiguity, unless the request names one of them ("$photo") or the input takes a list. An optional input is

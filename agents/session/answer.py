@@ -263,7 +263,7 @@ class _Report:
         return f"{step.tool}: {value.text}{f' ({what})' if what else ''}."
 
     def _labels_sought(self, step: Step | None) -> str:
-        """The labels that a step, or the nearest one before it, looks for; "" where there are none."""
+        """The labels that a step, or the nearest one before it, looks for; "" if there are none."""
         if step is None:
             return ""
         labels = step.args.get("labels")

@@ -1,6 +1,6 @@
 """What a session reports while it works, and the record of a turn: plain JSON, typed.
 
-The key "event" tells the events apart, so that a type checker knows the other keys.
+The key "event" is the discriminator from which a type checker derives the other keys.
 """
 
 from copy import deepcopy
@@ -22,7 +22,7 @@ class PlanEvent(TypedDict):
 
 
 class ProblemsEvent(TypedDict):
-    """A plan did not pass; ``plan`` is None where there is none."""
+    """A plan was refused; ``plan`` is None if the planner gave none."""
 
     event: Literal["problems"]
     plan: PlanJson | None
@@ -68,7 +68,7 @@ class Record(TypedDict):
     Attributes:
         thread: name of the thread.
         request: in words; "" before the first turn.
-        plan: None where there is none.
+        plan: None if there is no plan.
         hash: `Plan.hash`; "" where there is no plan.
         problems: of the plan.
         warnings: of the plan.

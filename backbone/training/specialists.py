@@ -80,7 +80,7 @@ _RECIPE: dict[str, int | float | str | bool] = {
 
 
 def data(folder: Path, count: int, validation: int = 300) -> Path:
-    """Render so many pictures for training and for validation into a folder, unless it holds them already."""
+    """Render the given numbers of pictures for training and validation into a folder, unless they are there already."""
     ready = folder / "ready.txt"
     contents = f"format {_DATA_FORMAT}: {count} {validation} {' '.join(DATASETS)}\n"
     if not ready.exists() or ready.read_text() != contents:

@@ -1,4 +1,4 @@
-"""How a data set was made, as its export tells: plan, tools, weights, scores, verdicts and edits of people."""
+"""Provenance of a data set, written with its exports: plan, tools, weights, scores, verdicts and edits of people."""
 
 from collections import Counter
 from typing import TypedDict

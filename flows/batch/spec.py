@@ -99,7 +99,7 @@ class RunSpec(BaseModel):
         return self.model_dump(mode="json")
 
     def portable(self) -> "RunSpec":
-        """The same run for another process: absolute paths, and the plan's request where there is none."""
+        """The same run for another process: absolute paths, and the plan's request if it has none."""
         return self.model_copy(
             update={
                 "request": self.request or (self.plan.request if self.plan else ""),

@@ -19,7 +19,7 @@ class Summary:
     Attributes:
         items: in the source, of the plan's kind.
         done: of these, over all runs.
-        failed: likewise.
+        failed: of these, over all runs.
         left: of these, neither done nor failed.
         nothing_found: done items that should be edited, but had nothing in them to edit.
         ran: calls of tools in this run.

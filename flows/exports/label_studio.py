@@ -194,7 +194,7 @@ def _percent(x0: float, y0: float, x1: float, y1: float, width: int, height: int
 
 
 def _config(labels: list[str], item: Ref | None) -> str:
-    """Return the labelling interface for items of this one's kind, for pictures where there is none."""
+    """Return the labelling interface for items of this item's kind; for pictures if there is no item."""
     kind = "Image" if item is None else item["kind"]
     view = Xml.Element("View")
     medium = Xml.SubElement(view, kind, {"name": kind.lower(), "value": f"${kind.lower()}"})

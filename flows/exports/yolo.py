@@ -107,7 +107,7 @@ def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) 
 
 
 def _outline(found: Detections, place: int) -> Points:
-    """The outline of a mask; where there is none, or it is empty, the corners of the box."""
+    """The outline of a mask; the corners of the box if there is no mask or it is empty."""
     points = outline(found.mask_array(place)) if found.masks is not None else np.zeros((0, 2))
     if len(points):
         return points

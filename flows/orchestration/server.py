@@ -206,7 +206,7 @@ def _check_password(address: str) -> str:
         if error.response.status_code in (401, 403):
             raise ServerError(
                 f"The Prefect server at {address} asks for another password",
-                "Set PREFECT_API_AUTH_STRING; superlink serve-flows tells how for its own server",
+                "Set PREFECT_API_AUTH_STRING; superlink serve-flows prints the one of its own server",
             ) from error
     return address
 

@@ -161,7 +161,7 @@ class _CancellationCheck:
 
     def __call__(self, step: str = "", count: int = 0) -> None:
         if stopping.is_set():
-            raise CancelledRun("Its process was told to stop.")
+            raise CancelledRun("Its process was stopped by a signal.")
         if time.monotonic() - self._asked < _POLL_SECONDS:
             return
         self._asked = time.monotonic()

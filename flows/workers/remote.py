@@ -97,7 +97,7 @@ def merge_shard(ledger: Ledger, store: Store, worked: WorkedShard) -> ShardResul
         LedgerError: the ledger cannot be written.
     """
     rows = worked["rows"]
-    # One value is enough to tell a shared store from a folder that only the other computer has.
+    # One value is enough to distinguish a shared store from a folder that only the other computer has.
     sample = next((ref for row in rows["works"] for ref in as_list(parse_refs(str(row[5])) or [])), None)
     if sample is not None and sample not in store:
         raise RunStopped(

@@ -48,7 +48,7 @@ def add(commands: "Commands") -> None:
         action="store_true",
         help="the files of the run in DIR were moved to SOURCE: keep what was done on them",
     )
-    parser.add_argument("--limit", type=whole(1), metavar="N", help="so many items at most")
+    parser.add_argument("--limit", type=whole(1), metavar="N", help="work on at most N items")
     add_work(parser)
     add_planner(parser)
     add_tools(parser)

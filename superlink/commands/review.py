@@ -22,7 +22,7 @@ def add(commands: "Commands") -> None:
     )
     parser.add_argument("--label", default="", help="list only this label")
     parser.add_argument("--reason", default="", choices=["", "band", "audit"], help="list only these")
-    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list so many (default: 50)")
+    parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list at most N (default: 50)")
     parser.add_argument("--all", action="store_true", help="list resolved ones, too")
     parser.set_defaults(command=review)
 

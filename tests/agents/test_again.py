@@ -37,7 +37,7 @@ class Notes:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Open]:
+def open_session(tmp_path: Path) -> Iterator[Open]:
     sessions: list[Session] = []
 
     def open_(tools: Mapping[str, AnyTool], *plans: Plan) -> Session:
@@ -55,27 +55,27 @@ def states(record: dict[str, Any]) -> dict[str, str]:
     return {step["id"]: step["state"] for step in record["steps"]}
 
 
-def test_only_what_has_no_result_runs_again(opened: Open) -> None:
+def test_only_what_has_no_result_runs_again(open_session: Open) -> None:
     notes = Notes()
     notes.failing = {"a+"}
-    session = opened(notes.tools)
+    session = open_session(notes.tools)
     done = list(session.start("go", plan=CHAIN))[-1]
     assert states(done["record"]) == {"s1": "finished", "s2": "failed", "s3": "skipped", "s4": "finished"}
     notes.failing, notes.runs = set(), []
-    events = list(opened(notes.tools).again())
+    events = list(open_session(notes.tools).again())
     assert notes.runs == ["a+", "a++"]
     assert states(events[-1]["record"]) == dict.fromkeys(("s1", "s2", "s3", "s4"), "finished")
     assert events[-1]["answer"] == "note (s3): a+++\nnote (s4): b+"
-    assert list(opened(notes.tools).again()) == [events[-1]]
+    assert list(open_session(notes.tools).again()) == [events[-1]]
     assert notes.runs == ["a+", "a++"]
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda file: file.write_bytes(b"b" + file.read_bytes()[1:])])
 def test_values_that_are_gone_or_damaged_are_made_again_with_all_that_uses_them(
-    opened: Open, damage: Callable[[Path], object]
+    open_session: Open, damage: Callable[[Path], object]
 ) -> None:
     notes = Notes()
-    session = opened(notes.tools)
+    session = open_session(notes.tools)
     first = list(session.start("go", plan=CHAIN))[-1]
     damage(session.store.path(first["record"]["steps"][1]["refs"]))  # type: ignore[arg-type]
     notes.runs = []
@@ -84,14 +84,14 @@ def test_values_that_are_gone_or_damaged_are_made_again_with_all_that_uses_them(
     assert last["answer"] == first["answer"]
 
 
-def test_a_new_version_of_a_tool_runs_again(opened: Open) -> None:
-    list(opened(Notes().tools).start("go", plan=CHAIN))
+def test_a_new_version_of_a_tool_runs_again(open_session: Open) -> None:
+    list(open_session(Notes().tools).start("go", plan=CHAIN))
     newer = Notes(version="2")
-    list(opened(newer.tools).again())
+    list(open_session(newer.tools).again())
     assert sorted(newer.runs) == ["a", "a+", "a++", "b"]
 
 
-def test_other_weights_run_again(opened: Open, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_weights_run_again(open_session: Open, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
 
     @tool
@@ -100,7 +100,7 @@ def test_other_weights_run_again(opened: Open, home: Path, monkeypatch: pytest.M
         runs.append(weights.use(settings().role("face")))
         return text
 
-    session = opened({"look": look})
+    session = open_session({"look": look})
     list(session.start("go", plan=plan(("look", {"text": "x"}))))
     list(session.again())
     assert len(runs) == 1
@@ -109,10 +109,10 @@ def test_other_weights_run_again(opened: Open, home: Path, monkeypatch: pytest.M
     assert states(list(session.again())[-1]["record"]) == {"s1": "failed"}  # those weights are not here
 
 
-def test_a_plan_that_failed_can_be_brought_again(opened: Open) -> None:
+def test_a_plan_that_failed_can_be_brought_again(open_session: Open) -> None:
     notes = Notes()
     notes.failing = {"a"}
-    session = opened(notes.tools)
+    session = open_session(notes.tools)
     broken = plan(("note", {"text": "a"}), ("note", {"text": "$s1"}))
     assert states(list(session.start("go", plan=broken))[-1]["record"]) == {"s1": "failed", "s2": "skipped"}
     notes.failing = set()
@@ -121,8 +121,8 @@ def test_a_plan_that_failed_can_be_brought_again(opened: Open) -> None:
     assert states(done["record"]) == {"s3": "finished", "s4": "finished"}
 
 
-def test_what_never_ran_is_no_turn_to_go_on_with(opened: Open) -> None:
-    session = opened(TOOLS, plan(("detect", {"labels": ["dog"]}), ("blur", {})))
+def test_what_never_ran_is_no_turn_to_go_on_with(open_session: Open) -> None:
+    session = open_session(TOOLS, plan(("detect", {"labels": ["dog"]}), ("blur", {})))
     with pytest.raises(SessionError, match="no plan has run"):
         session.again()
     list(session.start("blur", {"image": picture()}))
@@ -133,9 +133,9 @@ def test_what_never_ran_is_no_turn_to_go_on_with(opened: Open) -> None:
         session.again()
 
 
-def test_a_forgotten_thread_is_new_and_numbers_from_one(opened: Open) -> None:
+def test_a_forgotten_thread_is_new_and_numbers_from_one(open_session: Open) -> None:
     notes = Notes()
-    session = opened(notes.tools)
+    session = open_session(notes.tools)
     list(session.start("go", plan=CHAIN))
     session.forget()
     assert session.state()["stands"] == "new"

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def opened(tmp_path: Path, store: Store) -> Iterator[Open]:
+def open_session(tmp_path: Path, store: Store) -> Iterator[Open]:
     """Opens sessions on one memory; the same thread is found again."""
     sessions: list[Session] = []
 
@@ -49,8 +49,8 @@ def names(events: list[dict[str, Any]]) -> list[str]:
     return [event["event"] if event["event"] != "step" else f"{event['step']} {event['state']}" for event in events]
 
 
-def test_read_only_plans_run_at_once(opened: Open) -> None:
-    session = opened(plan(DOGS, ("count", {})))
+def test_read_only_plans_run_at_once(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("count", {})))
     assert session.state()["stands"] == "new"
     events = list(session.start("how many dogs and cats?", {"image": picture()}))
     assert names(events) == ["plan", "s1 started", "s1 finished", "s2 started", "s2 finished", "done"]
@@ -61,8 +61,8 @@ def test_read_only_plans_run_at_once(opened: Open) -> None:
     assert session.state()["stands"] == "done"
 
 
-def test_whoever_gets_an_event_may_change_it(opened: Open) -> None:
-    session = opened(plan(("detct", {})), plan(DOGS, ("count", {})))
+def test_whoever_gets_an_event_may_change_it(open_session: Open) -> None:
+    session = open_session(plan(("detct", {})), plan(DOGS, ("count", {})))
     for event in session.start("how many?", {"image": picture()}):
         if event["event"] in ("plan", "problems"):
             event["plan"]["steps"].clear()
@@ -71,8 +71,8 @@ def test_whoever_gets_an_event_may_change_it(opened: Open) -> None:
     assert [step["state"] for step in record["steps"]] == ["finished", "finished"]
 
 
-def test_plans_that_make_media_wait_for_a_person(opened: Open, store: Store) -> None:
-    session = opened(plan(DOGS, ("blur", {})))
+def test_plans_that_make_media_wait_for_a_person(open_session: Open, store: Store) -> None:
+    session = open_session(plan(DOGS, ("blur", {})))
     events = list(session.start("blur them", {"image": picture()}))
     assert names(events) == ["plan", "approval"]
     assert events[-1]["hash"] == events[0]["hash"] and events[-1]["problems"] == []
@@ -91,22 +91,22 @@ def test_plans_that_make_media_wait_for_a_person(opened: Open, store: Store) -> 
     assert session.record() == record
 
 
-def test_policy(opened: Open) -> None:
+def test_policy(open_session: Open) -> None:
     blur = plan(DOGS, ("blur", {}))
-    first = list(opened(blur).start("blur them", {"image": picture()}))[-1]
+    first = list(open_session(blur).start("blur them", {"image": picture()}))[-1]
     assert first["event"] == "approval"
-    again = opened(blur, thread="approved", policy=Policy(approved={first["hash"]}))
+    again = open_session(blur, thread="approved", policy=Policy(approved={first["hash"]}))
     assert list(again.start("blur them", {"image": picture()}))[-1]["event"] == "done"
-    other = opened(blur, thread="other", policy=Policy(approved={first["hash"]}))
+    other = open_session(blur, thread="other", policy=Policy(approved={first["hash"]}))
     assert list(other.start("blur those", {"image": picture()}))[-1]["event"] == "approval"
-    every = opened(blur, thread="yes", policy=Policy(yes=True))
+    every = open_session(blur, thread="yes", policy=Policy(yes=True))
     assert list(every.start("blur those", {"image": picture()}))[-1]["event"] == "done"
-    never = opened(plan(DOGS), thread="never", policy=Policy(read_only=False))
+    never = open_session(plan(DOGS), thread="never", policy=Policy(read_only=False))
     assert list(never.start("find", {"image": picture()}))[-1]["event"] == "approval"
 
 
-def test_a_faulty_plan_goes_back_with_its_problems(opened: Open) -> None:
-    session = opened(plan(("detct", {})), plan(("detect", {})), plan(DOGS))
+def test_a_faulty_plan_goes_back_with_its_problems(open_session: Open) -> None:
+    session = open_session(plan(("detct", {})), plan(("detect", {})), plan(DOGS))
     events = list(session.start("find them", {"image": picture()}))
     assert names(events)[:3] == ["problems", "problems", "plan"]
     assert events[0]["problems"][0]["message"] == "there is no tool 'detct'"
@@ -118,8 +118,8 @@ def test_a_faulty_plan_goes_back_with_its_problems(opened: Open) -> None:
     ]
 
 
-def test_after_three_faulty_plans_nothing_runs(opened: Open) -> None:
-    session = opened(
+def test_after_three_faulty_plans_nothing_runs(open_session: Open) -> None:
+    session = open_session(
         plan(("one", {})), plan(("two", {})), PlanInvalid("no call came back", "Call submit_plan once"), plan(DOGS)
     )
     done = list(session.start("find them", {"image": picture()}))[-1]
@@ -129,32 +129,32 @@ def test_after_three_faulty_plans_nothing_runs(opened: Open) -> None:
     assert done["outputs"] == {} and done["record"]["problems"]
 
 
-def test_a_planner_that_insists_or_gives_up_is_not_asked_for_ever(opened: Open) -> None:
-    insists = opened(*[plan(("read", {}))] * 3)
+def test_a_planner_that_insists_or_gives_up_is_not_asked_for_ever(open_session: Open) -> None:
+    insists = open_session(*[plan(("read", {}))] * 3)
     done = list(insists.start("read it"))[-1]
     assert len(insists.planner.asked) == 2  # type: ignore[attr-defined]
     assert "read needs an image. Attach one" in done["answer"]
-    gives_up = opened(plan(("read", {})), plan(), thread="up")
+    gives_up = open_session(plan(("read", {})), plan(), thread="up")
     assert "read needs an image. Attach one" in list(gives_up.start("read it"))[-1]["answer"]
 
 
-def test_an_ambiguity_is_reported(opened: Open) -> None:
-    session = opened(*[plan(("read", {}))] * 3, plan(("read", {})))
+def test_an_ambiguity_is_reported(open_session: Open) -> None:
+    session = open_session(*[plan(("read", {}))] * 3, plan(("read", {})))
     done = list(session.start("read it", {"beach": picture(), "party": picture(20)}))[-1]
     assert "read could take $beach or $party: they are equally new" in done["answer"]
-    done = list(opened(plan(("read", {}))).start("read $party"))[-1]
+    done = list(open_session(plan(("read", {}))).start("read $party"))[-1]
     assert done["record"]["plan"]["steps"][0]["args"] == {"image": "$party"}
 
 
-def test_nothing_to_run(opened: Open) -> None:
-    done = list(opened(plan()).start("sing me a song"))[-1]
+def test_nothing_to_run(open_session: Open) -> None:
+    done = list(open_session(plan()).start("sing me a song"))[-1]
     assert done["answer"].startswith(
         "I found nothing to run for this request. What I can do:\n- detect: Find things of these names."
     )
 
 
-def test_reject(opened: Open) -> None:
-    session = opened(plan(DOGS, ("blur", {})))
+def test_reject(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})))
     list(session.start("blur them", {"image": picture()}))
     done = list(session.resume({"action": "reject", "reason": "not the cats"}))[-1]
     assert done["answer"] == "Nothing was run: not the cats"
@@ -162,8 +162,8 @@ def test_reject(opened: Open) -> None:
     assert session.state()["stands"] == "done"
 
 
-def test_an_edited_plan_is_checked_again(opened: Open) -> None:
-    session = opened(plan(DOGS, ("blur", {})))
+def test_an_edited_plan_is_checked_again(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})))
     waiting = list(session.start("blur them", {"image": picture()}))[-1]
     edited = {**waiting["plan"], "steps": [waiting["plan"]["steps"][0], {"id": "s2", "tool": "blr", "args": {}}]}
     events = list(session.resume({"action": "edit", "plan": edited}))
@@ -179,8 +179,8 @@ def test_an_edited_plan_is_checked_again(opened: Open) -> None:
     assert len(session.planner.asked) == 1  # type: ignore[attr-defined]
 
 
-def test_bad_decisions_leave_the_approval_waiting(opened: Open) -> None:
-    session = opened(plan(DOGS, ("blur", {})))
+def test_bad_decisions_leave_the_approval_waiting(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})))
     with pytest.raises(SessionError, match="nothing waits"):
         session.resume({"action": "accept"})
     list(session.start("blur them", {"image": picture()}))
@@ -191,19 +191,19 @@ def test_bad_decisions_leave_the_approval_waiting(opened: Open) -> None:
     assert list(session.resume({"action": "accept"}))[-1]["event"] == "done"
 
 
-def test_a_plan_can_be_brought_along(opened: Open) -> None:
-    session = opened()
+def test_a_plan_can_be_brought_along(open_session: Open) -> None:
+    session = open_session()
     done = list(session.start("count", {"image": picture()}, plan=plan(DOGS, ("count", {}))))[-1]
     assert done["answer"] == "count: 2 (dog 1, cat 1)."
     done = list(session.start("again", plan=plan(DOGS, ("count", {}))))[-1]
     assert list(done["outputs"]) == ["s4"]
     waiting = list(session.start("wrong", plan=plan(("counting", {}))))[-1]
     assert waiting["event"] == "approval" and waiting["problems"]
-    scripted = opened(thread="yes", policy=Policy(yes=True))
+    scripted = open_session(thread="yes", policy=Policy(yes=True))
     assert list(scripted.start("wrong", plan=plan(("counting", {}))))[-1]["event"] == "done"
 
 
-def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
+def test_a_failed_step_leaves_the_other_results(open_session: Open) -> None:
     calls = plan(
         ("shout", {"text": "a"}),
         ("fail", {"text": "$s1"}),
@@ -211,7 +211,7 @@ def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
         ("shout", {"text": "$s3"}),
         ("shout", {"text": "b"}),
     )
-    events = list(opened(calls).start("go"))
+    events = list(open_session(calls).start("go"))
     last = {event["step"]: event for event in events if event["event"] == "step"}
     assert {name: event["state"] for name, event in last.items()} == {
         "s1": "finished",
@@ -243,7 +243,7 @@ def test_a_failed_step_leaves_the_other_results(opened: Open) -> None:
     }
 
 
-def test_ready_steps_run_side_by_side(opened: Open) -> None:
+def test_ready_steps_run_side_by_side(open_session: Open) -> None:
     barrier = threading.Barrier(3, timeout=WAIT)
 
     @tool
@@ -253,12 +253,12 @@ def test_ready_steps_run_side_by_side(opened: Open) -> None:
         return text
 
     calls = plan(*[("meet", {"text": str(n)}) for n in range(3)])
-    done = list(opened(calls, tools={"meet": meet}).start("go"))[-1]
+    done = list(open_session(calls, tools={"meet": meet}).start("go"))[-1]
     assert [step["state"] for step in done["record"]["steps"]] == ["finished"] * 3
 
 
-def test_a_later_turn_uses_earlier_values(opened: Open, store: Store) -> None:
-    session = opened(plan(DOGS), plan(("blur", {})), plan(("count", {"regions": ABOVE})))
+def test_a_later_turn_uses_earlier_values(open_session: Open, store: Store) -> None:
+    session = open_session(plan(DOGS), plan(("blur", {})), plan(("count", {"regions": ABOVE})))
     list(session.start("find dogs and cats", {"image": picture()}))
     events = list(session.start("now blur them"))
     assert session.planner.asked[1][1] == {"image": "Image", "s1": "Detections"}  # type: ignore[attr-defined]
@@ -270,8 +270,8 @@ def test_a_later_turn_uses_earlier_values(opened: Open, store: Store) -> None:
     assert set(session.state()["values"]) == {"image", "s1", "s2", "s3"}
 
 
-def test_lists_of_earlier_turns_still_go_together(opened: Open) -> None:
-    session = opened(
+def test_lists_of_earlier_turns_still_go_together(open_session: Open) -> None:
+    session = open_session(
         plan(DOGS, ("crop", {}), ("detect", {"labels": ["eye"]})), plan(("blur", {})), policy=Policy(yes=True)
     )
     list(session.start("find eyes", {"image": picture()}))
@@ -280,14 +280,16 @@ def test_lists_of_earlier_turns_still_go_together(opened: Open) -> None:
     assert done["answer"] == "Made 2 pictures with blur (s4)."
 
 
-def test_failed_steps_keep_their_ids(opened: Open) -> None:
-    session = opened(plan(("fail", {"text": "x"})), plan(("shout", {"text": "y"})), plan(("shout", {"text": "$s1"})))
+def test_failed_steps_keep_their_ids(open_session: Open) -> None:
+    session = open_session(
+        plan(("fail", {"text": "x"})), plan(("shout", {"text": "y"})), plan(("shout", {"text": "$s1"}))
+    )
     list(session.start("one"))
     assert list(session.start("two"))[-1]["record"]["steps"][0]["id"] == "s2"
 
 
-def test_new_media_get_free_names(opened: Open) -> None:
-    session = opened(*[plan(("ask", {"question": "how wide?"}))] * 3)
+def test_new_media_get_free_names(open_session: Open) -> None:
+    session = open_session(*[plan(("ask", {"question": "how wide?"}))] * 3)
     list(session.start("one", {"image": picture(12)}))
     done = list(session.start("two", {"image": picture(20)}))[-1]
     assert done["record"]["plan"]["steps"][0]["args"]["image"] == "$image_2"
@@ -296,49 +298,49 @@ def test_new_media_get_free_names(opened: Open) -> None:
     assert done["answer"] == "how wide? 12" and set(done["record"]["given"]) == {"image", "image_2"}
 
 
-def test_lists_as_media(opened: Open) -> None:
-    done = list(opened(plan(("ask", {"question": "?"}))).start("ask", {"album": [picture(3), picture(4)]}))[-1]
+def test_lists_as_media(open_session: Open) -> None:
+    done = list(open_session(plan(("ask", {"question": "?"}))).start("ask", {"album": [picture(3), picture(4)]}))[-1]
     assert done["answer"] == "ask (s1) gave 2:\n1. ? 3\n2. ? 4"
 
 
 @pytest.mark.parametrize(
     "media", [{"s1": picture()}, {"my photo": picture()}, {"mixed": [picture(), Text("x")]}, {"none": []}]
 )
-def test_odd_media_are_refused(opened: Open, media: Any) -> None:
-    session = opened(plan(DOGS))
+def test_odd_media_are_refused(open_session: Open, media: Any) -> None:
+    session = open_session(plan(DOGS))
     with pytest.raises(ValueInvalid):
         list(session.start("find", media))
     assert list(session.start("find", {"image": picture()}))[-1]["event"] == "done"
 
 
-def test_a_planner_that_cannot_work_says_so_and_can_be_asked_again(opened: Open) -> None:
-    session = opened(SuperlinkError("the weights are missing", "Run superlink models pull"), plan(DOGS))
+def test_a_planner_that_cannot_work_says_so_and_can_be_asked_again(open_session: Open) -> None:
+    session = open_session(SuperlinkError("the weights are missing", "Run superlink models pull"), plan(DOGS))
     with pytest.raises(SuperlinkError, match="superlink models pull"):
         list(session.start("find", {"image": picture()}))
     assert session.state()["stands"] == "working"
     assert list(session.continue_())[-1]["event"] == "done"
 
 
-def test_a_new_request_gives_up_what_waits(opened: Open) -> None:
-    session = opened(plan(DOGS, ("blur", {})), plan(DOGS))
+def test_a_new_request_gives_up_what_waits(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})), plan(DOGS))
     list(session.start("blur", {"image": picture()}))
     done = list(session.start("just find"))[-1]
     assert done["event"] == "done" and [step["tool"] for step in done["record"]["steps"]] == ["detect"]
 
 
-def test_another_session_goes_on_with_the_thread(opened: Open) -> None:
-    list(opened(plan(DOGS, ("blur", {}))).start("blur", {"image": picture()}))
-    later = opened()
+def test_another_session_goes_on_with_the_thread(open_session: Open) -> None:
+    list(open_session(plan(DOGS, ("blur", {}))).start("blur", {"image": picture()}))
+    later = open_session()
     assert later.state()["stands"] == "approval"
     assert [event["event"] for event in later.continue_()] == ["approval"]
     done = list(later.resume({"action": "accept"}))[-1]
-    assert list(opened().continue_()) == [done]
-    assert opened(thread="other").state()["stands"] == "new"
+    assert list(open_session().continue_()) == [done]
+    assert open_session(thread="other").state()["stands"] == "new"
     with pytest.raises(SessionError, match="nothing to continue"):
-        opened(thread="other").continue_()
+        open_session(thread="other").continue_()
 
 
-def test_an_iterator_left_early_can_be_continued(opened: Open) -> None:
+def test_an_iterator_left_early_can_be_continued(open_session: Open) -> None:
     runs: list[str] = []
 
     @tool
@@ -347,7 +349,7 @@ def test_an_iterator_left_early_can_be_continued(opened: Open) -> None:
         runs.append(text.text)
         return Text(text.text + "+")
 
-    session = opened(
+    session = open_session(
         plan(("note", {"text": "a"}), ("note", {"text": "$s1"}), ("note", {"text": "$s2"})), tools={"note": note}
     )
     events = session.start("go")
@@ -355,34 +357,34 @@ def test_an_iterator_left_early_can_be_continued(opened: Open) -> None:
         if event.get("step") == "s2" and event["state"] == "finished":
             break
     events.close()  # type: ignore[attr-defined]
-    done = list(opened(tools={"note": note}).continue_())[-1]
+    done = list(open_session(tools={"note": note}).continue_())[-1]
     assert done["answer"] == "a+++"
     assert runs.count("a") == 1
 
 
-def test_state_carries_references_only(opened: Open, tmp_path: Path) -> None:
-    session = opened(plan(DOGS, ("blur", {})), policy=Policy(yes=True))
+def test_state_carries_references_only(open_session: Open, tmp_path: Path) -> None:
+    session = open_session(plan(DOGS, ("blur", {})), policy=Policy(yes=True))
     list(session.start("blur", {"image": picture(2000, 2000)}))
     session.close()
     assert sum(file.stat().st_size for file in (tmp_path / "memory").iterdir()) < 400_000
 
 
-def test_the_longest_plan_runs(opened: Open) -> None:
+def test_the_longest_plan_runs(open_session: Open) -> None:
     calls = [("shout", {"text": f"$s{n}" if n else "x"}) for n in range(MAX_STEPS)]
-    done = list(opened(plan(*calls)).start("go"))[-1]
+    done = list(open_session(plan(*calls)).start("go"))[-1]
     assert done["answer"] == "X" and len(done["record"]["steps"]) == MAX_STEPS
 
 
-def test_the_order_of_the_plan_says_which_result_is_newer(opened: Open) -> None:
+def test_the_order_of_the_plan_says_which_result_is_newer(open_session: Open) -> None:
     first = plan(("shout", {"text": "a"}), ("shout", {"text": "$s1"}), ("shout", {"text": "b"}))
-    session = opened(first, plan(("shout", {})))
+    session = open_session(first, plan(("shout", {})))
     list(session.start("three"))
     done = list(session.start("and again"))[-1]
     assert done["record"]["plan"]["steps"][0]["args"] == {"text": "$s3"}
 
 
-def test_a_warned_plan_waits_for_a_person(opened: Open) -> None:
-    session = opened(plan(DOGS))
+def test_a_warned_plan_waits_for_a_person(open_session: Open) -> None:
+    session = open_session(plan(DOGS))
     events = list(session.start("find the dogs and blur them", {"image": picture(), "note": Text("hi")}))
     assert names(events) == ["plan", "approval"]
     messages = [warning["message"] for warning in events[-1]["warnings"]]
@@ -392,16 +394,16 @@ def test_a_warned_plan_waits_for_a_person(opened: Open) -> None:
     assert done["result"] == "done" and "Left out" not in done["answer"] and len(done["record"]["warnings"]) == 2
 
 
-def test_yes_says_what_was_left_out(opened: Open) -> None:
-    session = opened(plan(DOGS), policy=Policy(yes=True))
+def test_yes_says_what_was_left_out(open_session: Open) -> None:
+    session = open_session(plan(DOGS), policy=Policy(yes=True))
     events = list(session.start("find the dogs and blur them", {"image": picture()}))
     assert events[0]["warnings"] and names(events)[-1] == "done"
     assert events[-1]["result"] == "partly"
     assert events[-1]["answer"].endswith('Left out: the request says "blur", and no step does (blur would).')
 
 
-def test_a_plan_approved_before_does_not_wait(opened: Open) -> None:
-    first = opened(plan(DOGS))
+def test_a_plan_approved_before_does_not_wait(open_session: Open) -> None:
+    first = open_session(plan(DOGS))
     waiting = list(first.start("blur the dogs", {"image": picture()}))[-1]
-    session = opened(plan(DOGS), policy=Policy(approved=frozenset({waiting["hash"]})), thread="another")
+    session = open_session(plan(DOGS), policy=Policy(approved=frozenset({waiting["hash"]})), thread="another")
     assert names(list(session.start("blur the dogs", {"image": picture()})))[-1] == "done"

@@ -128,7 +128,7 @@ def test_faces(label: str, expected: bool) -> None:
 
 
 def test_labels_are_needed() -> None:
-    assert labels.checked([" dog ", "cat", "dog"]) == ["dog", "cat"]
+    assert labels.normalize([" dog ", "cat", "dog"]) == ["dog", "cat"]
     for wrong in ([], [""], ["dog", "  "]):
         with pytest.raises(ValueInvalid, match="label"):
-            labels.checked(wrong)
+            labels.normalize(wrong)

@@ -12,14 +12,14 @@ from tools.storage.database import Database, connect
 ROWS = 200
 
 
-def opened(file: Path, **more: float) -> Database:
+def open_database(file: Path, **more: float) -> Database:
     return connect(file, "The ledger", "superlink repair DIR", StoreError, **more)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "deep" / "a.sqlite"
-    database = opened(file)
+    database = open_database(file)
     database.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
     database.executemany("INSERT INTO t VALUES (?, ?)", [(n, "x" * 200) for n in range(ROWS)])
     database.close()
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(file: Path) -> Iterator[Database]:
-    database = opened(file, timeout=0)
+    database = open_database(file, timeout=0)
     yield database
     database.close()
 
@@ -50,7 +50,7 @@ def test_flipped_bytes(file: Path, read: Callable[[Database], object]) -> None:
     data = bytearray(file.read_bytes())
     data[4096 * 5 : 4096 * 5 + 8] = b"\xff" * 8
     file.write_bytes(data)
-    database = opened(file)
+    database = open_database(file)
     with pytest.raises(StoreError, match=r"The ledger .*a\.sqlite is damaged .*superlink repair DIR"):
         read(database)
     database.close()
@@ -65,13 +65,13 @@ def test_text_that_is_none(database: Database) -> None:
 def test_no_database(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(StoreError, match="is damaged .*superlink repair DIR"):
-        opened(file)
+        open_database(file)
 
 
 def test_cut_short(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: 4096 * 3])
     with pytest.raises(StoreError, match="is damaged .*superlink repair DIR"):
-        opened(file).execute("SELECT * FROM t").fetchall()
+        open_database(file).execute("SELECT * FROM t").fetchall()
 
 
 def test_locked(file: Path, database: Database) -> None:
@@ -111,9 +111,9 @@ def test_read_only(database: Database) -> None:
 
 def test_a_folder_that_cannot_be(file: Path, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"cannot be opened: (Not a directory|File exists)"):
-        opened(file / "a.sqlite")
+        open_database(file / "a.sqlite")
     with pytest.raises(StoreError, match="cannot be opened: its folder is missing or cannot be written"):
-        opened(tmp_path)
+        open_database(tmp_path)
 
 
 def test_faults_of_the_program_stay_what_they_are(database: Database) -> None:

@@ -39,7 +39,7 @@ def replace(folder: Path) -> None:
 
 
 def killed(folder: Path, at: int) -> bool:
-    """Replace a folder in a child that is killed before so many calls of the system; whether it came so far."""
+    """Replace a folder in a child that is killed before its n-th system call; return whether it made that many."""
     child = os.fork()
     if child == 0:
         left = at

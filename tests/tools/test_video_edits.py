@@ -14,7 +14,7 @@ from tools.detect import detect
 from tools.imaging.held import GAP, HOLD, HeldRegions
 from tools.redact import redact
 from tools.remove import remove
-from tools.values.reencode import reencoded
+from tools.values.reencode import reencode
 
 av = pytest.importorskip("av")
 BASE = 90_000
@@ -96,7 +96,7 @@ def test_frames_without_regions_are_left_as_they_are() -> None:
     def change(number: int, pixels: np.ndarray[Any, Any]) -> None:
         seen.append(number)
 
-    made = reencoded(video, lambda number: number in (3, 29), change)
+    made = reencode(video, lambda number: number in (3, 29), change)
     assert seen == [3, 29] and made.frame_count == 30
     assert redact(video, Detections(np.zeros((0, 4)), (), [], video.size, frames=np.zeros(0, int))) is video
 

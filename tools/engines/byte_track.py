@@ -1,4 +1,4 @@
-"""Following things from frame to frame with ByteTrack, by the package `trackers` (Apache-2.0)."""
+"""Tracking of detections from frame to frame by ByteTrack, with the package `trackers` (Apache-2.0)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,19 +7,19 @@ from tools.core.errors import ToolError
 from tools.values import Detections
 
 _FIRST = 1_000_000_000
-"""Ids of the first frame count from here, above those that the tracker gives."""
+"""First id of tracks that begin in the first frame, above all ids of the tracker."""
 
 
 class Tracks:
-    """The things of one label that are being followed through one video."""
+    """A tracker for one label in one video."""
 
     def __init__(self, score: float, low_score: float, fps: float) -> None:
-        """Begin at the first frame.
+        """Make a tracker for a video that begins at its first frame.
 
         Args:
-            score: A find must reach this to be followed from then on.
-            low_score: A find must reach this to continue what is followed already.
-            fps: Frames per second; what is out of sight for longer than a second is a new thing when it is back.
+            score: Lowest score of a detection that starts a track.
+            low_score: Lowest score of a detection that continues a track.
+            fps: Frames per second; after more than a second without a detection a track ends.
 
         Raises:
             ToolError: when a package is missing.
@@ -40,9 +40,9 @@ class Tracks:
         self._score, self._low_score, self._frames = score, low_score, 0
 
     def update(self, found: Detections) -> Detections:
-        """Take the finds of the next frame; return those that belong to something followed, with its id.
+        """Return those detections of the next frame that belong to a track, with its id.
 
-        The first find of a thing counts only once a second one confirms it, except in the first frame.
+        A track begins when a second detection confirms the first one; in the first frame it begins at once.
         """
         usable = found.select(found.scores >= self._low_score)
         rows = usable.to_supervision()
@@ -56,8 +56,8 @@ class Tracks:
         return Detections(kept.xyxy, kept.labels, kept.scores, kept.size, ids=ids[ids >= 0])
 
     def _confirm(self, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Give ids to what the tracker has begun to follow in the first frame; it would wait for a second find."""
-        begun = np.flatnonzero(scores >= self._score)
-        for number, (row, tracklet) in enumerate(zip(begun, self._tracker.tracks, strict=True)):
+        """Give ids to the tracks of the first frame at once; the tracker itself waits for a second detection."""
+        rows = np.flatnonzero(scores >= self._score)
+        for number, (row, tracklet) in enumerate(zip(rows, self._tracker.tracks, strict=True)):
             ids[row] = tracklet.tracker_id = _FIRST + number
         return ids

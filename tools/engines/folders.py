@@ -49,6 +49,6 @@ def model_bytes(folders: Iterable[Path], bytes_per_number: int) -> int:
 
 def _numbers(file: Path) -> int:
     """Return how many numbers a safetensors file holds; only its header is read."""
-    with file.open("rb") as opened:
-        header: dict[str, Any] = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    with file.open("rb") as stream:
+        header: dict[str, Any] = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")

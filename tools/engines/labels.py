@@ -1,12 +1,12 @@
-"""Which of a model's class names a person's label means: plurals, spellings and true synonyms, nothing more."""
+"""Matching of labels with a model's class names, by plurals, spellings and synonyms."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from tools.core.errors import ValueInvalid
 
-# Names of the same thing; the first of each is COCO's. Kinds of a thing are not the thing: a woman is a person, but
-# who asks for women does not want every person.
+# Synonyms; the first of each group is COCO's name. Hyponyms are not included: a request for women must not detect every
+# person.
 _SYNONYMS = (
     ("person", "people", "human", "human being", "persons"),
     ("bicycle", "bike", "pushbike", "pedal cycle"),
@@ -57,11 +57,11 @@ _IRREGULAR = {
 }
 
 
-def checked(labels: Sequence[str]) -> list[str]:
-    """Return the labels without blanks around them and without repetitions.
+def normalize(labels: Sequence[str]) -> list[str]:
+    """Return the labels without surrounding blanks and without duplicates.
 
     Raises:
-        ValueInvalid: when there are none, or one is empty.
+        ValueInvalid: when there is no label, or one is empty.
     """
     stripped = [label.strip() for label in labels]
     if not stripped or not all(stripped):
@@ -73,20 +73,20 @@ def checked(labels: Sequence[str]) -> list[str]:
 
 
 def is_face(label: str) -> bool:
-    """Whether a label means people's faces."""
+    """Whether a label means human faces."""
     return any(form in _FACE for form in _forms(label))
 
 
 def choose(labels: Sequence[str], names: Mapping[int, str]) -> tuple[dict[int, str], list[str]]:
-    """Tell which classes of a model are meant.
+    """Match labels with the classes of a model.
 
     Args:
-        labels: What a person asked for.
+        labels: Labels of the request.
         names: The model's class names by number.
 
     Returns:
-        The label for each class that is meant (the first, where two labels mean the same class), and the labels that
-        mean none.
+        The label of each matched class by its number (the first one if two labels match the class), and the labels
+        that match none.
     """
     by_form: dict[str, list[int]] = {}
     for number, name in names.items():
@@ -95,11 +95,11 @@ def choose(labels: Sequence[str], names: Mapping[int, str]) -> tuple[dict[int, s
     chosen: dict[int, str] = {}
     unknown: list[str] = []
     for label in labels:
-        meant = [n for n, name in names.items() if _plain(name) == _plain(label)]
-        meant = meant or next((by_form[form] for form in _forms(label) if form in by_form), [])
-        for number in meant:
+        matched = [n for n, name in names.items() if _plain(name) == _plain(label)]
+        matched = matched or next((by_form[form] for form in _forms(label) if form in by_form), [])
+        for number in matched:
             chosen.setdefault(number, label)
-        if not meant:
+        if not matched:
             unknown.append(label)
     return chosen, unknown
 
@@ -120,7 +120,7 @@ def _forms(label: str) -> Iterator[str]:
 
 
 def _singulars(words: str) -> list[str]:
-    """Return what an English noun may be in the singular; some guesses are no words, which does no harm."""
+    """Return possible singulars of an English noun; not all of them are words, which does no harm."""
     start, space, last = words.rpartition(" ")
     guesses: list[str] = []
     if last in _IRREGULAR:
@@ -133,4 +133,4 @@ def _singulars(words: str) -> list[str]:
         guesses += [last[:-2], last[:-1]]
     elif last.endswith("s") and not last.endswith("ss"):
         guesses.append(last[:-1])
-    return [start + space + guess for guess in guesses if len(guess) > 2]  # a bus is no plural
+    return [start + space + guess for guess in guesses if len(guess) > 2]  # "bus" is not a plural

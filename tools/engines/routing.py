@@ -1,4 +1,4 @@
-"""Which engine looks for which label."""
+"""Choice of an engine for each label."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ from tools.values import Detections
 
 @dataclass(frozen=True)
 class Finder:
-    """An engine that is ready to look for some of the labels.
+    """An engine with its weights and the labels that it detects.
 
     Attributes:
-        find: Takes RGB pixels (H, W, 3) of pictures and the lowest score; returns the finds in each.
-        usual_score: The lowest score where nobody chose one.
-        labels: The labels that finds can have.
+        find: Takes RGB pixels (H, W, 3) of each picture and the lowest score; returns the detections in each.
+        usual_score: The lowest score if the caller gives none.
+        labels: The labels of its detections.
     """
 
     find: Callable[[Sequence[Picture], float], list[Detections]]
@@ -26,25 +26,25 @@ class Finder:
 
 
 def finders(
-    wanted: Sequence[str], role: str, open_role: str, *, faces: bool = False, masks: bool = False
+    requested: Sequence[str], role: str, open_role: str, *, faces: bool = False, masks: bool = False
 ) -> list[Finder]:
     """Choose an engine for every label.
 
     Args:
-        wanted: Labels as people write them.
-        role: Whose weights look for the names that they know.
-        open_role: Whose weights look for all other labels; they are prompted with words, or know further names.
-        faces: Whether faces have an engine of their own.
-        masks: Whether the finds must have masks.
+        requested: Labels as people write them.
+        role: Role whose weights detect the classes that they know.
+        open_role: Role whose weights detect all other labels; they are prompted with words, or know further classes.
+        faces: Whether faces are detected by a separate engine.
+        masks: Whether the detections must have masks.
 
     Raises:
         ValueInvalid: when there is no label.
-        WeightsMissing: when an engine's weights are not here; names the label and the command that fetches them.
+        WeightsMissing: when an engine's weights are missing; names the label and the command that fetches them.
     """
-    rest = labels.checked(wanted)
+    rest = labels.normalize(requested)
     chosen: list[Finder] = []
     if faces and (same := [label for label in rest if labels.is_face(label)]):
-        with _looking_for(same[0]):
+        with _naming_label(same[0]):
             centerface.check()
         chosen.append(
             Finder(
@@ -52,15 +52,15 @@ def finders(
             )
         )
         rest = [label for label in rest if label not in same]
-    for one in (role, open_role):  # weights of the open role may know fixed names, too
+    for one in (role, open_role):  # weights of the open role may have fixed classes, too
         if not rest:
             break
-        with _looking_for(rest[0]):
+        with _naming_label(rest[0]):
             known, rest = labels.choose(rest, dispatch.named_things(one).class_names(one, masks))
         if known:
             chosen.append(_fixed(one, known, masks))
     if rest:
-        with _looking_for(rest[0]):
+        with _naming_label(rest[0]):
             words = open_vocabulary.embed(rest, open_role)
         chosen.append(
             Finder(
@@ -81,14 +81,14 @@ def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:
 
 
 def find(pictures: Sequence[Picture], chosen: Sequence[Finder], min_score: float | None) -> list[Detections]:
-    """Return what all engines together find in each picture."""
+    """Return the detections of all engines in each picture."""
     columns = [each.find(pictures, each.usual_score if min_score is None else min_score) for each in chosen]
     return [Detections.concat(parts) for parts in zip(*columns, strict=True)]
 
 
 @contextmanager
-def _looking_for(label: str) -> Iterator[None]:
-    """Say for which label weights were wanted."""
+def _naming_label(label: str) -> Iterator[None]:
+    """Add the label to errors about weights."""
     try:
         yield
     except (WeightsMissing, WeightsUnsafe) as error:

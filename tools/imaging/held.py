@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.values import Detections, Video
-from tools.values.reencode import reencoded
+from tools.values.reencode import reencode
 
 HOLD = 0.3
 """Seconds for which a region is held before a thing is first seen and after it is last seen."""
@@ -41,7 +41,7 @@ def changed_frames(
             pixels = pixels if other is None else other
         return pixels
 
-    return reencoded(video, held.__contains__, changed)
+    return reencode(video, held.__contains__, changed)
 
 
 class HeldRegions:

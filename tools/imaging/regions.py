@@ -19,7 +19,7 @@ class Region(NamedTuple):
 
     Attributes:
         rows: From the window's top row to below its bottom row.
-        columns: Likewise.
+        columns: Column numbers, in the same way.
         mask: (height, width) of the window; true where the region is.
     """
 

@@ -1,4 +1,4 @@
-"""Models in memory: loaded when first used, kept while there is room, never unloaded while in use."""
+"""A cache of loaded models under a memory budget. Idle models are evicted, the least recently used first."""
 
 import gc
 import sys
@@ -34,7 +34,7 @@ class _Entry:
     last_used: float = 0.0
     weights: list[WeightsUsed] = field(default_factory=list)
     loading: threading.Lock = field(default_factory=threading.Lock)
-    turn: Any = field(default_factory=threading.RLock)
+    lease: Any = field(default_factory=threading.RLock)
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,21 @@ class Loaded:
 
 
 class Resident(Generic[P, M]):
-    """A loader whose models stay in memory; made by `@resident`.
+    """A loader function whose models are cached; made by `@resident`.
 
-    Calling it returns the model. Inside a tool's run the model then stays until the tool is done. Where two
-    threads must not use one model at the same time, write `with loader.lease(…) as model:` instead.
+    Calling it returns the model, which is not evicted before the running tool has ended. For a model that two threads
+    must not use at the same time, write `with loader.lease(…) as model:` instead.
     """
 
     def __init__(self, load: Callable[P, M], size: int, device: Literal["auto", "cpu"]) -> None:
-        """Keep the loader; nothing is loaded yet."""
+        """Store the loader; nothing is loaded yet."""
         self.__doc__ = load.__doc__
         self.__name__ = load.__name__
         self.__wrapped__ = load
         self._load, self._size, self._device = load, size, device
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> M:
-        """Return the model, loaded now if it is not in memory."""
+        """Return the model; load it if it is not in the cache."""
         entry = self._acquire(args, kwargs)
         model = cast(M, entry.model)
         scope = _scope.get()
@@ -74,22 +74,22 @@ class Resident(Generic[P, M]):
 
     @contextmanager
     def lease(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[M]:
-        """Have the model to oneself inside the block; other threads wait for their turn.
+        """Lock the model for this thread inside the block; other threads wait.
 
-        Leases of different models inside each other can wait for each other for ever: take one at a time.
+        Hold one lease at a time: nested leases of different models can deadlock.
         """
         entry = self._acquire(args, kwargs)
         try:
-            with entry.turn:
+            with entry.lease:
                 yield entry.model
         finally:
             _release(entry)
 
     def _acquire(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Entry:
-        place = "cpu" if self._device == "cpu" else device()
-        key: Key = (self._load.__module__, self._load.__qualname__, place, args, tuple(sorted(kwargs.items())))
+        device_name = "cpu" if self._device == "cpu" else device()
+        key: Key = (self._load.__module__, self._load.__qualname__, device_name, args, tuple(sorted(kwargs.items())))
         with _lock:
-            entry = _entries.setdefault(key, _Entry(key, self.__name__, self._size, place))
+            entry = _entries.setdefault(key, _Entry(key, self.__name__, self._size, device_name))
             entry.users += 1
         try:
             with entry.loading:
@@ -105,16 +105,16 @@ class Resident(Generic[P, M]):
                 if not entry.users:
                     _entries.pop(key, None)
             raise
-        record(entry.weights)  # the loader ran once, but what is made now was made with these weights, too
+        record(entry.weights)  # of a cached model, too, whose loader does not run again
         return entry
 
 
 def resident(*, bytes: int, device: Literal["auto", "cpu"] = "auto") -> Callable[[Callable[P, M]], Resident[P, M]]:
-    """Keep what a loader function returns in memory, under a budget.
+    """Cache the models that a loader function returns, under the memory budget.
 
     Args:
-        bytes: What one model takes, about.
-        device: "cpu" for models that never run anywhere else, "auto" for those that follow the settings.
+        bytes: Approximate size of one model in memory.
+        device: "cpu" for models that run on the CPU only, "auto" for the device of the settings.
     """
     if bytes < 1:
         raise ValueError("bytes must be positive")
@@ -122,19 +122,19 @@ def resident(*, bytes: int, device: Literal["auto", "cpu"] = "auto") -> Callable
 
 
 def device() -> Literal["cpu", "cuda"]:
-    """Return where models run, after the settings and what this computer has.
+    """Return the device that models run on, from the settings and the hardware.
 
     Raises:
-        SettingsInvalid: when the settings ask for an accelerator that is not there.
+        SettingsInvalid: when the settings require an accelerator and there is none.
     """
-    wanted = settings().device
-    if wanted == "cpu":
+    setting = settings().device
+    if setting == "cpu":
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
-    if wanted == "cuda":
+    if setting == "cuda":
         raise SettingsInvalid(
             "The settings ask for the device cuda, but PyTorch finds none here",
             "Set device to auto or cpu (SUPERLINK_DEVICE)",
@@ -144,7 +144,7 @@ def device() -> Literal["cpu", "cuda"]:
 
 @contextmanager
 def in_use() -> Iterator[None]:
-    """Keep every model that is asked for inside the block until its end."""
+    """Keep every model that is used inside the block from eviction until the block ends."""
     entries: list[_Entry] = []
     token = _scope.set(entries)
     try:
@@ -163,7 +163,7 @@ def loaded() -> list[Loaded]:
 
 
 def evict_idle() -> int:
-    """Unload every model that is not in use; return how many."""
+    """Unload every model that is not in use; return their number."""
     with _lock:
         idle = [entry for entry in _entries.values() if entry.ready and not entry.users]
         for entry in idle:
@@ -184,14 +184,14 @@ def _release(entry: _Entry) -> None:
 
 
 def _make_room(entry: _Entry) -> None:
-    """Evict the models that were not used for longest until this one fits; go over the budget if none is idle."""
+    """Evict idle models, the least recently used first, until this one fits; warn if the budget is exceeded."""
     budget = _budget(entry.device)
     with _lock:
-        # Models that other threads are loading at this moment count, too; they are in use, so never evicted.
-        held = [e for e in _entries.values() if e.device == entry.device and e is not entry]
-        excess = sum(e.bytes for e in held) + entry.bytes - budget
+        # Models that other threads are loading count, too; they are in use and so are not evicted.
+        cached = [e for e in _entries.values() if e.device == entry.device and e is not entry]
+        excess = sum(e.bytes for e in cached) + entry.bytes - budget
         evicted = []
-        for other in sorted((e for e in held if not e.users), key=lambda e: e.last_used):
+        for other in sorted((e for e in cached if not e.users), key=lambda e: e.last_used):
             if excess <= 0:
                 break
             del _entries[other.key]
@@ -206,8 +206,8 @@ def _make_room(entry: _Entry) -> None:
         )
 
 
-def _budget(place: str) -> int:
-    if place == "cpu":
+def _budget(device_name: str) -> int:
+    if device_name == "cpu":
         return settings().memory_bytes
     if settings().gpu_memory_bytes:
         return settings().gpu_memory_bytes

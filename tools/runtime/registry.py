@@ -1,4 +1,4 @@
-"""Which tools there are: the built-in ones, those of installed packages, and those of files named by the user."""
+"""The registry of tools: built-in ones, those of installed packages, and those of the user's files."""
 
 import contextlib
 import hashlib
@@ -35,26 +35,26 @@ BUILTIN = (
 """Every built-in tool, in the order of the catalogue."""
 
 FILE_MODULE = "superlink_tools_"
-"""Modules of tools files are named so, and by a hash of the file's path."""
+"""Prefix of the module names of tools files; a hash of path and content follows."""
 
 GROUP = "superlink.tools"
-"""Entry point group in which installed packages name their tools."""
+"""Entry point group of installed packages with tools."""
 
 
 def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> dict[str, AnyTool]:
     """Return all tools by name: built-in, of installed packages, of the settings' files, of `files`.
 
     Args:
-        files: Python files; every tool defined in one is taken.
-        entry_points: Whether installed packages may add tools; by default as the settings say.
+        files: Python files; every tool defined in one is loaded.
+        entry_points: Whether to load tools of installed packages; by default the setting of this name.
 
     Raises:
-        DeclarationInvalid: when a file or package cannot be loaded, or two tools have one name; says which.
+        DeclarationInvalid: when a file or package cannot be loaded, or two tools have one name; names them.
     """
     found: dict[str, AnyTool] = {}
     origin: dict[str, str] = {}
 
-    def take(tool: AnyTool, where: str) -> None:
+    def add(tool: AnyTool, where: str) -> None:
         if tool.name in found and found[tool.name] is not tool:
             raise DeclarationInvalid(
                 f"The tool {tool.name!r} of {where} has the name of a tool of {origin[tool.name]}", "Rename one of them"
@@ -62,7 +62,7 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
         found[tool.name], origin[tool.name] = tool, where
 
     for spec in BUILTIN:
-        take(_member(spec), "superlink")
+        add(_member(spec), "superlink")
     if settings().entry_points if entry_points is None else entry_points:
         for point in installed_entry_points(group=GROUP):
             where = f"package {point.dist.name if point.dist else '?'}"
@@ -78,20 +78,20 @@ def load(files: Iterable[str | Path] = (), entry_points: bool | None = None) -> 
                 ) from error
             if not isinstance(loaded, Tool):
                 raise DeclarationInvalid(f"The {where}: {point.value} is no tool", "Decorate the function with @tool")
-            with contextlib.suppress(OSError, TypeError):  # an extension module has no source to tell changes by
+            with contextlib.suppress(OSError, TypeError):  # an extension module has no source to hash
                 _with_source(loaded, Path(inspect.getsourcefile(loaded.fn) or "").read_bytes())
-            take(loaded, where)
+            add(loaded, where)
     for file in dict.fromkeys(Path(name) for name in (*settings().tools, *files)):
         for tool in file_tools(file):
-            take(tool, str(file))
+            add(tool, str(file))
     return found
 
 
 def file_tools(file: Path) -> list[AnyTool]:
-    """Return the tools that a Python file defines, in its order.
+    """Return the tools that a Python file defines, in their order in the file.
 
     Raises:
-        DeclarationInvalid: when there is no such file, it fails, or it defines no tool.
+        DeclarationInvalid: when the file does not exist, raises an exception, or defines no tool.
     """
     file = expanded(file).absolute()
     if not file.is_file():
@@ -110,11 +110,11 @@ def file_tools(file: Path) -> list[AnyTool]:
         if spec is None or spec.loader is None:
             raise DeclarationInvalid(f"{file} is not a Python file", "Its name must end in .py")
         module = util.module_from_spec(spec)
-        sys.modules[name] = module  # before it runs, so that its types can be resolved
+        sys.modules[name] = module  # before its code runs, so that its types can be resolved
         try:
-            # What it prints is no part of our output, which may be JSON.
+            # Its prints must not be mixed with our standard output, which may be JSON.
             with contextlib.redirect_stdout(sys.stderr):
-                exec(compile(source, file, "exec"), vars(module))  # these bytes, and no cached ones
+                exec(compile(source, file, "exec"), vars(module))  # the bytes that were hashed, not a cached file
         except BaseException as error:
             sys.modules.pop(name, None)
             if isinstance(error, SuperlinkError) or stops_the_program(error):
@@ -132,7 +132,7 @@ def file_tools(file: Path) -> list[AnyTool]:
 
 
 def _with_source(tool: AnyTool, source: bytes) -> None:
-    """Make a hash of its source a part of a tool's version, so that no cached result of other code is used."""
+    """Add a hash of the source to a tool's version, so that cached results of other code are not used."""
     declared, _, _ = tool.version.partition("+")
     tool.version = f"{declared}+{hashlib.sha256(source).hexdigest()[:12]}"
 

@@ -1,4 +1,4 @@
-"""Opening sound and video containers with PyAV, without the formats that make FFmpeg read other files."""
+"""Opening sound and video containers with PyAV, except formats through which FFmpeg reads other files."""
 
 import io
 from pathlib import Path
@@ -10,8 +10,8 @@ from tools.values.files import check_source
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-# Play lists (HLS, DASH, concat) are left out: a file of that kind, whatever its name, can name other files
-# and addresses, and FFmpeg would open them.
+# Playlists (HLS, DASH, concat) are excluded: whatever its name, such a file can refer to other files and addresses,
+# which FFmpeg would open.
 _FORMATS = (
     "mov",
     "mp4",
@@ -44,13 +44,13 @@ def open_container(source: bytes | Path, name: str) -> "InputContainer":
     """Open a container for reading.
 
     Raises:
-        MediaError: when it is missing, empty, no regular file, or no sound or video file.
+        MediaError: when it is missing, empty, not a regular file, or not a sound or video file.
     """
     import av
 
     check_source(source, name)
     try:
-        # FFmpeg takes a relative name such as "concat:a|b" for a command; one that begins with "/" is always a file.
+        # FFmpeg reads a relative name such as "concat:a|b" as a protocol; a name that begins with "/" is always a file.
         file = str(source.absolute()) if isinstance(source, Path) else io.BytesIO(source)
         container: InputContainer = av.open(file, "r", options={"format_whitelist": ",".join(_FORMATS)})
         return container
@@ -79,8 +79,8 @@ def media_type(container: "InputContainer") -> tuple[str, str]:
         ("aiff", ".aiff"),
     ):
         if format_name in names:
-            if format_name == "webm":  # FFmpeg has one reader for Matroska and its subset
-                return ("video/webm", ".webm") if _webm(container) else ("video/x-matroska", ".mkv")
+            if format_name == "webm":  # FFmpeg has one demuxer for Matroska and its subset WebM
+                return ("video/webm", ".webm") if _is_webm(container) else ("video/x-matroska", ".mkv")
             if format_name == "mp4" and not video:
                 return "audio/mp4", ".m4a"
             return _TYPES[suffix], suffix
@@ -88,7 +88,7 @@ def media_type(container: "InputContainer") -> tuple[str, str]:
 
 
 def first_stream(container: "InputContainer", kind: str, name: str) -> Any:
-    """Return the first stream of "audio" or "video"; the cover picture of a sound file is none.
+    """Return the first "audio" or "video" stream; the cover picture of a sound file does not count.
 
     Raises:
         MediaError: when there is none, or FFmpeg does not know its codec.
@@ -105,7 +105,7 @@ def first_stream(container: "InputContainer", kind: str, name: str) -> Any:
 
 
 def first_time(container: "InputContainer") -> float:
-    """Return the time stamp, in seconds, at which the container begins: players count from there."""
+    """Return the time stamp, in seconds, of the container's start, from which players count."""
     begins = [
         float(stream.start_time * stream.time_base)
         for stream in container.streams
@@ -138,7 +138,7 @@ _TYPES = {
 }
 
 
-def _webm(container: "InputContainer") -> bool:
+def _is_webm(container: "InputContainer") -> bool:
     allowed = {"vp8", "vp9", "av1", "libdav1d", "opus", "vorbis"}
     return all(
         stream.codec_context is not None and stream.codec_context.name in allowed

@@ -8,7 +8,7 @@ from tools.core.errors import MediaError, ValueInvalid
 from tools.values import VALUE_TYPES
 from tools.values.base import Value
 from tools.values.container import cover, open_container
-from tools.values.files import opened, read_source
+from tools.values.files import open_regular, read_source
 from tools.values.image import Image
 from tools.values.number import Number
 from tools.values.text import Text
@@ -56,7 +56,7 @@ def open_file(path: str | Path, kind: str | None = None) -> Value:
 
 
 def _kind_of(file: Path) -> str:
-    with opened(file, str(file)) as content:
+    with open_regular(file, str(file)) as content:
         try:
             start = content.read(64)
         except OSError as error:

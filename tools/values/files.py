@@ -1,4 +1,4 @@
-"""Opening files that people name: regular files only, and no more of them than the limits allow."""
+"""Opening the user's files: regular files only, up to the size limits."""
 
 import os
 import stat
@@ -11,15 +11,15 @@ from tools.core.settings import settings
 _CHUNK = 1 << 20
 
 
-def opened(path: Path, name: str) -> BinaryIO:
+def open_regular(path: Path, name: str) -> BinaryIO:
     """Open a regular file for reading.
 
     Raises:
-        MediaError: when it is missing, may not be read, is empty, or is a folder, a pipe, a device or a socket, which
-            could be read for ever.
+        MediaError: when it is missing, unreadable or empty, or is a folder, a pipe, a device or a socket, whose content
+            may be endless.
     """
     try:
-        # Opening a pipe would wait for a writer; for regular files the flag changes nothing. Not on Windows.
+        # O_NONBLOCK: opening a pipe would wait for a writer. It does not exist on Windows.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         if _is_socket(path):  # Linux says "No such device or address"
@@ -38,25 +38,25 @@ def opened(path: Path, name: str) -> BinaryIO:
 
 
 def check_source(source: bytes | Path, name: str) -> None:
-    """Refuse what `opened` refuses, and bytes of length 0; nothing is read."""
+    """Raise the errors of `open_regular`, also for empty bytes, without reading anything."""
     if isinstance(source, Path):
-        opened(source, name).close()
+        open_regular(source, name).close()
     elif not source:
         raise MediaError(f"{name} is empty (0 bytes)", "Copy or download the file again")
 
 
 def read_source(source: str | Path | bytes, name: str, setting: str) -> bytes:
-    """Return the bytes of a path or of bytes.
+    """Return the content of a file, or the bytes themselves.
 
     A file that grows while it is read is read up to the limit.
 
     Args:
         source: A path, or the bytes themselves.
-        name: How errors call it.
-        setting: Name of the setting that limits how many bytes are read, such as "max_image_bytes".
+        name: Its name in error messages.
+        setting: Name of the setting with the limit in bytes, such as "max_image_bytes".
 
     Raises:
-        MediaError: for what `opened` refuses, and for more bytes than the limit.
+        MediaError: for the errors of `open_regular`, and for more bytes than the limit.
     """
     limit: int = getattr(settings(), setting)
     if isinstance(source, bytes):
@@ -64,7 +64,7 @@ def read_source(source: str | Path | bytes, name: str, setting: str) -> bytes:
         check_size(len(source), setting, name)
         return source
     pieces, size = [], 0
-    with opened(Path(source), name) as file:
+    with open_regular(Path(source), name) as file:
         check_size(os.fstat(file.fileno()).st_size, setting, name)
         try:
             while piece := file.read(min(_CHUNK, limit + 1 - size)):
@@ -77,17 +77,17 @@ def read_source(source: str | Path | bytes, name: str, setting: str) -> bytes:
 
 
 def check_size(size: int, setting: str, name: str, what: str = "it has {}", advice: str = "Use a smaller file") -> None:
-    """Refuse more bytes than a setting allows.
+    """Check a size against the limit of a setting.
 
     Args:
-        size: Bytes that are about to be used.
+        size: Bytes that will be used.
         setting: Name of the setting with the limit.
-        name: How the error calls the file.
-        what: Words around the size, such as "decoding it takes {} of memory".
-        advice: What to do, apart from raising the limit.
+        name: Name of the file in the error message.
+        what: Phrase with a place for the size, such as "decoding it takes {} of memory".
+        advice: What to do other than to raise the limit.
 
     Raises:
-        MediaError: names the file, the size, the limit and the setting.
+        MediaError: when the size is above the limit; names the file, the size, the limit and the setting.
     """
     limit: int = getattr(settings(), setting)
     if size > limit:
@@ -98,7 +98,7 @@ def check_size(size: int, setting: str, name: str, what: str = "it has {}", advi
 
 
 def readable(size: int) -> str:
-    """Return a number of bytes for people: "3.2 GB"."""
+    """Return a number of bytes in words: "3.2 GB"."""
     if size < 1000:
         return f"{size} bytes"
     power = min((len(str(size)) - 1) // 3, 4)

@@ -16,7 +16,7 @@ from tools.core.errors import MediaError, ValueInvalid
 from tools.values.arrays import frozen
 from tools.values.base import FileValue, ValueSummary
 from tools.values.files import read_source
-from tools.values.metadata import stripped
+from tools.values.metadata import strip_metadata
 from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, orientation_of
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Image(FileValue):
             return self
         with open_picture(self._encoded, self._name) as picture:
             orientation = orientation_of(picture, self._encoded)
-        data = stripped(self._encoded, self._suffix, orientation) if self.pages == 1 else None
+        data = strip_metadata(self._encoded, self._suffix, orientation) if self.pages == 1 else None
         if data is None:
             return self.from_numpy(self.pixels)
         return self if data == self._encoded else self._from_header(data, self._name)

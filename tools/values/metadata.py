@@ -1,25 +1,25 @@
-"""Taking metadata (place, time, camera, previews) out of picture files, without decoding their pixels."""
+"""Removing metadata (place, time, camera, previews) from picture files without decoding the pixels."""
 
 import struct
 from collections.abc import Iterator
 
-# Kept: what says how the pixels are to be read. JPEG: JFIF, ICC profile, Adobe's colour transform.
+# Segments that are needed to decode the pixels: JFIF, ICC profile, Adobe's colour transform.
 _JPEG_KEPT = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 _PNG_DROPPED = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX")
 _WEBP_DROPPED = (b"EXIF", b"XMP ")
-_WEBP_FLAGS = 0b1100  # of VP8X: there is EXIF, there is XMP
+_WEBP_FLAGS = 0b1100  # bits of VP8X: the file has EXIF, it has XMP
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _STANDALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 _ORIENTATION = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0%c\0\0\0\0\0\0\0"
 
 
-def stripped(data: bytes, suffix: str, orientation: int) -> bytes | None:
-    """Return a picture file without its metadata, or None where that cannot be done without decoding it.
+def strip_metadata(data: bytes, suffix: str, orientation: int) -> bytes | None:
+    """Return a picture file without its metadata, or None if that requires decoding.
 
     Args:
         data: The file.
         suffix: Its format, such as ".jpg".
-        orientation: By EXIF, 1 to 8; a JPEG keeps this one entry.
+        orientation: EXIF orientation, 1 to 8. It is the only EXIF entry that a JPEG keeps.
     """
     if suffix == ".jpg":
         return b"".join(_jpeg(data, orientation))
@@ -33,7 +33,7 @@ def stripped(data: bytes, suffix: str, orientation: int) -> bytes | None:
 
 
 def _jpeg(data: bytes, orientation: int) -> Iterator[bytes]:
-    """Yield the parts of a JPEG that stay; what follows its end (further pictures) does not."""
+    """Yield the parts of a JPEG without metadata, and without what follows its end (further pictures)."""
     yield data[:2]
     if orientation != 1:
         body = _ORIENTATION % orientation
@@ -61,6 +61,7 @@ def _jpeg(data: bytes, orientation: int) -> Iterator[bytes]:
 
 
 def _png(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and bytes of each chunk."""
     at = 8
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")

@@ -1,8 +1,8 @@
-"""What a file of weights is, told from its bytes, and whether loading it can run code.
+"""Format of a file of weights by its content, and whether loading it can run code.
 
-An engine chooses how it reads a file by the file's name, so a file counts as harmless when its bytes are a format that
-holds numbers or text alone and its name says the same. Everything else may run code: pickles in all their wrappings
-(PyTorch's .pt, joblib, numpy's arrays of objects), TorchScript, shared libraries, and whatever is not known here.
+Engines choose a reader by the file's name. So a file is safe only if its content has a format of numbers or text and
+its name has an ending of that format. All other files may run code: pickles in any container (PyTorch's .pt, joblib,
+numpy arrays of objects), TorchScript, shared libraries, and unknown formats.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from typing import IO
 from tools.core.hashing import files_of
 
 PICKLED = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
-"""Names that engines unpickle."""
+"""Endings of files that engines unpickle."""
 _ENDINGS = {
     "safetensors": (".safetensors",),
     "onnx": (".onnx",),
@@ -23,9 +23,9 @@ _ENDINGS = {
     "numpy": (".npy", ".npz"),
     "text": (".json", ".txt", ".md", ".jinja", ".yaml", ".yml", ".txt.gz"),
 }
-"""Formats that hold no code, with the names under which engines read them as such."""
+"""Formats without code, and the endings for which engines use a reader of that format."""
 _CODE = {"pickle": "pickled", "torchscript": "TorchScript", "native": "a shared library"}
-"""Formats that run code when they are loaded, in words."""
+"""Formats that can run code when they are loaded, as messages name them."""
 _UNKNOWN = "in no format that is known to be safe"
 _WEIGHTS = ("safetensors", "onnx", "gguf", "numpy")
 _LIBRARIES = (
@@ -51,18 +51,18 @@ def format_of(path: Path, only: Iterable[str] = ()) -> str:
         only: For a folder: glob patterns of the files that matter.
 
     Returns:
-        "safetensors", "onnx", "gguf", "numpy", "text", "torchscript", "native" (a shared library), or "pickle", which
-        also stands for what is not known.
+        "safetensors", "onnx", "gguf", "numpy", "text", "torchscript", "native" (a shared library), or "pickle", also
+        for unknown formats.
     """
     risks = {kind for _, kind in can_run_code(path, only)}
     if risks:
         return next((name for name in ("torchscript", "native") if risks - {_UNKNOWN} == {_CODE[name]}), "pickle")
-    kinds = {_of_file(file) for file in files_of(path, tuple(only))}
+    kinds = {_file_format(file) for file in files_of(path, tuple(only))}
     return next((kind for kind in _WEIGHTS if kind in kinds), "text")
 
 
 def can_run_code(path: Path, only: Iterable[str] = ()) -> list[tuple[Path, str]]:
-    """Return the files that can run code when they are loaded, each with what it is, in words.
+    """Return the files that can run code when they are loaded, each with its format in words.
 
     Args:
         path: A file or a folder.
@@ -70,60 +70,60 @@ def can_run_code(path: Path, only: Iterable[str] = ()) -> list[tuple[Path, str]]
     """
     found = []
     for file in files_of(path, tuple(only)):
-        kind = _of_file(file)
+        kind = _file_format(file)
         if kind in _CODE:
             found.append((file, _CODE[kind]))
-        elif not _harmless(file, kind, alone=path.is_file()):
+        elif not _is_safe(file, kind, alone=path.is_file()):
             unpickled = file.suffix.lower() in PICKLED
             found.append((file, _CODE["pickle"] if unpickled else _UNKNOWN))
     return found
 
 
-def _harmless(file: Path, kind: str, alone: bool) -> bool:
+def _is_safe(file: Path, kind: str, alone: bool) -> bool:
     name = file.name.lower()
     if alone and kind == "text" and not name.endswith(".gz"):
-        return False  # a pickle can be written in letters
+        return False  # a pickle of protocol 0 is text
     if not alone and (kind == "text" and "." not in name or kind == "unknown" and name.endswith(".model")):
-        return True  # a licence; the vocabulary of a tokenizer
+        return True  # a licence, or the vocabulary of a tokenizer
     return name.endswith(_ENDINGS.get(kind, ()) or ("\0",))
 
 
-def _of_file(file: Path) -> str:
+def _file_format(file: Path) -> str:
     stat = file.stat()
-    return _of_bytes(file, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
+    return _content_format(file, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4096)
-def _of_bytes(file: Path, mtime: int, ctime: int, size: int) -> str:
-    """The format of a file in this state."""
-    with file.open("rb") as opened:
-        head = opened.read(_HEAD)
+def _content_format(path: Path, mtime: int, ctime: int, size: int) -> str:
+    """Format of a file; size and times are in the cache key, so that a changed file is read again."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
         if head.startswith(b"PK\x03\x04"):
-            return _of_archive(file)
+            return _archive_format(path)
         if head.startswith(b"\x93NUMPY"):
-            opened.seek(0)
-            return _of_array(opened)
+            file.seek(0)
+            return _array_format(file)
         if head[:1] == b"\x80" and head[1:2] <= b"\x05":
             return "pickle"
         if head.startswith(b"GGUF"):
             return "gguf"
         if head.startswith(_LIBRARIES):
             return "native"
-        if _is_safetensors(file, head):
+        if _is_safetensors(path, head):
             return "safetensors"
-        if _is_onnx(opened, size):
+        if _is_onnx(file, size):
             return "onnx"
     if head.startswith(b"\x1f\x8b"):
         try:
-            with gzip.open(file) as packed:
+            with gzip.open(path) as packed:
                 head = packed.read(_HEAD)
         except (OSError, EOFError, ValueError):
             return "unknown"
     return "text" if _is_text(head) else "unknown"
 
 
-def _of_archive(file: Path) -> str:
-    """What a ZIP archive is: PyTorch's, numpy's, or another."""
+def _archive_format(file: Path) -> str:
+    """Format of a ZIP archive: PyTorch's, numpy's, or unknown."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -135,26 +135,26 @@ def _of_archive(file: Path) -> str:
             kinds = set()
             for name in names:
                 with archive.open(name) as member:
-                    kinds.add(_of_array(member))
+                    kinds.add(_array_format(member))
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return "unknown"
     return kinds.pop() if len(kinds) == 1 else "pickle"
 
 
-def _of_array(opened: IO[bytes]) -> str:
-    """What a numpy array is: objects are pickled."""
+def _array_format(file: IO[bytes]) -> str:
+    """Format of a numpy array file: "pickle" if it contains objects, else "numpy"."""
     from numpy.lib import format as numpy_format
 
     try:
-        version = numpy_format.read_magic(opened)
+        version = numpy_format.read_magic(file)
         read = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
-        return "pickle" if read(opened)[2].hasobject else "numpy"
+        return "pickle" if read(file)[2].hasobject else "numpy"
     except (OSError, ValueError, EOFError):
         return "pickle"
 
 
 def _is_safetensors(file: Path, head: bytes) -> bool:
-    if head[8:9] != b"{":  # the header is JSON, after its length
+    if head[8:9] != b"{":  # a JSON header follows its length
         return False
     from safetensors import SafetensorError, safe_open
 
@@ -165,28 +165,28 @@ def _is_safetensors(file: Path, head: bytes) -> bool:
         return False
 
 
-def _is_onnx(opened: IO[bytes], size: int) -> bool:
-    """Whether a file is a protocol buffer with the fields of an ONNX model, a graph among them, from end to end."""
-    opened.seek(0)
+def _is_onnx(file: IO[bytes], size: int) -> bool:
+    """Whether a whole file is a protocol buffer with the fields of an ONNX model, including a graph."""
+    file.seek(0)
     seen = set()
     try:
-        while opened.tell() < size:
-            field, wire = divmod(_varint(opened), 8)
+        while file.tell() < size:
+            field, wire = divmod(_varint(file), 8)
             if _ONNX_FIELDS.get(field) != wire:
                 return False
-            value = _varint(opened)
+            value = _varint(file)
             if wire == 2:
-                opened.seek(value, 1)
+                file.seek(value, 1)
             seen.add(field)
     except EOFError:
         return False
-    return opened.tell() == size and _ONNX_GRAPH in seen
+    return file.tell() == size and _ONNX_GRAPH in seen
 
 
-def _varint(opened: IO[bytes]) -> int:
+def _varint(file: IO[bytes]) -> int:
     number = 0
     for shift in range(0, 64, 7):
-        byte = opened.read(1)
+        byte = file.read(1)
         if not byte:
             break
         number |= (byte[0] & 0x7F) << shift
@@ -199,7 +199,7 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # not a letter that is cut off
+        if error.start < len(head) - 4:  # not a character that is cut off
             return False
         text = head[: error.start].decode("utf-8")
     return not any(ord(letter) < 32 and letter not in "\t\n\r\f" for letter in text)
