@@ -1,10 +1,13 @@
 """What several engine tests share: weights of their own, pictures of noise, and sizes of small transformers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.values import Image
 from tools.weights import weights
@@ -22,6 +25,21 @@ def add_weights(
         monkeypatch.setenv(f"SUPERLINK_ROLE_{role.upper()}", weights_id)
     settings.cache_clear()
     return weights_id
+
+
+@contextmanager
+def starter_set(monkeypatch: pytest.MonkeyPatch, *roles: str) -> Iterator[None]:
+    """Choose the starter set of weights; skip the test if those of a role are not on this computer."""
+    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
+    settings.cache_clear()
+    try:
+        for role in roles:
+            weights.locate(settings().role(role))
+        yield
+    except WeightsMissing as error:
+        pytest.skip(f"{error} (or: superlink models pull starter)")
+    finally:
+        settings.cache_clear()
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image:

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import ROOT
-from tests.engines.helpers import add_weights
+from tests.engines.helpers import add_weights, starter_set
 from tools.core.errors import SettingsInvalid, ToolError, WeightsMissing
 from tools.core.settings import settings
 from tools.detect import detect
@@ -239,17 +239,8 @@ print(sorted(name for name in sys.modules if name.startswith("ultralytics.")))
 
 @pytest.fixture
 def starter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The starter set, where this computer has it."""
-    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
-    settings.cache_clear()
-    try:
-        for role in ("detect", "pose", "segment"):
-            weights.locate(settings().role(role))
+    with starter_set(monkeypatch, "detect", "pose", "segment"):
         yield
-    except WeightsMissing as error:
-        pytest.skip(f"{error} (or: superlink models pull starter)")
-    finally:
-        settings.cache_clear()
 
 
 def test_a_photograph(starter: None, shared: Path) -> None:

@@ -17,7 +17,8 @@ pytest.importorskip("whisper")
 from whisper.model import ModelDimensions, Whisper
 
 from tests.conftest import ROOT
-from tools.core.errors import ToolError, WeightsMissing
+from tests.engines.helpers import starter_set
+from tools.core.errors import ToolError
 from tools.core.settings import settings
 from tools.engines import espeak, vad, whisper
 from tools.runtime.execute import call
@@ -335,17 +336,8 @@ def test_what_is_spoken_is_understood(whisper_base: str, store: Store, benchmark
 
 @pytest.fixture
 def starter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The starter set, where this computer has it."""
-    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
-    settings.cache_clear()
-    try:
-        for role in ("speak", "voice", "transcribe"):
-            weights.locate(settings().role(role))
+    with starter_set(monkeypatch, "speak", "voice", "transcribe"):
         yield
-    except WeightsMissing as error:
-        pytest.skip(f"{error} (or: superlink models pull starter)")
-    finally:
-        settings.cache_clear()
 
 
 def test_kokoro_is_understood_by_the_converted_whisper(starter: None, benchmark: ModuleType, tmp_path: Path) -> None:

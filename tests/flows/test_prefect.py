@@ -176,14 +176,21 @@ def test_the_dashboard_asks_its_own_server(place: Place) -> None:
         assert json.load(answer)["api_url"] == place.api
 
 
+def begin_work(place: Place, deployment: UUID, calls: int = 1) -> UUID:
+    """Start a run, and wait until it has made this many calls of `fade`."""
+    before = len(place.calls("fade"))
+    run = place.begin(deployment)
+    until(lambda: len(place.calls("fade")) >= before + calls, "work")
+    return run
+
+
 def test_cancelled_in_the_dashboard(place: Place, every_minute: UUID, tmp_path: Path) -> None:
     from prefect.states import Cancelling
 
     pictures = make(tmp_path / "pictures", 40)
     deployment = place.schedule("cancelled", FADE, pictures)
     before = len(place.calls("fade"))
-    run = place.begin(deployment)
-    until(lambda: len(place.calls("fade")) >= before + 2, "work")
+    run = begin_work(place, deployment, calls=2)
     place.client.set_flow_run_state(run, Cancelling())  # as the dashboard's button does
     state = place.end(run)
     assert state.is_cancelled() and state.name == "Cancelled" and "goes on from there" in state.message
@@ -197,9 +204,7 @@ def test_cancelled_in_the_dashboard(place: Place, every_minute: UUID, tmp_path: 
 def test_killed_with_the_worker(place: Place, every_minute: UUID, tmp_path: Path) -> None:
     pictures = make(tmp_path / "pictures", 21)
     deployment = place.schedule("killed", FADE, pictures)
-    before = len(place.calls("fade"))
-    run = place.begin(deployment)
-    until(lambda: len(place.calls("fade")) > before, "work")
+    run = begin_work(place, deployment)
     place.stop(signal.SIGKILL)
     assert place.state(run).is_running()
     place.serve()
@@ -210,9 +215,7 @@ def test_killed_with_the_worker(place: Place, every_minute: UUID, tmp_path: Path
 
 def test_stopped_while_at_work(place: Place, every_minute: UUID, tmp_path: Path) -> None:
     deployment = place.schedule("stopped", FADE, make(tmp_path / "pictures", 22))
-    before = len(place.calls("fade"))
-    run = place.begin(deployment)
-    until(lambda: len(place.calls("fade")) > before, "work")
+    run = begin_work(place, deployment)
     place.stop(signal.SIGTERM)
     assert place.state(run).is_cancelled()
     place.serve()

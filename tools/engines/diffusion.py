@@ -86,9 +86,7 @@ def edit(image: Image, prompt: str, weights_id: str) -> Image:
     The model works at the size that it was trained for; the result is resized to the size of the picture.
 
     Raises:
-        ValueInvalid: when there are no words.
-        ToolError: when the weights are for something else, or their safety checker withholds the picture.
-        WeightsMissing: when the weights are not on this computer.
+        ValueInvalid, ToolError, WeightsMissing: see `generate`.
     """
     _check_words(prompt)
     with _pipeline("edit", weights_id) as pipe:
