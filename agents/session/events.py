@@ -124,7 +124,7 @@ Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | DoneEvent
 
 def plan_event(plan: Plan, warnings: list[ProblemJson]) -> PlanEvent:
     """The event of a plan that passed every check."""
-    data = deepcopy(plan.to_json())  # whoever gets the event may edit it
+    data = deepcopy(plan.to_json())  # receivers of the event may edit it
     return {"event": "plan", "plan": data, "tree": plan.tree(), "hash": plan.hash, "warnings": warnings}
 
 

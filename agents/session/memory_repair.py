@@ -79,7 +79,7 @@ def repair_threads(file: Path) -> ThreadsRepair:
 
 
 def _undecoded(file: Path) -> list[str]:
-    """Faults in the content of a file in which SQLite finds none, in words."""
+    """Descriptions of faults in the content of a file that SQLite itself accepts."""
     with closing(sqlite3.connect(file)) as database:
         try:
             lost = sum(

@@ -44,7 +44,7 @@ class Session:
     """One thread of requests. Methods that run something return an iterator of events, and run while it is read.
 
     Args:
-        thread: name of the thread; the same name finds it again, in another process too.
+        thread: name of the thread; the same name continues it, also in another process.
         tools: what can be called, by name.
         planner: the planner.
         store: where values are.

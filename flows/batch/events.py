@@ -86,7 +86,7 @@ class Callbacks:
     Attributes:
         planner: writes the plan; not called when the run has one for this request.
         approve: asked after the pilot, unless this plan was approved here before; None approves.
-        on_event: called with each event; None for nobody.
+        on_event: called with each event, if given.
     """
 
     planner: Planner | None = None

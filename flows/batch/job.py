@@ -36,7 +36,7 @@ class BatchJob:
         out: folder of the run.
         store: address of the values.
         tools: Python files with further tools.
-        routing: of finds to review, as JSON text, so that jobs can be hashed.
+        routing: of detections to review, as JSON text, so that jobs can be hashed.
         signature: of plan, tools and weights when the run began.
     """
 

@@ -29,7 +29,7 @@ class Forecast:
         items: number of items that are left.
         seconds: estimate for the items that are left.
         bytes: estimate of what they add to the store.
-        review: estimate of their finds that go to review.
+        review: estimate of their detections that go to review.
         by_tool: tool to estimated seconds, for the items that are left.
         sheet: the contact sheet; None when there was nothing to draw.
         reasons: why items of the pilot failed.

@@ -20,7 +20,7 @@ class WeightsRecord(TypedDict):
 
 
 class ScoreRange(TypedDict):
-    """Number of finds of a label, and their scores."""
+    """Number of detections of a label, and their scores."""
 
     count: int
     min: float
@@ -56,7 +56,7 @@ class DataSetProvenance(TypedDict):
         licences: of the weights.
         items: numbers of items that are "done" and "failed".
         scores: label to its scores, with verdicts applied.
-        review: reason and verdict to number of finds.
+        review: reason and verdict to number of detections.
         human_edits: in order of item.
     """
 

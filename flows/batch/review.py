@@ -1,4 +1,4 @@
-"""Review by people: finds with a doubtful score, and a random sample of all finds, which measures precision."""
+"""Review by people: detections with a doubtful score, and a random sample of all, which measures precision."""
 
 import hashlib
 import math
@@ -26,12 +26,12 @@ class ReviewError(SuperlinkError):
 
 @dataclass(frozen=True)
 class ReviewRouting:
-    """Which finds go to the review queue.
+    """Which detections go to the review queue.
 
     Attributes:
         band: doubtful scores, from the first up to below the second.
         bands: label to its own band.
-        audit: share of all finds that is reviewed whatever their score, between 0 and 1.
+        audit: share of all detections that is reviewed whatever their score, between 0 and 1.
         seed: of the random sample.
     """
 
@@ -74,7 +74,7 @@ class ReviewRouting:
 
 
 class Precision(NamedTuple):
-    """Of a label's audited finds: the number that were right, the number of all, and the 95 % interval of the share."""
+    """Precision of a label, from its audited detections: how many are right, their number, the 95 % interval."""
 
     label: str
     right: int
@@ -84,16 +84,16 @@ class Precision(NamedTuple):
 
 
 def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable[DoneItem]) -> int:
-    """Put doubtful and sampled finds in the queue; those that are there stay as they are.
+    """Put doubtful and sampled detections in the queue; those that are there stay as they are.
 
     Args:
         ledger: of the run.
         store: where values are.
-        routing: which finds go to the queue.
-        rows: items whose finds may go there.
+        routing: which detections go to the queue.
+        rows: items whose detections may go there.
 
     Returns:
-        Number of finds that go there.
+        Number of detections that go there.
     """
     reading = Reading(ledger, store, ("Detections",))
     doubts: list[tuple[int, str, str, int, str, float, str]] = []
@@ -115,13 +115,13 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
 def queue(
     ledger: Ledger, label: str = "", reason: str = "", everything: bool = False, limit: int = -1
 ) -> Iterator[QueuedFind]:
-    """Finds that wait for a verdict, the least certain first.
+    """Detections that wait for a verdict, the least certain first.
 
     Args:
         ledger: of the run.
-        label: of the finds; "" for all.
+        label: of the detections; "" for all.
         reason: "band" or "audit"; "" for both.
-        everything: include finds that have a verdict.
+        everything: include detections that have a verdict.
         limit: maximum number; -1 for all.
     """
     return ledger.review.queue(label, reason, everything, limit)
@@ -151,7 +151,7 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
 
 
 def precision(ledger: Ledger) -> list[Precision]:
-    """Precision of each label, from the random sample alone: doubtful finds would bias it."""
+    """Precision of each label, from the random sample alone: doubtful detections would bias it."""
     return [
         Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()
     ]

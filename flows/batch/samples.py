@@ -103,10 +103,10 @@ class Sample:
 
     Attributes:
         name: of the item.
-        found: label and score of the finds with the highest scores.
-        count: number of all finds.
+        found: label and score of the detections with the highest scores.
+        count: number of all detections.
         said: texts and numbers that steps gave for it.
-        jpeg: the picture in base64; "" when there is none.
+        jpeg: the picture in base64; "" if there is none.
         size: (height, width) of the picture in pixels.
         trouble: why it cannot be shown, or "".
     """
@@ -151,7 +151,7 @@ def _small(picture: Image) -> dict[str, Any]:
 
 
 def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:
-    """Number of the frame with the most finds, among the first `_FRAMES`."""
+    """Number of the frame with the most detections, among the first `_FRAMES`."""
     frames = Counter(
         int(n)
         for mark in marks

@@ -52,7 +52,7 @@ class RunSpec(BaseModel):
         limit: maximum number of items; None for all.
         budget: limits that stop the run; see `Budget.parse`.
         formats: of exports; None for those that fit.
-        routing: which finds go to review.
+        routing: which detections go to review.
         store: address of the values; "" for that of the ledger, or else of the settings.
         relocate: the files of this run were moved to this source, and its values to the store of the settings.
     """

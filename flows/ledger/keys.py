@@ -79,7 +79,7 @@ class CurrentWeights:
 def signature(plan: Plan, tools: Mapping[str, AnyTool]) -> str:
     """Hash of a plan's steps, its tools' versions and the weights of all roles.
 
-    Items that were settled for another hash are looked at again.
+    Items that were settled under another hash are pending again.
     """
     from tools.weights.catalogue import pinned
 

@@ -350,7 +350,7 @@ class Ledger(LedgerFile):
         return self._db.execute(f"SELECT {schema.COPIED[table]} FROM {table} WHERE {where}").fetchall()
 
     def insert(self, rows: Rows) -> None:
-        """Insert what `rows` returned, within the open transaction; finds that are there keep their verdicts."""
+        """Insert what `rows` returned, within the open transaction; detections that are there keep their verdicts."""
         for table, some in rows.items():
             verb = "IGNORE" if table == "review" else "REPLACE"
             columns = schema.COPIED[table]

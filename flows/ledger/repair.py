@@ -14,7 +14,7 @@ from tools.storage.salvage import Row, Salvage
 from tools.storage.store import Ref
 
 _NAME = re.compile("[a-z_]{1,40}")
-# An item of which no more is known: the next scan finds its file, and leaves it its number.
+# An item with only its number left: the next scan adds its file and keeps the number.
 _NAMED = "INSERT OR IGNORE INTO items (name, id, address, size, stamp, scan) VALUES (?, ?, x'', -1, '', 0)"
 _STATES = ("new", "done", "failed", "gone")
 

@@ -49,7 +49,7 @@ class ReviewTable:
         self._db = db
 
     def add(self, finds: Iterable[tuple[int, str, str, int, str, float, str]]) -> None:
-        """Put finds in the queue, within the open transaction; those that are there stay as they are.
+        """Put detections in the queue, within the open transaction; those that are there stay as they are.
 
         Args:
             finds: item, step, sha256 of the value, place within it, label, score and reason of each.
@@ -69,12 +69,12 @@ class ReviewTable:
         return done.rowcount > 0
 
     def queue(self, label: str, reason: str, everything: bool, limit: int) -> Iterator[QueuedFind]:
-        """Finds on items that are done, the least certain first.
+        """Detections on items that are done, the least certain first.
 
         Args:
-            label: of the finds; "" for all.
+            label: of the detections; "" for all.
             reason: "band" or "audit"; "" for both.
-            everything: include finds that have a verdict.
+            everything: include detections that have a verdict.
             limit: maximum number; -1 for all.
         """
         rows = self._db.execute(
@@ -86,43 +86,43 @@ class ReviewTable:
         return (QueuedFind(*row) for row in rows)
 
     def count(self, ids: Sequence[int]) -> int:
-        """Number of finds of these items, with a verdict or without."""
+        """Number of detections of these items, with a verdict or without."""
         marks = ",".join("?" * len(ids))
         return int(self._db.execute(f"SELECT count(*) FROM review WHERE item IN ({marks})", list(ids)).fetchone()[0])
 
     def waiting(self) -> int:
-        """Number of finds without a verdict, on items that are done."""
+        """Number of detections without a verdict, on items that are done."""
         sql = f"SELECT count(*) FROM {_FINDS} WHERE items.state = 'done' AND verdict = ''"
         return int(self._db.execute(sql).fetchone()[0])
 
     def decided(self) -> int:
-        """Number of finds with a verdict."""
+        """Number of detections with a verdict."""
         return int(self._db.execute("SELECT count(*) FROM review WHERE verdict != ''").fetchone()[0])
 
     def by_verdict(self) -> list[tuple[str, str, int]]:
-        """Reason, verdict, and number of finds with both, on items that are done."""
+        """Reason, verdict, and number of detections with both, on items that are done."""
         return self._db.execute(
             f"SELECT reason, verdict, count(*) FROM {_FINDS} WHERE items.state = 'done' GROUP BY 1, 2"
         ).fetchall()
 
     def audited(self) -> list[tuple[str, int, int]]:
-        """Label, number of its audited finds that were accepted, and number audited, in order of label."""
+        """Label, number of its audited detections that were accepted, and number audited, in order of label."""
         return self._db.execute(
             "SELECT label, sum(verdict = 'accepted'), count(*) FROM review WHERE reason = 'audit' AND verdict != '' "
             "GROUP BY label ORDER BY label"
         ).fetchall()
 
     def changes(self) -> list[tuple[str, str, str, float, str]]:
-        """Item's name, step, label, score and correct label ("" where rejected) of finds that people changed."""
+        """Item's name, step, label, score and correct label ("" where rejected) of detections that people changed."""
         return self._db.execute(
             f"SELECT name, step, label, score, correct FROM {_FINDS} WHERE {_CHANGED} ORDER BY name, step, place"
         ).fetchall()
 
     def verdicts(self) -> Iterator[tuple[int, str, str, int, str, str]]:
-        """Item, step, sha256, place, verdict and correct label of finds that people changed."""
+        """Item, step, sha256, place, verdict and correct label of detections that people changed."""
         return self._db.execute(f"SELECT item, step, sha256, place, verdict, correct FROM review WHERE {_CHANGED}")
 
     def rows(self) -> Iterator[FindRow]:
-        """All finds, in order of place."""
+        """All detections, in order of place."""
         rows = self._db.execute(f"SELECT {', '.join(FindRow._fields)} FROM review ORDER BY place")
         return (FindRow(*row) for row in rows)

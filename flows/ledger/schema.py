@@ -48,7 +48,7 @@ COPIED = {
     "steps": "item, step, state, work, error, hint, seconds",
     "review": "item, step, sha256, place, label, score, reason",
 }
-"""Table to columns that are copied between ledgers; numbers of finds are those of each ledger."""
+"""Table to columns that are copied between ledgers; numbers of detections are those of each ledger."""
 
 
 def version(db: sqlite3.Connection) -> int:

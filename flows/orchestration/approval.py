@@ -1,6 +1,6 @@
 """What a scheduled run may do: a specification that `superlink schedule` signed on this computer, and no other.
 
-A Prefect server, and whoever can write to it, may start a run with any parameters. So the whole specification, and the
+Everyone who can write to a Prefect server may start a run with any parameters. So the whole specification, and the
 tools files that it names, carry an HMAC. The key is in a file on this computer; no server sees it.
 """
 
@@ -21,7 +21,7 @@ _HINT = "Schedule it again on this computer with superlink schedule, which asks 
 
 
 class NotApproved(SuperlinkError):
-    """A run has parameters, or a tools file, that nobody approved on this computer."""
+    """A run has parameters, or a tools file, that were not approved on this computer."""
 
 
 def sign(spec: Mapping[str, JsonValue]) -> str:

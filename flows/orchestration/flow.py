@@ -61,7 +61,7 @@ def annotate_flow(
             check(spec, signature)
         run = RunSpec.load(spec)
         if called is None:
-            run = run.model_copy(update={"pilot": 0})  # nobody would look at it
+            run = run.model_copy(update={"pilot": 0})  # there is no one to approve it
         reporter = ArtifactReporter(run.out, caller.callbacks.on_event)
         with hold_run_lock(current_flow_run()):
             summary = run_batch(

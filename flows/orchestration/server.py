@@ -52,7 +52,9 @@ def configure_prefect() -> None:
     for name, value in {
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        **({} if configured() else {"PREFECT_HOME": str(home())}),  # who has a server may have a profile for it
+        **(
+            {} if configured() else {"PREFECT_HOME": str(home())}
+        ),  # with a server of one's own there may be a Prefect profile
         # Seconds; Prefect's least. A run that misses three has crashed (`flows.orchestration.setup`).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
@@ -109,7 +111,7 @@ def _use(address: str) -> Iterator[str]:
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-    # By the environment, as everybody can read a command line.
+    # In the environment, because command lines are readable by all users.
     variables = {"PREFECT_API_URL": address, "PREFECT_API_AUTH_STRING": secret(password_file())}
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

@@ -14,7 +14,7 @@ from flows.report.rendering import render
 from flows.report.tally import tally_items
 
 VALUE_KINDS = ("Detections", "Poses", "Transcript", "Text", "Number", "Image", "Audio", "Video")
-EXTRA_KINDS = LOCATION_KINDS  # finds are counted, whether they are outputs or not
+EXTRA_KINDS = LOCATION_KINDS  # detections are counted, whether they are outputs or not
 FILE = "report.html"
 _SAMPLES, _DOUBTFUL = 12, 6
 
@@ -31,7 +31,7 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
         name: The format, "report".
 
     Returns:
-        The numbers of items that are done, of items that failed, and of finds.
+        The numbers of items that are done, of items that failed, and of detections.
     """
     ledger, plan = reading.ledger, reading.plan
     tally = tally_items(reading)

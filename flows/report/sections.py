@@ -36,7 +36,7 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Scores of a label's finds: number in each part from 0 to 1."""
+    """Scores of a label's detections: number in each part from 0 to 1."""
 
     label: str
     step: str
@@ -46,7 +46,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class LabelRow:
-    """Finds of a label: their share of the most frequent label's, the items that hold them, their mean score."""
+    """Detections of a label: their share of the most frequent label's, the items that hold them, their mean score."""
 
     label: str
     step: str
@@ -79,7 +79,7 @@ class FailureGroup:
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """Finds in the review queue for one reason: open, accepted, corrected, rejected."""
+    """Detections in the review queue for one reason: open, accepted, corrected, rejected."""
 
     reason: str
     counts: list[int]
@@ -148,7 +148,7 @@ def plan_steps(plan: Plan) -> list[PlanStep]:
 
 
 def found(tally: Tally, plan: Plan, precisions: Sequence[Precision]) -> dict[str, object]:
-    """Return what the section of finds shows: histograms and a table of labels, and the values of each step."""
+    """Return what the section of detections shows: histograms and a table of labels, and the values of each step."""
     ranked = tally.ranked()
     precision_of = {one.label: one for one in precisions}
     return {

@@ -19,7 +19,7 @@ class LabelCounts:
     """What one step found under one label.
 
     Attributes:
-        count: Number of finds.
+        count: Number of detections.
         items: Number of items that hold at least one.
         total: Sum of the scores.
         bins: Number of scores in each of `BINS` equal parts from 0 to 1.
@@ -59,11 +59,11 @@ class Tally:
 
     @property
     def count(self) -> int:
-        """Number of all finds."""
+        """Number of all detections."""
         return sum(counts.count for counts in self.finds.values())
 
     def ranked(self) -> list[tuple[str, str, LabelCounts]]:
-        """Return label, step and counts, the most finds first."""
+        """Return label, step and counts, the most detections first."""
         ranked = sorted(self.finds.items(), key=lambda entry: (-entry[1].count, entry[0]))
         return [(label, step, counts) for (label, step), counts in ranked]
 

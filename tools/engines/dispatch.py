@@ -20,10 +20,10 @@ class NamedThings(Protocol):
     """Finds things whose names the weights know."""
 
     USUAL_SCORE: float
-    """Finds from this score on are kept where neither a request nor the catalogue says another."""
+    """The lowest score that is kept, if neither the request nor the catalogue gives one."""
 
     def class_names(self, role: str, masks: bool = False) -> dict[int, str]:
-        """Return the names that the role's weights know, by class number; none where they are prompted with words."""
+        """Return the class names of the role's weights by number; empty for weights that are prompted with words."""
 
     def find(
         self, pictures: Sequence[Picture], role: str, labels: Mapping[int, str], min_score: float, masks: bool = False
@@ -43,7 +43,7 @@ class Joints(Protocol):
     """Finds people with COCO's 17 keypoints."""
 
     TAKES_PEOPLE: bool
-    """Whether `poses` looks at the people that it is given."""
+    """Whether `poses` uses the argument `people`."""
 
     def poses(
         self,
@@ -93,7 +93,7 @@ def masks_in_boxes(role: str) -> MasksInBoxes:
 
 
 def usual_score(role: str) -> float:
-    """Return the score from which on finds of the role's weights are kept where nobody chose one."""
+    """Return the lowest score that is kept of the role's weights, if the caller gives none."""
     return scores.usual_score(role, named_things(role).USUAL_SCORE)
 
 

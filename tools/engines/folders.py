@@ -34,7 +34,7 @@ def model_bytes(folders: Iterable[Path], bytes_per_number: int) -> int:
     """Return the memory that the weights in these folders take once they are loaded, about.
 
     Args:
-        folders: Where weights lie; folders below them are not looked at.
+        folders: Folders of weights; subfolders are not searched.
         bytes_per_number: Of the type in which they are loaded.
     """
     total = 0

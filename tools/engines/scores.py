@@ -1,4 +1,4 @@
-"""From which score on finds are kept where nobody chose one."""
+"""Lowest score of the detections that are kept, if the caller gives none."""
 
 from tools.core.settings import settings
 from tools.weights import weights

@@ -63,7 +63,7 @@ def run(tool: "AnyTool", arguments: Mapping[str, object]) -> object:
         with on_abandon(worker.kill):
             worker.wait_ready()
             answer = worker.call({name: pack(value) for name, value in arguments.items()}, tool.timeout)
-    except BaseException:  # also Ctrl-C: nobody waits for the call any more
+    except BaseException:  # also Ctrl-C: the caller no longer waits
         worker.end()
         raise
     with _lock:
@@ -199,7 +199,7 @@ def _acquire(tool: "AnyTool") -> _Worker:
 
 
 def _place_of(tool: "AnyTool") -> list[str]:
-    """Return the arguments `way`, `place` and `name` of `worker.serve`, by which another process finds the tool."""
+    """Return the arguments `way`, `place` and `name` of `worker.serve`, with which another process imports the tool."""
     name = tool.fn.__module__
     module = sys.modules.get(name)
     if name == "__main__" or name.startswith(FILE_MODULE):

@@ -32,7 +32,7 @@ def convert(value: Value, kinds: Sequence[str]) -> Value:
 
 
 def open_file(path: str | Path, kind: str | None = None) -> Value:
-    """Read a file of any supported kind; the content decides, whatever the file is called.
+    """Read a file of any supported kind, which is determined from its content, not its name.
 
     Args:
         path: The file.

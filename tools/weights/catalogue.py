@@ -55,7 +55,7 @@ class Weights:
     Attributes:
         id: Its name, in lower case.
         roles: Work that it can do, as in the settings' [roles].
-        licence: Of the weights, as an SPDX name where there is one.
+        licence: Of the weights, as an SPDX name if it has one.
         engine: The library that runs it.
         format: Of the files, where it is known beforehand; "native" is a shared library, "none" that no file is needed.
             Whether loading can run code, so that a pinned hash is needed, is told from the bytes of the files: what
@@ -73,7 +73,7 @@ class Weights:
         only: For a folder: the files that matter, as glob patterns; all others are ignored.
         size: Bytes, or None where it is not known.
         sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
-        score: For what finds things: the lowest score that is believed where nobody asks for another; None for the
+        score: For detectors: the lowest score that is kept if the request gives none; None for the
             engine's own.
         needs: Ids of other weights that the engine loads with these; they are pulled with them.
         note: What to know before using it.
