@@ -1,15 +1,19 @@
 """The batch flow against a bare Python loop over the same tools on the same pictures, in one run.
 
-    python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N] [--shard N] [--tasks N]
+    python benchmarks/batch.py [--items N] [--photos FOLDER] [--rounds N] [--shard N] [--tasks N] [--find LABELS]
 
 The loop opens each picture, finds faces, hides them and writes the picture as a file: nothing is recorded or
 resumable. The flow does the same work with ledger, provenance, review and exports. Both have their models loaded,
 and take turns shard by shard, so that whatever else the computer does slows both alike. Also: the same command
 again on the finished folder, a ledger of 100,000 items that is scanned and resumed, and (with --tasks, which starts
 a Prefect server) why a Prefect task is a shard and not a picture.
+
+With --find, things of these labels are found by the starter set's detector and counted, instead of faces hidden; the
+loop then writes the boxes as JSON, and the flow COCO.
 """
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -39,11 +43,32 @@ def since(began: Spent) -> Spent:
     return Spent(time.perf_counter() - began.clock, time.process_time() - began.processor)
 
 
+LABELS: list[str] = []
+
+
+def plan() -> dict[str, Any]:
+    if not LABELS:
+        return FACES
+    steps = [
+        {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": LABELS}},
+        {"id": "s2", "tool": "count", "args": {"regions": "$s1"}},
+    ]
+    return {"request": "", "steps": steps, "outputs": ["$s2"]}
+
+
 def loop(files: Sequence[Path], out: Path) -> None:
+    from tools.count import count
     from tools.detect import detect
     from tools.redact import redact
     from tools.values import Image
 
+    for at in range(0, len(files) if LABELS else 0, 16):
+        images = [Image.open(file) for file in files[at : at + 16]]
+        for file, found in zip(files[at : at + 16], detect(images, LABELS), strict=True):
+            row = {"count": count(found).value, "boxes": found.xyxy.tolist(), "labels": list(found.labels)}
+            (out / f"{file.stem}.json").write_text(json.dumps(row))
+    if LABELS:
+        return
     for at in range(0, len(files), 16):
         images = [Image.open(file) for file in files[at : at + 16]]
         for file, image, faces in zip(files[at : at + 16], images, detect(images, ["face"]), strict=True):
@@ -54,8 +79,9 @@ def flow(source: Path, out: Path, store: Path, shard: int, **more: Any) -> None:
     from agents.plan.plan import Plan
     from flows.annotate import annotate
 
+    formats = ["coco"] if LABELS else ["mirror"]
     summary = annotate(
-        "", str(source), out, plan=Plan.load(FACES), pilot=0, shard=shard, store=str(store), formats=["mirror"], **more
+        "", str(source), out, plan=Plan.load(plan()), pilot=0, shard=shard, store=str(store), formats=formats, **more
     )
     assert not summary.failed and not summary.left, summary
 
@@ -92,7 +118,7 @@ def measure(source: Path, folder: Path, shard: int) -> tuple[Spent, Spent, Spent
     began = now()
     flow(source, folder / "flow", folder / "store", shard)
     again = since(began)
-    for file in files:  # or it would not be the same work
+    for file in () if LABELS else files:  # or it would not be the same work
         (made,) = (folder / "flow" / "mirror").glob(f"{file.stem}.*")
         assert made.suffix == ".jpg" or made.read_bytes() == (bare / f"{file.stem}.png").read_bytes()
     return loops, Spent(both.clock - loops.clock, both.processor - loops.processor), again
@@ -112,7 +138,7 @@ def ledger(folder: Path, count: int) -> tuple[float, float]:
     for _ in range(2):
         book = Ledger(folder / LEDGER)
         began = time.perf_counter()
-        book.take(scan(str(source)).items)
+        book.record_scan(scan(str(source)).items)
         pending = book.pending("sig")
         times.append(time.perf_counter() - began)
         book.settle([(number, "done", "", "") for number in pending[: count * 99 // 100]], "sig")
@@ -160,9 +186,14 @@ def main() -> None:
     parser.add_argument(
         "--tasks", type=int, default=0, metavar="N", help="pictures for the comparison of Prefect tasks"
     )
+    parser.add_argument("--find", metavar="LABELS", help='such as "person,dog": after superlink models pull starter')
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="superlink-batch-"))
-    os.environ["SUPERLINK_HOME"] = str(folder / "home")
+    if given.find:
+        LABELS.extend(given.find.split(","))
+        os.environ["SUPERLINK_WEIGHTS"] = "starter"
+    else:
+        os.environ["SUPERLINK_HOME"] = str(folder / "home")
     try:
         make(given.photos, folder / "in", given.items)
         make(given.photos, folder / "warm", 2)

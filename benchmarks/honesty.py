@@ -76,6 +76,7 @@ def main() -> None:
             ) as session:
                 try:
                     end = list(session.start(request, media))[-1]
+                    assert end["event"] == "done"
                     result, answer = end["result"], end["answer"]
                 except SuperlinkError as error:
                     result, answer = "refused", str(error)

@@ -39,6 +39,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agents.session.session import Session  # noqa: E402
+from agents.session.state import as_list  # noqa: E402
 from flows.ledger.ledger import Ledger  # noqa: E402
 from superlink.cli import main as command  # noqa: E402
 from tools import Image  # noqa: E402
@@ -206,7 +207,7 @@ def count_temporary(folder: Path) -> int:
 
 def pixel_hash(file: Path) -> str:
     """Hash of a picture's pixels, by which the tools log it."""
-    return hashlib.sha256(Image.open(file).pixels).hexdigest()
+    return hashlib.sha256(Image.open(file).pixels.tobytes()).hexdigest()
 
 
 def kill_annotate(bench: Bench, kills: int) -> Tally:
@@ -367,10 +368,10 @@ def _recorded_calls(home: Path) -> set[tuple[str, str]]:
     for thread in threads:
         with Session(thread, tools=load([str(TOOLS)]), planner=None, store=store, memory=memory) as session:  # type: ignore[arg-type]
             record = session.record()
-        for ref in record["given"].values():
+        for ref in (one for refs in record["given"].values() for one in as_list(refs)):
             picture = store.get(ref)
             assert isinstance(picture, Image)
-            seen = hashlib.sha256(picture.pixels).hexdigest()
+            seen = hashlib.sha256(picture.pixels.tobytes()).hexdigest()
             found |= {(str(step["tool"]), seen) for step in record["steps"] if step["state"] == "finished"}
     return found
 

@@ -49,7 +49,7 @@ def row(name: str, count: Counter[str]) -> None:
 
 
 def show_diffs(alive: list[tuple[str, str]]) -> None:
-    from mutmut.mutation.diff_apply import get_diff_for_mutant
+    from mutmut.mutation.diff_apply import get_diff_for_mutant  # type: ignore[import-not-found,unused-ignore]
 
     for module, name in alive:
         lines = get_diff_for_mutant(name, path=module).splitlines()

@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np
 from numpy.typing import NDArray
+from speech import recordings, word_errors
 
-from benchmarks.speech import recordings, word_errors
 from tools.core.settings import settings
 from tools.engines import dispatch, movenet, nanodet, yolo
 from tools.imaging.drawing import contact_sheet, draw

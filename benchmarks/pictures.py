@@ -5,11 +5,12 @@ import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Pil
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "media" / "photos"
-FACES = {
+FACES: dict[str, Any] = {
     "request": "blur every face",
     "outputs": ["$s2"],
     "steps": [
@@ -17,7 +18,7 @@ FACES = {
         {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}},
     ],
 }
-DARKEN = {
+DARKEN: dict[str, Any] = {
     "request": "darken the bright parts",
     "outputs": ["$s2"],
     "steps": [

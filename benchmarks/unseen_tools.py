@@ -56,7 +56,8 @@ def dominant_colours(image: Image, how_many: int = 5) -> Text:
     total = sum(number for _, number in shares)
     return Text(
         "\n".join(
-            "#{:02x}{:02x}{:02x} {:.0f} %".format(*palette[index], 100 * number / total) for index, number in shares
+            "#{}{}{} {:.0f} %".format(*(f"{part:02x}" for part in palette[index]), 100 * number / total)
+            for index, number in shares
         )
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pil
 from skimage import data
 
@@ -32,7 +33,9 @@ BASE = 90_000
 def clip(seconds: float) -> bytes:
     """The clip, as an MP4 file."""
     height, width = SIZE
-    face, photo = Pil.fromarray(data.astronaut()[:200, 130:330]), Pil.fromarray(data.coffee()).resize((width, height))
+    astronaut: NDArray[np.uint8] = data.astronaut()  # type: ignore[no-untyped-call]
+    coffee: NDArray[np.uint8] = data.coffee()  # type: ignore[no-untyped-call]
+    face, photo = Pil.fromarray(astronaut[:200, 130:330]), Pil.fromarray(coffee).resize((width, height))
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as target:
         stream = target.add_stream("libx264", rate=30)
@@ -64,8 +67,14 @@ def sound(video: Video) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
 
 
+def frames_with(found: Detections) -> int:
+    """Return the number of frames with a find."""
+    return 0 if found.frames is None else len(np.unique(found.frames))
+
+
 def uncovered(before: Detections, after: Detections, frames: int) -> int:
     """Return the frames with a face found after the blur that overlaps one found before it, at most a frame away."""
+    assert before.frames is not None and after.frames is not None
     count = 0
     for number in range(frames):
         left = after.xyxy[after.frames == number]
@@ -99,7 +108,7 @@ def main() -> None:
         "frames": f"{video.frame_count} and {made.frame_count}",
         "largest difference of stamps": f"{np.abs(video.times - made.times).max():.6f} s",
         "sound byte for byte": str(sound(video) == sound(made)),
-        "faces found before": f"{len(found)} in {len(np.unique(found.frames))} frames",
+        "faces found before": f"{len(found)} in {frames_with(found)} frames",
         "frames with an uncovered face": str(uncovered(found, left, video.frame_count)),
         "frames per second, bare detector": f"{video.frame_count / bare:.2f}",
         "frames per second, detect and redact": (

@@ -54,7 +54,8 @@ def rough(picture: Rendered) -> Finder:
 
     def blurred(mask: np.ndarray) -> np.ndarray:
         small = cv2.resize(mask.astype(np.float32), (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+        enlarged = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(enlarged > 0.5)
 
     masks = [(one.thing.category, blurred(one.mask)) for one in picture.instances]
     return lambda pixels: [FoundThing(category, mask) for category, mask in masks if mask.any()]
@@ -134,7 +135,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if given.checker:
-        finders = {"the renderer": ground_truth, "the renderer, roughly": rough}
+        finders: dict[str, Callable[[Rendered], Finder]] = {
+            "the renderer": ground_truth,
+            "the renderer, roughly": rough,
+        }
         if given.weights:
             finders[given.weights.name] = by_model(given.weights)
         agreement(finders, given.checker, given.split, given.size)
