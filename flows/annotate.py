@@ -90,7 +90,7 @@ def run_batch(spec: RunSpec, callbacks: Callbacks, workers: Workers | None = Non
                 finally:
                     batch.summary.update(ledger)
                 batch.export()
-            batch.summary.damaged = list(ledger.reopened().values())
+            batch.summary.damaged = list(ledger.reopened_items().values())
             ledger.close()  # its log goes into the file, which may then be copied alone
             batch.summary.seconds = time.monotonic() - began
             return batch.summary
@@ -181,7 +181,7 @@ class _Batch:
 
     def export(self) -> list[int]:
         """Write the exports; return numbers of the items that must be worked again, as values of theirs are damaged."""
-        before = self.ledger.reopened()
+        before = self.ledger.reopened_items()
         formats = default_formats(self.ledger) if self.spec.formats is None else self.spec.formats
         for name in formats:
             if not self.summary.done and (name != "report" or not self.summary.failed):
@@ -190,12 +190,12 @@ class _Batch:
             try:
                 counts = export(self.ledger, Store(self.job.store), name, folder, aside=self._report_aside)
             except StoreError:
-                if self.ledger.reopened() == before:
+                if self.ledger.reopened_items() == before:
                     raise
                 continue  # every item lost a value: there is nothing to export before they are worked again
             self.summary.exports[name] = folder
             self.callbacks.notify({"event": "export", "format": name, "folder": str(folder), "counts": counts})
-        damaged = {number: fault for number, fault in self.ledger.reopened().items() if number not in before}
+        damaged = {number: fault for number, fault in self.ledger.reopened_items().items() if number not in before}
         if damaged:
             self.callbacks.notify({"event": "damaged", "items": list(damaged.values())})
         return list(damaged)

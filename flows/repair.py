@@ -103,7 +103,7 @@ def _repair(folder: Path, file: Path, draft: Path) -> RepairReport:
         found.items = sum(counts.values()) - counts.get("gone", 0)
         found.again = counts.get("left", 0)
         found.works = ledger.work_counts()[0]
-        found.verdicts = ledger.review.decided()
+        found.verdicts = ledger.review.decided_count()
     finally:
         ledger.close()
     if found.faults:

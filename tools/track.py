@@ -56,8 +56,8 @@ def track(video: Video, labels: list[str]) -> Detections:
                 own = [ids.setdefault((one.labels[0], int(i)), len(ids) + 1) for i in one.ids]
                 found.append(replace(one, ids=np.array(own), frames=np.full(len(one), number)))
     none = np.zeros(0, np.int64)
-    made = Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
-    return replace(made, dropped=dropped)
+    tracked = Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
+    return replace(tracked, dropped=dropped)
 
 
 def _follow(tracks: Mapping[str, byte_track.Tracks], finds: Sequence[Detections]) -> list[list[Detections]]:

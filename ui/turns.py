@@ -171,15 +171,15 @@ class Turns:
                         yield tab
                         return
         except SuperlinkError as error:
-            self._failed(tab, session, sentences(error.message, error.hint))
+            self._fail(tab, session, sentences(error.message, error.hint))
             yield tab
         except Exception as error:
             _log.exception("a turn failed")
             what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._failed(tab, session, f"Something went wrong that should not ({what}). The terminal says more")
+            self._fail(tab, session, f"Something went wrong that should not ({what}). The terminal says more")
             yield tab
 
-    def _failed(self, tab: Tab, session: Session, message: str) -> None:
+    def _fail(self, tab: Tab, session: Session, message: str) -> None:
         waits = session.state()["stands"] == "approval"
         tab.stage, tab.status = ("approval", "Waits for you") if waits else ("idle", "Failed")
         tab.say(sentences(message))

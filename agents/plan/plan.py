@@ -153,7 +153,7 @@ class Plan(BaseModel):
         lines.append(f"└─ gives {', '.join(self.outputs) or 'nothing'}")
         return "\n".join(lines)
 
-    def renamed(self, names: Mapping[str, str]) -> "Plan":
+    def rename_steps(self, names: Mapping[str, str]) -> "Plan":
         """The same plan with other step ids, in the steps and in every reference to them.
 
         Args:

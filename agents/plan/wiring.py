@@ -52,7 +52,7 @@ def wire(plan: Plan, tools: Mapping[str, AnyTool], values: Mapping[str, str | Va
         if step.tool in cards:
             card = cards[step.tool]
             filling = _Filling(step, card, at_hand, plan.request)
-            step = filling.filled()
+            step = filling.fill()
             problems += filling.problems
             at_hand[step.id] = result_type(step.id, step.args, card, at_hand, turn)
         steps.append(step)
@@ -76,7 +76,7 @@ class _Filling:
         self.open = [name for name in inputs if name in asked | missing]
         self.group_of = list(newest_first(at_hand))
 
-    def filled(self) -> Step:
+    def fill(self) -> Step:
         """The step with its open inputs filled in, as far as there are values for them."""
         frame = self._frame()
         # Marks are chosen first: they say which picture is meant.
@@ -114,7 +114,7 @@ class _Filling:
             fitting = [
                 n
                 for n in group
-                if self._fits(name, n) and (frame is None or not self._placed(n) or self.at_hand[n].frame == frame)
+                if self._fits(name, n) and (frame is None or not self._is_placed(n) or self.at_hand[n].frame == frame)
             ]
             if fitting:
                 return fitting
@@ -153,7 +153,7 @@ class _Filling:
     def _accepts(self, name: str, kinds: frozenset[str]) -> bool:
         return not kinds.isdisjoint(self.card["inputs"][name]["kinds"])
 
-    def _placed(self, name: str) -> bool:
+    def _is_placed(self, name: str) -> bool:
         return self.at_hand[name].kind in PICTURE_KINDS | LOCATION_KINDS
 
 
@@ -162,18 +162,20 @@ def _mentioned(name: str, request: str) -> bool:
 
 
 def _outputs(steps: list[Step], at_hand: Mapping[str, ValueType]) -> tuple[str, ...]:
-    made = {step.id: at_hand[step.id] for step in steps if step.id in at_hand}
+    results = {step.id: at_hand[step.id] for step in steps if step.id in at_hand}
     used = {name for step in steps for name in uses(step)}
     remade = {
         name
         for step in steps
-        if step.id in made
+        if step.id in results
         for name in uses(step)
-        if name in made and (made[name].kind, made[name].frame) == (made[step.id].kind, made[step.id].frame)
+        if name in results
+        and (results[name].kind, results[name].frame) == (results[step.id].kind, results[step.id].frame)
     }
     shown = [
         step.id
         for step in steps
-        if step.id not in used or (step.id in made and made[step.id].kind in MEDIA_KINDS and step.id not in remade)
+        if step.id not in used
+        or (step.id in results and results[step.id].kind in MEDIA_KINDS and step.id not in remade)
     ]
     return tuple(f"${name}" for name in dict.fromkeys(shown))

@@ -70,7 +70,7 @@ def renumber(plan: Plan, names: Collection[str]) -> Plan:
         plan: one whose references to its own steps are not ambiguous.
         names: those that steps may not have.
     """
-    return plan.renamed({step.id: f"s{n}" for n, step in enumerate(plan.steps, first_free(names))})
+    return plan.rename_steps({step.id: f"s{n}" for n, step in enumerate(plan.steps, first_free(names))})
 
 
 def first_free(names: Iterable[str]) -> int:

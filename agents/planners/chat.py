@@ -12,7 +12,7 @@ from agents.planners.base import Demonstration, first_free
 from agents.planners.chat_prompt import ChatFunction, ChatMessage, function, messages, parse_call
 from common.card import Card
 from tools.core.errors import SuperlinkError
-from tools.core.settings import expanded
+from tools.core.settings import expand_path
 from tools.runtime.model_cache import device, resident
 
 
@@ -113,9 +113,9 @@ class OpenAIPlanner(ChatPlanner):
         if not answer.choices:
             return ""
         message = answer.choices[0].message
-        for made in message.tool_calls or ():
-            if made.type == "function" and made.function.name == function["name"]:
-                return str(made.function.arguments)
+        for tool_call in message.tool_calls or ():
+            if tool_call.type == "function" and tool_call.function.name == function["name"]:
+                return str(tool_call.function.arguments)
         return str(message.content or "")
 
 
@@ -133,7 +133,7 @@ class LocalChatPlanner(ChatPlanner):
         Raises:
             ChatUnavailable: there is no model in the folder.
         """
-        self.folder, self.longest = expanded(folder), longest
+        self.folder, self.longest = expand_path(folder), longest
         if not (self.folder / "config.json").is_file():
             raise ChatUnavailable(f"there is no model in {folder}", "Give the folder that holds its config.json")
         size = sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
@@ -149,8 +149,8 @@ class LocalChatPlanner(ChatPlanner):
                 return_dict=True,
                 return_tensors="pt",
             ).to(model.device)
-            made = model.generate(**prompt, max_new_tokens=self.longest, do_sample=False)
-            return str(tokenizer.decode(made[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
+            tokens = model.generate(**prompt, max_new_tokens=self.longest, do_sample=False)
+            return str(tokenizer.decode(tokens[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -223,8 +223,8 @@ class _Report:
         """ "No face found, so nothing was blurred"; "" when the step takes nothing that was found."""
         if step is None or self._label_counts(step) is None:
             return ""
-        wanted = self._labels_sought(step)
-        found = f"No {' or '.join(wanted.split(', '))} found" if wanted else "Nothing found"
+        labels = self._labels_sought(step)
+        found = f"No {' or '.join(labels.split(', '))} found" if labels else "Nothing found"
         return f"{found}, so nothing was {done}" if done else f"{found}, so there was nothing to work on"
 
     def _is_unchanged(self, step: Step, ref: Ref) -> bool:
@@ -245,8 +245,8 @@ class _Report:
 
     def _describe_detections(self, facts: ValueSummary, step: Step | None) -> str:
         if not facts["count"]:
-            wanted = self._labels_sought(step)
-            return f"Found none{f' (looked for {wanted})' if wanted else ''}."
+            labels = self._labels_sought(step)
+            return f"Found none{f' (looked for {labels})' if labels else ''}."
         if "tracks" in facts:
             return f"Followed {facts['tracks']} through the video ({_label_list(facts['labels'])} boxes)."
         if "frames" in facts:

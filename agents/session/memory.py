@@ -87,11 +87,11 @@ class _CheckedSaver(SqliteSaver):
     conn: Database
 
     def setup(self) -> None:
-        with self._damage_reported():
+        with self._report_damage():
             super().setup()
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        with self._damage_reported():
+        with self._report_damage():
             found = super().get_tuple(config)
             if found is not None and not is_checkpoint(found.checkpoint):
                 raise ValueError("a checkpoint lacks its parts")
@@ -104,28 +104,28 @@ class _CheckedSaver(SqliteSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        with self._damage_reported():
+        with self._report_damage():
             return super().put(config, checkpoint, metadata, new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        with self._damage_reported():
+        with self._report_damage():
             super().put_writes(config, writes, task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
-        with self._damage_reported():
+        with self._report_damage():
             super().delete_thread(thread_id)
 
     @contextmanager
-    def _damage_reported(self) -> Iterator[None]:
+    def _report_damage(self) -> Iterator[None]:
         """Report every error as damage: the calls are always the same, so only the content of the file can be wrong."""
         try:
             yield
         except (SuperlinkError, sqlite3.ProgrammingError):  # of a connection that was closed
             raise
         except Exception as error:
-            raise self.conn.damaged(f"{type(error).__name__}: {shortened(str(error))}") from error
+            raise self.conn.damage_error(f"{type(error).__name__}: {shortened(str(error))}") from error
 
 
 def is_checkpoint(checkpoint: object) -> bool:

@@ -41,11 +41,11 @@ def unusable(plan: Plan, outcomes: Mapping[str, StepOutcome], tools: Mapping[str
 
 
 def _is_current(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -> bool:
-    made = ref.get("provenance")
-    if made is None or made["version"] != tool.version or not store.sound(ref):
+    provenance = ref.get("provenance")
+    if provenance is None or provenance["version"] != tool.version or not store.sound(ref):
         return False
     roles = set(settings().roles.values())
-    return all(one["id"] in roles and _hash(one["id"], hashes) == one["sha256"] for one in made["weights"])
+    return all(one["id"] in roles and _hash(one["id"], hashes) == one["sha256"] for one in provenance["weights"])
 
 
 def _hash(weights_id: str, hashes: dict[str, str]) -> str:

@@ -116,7 +116,7 @@ class Session:
             ValueInvalid: a value has a bad name, or is a list of several kinds or of nothing.
             SuperlinkError: the planner cannot work (weights missing, endpoint away); `continue_` tries again.
         """
-        given = {name: self._stored(value) for name, value in (media or {}).items()}
+        given = {name: self._store_value(value) for name, value in (media or {}).items()}
         proposal = None if plan is None else self._nodes.plans.to_json(plan)
         return self._run(Request(request=request, media=given, proposal=proposal))
 
@@ -288,7 +288,7 @@ class Session:
                 return cast(State, waiting.value)
         return None
 
-    def _stored(self, value: Refs | Value | list[Value]) -> Refs:
+    def _store_value(self, value: Refs | Value | list[Value]) -> Refs:
         if isinstance(value, Value):
             return self.store.put(value)
         if isinstance(value, list):

@@ -73,8 +73,8 @@ def fault_of(error: Exception) -> Fault:
 
 def merge(old: Mapping[str, V] | None, new: Mapping[str, V | None]) -> dict[str, V]:
     """Both mappings as one, the new entries last; a name whose new value is None is dropped."""
-    kept = {name: value for name, value in (old or {}).items() if name not in new}
-    return kept | {name: value for name, value in new.items() if value is not None}
+    unchanged = {name: value for name, value in (old or {}).items() if name not in new}
+    return unchanged | {name: value for name, value in new.items() if value is not None}
 
 
 class Request(TypedDict, total=False):

@@ -25,7 +25,7 @@ from flows.items.source import Scan, absolute_source, scan
 from flows.ledger.keys import signature
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
-from tools.core.settings import expanded, settings
+from tools.core.settings import expand_path, settings
 from tools.runtime.registry import load
 from tools.storage.store import Store
 
@@ -139,7 +139,7 @@ def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
     before, now = ledger.text("store"), settings().store_url
     store = spec.store or (now if spec.relocate else before or now)
     if "://" not in store:
-        store = str(expanded(store).absolute())  # the next run may be started in another folder
+        store = str(expand_path(store).absolute())  # the next run may be started in another folder
     if not spec.store and store == before != now and "://" not in store and not Path(store).exists():
         raise AnnotateError(
             f"The store {store}, where this run keeps its values, is not there",

@@ -153,7 +153,8 @@ def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", wh
 def precision(ledger: Ledger) -> list[Precision]:
     """Precision of each label, from the random sample alone: doubtful detections would bias it."""
     return [
-        Precision(label, right, audited, *wilson(right, audited)) for label, right, audited in ledger.review.audited()
+        Precision(label, right, audited, *wilson(right, audited))
+        for label, right, audited in ledger.review.audit_counts()
     ]
 
 

@@ -189,7 +189,7 @@ class ShardStore(Store):
             self._open_slots.release()
 
     def _cache_value(self, value: Value, sha256: str) -> None:
-        size = value.held_bytes
+        size = value.memory_bytes
         with self._lock:
             key = (value.kind, sha256)
             if key in self._cache or size > self._cache_limit:

@@ -22,7 +22,7 @@ from common.kinds import media_kind_of
 from flows.items.names import address_name, listed_name, relative_name
 from flows.items.run_files import LEDGER, NESTED_PROVENANCE, PROVENANCE
 from tools.core.errors import SuperlinkError
-from tools.core.settings import expanded
+from tools.core.settings import expand_path
 
 _LISTS = (".txt", ".lst", ".list")
 _PROVENANCE = re.compile(f"(?:^|/)(?:{NESTED_PROVENANCE}|{PROVENANCE})$")
@@ -78,7 +78,7 @@ def absolute_source(source: str) -> str:
     """The absolute path of a source without "..", or its URL: the same from whatever folder it was named."""
     if "://" in source:
         return source
-    path = expanded(source).absolute()
+    path = expand_path(source).absolute()
     if ".." not in path.parts:
         return str(path)
     return str(path.resolve() if path.name == ".." else path.parent.resolve() / path.name)
@@ -120,7 +120,7 @@ class _Scanner:
 
     def local(self, source: str) -> Iterator[SourceItem]:
         """Items of a path or glob on this computer."""
-        path = expanded(source)
+        path = expand_path(source)
         if path.is_dir():
             yield from self._from_folder(path)
         elif path.is_file() and path.suffix.lower() in _LISTS:
@@ -255,7 +255,7 @@ class _Scanner:
             if "://" in line:
                 yield _remote_item(line, address_name(line))
                 continue
-            path = Path(os.path.normpath(file.parent / expanded(line)))
+            path = Path(os.path.normpath(file.parent / expand_path(line)))
             if self._is_output(path):
                 self.skipped["results"] += 1
             else:

@@ -74,7 +74,7 @@ class LedgerFile:
                 with self.writing():  # another process may be about to do the same
                     schema.bring_up_to_date(self._db, self._is_beside_results)
             if missing := schema.NAMES - schema.tables(self._db):
-                raise self._db.damaged(f"its table {min(missing)} is missing")
+                raise self._db.damage_error(f"its table {min(missing)} is missing")
         except BaseException:
             self._db.close()
             raise
@@ -140,7 +140,7 @@ class LedgerFile:
         try:
             value: JsonValue = None if text is None else json.loads(text)
         except ValueError as error:
-            raise self._db.damaged(f"its fact {name!r} is no JSON") from error
+            raise self._db.damage_error(f"its fact {name!r} is no JSON") from error
         return value
 
     @property
@@ -158,7 +158,7 @@ class LedgerFile:
             try:
                 self._plan = text, Plan.load(plan if isinstance(plan, dict) else json.dumps(plan))
             except SuperlinkError as error:
-                raise self._db.damaged(f"its plan cannot be read: {error.message}") from error
+                raise self._db.damage_error(f"its plan cannot be read: {error.message}") from error
         return self._plan[1]
 
     @property

@@ -127,7 +127,7 @@ class Ledger(LedgerFile):
             )
         }
         if lost := set(ids) - found.keys():
-            raise self._db.damaged(f"it lacks the item {min(lost)}")
+            raise self._db.damage_error(f"it lacks the item {min(lost)}")
         return [found[number] for number in ids]
 
     def set_content(self, refs: Mapping[int, Ref]) -> None:
@@ -190,7 +190,7 @@ class Ledger(LedgerFile):
                 [(error.message, error.hint, number) for number, error in damaged.items()],
             )
 
-    def reopened(self) -> dict[int, ItemFault]:
+    def reopened_items(self) -> dict[int, ItemFault]:
         """Items that were reopened and not worked since, by number, in order of name."""
         return {
             row[0]: ItemFault(*row[1:])
@@ -254,11 +254,11 @@ class Ledger(LedgerFile):
                 if step in names:
                     read = parse_refs(found)
                     if read is None:
-                        raise self._db.damaged(f"what step {step} gave for item {item} cannot be read")
+                        raise self._db.damage_error(f"what step {step} gave for item {item} cannot be read")
                     refs.setdefault(item, {})[step] = read
             for entry in self.items(part):
                 if entry.ref is None:
-                    raise self._db.damaged(f"the content of {entry.name} cannot be read")
+                    raise self._db.damage_error(f"the content of {entry.name} cannot be read")
                 yield entry, refs.get(entry.id, {})
 
     def media_kinds(self) -> set[str]:

@@ -95,7 +95,7 @@ class ReviewTable:
         sql = f"SELECT count(*) FROM {_FINDS} WHERE items.state = 'done' AND verdict = ''"
         return int(self._db.execute(sql).fetchone()[0])
 
-    def decided(self) -> int:
+    def decided_count(self) -> int:
         """Number of detections with a verdict."""
         return int(self._db.execute("SELECT count(*) FROM review WHERE verdict != ''").fetchone()[0])
 
@@ -105,7 +105,7 @@ class ReviewTable:
             f"SELECT reason, verdict, count(*) FROM {_FINDS} WHERE items.state = 'done' GROUP BY 1, 2"
         ).fetchall()
 
-    def audited(self) -> list[tuple[str, int, int]]:
+    def audit_counts(self) -> list[tuple[str, int, int]]:
         """Label, number of its audited detections that were accepted, and number audited, in order of label."""
         return self._db.execute(
             "SELECT label, sum(verdict = 'accepted'), count(*) FROM review WHERE reason = 'audit' AND verdict != '' "

@@ -83,7 +83,7 @@ def bring_up_to_date(db: Database, is_beside_results: Callable[[], bool]) -> Non
     elif tables(db):
         raise db.kind(f"{db.file} is no ledger but another program's database", "Move it away, or give another folder")
     elif is_beside_results():
-        raise db.damaged("it is empty, although the folder holds results of a run")
+        raise db.damage_error("it is empty, although the folder holds results of a run")
     else:
         for statement in TABLES.split(";"):
             db.execute(statement)

@@ -149,7 +149,7 @@ def plan_steps(plan: Plan) -> list[PlanStep]:
 
 def found(tally: Tally, plan: Plan, precisions: Sequence[Precision]) -> dict[str, object]:
     """Return what the section of detections shows: histograms and a table of labels, and the values of each step."""
-    ranked = tally.ranked()
+    ranked = tally.rank_labels()
     precision_of = {one.label: one for one in precisions}
     return {
         "several_steps": len({step for _, step, _ in ranked}) > 1,

@@ -62,7 +62,7 @@ class Tally:
         """Number of all detections."""
         return sum(counts.count for counts in self.finds.values())
 
-    def ranked(self) -> list[tuple[str, str, LabelCounts]]:
+    def rank_labels(self) -> list[tuple[str, str, LabelCounts]]:
         """Return label, step and counts, the most detections first."""
         ranked = sorted(self.finds.items(), key=lambda entry: (-entry[1].count, entry[0]))
         return [(label, step, counts) for (label, step), counts in ranked]

@@ -37,9 +37,9 @@ def export(given: argparse.Namespace) -> int:
         store = Store(ledger.text("store") or settings().store_url)
         for name in given.formats:
             folder = (given.to or given.run) / name
-            counts = write(ledger, store, name, folder, given.step, aside=_report_kept)
+            counts = write(ledger, store, name, folder, given.step, aside=_report_backup)
             say(f"{one_line(folder)}: {', '.join(f'{count} {what}' for what, count in counts.items())}")
-        damaged = ledger.reopened().values()
+        damaged = ledger.reopened_items().values()
         for name, reason, hint in damaged:
             say(f"{one_line(name)} is left out: {reason}. {hint}", error=True)
     finally:
@@ -47,5 +47,5 @@ def export(given: argparse.Namespace) -> int:
     return 1 if damaged else 0
 
 
-def _report_kept(file: Path) -> None:
+def _report_backup(file: Path) -> None:
     say(f"{one_line(file)}: kept; the export has a file of the same name")

@@ -89,7 +89,7 @@ def pull(given: argparse.Namespace) -> int:
     chosen = starter.choices() if starter.NAME in given.ids else []
     if chosen:
         _show_starter(chosen)
-        if not given.yes and not _starter_is_wanted():
+        if not given.yes and not _confirm_starter():
             say("nothing was fetched")
             return 1
     ids = [name for name in given.ids if name != starter.NAME]
@@ -124,11 +124,11 @@ def _show_starter(chosen: "list[Choice]") -> None:
         )
     screen = console()
     screen.print(table, soft_wrap=False)
-    kept = sum(choice.entry.size or 0 for choice in chosen if not choice.here)
-    screen.print(f"Packages of {_size(bytes_to_fetch(chosen))} are fetched, {_size(kept)} of files are kept.")
+    installed = sum(choice.entry.size or 0 for choice in chosen if not choice.here)
+    screen.print(f"Packages of {_size(bytes_to_fetch(chosen))} are fetched, {_size(installed)} of files are kept.")
 
 
-def _starter_is_wanted() -> bool:
+def _confirm_starter() -> bool:
     """Ask whether the starter set is to be fetched.
 
     Raises:

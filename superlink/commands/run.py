@@ -51,7 +51,7 @@ def run(given: argparse.Namespace) -> int:
         try:
             return work.run()
         except (Stopped, KeyboardInterrupt):
-            say_stopped(work.describe_kept())
+            say_stopped(work.describe_progress())
             return stopping.status
 
 
@@ -124,7 +124,7 @@ class _Work:
             self.screen.print(f"{failed} of {len(self.items) + len(failures)} failed", style="red")
         return 1 if failed else 0
 
-    def describe_kept(self) -> str:
+    def describe_progress(self) -> str:
         """Return in a sentence what is kept when the command is stopped."""
         from superlink.stopping import KEPT
 

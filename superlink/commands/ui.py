@@ -82,7 +82,7 @@ def _password(given: argparse.Namespace) -> str | None:
         SettingsInvalid: when it is empty, or the file cannot be read.
     """
     from tools.core.errors import SettingsInvalid
-    from tools.core.settings import expanded
+    from tools.core.settings import expand_path
 
     # Removed from the environment, so that programs started by tools do not inherit it.
     password = os.environ.pop(PASSWORD, None)
@@ -100,7 +100,7 @@ def _password(given: argparse.Namespace) -> str | None:
         password = given.password
     elif given.password_file:
         try:
-            password = (expanded(given.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
+            password = (expand_path(given.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsInvalid(
                 f"{given.password_file} cannot be read: {error}", "Give a file of one line"

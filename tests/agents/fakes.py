@@ -132,7 +132,7 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         # Steps are numbered on from those at hand, as every planner must do.
-        return answer.renamed({step.id: f"s{n}" for n, step in enumerate(answer.steps, first_free(values))})
+        return answer.rename_steps({step.id: f"s{n}" for n, step in enumerate(answer.steps, first_free(values))})
 
     def answer(self, request: str) -> Plan | PlanInvalid | Exception:
         """The plan of a request, with steps numbered from s1, or the error to raise."""

@@ -80,9 +80,9 @@ def test_references_and_the_escape() -> None:
 
 
 def test_renaming_follows_every_reference() -> None:
-    renamed = plan(("collage", {"images": ["$s2", "$photo"]}), ("ask", {"question": "$$s1"}), outputs=["$s1"]).renamed(
-        {"s1": "s7", "s2": "s8"}
-    )
+    renamed = plan(
+        ("collage", {"images": ["$s2", "$photo"]}), ("ask", {"question": "$$s1"}), outputs=["$s1"]
+    ).rename_steps({"s1": "s7", "s2": "s8"})
     assert [step.id for step in renamed.steps] == ["s7", "s8"]
     assert renamed.steps[0].args == {"images": ["$s8", "$photo"]}
     assert renamed.steps[1].args == {"question": "$$s1"}

@@ -217,11 +217,11 @@ def _spoil(draw: Any, world: World, how: str) -> Plan | None:
             wrong = [n for n, what in before.items() if what.kind not in card["inputs"][name]["kinds"]]
             return with_args({name: f"${draw(st.sampled_from(sorted(wrong)))}"}) if wrong else None
         case "same id" if len(plan.steps) > 1:
-            return plan.renamed({step.id: plan.steps[number - 1].id})
+            return plan.rename_steps({step.id: plan.steps[number - 1].id})
         case "taken id" if world.values:
-            return plan.renamed({step.id: draw(st.sampled_from(sorted(world.values)))})
+            return plan.rename_steps({step.id: draw(st.sampled_from(sorted(world.values)))})
         case "odd id":
-            return plan.renamed({step.id: "s 1"})
+            return plan.rename_steps({step.id: "s 1"})
         case "output":
             return plan.model_copy(update={"outputs": (*plan.outputs, draw(st.sampled_from(["$nowhere", "s1", ""])))})
         case "none of" if one.one_of:

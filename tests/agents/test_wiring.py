@@ -45,11 +45,11 @@ def test_what_is_given_in_a_turn_is_newer_than_earlier_turns_and_older_than_its_
         "s1": ValueType("Detections", frame="image", turn=1, made=True),
         "s2": ValueType("Image", frame="image", turn=1, made=True),
     }
-    read = plan(("read", {})).renamed({"s1": "s3"})
+    read = plan(("read", {})).rename_steps({"s1": "s3"})
     assert args(wired(read, values), 1) == {"image": "$s2"}
     values["image_2"] = ValueType("Image", turn=2)
     assert args(wired(read, values), 1) == {"image": "$image_2"}
-    made = plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("read", {})).renamed(
+    made = plan(("detect", {"labels": ["dog"]}), ("blur", {}), ("read", {})).rename_steps(
         {"s1": "s3", "s2": "s4", "s3": "s5"}
     )
     assert args(wired(made, values), 3) == {"image": "$s4"}
@@ -59,7 +59,7 @@ def test_earlier_values_are_used_when_there_is_nothing_newer() -> None:
     values = {"image": "Image", "s1": "Detections"}
     values_known = {"image": ValueType("Image"), "s1": ValueType("Detections", frame="image", made=True)}
     for at_hand in (values, values_known):
-        made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
+        made = wired(plan(("blur", {})).rename_steps({"s1": "s2"}), at_hand)
         assert args(made, 1) == {"image": "$image", "regions": "$s1"}
 
 
@@ -74,7 +74,10 @@ def test_boxes_go_with_the_picture_that_they_were_found_in() -> None:
         "s1": ValueType("Detections", frame="first", turn=1, made=True),
         "second": ValueType("Image", turn=2),
     }
-    assert args(wired(plan(("blur", {})).renamed({"s1": "s2"}), values), 1) == {"image": "$first", "regions": "$s1"}
+    assert args(wired(plan(("blur", {})).rename_steps({"s1": "s2"}), values), 1) == {
+        "image": "$first",
+        "regions": "$s1",
+    }
 
 
 def test_a_given_picture_decides_which_boxes_are_meant() -> None:
@@ -84,7 +87,7 @@ def test_a_given_picture_decides_which_boxes_are_meant() -> None:
         "s1": ValueType("Detections", frame="first", made=True),
         "s2": ValueType("Detections", frame="second", made=True),
     }
-    made = wired(plan(("blur", {"image": "$first"})).renamed({"s1": "s3"}), values)
+    made = wired(plan(("blur", {"image": "$first"})).rename_steps({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}
 
 
@@ -211,7 +214,7 @@ def test_a_text_that_says_above_is_a_text_also_where_there_is_one_above() -> Non
 def test_without_a_pair_of_one_frame_the_marks_decide() -> None:
     marks = ValueType("Detections", True, source="gone", frame="gone", turn=1, made=True)
     at_hand = {"photo": ValueType("Image", turn=1), "s1": marks, "album": ValueType("Image", True, turn=2)}
-    made = wired(plan(("blur", {})).renamed({"s1": "s2"}), at_hand)
+    made = wired(plan(("blur", {})).rename_steps({"s1": "s2"}), at_hand)
     # Lists of two sources do not go together, but a list and a single picture do.
     assert args(made, 1) == {"image": "$photo", "regions": "$s1"}
 
@@ -222,7 +225,7 @@ def test_newer_marks_whose_picture_is_gone_are_passed_over() -> None:
         "s1": ValueType("Detections", frame="first", made=True),
         "s2": ValueType("Detections", frame="gone", made=True),
     }
-    made = wired(plan(("blur", {})).renamed({"s1": "s3"}), values)
+    made = wired(plan(("blur", {})).rename_steps({"s1": "s3"}), values)
     assert args(made, 1) == {"image": "$first", "regions": "$s1"}
 
 

@@ -126,7 +126,7 @@ def test_a_source_that_was_changed_is_left_out(run: Run, pictures: Path, tmp_pat
     ledger = Ledger.open_existing(tmp_path / "out")
     counts = export(ledger, Store(ledger.fact("store")), "yolo", tmp_path / "out" / "yolo")
     assert counts["train"] + counts["val"] == 10
-    reasons = {name: reason for name, reason, _ in ledger.reopened().values()}
+    reasons = {name: reason for name, reason, _ in ledger.reopened_items().values()}
     ledger.close()
     assert reasons.keys() == {"p0001.jpg", "p0002.jpg"}
     assert "p0001.jpg was changed since the run" in reasons["p0001.jpg"] and "No such file" in reasons["p0002.jpg"]

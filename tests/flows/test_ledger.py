@@ -173,13 +173,13 @@ def test_items_whose_values_are_damaged_are_worked_again(ledger: Ledger) -> None
     ledger.record_scan([item("b.jpg"), item("a.jpg"), item("c.jpg")])
     ledger.settle([(number, "done", "", "") for number in (1, 2, 3)], "sig")
     ledger.reopen({1: LedgerError("it is damaged", "run again"), 2: LedgerError("it is lost", "")})
-    assert list(ledger.reopened().items()) == [
+    assert list(ledger.reopened_items().items()) == [
         (2, ("a.jpg", "it is lost", "")),
         (1, ("b.jpg", "it is damaged", "run again")),
     ]
     assert ledger.pending("sig") == [2, 1] and ledger.counts() == {"done": 1, "left": 2}
     ledger.settle([(1, "done", "", "")], "sig")
-    assert list(ledger.reopened()) == [2]
+    assert list(ledger.reopened_items()) == [2]
 
 
 def test_the_kinds_of_what_is_done(ledger: Ledger) -> None:
@@ -339,7 +339,7 @@ def test_rows_go_from_one_ledger_to_another(several: Ledger, tmp_path: Path) -> 
     with other.writing():
         other.review.decide(1, "accepted", "", "ann", "now")
         other.insert(several.rows())
-    assert other.review.decided() == 1 and other.review.waiting() == 1 and other.rows([1]) == some
+    assert other.review.decided_count() == 1 and other.review.waiting() == 1 and other.rows([1]) == some
     several.settle([(1, "failed", "it broke", "")], "later")
     with other.writing():
         other.insert(several.rows([1, 3]))
@@ -361,7 +361,7 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
         review.add([(1, "s1", SHA, 0, "other", 0.5, "band")])  # is there already
         assert review.decide(1, "corrected", "fox", "ann", "now") and review.decide(4, "accepted", "", "ann", "now")
         assert not review.decide(9, "accepted", "", "ann", "now")
-    assert (review.count([1, 2]), review.count([4]), review.count([]), review.waiting(), review.decided()) == (
+    assert (review.count([1, 2]), review.count([4]), review.count([]), review.waiting(), review.decided_count()) == (
         3,
         1,
         0,
@@ -369,7 +369,7 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
         2,
     )
     assert sorted(review.by_verdict()) == [("audit", "", 1), ("audit", "corrected", 1), ("band", "", 1)]
-    assert review.audited() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [
+    assert review.audit_counts() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [
         ("a.jpg", "s1", "dog", 0.4, "fox")
     ]
     assert list(review.verdicts()) == [(1, "s1", SHA, 0, "corrected", "fox")]

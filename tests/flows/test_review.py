@@ -193,7 +193,7 @@ def test_changes_stand_in_order_of_items(finds: Finds) -> None:
         ("0.png", "cat", ""),
         ("1.png", "dog", "fox"),
     ]
-    assert finds.ledger.review.decided() == 3
+    assert finds.ledger.review.decided_count() == 3
 
 
 def test_finds_of_items_that_are_gone_wait_for_nobody(finds: Finds) -> None:

@@ -85,7 +85,7 @@ def test_a_value_is_kept_for_its_kind_alone(shard_store: ShardStore) -> None:
 
 
 def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
-    shard_store = ShardStore(tmp_path / "store", cache_bytes=Text("a").held_bytes * 2)
+    shard_store = ShardStore(tmp_path / "store", cache_bytes=Text("a").memory_bytes * 2)
     refs = [shard_store.put(Text(letter * 100)) for letter in "ab"]
     shard_store.get(refs[0])
     refs.append(shard_store.put(Text("c" * 100)))

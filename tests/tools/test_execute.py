@@ -10,7 +10,7 @@ import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.runtime.execute import call, call_each, call_many, joined, out_of_memory, retry_with_memory, rows_of
+from tools.runtime.execute import call, call_each, call_many, join_results, out_of_memory, retry_with_memory, rows_of
 from tools.runtime.model_cache import evict_idle, loaded, resident
 from tools.weights.usage import record
 
@@ -438,7 +438,7 @@ def test_the_rows_of_a_mapped_call(store: Store) -> None:
         {"image": two, "mask": one, "by": 2},
     ]
     assert rows_of(brighten, {"image": []}) == []
-    assert joined([one, [two, one], []]) == [one, two, one]
+    assert join_results([one, [two, one], []]) == [one, two, one]
 
 
 @pytest.mark.parametrize("made", [Number(1), [Number(1)], None, (_image(1), Number(1))])

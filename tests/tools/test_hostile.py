@@ -17,7 +17,7 @@ from tools import Audio, Image, MediaError, SuperlinkError, Video, open_file
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import settings
 from tools.values.files import read_source
-from tools.values.image import _Decoded
+from tools.values.image import _PixelCache
 
 # Opens and uses each file, in a process whose memory can be measured.
 _USE = r"""
@@ -192,7 +192,7 @@ def test_deep_pictures_are_converted_in_bands() -> None:
 
 
 def test_many_opened_pictures_do_not_keep_all_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.values.image._DECODED", _Decoded(100_000))
+    monkeypatch.setattr("tools.values.image._DECODED", _PixelCache(100_000))
     images = [Image.open(hostile.png(100, 100, pixels=bytes([0, *[shade] * 300]) * 100)) for shade in range(10)]
     assert [image._pixels is not None for image in images] == [False] * 7 + [True] * 3
     assert [int(image.pixels[0, 0, 0]) for image in images] == list(range(10))

@@ -159,8 +159,8 @@ def test_pieces_make_the_same_sound_as_the_whole() -> None:
 def test_a_recording_is_read_again_when_it_is_used(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", _noise(1), RATE)
     audio = Audio.open(tmp_path / "a.flac")
-    assert audio.held_bytes == 0 and audio.to_bytes() == (tmp_path / "a.flac").read_bytes()
-    assert audio.samples is audio.samples and audio.held_bytes == 4 * RATE
+    assert audio.memory_bytes == 0 and audio.to_bytes() == (tmp_path / "a.flac").read_bytes()
+    assert audio.samples is audio.samples and audio.memory_bytes == 4 * RATE
     again = Audio.open(tmp_path / "a.flac")
     (tmp_path / "a.flac").unlink()
     with pytest.raises(MediaError, match=r"a\.flac.*No such file|a\.flac is damaged"):

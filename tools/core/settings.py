@@ -73,7 +73,7 @@ STARTER_ROLES = {
 _PRESETS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES, "starter": STARTER_ROLES}
 
 
-def expanded(path: str | Path) -> Path:
+def expand_path(path: str | Path) -> Path:
     """Return a path with its "~" replaced.
 
     Raises:
@@ -95,7 +95,7 @@ def _half_of_main_memory() -> int:
 
 
 def _folder(path: Path) -> Path:
-    return expanded(path).absolute()
+    return expand_path(path).absolute()
 
 
 def _paths(files: object) -> object:
@@ -108,7 +108,7 @@ ToolFiles = Annotated[
     tuple[str, ...],
     NoDecode,
     BeforeValidator(_paths),
-    AfterValidator(lambda files: tuple(str(expanded(f)) for f in files)),
+    AfterValidator(lambda files: tuple(str(expand_path(f)) for f in files)),
 ]
 
 

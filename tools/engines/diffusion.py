@@ -76,8 +76,8 @@ def generate(prompt: str, weights_id: str) -> Image:
     _check_words(prompt)
     with _pipeline("generate", weights_id) as pipe:
         side = _own_side(pipe)
-        made = _run(pipe, weights_id, _seed(prompt), prompt=prompt, width=side, height=side)
-    return Image.from_numpy(made)
+        pixels = _run(pipe, weights_id, _seed(prompt), prompt=prompt, width=side, height=side)
+    return Image.from_numpy(pixels)
 
 
 def edit(image: Image, prompt: str, weights_id: str) -> Image:
@@ -90,8 +90,8 @@ def edit(image: Image, prompt: str, weights_id: str) -> Image:
     """
     _check_words(prompt)
     with _pipeline("edit", weights_id) as pipe:
-        made = _run_at_own_size(pipe, weights_id, _seed(prompt, image.pixels), image.pixels, prompt=prompt)
-    return Image.from_numpy(made)
+        pixels = _run_at_own_size(pipe, weights_id, _seed(prompt, image.pixels), image.pixels, prompt=prompt)
+    return Image.from_numpy(pixels)
 
 
 def inpaint(image: Image, mask: NDArray[np.bool_], weights_id: str) -> Image:
@@ -175,8 +175,8 @@ def _run_at_own_size(
         # Every inner pixel that the hole touches, or its rim would show the old content at the edges.
         covered = cv2.resize(hole.astype(np.float32), inner, interpolation=cv2.INTER_AREA) > 0
         given["mask_image"] = Pil.fromarray(covered.astype(np.uint8) * 255)
-    made = Pil.fromarray(_run(pipe, weights_id, seed, **given))
-    return np.asarray(made.resize((width, height), Pil.Resampling.LANCZOS))
+    picture = Pil.fromarray(_run(pipe, weights_id, seed, **given))
+    return np.asarray(picture.resize((width, height), Pil.Resampling.LANCZOS))
 
 
 def _run(pipe: _Pipeline, weights_id: str, seed: int, **given: object) -> NDArray[np.uint8]:

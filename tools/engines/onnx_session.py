@@ -77,9 +77,9 @@ def outputs_of(network: str, weights_id: str, role: str) -> Iterator[None]:
 
 def _threads() -> int:
     """ONNX Runtime itself takes every core of the computer, and does not read OMP_NUM_THREADS."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    if wanted.isdecimal() and int(wanted):
-        return int(wanted)
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads):
+        return int(threads)
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Windows and macOS

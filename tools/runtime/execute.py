@@ -104,7 +104,9 @@ def _call_each(
         if error_of_one is not None:
             outcomes.append(error_of_one)
         else:
-            outcomes.append(Finished(good[0] if rows_or_error is None else joined(good), sum(map(_seconds, good))))
+            outcomes.append(
+                Finished(good[0] if rows_or_error is None else join_results(good), sum(map(_seconds, good)))
+            )
     return outcomes
 
 
@@ -138,11 +140,11 @@ def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
         )
     rows: list[Args] = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
     if not rows:  # nothing to run, but a wrong argument is still wrong
-        _checked(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
+        _check_arguments(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
     return rows
 
 
-def joined(results: Sequence[Result]) -> list[Ref]:
+def join_results(results: Sequence[Result]) -> list[Ref]:
     """Return the results of the runs of a mapped call as one list."""
     return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
 
@@ -176,7 +178,7 @@ def call_many(
     for number, args in enumerate(rows):
         item = number if len(rows) > 1 else None
         try:
-            job = _Job(item, *_checked(tool, args))
+            job = _Job(item, *_check_arguments(tool, args))
         except ArgumentsInvalid as error:
             flush()
             outcomes.append(error)
@@ -198,7 +200,9 @@ class _Job:
     params: dict[str, object]
 
 
-def _checked(tool: AnyTool, args: Args, absent: Collection[str] = ()) -> tuple[dict[str, Reference], dict[str, object]]:
+def _check_arguments(
+    tool: AnyTool, args: Args, absent: Collection[str] = ()
+) -> tuple[dict[str, Reference], dict[str, object]]:
     """Split arguments into inputs and plain parameters, and check them.
 
     Args:

@@ -113,7 +113,7 @@ class _Worker:
         try:
             answer: Answer = self.connection.recv()
         except (EOFError, OSError) as error:
-            raise self._crashed() from error
+            raise self._crash_error() from error
         if answer:
             raise _error_of(answer)
         self.ready = True
@@ -135,7 +135,7 @@ class _Worker:
             answer: Answer = self.connection.recv()
             return answer
         except (EOFError, OSError) as error:
-            raise self._crashed() from error
+            raise self._crash_error() from error
 
     def kill(self) -> None:
         """Kill the process and all that it has started; a call that waits for its answer raises ToolCrashed."""
@@ -154,7 +154,7 @@ class _Worker:
         """Return whether it can take a call."""
         return self.process.poll() is None and not self.connection.poll()  # between calls only its end arrives
 
-    def _crashed(self) -> ToolCrashed:
+    def _crash_error(self) -> ToolCrashed:
         try:
             status = self.process.wait(5)
             how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with the status {status}"

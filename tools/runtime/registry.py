@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.core.errors import DeclarationInvalid, SuperlinkError
 from tools.core.faults import Fault, stops_the_program
-from tools.core.settings import expanded, settings
+from tools.core.settings import expand_path, settings
 from tools.runtime.tool import AnyTool, Tool
 
 BUILTIN = (
@@ -93,7 +93,7 @@ def file_tools(file: Path) -> list[AnyTool]:
     Raises:
         DeclarationInvalid: when the file does not exist, raises an exception, or defines no tool.
     """
-    file = expanded(file).absolute()
+    file = expand_path(file).absolute()
     if not file.is_file():
         raise DeclarationInvalid(f"There is no tools file {file}", "Check the path")
     try:

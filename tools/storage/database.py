@@ -112,7 +112,7 @@ class Database(sqlite3.Connection):
         except sqlite3.Error as error:
             self.raise_translated(error)
         except UnicodeDecodeError as error:  # in a message that quotes a damaged schema
-            raise self.damaged(str(error)) from error
+            raise self.damage_error(str(error)) from error
 
     def raise_translated(self, error: sqlite3.Error) -> NoReturn:
         """Raise the error as `kind`, or unchanged where the program is at fault."""
@@ -121,7 +121,7 @@ class Database(sqlite3.Connection):
             raise error
         raise said from error
 
-    def damaged(self, reason: str) -> SuperlinkError:
+    def damage_error(self, reason: str) -> SuperlinkError:
         """Return the error for content that is invalid although SQLite can read it."""
         return damage(self.file, self.name, self.repair, reason, self.kind)
 
@@ -286,11 +286,11 @@ def put_in_place(new: Path, file: Path) -> Path | None:
     Raises:
         OSError: when the folder cannot be written; the damaged database is then unchanged.
     """
-    kept = None
+    backup = None
     log, index = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
     if any(one.exists() and one.stat().st_size for one in (file, log)):
-        kept = file.with_name(f"{file.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}")
-        for old, place in ((file, kept), (log, kept.with_name(f"{kept.name}-wal"))):
+        backup = file.with_name(f"{file.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}")
+        for old, place in ((file, backup), (log, backup.with_name(f"{backup.name}-wal"))):
             if old.exists() and old.stat().st_size:
                 shutil.copy2(old, place)
                 flush(place)
@@ -300,4 +300,4 @@ def put_in_place(new: Path, file: Path) -> Path | None:
     index.unlink(missing_ok=True)
     os.replace(new, file)
     flush(file.parent)
-    return kept
+    return backup

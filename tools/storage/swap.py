@@ -52,8 +52,8 @@ def replace_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | Non
             _restore(before, place, ours)
         draft = place.with_name(f"{prefix(place)}{secrets.token_hex(4)}.part")
         draft.mkdir()
-        held = os.open(draft, os.O_RDONLY)
-        lock(held)
+        descriptor = os.open(draft, os.O_RDONLY)
+        lock(descriptor)
     try:
         yield draft
         flush_tree(draft)
@@ -74,7 +74,7 @@ def replace_folder(folder: Path, ours: Ours, aside: Callable[[Path], None] | Non
             if aside is not None:
                 aside(file)
     finally:
-        os.close(held)
+        os.close(descriptor)
         shutil.rmtree(draft, ignore_errors=True)  # unfinished, or the old folder
 
 
@@ -154,15 +154,15 @@ def _carry(old: Path, new: Path, place: Path, ours: Ours) -> list[Path]:
             continue
         if _same(file, target):
             continue
-        kept = place.with_name(f"{place.name}.kept") / name
+        backup = place.with_name(f"{place.name}.kept") / name
         for number in itertools.count(2):
-            if not os.path.lexists(kept):
-                _link(file, kept)
-                moved.append(kept)
+            if not os.path.lexists(backup):
+                _link(file, backup)
+                moved.append(backup)
                 break
-            if _same(file, kept):
+            if _same(file, backup):
                 break
-            kept = kept.with_name(f"{Path(name).stem}_{number}{Path(name).suffix}")
+            backup = backup.with_name(f"{Path(name).stem}_{number}{Path(name).suffix}")
     return moved
 
 

@@ -41,8 +41,8 @@ def float_array(data: ArrayLike, shape: tuple[int | None, ...], what: str) -> ND
         array = array.reshape([n or 0 for n in shape])
     fits = array.ndim == len(shape) and all(n is None or n == m for n, m in zip(shape, array.shape, strict=True))
     if not fits:
-        wanted = ", ".join("N" if n is None else str(n) for n in shape)
-        raise ValueInvalid(f"{what} must have the shape ({wanted}), not {array.shape}")
+        expected = ", ".join("N" if n is None else str(n) for n in shape)
+        raise ValueInvalid(f"{what} must have the shape ({expected}), not {array.shape}")
     if not np.isfinite(array).all():
         raise ValueInvalid(f"{what} must be finite, but holds NaN or infinity")
     return frozen(array)

@@ -170,7 +170,7 @@ class Audio(FileValue):
         return cls._of(Recording.open(path, str(path)))
 
     @property
-    def held_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Samples or bytes of a file that are in memory."""
         samples = self.__dict__.get("samples")
         return (0 if samples is None else samples.nbytes) + (len(self._file) if isinstance(self._file, bytes) else 0)

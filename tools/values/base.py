@@ -104,7 +104,7 @@ class Value(ABC):
         return cls.from_bytes(path.read_bytes(), media_type)
 
     @property
-    def held_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """About how much memory the value takes."""
         return 4096
 

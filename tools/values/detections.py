@@ -21,7 +21,7 @@ from tools.values.arrays import (
 )
 from tools.values.base import StructuredValue, ValueSummary
 from tools.values.libraries import UltralyticsResult, import_supervision
-from tools.values.masks import checked_rle
+from tools.values.masks import check_rle
 
 if TYPE_CHECKING:
     import supervision
@@ -71,7 +71,7 @@ class Detections(StructuredValue):
         labels = tuple(self.labels)
         if isinstance(self.labels, str) or not all(isinstance(label, str) for label in labels):
             raise ValueInvalid("Labels must be a sequence of str")
-        masks = None if self.masks is None else tuple(checked_rle(mask, size) for mask in self.masks)
+        masks = None if self.masks is None else tuple(check_rle(mask, size) for mask in self.masks)
         for what, length in (("labels", len(labels)), ("masks", count if masks is None else len(masks))):
             if length != count:
                 raise ValueInvalid(f"{count} boxes came with {length} {what}")

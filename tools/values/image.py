@@ -110,7 +110,7 @@ class Image(FileValue):
                     f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
                 ) from error
         array.setflags(write=False)
-        _DECODED.keep(self, array)
+        _DECODED.add(self, array)
         return array
 
     @cached_property
@@ -175,7 +175,7 @@ class Image(FileValue):
         return cls._from_header(data, "the stored picture")
 
     @property
-    def held_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """Pixels, decoded or to be decoded, and the file."""
         return self.width * self.height * 3 + len(self._encoded or b"")
 
@@ -199,30 +199,30 @@ class Image(FileValue):
     @classmethod
     def _from_header(cls, data: bytes, name: str) -> Self:
         with open_picture(data, name) as picture:
-            turned = orientation_of(picture, data) in (5, 6, 7, 8)
-            width, height = picture.size[::-1] if turned else picture.size
+            swapped = orientation_of(picture, data) in (5, 6, 7, 8)
+            width, height = picture.size[::-1] if swapped else picture.size
             return cls(width, height, data, SUFFIXES[picture.format or "PNG"], name)
 
 
-class _Decoded:
-    """Which opened pictures have their pixels in memory; the oldest lose theirs, and decode them again when asked."""
+class _PixelCache:
+    """Limits the memory of decoded pixels: the oldest pictures lose theirs and decode them again on demand."""
 
-    def __init__(self, room: int) -> None:
-        self._room, self._held = room, 0
-        self._kept: deque[tuple[weakref.ref[Image], int]] = deque()
+    def __init__(self, capacity: int) -> None:
+        self._capacity, self._size = capacity, 0
+        self._pictures: deque[tuple[weakref.ref[Image], int]] = deque()
         self._lock = threading.Lock()
 
-    def keep(self, image: Image, pixels: NDArray[np.uint8]) -> None:
-        """Keep the pixels with their picture; the newest are kept whatever room they take."""
+    def add(self, image: Image, pixels: NDArray[np.uint8]) -> None:
+        """Store the pixels in their picture; those of the newest picture are stored whatever their size."""
         with self._lock:
             object.__setattr__(image, "_pixels", pixels)
-            self._kept.append((weakref.ref(image), pixels.nbytes))
-            self._held += pixels.nbytes
-            while self._held > self._room and len(self._kept) > 1:
-                oldest, size = self._kept.popleft()
-                self._held -= size
+            self._pictures.append((weakref.ref(image), pixels.nbytes))
+            self._size += pixels.nbytes
+            while self._size > self._capacity and len(self._pictures) > 1:
+                oldest, size = self._pictures.popleft()
+                self._size -= size
                 if (gone := oldest()) is not None:
                     object.__setattr__(gone, "_pixels", None)
 
 
-_DECODED = _Decoded(_ROOM)
+_DECODED = _PixelCache(_ROOM)

@@ -4,7 +4,7 @@ from common.masks import RLE, pixel_count
 from tools.core.errors import ValueInvalid
 
 
-def checked_rle(mask: object, size: tuple[int, int]) -> RLE:
+def check_rle(mask: object, size: tuple[int, int]) -> RLE:
     """Return a mask in run-length form, with plain types.
 
     Args:

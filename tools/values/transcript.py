@@ -90,7 +90,7 @@ class Transcript(StructuredValue):
 
         subtitles = [
             srt.Subtitle(number, timedelta(seconds=start), timedelta(seconds=end), text)
-            for number, (start, end, text) in enumerate(self._timed(), 1)
+            for number, (start, end, text) in enumerate(self._timed_lines(), 1)
         ]
         composed: str = srt.compose(subtitles, reindex=False)
         return composed.removesuffix("\n")  # without the blank line after the last one
@@ -107,7 +107,7 @@ class Transcript(StructuredValue):
         # WebVTT reads markup: a bare "<" or "&" would swallow the words after it.
         captions = [
             Caption(str(Timestamp.from_seconds(start)), str(Timestamp.from_seconds(end)), escape(text, quote=False))
-            for start, end, text in self._timed()
+            for start, end, text in self._timed_lines()
         ]
         return WebVTT(captions=captions).content
 
@@ -119,7 +119,7 @@ class Transcript(StructuredValue):
         """Return all words."""
         return self.text
 
-    def _timed(self) -> Iterator[tuple[float, float, str]]:
+    def _timed_lines(self) -> Iterator[tuple[float, float, str]]:
         """Yield start and end in seconds, to the millisecond, and the words of every segment that has words."""
         for segment in self.segments:
             if segment.start is None or segment.end is None:

@@ -185,7 +185,7 @@ class Video(FileValue):
         return cls.open(path)
 
     @property
-    def held_bytes(self) -> int:
+    def memory_bytes(self) -> int:
         """The container, if it is in memory."""
         return len(self.source) if isinstance(self.source, bytes) else self.times.nbytes
 

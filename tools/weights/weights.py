@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.core.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.hashing import files_of, forget, sha256_of
-from tools.core.settings import DEFAULT_ROLES, expanded, settings
+from tools.core.settings import DEFAULT_ROLES, expand_path, settings
 from tools.weights.catalogue import (
     ID,
     Source,
@@ -144,7 +144,7 @@ def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str 
         WeightsMissing: when there is nothing at the path.
         WeightsUnsafe: when they can run code and are not trusted.
     """
-    place = expanded(path).absolute()
+    place = expand_path(path).absolute()
     if not (place.is_file() or place.is_dir()):
         raise WeightsMissing(f"There is no file or folder {place}", "Check the path")
     if not ID.fullmatch(weights_id) or weights_id in catalogue():
