@@ -1,12 +1,14 @@
 """Measure how long the first result takes: cold processes, and the planner's engine.
 
-    python benchmarks/start.py PHOTO [--runs 3]
+    python benchmarks/start.py PHOTO [--runs 3] [--llama]
 
 `plan`, `run` and `annotate` (one picture, with a ready plan) run in a process of their own. Printed are wall time
 (median), processor time (the least, user and system, with children) and peak memory. The weights of the roles planner
 and detect have to be on this computer.
 Of the engine: tokens a second in decoding (one token in a pass, with the scores of all tokens) and in prefill (256
 tokens in a pass), beside the reference engine in float32. Last, the time of a plan in a process that is already up.
+With --llama, llama.cpp reads the same core in 8 bits (Q8_0), in turns with ours; it has to be installed
+(`pip install llama-cpp-python`).
 Where other processes run, only the figures of processor time can be compared.
 """
 
@@ -99,6 +101,35 @@ def speed(name: str, engine: Engine) -> None:
         print(f"{name:<9} {title:<7} {wall:5.0f} tokens/s ({processor:.0f} a processor second)", flush=True)
 
 
+def speed_of_llama(gguf: Path, rounds: int = 3) -> None:
+    """Print tokens a second of llama.cpp with the core in 8 bits, on the cores that this process has."""
+    import llama_cpp  # type: ignore[import-not-found,unused-ignore]
+
+    prefill: list[tuple[float, float]] = []
+    decode: list[tuple[float, float]] = []
+    ids = [1000 + 17 * n for n in range(PROMPT)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "core.Q8_0.gguf"
+        parameters = llama_cpp.llama_model_quantize_default_params()
+        parameters.ftype, parameters.allow_requantize = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, True
+        if llama_cpp.llama_model_quantize(str(gguf).encode(), str(file).encode(), parameters):
+            sys.exit("llama.cpp cannot quantise the core")
+        threads = len(os.sched_getaffinity(0))
+        model = llama_cpp.Llama(str(file), n_ctx=512, n_threads=threads, n_threads_batch=threads, verbose=False)
+        for _ in range(rounds):
+            model.reset()
+            model.eval(ids)
+            model.reset()
+            with clocked(prefill):
+                model.eval(ids)
+            for token in ids[:DECODED]:
+                with clocked(decode):
+                    model.eval([token])
+    for title, spent, tokens in (("prefill", prefill, PROMPT), ("decode", decode, 1)):
+        wall, processor = (tokens / seconds for seconds in median(spent))
+        print(f"{'llama.cpp':<9} {title:<7} {wall:5.0f} tokens/s ({processor:.0f} a processor second)", flush=True)
+
+
 def warm(plan: Callable[[str], object]) -> None:
     """Print the time of a plan in this process."""
     spent: list[tuple[float, float]] = []
@@ -113,13 +144,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--runs", type=int, default=3, help="runs of each command")
+    parser.add_argument("--llama", action="store_true", help="compare with llama.cpp")
     given = parser.parse_args()
     commands(given.photo, given.runs)
     model = PlannerModel.from_quantized(model_file())
     cards = [tool.card() for tool in load(entry_points=False).values()]
     warm(lambda request: model.plan(request, ["Image"], cards))
-    speed("8 bits", model.engine)
-    speed("float32", PlannerModel.reference(weights.use(settings().role("planner"))).engine)
+    core = weights.use(settings().role("planner"))
+    for _ in range(3 if given.llama else 1):
+        speed("8 bits", model.engine)
+        if given.llama:
+            speed_of_llama(core)
+    speed("float32", PlannerModel.reference(core).engine)
 
 
 if __name__ == "__main__":
