@@ -78,17 +78,24 @@ class _Filling:
 
     def fill(self) -> Step:
         """The step with its open inputs filled in, as far as there are values for them."""
-        frame = self._frame()
         # Marks are chosen first: they say which picture is meant.
-        for name in sorted(self.open, key=lambda n: not self._accepts(n, LOCATION_KINDS)):
-            group = self._newest(name, frame) or self._newest(name, None)
-            if group:
-                self._take(name, group)
+        unfilled = sorted(self.open, key=lambda n: not self._accepts(n, LOCATION_KINDS))
+        while True:
+            self.problems.clear()
+            left = [name for name in unfilled if not self._fill_input(name)]
+            if left in ([], unfilled):
+                break
+            unfilled = left  # once more: the inputs filled in now may decide between equally new values
         order = [*self.card["inputs"], *self.args]
         args = {name: self.args[name] for name in order if name in self.args}
         return Step(id=self.step.id, tool=self.step.tool, args=args)
 
-    def _take(self, name: str, group: list[str]) -> None:
+    def _fill_input(self, name: str) -> bool:
+        """Fill one input in, or add a problem; whether it was filled in."""
+        frame = self._frame()
+        group = self._newest(name, frame) or self._newest(name, None)
+        if not group:
+            return False
         together = self.card["inputs"][name]["many"] and len({self.at_hand[n].kind for n in group}) == 1
         together = together and not any(self.at_hand[n].many for n in group)
         if len(group) > 1 and not together:
@@ -104,9 +111,10 @@ class _Filling:
                     f"Write {names} in the request, or as {name} in the plan",
                 )
             )
-            return
+            return False
         references: list[JsonValue] = [f"${n}" for n in group]
         self.args[name] = references if len(references) > 1 else references[0]
+        return True
 
     def _newest(self, name: str, frame: str | None) -> list[str]:
         """The newest group of values that an input can take, of one frame if one is given."""

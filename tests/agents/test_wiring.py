@@ -9,7 +9,7 @@ from agents.plan.plan import ABOVE, Plan, Step
 from agents.plan.types import ValueType
 from agents.plan.wiring import wire
 from tests.agents.fakes import TOOLS, plan
-from tools import Audio, Detections, Image, Text, tool
+from tools import Audio, Detections, Image, Poses, Text, tool
 
 IMAGE = {"image": "Image"}
 
@@ -258,3 +258,23 @@ def test_a_list_as_a_whole_and_a_list_item_by_item_need_not_have_one_source() ->
         plan(("compare", {"images": "$album"})), {"compare": compare}, {"album": "list[Image]", "songs": "list[Audio]"}
     )
     assert problems == [] and args(made, 1) == {"images": "$album", "audio": "$songs"}
+
+
+def test_marks_that_were_filled_in_decide_between_equally_new_values() -> None:
+    """As they do where the planner wrote them: a plan that was filled in is filled in alike once more."""
+
+    @tool
+    def narrate(regions: Detections, other: Audio | Poses) -> Audio:
+        """Speak of regions."""
+        raise AssertionError
+
+    @tool
+    def report(other: Audio | Poses, regions: Detections) -> Audio:
+        """Speak of regions; the inputs come in another order."""
+        raise AssertionError
+
+    values = {"song": "Audio", "boxes": "Detections", "joints": "Poses"}
+    for each in (narrate, report):
+        made, problems = wire(plan((each.name, {})), {each.name: each}, values)
+        assert problems == [] and args(made, 1) == {"regions": "$boxes", "other": "$song"}
+        assert wire(made, {each.name: each}, values) == (made, [])
