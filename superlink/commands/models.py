@@ -9,6 +9,7 @@ from superlink.terminal import ask, console, one_line, say
 
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
+    from tools.weights.catalogue import Weights
     from tools.weights.starter import Choice
 
 
@@ -51,34 +52,48 @@ def show(given: argparse.Namespace) -> int:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from tools.core.errors import SuperlinkError
     from tools.core.settings import settings
     from tools.weights.catalogue import catalogue
-    from tools.weights.weights import locate
+    from tools.weights.requirements import in_words, is_slow, lacks_memory
+    from tools.weights.weights import is_here
 
     # People copy ids and licences from here, so that a narrow terminal wraps them and does not cut them.
-    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
+    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here", "runs"))
     table = Table(*columns, box=None, header_style="bold")
     used = set(settings().roles.values())
     for entry in catalogue().values():
-        try:
-            here = Text("yes" if entry.format == "none" or locate(entry.id) else "")
-        except SuperlinkError:
-            here = Text("no", "dim")
+        here = is_here(entry.id)
         table.add_row(
             Text(one_line(entry.id), "bold" if entry.id in used else ""),
             ", ".join(entry.roles),
-            _size(entry.size),
+            _size(entry, here),
             entry.licence,
-            here,
+            Text("yes") if here else Text("no", "dim"),
+            "no" if lacks_memory(entry) else "slow" if is_slow(entry) else "",
         )
     screen = console()
     screen.print(table, soft_wrap=False)
-    screen.print("Bold: in use for a role. Where something is to be known of one:")
+    screen.print(
+        "Bold: in use for a role. Size: of what is not here, what is to fetch. Runs: slow = wants a GPU, and none is "
+        "found; no = takes more memory than this computer has.",
+        soft_wrap=False,
+    )
+    screen.print("Where something is to be known of one:")
     for entry in catalogue().values():
-        if entry.note:
-            screen.print(Text.assemble("  ", (one_line(entry.id), "bold"), f": {entry.note}"), soft_wrap=False)
+        memory = f"Takes about {in_words(entry.memory)} of memory." if entry.memory else ""
+        gpu = "Slow without a GPU." if entry.gpu else ""
+        if notes := " ".join(filter(None, (entry.note, memory, gpu))):
+            screen.print(Text.assemble("  ", (one_line(entry.id), "bold"), f": {notes}"), soft_wrap=False)
     return 0
+
+
+def _size(entry: "Weights", here: bool) -> str:
+    """Return the size of weights that are here, and for the others how much is fetched."""
+    from tools.weights.requirements import in_words, size_in_words
+
+    if here and entry.size:
+        return in_words(entry.size)
+    return "" if here and not entry.approximate_size else size_in_words(entry)
 
 
 def pull(given: argparse.Namespace) -> int:
@@ -96,6 +111,8 @@ def pull(given: argparse.Namespace) -> int:
     ids += [name for own in ids for name in find(own).needs]
     with packages.shared():
         for name in dict.fromkeys([*(choice.entry.id for choice in chosen), *ids]):
+            if name in ids:
+                _show_facts(name)
             _pull_one(name, given.trust and name in given.ids)  # not for what these need
     if chosen:
         file = starter.use()
@@ -109,6 +126,7 @@ def _show_starter(chosen: "list[Choice]") -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
+    from tools.weights.requirements import in_words
     from tools.weights.starter import bytes_to_fetch
 
     columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
@@ -118,14 +136,16 @@ def _show_starter(chosen: "list[Choice]") -> None:
         table.add_row(
             Text(entry.id, "bold"),
             ", ".join(choice.roles),
-            _size(entry.size),
+            in_words(entry.size) if entry.size else "",
             entry.licence,
             "yes" if choice.here else "no",
         )
     screen = console()
     screen.print(table, soft_wrap=False)
     installed = sum(choice.entry.size or 0 for choice in chosen if not choice.here)
-    screen.print(f"Packages of {_size(bytes_to_fetch(chosen))} are fetched, {_size(installed)} of files are kept.")
+    screen.print(
+        f"Packages of {in_words(bytes_to_fetch(chosen))} are fetched, {in_words(installed)} of files are kept."
+    )
 
 
 def _confirm_starter() -> bool:
@@ -139,6 +159,17 @@ def _confirm_starter() -> bool:
     if not sys.stdin.isatty():
         raise SuperlinkError("Nobody can be asked here whether to fetch them", "Add --yes")
     return ask(console(), "Fetch them, and use them for these roles? [y]es, [n]o:") in ("y", "yes")
+
+
+def _show_facts(name: str) -> None:
+    """Say size and licence of weights that are not here, and what this computer lacks to run them."""
+    from tools.weights.catalogue import find
+    from tools.weights.requirements import doubts, facts
+    from tools.weights.weights import is_here
+
+    if not is_here(name):
+        sentences = [f"{name} is not on this computer ({facts(find(name))})", *doubts(find(name))]
+        say(one_line(". ".join(sentences)), error=True)
 
 
 def _pull_one(name: str, trust: bool) -> None:
@@ -167,10 +198,6 @@ def _say_other_roles(chosen: "list[Choice]") -> None:
         for role in choice.roles:
             if settings().role(role) != choice.entry.id:
                 say(f"{role} stays with {one_line(settings().role(role))}, which the settings or the environment name")
-
-
-def _size(size: int | None) -> str:
-    return f"{size / 2**20:.{0 if size >= 2**20 else 1}f} MB" if size else ""
 
 
 def verify(given: argparse.Namespace) -> int:

@@ -213,6 +213,32 @@ def test_weights_are_pulled_with_those_that_they_need(home: Path, monkeypatch: p
     assert pulled == ["kokoro-82m", "espeak-ng", "kokoro-af-heart"]
 
 
+def test_models_list_and_pull_say_what_weights_take(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it is an error
+    monkeypatch.setattr("tools.weights.requirements.main_memory", lambda: 5_300_000_000)
+    monkeypatch.setattr("tools.weights.requirements.has_gpu", lambda: False)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+
+    def row(start: str) -> list[str]:
+        return next(line for line in lines if line.startswith(f" {start}")).split()
+
+    assert row("sd-turbo")[2:5] == ["about", "2.6", "GB"] and row("sd-turbo")[-2:] == ["no", "slow"]
+    assert row("stable-diffusio")[-2:] == ["no", "no"]
+    assert row("smolvlm-256m")[-1] == "no" and row("centerface")[-1] == "yes"
+    assert row("yolo26n-pose")[2:4] == ["size", "unknown"]
+    monkeypatch.setattr("tools.weights.weights.pull", lambda name, *_: Path(name))
+    assert main(["models", "pull", "instruct-pix2pix", "centerface"]) == 0
+    shown = capsys.readouterr()
+    assert "instruct-pix2pix is not on this computer (about 5.5 GB, MIT AND " in shown.err
+    assert "take about 5.5 GB of memory at work, and this computer has 5.3 GB. They are slow" in shown.err
+    assert "centerface" not in shown.err and "centerface: centerface" in shown.out
+
+
 def test_models_lists_pulls_and_verifies(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list"]) == 0
     assert "centerface" in capsys.readouterr().out

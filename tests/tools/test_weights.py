@@ -19,7 +19,7 @@ from superlink.cli import main
 from tools.core.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.hashing import sha256_of
 from tools.core.settings import DEFAULT_ROLES, settings
-from tools.weights import packages, usage, weights
+from tools.weights import packages, requirements, usage, weights
 
 CATALOGUE = """
 [tiny]
@@ -92,6 +92,58 @@ def test_missing_weights_name_the_command(models: Path, home: Path) -> None:
         weights.use("nothing")
     with pytest.raises(WeightsMissing, match="needs no weights"):
         weights.use("opencv-telea")
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpu", "weights_id", "text"),
+    [
+        (16, False, "smolvlm-256m", "(about 0.5 GB, Apache-2.0). Run: superlink models pull smolvlm-256m"),
+        (16, True, "sd-turbo", "(about 2.6 GB, LicenseRef-Stability-AI-Community). Run: "),
+        (16, False, "sd-turbo", "-Community). They are slow without a GPU, and none is found here. Run: "),
+        (4, True, "sd-turbo", "-Community). Run: "),
+        (
+            4,
+            False,
+            "whisper-turbo",
+            "They take about 6 GB of memory at work, and this computer has 4 GB. They are slow",
+        ),
+        (0.6, False, "smolvlm-256m", "They take about 1 GB of memory at work, and this computer has 0.6 GB. Run: "),
+        (None, False, "smolvlm-256m", "(about 0.5 GB, Apache-2.0). Run: "),
+        (4, False, "nanodet", "(145 MB, Apache-2.0). Run: "),  # the archive, of which the file is a part
+        (4, False, "kokoro-82m", "(66 MB, Apache-2.0). Run: "),  # the sum of its parts
+        (4, False, "yolo26n-pose", "(size unknown, AGPL-3.0-only). Run: "),
+    ],
+)
+def test_missing_weights_say_size_licence_and_what_this_computer_lacks(
+    models: Path, memory: float | None, gpu: bool, weights_id: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirements, "main_memory", lambda: memory and int(memory * 1e9))
+    monkeypatch.setattr(requirements, "has_gpu", lambda: gpu)
+    with pytest.raises(WeightsMissing) as caught:
+        weights.use(weights_id)
+    message = str(caught.value)
+    assert message.startswith(f"The weights {weights_id} are not on this computer (") and text in message
+
+
+@pytest.mark.parametrize(
+    ("device", "build", "driver", "gpu"),
+    [
+        ("auto", "2.9.0", True, True),
+        ("auto", "2.9.0", False, False),
+        ("auto", "2.9.0+cpu", True, False),
+        ("cpu", "2.9.0", True, False),
+    ],
+)
+def test_a_gpu_is_found_without_pytorch(
+    home: Path, device: str, build: str, driver: bool, gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it is an error
+    monkeypatch.setenv("SUPERLINK_DEVICE", device)
+    settings.cache_clear()
+    monkeypatch.setattr(requirements, "version", lambda _: build)
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/nvidia-smi" if driver else None)
+    monkeypatch.setattr(requirements, "_GPU_FILES", ())
+    assert requirements.has_gpu() is gpu
 
 
 def test_use_verifies_and_records(models: Path, home: Path) -> None:

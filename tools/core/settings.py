@@ -87,11 +87,16 @@ def expand_path(path: str | Path) -> Path:
         ) from error
 
 
-def _half_of_main_memory() -> int:
+def main_memory() -> int | None:
+    """Return the bytes of main memory of this computer, or None where the system does not say (Windows)."""
     try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, OSError, ValueError):  # not on Windows
-        return 4 * 2**30
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _half_of_main_memory() -> int:
+    return (main_memory() or 8 * 2**30) // 2
 
 
 def _folder(path: Path) -> Path:

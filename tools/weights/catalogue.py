@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ByteSize, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
 from tools.core.errors import MediaError, SettingsInvalid, WeightsMissing
@@ -71,7 +71,10 @@ class Weights:
             each with `to`, its path in the folder: parts with the same path are joined to one file. `convert` names
             the conversion of what is fetched to the file that is kept (see convert.py).
         only: For a folder: the files that matter, as glob patterns; all others are ignored.
-        size: Bytes, or None where it is not known.
+        size: Bytes of the files, or None where it is not known exactly.
+        approximate_size: Bytes, about, where the exact size is not known; written as "1.5 GB" (powers of 1000).
+        memory: Bytes of main memory that the model takes at work, about; None where it is small or not known.
+        gpu: Whether it is slow without a GPU.
         sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
         score: For detectors: the lowest score that is kept if the request gives none; None for the
             engine's own.
@@ -90,6 +93,9 @@ class Weights:
     sources: tuple[Source, ...] = ()
     only: tuple[str, ...] = ()
     size: int | None = None
+    approximate_size: ByteSize | None = None
+    memory: ByteSize | None = None
+    gpu: bool = False
     sha256: Sha256 | None = None
     score: Annotated[float, Field(ge=0, le=1)] | None = None
     needs: tuple[str, ...] = ()

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.core.errors import WeightsMissing
 from tools.core.settings import STARTER_ROLES, settings, settings_path
 from tools.storage.atomic import write
-from tools.weights.catalogue import Source, Weights, find, is_fetched, kind_of
-from tools.weights.weights import locate
+from tools.weights.catalogue import Weights, find
+from tools.weights.requirements import archives
+from tools.weights.weights import is_here
 
 NAME = "starter"
 """What `superlink models pull` and the setting `weights` call it."""
@@ -35,18 +35,13 @@ def choices() -> list[Choice]:
         roles.setdefault(weights_id, []).append(role)
         for needed in find(weights_id).needs:
             roles.setdefault(needed, [])
-    return [Choice(find(name), tuple(own), _is_here(find(name))) for name, own in roles.items()]
+    return [Choice(find(name), tuple(own), is_here(name)) for name, own in roles.items()]
 
 
 def bytes_to_fetch(chosen: list[Choice]) -> int:
     """Return the bytes of the archives that are fetched for what is not here, as far as they are known."""
-    sizes: dict[str, int] = {}
-    for choice in chosen:
-        first = next((source for source in choice.entry.sources if is_fetched(source)), None)
-        if not choice.here and first is not None:
-            for part in first.get("parts", [first]):
-                sizes[_archive(part)] = part.get("size", choice.entry.size or 0)
-    return sum(sizes.values())
+    sizes = {place: size for choice in chosen if not choice.here for place, size in archives(choice.entry).items()}
+    return sum(size or 0 for size in sizes.values())
 
 
 def use() -> Path:
@@ -62,14 +57,3 @@ def use() -> Path:
     write(file, tomlkit.dumps(document))
     settings.cache_clear()
     return file
-
-
-def _archive(source: Source) -> str:
-    return str(source.get(kind_of(source)))
-
-
-def _is_here(entry: Weights) -> bool:
-    try:
-        return not entry.needed or locate(entry.id).exists()
-    except WeightsMissing:
-        return False

@@ -22,6 +22,7 @@ from tools.weights.catalogue import (
 from tools.weights.catalogue import catalogue as catalogue
 from tools.weights.catalogue import find as find
 from tools.weights.formats import PICKLED, can_run_code, format_of
+from tools.weights.requirements import doubts, facts
 from tools.weights.usage import record
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +34,8 @@ def locate(weights_id: str) -> Path:
     """Return where the weights lie on this computer; nothing is fetched or verified.
 
     Raises:
-        WeightsMissing: when they are not here, naming the command that fetches them.
+        WeightsMissing: when they are not here; names size, licence, the command that fetches them, and what this
+            computer lacks to run them.
     """
     entry = find(weights_id)
     if not entry.needed:
@@ -45,7 +47,16 @@ def locate(weights_id: str) -> Path:
     pulled = pulled_path(entry)
     if pulled.exists():
         return pulled
-    raise WeightsMissing(f"The weights {weights_id} are not on this computer", _how_to_get(entry))
+    message = f"The weights {weights_id} are not on this computer ({facts(entry)})"
+    raise WeightsMissing(". ".join([message, *doubts(entry)]), _how_to_get(entry))
+
+
+def is_here(weights_id: str) -> bool:
+    """Whether the weights are on this computer, or no file is needed."""
+    try:
+        return not find(weights_id).needed or locate(weights_id).exists()
+    except WeightsMissing:
+        return False
 
 
 def use(weights_id: str) -> Path:
