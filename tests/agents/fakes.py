@@ -115,7 +115,7 @@ def picture(width: int = 12, height: int = 10, value: int = 200) -> Image:
 class Scripted:
     """A planner that returns prepared plans in turn, and records what it was asked."""
 
-    def __init__(self, plans: Iterable[Plan | PlanInvalid | Exception]) -> None:
+    def __init__(self, plans: Iterable[Plan | PlanInvalid | Exception] = ()) -> None:
         self.plans: Iterator[Plan | PlanInvalid | Exception] = iter(plans)
         self.asked: list[tuple[str, dict[str, str], list[Problem]]] = []
 

@@ -48,4 +48,4 @@ class Rules(Scripted):
 
 
 if __name__ == "__main__":
-    launch({**load(entry_points=False), "strange": strange, "shout": shout}, Rules([]), port=int(sys.argv[1]))
+    launch({**load(entry_points=False), "strange": strange, "shout": shout}, Rules(), port=int(sys.argv[1]))
