@@ -8,7 +8,7 @@ and detect have to be on this computer.
 Of the engine: tokens a second in decoding (one token in a pass, with the scores of all tokens) and in prefill (256
 tokens in a pass), beside the reference engine in float32. Last, the time of a plan in a process that is already up.
 With --llama, llama.cpp reads the same core in 8 bits (Q8_0), in turns with ours; it has to be installed
-(`pip install llama-cpp-python`).
+(extra `llama`).
 Where other processes run, only the figures of processor time can be compared.
 """
 

@@ -73,13 +73,18 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
             elif isinstance(child, ast.ImportFrom) and child.level == 0:
                 names = [child.module or ""]
             for name in (name.partition(".")[0] for name in names):
-                if name not in sys.stdlib_module_names and name not in (*OURS, "tests", "benchmarks", "pictures"):
+                beside = name == "benchmarks" or (ROOT / "benchmarks" / f"{name}.py").exists()  # they import each other
+                if name not in sys.stdlib_module_names and name not in (*OURS, "tests") and not beside:
                     yield name, at_once
             typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
             lazy = typing or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             yield from walk(child, at_once and not lazy)
 
     yield from walk(ast.parse(file.read_text()), True)
+
+
+# Of packages that no extra of "all" or "dev" installs.
+DISTRIBUTIONS = {"llama_cpp": "llama-cpp-python"}
 
 
 @cache
@@ -90,7 +95,7 @@ def installed() -> dict[str, set[str]]:
 
 def owners(package: str) -> set[str]:
     """Names of the distributions that carry an importable package; its own name where it is not installed."""
-    return installed().get(package, {canonicalize_name(package)})
+    return installed().get(package, {DISTRIBUTIONS.get(package, canonicalize_name(package))})
 
 
 @pytest.mark.parametrize("folder", OURS)
@@ -107,7 +112,8 @@ def test_every_package_that_is_imported_is_declared(folder: str) -> None:
 
 
 def test_the_tests_import_what_development_installs() -> None:
-    all_of_it = BASE | declared(EXTRAS["all"]) | declared(EXTRAS["dev"]) | declared(EXTRAS["mutants"])
+    all_of_it = BASE | declared(EXTRAS["all"]) | declared(EXTRAS["dev"])
+    all_of_it |= declared(EXTRAS["mutants"]) | declared(EXTRAS["llama"])
     files = [file for folder in ("tests", "benchmarks", "examples") for file in (ROOT / folder).rglob("*.py")]
     used = {(file.name, package) for file in files for package, _ in imports(file)}
     assert not [(name, package) for name, package in sorted(used) if not owners(package) & all_of_it]
@@ -121,7 +127,7 @@ def test_nothing_is_declared_in_vain() -> None:
 
 def test_the_extra_all_is_all_of_them() -> None:
     assert declared(EXTRAS["all"]) == declared(
-        one for name, each in EXTRAS.items() if name not in ("dev", "mutants") for one in each
+        one for name, each in EXTRAS.items() if name not in ("dev", "mutants", "llama") for one in each
     )
 
 

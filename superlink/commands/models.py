@@ -162,12 +162,12 @@ def _confirm_starter() -> bool:
 
 
 def _show_facts(name: str) -> None:
-    """Say size and licence of weights that are not here, and what this computer lacks to run them."""
-    from tools.weights.catalogue import find
+    """Say size and licence of weights that will be fetched, and what this computer lacks to run them."""
+    from tools.weights.catalogue import find, is_fetched
     from tools.weights.requirements import doubts, facts
     from tools.weights.weights import is_here
 
-    if not is_here(name):
+    if not is_here(name) and any(map(is_fetched, find(name).sources)):
         sentences = [f"{name} is not on this computer ({facts(find(name))})", *doubts(find(name))]
         say(one_line(". ".join(sentences)), error=True)
 
