@@ -39,14 +39,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agents.session.session import Session  # noqa: E402
-from agents.session.state import as_list  # noqa: E402
 from flows.ledger.ledger import Ledger  # noqa: E402
 from superlink.cli import main as command  # noqa: E402
 from tools import Image  # noqa: E402
 from tools.core.settings import settings  # noqa: E402
 from tools.runtime.registry import load  # noqa: E402
 from tools.storage import swap  # noqa: E402
-from tools.storage.store import Store  # noqa: E402
+from tools.storage.store import Store, as_list  # noqa: E402
 
 LOADED = (
     "cv2",

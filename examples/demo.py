@@ -26,8 +26,7 @@ from superlink.cli import main as superlink
 
 if TYPE_CHECKING:
     from agents.session.events import Record, StepRecord
-    from agents.session.state import Refs
-    from tools.storage.store import Ref
+    from tools.storage.store import Ref, Refs
 
     class WrittenRecord(Record):
         """A record as ``superlink run`` writes it: with the files of each output."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, Step, reference
-from agents.session.state import Refs, State, TurnResult, as_list, problems_of, refs_of
+from agents.session.state import State, TurnResult, problems_of, refs_of
 from common.card import Card
-from tools.storage.store import Ref, Store
+from tools.storage.store import Ref, Refs, Store, as_list
 from tools.values import Number, Text, Transcript
 from tools.values.base import ValueSummary
 

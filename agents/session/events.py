@@ -8,7 +8,8 @@ from typing import Literal, NotRequired, TypedDict
 
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.problems import ProblemJson
-from agents.session.state import Decision, Fault, Refs, StepOutcome, TurnResult
+from agents.session.state import Decision, Fault, StepOutcome, TurnResult
+from tools.storage.store import Refs
 
 
 class PlanEvent(TypedDict):

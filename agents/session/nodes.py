@@ -21,11 +21,9 @@ from agents.session.state import (
     Decision,
     Given,
     PlanCache,
-    Refs,
     State,
     StepCall,
     StepOutcome,
-    as_list,
     fault_of,
     given_names,
     problems_of,
@@ -39,7 +37,7 @@ from tools.core.abandon import Stopped, TimeUp, abandonable
 from tools.core.errors import ToolError, ValueInvalid
 from tools.core.settings import settings
 from tools.runtime.execute import call
-from tools.storage.store import Store
+from tools.storage.store import Refs, Store, as_list
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from agents.plan.plan import PlanJson, references
 from agents.session.events import Record, StepRecord
-from agents.session.state import Refs, as_list
 from tools.storage import atomic
-from tools.storage.store import Ref, Store
+from tools.storage.store import Ref, Refs, Store, as_list
 from tools.values import Detections, Image, Poses, Transcript, Value
 
 RECORD = "record.json"

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from agents.session.state import StepOutcome, as_list
+from agents.session.state import StepOutcome
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
-from tools.storage.store import Ref, Store
+from tools.storage.store import Ref, Store, as_list
 from tools.weights.weights import verified_hash
 
 

@@ -30,9 +30,9 @@ from agents.session.memory import Saver, close_saver, open_saver
 from agents.session.nodes import Nodes
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
-from agents.session.state import Decision, Refs, Request, State, refs_of
+from agents.session.state import Decision, Request, State, refs_of
 from tools.core.errors import SuperlinkError
-from tools.storage.store import Store
+from tools.storage.store import Refs, Store
 from tools.values import Value
 
 

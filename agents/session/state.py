@@ -10,18 +10,12 @@ from agents.plan.problems import Problem, ProblemJson
 from agents.plan.types import ValueType, ValueTypeJson, step_number
 from tools.core import faults
 from tools.core.errors import SuperlinkError, ToolError
-from tools.storage.store import Ref
+from tools.storage.store import Refs
 
-Refs = Ref | list[Ref]
 V = TypeVar("V")
 
 TurnResult = Literal["done", "nothing", "partly", "failed", "refused"]
 """How a turn ended: as asked; nothing was found or changed; some steps failed; all failed; nothing was run."""
-
-
-def as_list(refs: Refs) -> list[Ref]:
-    """References as a list, whether they are one or not."""
-    return refs if isinstance(refs, list) else [refs]
 
 
 class Given(TypedDict):

@@ -4,10 +4,9 @@ from collections import Counter
 from typing import TypedDict
 
 from agents.plan.plan import PlanJson
-from agents.session.state import as_list
 from flows.batch.reading import Reading
 from flows.ledger.review_queue import FindRow
-from tools.storage.store import Ref
+from tools.storage.store import Ref, as_list
 from tools.values import Detections
 
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import reference, unescape
-from agents.session.state import Refs, as_list
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import LedgerItem
 from tools.core.errors import StoreError, SuperlinkError
-from tools.storage.store import Ref, Store
+from tools.storage.store import Ref, Refs, Store, as_list
 from tools.values import Detections, Poses, Value
 
 LOCATION_KINDS = ("Detections", "Poses")

@@ -9,7 +9,6 @@ from pathlib import Path
 from agents.plan.interpreter import can_run, plan_inputs, resolve_arguments
 from agents.plan.plan import Plan, Step
 from agents.plan.types import AnyTool
-from agents.session.state import Refs, as_list
 from common.kinds import MEDIA
 from flows.batch.reading import DoneItem
 from flows.batch.review import ReviewRouting, enqueue
@@ -28,7 +27,7 @@ from tools.core.errors import (
     WeightsUnsafe,
 )
 from tools.runtime.execute import call_each
-from tools.storage.store import Ref
+from tools.storage.store import Ref, Refs, as_list
 
 BATCH = 16
 # Not the item's fault: every other item would end the same way.

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.session.state import as_list
 from common.kinds import MEDIA_KINDS
 from flows.batch.pilot import Forecast
 from flows.items.run_files import FAILURES
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import ItemFault
 from tools.storage.atomic import write
+from tools.storage.store import as_list
 
 
 @dataclass

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from agents.session.state import as_list
 from flows.batch.reading import Reading
 from flows.exports.files import Counts, FileNames, write_file
+from tools.storage.store import as_list
 
 VALUE_KINDS = ("Image", "Audio", "Video")
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from agents.session.state import Refs, as_list
 from flows.ledger.rows import FinishedCall
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
-from tools.storage.store import WeightsUsed
+from tools.storage.store import Refs, WeightsUsed, as_list
 from tools.values.base import canonical_json
 from tools.weights.catalogue import find
 from tools.weights.weights import verified_hash

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agents.session.state import Refs, as_list
 from flows.items.addresses import absolute_address, common_folder, relative_address
 from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
@@ -31,7 +30,7 @@ from flows.ledger.rows import (
     parse_refs,
 )
 from tools.core.errors import SuperlinkError
-from tools.storage.store import Ref
+from tools.storage.store import Ref, Refs, as_list
 
 
 class Ledger(LedgerFile):

@@ -5,13 +5,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from agents.session.state import as_list
 from flows.ledger import schema
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import SqlValue, parse_refs
 from tools.storage.salvage import Row, Salvage
-from tools.storage.store import Ref
+from tools.storage.store import Ref, as_list
 
 _NAME = re.compile("[a-z_]{1,40}")
 # An item with only its number left: the next scan adds its file and keeps the number.

@@ -7,9 +7,8 @@ from typing import NamedTuple, cast
 
 from pydantic import JsonValue
 
-from agents.session.state import Refs
 from flows.items.addresses import absolute_address
-from tools.storage.store import Ref
+from tools.storage.store import Ref, Refs
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _REF = {"kind": str, "sha256": str, "media_type": str, "bytes": int, "summary": dict}

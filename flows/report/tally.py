@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.session.state import as_list
 from flows.batch.reading import LOCATION_KINDS, DoneItem, Reading
+from tools.storage.store import as_list
 from tools.values import Detections
 
 BINS = 20

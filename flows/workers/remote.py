@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TypedDict
 
 from agents.plan.plan import Plan
-from agents.session.state import as_list
 from flows.batch.job import BatchJob, JobJson, run_context
 from flows.batch.shard import RunContext, RunStopped, ShardResult, run_shard
 from flows.ledger.file import Facts
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import Rows, parse_refs
-from tools.storage.store import Store
+from tools.storage.store import Store, as_list
 
 
 class PackedShard(TypedDict):

@@ -10,7 +10,6 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from agents.session.state import as_list
 from flows.batch.job import BatchJob
 from flows.batch.review import ReviewRouting
 from flows.exports import export
@@ -20,7 +19,7 @@ from flows.workers.remote import merge_shard, pack_shard, work_remotely
 from superlink.cli import main
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, annotate_command, raw_sql, read_files, write_plan
 from tools.runtime.registry import load
-from tools.storage.store import Store
+from tools.storage.store import Store, as_list
 
 FORMATS = ["jsonl", "coco", "yolo", "mirror", "report"]
 Damage = Callable[[Path], object]

@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
 from tools.core import log
-from tools.core.errors import ArgumentsInvalid, OutOfMemory, SuperlinkError, ToolError
+from tools.core.errors import ArgumentsInvalid, SuperlinkError, ToolError
 from tools.core.faults import Fault, stops_the_program
-from tools.runtime.model_cache import evict_idle, in_use
+from tools.runtime.memory import out_of_memory, retry_with_memory
+from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Foreign
 from tools.runtime.tool import AnyTool, Input
-from tools.storage.store import Provenance, Ref, Store, WeightsUsed
+from tools.storage.store import Provenance, Ref, Refs, Store, WeightsUsed, as_list
 from tools.values import Text, Value
 from tools.values.convert import convert
 from tools.weights.usage import recording
@@ -22,14 +23,11 @@ from tools.weights.usage import recording
 Args = Mapping[str, object]
 """Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves."""
 Reference = Ref | str | list[Ref | str]
-Result = Ref | list[Ref]
-
-R = TypeVar("R")
 
 _log = log.logger.getChild("tools")
 
 
-def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
+def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Refs:
     """Run a tool.
 
     A list given to an input that takes single values maps the tool over its items (several such lists go together
@@ -57,7 +55,7 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Result:
 class Finished(NamedTuple):
     """A call that ended well: its result, and the seconds that its runs took together."""
 
-    result: Result
+    result: Refs
     seconds: float
 
 
@@ -110,10 +108,9 @@ def _call_each(
     return outcomes
 
 
-def _seconds(result: Result) -> float:
+def _seconds(result: Refs) -> float:
     """How long one run took; the items of a list that it returned took that time together."""
-    refs = result if isinstance(result, list) else [result]
-    return next((ref["provenance"]["seconds"] for ref in refs if "provenance" in ref), 0.0)
+    return next((ref["provenance"]["seconds"] for ref in as_list(result) if "provenance" in ref), 0.0)
 
 
 def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
@@ -144,14 +141,14 @@ def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
     return rows
 
 
-def join_results(results: Sequence[Result]) -> list[Ref]:
+def join_results(results: Sequence[Refs]) -> list[Ref]:
     """Return the results of the runs of a mapped call as one list."""
-    return [ref for result in results for ref in (result if isinstance(result, list) else [result])]
+    return [ref for result in results for ref in as_list(result)]
 
 
 def call_many(
     tool: AnyTool, rows: Sequence[Args], store: Store, step: str = "", *, batch_size: int = 16, stop: bool = False
-) -> list[Result | SuperlinkError]:
+) -> list[Refs | SuperlinkError]:
     """Run a tool on many independent sets of arguments.
 
     Tools that take a `Batch` get up to `batch_size` rows with equal parameters at once, and half as many whenever
@@ -168,7 +165,7 @@ def call_many(
     Returns:
         For each row its result, or its error; an error of one row does not affect the others.
     """
-    outcomes: list[Result | SuperlinkError] = []
+    outcomes: list[Refs | SuperlinkError] = []
     jobs: list[_Job] = []
 
     def flush() -> None:
@@ -245,7 +242,7 @@ def _input_problems(tool: AnyTool, refs: Args, absent: Collection[str]) -> Itera
                 yield f"{name}: takes {' or '.join(given.kinds)}, not {kind}"
 
 
-def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> list[Result | SuperlinkError]:
+def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> list[Refs | SuperlinkError]:
     """Run jobs of equal parameters together, or each alone if that fails."""
     if not jobs:
         return []
@@ -291,36 +288,6 @@ def _run_in_halves(tool: AnyTool, inputs: Sequence[Args], params: Args) -> list[
             "A function over a Batch returns one result for each item",
         )
     return results
-
-
-def retry_with_memory(run: Callable[[], R]) -> R:
-    """Call a function; when memory runs out, evict all idle models and call it again.
-
-    Raises:
-        OutOfMemory: when memory runs out the second time.
-    """
-    try:
-        return run()
-    except Exception as error:
-        if not out_of_memory(error):
-            raise
-    evict_idle()
-    try:
-        return run()
-    except Exception as error:
-        if not out_of_memory(error) or isinstance(error, OutOfMemory):
-            raise
-        raise OutOfMemory(
-            f"memory ran out: {error}" if str(error) else "memory ran out",
-            "Use a smaller picture or recording, a smaller model, or close other programs",
-        ) from error
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that main or accelerator memory ran out."""
-    if isinstance(error, MemoryError | OutOfMemory) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
 
 
 def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[object]]) -> list[object]:
@@ -376,7 +343,7 @@ def _load(given: Input, ref: Ref | str, store: Store) -> Value:
 
 def _put_result(
     tool: AnyTool, result: object, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store, step: str
-) -> Result:
+) -> Refs:
     """Store the result of one job, each value with its provenance.
 
     Raises:

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from tools.core import errors
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
 from tools.core.faults import Fault
-from tools.runtime.execute import retry_with_memory
+from tools.runtime.memory import retry_with_memory
 from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Answer, Call, pack_result, unpack
 from tools.runtime.registry import file_tools

@@ -68,6 +68,15 @@ class Ref(TypedDict):
     provenance: NotRequired[Provenance]
 
 
+Refs = Ref | list[Ref]
+"""One reference, or several of one kind."""
+
+
+def as_list(refs: Refs) -> list[Ref]:
+    """References as a list, whether they are one or not."""
+    return refs if isinstance(refs, list) else [refs]
+
+
 class Store:
     """A content-addressed store.
 
