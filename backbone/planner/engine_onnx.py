@@ -1,6 +1,5 @@
 """The engine that plans: 8-bit weights, run by onnxruntime on the CPU."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from backbone.planner.engine import INITIAL_CAPACITY, grown_capacity, rotary_tab
 from backbone.planner.onnx_graph import Graph, decoder_graph, scores_graph
 from backbone.planner.quantized import Quantized, dequantize
 from backbone.planner.tensors import Array
+from common.threads import usable_threads
 
 MOST_THREADS = 8
 """The products of one token are too small to be divided among more threads."""
@@ -95,7 +95,7 @@ onnxruntime.disable_telemetry_events()
 
 def _session(graph: Graph, tensors: dict[str, NDArray[np.generic]]) -> InferenceSession:
     options = SessionOptions()
-    options.intra_op_num_threads = min(MOST_THREADS, os.cpu_count() or 1)
+    options.intra_op_num_threads = min(MOST_THREADS, usable_threads())
     options.inter_op_num_threads = 1
     # Threads that wait by spinning cost twice the processor time, and gain nothing where other processes run.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -78,7 +78,7 @@ def show(given: argparse.Namespace) -> int:
         "found; no = takes more memory than this computer has.",
         soft_wrap=False,
     )
-    screen.print("Where something is to be known of one:")
+    screen.print("Notes:")
     for entry in catalogue().values():
         memory = f"Takes about {in_words(entry.memory)} of memory." if entry.memory else ""
         gpu = "Slow without a GPU." if entry.gpu else ""

@@ -18,7 +18,7 @@ from tools.values import Detections
 from tools.weights import weights
 
 USUAL_SCORE = 0.35
-"""Finds from this score on are kept where neither a request nor the catalogue says another."""
+"""The lowest score that is kept, if neither the request nor the catalogue gives one."""
 
 _NAMES = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,

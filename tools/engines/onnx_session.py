@@ -1,6 +1,5 @@
 """ONNX Runtime on the CPU, with as many threads as the process may use."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from common.threads import usable_threads
 from tools.core.errors import ToolError
 
 Array = NDArray[Any]
@@ -30,7 +30,7 @@ class Network:
             ) from error
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = usable_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # errors are raised, too
         try:
@@ -73,14 +73,3 @@ def outputs_of(network: str, weights_id: str, role: str) -> Iterator[None]:
             f"The weights {weights_id} do not answer as {network} does: {error!r}",
             f"Choose other weights for the role {role} in settings.toml",
         ) from error
-
-
-def _threads() -> int:
-    """ONNX Runtime itself takes every core of the computer, and does not read OMP_NUM_THREADS."""
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal() and int(threads):
-        return int(threads)
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Windows and macOS
-        return os.cpu_count() or 1

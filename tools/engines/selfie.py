@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid, ToolError
 from tools.core.settings import settings
-from tools.engines import people
+from tools.engines import nanodet, people
 from tools.engines.onnx_session import Network
 from tools.runtime.model_cache import resident
 from tools.values import Detections
 from tools.weights import weights
 
-USUAL_SCORE = 0.35
-"""People from this score on are kept where nobody says another; it is that of the detector."""
+USUAL_SCORE = nanodet.USUAL_SCORE
+"""The lowest score of a person that is kept, if the caller gives none."""
 
 _SIDE = 256
 _MARGIN = 0.1  # of a box's sides, on each side: the network knows people with something around them
