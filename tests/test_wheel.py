@@ -169,10 +169,13 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
         "backbone/weights/world",
         "tools/weights",
         "flows/report/templates",
-        "ui/templates",
+        *(str(folder.relative_to(ROOT)) for folder in (ROOT / "ui").rglob("*") if folder.is_dir()),
     )
     there = {
-        file for folder in folders for file in (ROOT / folder).iterdir() if file.is_file() and file.suffix != ".py"
+        file
+        for folder in folders
+        for file in (ROOT / folder).iterdir()
+        if file.is_file() and file.suffix not in (".py", ".pyc")
     }
     assert data == {file.relative_to(ROOT).as_posix() for file in there}
 

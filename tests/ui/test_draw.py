@@ -2,8 +2,8 @@
 
 from html.parser import HTMLParser
 
-from ui.draw import fault_html, plan_html
-from ui.turns import Tab
+from ui.plans.card import fault_html, plan_html
+from ui.turns.turns import Tab
 
 EVIL = "<img src=x onerror=alert(1)>\"'&"
 PROBLEM = {"kind": "x", "step": "s1", "argument": EVIL, "message": EVIL, "hint": EVIL}

@@ -21,9 +21,9 @@ from agents.session.memory import close_saver, open_saver
 from tests.ui.serve import Rules, shout
 from tests.waiting import WAIT
 from tools.storage.store import Store
+from ui.access.server import application
+from ui.access.visitors import COOKIE, Files
 from ui.page import USER, build
-from ui.server import application
-from ui.visitors import COOKIE, Files
 
 PASSWORD = "open sesame"
 LIMIT = 1 << 20

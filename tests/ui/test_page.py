@@ -23,9 +23,9 @@ from tests.waiting import WAIT, until
 from tools import Text
 from tools.core.errors import MediaError, SettingsInvalid
 from tools.runtime.registry import load
-from ui.draw import limits_html
 from ui.page import launch
-from ui.turns import open_files
+from ui.plans.card import limits_html
+from ui.turns.turns import open_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
+from ui.access.visitors import Files, Visitors
 from ui.theme import CSS, THEME
-from ui.visitors import Files, Visitors
 
 MAX_UPLOAD = 2 << 30
 """Maximum number of bytes of one upload."""

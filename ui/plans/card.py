@@ -16,7 +16,7 @@ from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.values.base import canonical_json
 from tools.weights import weights
-from ui.turns import Tab, sentences
+from ui.turns.turns import Tab, sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
 
@@ -109,7 +109,11 @@ def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("ui.plans"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 

@@ -1,0 +1,1 @@
+"""Runs over folders as the page shows them, without widgets."""

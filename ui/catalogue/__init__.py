@@ -1,0 +1,1 @@
+"""Tools and weights as the page shows them, without widgets."""

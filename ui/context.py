@@ -1,0 +1,31 @@
+"""What all tabs of the page share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.plan.types import AnyTool
+from agents.planners.base import Planner
+from agents.session.memory import Saver
+from tools.storage.store import Store
+from ui.access.visitors import Files
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all tabs of the page share.
+
+    Attributes:
+        tools: Tools by name; a tool that a person adds in the Tools tab is entered here, and every tab can use it.
+        planner: The planner.
+        store: The store of values.
+        saver: The database of threads.
+        folder: Folder of everything that the page keeps: uploads, results, samples, its database.
+        files: Owners of files.
+    """
+
+    tools: dict[str, AnyTool]
+    planner: Planner
+    store: Store
+    saver: Saver
+    folder: Path
+    files: Files

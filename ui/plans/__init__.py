@@ -1,0 +1,1 @@
+"""The plan as a card and as forms, without widgets."""

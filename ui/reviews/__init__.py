@@ -1,0 +1,1 @@
+"""The review queue as the page shows it, without widgets."""

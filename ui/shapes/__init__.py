@@ -1,0 +1,1 @@
+"""Boxes, outlines and joints over a picture: the component that shows and edits them."""

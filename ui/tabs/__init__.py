@@ -1,0 +1,1 @@
+"""Widgets of the five tabs and their event handlers, a file for each."""

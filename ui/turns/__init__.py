@@ -1,0 +1,1 @@
+"""Turns of sessions without widgets: requests, decisions, progress, results."""
