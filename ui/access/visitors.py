@@ -13,8 +13,12 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs
 
+import gradio as gr
+
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
 
+LOCAL = "local"
+"""Owner of everything where the page has no users."""
 COOKIE = "superlink-visitor"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _SESSIONS = 10_000
@@ -155,6 +159,11 @@ class Visitors:
             await send(message)
 
         return noting
+
+
+def owner_of(request: gr.Request) -> str:
+    """Return the name of the user who caused an event; "local" where the page has no users."""
+    return request.username or LOCAL
 
 
 def visitor_of(cookies: Mapping[str, str]) -> str | None:
