@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superlink.commands import users
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, whole
 from superlink.terminal import say
 
@@ -52,6 +53,7 @@ def add(commands: "Commands") -> None:
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)
+    users.add(parser)
 
 
 def serve(given: argparse.Namespace) -> int:
@@ -82,7 +84,6 @@ def _password(given: argparse.Namespace) -> str | None:
         SettingsInvalid: when it is empty, or the file cannot be read.
     """
     from tools.core.errors import SettingsInvalid
-    from tools.core.settings import expand_path
 
     # Removed from the environment, so that programs started by tools do not inherit it.
     password = os.environ.pop(PASSWORD, None)
@@ -99,12 +100,7 @@ def _password(given: argparse.Namespace) -> str | None:
         )
         password = given.password
     elif given.password_file:
-        try:
-            password = (expand_path(given.password_file).read_text(encoding="utf-8").splitlines() or [""])[0]
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsInvalid(
-                f"{given.password_file} cannot be read: {error}", "Give a file of one line"
-            ) from error
+        password = users.read_password_file(given.password_file)
     if password is not None and not password.strip():
         raise SettingsInvalid("the password is empty", "Give one, or leave it out to serve this computer only")
     return password

@@ -139,6 +139,12 @@ class Settings(BaseSettings):
             (SUPERLINK_STEP_TIMEOUT).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
+        ui_upload_bytes: Most that is uploaded to the page at once (SUPERLINK_UI_UPLOAD_BYTES).
+        ui_files: Most files of one request on the page (SUPERLINK_UI_FILES).
+        ui_pixels: Uploaded pictures and frames with more pixels are refused (SUPERLINK_UI_PIXELS).
+        ui_minutes: Uploaded recordings and videos that are longer are refused (SUPERLINK_UI_MINUTES).
+        ui_disk_bytes: Most that the uploads and results of one user of the page may take (SUPERLINK_UI_DISK_BYTES).
+        ui_waiting: Most requests of one user of the page that wait for the planner or the tools (SUPERLINK_UI_WAITING).
         weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
             `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
             (SUPERLINK_WEIGHTS).
@@ -161,6 +167,12 @@ class Settings(BaseSettings):
     step_timeout: float = Field(default=0, ge=0)
     tools: ToolFiles = ()
     entry_points: bool = True
+    ui_upload_bytes: Bytes = 512 << 20
+    ui_files: Annotated[int, Field(gt=0)] = 64
+    ui_pixels: Annotated[int, Field(gt=0)] = 60_000_000
+    ui_minutes: float = Field(default=60, gt=0)
+    ui_disk_bytes: Bytes = 20 << 30
+    ui_waiting: Annotated[int, Field(gt=0)] = 4
     weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 
