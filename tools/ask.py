@@ -7,7 +7,7 @@ from tools.values import Image, Text
 _LONGEST = 256  # tokens
 
 
-@tool(examples=["what colour is the car?", "is the door open?"])
+@tool(examples=["what colour is the car?", "is the door open?"], words="Answer: {question}")
 def ask(image: Image, question: str) -> Text:
     """Answer a question about an image.
 

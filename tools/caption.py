@@ -8,7 +8,7 @@ _QUESTION = "Describe this image in one sentence."
 _LONGEST = 96  # tokens
 
 
-@tool(examples=["describe this picture", "what is in the photo?"])
+@tool(examples=["describe this picture", "what is in the photo?"], words="Describe {image}")
 def caption(image: Image) -> Text:
     """Describe an image in a sentence.
 

@@ -7,7 +7,7 @@ from tools.runtime.tool import tool
 from tools.values import Detections, Number
 
 
-@tool(examples=["how many cars are there?", "count the apples"])
+@tool(examples=["how many cars are there?", "count the apples"], words="Count {regions}")
 def count(regions: Detections) -> Number:
     """Count the things that were found.
 

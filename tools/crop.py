@@ -5,7 +5,7 @@ from tools.runtime.tool import tool
 from tools.values import Detections, Image
 
 
-@tool(examples=["crop every face", "cut out the dog"])
+@tool(examples=["crop every face", "cut out the dog"], words="Cut out {regions}")
 def crop(image: Image, regions: Detections) -> list[Image]:
     """Cut each thing found out of an image as a picture of its own.
 

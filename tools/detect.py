@@ -9,15 +9,20 @@ import numpy as np
 from pydantic import Field
 
 from tools.engines import routing
-from tools.runtime.tool import Batch, tool
+from tools.runtime.tool import Batch, Suggested, tool
 from tools.values import Detections, Image, Video
 
 _AT_ONCE = 8  # frames
 
 
-@tool(examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"])
+@tool(
+    examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"],
+    words="Find: {labels}",
+)
 def detect(
-    image: Batch[Image | Video], labels: list[str], min_score: Annotated[float | None, Field(ge=0, le=1)] = None
+    image: Batch[Image | Video],
+    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("detect", "detect_open", faces=True))],
+    min_score: Annotated[float | None, Field(ge=0, le=1)] = None,
 ) -> Batch[Detections]:
     """Find things in an image by what they are called.
 

@@ -5,7 +5,7 @@ from tools.runtime.tool import tool
 from tools.values import Image
 
 
-@tool(examples=["make it look like winter", "turn the car red"])
+@tool(examples=["make it look like winter", "turn the car red"], words="Edit: {prompt}")
 def edit(image: Image, prompt: str) -> Image:
     """Change an image as an instruction says.
 

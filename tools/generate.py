@@ -5,7 +5,10 @@ from tools.runtime.tool import tool
 from tools.values import Image
 
 
-@tool(examples=["draw a red bicycle leaning on a wall", "make a picture of a castle by the sea"])
+@tool(
+    examples=["draw a red bicycle leaning on a wall", "make a picture of a castle by the sea"],
+    words="Make a picture: {prompt}",
+)
 def generate(prompt: str) -> Image:
     """Make a picture from a description in words.
 

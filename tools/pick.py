@@ -8,7 +8,10 @@ from tools.runtime.tool import tool
 from tools.values import Detections
 
 
-@tool(examples=["the leftmost person", "the largest dog"])
+@tool(
+    examples=["the leftmost person", "the largest dog"],
+    words="Keep the {which:left=leftmost,right=rightmost,top=topmost,bottom=lowest,best=surest} of {regions}",
+)
 def pick(
     regions: Detections, which: Literal["left", "right", "top", "bottom", "largest", "smallest", "best"]
 ) -> Detections:

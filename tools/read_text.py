@@ -4,7 +4,7 @@ from tools.runtime.tool import tool
 from tools.values import Image, Transcript
 
 
-@tool(examples=["read the text", "what does the sign say?"])
+@tool(examples=["read the text", "what does the sign say?"], words="Read the text in {image}")
 def read_text(image: Image) -> Transcript:
     """Read the text in an image.
 

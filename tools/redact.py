@@ -18,7 +18,7 @@ _CELL_PIXELS = 8
 _SMOOTHED_AT = 256
 
 
-@tool(examples=["blur every face", "hide the license plates"], version="3")
+@tool(examples=["blur every face", "hide the license plates"], version="3", words="{how:fill=black out} {regions}")
 def redact(image: Picture, regions: Detections, how: Literal["blur", "pixelate", "fill"] = "blur") -> Picture:
     """Make regions of an image unrecognisable.
 

@@ -17,7 +17,7 @@ _LEAST_RIM = 3
 _RADIUS = 3
 
 
-@tool(examples=["remove the person in the background", "get rid of the car"], version="3")
+@tool(examples=["remove the person in the background", "get rid of the car"], version="3", words="Take out {regions}")
 def remove(image: Picture, regions: Detections) -> Picture:
     """Take things out of an image and fill in the background.
 

@@ -1,16 +1,26 @@
 """Cutting things out of pictures, to the pixel."""
 
+from typing import Annotated
+
 from tools.engines import dispatch, routing
 from tools.engines import labels as names
 from tools.imaging.regions import check_regions
-from tools.runtime.tool import tool
+from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Image
 
 
 @tool(
-    examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"], one_of=("labels", "regions")
+    examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"],
+    one_of=("labels", "regions"),
+    words=("Outline of {regions}: {labels}", "Outline: {labels}", "Outline {regions}"),
 )
-def segment(image: Image, labels: list[str] | None = None, regions: Detections | None = None) -> Detections:
+def segment(
+    image: Image,
+    labels: Annotated[
+        list[str] | None, Suggested(lambda: routing.known_labels("segment", "segment_open", masks=True))
+    ] = None,
+    regions: Detections | None = None,
+) -> Detections:
     """Find the exact outline of things in an image, by name or within given regions.
 
     By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms; people

@@ -12,7 +12,7 @@ _LONGEST = 100_000
 """Characters; about an hour and a half of speech."""
 
 
-@tool(examples=["read this out loud", "say it"])
+@tool(examples=["read this out loud", "say it"], words="Say out loud: {text}")
 def speak(text: Text) -> Audio:
     """Say a text out loud.
 

@@ -3,19 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Annotated
 
 import numpy as np
 
 from tools.engines import byte_track, routing
-from tools.runtime.tool import tool
+from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Video
 
 _AT_ONCE = 8
 _LOW = 0.4  # of an engine's usual score, a find needs this share to continue what is followed already
 
 
-@tool(examples=["follow every car in the video", "track the people", "keep an eye on the ball in this clip"])
-def track(video: Video, labels: list[str]) -> Detections:
+@tool(
+    examples=["follow every car in the video", "track the people", "keep an eye on the ball in this clip"],
+    words="Follow: {labels}",
+)
+def track(
+    video: Video,
+    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("track", "detect_open", faces=True))],
+) -> Detections:
     """Follow things through a video by what they are called; each keeps one id.
 
     Every frame is looked at by the engines that detect uses (names of the role track's weights by YOLO, faces by

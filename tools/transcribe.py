@@ -4,7 +4,11 @@ from tools.runtime.tool import tool
 from tools.values import Audio, Transcript, Video
 
 
-@tool(examples=["write down what is said", "transcribe this recording"], version="2")
+@tool(
+    examples=["write down what is said", "transcribe this recording"],
+    version="2",
+    words="Write down what is said in {audio}",
+)
 def transcribe(audio: Audio | Video) -> Transcript:
     """Write down what is said in a recording or a video.
 

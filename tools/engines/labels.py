@@ -43,7 +43,9 @@ _SYNONYMS = (
     ("toothbrush", "tooth brush"),
 )
 _ANYTHING = re.compile(r"\b(?:object|item)$")
-_FACE = ("face", "human face", "person's face", "people's face")
+FACE = "face"
+"""The usual label of a human face."""
+_FACE = (FACE, "human face", "person's face", "people's face")
 _IRREGULAR = {
     "people": "person",
     "men": "man",

@@ -1,7 +1,7 @@
 """Choice of an engine for each label."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tools.core.errors import WeightsMissing, WeightsUnsafe
@@ -70,6 +70,28 @@ def finders(
             )
         )
     return chosen
+
+
+def known_labels(role: str, open_role: str, *, faces: bool = False, masks: bool = False) -> list[str]:
+    """Return the labels that the engines here know by name, in the order of their engines.
+
+    Weights that are not on this computer know none, and words prompt the rest.
+
+    Args:
+        role: As of `finders`.
+        open_role: As of `finders`.
+        faces: As of `finders`.
+        masks: As of `finders`.
+    """
+    found: list[str] = []
+    if faces:
+        with suppress(WeightsMissing):
+            centerface.check()
+            found.append(labels.FACE)
+    for one in (role, open_role):
+        with suppress(WeightsMissing):
+            found += dispatch.named_things(one).class_names(one, masks).values()
+    return list(dict.fromkeys(found))
 
 
 def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:

@@ -5,6 +5,7 @@ import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Annotated, Literal, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -61,6 +62,17 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Suggested:
+    """Annotation of a plain parameter whose values can be suggested: `labels: Annotated[list[str], Suggested(known)]`.
+
+    Attributes:
+        values: Returns the values to suggest; others are allowed. It may take long, and may raise a SuperlinkError.
+    """
+
+    values: Callable[[], Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Output:
     """What a tool returns for one item.
 
@@ -80,6 +92,18 @@ def invalid(fn: Function, what: str, hint: str) -> DeclarationInvalid:
     code = getattr(fn, "__code__", None)
     where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
     return DeclarationInvalid(f"The tool {getattr(fn, '__name__', fn)!r}{where} {what}", hint)
+
+
+def placeholders(fn: Function, template: str) -> list[str]:
+    """Return the names in braces of a template.
+
+    Raises:
+        DeclarationInvalid: when it is no template.
+    """
+    try:
+        return [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except (ValueError, TypeError) as error:
+        raise invalid(fn, f"has words that are no template: {error}", 'Write words="Find: {labels}"') from error
 
 
 def function_name(fn: Function) -> str:

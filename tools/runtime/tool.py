@@ -14,7 +14,8 @@ from tools.core.errors import ArgumentsInvalid
 from tools.runtime.declaration import Batch as Batch
 from tools.runtime.declaration import Input as Input
 from tools.runtime.declaration import Output as Output
-from tools.runtime.declaration import function_name, invalid, read_output, read_parameters
+from tools.runtime.declaration import Suggested as Suggested
+from tools.runtime.declaration import function_name, invalid, placeholders, read_output, read_parameters
 from tools.runtime.schema import arguments_schema, parameter_schemas
 
 P = ParamSpec("P")
@@ -40,6 +41,7 @@ class Tool(Generic[P, R]):
         version: Part of every cache key. The version of a tool that is not built in ends with "+" and a hash of its
             source file.
         read_only: Whether it makes no picture, sound or video.
+        words: Templates that say a call in words; see `tool`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Tool(Generic[P, R]):
         read_only: bool | None = None,
         isolated: bool = False,
         timeout: float | None = None,
+        words: str | Sequence[str] = (),
     ) -> None:
         """Read the declaration from the function.
 
@@ -72,6 +75,7 @@ class Tool(Generic[P, R]):
         self.one_of = tuple(one_of)
         self.version = version
         self.isolated, self.timeout = isolated, timeout
+        self.words = (words,) if isinstance(words, str) else tuple(words)
         self.read_only = self.returns.kind not in MEDIA_KINDS if read_only is None else read_only
         self._check_declaration(returns_batch)
 
@@ -194,6 +198,10 @@ class Tool(Generic[P, R]):
                 "is isolated, but defined inside a function, where another process cannot find it",
                 "Define it at the top of its file",
             )
+        known = {*self.inputs, *self.params.model_fields}
+        for template in self.words:
+            if unknown := sorted(set(placeholders(self.fn, template)) - known):
+                raise invalid(self.fn, f"names {unknown[0]!r} in its words, which is no parameter", "Correct the name")
         if isinstance(self.examples, str) or not all(isinstance(e, str) and e.strip() for e in self.examples):
             raise invalid(self.fn, "has examples that are no requests", "Give a list of requests in words")
 
@@ -209,6 +217,7 @@ def tool(
     read_only: bool | None = None,
     isolated: bool = False,
     timeout: float | None = None,
+    words: str | Sequence[str] = (),
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     fn: Callable[P, R] | None = None,
@@ -220,6 +229,7 @@ def tool(
     read_only: bool | None = None,
     isolated: bool = False,
     timeout: float | None = None,
+    words: str | Sequence[str] = (),
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a typed function a tool.
 
@@ -233,6 +243,9 @@ def tool(
         isolated: Whether to run it in a process of its own, started by the first call and kept. A crash there, or the
             end of memory, is a failed step; the next call starts a new process.
         timeout: Seconds after which a call of an isolated tool is given up and its process killed.
+        words: How a plan says a call, such as "Find: {labels}"; by default the first line of the docstring. Names in
+            braces stand for arguments. Of several templates the first counts whose arguments are all given.
+            "{which:left=leftmost,best=clearest}" words the values of an argument.
 
     Raises:
         DeclarationInvalid: when the function cannot be a tool as it is written.
@@ -245,6 +258,7 @@ def tool(
         read_only=read_only,
         isolated=isolated,
         timeout=timeout,
+        words=words,
     )
     return make if fn is None else make(fn)
 
