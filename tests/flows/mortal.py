@@ -1,8 +1,9 @@
-"""A tool that writes down which process runs it, and that kills it or attacks Ray where a test asks for that."""
+"""A tool that writes down which process runs it, and that waits, kills it or attacks Ray where a test asks for that."""
 
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
 from pathlib import Path
@@ -25,6 +26,10 @@ def invert(image: Image) -> Image:
     folder = Path(os.environ["MORTAL"])
     with (folder / "pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
+    if (folder / "both").exists():
+        # A worker has one shard at a time: while this one waits, the next shard is another's, however late it starts.
+        while len(set((folder / "pids").read_text().split())) < 2:
+            time.sleep(0.02)
     if (folder / "attack").exists():
         (folder / "attack").unlink()
         (folder / "attacked").write_text(json.dumps(attack(folder / "shell")))

@@ -116,8 +116,10 @@ def pids(root: Path) -> list[str]:
 
 def test_several_worker_processes_give_the_same(root: Path) -> None:
     (root / "attack").touch()
+    (root / "both").touch()
     # The second run finds nothing to do, and so does not even start Ray.
     assert ray(root, "ray", "ray") == [ALL, ALL.replace(f"{2 * ITEMS} calls run", "0 calls run")]
+    (root / "both").unlink()
     used = pids(root)
     assert len(used) == ITEMS and len(set(used)) == 2 and str(os.getpid()) not in used
     assert exported(root / "ray") == exported(root / "alone")
