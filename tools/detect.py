@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from tools.core.progress import track
 from tools.engines import routing
 from tools.runtime.tool import Batch, Suggested, tool
 from tools.values import Detections, Image, Video
@@ -51,7 +52,8 @@ def detect(
 
 
 def _in_frames(video: Video, chosen: Sequence[routing.Finder], min_score: float | None) -> Detections:
-    frames, found = video.frames(), [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
+    frames = track(video.frames(), video.frame_count)
+    found = [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
     while part := list(islice(frames, _AT_ONCE)):
         seen = routing.find([pixels for _, _, pixels in part], chosen, min_score)
         found += [

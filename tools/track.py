@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
+from tools.core import progress
 from tools.engines import byte_track, routing
 from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Video
@@ -50,7 +51,7 @@ def track(
         )
         for finder in routing.finders(labels, "track", "detect_open", faces=True)
     ]
-    frames = video.frames()
+    frames = progress.track(video.frames(), video.frame_count)
     found: list[Detections] = []
     ids: dict[tuple[str, int], int] = {}
     dropped = 0

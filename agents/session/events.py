@@ -52,6 +52,15 @@ class StepEvent(TypedDict):
     error: NotRequired[Fault]
 
 
+class ProgressEvent(TypedDict):
+    """A running step has done so many of its frames, pictures or chunks."""
+
+    event: Literal["progress"]
+    step: str
+    done: int
+    total: int
+
+
 class StepRecord(TypedDict):
     """How a step of the plan ended; "waiting" where it did not run. ``refs`` hold provenance."""
 
@@ -120,7 +129,7 @@ class DoneEvent(TypedDict):
     record: Record
 
 
-Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | DoneEvent
+Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | ProgressEvent | DoneEvent
 
 
 def plan_event(plan: Plan, warnings: list[ProblemJson]) -> PlanEvent:

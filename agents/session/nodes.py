@@ -15,7 +15,7 @@ from agents.plan.types import AnyTool, ValueType, cards_of, step_number
 from agents.planners.base import Demonstration, Planner, renumber
 from agents.planners.repair import Attempt, PlanningTask, ask, examine
 from agents.session.answer import compose
-from agents.session.events import StepEvent, step_event
+from agents.session.events import ProgressEvent, StepEvent, step_event
 from agents.session.policy import Policy
 from agents.session.state import (
     Decision,
@@ -35,9 +35,12 @@ from agents.session.state import (
 from common.card import Card
 from tools.core.abandon import Stopped, TimeUp, abandonable
 from tools.core.errors import ToolError, ValueInvalid
+from tools.core.progress import listening
 from tools.core.settings import settings
 from tools.runtime.execute import call
 from tools.storage.store import Refs, Store, as_list
+
+_PROGRESS_SECONDS = 0.2  # between two progress events of a step
 
 
 @dataclass(frozen=True)
@@ -203,8 +206,14 @@ class Nodes:
         runtime.stream_writer(event)
         began = time.perf_counter()
         outcome: StepOutcome = {"state": "finished", "tool": state["tool"], "seconds": 0.0}
+
+        def show_progress(done: int, total: int) -> None:
+            progress: ProgressEvent = {"event": "progress", "step": state["step"], "done": done, "total": total}
+            runtime.stream_writer(progress)
+
         try:
-            outcome["refs"] = self._call(state)
+            with listening(show_progress, _PROGRESS_SECONDS):
+                outcome["refs"] = self._call(state)
             outcome["known"] = state["known"]
         except Stopped:  # not an outcome: the step runs when the thread is continued
             raise

@@ -14,9 +14,10 @@ from superlink.terminal import ask, console, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
     from agents.plan.plan import Plan, PlanJson
-    from agents.session.events import ApprovalEvent, DoneEvent, Event, Record
+    from agents.session.events import ApprovalEvent, DoneEvent, Event, ProgressEvent, Record
     from agents.session.session import Session
     from agents.session.state import Decision
     from superlink.commands.options import Commands
@@ -218,29 +219,73 @@ class _Work:
 
     def _print_events(self, events: "Iterator[Event]") -> "ApprovalEvent | DoneEvent":
         """Print events until the turn ends or waits for approval; each plan is printed once."""
+        with _StepBars(self.screen) as bars:
+            for event in events:
+                if event["event"] == "progress":
+                    bars.update(event)
+                    continue
+                if event["event"] == "step" and event["state"] != "started":
+                    bars.remove(event["step"])
+                self._print_event(event)
+                if event["event"] == "approval" or event["event"] == "done":
+                    return event
+        raise AssertionError("a turn ends in approval or done")
+
+    def _print_event(self, event: "Event") -> None:
         from rich.text import Text
 
-        for event in events:
-            if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
-                self.shown.add(event["hash"])
-                self.screen.print(event["tree"])
-                for warning in event["warnings"]:
-                    self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
-            if event["event"] == "approval" or event["event"] == "done":
-                return event
-            if event["event"] == "problems":
-                for problem in event["problems"]:
-                    where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
-                    self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
-            elif event["event"] == "step" and event["state"] == "started":
-                self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
-            elif event["event"] == "step":
-                if event["state"] == "finished":
-                    self.steps.append(event["step"])
-                colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
-                ended = f"{event['step']} {event['tool']} {event['state']}"
-                self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
-        raise AssertionError("a turn ends in approval or done")
+        if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
+            self.shown.add(event["hash"])
+            self.screen.print(event["tree"])
+            for warning in event["warnings"]:
+                self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
+        if event["event"] == "problems":
+            for problem in event["problems"]:
+                where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
+                self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
+        elif event["event"] == "step" and event["state"] == "started":
+            self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
+        elif event["event"] == "step":
+            if event["state"] == "finished":
+                self.steps.append(event["step"])
+            colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
+            ended = f"{event['step']} {event['tool']} {event['state']}"
+            self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
+
+
+class _StepBars:
+    """Bars of the steps that are running, below all lines; rich shows them on a terminal alone."""
+
+    def __init__(self, screen: "Console") -> None:
+        self._screen = screen
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_StepBars":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def update(self, event: "ProgressEvent") -> None:
+        """Show how much a step has done."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        if self._bars is None:
+            columns = TextColumn("{task.description}", style="dim"), BarColumn(), MofNCompleteColumn()
+            self._bars = Progress(*columns, console=self._screen, transient=True, auto_refresh=False)
+            self._bars.start()
+        step = event["step"]
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=None)
+        self._bars.update(self._tasks[step], completed=event["done"], total=event["total"], refresh=True)
+
+    def remove(self, step: str) -> None:
+        """Remove the bar of a step that ended."""
+        if self._bars is not None and step in self._tasks:
+            self._bars.remove_task(self._tasks.pop(step))
+            self._bars.refresh()
 
 
 def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":

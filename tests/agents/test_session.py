@@ -10,12 +10,16 @@ import pytest
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import ABOVE, Plan, PlanInvalid
 from agents.plan.types import AnyTool
+from agents.session import nodes
 from agents.session.policy import Policy
 from agents.session.session import Session, SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tests.waiting import WAIT
 from tools import Store, Text, tool
+from tools.core import abandon
+from tools.core.abandon import Stopped
 from tools.core.errors import SuperlinkError, ValueInvalid
+from tools.core.progress import track
 
 Open = Callable[..., Session]
 DOGS = ("detect", {"labels": ["dog", "cat"]})
@@ -255,6 +259,36 @@ def test_ready_steps_run_side_by_side(open_session: Open) -> None:
     calls = plan(*[("meet", {"text": str(n)}) for n in range(3)])
     done = list(open_session(calls, tools={"meet": meet}).start("go"))[-1]
     assert [step["state"] for step in done["record"]["steps"]] == ["finished"] * 3
+
+
+@tool
+def rounds(text: Text, count: int) -> Text:
+    """Work in rounds."""
+    for _ in track(range(count)):
+        pass
+    return text
+
+
+def test_a_running_step_tells_how_much_is_done(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = plan(("rounds", {"text": "a", "count": 3}))
+    assert "progress" not in names(list(open_session(calls, tools={"rounds": rounds}).start("quick")))
+    monkeypatch.setattr(nodes, "_PROGRESS_SECONDS", 0)
+    events = list(open_session(calls, tools={"rounds": rounds}, thread="slow").start("slow"))
+    assert names(events) == ["plan", "s1 started", *["progress"] * 4, "s1 finished", "done"]
+    assert events[2:6] == [{"event": "progress", "step": "s1", "done": n, "total": 3} for n in range(4)]
+
+
+def test_a_stopped_step_ends_at_its_next_round(open_session: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "_PROGRESS_SECONDS", 0)
+    session = open_session(plan(("rounds", {"text": "a", "count": 1 << 60})), tools={"rounds": rounds})
+    before = set(abandon._abandoned)
+    with pytest.raises(Stopped):
+        for event in session.start("go"):
+            if event["event"] == "progress":
+                session.stop()
+    [thread] = set(abandon._abandoned) - before
+    thread.join(WAIT)
+    assert not thread.is_alive()
 
 
 def test_a_later_turn_uses_earlier_values(open_session: Open, store: Store) -> None:

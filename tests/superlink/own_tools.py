@@ -7,6 +7,7 @@ from typing import Literal
 
 from tests.waiting import until
 from tools import Image, Text, tool
+from tools.core.progress import track
 
 
 def folder() -> Path:
@@ -27,6 +28,14 @@ def mended(text: Text) -> Text:
     if not (folder() / "mended").exists():
         raise RuntimeError("not mended")
     return Text(f"{text.text} mended")
+
+
+@tool
+def rounds(text: Text, count: int) -> Text:
+    """Work in rounds."""
+    for _ in track(range(count)):
+        pass
+    return text
 
 
 @tool

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image as Pil
 
+from agents.session import nodes
 from superlink.cli import main
 from superlink.commands import run as command
 from superlink.stopping import Stopping
@@ -193,3 +194,15 @@ def test_what_was_left_out_and_what_changed_nothing_is_reported(
         and "Left out: no step uses $image" in output
     )
     assert json.loads((tmp_path / "out" / "record.json").read_text())["result"] == "partly"
+
+
+def test_a_terminal_shows_how_much_of_a_step_is_done(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(nodes, "_PROGRESS_SECONDS", 0)
+    steps = [("rounds", {"text": "a", "count": 1234})]
+    assert run(steps) == 0
+    assert "/1234" not in capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
+    assert run(steps, "--fresh") == 0
+    assert "/1234" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.runtime.model_cache import resident
 from tools.values import Detections
@@ -56,7 +57,7 @@ def find(pictures: Sequence[NDArray[np.uint8]], label: str, min_score: float) ->
     """
     path = weights.use(settings().role("face"))
     with _load.lease(path) as network:
-        return [_find(network, pixels, label, min_score) for pixels in pictures]
+        return [_find(network, pixels, label, min_score) for pixels in track(pictures)]
 
 
 @resident(bytes=120_000_000, device="cpu")

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ToolError, ValueInvalid
+from tools.core.progress import report
 from tools.engines.folders import half_only, model_bytes, offline
 from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Image
@@ -186,9 +188,13 @@ def _run(pipe: _Pipeline, weights_id: str, seed: int, **given: object) -> NDArra
     accepted = inspect.signature(type(pipe).__call__).parameters
     settings: dict[str, object] = {name: value for name, value in given.items() if name in accepted}
     own_steps = accepted["num_inference_steps"].default
-    settings["num_inference_steps"] = min(STEPS, own_steps) if isinstance(own_steps, int) else STEPS
+    steps = min(STEPS, own_steps) if isinstance(own_steps, int) else STEPS
     if _is_turbo(pipe.scheduler):
-        settings |= {"num_inference_steps": TURBO_STEPS, "guidance_scale": 0.0}
+        steps = TURBO_STEPS
+        settings["guidance_scale"] = 0.0
+    settings["num_inference_steps"] = steps
+    if "callback_on_step_end" in accepted:
+        settings["callback_on_step_end"] = partial(_report_step, steps)
     generator = torch.Generator("cpu").manual_seed(seed)  # the same noise on every device
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
         output = pipe(**settings, generator=generator, output_type="np")
@@ -204,6 +210,12 @@ def _run(pipe: _Pipeline, weights_id: str, seed: int, **given: object) -> NDArra
             "Set device to cpu in settings.toml, or choose other weights",
         )
     return (pixels * 255).round().astype(np.uint8)
+
+
+def _report_step(steps: int, pipe: object, step: int, time: object, tensors: dict[str, object]) -> dict[str, object]:
+    """Report a finished step, as diffusers' `callback_on_step_end`."""
+    report(step + 1, steps)
+    return tensors
 
 
 def _is_turbo(scheduler: Any) -> bool:

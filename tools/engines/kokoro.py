@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ToolError
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.engines import espeak
 from tools.engines.onnx_session import Network
@@ -53,7 +54,7 @@ def say(text: str, weights_id: str, speed: float = 1.0) -> Audio:
     with _load.lease(folder, weights_id) as (network, vocabulary):
         spoken = [
             network.run(np.array([[0, *ids, 0]], np.int64), styles[len(ids)][None], np.array([speed], np.float32))[0]
-            for ids in _tokens(text, vocabulary, accent)
+            for ids in track(list(_tokens(text, vocabulary, accent)))
         ]
     if not spoken:
         raise ToolError("Nothing in the text can be spoken", "Give words in letters or digits")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.engines import people as people_finder
 from tools.engines.onnx_session import Network, outputs_of
@@ -48,7 +49,8 @@ def poses(
     found = people_finder.find(pictures, "person", min_score) if people is None else people
     weights_id = settings().role(role)
     with _load.lease(weights.use(weights_id)) as network, outputs_of("MoveNet", weights_id, role):
-        return [_poses(network, picture, boxes) for picture, boxes in zip(pictures, found, strict=True)]
+        pairs = track(zip(pictures, found, strict=True), len(pictures))
+        return [_poses(network, picture, boxes) for picture, boxes in pairs]
 
 
 @resident(bytes=80_000_000, device="cpu")
@@ -57,7 +59,8 @@ def _load(path: Path) -> Network:
 
 
 def _poses(network: Network, picture: NDArray[np.uint8], people: Detections) -> Poses:
-    keypoints = np.array([_keypoints(network, picture, box) for box in people.xyxy], np.float32).reshape(-1, 17, 3)
+    each = [_keypoints(network, picture, box) for box in track(people.xyxy)]
+    keypoints = np.array(each, np.float32).reshape(-1, 17, 3)
     keypoints[:, :, 2] = np.clip(keypoints[:, :, 2], 0, 1)
     keep = np.isfinite(keypoints).all(axis=(1, 2))
     return Poses(keypoints[keep], people.scores[keep], people.xyxy[keep], people.size, int((~keep).sum()))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.engines.onnx_session import Network, outputs_of
 from tools.runtime.model_cache import resident
@@ -68,7 +69,7 @@ def find(
     """
     weights_id = settings().role(role)
     with _load.lease(weights.use(weights_id)) as network, outputs_of("NanoDet", weights_id, role):
-        return [_find(network, picture, labels, min_score) for picture in pictures]
+        return [_find(network, picture, labels, min_score) for picture in track(pictures)]
 
 
 @resident(bytes=60_000_000, device="cpu")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ToolError
+from tools.core.progress import counted, track
 from tools.core.settings import settings
 from tools.runtime.model_cache import resident
 from tools.values import Image, Segment, Transcript
@@ -21,6 +22,7 @@ _TILE = 2000
 _OVERLAP = 200
 _MAX_ASPECT = 4  # longer tiles are padded, because the detector scales up the shorter side
 _MIN_CONFIDENCE = 0.5  # below, most results are no text
+_LINES = 6  # that are recognised together
 _SAME_ROW = 0.5  # lines are in one row when they share this part of the higher one's height
 
 
@@ -58,15 +60,30 @@ def read(image: Image) -> Transcript:
             return Transcript(())
         crops = engine.crop_text_regions(pixels, np.stack(quads))
         upright = engine.cls_and_rotate(crops)[0]
-        found = engine.recognize_txt(upright)
+        read_lines = _recognise(engine, upright)
     limit = np.array([image.width, image.height])
     lines = []
-    for quad, text, score in zip(quads, found.txts, found.scores, strict=True):
+    for quad, (text, score) in zip(quads, read_lines, strict=True):
         if text.strip() and score >= _MIN_CONFIDENCE:
             x0, y0 = np.clip(quad.min(axis=0), 0, limit).tolist()
             x1, y1 = np.clip(quad.max(axis=0), 0, limit).tolist()
-            lines.append(Segment(text.strip(), box=(x0, y0, x1, y1), score=min(float(score), 1.0)))
+            lines.append(Segment(text.strip(), box=(x0, y0, x1, y1), score=min(score, 1.0)))
     return Transcript(tuple(in_reading_order(lines)))
+
+
+def _recognise(engine: _Engine, crops: Sequence[NDArray[np.uint8]]) -> list[tuple[str, float]]:
+    """Return the text and the score of each line."""
+    found = [("", 0.0)] * len(crops)
+    # The batches that the library itself makes: lines of about the same shape.
+    order = sorted(range(len(crops)), key=lambda number: crops[number].shape[1] / crops[number].shape[0])
+    with counted(len(crops)) as tell:
+        for start in range(0, len(order), _LINES):
+            tell(start)
+            part = order[start : start + _LINES]
+            lines = engine.recognize_txt([crops[number] for number in part])
+            for number, text, score in zip(part, lines.txts, lines.scores, strict=True):
+                found[number] = text, float(score)
+    return found
 
 
 def in_reading_order(lines: Sequence[Segment]) -> list[Segment]:
@@ -95,7 +112,7 @@ def _load(folder: Path, weights_id: str) -> _Engine:
     except ModuleNotFoundError as error:
         raise ToolError(f"The package {error.name} is not installed", "Run: pip install 'superlink[ocr]'") from error
     onnxruntime.disable_telemetry_events()
-    params: dict[str, str] = {"Global.log_level": "error"}
+    params: dict[str, str | int] = {"Global.log_level": "error", "Rec.rec_batch_num": _LINES}
     for part, pattern in _MODELS.items():
         # RapidOCR downloads models whose paths it is not given.
         files = sorted(folder.glob(pattern))
@@ -128,7 +145,7 @@ def _find(engine: _Engine, pixels: NDArray[np.uint8]) -> list[NDArray[np.float32
     back = np.array([width / small.shape[1], height / small.shape[0]], dtype=np.float32)
     tall = height > width
     lines: list[_Line] = []
-    for number, start in enumerate(_starts(max(small.shape[:2]))):
+    for number, start in enumerate(track(_starts(max(small.shape[:2])))):
         tile = small[start : start + _TILE] if tall else small[:, start : start + _TILE]
         corner = np.array([0, start] if tall else [start, 0], dtype=np.float32)
         found = engine(_padded(tile), use_det=True, use_cls=False, use_rec=False)

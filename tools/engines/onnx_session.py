@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from common.threads import usable_threads
+from tools.core.abandon import on_abandon, raise_if_abandoned
 from tools.core.errors import ToolError
 
 Array = NDArray[Any]
@@ -48,10 +49,16 @@ class Network:
 
         Raises:
             ToolError: when the network takes other inputs.
+            Stopped: when the current work was abandoned, also while the network runs.
         """
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
         try:
-            outputs: list[Array] = self._session.run(None, dict(zip(self.inputs, inputs, strict=True)))
+            with on_abandon(lambda: setattr(options, "terminate", True)):
+                outputs: list[Array] = self._session.run(None, dict(zip(self.inputs, inputs, strict=True)), options)
         except Exception as error:  # as above
+            raise_if_abandoned()
             raise ToolError(
                 f"{self._path} cannot be run on this: {error}",
                 "It is another kind of network than its engine expects: choose other weights in settings.toml",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import SuperlinkError, ToolError, WeightsUnsafe
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.engines import yolo
 from tools.runtime.model_cache import device, resident
@@ -57,7 +58,7 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
 def _masks(model: yolo.Model, picture: NDArray[np.uint8], boxes: NDArray[np.floating]) -> list[NDArray[np.uint8]]:
     """Return a mask (H, W) of 0 and 1 for each box."""
     masks = [np.zeros(picture.shape[:2], np.uint8)] * len(boxes)
-    for start in range(0, len(boxes), _AT_ONCE):
+    for start in track(range(0, len(boxes), _AT_ONCE)):
         with yolo.restore_threads():
             [result] = model.predict(
                 np.ascontiguousarray(picture[:, :, ::-1]),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid, ToolError
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.engines import nanodet, people
 from tools.engines.onnx_session import Network
@@ -47,7 +48,8 @@ def find(
         ToolError: when the weights are for something else.
     """
     found = people.find(pictures, labels[0], min_score)
-    return [_outlined(picture, boxes, role) for picture, boxes in zip(pictures, found, strict=True)]
+    pairs = track(zip(pictures, found, strict=True), len(pictures))
+    return [_outlined(picture, boxes, role) for picture, boxes in pairs]
 
 
 def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
@@ -77,7 +79,7 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
 def _outlined(picture: NDArray[np.uint8], regions: Detections, role: str) -> Detections:
     found: list[Detections] = []
     with _load.lease(weights.use(settings().role(role))) as network:
-        for number, box in enumerate(regions.xyxy):
+        for number, box in enumerate(track(regions.xyxy)):
             mask = _mask(network, picture, box)
             one = Detections.from_masks(mask[None], [regions.labels[number]], [regions.scores[number]])
             found += [one] if len(one) else []

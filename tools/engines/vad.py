@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.core.abandon import raise_if_abandoned
 from tools.core.errors import ToolError
 from tools.core.settings import settings
 from tools.runtime.model_cache import resident
@@ -51,6 +52,7 @@ def pieces(samples: NDArray[np.float32], longest: float) -> list[tuple[int, int]
             max_speech_duration_s=longest,
             min_silence_duration_ms=_PAUSE_MS,
             speech_pad_ms=_MARGIN_MS,
+            progress_tracking_callback=lambda percent: raise_if_abandoned(),
         )
     return [(int(span["start"]), int(span["end"])) for span in found]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tools.core.errors import ToolError, ValueInvalid
+from tools.core.progress import stoppable
 from tools.engines.folders import model_bytes, offline
 from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Image, Text
@@ -33,6 +34,7 @@ class _Model(Protocol):
     dtype: "torch.dtype"
 
     def generate(self, **inputs: object) -> "torch.Tensor": ...
+    def register_forward_pre_hook(self, hook: Any) -> Any: ...
 
 
 def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
@@ -112,7 +114,7 @@ def _answer(processor: _Processor, model: _Model, picture: "PilImage", question:
         name: tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
         for name, tensor in inputs.items()
     }
-    with torch.inference_mode():
+    with torch.inference_mode(), stoppable(model):
         output = model.generate(**placed, max_new_tokens=longest, do_sample=False, num_beams=1)[0]
     asked = placed["input_ids"][0]
     # Most models repeat the question before their answer; encoder-decoders do not.

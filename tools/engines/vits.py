@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import ToolError
+from tools.core.progress import track
 from tools.engines.folders import model_bytes, offline
 from tools.runtime.model_cache import Resident, device, resident
 from tools.values import Audio
@@ -47,7 +48,7 @@ def say(text: str, weights_id: str) -> Audio:
     loader: Resident[[Path, str], tuple[_Tokenizer, _Model]] = resident(bytes=model_bytes([folder], 4))(_load)
     with loader.lease(folder, weights_id) as (tokenizer, model):
         rate = int(model.config.sampling_rate)
-        spoken = [samples for piece in pieces(text) if len(samples := _say(tokenizer, model, piece))]
+        spoken = [samples for piece in track(list(pieces(text))) if len(samples := _say(tokenizer, model, piece))]
     if not spoken:
         raise ToolError(
             f"The voice {weights_id} knows none of the letters in the text",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from tools.core.errors import ToolError
+from tools.core.progress import stoppable, track
 from tools.core.settings import settings
 from tools.engines import vad
 from tools.runtime.model_cache import Resident, device, resident
@@ -42,6 +43,7 @@ class _Model(Protocol):
     """What is used of a `whisper.model.Whisper`."""
 
     dims: Any
+    decoder: Any
     device: "torch.device"
     is_multilingual: bool
 
@@ -69,10 +71,10 @@ def transcribe(audio: Audio) -> Transcript:
     # A loader declares its size, so each file has its own; checkpoints are in half precision, models in full.
     loader: Resident[[Path, str], _Model] = resident(bytes=2 * path.stat().st_size)(_load)
     segments: list[Segment] = []
-    with loader.lease(path, weights_id) as model:
+    with loader.lease(path, weights_id) as model, stoppable(model.decoder):
         start, end = max(pieces, key=lambda piece: piece[1] - piece[0])
         language = _language(model, samples[start:end])
-        for start, end in pieces:
+        for start, end in track(pieces):
             for heard in _hear(model, samples[start:end], language):
                 _append(segments, heard, start / vad.RATE, end / vad.RATE)
     return Transcript(tuple(segments), language)

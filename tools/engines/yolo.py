@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid, SuperlinkError, ToolError
+from tools.core.progress import counted
 from tools.core.settings import settings
 from tools.engines.scores import usual_score
 from tools.runtime.model_cache import device, resident
@@ -251,10 +252,16 @@ def predict(
         if round(min(picture.shape[:2]) / max(picture.shape[:2]) * length) >= 1:
             together.setdefault(picture.shape, []).append(number)
     results: list[UltralyticsResult | None] = [None] * len(pictures)
-    for shape, numbers in together.items():
-        at_once = 1 if is_exported(model) else _AT_ONCE
-        for start in range(0, len(numbers), at_once):
-            part = numbers[start : start + at_once]
+    at_once = 1 if is_exported(model) else _AT_ONCE
+    parts = [
+        (shape, numbers[start : start + at_once])
+        for shape, numbers in together.items()
+        for start in range(0, len(numbers), at_once)
+    ]
+    with counted(sum(map(len, together.values()))) as tell:
+        done = 0
+        for shape, part in parts:
+            tell(done)
             with restore_threads():
                 predicted = model.predict(
                     [np.ascontiguousarray(pictures[number][:, :, ::-1]) for number in part],  # it takes BGR
@@ -267,6 +274,7 @@ def predict(
                 )
             for number, result in zip(part, predicted, strict=True):
                 results[number] = result
+            done += len(part)
     return results
 
 

@@ -9,8 +9,10 @@ from itertools import islice
 from typing import NamedTuple, cast
 
 from tools.core import log
+from tools.core.abandon import Stopped, raise_if_abandoned
 from tools.core.errors import ArgumentsInvalid, SuperlinkError, ToolError
 from tools.core.faults import Fault, stops_the_program
+from tools.core.progress import counted
 from tools.runtime.memory import out_of_memory, retry_with_memory
 from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Foreign
@@ -45,6 +47,7 @@ def call(tool: AnyTool, args: Args, store: Store, step: str = "") -> Refs:
     Raises:
         ArgumentsInvalid: when the arguments do not fit the tool.
         ToolError: when it fails; names tool, step and item.
+        Stopped: when the current work was abandoned.
     """
     (outcome,) = _call_each(tool, [args], store, step, batch_size=16, stop=True)
     if isinstance(outcome, SuperlinkError):
@@ -167,26 +170,29 @@ def call_many(
     """
     outcomes: list[Refs | SuperlinkError] = []
     jobs: list[_Job] = []
+    # A single batch counts its rows itself.
+    with counted(len(rows) if len(rows) > (batch_size if tool.batch else 1) else 1) as tell:
 
-    def flush() -> None:
-        outcomes.extend(_run_batch(tool, jobs, store, step))
-        jobs.clear()
+        def flush() -> None:
+            tell(len(outcomes))
+            outcomes.extend(_run_batch(tool, jobs, store, step))
+            jobs.clear()
 
-    for number, args in enumerate(rows):
-        item = number if len(rows) > 1 else None
-        try:
-            job = _Job(item, *_check_arguments(tool, args))
-        except ArgumentsInvalid as error:
-            flush()
-            outcomes.append(error)
-        else:
-            together = jobs and (job.params, job.refs.keys()) == (jobs[0].params, jobs[0].refs.keys())
-            if not (tool.batch and together and len(jobs) < batch_size):
+        for number, args in enumerate(rows):
+            item = number if len(rows) > 1 else None
+            try:
+                job = _Job(item, *_check_arguments(tool, args))
+            except ArgumentsInvalid as error:
                 flush()
-            jobs.append(job)
-        if stop and any(isinstance(outcome, SuperlinkError) for outcome in outcomes):
-            return outcomes
-    flush()
+                outcomes.append(error)
+            else:
+                together = jobs and (job.params, job.refs.keys()) == (jobs[0].params, jobs[0].refs.keys())
+                if not (tool.batch and together and len(jobs) < batch_size):
+                    flush()
+                jobs.append(job)
+            if stop and any(isinstance(outcome, SuperlinkError) for outcome in outcomes):
+                return outcomes
+        flush()
     return outcomes
 
 
@@ -256,6 +262,8 @@ def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> 
             _put_result(tool, result, job, weights, seconds, store, step)
             for result, job in zip(results, jobs, strict=True)
         ]
+    except Stopped:
+        raise
     except SuperlinkError as error:
         if len(jobs) == 1:
             return [error]
@@ -302,6 +310,7 @@ def _guarded(tool: AnyTool, step: str, item: int | None, run: Callable[[], list[
     except BaseException as error:
         if stops_the_program(error):
             raise
+        raise_if_abandoned()
         code = tool.fn.__code__
         # An isolated tool's error has a fault with the traceback of the tool's own process.
         remote: Fault | None = getattr(error, "fault", None)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import MediaError
+from tools.core.progress import track
 from tools.core.settings import settings
 from tools.values.container import cover, first_stream, first_time, media_type, open_container
 from tools.values.files import check_size, check_source
@@ -80,7 +81,7 @@ class Recording:
             MediaError: when it is damaged, or longer or larger than the settings allow.
         """
         count = 0
-        for block in _equal_blocks(_decode_container(self) if self.is_container else _decode_soundfile(self)):
+        for block in track(_equal_blocks(_decode_container(self) if self.is_container else _decode_soundfile(self))):
             if block.shape[1] != self.channels:
                 raise MediaError(f"{self.name} was changed while it was used", "Try again when it is complete")
             count += len(block)

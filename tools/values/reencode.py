@@ -1,13 +1,14 @@
 """Video editing that keeps the number of frames, their time stamps and the sound."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.core.errors import MediaError
+from tools.core.progress import track
 from tools.values.container import cover, first_time, open_container
 from tools.values.video import Video, upright
 
@@ -64,7 +65,7 @@ def _copy(
     # All streams are added before the first packet, with which the container's header is written.
     out = _video_stream(target, stream, video)
     sounds = {one.index: target.add_stream_from_template(one) for one in source.streams.audio}
-    zero, number, last = first_time(source), 0, -(1 << 62)
+    zero, last = first_time(source), -(1 << 62)
     lengths: dict[int, int] = {}
 
     def write(frame: Any) -> None:
@@ -72,20 +73,21 @@ def _copy(
             packet.duration = lengths.get(packet.pts, 0)  # encoders derive durations from the frame rate only
             target.mux(packet)
 
-    for packet in source.demux([stream, *source.streams.audio]):
-        if packet.stream.index in sounds:
-            if packet.dts is not None:
+    def frames() -> Iterator[Any]:
+        """Yield the frames, and copy the sound between them."""
+        for packet in source.demux([stream, *source.streams.audio]):
+            if packet.stream.index not in sounds:
+                yield from packet.decode()
+            elif packet.dts is not None:
                 packet.stream = sounds[packet.stream.index]
                 target.mux(packet)
-            continue
-        decoded: Any = packet.decode()
-        for frame in decoded:
-            # The time stamps of the packets in order: decoders invent others for containers without any, such as AVI.
-            shown = video.times[min(number, video.frame_count - 1)] + zero
-            last = frame.pts = max(round(shown / stream.time_base), last + 1)
-            lengths[last] = frame.duration
-            write(_edit_frame(frame, number, out, is_changed, change))
-            number += 1
+
+    for number, frame in enumerate(track(frames(), video.frame_count)):
+        # The time stamps of the packets in order: decoders invent others for containers without any, such as AVI.
+        shown = video.times[min(number, video.frame_count - 1)] + zero
+        last = frame.pts = max(round(shown / stream.time_base), last + 1)
+        lengths[last] = frame.duration
+        write(_edit_frame(frame, number, out, is_changed, change))
     write(None)
 
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tools.core import progress
 from tools.core.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
 from tools.values.base import FileValue, ValueSummary
@@ -103,7 +104,7 @@ class Video(FileValue):
             stream.pix_fmt = "yuv420p"
             stream.options = {"crf": "18", "preset": "veryfast"}
             sound = None if audio is None else container.add_stream("aac", rate=audio.rate, layout="mono")
-            for frame in frames:
+            for frame in progress.track(frames):
                 if shape is None:
                     shape = frame.shape
                     stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2

@@ -196,7 +196,7 @@ class Turns:
             tab.stage, tab.status = "approval", "Needs changes" if tab.problems else "Waits for you"
         elif event["event"] == "step":
             tab.progress[event["step"]] = event
-        else:
+        elif event["event"] == "done":
             self._show_end(tab, event)
 
     def _show_end(self, tab: Tab, done: DoneEvent) -> None:
