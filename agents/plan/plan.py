@@ -90,6 +90,11 @@ class Plan(BaseModel):
         """The sha256 of `dumps`, in hexadecimal."""
         return hashlib.sha256(self._text.encode()).hexdigest()
 
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Names of the tools that the steps call, in their order."""
+        return tuple(step.tool for step in self.steps)
+
     @cached_property
     def _json(self) -> PlanJson:
         return cast(PlanJson, self.model_dump(mode="json"))

@@ -27,6 +27,7 @@ class PlanningTask:
         given: names of the values that came with the request.
         used_names: further names that steps may not have.
         demonstrations: examples for the planner.
+        remarks: what a person asked to change in the plans before, in order.
     """
 
     request: str
@@ -35,6 +36,14 @@ class PlanningTask:
     given: Collection[str] = ()
     used_names: Collection[str] = ()
     demonstrations: Sequence[Demonstration] = ()
+    remarks: Sequence[str] = ()
+
+    @property
+    def words(self) -> str:
+        """The request with its remarks, as planners get it."""
+        if not self.remarks:
+            return self.request
+        return ". ".join(part.strip().rstrip(".") for part in (self.request, *self.remarks) if part.strip())
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ def ask(
     cards = list(cards_of(task.tools).values())
     asked = before.asked + 1
     try:
-        plan = run(lambda: planner.plan(task.request, kinds, cards, task.demonstrations, before.problems))
+        plan = run(lambda: planner.plan(task.words, kinds, cards, task.demonstrations, before.problems))
     except PlanInvalid as error:
         return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
     if before.plan is not None and not plan.steps:

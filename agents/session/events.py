@@ -42,13 +42,14 @@ class ApprovalEvent(TypedDict):
 
 
 class StepEvent(TypedDict):
-    """A step started or ended; ``seconds`` is how long it ran."""
+    """A step started or ended; ``seconds`` is how long it ran, ``refs`` its result."""
 
     event: Literal["step"]
     step: str
     tool: str
     state: Literal["started", "finished", "failed", "skipped"]
     seconds: float
+    refs: NotRequired[Refs]
     error: NotRequired[Fault]
 
 
@@ -77,12 +78,15 @@ class Record(TypedDict):
 
     Attributes:
         thread: name of the thread.
+        turn: number of the turn, from 1; 0 before the first.
         request: in words; "" before the first turn.
         plan: None if there is no plan.
         hash: `Plan.hash`; "" where there is no plan.
         problems: of the plan.
         warnings: of the plan.
-        decision: of a person, if there was one.
+        decision: of a person, the last one, if there was one.
+        decisions: all decisions of a person on the plans of the turn, in order.
+        superseded: whether a new request took the place of the plan while it waited for a person.
         began: ISO time of the request.
         ended: ISO time of the answer; "" before it.
         answer: what was done, in words; "" before it.
@@ -93,12 +97,15 @@ class Record(TypedDict):
     """
 
     thread: str
+    turn: int
     request: str
     plan: PlanJson | None
     hash: str
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
     decision: Decision | None
+    decisions: list[Decision]
+    superseded: bool
     began: str
     ended: str
     answer: str
@@ -119,6 +126,13 @@ class ThreadState(Record):
     values: dict[str, Refs]
 
 
+class SupersededEvent(TypedDict):
+    """A new request took the place of a plan that waited; ``record`` is that of the turn that ended by it."""
+
+    event: Literal["superseded"]
+    record: Record
+
+
 class DoneEvent(TypedDict):
     """The end of a turn."""
 
@@ -129,7 +143,7 @@ class DoneEvent(TypedDict):
     record: Record
 
 
-Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | ProgressEvent | DoneEvent
+Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | ProgressEvent | SupersededEvent | DoneEvent
 
 
 def plan_event(plan: Plan, warnings: list[ProblemJson]) -> PlanEvent:
@@ -152,6 +166,8 @@ def step_event(step: str, outcome: StepOutcome) -> StepEvent:
         "state": outcome["state"],
         "seconds": outcome["seconds"],
     }
+    if "refs" in outcome:
+        event["refs"] = outcome["refs"]
     if "error" in outcome:
         event["error"] = outcome["error"]
     return event

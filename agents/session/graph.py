@@ -31,7 +31,7 @@ def build(nodes: Nodes, saver: Saver | None) -> Machine:
     graph.add_conditional_edges("begin", lambda state: "check" if state["plan"] else "plan", ["plan", "check"])
     graph.add_edge("plan", "check")
     graph.add_conditional_edges("check", nodes.after_check, ["plan", "approve", "schedule", "answer"])
-    graph.add_conditional_edges("approve", nodes.after_approve, ["approve", "check", "schedule", "answer"])
+    graph.add_conditional_edges("approve", nodes.after_approve, ["approve", "check", "plan", "schedule", "answer"])
     graph.add_conditional_edges("schedule", nodes.ready, ["work", "answer"])
     graph.add_edge("work", "schedule")
     graph.add_edge("answer", END)

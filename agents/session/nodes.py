@@ -3,19 +3,21 @@
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
 from agents.plan.interpreter import ready_steps, resolve_arguments, result_type, skipped_steps
-from agents.plan.plan import Plan
+from agents.plan.plan import Plan, PlanJson
+from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
 from agents.planners.base import Demonstration, Planner, renumber
 from agents.planners.repair import Attempt, PlanningTask, ask, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
+from agents.session.gate import Gate, OpenGate
 from agents.session.policy import Policy
 from agents.session.state import (
     Decision,
@@ -28,6 +30,7 @@ from agents.session.state import (
     given_names,
     problems_of,
     refs_of,
+    remarks_of,
     types_of,
     used_names,
     warnings_of,
@@ -53,6 +56,7 @@ class Nodes:
         store: where values are.
         policy: what runs without approval.
         demonstrations: examples for the planner.
+        gate: where the planner and steps wait before they begin.
         stop: when it is set, the planner and running steps are abandoned, and their nodes raise `Stopped`.
         plans: the plan of the state.
         cards: of the tools, by name.
@@ -63,6 +67,7 @@ class Nodes:
     store: Store
     policy: Policy = Policy()
     demonstrations: Sequence[Demonstration] = ()
+    gate: Gate = OpenGate()
     stop: threading.Event = field(default_factory=threading.Event)
     plans: PlanCache = field(default_factory=PlanCache)
     cards: dict[str, Card] = field(init=False)
@@ -95,6 +100,8 @@ class Nodes:
             "warnings": [],
             "faulty": "",
             "decision": None,
+            "decisions": [],
+            "changing": None,
             "answer": "",
             "result": "",
             "began": now(),
@@ -103,23 +110,42 @@ class Nodes:
 
     def plan(self, state: State) -> State:
         """Ask the planner."""
-        return self._update(ask(self._task(state), self._attempt(state), self.planner, self._run_planner))
+        with self.gate.planning():
+            return self._update(ask(self._task(state), self._attempt(state), self.planner, self._run_planner))
 
     def check(self, state: State) -> State:
         """Wire the plan and check it."""
-        return self._update(examine(self._task(state), self._attempt(state)))
+        task = self._task(state)
+        attempt = examine(task, self._attempt(state))
+        changing = state.get("changing")
+        if changing is None or attempt.again:
+            return self._update(attempt)
+        if not attempt.works:
+            attempt = self._unchanged(task, changing, attempt)
+        return {**self._update(attempt), "changing": None}
+
+    def _unchanged(self, task: PlanningTask, changing: PlanJson, attempt: Attempt) -> Attempt:
+        """The plan from before a remark that led to no plan that works, with a warning that says so."""
+        before = examine(task, Attempt(self.plans.parse(changing), asked=attempt.asked))
+        why = "; ".join(problem.message for problem in attempt.problems) or "no tool fits it"
+        warning = Problem(
+            "", "", f"the plan is unchanged, as the remark led to no plan that works ({why})", "Say it in other words"
+        )
+        return replace(before, warnings=(warning, *before.warnings))
 
     def after_check(self, state: State) -> str:
         """Back to the planner, to a person, to work, or to the answer."""
         attempt, decision = self._attempt(state), state.get("decision")
         if attempt.problems or attempt.plan is None:
-            by_person = attempt.asked == 0 or decision is not None
+            by_person = attempt.asked == 0 or (decision is not None and decision["action"] == "edit")
             if by_person:
                 return "answer" if self.policy.yes else "approve"
             return "plan" if attempt.again else "answer"
         if not attempt.works:
             return "answer"
         edited = decision is not None and decision["action"] == "edit"
+        if decision is not None and decision["action"] == "change":  # the person waits to see what became of it
+            return "schedule" if self.policy.yes else "approve"
         allowed = edited or self.policy.allows(attempt.plan, self.tools, bool(attempt.warnings))
         return "schedule" if allowed else "approve"
 
@@ -128,7 +154,13 @@ class Nodes:
 
     def _task(self, state: State) -> PlanningTask:
         return PlanningTask(
-            state["request"], types_of(state), self.tools, given_names(state), used_names(state), self.demonstrations
+            state["request"],
+            types_of(state),
+            self.tools,
+            given_names(state),
+            used_names(state),
+            self.demonstrations,
+            remarks_of(state),
         )
 
     def _attempt(self, state: State) -> Attempt:
@@ -149,18 +181,22 @@ class Nodes:
         decision: Decision = interrupt(
             {"plan": state["plan"], "problems": state["problems"], "warnings": state["warnings"]}
         )
+        made: State = {"decision": decision, "decisions": [*state.get("decisions", []), decision]}
         if decision["action"] == "edit":
             plan = self.plans.parse(decision["plan"]).with_request(state["request"])
-            return {"decision": decision, "plan": self.plans.to_json(plan), "problems": []}
-        return {"decision": decision}
+            return {**made, "plan": self.plans.to_json(plan), "problems": []}
+        if decision["action"] == "change":
+            fresh: State = {"plan": None, "problems": [], "warnings": [], "attempts": 0, "faulty": ""}
+            return {**made, **fresh, "changing": state["plan"]}
+        return made
 
     def after_approve(self, state: State) -> str:
-        """To the check, to work, to the answer, or back when a plan with problems was accepted."""
+        """To the check, to the planner, to work, to the answer, or back when a plan with problems was accepted."""
         decision = state["decision"]
         assert decision is not None
         if decision["action"] == "accept":
             return "approve" if state["problems"] else "schedule"
-        return "check" if decision["action"] == "edit" else "answer"
+        return {"edit": "check", "change": "plan", "reject": "answer"}[decision["action"]]
 
     def schedule(self, state: State) -> State:
         """Skip the steps that need the result of one that failed."""
@@ -196,6 +232,10 @@ class Nodes:
 
     def work(self, state: StepCall, *, runtime: Runtime[None]) -> State:
         """Run one step. Its failure is an outcome, and the other steps go on."""
+        with self.gate.working():
+            return self._work(state, runtime)
+
+    def _work(self, state: StepCall, runtime: Runtime[None]) -> State:
         event: StepEvent = {
             "event": "step",
             "step": state["step"],

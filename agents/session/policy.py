@@ -14,11 +14,14 @@ class Policy:
     Attributes:
         yes: whether no plan needs it; for scripts.
         approved: hashes of plans that a person has approved before.
+        approved_tools: tools, in their order, of plans of which a person wants others like them to run at once. The
+            arguments may differ, such as what is looked for and how it is hidden; a plan with warnings always waits.
         read_only: whether plans need none whose steps make no picture, sound or video.
     """
 
     yes: bool = False
     approved: Collection[str] = frozenset()
+    approved_tools: Collection[tuple[str, ...]] = frozenset()
     read_only: bool = True
 
     def allows(self, plan: Plan, tools: Mapping[str, AnyTool], warned: bool = False) -> bool:
@@ -30,4 +33,5 @@ class Policy:
             warned: whether there are warnings; a read-only plan then needs approval, too.
         """
         looks_only = self.read_only and not warned and all(tools[step.tool].read_only for step in plan.steps)
-        return self.yes or plan.hash in self.approved or looks_only
+        alike = not warned and plan.tools in self.approved_tools
+        return self.yes or plan.hash in self.approved or alike or looks_only

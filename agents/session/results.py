@@ -1,11 +1,11 @@
 """Writes the outputs of a turn to a folder, as files that other programs open, and its record."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agents.plan.plan import PlanJson, references
-from agents.session.events import Record, StepRecord
+from agents.session.events import Record
 from tools.storage import atomic
 from tools.storage.store import Ref, Refs, Store, as_list
 from tools.values import Detections, Image, Poses, Transcript, Value
@@ -36,18 +36,57 @@ def write_results(folder: Path, record: Record, store: Store) -> list[Path]:
     outputs: dict[str, list[str]] = {}
     at_hand = {**record["given"], **{step["id"]: step["refs"] for step in record["steps"] if "refs" in step}}
     for name, refs in record["outputs"].items():
-        written: list[Path] = []
-        for number, ref in enumerate(as_list(refs), 1):
-            stem = _stem(name, record["steps"]) + (f"_{number}" if isinstance(refs, list) else "")
-            written += _write(folder, stem, ref, picture_of(name, ref, record["plan"], at_hand), store)
+        tool = next((step["tool"] for step in record["steps"] if step["id"] == name), "")
+        written = write_value(folder, name, tool, refs, record["plan"], at_hand, store)
         outputs[name] = [file.name for file in written]
         files += written
-    text = json.dumps({**record, "files": outputs}, indent=2, ensure_ascii=False) + "\n"
-    return [*files, atomic.write(folder / RECORD, text)]
+    return [*files, write_record(folder, record, outputs)]
 
 
-def _stem(name: str, steps: list[StepRecord]) -> str:
-    return next((f"{name}_{step['tool']}" for step in steps if step["id"] == name), name)
+def write_record(folder: Path, record: Record, files: Mapping[str, Sequence[str]]) -> Path:
+    """Write ``record.json``.
+
+    Args:
+        folder: made when missing.
+        record: of the turn.
+        files: names of the files of each output, by its name.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False) + "\n"
+    return atomic.write(folder / RECORD, text)
+
+
+def write_value(
+    folder: Path,
+    name: str,
+    tool: str,
+    refs: Refs,
+    plan: PlanJson | None,
+    at_hand: Mapping[str, Refs],
+    store: Store,
+) -> list[Path]:
+    """Write one value, or each value of a list, as `write_results` does.
+
+    Args:
+        folder: made when missing; files in it of the same names are replaced.
+        name: of the value, such as "s2".
+        tool: that made it; "" for a value that a person gave.
+        refs: of the value or of the list of values.
+        plan: that made it.
+        at_hand: references of the values at hand, by name.
+        store: where the values are.
+
+    Raises:
+        WriteError: a file cannot be written; those before it are complete.
+        StoreError: a value is no longer in the store, or damaged.
+    """
+    written: list[Path] = []
+    for number, ref in enumerate(as_list(refs), 1):
+        stem = (f"{name}_{tool}" if tool else name) + (f"_{number}" if isinstance(refs, list) else "")
+        written += _write(folder, stem, ref, picture_of(name, ref, plan, at_hand), store)
+    return written
 
 
 def _write(folder: Path, stem: str, ref: Ref, picture: Ref | None, store: Store) -> Iterator[Path]:

@@ -12,7 +12,7 @@ from langgraph.types import Command
 
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import Plan, reference
-from agents.plan.types import AnyTool
+from agents.plan.types import AnyTool, ValueType
 from agents.planners.base import Demonstration, Planner
 from agents.session.events import (
     DoneEvent,
@@ -25,12 +25,13 @@ from agents.session.events import (
     step_event,
     step_record,
 )
+from agents.session.gate import Gate, OpenGate
 from agents.session.graph import build
 from agents.session.memory import Saver, close_saver, open_saver
-from agents.session.nodes import Nodes
+from agents.session.nodes import Nodes, now
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
-from agents.session.state import Decision, Request, State, refs_of
+from agents.session.state import Decision, Request, State, refs_of, types_of
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Refs, Store
 from tools.values import Value
@@ -52,6 +53,7 @@ class Session:
         policy: what runs without approval.
         demonstrations: examples for the planner.
         parallel: most steps that run side by side.
+        gate: where the planner and steps wait before they begin.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Session:
         policy: Policy | None = None,
         demonstrations: Sequence[Demonstration] = (),
         parallel: int = 4,
+        gate: Gate | None = None,
     ) -> None:
         """Open the thread; nothing runs yet.
 
@@ -75,7 +78,7 @@ class Session:
         self._running = False
         self._own = not isinstance(memory, BaseCheckpointSaver)
         self._saver = memory if isinstance(memory, BaseCheckpointSaver) else open_saver(memory)
-        self._nodes = Nodes(tools, planner, store, policy or Policy(), demonstrations)
+        self._nodes = Nodes(tools, planner, store, policy or Policy(), demonstrations, gate or OpenGate())
         self._machine = build(self._nodes, self._saver)
         self._config: RunnableConfig = {
             "configurable": {"thread_id": thread},
@@ -107,6 +110,8 @@ class Session:
     ) -> Iterator[Event]:
         """Begin a turn. A turn that waits for approval or was cut short is dropped.
 
+        The first event is ``superseded``, with the record of the dropped turn, where a plan waited for approval.
+
         Args:
             request: in words.
             media: values that come with it, by name: references, values (they are stored), or lists of either.
@@ -118,14 +123,29 @@ class Session:
         """
         given = {name: self._store_value(value) for name, value in (media or {}).items()}
         proposal = None if plan is None else self._nodes.plans.to_json(plan)
-        return self._run(Request(request=request, media=given, proposal=proposal))
+        return self._start(Request(request=request, media=given, proposal=proposal))
+
+    def _start(self, request: Request) -> Iterator[Event]:
+        if self._waiting() is not None:
+            yield {
+                "event": "superseded",
+                "record": {
+                    **self.record(),
+                    "superseded": True,
+                    "answer": "Replaced by a new request, so nothing was run.",
+                    "result": "refused",
+                    "ended": now(),
+                },
+            }
+        yield from self._run(request)
 
     def resume(self, decision: Decision) -> Iterator[Event]:
         """Answer an ``approval`` event.
 
         Args:
             decision: ``{"action": "accept"}``, ``{"action": "edit", "plan": {…}}`` (checked again, and run
-                when it passes) or ``{"action": "reject", "reason": "…"}``.
+                when it passes), ``{"action": "change", "remark": "…"}`` (the planner plans again, and the new plan
+                waits) or ``{"action": "reject", "reason": "…"}``.
 
         Raises:
             SessionError: nothing waits for approval, or a plan with problems is accepted.
@@ -139,8 +159,10 @@ class Session:
             decision = {"action": "edit", "plan": self._nodes.plans.to_json(Plan.load(decision.get("plan") or {}))}
         elif action == "accept" and waiting["problems"]:
             raise SessionError("this plan has problems, it cannot be accepted", "Edit or reject it")
-        elif action not in ("accept", "reject"):
-            raise SessionError(f"{action!r} is no decision", "Say accept, edit or reject")
+        elif action == "change" and not decision.get("remark", "").strip():
+            raise SessionError("there is no remark on what should change", 'Add it, such as {"remark": "…"}')
+        elif action not in ("accept", "change", "reject"):
+            raise SessionError(f"{action!r} is no decision", "Say accept, edit, change or reject")
         return self._run(Command(resume=decision))
 
     def continue_(self) -> Iterator[Event]:
@@ -195,6 +217,10 @@ class Session:
         """Where the thread stands, the values at hand, and the record of the last turn."""
         return {**self.record(), "stands": self._stands(), "values": refs_of(self._state())}
 
+    def types(self) -> dict[str, ValueType]:
+        """Types of the values at hand, by name, ordered from old to new."""
+        return types_of(self._state())
+
     def record(self) -> Record:
         """The record of the last turn: what was asked, planned and decided, and how each step ended."""
         state = self._state()
@@ -202,12 +228,15 @@ class Session:
         names = [name for name in map(reference, plan.outputs if plan else ()) if name is not None]
         return {
             "thread": self.thread,
+            "turn": state.get("turn", 0),
             "request": state.get("request", ""),
             "plan": state.get("plan"),
             "hash": plan.hash if plan else "",
             "problems": state.get("problems", []),
             "warnings": state.get("warnings", []),
             "decision": state.get("decision"),
+            "decisions": state.get("decisions", []),
+            "superseded": False,
             "began": state.get("began", ""),
             "ended": state.get("ended", ""),
             "answer": state.get("answer", ""),

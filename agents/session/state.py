@@ -45,11 +45,16 @@ class StepOutcome(TypedDict):
 
 
 class Decision(TypedDict):
-    """A person's decision on a plan: "edit" comes with the edited plan, "reject" may come with a reason."""
+    """A person's decision on a plan.
 
-    action: Literal["accept", "edit", "reject"]
+    "edit" comes with the edited plan, "change" with a remark from which the planner plans again, and "reject" may come
+    with a reason.
+    """
+
+    action: Literal["accept", "edit", "change", "reject"]
     plan: NotRequired[PlanJson]
     reason: NotRequired[str]
+    remark: NotRequired[str]
 
 
 def fault_of(error: Exception) -> Fault:
@@ -97,7 +102,9 @@ class State(Request, total=False):
         problems: of the plan.
         warnings: of a plan without problems.
         faulty: `Attempt.faulty` of this turn.
-        decision: of a person; None before it, or when none was needed.
+        decision: of a person, the last one; None before it, or when none was needed.
+        decisions: of a person on the plans of this turn, in order.
+        changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
         answer: what was done, in words.
         result: how the turn ended; "" before its end.
         began: ISO time of the request.
@@ -113,6 +120,8 @@ class State(Request, total=False):
     warnings: list[ProblemJson]
     faulty: str
     decision: Decision | None
+    decisions: list[Decision]
+    changing: PlanJson | None
     answer: str
     result: TurnResult | Literal[""]
     began: str
@@ -169,6 +178,11 @@ def problems_of(state: State) -> list[Problem]:
 def warnings_of(state: State) -> list[Problem]:
     """The warnings about the plan of this turn."""
     return [Problem(**warning) for warning in state.get("warnings", [])]
+
+
+def remarks_of(state: State) -> list[str]:
+    """What a person asked to change in the plans of this turn, in order."""
+    return [decision.get("remark", "") for decision in state.get("decisions", []) if decision["action"] == "change"]
 
 
 def given_names(state: State) -> list[str]:

@@ -25,7 +25,7 @@ from tools.core.errors import MediaError, SettingsInvalid
 from tools.runtime.registry import load
 from ui.page import launch
 from ui.plans.card import limits_html
-from ui.turns.turns import open_files
+from ui.turns.tab import open_files
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -16,7 +16,8 @@ from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.values.base import canonical_json
 from tools.weights import weights
-from ui.turns.turns import Tab, sentences
+from ui.turns.tab import Tab
+from ui.turns.words import sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
 

@@ -12,7 +12,7 @@ from tools.core.errors import SuperlinkError
 from ui.access.visitors import visitor_of
 from ui.context import Context
 from ui.plans.card import fault_html, limits_html, plan_html
-from ui.turns.turns import Message, Tab, Turns, of_type
+from ui.turns.tab import Message, Tab, TabTurns, of_type
 
 _HINT = """Drop files below and say what should happen:
 
@@ -30,7 +30,7 @@ class SessionTab:
     def __init__(self, page: gr.Blocks, context: Context) -> None:
         self.page, self.owners = page, context.files
         self.samples_folder = context.folder / "samples"
-        self.turns = Turns(context.tools, context.planner, context.store, context.saver, context.folder / "results")
+        self.turns = TabTurns(context.tools, context.planner, context.store, context.saver, context.folder / "results")
         self.limits: Callable[[], str] = lambda: limits_html(context.tools, context.planner)
 
     def lay_out(self) -> None:

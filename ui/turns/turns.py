@@ -1,253 +1,448 @@
-"""The turns of one browser tab: requests, decisions and results, without widgets."""
+"""Turns of sessions: requests, decisions, progress and results, without widgets.
 
-import json
+A turn runs in a thread of the server. Callers put work in and read snapshots; nothing that a browser does or omits
+changes a turn. What is needed to go on after the end of the process is in the page's database, the memory of sessions
+and the store.
+"""
+
 import logging
+import re
 import shutil
+import threading
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Protocol, cast, runtime_checkable
 
 from agents.plan.plan import Plan, PlanJson
-from agents.plan.problems import ProblemJson
-from agents.plan.types import AnyTool
-from agents.planners.base import Planner
-from agents.session.events import DoneEvent, Event, StepEvent
-from agents.session.memory import Saver
-from agents.session.results import write_results
-from agents.session.session import Session
+from agents.plan.types import ValueType, cards_of
+from agents.session.policy import Policy
+from agents.session.session import Session, SessionError
 from agents.session.state import Decision
-from common.kinds import input_of
+from common.card import Card
 from tools.core.errors import MediaError, SuperlinkError
-from tools.storage.store import Store
-from tools.values import Value
-from tools.values.convert import open_file
-
-Message = dict[str, Any]
-"""``{"role": "user" or "assistant", "content": text or {"path": file}}``."""
-
-Stage = Literal["idle", "working", "approval", "editing"]
+from tools.core.settings import settings
+from ui.context import Context
+from ui.turns.catalogue import Catalogue, TurnRow
+from ui.turns.files import keep_files
+from ui.turns.live import WORKING, Live
+from ui.turns.rebuild import Shelf, turn_view
+from ui.turns.runner import Runner, Ticket
+from ui.turns.view import Colour, SessionView, Stage, TurnView
+from ui.turns.words import PLANNING, RUNNING, STOPPING, explain
+from ui.turns.work import Work
 
 _log = logging.getLogger("superlink.ui")
+_THREAD = re.compile(r"[0-9a-f]{32}")
+_TITLE = 60
+"""Maximum number of characters of a title that comes from a request."""
+_KEPT_DELETED = timedelta(days=1)
+_MOST_LIVE = 256
+"""Maximum number of idle sessions that are kept in memory."""
 
 
-@dataclass
-class Tab:
-    """What one browser tab shows.
+class NotFound(SuperlinkError):
+    """There is no such session, or it belongs to somebody else."""
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session in the list of sessions.
 
     Attributes:
-        thread: of its session; empty before the first request.
-        turn: number of requests so far.
-        stage: idle, working, waiting for approval, or showing the editor.
-        status: the same in a word or two, for the person.
-        chat: what was said.
-        plan: of the last request, as plain JSON.
-        problems: of that plan.
-        warnings: of that plan.
-        progress: step id to its last ``step`` event.
-        editor: the text in the editor.
-        fault: what is wrong with that text.
-        files: results of the last turn, the record last.
+        thread: Name of the thread.
+        title: From the first request, or as the person renamed it.
+        day: Day of its last change, such as "2026-03-01".
+        stage: Where it stands.
+        status: The same in a few words.
+        colour: Of the status.
     """
 
-    thread: str = ""
-    turn: int = 0
-    stage: Stage = "idle"
-    status: str = ""
-    chat: list[Message] = field(default_factory=list)
-    plan: PlanJson | None = None
-    problems: list[ProblemJson] = field(default_factory=list)
-    warnings: list[ProblemJson] = field(default_factory=list)
-    progress: dict[str, StepEvent] = field(default_factory=dict)
-    editor: str = ""
-    fault: str = ""
-    files: tuple[Path, ...] = ()
+    thread: str
+    title: str
+    day: str
+    stage: Stage
+    status: str
+    colour: Colour
 
-    def say(self, text: str) -> None:
-        """Add what superlink says."""
-        self.chat.append({"role": "assistant", "content": text})
+
+@runtime_checkable
+class Loads(Protocol):
+    """A planner whose model can be loaded before the first request."""
+
+    def load(self, tools: Sequence[Card]) -> None:
+        """Load what planning with these tools takes."""
 
 
 class Turns:
-    """Runs the turns of all tabs on sessions.
+    """All sessions of the page. Every method may be called from any thread.
+
+    Methods that take an owner raise `NotFound` for a session of somebody else; those that change a session return its
+    new view.
 
     Args:
-        tools: Tools by name.
-        planner: The planner.
-        store: The store of values.
-        saver: The database of threads.
-        folder: Folder of result files, with a folder for each thread and turn.
+        context: What all tabs share.
+        parallel: Number of turns that run their steps at the same time.
     """
 
-    def __init__(
-        self,
-        tools: Mapping[str, AnyTool],
-        planner: Planner,
-        store: Store,
-        saver: Saver,
-        folder: Path,
-    ) -> None:
-        """Keep the objects that all tabs share."""
-        self._tools, self._planner, self._store, self._saver = tools, planner, store, saver
-        self._folder = folder
-        self._stopping: set[str] = set()
+    def __init__(self, context: Context, parallel: int = 1) -> None:
+        """Open the catalogue; nothing runs before `start`.
 
-    def ask(self, tab: Tab, request: str, files: Sequence[str]) -> Iterator[Tab]:
-        """Start a turn; yields the tab after every change.
+        Raises:
+            SuperlinkError: when the page's database cannot be opened.
+        """
+        self._context = context
+        self._catalogue = Catalogue(context.folder)
+        self._shelf = Shelf(context.folder / "results", context.store, context.tools)
+        self._runner = Runner(tools=parallel, waiting=settings().ui_waiting)
+        self._live: dict[str, Live] = {}
+        self._lock = threading.RLock()
+        self._planner_state = "loading"
+
+    def start(self) -> None:
+        """Load the planner in the background, and go on with the turns that were cut short."""
+        threading.Thread(target=self._load_planner, name="superlink planner", daemon=True).start()
+        self._purge()
+        for thread in self._catalogue.active():
+            owner = self._catalogue.owner_of_thread(thread)
+            if owner is not None:
+                live = self._find(thread, owner)
+                with live.lock:
+                    self._run(live)
+
+    def close(self) -> None:
+        """Stop the turns, which go on at the next start, and close the catalogue."""
+        with self._lock:
+            sessions = [live.session for live in self._live.values() if live.session is not None]
+        self._runner.close(sessions)
+        self._catalogue.close()
+
+    @property
+    def planner_state(self) -> str:
+        """ "loading", "ready", or "failed: " and the reason."""
+        return self._planner_state
+
+    def owner_of_thread(self, thread: str) -> str | None:
+        """Return the owner of a session; None where there is none."""
+        return self._catalogue.owner_of_thread(thread)
+
+    def new_thread(self) -> str:
+        """Return the name of a new session, which exists from its first request on."""
+        return uuid.uuid4().hex
+
+    def view(self, thread: str, owner: str) -> SessionView:
+        """Return a session; one that has no request yet is new."""
+        return self._find(thread, owner).snapshot()
+
+    def follow(self, thread: str, owner: str, since: int) -> Iterator[SessionView]:
+        """Yield the session whenever its version grew, until its stage is none of queued, planning and running.
 
         Args:
-            tab: The tab, changed in place.
-            request: The request.
-            files: Paths of the files of the request.
+            thread: Name of the session.
+            owner: User.
+            since: Version that the reader has.
         """
-        tab.thread = tab.thread or uuid.uuid4().hex
-        tab.turn += 1
-        tab.plan, tab.problems, tab.progress, tab.files = None, [], {}, ()
-        tab.chat += [{"role": "user", "content": {"path": file}} for file in files]
-        tab.chat.append({"role": "user", "content": request})
-        tab.stage, tab.status = "working", "Planning …"
-        yield tab
-        yield from self._follow(tab, lambda session: session.start(request, open_files(files)))
+        yield from self._find(thread, owner).follow(since)
 
-    def decide(self, tab: Tab, decision: Decision) -> Iterator[Tab]:
-        """Accept, edit or reject the plan that waits for approval."""
-        tab.stage = "working"
-        tab.status = "Rejected" if decision["action"] == "reject" else "Running …"
-        yield tab
-        yield from self._follow(tab, lambda session: session.resume(decision))
+    def ask(self, thread: str, owner: str, request: str, files: Sequence[Path | str]) -> SessionView:
+        """Begin a turn; a plan that waits for approval is replaced.
 
-    def edit(self, tab: Tab) -> Tab:
-        """Open the editor on the plan that waits for approval."""
-        tab.editor = json.dumps(tab.plan, indent=2, ensure_ascii=False)
-        tab.stage, tab.fault = "editing", ""
-        return tab
+        Args:
+            thread: Name of the session.
+            owner: User.
+            request: In words.
+            files: Paths of the files that come with it; they are copied.
 
-    def use_edited(self, tab: Tab, text: str) -> Iterator[Tab]:
-        """Run the plan in the editor when it passes every check."""
-        tab.editor = text
+        Raises:
+            SessionError: when the request is empty, or another one of this session is at work.
+            TooMany: when too many turns of this owner wait.
+            MediaError: when a file is not there, or there are too many.
+        """
+        live = self._find(thread, owner)
+        request = request.strip().encode("utf-8", "replace").decode()
+        if not request:
+            raise SessionError("the request is empty", "Say what should happen")
+        with live.lock:
+            if live.view.stage in WORKING:
+                raise SessionError("another request of this session is at work", "Wait until it has ended, or stop it")
+            if len(files) > settings().ui_files:
+                raise MediaError(
+                    f"{len(files)} files are too many for one request", f"Attach {settings().ui_files} at most"
+                )
+            self._runner.check(owner)
+            row = TurnRow(thread, len(live.view.turns) + 1, request)
+            folder = self._shelf.folder(row)
+            row.files = keep_files(folder, files, self._context.folder)
+            if live.row is None:
+                live.view.title = _shortened(request)
+                self._catalogue.add_session(thread, owner, live.view.title)
+            self._catalogue.set_draft(thread, None)
+            self._catalogue.save(row)
+            with live.change() as view:
+                view.turns.append(turn_view(row, None, self._shelf, {}, last=True))
+                view.draft = None
+                live.row = row
+                live.show("planning", PLANNING)
+            self._run(live)
+        return live.snapshot()
+
+    def decide(self, thread: str, owner: str, decision: Decision) -> SessionView:
+        """Accept, edit, change or reject the plan that waits.
+
+        Raises:
+            SessionError: when none waits, or the decision does not fit it; the plan still waits.
+            PlanInvalid: when the edited plan is no plan; the plan still waits.
+        """
+        live = self._find(thread, owner)
+        with live.lock:
+            row = live.row
+            if row is None or live.view.stage not in ("approval", "editing"):
+                raise SessionError("no plan waits for you", "Say what should happen")
+            decision, tools = self._checked(decision, live.turn)
+            row.state, row.decision = "active", decision
+            row.decided = len(row.record["decisions"]) if row.record is not None else 0
+            self._catalogue.save(row)
+            self._catalogue.set_draft(thread, None)
+            if tools:
+                self._catalogue.approve(thread, tools)
+            with live.change() as view:
+                view.draft = None
+                live.turn.decision, live.turn.answer = decision, ""
+                change = decision["action"] == "change"
+                live.show("planning" if change else "running", PLANNING if change else RUNNING)
+            self._run(live)
+        return live.snapshot()
+
+    def set_draft(self, thread: str, owner: str, plan: PlanJson | None) -> SessionView:
+        """Open or change the plan in the editor, or close the editor with None; it survives the end of the process.
+
+        Raises:
+            SessionError: when no plan waits.
+        """
+        live = self._find(thread, owner)
+        with live.lock:
+            if live.view.stage not in ("approval", "editing"):
+                raise SessionError("no plan waits for you", "Say what should happen")
+            self._catalogue.set_draft(thread, plan)
+            with live.change() as view:
+                view.draft, view.stage = plan, "approval" if plan is None else "editing"
+        return live.snapshot()
+
+    def set_always(self, thread: str, owner: str, always: bool) -> SessionView:
+        """Let plans with the same tools in the same order as an approved one run at once in this session, or not."""
+        live = self._find(thread, owner)
+        with live.change() as view:
+            if live.row is None:
+                raise SessionError("this session has no request yet", "Say what should happen")
+            self._catalogue.set_always(thread, always)
+            view.always = always
+        return live.snapshot()
+
+    def stop(self, thread: str, owner: str) -> SessionView:
+        """Stop the turn that runs, or withdraw the one that waits in a queue; nothing happens where none does."""
+        live = self._find(thread, owner)
+        with live.lock:
+            ticket, session = live.ticket, live.session
+            if ticket is not None:
+                with live.change():
+                    live.turn.status, live.turn.colour = STOPPING
+        if ticket is not None:
+            self._runner.withdraw(ticket)
+            if session is not None:
+                session.stop()
+        return live.snapshot()
+
+    def again(self, thread: str, owner: str) -> SessionView:
+        """Go on with the last turn after it was stopped or failed; finished steps do not run again.
+
+        Raises:
+            SessionError: when it was neither stopped nor failed.
+        """
+        live = self._find(thread, owner)
+        with live.lock:
+            row = live.row
+            failed = live.view.turns and live.turn.result in ("failed", "partly")
+            if row is None or not (row.state in ("stopped", "failed") or (row.state == "ended" and failed)):
+                raise SessionError("the last request was neither stopped nor failed", "Say what should happen")
+            self._runner.check(owner)
+            row.state, row.answer = "active", ""
+            self._catalogue.save(row)
+            with live.change():
+                live.turn.answer, live.turn.result = "", ""
+                planned = live.turn.plan is not None
+                live.show("running" if planned else "planning", RUNNING if planned else PLANNING)
+            self._run(live)
+        return live.snapshot()
+
+    def types(self, thread: str, owner: str) -> dict[str, ValueType]:
+        """Return the types of the values at hand in a session, by name, ordered from old to new."""
+        self._find(thread, owner)
+        return self._session(thread).types()
+
+    def sessions(self, owner: str, search: str = "") -> list[SessionRow]:
+        """Return the sessions of an owner, newest first.
+
+        Args:
+            owner: User.
+            search: Text that the title or a request must have.
+        """
+        rows = []
+        for kept in self._catalogue.sessions(owner, search):
+            stage, status, colour = cast(Stage, kept.stage), kept.status, cast(Colour, kept.colour)
+            live = self._live.get(kept.thread)
+            if live is not None and live.view.turns:
+                with live.lock:
+                    stage, status, colour = live.view.stage, live.turn.status, live.turn.colour
+            rows.append(SessionRow(kept.thread, kept.title, kept.updated[:10], stage, status, colour))
+        return rows
+
+    def rename(self, thread: str, owner: str, title: str) -> None:
+        """Give a session another title; an empty one is that of the first request."""
+        live = self._find(thread, owner)
+        with live.change() as view:
+            view.title = _shortened(title.strip() or (view.turns[0].request if view.turns else ""))
+            self._catalogue.set_title(thread, view.title)
+
+    def delete(self, thread: str, owner: str) -> None:
+        """Delete a session; `restore` undoes it for a day."""
+        live = self._find(thread, owner)
+        self.stop(thread, owner)
+        self._catalogue.set_deleted(thread, True)
+        with self._lock, live.change():
+            live.gone = True
+            self._live.pop(thread, None)
+
+    def restore(self, thread: str, owner: str) -> None:
+        """Undo `delete`.
+
+        Raises:
+            NotFound: when there is no such session any more.
+        """
+        if self._catalogue.owner_of_thread(thread) != owner:
+            raise _not_found()
+        self._catalogue.set_deleted(thread, False)
+
+    def _checked(self, decision: Decision, turn: TurnView) -> tuple[Decision, tuple[str, ...]]:
+        """Return a decision that fits the plan that waits, and the tools of the plan that it lets run."""
+        match decision.get("action"):
+            case "edit":
+                plan = Plan.load(decision.get("plan") or {})
+                return {"action": "edit", "plan": plan.to_json()}, plan.tools
+            case "accept":
+                if turn.problems or turn.plan is None:
+                    raise SessionError("this plan has problems, it cannot be accepted", "Edit, change or reject it")
+                return {"action": "accept"}, Plan.load(turn.plan).tools
+            case "change":
+                remark = decision.get("remark", "").strip()
+                if not remark:
+                    raise SessionError("the remark is empty", "Say what should be different")
+                return {"action": "change", "remark": remark}, ()
+            case "reject":
+                return {"action": "reject", "reason": decision.get("reason", "").strip()}, ()
+            case other:
+                raise SessionError(f"{other!r} is no decision", "Say accept, edit, change or reject")
+
+    def _run(self, live: Live) -> None:
+        """Put the last turn into a thread; the session's lock must be held."""
+        assert live.row is not None
+        view, thread = live.view, live.view.thread
+        self._catalogue.set_status(thread, view.stage, live.turn.status, live.turn.colour)
+        work = Work(
+            live,
+            live.row,
+            lambda ticket: self._session(thread, ticket),
+            self._catalogue,
+            self._shelf,
+            lambda: self._runner.closed,
+        )
+        live.ticket = self._runner.begin(live.owner, work, work.changed)
+
+    def _session(self, thread: str, gate: Ticket | None = None) -> Session:
+        kept = self._catalogue.session(thread)
+        approved = frozenset(kept.approved) if kept is not None and kept.always else frozenset()
+        context = self._context
+        return Session(
+            thread,
+            tools=context.tools,
+            planner=context.planner,
+            store=context.store,
+            memory=context.saver,
+            policy=Policy(approved_tools=approved),
+            gate=gate,
+        )
+
+    def _find(self, thread: str, owner: str) -> Live:
+        """Return a session from memory, or rebuild it from what is kept.
+
+        Raises:
+            NotFound: when it is somebody else's or was deleted, or the name is none.
+        """
+        with self._lock:
+            live = self._live.get(thread)
+            if live is None:
+                if not _THREAD.fullmatch(thread):
+                    raise _not_found()
+                live = self._rebuilt(thread, owner)
+                self._make_room()
+                self._live[thread] = live
+            if live.owner != owner:
+                raise _not_found()
+            return live
+
+    def _rebuilt(self, thread: str, owner: str) -> Live:
+        kept, rows = self._catalogue.session(thread), self._catalogue.turns(thread)
+        if kept is None:
+            return Live(SessionView(thread), owner, None)
+        if kept.owner != owner or kept.deleted is not None:
+            raise _not_found()
+        view = SessionView(thread, kept.title, always=kept.always, stage="idle" if rows else "new")
+        state = (
+            self._session(thread).state() if any(row.record is None or row.state != "ended" for row in rows) else None
+        )
+        values = {} if state is None else state["values"]
+        for row in rows:
+            begun = state is not None and state["turn"] > row.base >= 0 and row is rows[-1]
+            view.turns.append(turn_view(row, state if begun else None, self._shelf, values, row is rows[-1]))
+        live = Live(view, owner, rows[-1] if rows else None)
+        if rows and rows[-1].state == "waiting":
+            view.draft = self._catalogue.draft(thread)
+            view.stage = "approval" if view.draft is None else "editing"
+        elif rows and rows[-1].state == "active":
+            view.stage = "planning" if live.turn.plan is None else "running"
+        return live
+
+    def _make_room(self) -> None:
+        for thread in [thread for thread, live in self._live.items() if live.ticket is None][: -_MOST_LIVE or None]:
+            del self._live[thread]
+
+    def _load_planner(self) -> None:
+        planner = self._context.planner
         try:
-            plan = Plan.load(text)
+            if isinstance(planner, Loads):
+                planner.load(list(cards_of(self._context.tools).values()))
+            self._planner_state = "ready"
         except SuperlinkError as error:
-            tab.fault = sentences(error.message, error.hint)
-            yield tab
-            return
-        tab.plan, tab.problems, tab.fault = plan.to_json(), [], ""
-        yield from self.decide(tab, {"action": "edit", "plan": plan.to_json()})
-
-    def leave_editor(self, tab: Tab) -> Tab:
-        """Close the editor; the plan is unchanged."""
-        tab.stage, tab.fault = "approval", ""
-        return tab
-
-    def stop(self, tab: Tab) -> Tab:
-        """Stop the turn after its running steps."""
-        self._stopping.add(tab.thread)
-        tab.status = "Stopping after the step in hand …"
-        return tab
-
-    def folder(self, tab: Tab) -> Path:
-        """Return the folder of a tab's result files; the tab must have a thread."""
-        return self._folder / tab.thread
-
-    def forget(self, tab: Tab) -> None:
-        """Delete the files of a closed tab; the values stay in the store."""
-        if tab.thread:
-            shutil.rmtree(self.folder(tab), ignore_errors=True)
-
-    def _follow(self, tab: Tab, begin: Callable[[Session], Iterator[Event]]) -> Iterator[Tab]:
-        """Read the events of a turn into the tab, until it ends, waits for a person, or is stopped."""
-        self._stopping.discard(tab.thread)
-        session = Session(tab.thread, tools=self._tools, planner=self._planner, store=self._store, memory=self._saver)
-        try:
-            with closing(cast(Generator[Event, None, None], begin(session))) as events:
-                for event in events:
-                    self._take(tab, event)
-                    yield tab
-                    if tab.thread in self._stopping and tab.stage == "working":
-                        tab.stage, tab.status = "idle", "Stopped"
-                        tab.say("Stopped. What the finished steps gave can be used in the next request.")
-                        yield tab
-                        return
-        except SuperlinkError as error:
-            self._fail(tab, session, sentences(error.message, error.hint))
-            yield tab
+            self._planner_state = f"failed: {explain(error)}"
         except Exception as error:
-            _log.exception("a turn failed")
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._fail(tab, session, f"Something went wrong that should not ({what}). The terminal says more")
-            yield tab
+            _log.exception("the planner cannot be loaded")
+            self._planner_state = f"failed: {type(error).__name__}: {error}"
 
-    def _fail(self, tab: Tab, session: Session, message: str) -> None:
-        waits = session.state()["stands"] == "approval"
-        tab.stage, tab.status = ("approval", "Waits for you") if waits else ("idle", "Failed")
-        tab.say(sentences(message))
-
-    def _take(self, tab: Tab, event: Event) -> None:
-        if event["event"] == "plan":
-            tab.plan, tab.problems, tab.warnings, tab.progress = event["plan"], [], event["warnings"], {}
-            tab.status = "Running …"
-        elif event["event"] == "problems":
-            tab.plan, tab.problems, tab.warnings = event["plan"], event["problems"], []
-            tab.status = "Mending the plan …"
-        elif event["event"] == "approval":
-            tab.plan, tab.problems = event["plan"], event["problems"]
-            tab.stage, tab.status = "approval", "Needs changes" if tab.problems else "Waits for you"
-        elif event["event"] == "step":
-            tab.progress[event["step"]] = event
-        elif event["event"] == "done":
-            self._show_end(tab, event)
-
-    def _show_end(self, tab: Tab, done: DoneEvent) -> None:
-        record = done["record"]
-        rejected = record["decision"] is not None and record["decision"]["action"] == "reject"
-        tab.stage = "idle"
-        tab.status = "Rejected" if rejected else _STATUS[record["result"]]
-        if record["plan"] and not record["plan"]["steps"]:
-            tab.plan = None
-        tab.say(done["answer"])
-        if record["outputs"]:
-            folder = self.folder(tab) / f"turn_{tab.turn}"
-            tab.files = tuple(dict.fromkeys(write_results(folder, record, self._store)))
+    def _purge(self) -> None:
+        """Remove what was deleted more than a day ago; values stay in the store."""
+        for thread in self._catalogue.deleted_before((datetime.now(UTC) - _KEPT_DELETED).isoformat()):
+            with suppress(SuperlinkError):
+                self._context.saver.delete_thread(thread)
+                shutil.rmtree(self._shelf.results / thread, ignore_errors=True)
+                self._catalogue.purge(thread)
 
 
-_STATUS = {
-    "done": "Done",
-    "nothing": "Nothing found or changed",
-    "partly": "Partly done",
-    "failed": "Failed",
-    "refused": "Nothing was run",
-}
+def _not_found() -> NotFound:
+    return NotFound("there is no such session", "Open one of your own, or begin a new one")
 
 
-def open_files(files: Sequence[str]) -> dict[str, Value | list[Value]]:
-    """Open files as the values of a request: "image" for one picture, "images" for a list of several.
-
-    Raises:
-        MediaError: when a file cannot be read; names it as the person did.
-    """
-    by_kind: dict[str, list[Value]] = {}
-    for file in dict.fromkeys(files):
-        try:
-            value = open_file(file)
-        except SuperlinkError as error:
-            # The path is that of our copy, which the person has never seen.
-            message = error.message.replace(file, Path(file).name)
-            raise MediaError(message, error.hint) from error
-        by_kind.setdefault(value.kind.lower(), []).append(value)
-    return {
-        name if len(values) == 1 else f"{name}s": values[0] if len(values) == 1 else values
-        for name, values in by_kind.items()
-    }
-
-
-def of_type(files: Sequence[Path], kind: str) -> list[Path]:
-    """Return the files of a type: "image", "audio", "video" or "text"."""
-    return [file for file in files if input_of(file.name) == kind]
-
-
-def sentences(*parts: str) -> str:
-    """Return the parts, such as message and hint, as sentences."""
-    ended = (part if part[-1] in ".?!…" else f"{part}." for part in parts if part)
-    return " ".join(part[0].upper() + part[1:] for part in ended)
+def _shortened(title: str) -> str:
+    title = " ".join(title.split())
+    return title if len(title) <= _TITLE else f"{title[: _TITLE - 1].rstrip()}…"

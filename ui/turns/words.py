@@ -1,0 +1,73 @@
+"""Statuses and sentences of the page."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from agents.plan.types import AnyTool
+from agents.session.events import Record
+from common.kinds import MEDIA_KINDS
+from tools.core.errors import SuperlinkError
+from ui.turns.view import Colour
+
+_WORD = re.compile(r"[a-z]+(?=[ ,:;.]|$)")
+
+
+class Status(NamedTuple):
+    """The state of a turn in a few words, and its colour."""
+
+    words: str
+    colour: Colour = ""
+
+
+QUEUED = Status("Waits in line …")
+PLANNING = Status("Planning …")
+MENDING = Status("Mending the plan …")
+RUNNING = Status("Running …")
+WAITS = Status("Waits for you", "wait")
+STOPPING = Status("Stopping …")
+STOPPED = Status("Stopped", "wait")
+FAILED = Status("Failed", "bad")
+REJECTED = Status("Rejected")
+REPLACED = Status("Replaced by a new request")
+NOTHING_TO_RUN = Status("Nothing to run", "wait")
+
+
+def status_of(record: Record, tools: Mapping[str, AnyTool]) -> Status:
+    """Return the status of a turn that has ended.
+
+    Args:
+        record: Of the turn.
+        tools: Tools by name.
+    """
+    if record["superseded"]:
+        return REPLACED
+    match record["result"]:
+        case "done":
+            return Status("Done", "good")
+        case "nothing":
+            return Status("Nothing changed" if _makes_media(record, tools) else "Nothing found", "wait")
+        case "partly":
+            return Status("Partly done", "wait")
+        case "failed":
+            return FAILED
+    decision = record["decision"]
+    return REJECTED if decision is not None and decision["action"] == "reject" else NOTHING_TO_RUN
+
+
+def _makes_media(record: Record, tools: Mapping[str, AnyTool]) -> bool:
+    """Whether a plan's outputs are pictures, sound or videos."""
+    made = {step["id"]: step["tool"] for step in record["steps"]}
+    names = [made[name] for name in record["outputs"] if name in made]
+    return any(tools[name].returns.kind in MEDIA_KINDS for name in names if name in tools)
+
+
+def sentences(*parts: str) -> str:
+    """Return the parts, such as message and hint, as sentences. A file name at the start keeps its letters."""
+    ended = (part if part[-1] in ".?!…" else f"{part}." for part in map(str.strip, parts) if part)
+    return " ".join(part[0].upper() + part[1:] if _WORD.match(part) else part for part in ended)
+
+
+def explain(error: SuperlinkError) -> str:
+    """Return an error as sentences."""
+    return sentences(error.message, error.hint)
