@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from superlink.commands import (
     annotate,
     export,
+    mcp,
     models,
     plan,
     repair,
@@ -25,7 +26,7 @@ from superlink.commands import (
 from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
-COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, world)
+COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, mcp, world)
 
 FAULT = 70
 """Exit status for a fault of superlink itself (EX_SOFTWARE of sysexits.h)."""

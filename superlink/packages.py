@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agents", "backbone", "common", "flows", "tools", "ui")
+PACKAGES = ("agents", "api", "backbone", "common", "flows", "tools", "ui")
 
 
 class OwnPackages(MetaPathFinder):

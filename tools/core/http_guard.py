@@ -26,6 +26,7 @@ HEADERS = {
 """Headers added to every response that does not have them."""
 
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?")
+_PLAIN = {b"content-type": b"text/plain; charset=utf-8"}
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 
 
@@ -124,13 +125,24 @@ def header(scope: Scope, name: str) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
-async def refuse(scope: Scope, receive: Receive, send: Send, status: int, reason: str) -> None:
-    """Answer a request with a status and a sentence, or close a WebSocket that is being opened."""
+async def refuse(
+    scope: Scope, receive: Receive, send: Send, status: int, reason: str, headers: Mapping[bytes, bytes] = _PLAIN
+) -> None:
+    """Answer a request with a status and a sentence, or close a WebSocket that is being opened.
+
+    Args:
+        scope: Of the request.
+        receive: Of the request; its body is read to the end.
+        send: Of the request.
+        status: Status of the response.
+        reason: Body of the response.
+        headers: Of the response; by default those of plain text.
+    """
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    sent = [*headers.items(), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": reason.encode(), "more_body": True})
     # Closing the connection while the client still sends would lose the response.
     while (await receive()).get("more_body"):

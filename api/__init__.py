@@ -1,0 +1,1 @@
+"""Servers for programs: Model Context Protocol, and OpenAI-compatible; both over one `api.service.Service`."""

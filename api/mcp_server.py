@@ -1,0 +1,384 @@
+"""The Model Context Protocol server, over stdio or HTTP: the catalogue, `plan`, `run`, `annotate` and `status`."""
+
+import io
+import logging
+import os
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+from anyio import from_thread, to_thread
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from pydantic import AnyUrl
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from agents.plan.plan import Plan
+from agents.session.events import ApprovalEvent, DoneEvent, Event
+from agents.session.session import Session
+from agents.session.state import Decision
+from api import batches, mcp_content
+from api.mcp_tools import (
+    OWN,
+    AnnotateArguments,
+    PlanArguments,
+    RunArguments,
+    StatusArguments,
+    declarations,
+    parse,
+)
+from api.service import Outcome, Service, follow, kind_of, new_thread
+from common.kinds import KIND_OF_INPUT
+from flows.batch.events import Event as BatchEvent
+from flows.batch.prepare import PlanRefused
+from tools.core.abandon import Stopped
+from tools.core.errors import ArgumentsInvalid, SuperlinkError
+from tools.core.faults import Fault
+
+R = TypeVar("R")
+PATH = "/mcp"
+"""Address of the server over HTTP."""
+_MOST_BYTES = 32 << 20  # of a file that is read as a resource
+_INSTRUCTIONS = (
+    "superlink works on pictures, sound and video with real tools on this computer. Call `run` with a request in words "
+    "and paths of files; it plans, has the plan approved where it makes something, and writes files. Or call single "
+    "tools: their inputs are paths, also of files that earlier calls wrote. Inputs are never changed."
+)
+
+_log = logging.getLogger("superlink.mcp")
+
+
+class McpTools:
+    """The handlers of the server.
+
+    Args:
+        service: what they call.
+        parallel: most calls that work at the same time.
+    """
+
+    def __init__(self, service: Service, parallel: int = 4) -> None:
+        self._service, self._tools = service, declarations(service.tools)
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._parallel = parallel
+
+    def server(self) -> Server[Any, Any]:
+        """The server, with its handlers."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("superlink")
+        except PackageNotFoundError:
+            number = "0"
+        server: Server[Any, Any] = Server("superlink", number, _INSTRUCTIONS)
+
+        async def list_tools() -> list[types.Tool]:
+            return self._tools
+
+        async def call_tool(name: str, arguments: dict[str, Any]) -> types.CallToolResult:
+            return await self.call(_Call(server), name, arguments)
+
+        async def read_resource(uri: AnyUrl) -> Iterable[ReadResourceContents]:
+            return [await to_thread.run_sync(self.read, str(uri))]
+
+        async def list_resources() -> list[types.Resource]:
+            return []  # results are linked from the calls that wrote them
+
+        # Arguments are checked against the tools' own declarations, with hints.
+        server.call_tool(validate_input=False)(call_tool)
+        server.list_tools()(list_tools)  # type: ignore[no-untyped-call]
+        server.read_resource()(read_resource)  # type: ignore[no-untyped-call]
+        server.list_resources()(list_resources)  # type: ignore[no-untyped-call]
+        return server
+
+    async def call(self, call: "_Call", name: str, arguments: Mapping[str, object]) -> types.CallToolResult:
+        """Call a tool. Errors are results with message and hint."""
+        try:
+            if name == "plan":
+                return await self._plan(call, parse(PlanArguments, name, arguments))
+            if name == "run":
+                return await self._run(call, parse(RunArguments, name, arguments))
+            if name == "annotate":
+                return await self._annotate(call, parse(AnnotateArguments, name, arguments))
+            if name == "status":
+                return await self._status(call, parse(StatusArguments, name, arguments))
+            tool = self._service.tool(name, OWN)
+            progress = _Progress(call, steps=1)
+            work = partial(self._service.call_tool, tool.name, arguments, progress.step)
+            return mcp_content.outcome(await self._work(call, work))
+        except SuperlinkError as error:
+            return mcp_content.failure(error)
+        except Exception as error:
+            _log.exception("a call of %s failed", name)
+            what = Fault.of(error, "").what
+            return mcp_content.failure(SuperlinkError(f"a fault of superlink: {what}", "The log says more"))
+
+    def read(self, uri: str) -> ReadResourceContents:
+        """The content of a file inside the roots.
+
+        Raises:
+            SuperlinkError: it is outside, no file, or too long.
+        """
+        file = self._service.roots.resolve(uri)
+        if not file.is_file():
+            raise SuperlinkError(f"there is no file {file}", "Read one that a result links to")
+        if file.stat().st_size > _MOST_BYTES:
+            raise SuperlinkError(f"{file} has more than {_MOST_BYTES >> 20} MB", "Open it from the disk")
+        kind = mcp_content.media_type(file) or "application/octet-stream"
+        data = file.read_bytes()
+        if kind.startswith("text/") or kind == "application/json":
+            return ReadResourceContents(data.decode(errors="replace"), kind)
+        return ReadResourceContents(data, kind)
+
+    async def _plan(self, call: "_Call", given: PlanArguments) -> types.CallToolResult:
+        if unknown := [kind for kind in given.media if kind not in KIND_OF_INPUT]:
+            raise ArgumentsInvalid("plan", [f"media: there is no kind {unknown[0]!r}; use {', '.join(KIND_OF_INPUT)}"])
+
+        def work() -> types.CallToolResult:
+            opened = {name: kind_of(value) for name, value in self._service.open_files(given.files).items()}
+            values = opened or {kind: KIND_OF_INPUT[kind] for kind in given.media}
+            return mcp_content.planned(self._service.plan(given.request, values))
+
+        return await self._work(call, work)
+
+    async def _run(self, call: "_Call", given: RunArguments) -> types.CallToolResult:
+        if not (given.thread or given.request.strip() or given.plan):
+            raise ArgumentsInvalid(
+                "run", ["say in request what should happen, or give a plan, or a thread to go on with"]
+            )
+        service, thread = self._service, given.thread or new_thread()
+        folder = service.results / thread if given.out is None else service.roots.resolve(given.out)
+        progress = _Progress(call)
+        with service.session(thread) as session:
+
+            def begin() -> ApprovalEvent | DoneEvent:
+                if given.thread is not None:
+                    service.status(thread)
+                    events = session.continue_()
+                else:
+                    plan = None if given.plan is None else Plan.load(given.plan)
+                    request = given.request or (plan.request if plan else "")
+                    events = session.start(request, service.open_files(given.files), plan)
+                return follow(
+                    session,
+                    events,
+                    lambda waiting: _ACCEPT if given.approve and not waiting["problems"] else None,
+                    progress.step,
+                )
+
+            last = await self._work(call, begin, session.stop)
+            if last["event"] == "approval" and not last["problems"]:
+                decision = await call.ask_person(_question(last["tree"], [w["message"] for w in last["warnings"]]))
+                if decision is not None:
+                    resume = partial(self._resume, session, decision, progress)
+                    last = await self._work(call, resume, session.stop)
+
+            def end() -> Outcome:
+                record = session.record()
+                done = last["event"] == "done"
+                return service.outcome(
+                    record, "done" if done else "approval", service.write(record, folder) if done else ()
+                )
+
+            return mcp_content.outcome(await self._work(call, end))
+
+    @staticmethod
+    def _resume(session: Session, decision: Decision, progress: "_Progress") -> ApprovalEvent | DoneEvent:
+        return follow(session, session.resume(decision), lambda waiting: None, progress.step)
+
+    async def _annotate(self, call: "_Call", given: AnnotateArguments) -> types.CallToolResult:
+        asked = batches.BatchRequest(
+            given.request,
+            given.folder,
+            given.out,
+            None if given.plan is None else Plan.load(given.plan),
+            given.limit,
+            given.pilot,
+            given.formats,
+        )
+        progress = _Progress(call)
+        run = partial(batches.annotate, self._service, asked, on_event=progress.batch)
+        asking = False
+
+        def approve(plan: Plan, forecast: object) -> bool:
+            nonlocal asking
+            asking = not given.approve
+            return given.approve
+
+        try:
+            return mcp_content.batch(await self._work(call, partial(run, approve=approve), progress.stop))
+        except PlanRefused:
+            if not asking:
+                raise
+        # The pilot is done. Its results are kept, so that the same run goes on from here.
+        decision = await call.ask_person(_question(progress.tree, [*progress.warnings, *progress.forecast]))
+        if decision is not None and decision["action"] == "accept":
+            work = partial(run, approve=lambda plan, forecast: True)
+            return mcp_content.batch(await self._work(call, work, progress.stop))
+        status = await self._work(call, partial(batches.batch_status, self._service, given.out))
+        ended = "The person declined." if decision else "This plan waits for approval."
+        more = "Only the pilot has run. When a person has agreed, make the same call with approve true."
+        return mcp_content.batch(status, [progress.tree, *progress.warnings, *progress.forecast, ended, more])
+
+    async def _status(self, call: "_Call", given: StatusArguments) -> types.CallToolResult:
+        if given.thread is not None:
+            return mcp_content.outcome(await self._work(call, partial(self._service.status, given.thread)))
+        if given.folder is not None:
+            return mcp_content.batch(await self._work(call, partial(batches.batch_status, self._service, given.folder)))
+        raise ArgumentsInvalid("status", ["give a thread or a folder"])
+
+    async def _work(self, call: "_Call", work: Callable[[], R], stop: Callable[[], object] = lambda: None) -> R:
+        """Run work in a thread; when the client cancels the call, it is stopped and left."""
+        self._limiter = self._limiter or anyio.CapacityLimiter(self._parallel)
+        try:
+            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        except anyio.get_cancelled_exc_class():
+            call.cancelled.set()
+            stop()
+            raise
+
+
+class _Call:
+    """One call: whom to tell of its progress, and whom to ask."""
+
+    def __init__(self, server: Server[Any, Any]) -> None:
+        self.context = server.request_context
+        self.cancelled = threading.Event()
+
+    async def ask_person(self, question: str) -> Decision | None:
+        """Ask through the client; None where it cannot ask, or nobody decided."""
+        session = self.context.session
+        if not session.check_client_capability(types.ClientCapabilities(elicitation=types.ElicitationCapability())):
+            return None
+        wanted: dict[str, Any] = {
+            "type": "object",
+            "properties": {"approve": {"type": "boolean", "title": "Run this plan?"}},
+            "required": ["approve"],
+        }
+        answer = await session.elicit_form(question, wanted, str(self.context.request_id))
+        if answer.action == "cancel":
+            return None
+        if answer.action == "accept" and (answer.content or {}).get("approve") is True:
+            return _ACCEPT
+        return {"action": "reject"}
+
+    def report(self, progress: float, total: float | None, message: str) -> None:
+        """Send a progress notification, if the client wants them; called in the thread that works.
+
+        Raises:
+            Stopped: the client has cancelled the call.
+        """
+        if self.cancelled.is_set():
+            raise Stopped("the call was cancelled")
+        token = self.context.meta.progressToken if self.context.meta else None
+        if token is not None:
+            from_thread.run(
+                self.context.session.send_progress_notification,
+                token,
+                progress,
+                total,
+                message,
+                str(self.context.request_id),
+            )
+
+
+class _Progress:
+    """Events of a run as progress notifications, and what of them is shown to a person who is asked."""
+
+    def __init__(self, call: _Call, steps: int = 0) -> None:
+        self._call, self._steps, self._sent = call, steps, 0.0
+        self.tree = ""
+        self.warnings: list[str] = []
+        self.forecast: list[str] = []
+
+    def stop(self) -> None:
+        """Stop a batch run at its next event."""
+        self._call.cancelled.set()
+
+    def step(self, event: Event) -> None:
+        """Report an event of a session."""
+        if event["event"] in ("plan", "approval"):
+            self._steps = len(event["plan"]["steps"])
+            self._report(0.5, self._steps + 1, "planned")
+        elif event["event"] == "step":
+            done = self._sent if event["state"] == "started" else self._sent + 1
+            self._report(
+                done, self._steps + 1 if self._steps else None, f"{event['step']} {event['tool']} {event['state']}"
+            )
+
+    def batch(self, event: BatchEvent) -> None:
+        """Report an event of a batch run."""
+        match event["event"]:
+            case "plan":
+                self.tree, self.warnings = event["tree"], event["warnings"]
+                self._report(self._sent, None, "planned")
+            case "scan":
+                self._report(self._sent, None, f"{event['items']} items, {event['pending']} to do")
+            case "forecast":
+                found = event["forecast"]
+                self.forecast = [
+                    f"Pilot: {found.pilot} items, {found.failed} failed. The other {found.items}: about "
+                    f"{found.seconds:.0f} s, {found.bytes / 1e6:.0f} MB, {found.review} finds to review."
+                ]
+                self.forecast += [f"Look at {found.sheet}"] if found.sheet else []
+                self._report(self._sent, None, self.forecast[0])
+            case "progress":
+                ended = event["done"] + event["failed"]
+                self._report(ended, event["all"], f"{event['done']} done, {event['failed']} failed")
+            case _:
+                self._report(self._sent, None, event["event"])
+
+    def _report(self, progress: float, total: float | None, message: str) -> None:
+        self._sent = max(self._sent, progress)
+        self._call.report(self._sent, total, message)
+
+
+_ACCEPT: Decision = {"action": "accept"}
+
+
+def _question(tree: str, lines: list[str]) -> str:
+    return "\n".join(["superlink wants to run this plan:", tree, *lines])
+
+
+async def serve_stdio(service: Service) -> None:
+    """Serve one client on standard input and output, until it closes them.
+
+    What tools and libraries print goes to standard error, because standard output carries the protocol.
+    """
+    server = McpTools(service).server()
+    protocol = os.dup(1)
+    os.dup2(2, 1)
+    written = io.TextIOWrapper(os.fdopen(protocol, "wb"), encoding="utf-8")
+    read = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
+    async with stdio_server(anyio.wrap_file(read), anyio.wrap_file(written)) as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def http_app(service: Service) -> Starlette:
+    """The server over streamable HTTP, at `PATH`; whoever serves it puts `api.access.guarded` in front."""
+    manager = StreamableHTTPSessionManager(McpTools(service).server())
+
+    @asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        async with manager.run():
+            yield
+
+    return Starlette(routes=[Route(PATH, endpoint=_Endpoint(manager))], lifespan=running)
+
+
+class _Endpoint:
+    """The manager as an application: a route takes functions for handlers of its own kind."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)

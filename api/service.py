@@ -1,0 +1,402 @@
+"""What both servers for programs do: plan, run, call one tool, say where a run stands; over `Session`."""
+
+import threading
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NotRequired
+
+from langgraph.checkpoint.memory import InMemorySaver
+from typing_extensions import TypedDict
+
+from agents.plan.check import wire_and_check
+from agents.plan.plan import Plan, PlanJson, Step, escape
+from agents.plan.problems import ProblemJson, nearest
+from agents.plan.types import AnyTool, step_number, value_types
+from agents.planners.base import Planner
+from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
+from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
+from agents.session.memory import Saver
+from agents.session.policy import Policy
+from agents.session.results import RECORD, write_results
+from agents.session.session import Session, SessionError
+from agents.session.state import Decision
+from api.roots import Roots
+from tools.core.errors import ArgumentsInvalid, MediaError, SuperlinkError
+from tools.storage.store import Refs, Store
+from tools.values import VALUE_TYPES, Value
+from tools.values.convert import open_file
+
+PREFIX = "api-"
+"""Of the names of threads that were begun here; the threads of other doors cannot be reached."""
+
+Decide = Callable[[ApprovalEvent], Decision | None]
+"""The decision on a plan that waits; None lets it wait."""
+Given = dict[str, Value | list[Value]]
+"""Values that come with a request, by name."""
+
+
+class Planned(TypedDict):
+    """A checked plan.
+
+    Attributes:
+        plan: None if the planner gave none.
+        hash: `Plan.hash`; "" without a plan.
+        tree: `Plan.tree`; "" without a plan.
+        problems: why it cannot run, one sentence each.
+        warnings: what a person should know before it runs.
+        works: whether there is something to run, and it can run.
+        needs_approval: whether it runs only after a person approved it.
+    """
+
+    plan: PlanJson | None
+    hash: str
+    tree: str
+    problems: list[str]
+    warnings: list[str]
+    works: bool
+    needs_approval: bool
+
+
+class StepOutcome(TypedDict):
+    """How a step ended; `error` is message and hint."""
+
+    id: str
+    tool: str
+    state: str
+    seconds: float
+    error: NotRequired[str]
+
+
+class Outcome(Planned):
+    """A run: its plan, and how far it came.
+
+    Attributes:
+        thread: its name.
+        request: in words.
+        stands: "working", "approval" (waits for a person) or "done".
+        result: how it ended: "done", "nothing", "partly", "failed", "refused"; "" before that.
+        answer: what was done, in words; "" before the end.
+        steps: of the plan.
+        files: paths of the files that were written, the record last.
+    """
+
+    thread: str
+    request: str
+    stands: Stands
+    result: str
+    answer: str
+    steps: list[StepOutcome]
+    files: list[str]
+
+
+class Service:
+    """Plans and runs for programs.
+
+    Args:
+        tools: by name.
+        planner: the planner.
+        store: of values.
+        saver: where threads are kept.
+        roots: the folders whose files callers may name.
+        results: folder of result files, in which each run has a folder of its own.
+        tool_files: Python files of which some of the tools are; batch runs load them again.
+    """
+
+    def __init__(
+        self,
+        tools: Mapping[str, AnyTool],
+        planner: Planner,
+        store: Store,
+        saver: Saver,
+        roots: Roots,
+        results: Path,
+        tool_files: Sequence[str] = (),
+    ) -> None:
+        """Keep the objects that all calls share."""
+        self.tools, self.planner, self.store, self.saver = tools, planner, store, saver
+        self.roots, self.results, self.tool_files = roots, results, tuple(tool_files)
+        self._at_work: set[str] = set()
+        self._lock = threading.Lock()
+
+    def open_files(self, files: Sequence[str]) -> Given:
+        """Open files inside the roots: "image" for one picture, "images" for a list of several.
+
+        Raises:
+            OutsideRoots: a path leads out of the roots.
+            MediaError: a file cannot be read.
+        """
+        return named(open_file(self.roots.resolve(file)) for file in dict.fromkeys(files))
+
+    def plan(self, request: str, values: Mapping[str, str], plan: Plan | None = None) -> Planned:
+        """Plan a request, or check a plan; nothing is run.
+
+        Args:
+            request: in words.
+            values: what comes with it: name to kind.
+            plan: to check, instead of asking the planner.
+
+        Raises:
+            SuperlinkError: the planner cannot work.
+        """
+        if plan is None:
+            return self._planned(plan_request(request, values, self.tools, self.planner))
+        task = PlanningTask(request or plan.request, value_types(values), self.tools, given=values.keys())
+        return self._planned(examine(task, Attempt(plan.with_request(task.request))))
+
+    def _planned(self, attempt: Attempt) -> Planned:
+        plan = attempt.plan
+        return {
+            "plan": None if plan is None else plan.to_json(),
+            "hash": "" if plan is None else plan.hash,
+            "tree": "" if plan is None else plan.tree(),
+            "problems": list(map(str, attempt.problems)),
+            "warnings": list(map(str, attempt.warnings)),
+            "works": attempt.works,
+            "needs_approval": plan is not None
+            and attempt.works
+            and not Policy().allows(plan, self.tools, bool(attempt.warnings)),
+        }
+
+    @contextmanager
+    def session(self, thread: str, approved: Collection[str] = ()) -> Iterator[Session]:
+        """The session of a thread, which nobody else works on inside the block.
+
+        Args:
+            thread: its name.
+            approved: hashes of plans that run without asking.
+
+        Raises:
+            SessionError: somebody works on it.
+        """
+        with self._lock:
+            if thread in self._at_work:
+                raise SessionError(f"the run {thread} is at work", "Wait until it has ended")
+            self._at_work.add(thread)
+        try:
+            yield self._open(thread, Policy(approved=frozenset(approved)))
+        finally:
+            with self._lock:
+                self._at_work.discard(thread)
+
+    def is_at_work(self, thread: str) -> bool:
+        """Whether a thread is worked on in this process."""
+        with self._lock:
+            return thread in self._at_work
+
+    def _open(self, thread: str, policy: Policy | None = None) -> Session:
+        return Session(
+            thread, tools=self.tools, planner=self.planner, store=self.store, memory=self.saver, policy=policy
+        )
+
+    def status(self, thread: str, folder: Path | None = None) -> Outcome:
+        """Where a run stands.
+
+        Args:
+            thread: its name.
+            folder: of its files; by default its own among the results.
+
+        Raises:
+            SessionError: there is no such run.
+        """
+        session = self._open(thread)
+        state = session.state() if thread.startswith(PREFIX) else None
+        if state is None or state["stands"] == "new":
+            raise SessionError(f"there is no run {thread!r}", "Give the name that the run returned")
+        folder = folder or self.results / thread
+        files = [str(file) for file in files_of(folder)] if state["stands"] == "done" else []
+        return self.outcome(state, state["stands"], files)
+
+    def outcome(self, record: Record, stands: Stands, files: Sequence[str]) -> Outcome:
+        """A run as callers see it, from its record."""
+        plan = None if record["plan"] is None else Plan.load(record["plan"])
+        steps: list[StepOutcome] = []
+        for step in record["steps"]:
+            shown: StepOutcome = {
+                "id": step["id"],
+                "tool": step["tool"],
+                "state": step["state"],
+                "seconds": step["seconds"],
+            }
+            if "error" in step:
+                shown["error"] = str(SuperlinkError(step["error"]["message"], step["error"]["hint"]))
+            steps.append(shown)
+        return {
+            "thread": record["thread"],
+            "request": record["request"],
+            "stands": stands,
+            "result": record["result"],
+            "answer": record["answer"],
+            "plan": record["plan"],
+            "hash": record["hash"],
+            "tree": plan.tree() if plan is not None and plan.steps else "",
+            "problems": [_sentence(problem) for problem in record["problems"]],
+            "warnings": [_sentence(warning) for warning in record["warnings"]],
+            "works": plan is not None and bool(plan.steps) and not record["problems"],
+            "needs_approval": stands == "approval",
+            "steps": steps,
+            "files": list(files),
+        }
+
+    def write(self, record: Record, folder: Path) -> list[str]:
+        """Write the files of a run that has ended; nothing where no step ended.
+
+        Raises:
+            WriteError: a file cannot be written.
+        """
+        if not any("refs" in step or "error" in step for step in record["steps"]):
+            return []
+        return [str(file) for file in dict.fromkeys(write_results(folder, record, self.store))]
+
+    def tool(self, name: str, others: Collection[str] = ()) -> AnyTool:
+        """The tool of this name.
+
+        Args:
+            name: of the tool.
+            others: further names that callers may have meant.
+
+        Raises:
+            ArgumentsInvalid: there is none.
+        """
+        if name not in self.tools:
+            raise ArgumentsInvalid(name, [f"there is no tool {name!r}. {nearest(name, [*others, *self.tools])}"])
+        return self.tools[name]
+
+    def call_tool(self, name: str, arguments: Mapping[str, object], notify: Callable[[Event], None]) -> Outcome:
+        """Call one tool; its inputs are paths of files, or lists of these. Text may be given as it is.
+
+        Args:
+            name: of the tool.
+            arguments: by name.
+            notify: called with every event.
+
+        Raises:
+            ArgumentsInvalid: they do not fit the tool.
+            OutsideRoots: a path leads out of the roots.
+            MediaError: a file cannot be read.
+        """
+        tool = self.tool(name)
+        values: Given = {}
+        args = {}
+        for argument, value in arguments.items():
+            if argument not in tool.inputs or value is None:
+                args[argument] = escape(value)  # type: ignore[arg-type]
+                continue
+            opened = self._open_input(tool, argument, value)
+            if isinstance(opened, str):
+                args[argument] = escape(opened)
+                continue
+            given = f"given_{argument}" if step_number(argument) else argument
+            values[given], args[argument] = opened, f"${given}"
+        kinds = {given: kind_of(value) for given, value in values.items()}
+        plan, problems = wire_and_check(Plan(steps=(Step(id="s1", tool=name, args=args),)), self.tools, kinds)
+        if problems:
+            raise ArgumentsInvalid(name, [_sentence(problem.to_json(), place=problem.argument) for problem in problems])
+        thread = f"{name}-{uuid.uuid4().hex[:8]}"
+        session = Session(
+            thread,
+            tools=self.tools,
+            planner=self.planner,
+            store=self.store,
+            memory=InMemorySaver(),
+            policy=Policy(yes=True),  # the caller chose tool and arguments: there is no plan to look at
+        )
+        done = follow(session, session.start(name, values, plan), lambda waiting: None, notify)
+        assert done["event"] == "done"
+        return self.outcome(done["record"], "done", self.write(done["record"], self.results / thread))
+
+    def _open_input(self, tool: AnyTool, name: str, value: object) -> str | Value | list[Value]:
+        given = tool.inputs[name]
+        if isinstance(value, str) and given.literal and not value.startswith("file:"):
+            return value
+        items = value if isinstance(value, list) else [value]
+        paths = [item for item in items if isinstance(item, str)]
+        if not paths or len(paths) < len(items):
+            raise ArgumentsInvalid(tool.name, [f"{name}: takes the path of a file, or a list of paths"])
+        opened = [open_as(self.roots.resolve(path), given.accepted) for path in paths]
+        return opened if isinstance(value, list) or given.many else opened[0]
+
+
+def follow(
+    session: Session, events: Iterator[Event], decide: Decide, notify: Callable[[Event], None]
+) -> ApprovalEvent | DoneEvent:
+    """Read the events of a run to its end, or to a plan on which nobody decides.
+
+    Args:
+        session: of the run.
+        events: of the session.
+        decide: asked when a plan waits.
+        notify: called with every event.
+    """
+    while True:
+        last: Event | None = None
+        for last in events:
+            notify(last)
+        assert last is not None
+        if last["event"] == "done":
+            return last
+        assert last["event"] == "approval"
+        decision = decide(last)
+        if decision is None:
+            return last
+        events = session.resume(decision)
+
+
+def new_thread() -> str:
+    """A name for a new thread, which cannot be guessed."""
+    return f"{PREFIX}{uuid.uuid4().hex}"
+
+
+def named(values: Iterator[Value] | Sequence[Value]) -> Given:
+    """Values under the names that plans use: "image" for one picture, "images" for a list of several."""
+    by_kind: dict[str, list[Value]] = {}
+    for value in values:
+        by_kind.setdefault(value.kind.lower(), []).append(value)
+    return {
+        name if len(found) == 1 else f"{name}s": found[0] if len(found) == 1 else found
+        for name, found in by_kind.items()
+    }
+
+
+def kind_of(value: Refs | Value | list[Value]) -> str:
+    """The kind of a value as plans write it: "Image", "list[Image]"."""
+    if isinstance(value, Value):
+        return value.kind
+    if isinstance(value, list):
+        first = value[0]
+        return f"list[{first.kind if isinstance(first, Value) else first['kind']}]"
+    return value["kind"]
+
+
+def open_as(file: Path, kinds: Sequence[str]) -> Value:
+    """Open a file as one of some kinds; a ``.json`` file that a run wrote is read as the value that it holds.
+
+    Raises:
+        MediaError: it cannot be read, or is of another kind.
+    """
+    if file.suffix.lower() == ".json":
+        for kind in kinds:
+            if not hasattr(VALUE_TYPES[kind], "open") and kind != "Text":
+                try:
+                    return open_file(file, kind)
+                except SuperlinkError:
+                    continue
+        raise MediaError(f"{file} holds no {' or '.join(kinds)}", "Give a file that an earlier call wrote")
+    value = open_file(file)
+    if value.kind not in kinds:
+        raise MediaError(f"{file} is {value.kind}, not {' or '.join(kinds)}", "Give another file")
+    return value
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a run, the record last."""
+    if not folder.is_dir():
+        return []
+    found = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    return sorted(found, key=lambda file: (file.name == RECORD, file.name))
+
+
+def _sentence(problem: ProblemJson, place: str = "") -> str:
+    text = f"{place}: {problem['message']}" if place else problem["message"]
+    return f"{text}. {problem['hint']}" if problem["hint"] else text

@@ -1,0 +1,101 @@
+"""A service with tiny tools and a planner of a few fixed rules, served on standard input and output or in a thread.
+
+Usage: serve.py FOLDER, with the tools file of `write_tools` and files of callers in it.
+"""
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import anyio
+import uvicorn
+
+from agents.plan.plan import Plan
+from agents.session.memory import close_saver, open_saver
+from api.roots import Roots
+from api.service import Service
+from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tools.core.errors import WeightsMissing
+from tools.core.http_guard import App
+from tools.runtime.registry import file_tools
+from tools.storage.store import Store
+
+Call = tuple[str, dict[str, Any]]
+
+DOGS: Call = ("detect", {"labels": ["dog"]})
+RULES: dict[str, list[Call]] = {
+    "blur": [DOGS, ("blur", {})],
+    "count": [DOGS, ("count", {})],
+    "darken": [("darken", {})],
+    "noise": [("noise", {"words": "hello"})],
+}
+FILE = '''
+import os
+from superlink import Image, Text, tool
+
+@tool
+def darken(image: Image) -> Image:
+    """Make a picture black."""
+    return Image.from_numpy(image.pixels * 0)
+
+@tool
+def noise(words: str) -> Text:
+    """Print to standard output, by Python and below it."""
+    print("not the protocol", flush=True)
+    os.write(1, b"nor this\\n")
+    return Text(words)
+'''
+
+
+class Rules(Scripted):
+    """Plans by the first rule whose word is in the request; the inputs are wired by type."""
+
+    def answer(self, request: str) -> Plan | Exception:
+        if "away" in request:
+            return WeightsMissing("the planner is away", "Run: superlink models pull planner")
+        return plan(*next((calls for word, calls in RULES.items() if word in request), []))
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Service]:
+    """The service over a folder; its pictures are made."""
+    root = folder / "root"
+    (root / "photos").mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(("street.png", "photos/a.png", "photos/b.png", "photos/c.png")):
+        (root / name).write_bytes(picture(value=200 + number).to_bytes())
+    file = root / "my_tools.py"
+    file.write_text(FILE)
+    tools = {**TOOLS, **{tool.name: tool for tool in file_tools(file)}}
+    saver = open_saver(folder / "threads.sqlite")
+    try:
+        store = Store(folder / "store")
+        yield Service(tools, Rules(), store, saver, Roots([root]), root / "results", [str(file)])
+    finally:
+        close_saver(saver)
+
+
+@contextmanager
+def served(app: App) -> Iterator[str]:
+    """An application on a free port of this computer; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1))
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+if __name__ == "__main__":
+    from api.mcp_server import serve_stdio
+
+    with opened(Path(sys.argv[1])) as service:
+        anyio.run(serve_stdio, service)
