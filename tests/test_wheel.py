@@ -33,6 +33,7 @@ NEEDED = {
     "backbone/training/planner.py": "train",
     "backbone/training/specialists.py": "train",
     "ui": "ui",
+    "api": "api",
     "agents/session/serving.py": "ui",
     "flows/orchestration/artifacts.py": "prefect",
     "flows/orchestration/flow.py": "prefect",
