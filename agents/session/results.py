@@ -1,7 +1,7 @@
 """Writes the outputs of a turn to a folder, as files that other programs open, and its record."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agents.plan.plan import PlanJson, references
@@ -123,7 +123,14 @@ def picture_of(name: str, ref: Ref, plan: PlanJson | None, refs: Mapping[str, Re
     Returns:
         None for what has no place in a picture.
     """
-    if plan is None or ref["kind"] not in ("Detections", "Poses", "Transcript"):
+    return source_of(name, ref, plan, refs) if ref["kind"] in ("Detections", "Poses", "Transcript") else None
+
+
+def source_of(
+    name: str, ref: Ref, plan: PlanJson | None, refs: Mapping[str, Refs], kinds: Collection[str] = ("Image",)
+) -> Ref | None:
+    """The nearest value of some kinds, up the plan, that went into a value; arguments are those of `picture_of`."""
+    if plan is None:
         return None
     steps = {step["id"]: step for step in plan["steps"]}
     inputs = set(ref.get("provenance", {}).get("inputs", ()))
@@ -134,7 +141,7 @@ def picture_of(name: str, ref: Ref, plan: PlanJson | None, refs: Mapping[str, Re
         for found in (r for n in names for r in as_list(refs.get(n, []))):
             # The inputs of what led here are followed, so that item 3 of a list is drawn on picture 3.
             if found["sha256"] in inputs:
-                if found["kind"] == "Image":
+                if found["kind"] in kinds:
                     return found
                 inputs |= set(found.get("provenance", {}).get("inputs", ()))
         waiting += names

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -28,10 +29,10 @@ from agents.session.events import (
 from agents.session.gate import Gate, OpenGate
 from agents.session.graph import build
 from agents.session.memory import Saver, close_saver, open_saver
-from agents.session.nodes import Nodes, now
+from agents.session.nodes import Nodes, name_media, now
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
-from agents.session.state import Decision, Request, State, refs_of, types_of
+from agents.session.state import Decision, Given, Request, State, refs_of, types_of
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Refs, Store
 from tools.values import Value
@@ -196,6 +197,38 @@ class Session:
         update = {"outcomes": dict.fromkeys(stale), "answer": "", "ended": ""}
         self._machine.update_state(self._config, update, as_node="work")
         return self._run(None)
+
+    def keep(self, name: str, refs: Refs) -> str:
+        """Add what a person chose or corrected in a value, as if it came with the next request.
+
+        It belongs to the same picture as that value, and the next request finds it before all older values.
+
+        Args:
+            name: of the value at hand that it was chosen from.
+            refs: of the stored choice; a list where the value is one.
+
+        Returns:
+            The name of the choice, such as "kept".
+
+        Raises:
+            SessionError: the last turn has not ended, or there is no such value.
+        """
+        state = self._state()
+        before = types_of(state).get(name)
+        if before is None or self._stands() != "done":
+            raise SessionError(f"nothing can be kept of {name} now", "Wait until the request has ended")
+        if before.many != isinstance(refs, list):
+            raise SessionError(f"{name} is {before}, and what is kept of it is not", "Keep a list of a list")
+        known = replace(before, turn=state["turn"] + 1, made=False).to_json()
+        # A later choice takes the place of an earlier one, as two would be equally new.
+        given: dict[str, Given | None] = {
+            other: None for other, one in state["given"].items() if one["known"] == known and other != name
+        }
+        others = {other: one for other, one in state["given"].items() if other not in given}
+        [kept] = name_media({"kept": refs}, others, known["turn"])
+        given[kept] = {"refs": refs, "known": known}
+        self._machine.update_state(self._config, {"given": given}, as_node="answer")
+        return kept
 
     def stop(self) -> bool:
         """Abandon the steps that are running; the iterator of events then raises `tools.core.abandon.Stopped`.

@@ -441,3 +441,25 @@ def test_a_plan_approved_before_does_not_wait(open_session: Open) -> None:
     waiting = list(first.start("blur the dogs", {"image": picture()}))[-1]
     session = open_session(plan(DOGS), policy=Policy(approved=frozenset({waiting["hash"]})), thread="another")
     assert names(list(session.start("blur the dogs", {"image": picture()})))[-1] == "done"
+
+
+def test_what_a_person_keeps_is_used_by_the_next_request(open_session: Open, store: Store) -> None:
+    session = open_session(plan(DOGS, ("count", {})), plan(("count", {}), request="again"), plan(("blur", {})))
+    with pytest.raises(SessionError, match="nothing can be kept"):
+        session.keep("s1", [])
+    list(session.start("how many?", {"image": picture()}))
+    found = store.get(session.state()["values"]["s1"])
+    chosen = store.put(found.select([0]))
+    with pytest.raises(SessionError, match="is not"):
+        session.keep("s1", [chosen])
+    assert session.keep("s1", session.state()["values"]["s1"]) == "kept"
+    assert session.keep("s1", chosen) == "kept"  # instead of the first choice
+    events = list(session.start("count them"))
+    assert events[-1]["record"]["given"]["kept"] == chosen
+    # It is older now than what a step of this request gives, and still belongs to the same picture.
+    assert session.state()["values"]["kept"] == chosen
+    waiting = list(session.start("blur them"))[-1]
+    assert waiting["event"] == "approval" and waiting["problems"] == []
+    assert waiting["plan"]["steps"][0]["args"]["image"] == "$image"
+    with pytest.raises(SessionError, match="nothing can be kept"):
+        session.keep("s1", chosen)
