@@ -10,10 +10,11 @@ from flows.batch.budget import Budget
 from flows.batch.events import Approve, Callbacks, OnEvent
 from flows.batch.folder_lock import lock_folder
 from flows.batch.job import BatchJob, open_job
-from flows.batch.pilot import run_pilot
-from flows.batch.prepare import ask_approval, is_approved, prepare
+from flows.batch.pilot import RecordedPilot, run_pilot
+from flows.batch.prepare import PlanRefused, ask_approval, is_approved, prepare
 from flows.batch.shard import RunStopped
 from flows.batch.spec import RunSpec
+from flows.batch.status import StatusNotes, end_noted
 from flows.batch.summary import Summary
 from flows.exports import default_formats, export
 from flows.items.run_files import LEDGER
@@ -45,8 +46,8 @@ def annotate(
         approve: see `Callbacks`.
         on_event: see `Callbacks`.
         workers: how many processes work at the same time, or who else works the shards.
-        options: the other fields of `RunSpec`: plan, tools, pilot, shard, retry_failed, limit, budget, formats,
-            routing, store, relocate.
+        options: the other fields of `RunSpec`: plan, scores, tools, pilot, shard, retry_failed, reason, limit, budget,
+            formats, routing, store, relocate.
 
     Raises:
         SpecInvalid: there is no such option, or it has a value that it cannot have.
@@ -61,28 +62,37 @@ def annotate(
     return run_batch(spec, callbacks, None if isinstance(workers, int) else workers)
 
 
-def run_batch(spec: RunSpec, callbacks: Callbacks, workers: Workers | None = None) -> Summary:
+def run_batch(
+    spec: RunSpec, callbacks: Callbacks, workers: Workers | None = None, *, pilot_only: bool = False
+) -> Summary:
     """Do what `annotate` does.
 
     Args:
         spec: of the run.
         callbacks: of this process.
         workers: who works the shards; by default this process, or as many processes as the specification says.
+        pilot_only: end after the pilot, which also works where few items are left; approval is not asked. The plan may
+            be approved later, by `approve_pilot` or by the same run without this.
 
     Raises:
         SourceError, PlanRefused, AnnotateError, RunStopped: see `annotate`.
     """
     began, budget = time.monotonic(), Budget.parse(spec.budget)
     try:
-        with lock_folder(spec.out):
+        with lock_folder(spec.out), end_noted(spec.out):
             job, pending, items = prepare(spec, callbacks)
             ledger = open_job(job).ledger
-            batch = _Batch(spec, callbacks, workers, job, ledger, budget, Summary(items=items))
+            notes = StatusNotes(ledger)
+            ledger.set_facts(spec=spec.portable().to_json())
+            batch = _Batch(spec, callbacks, workers, job, ledger, budget, Summary(items=items), notes)
             try:
-                pending = batch.run_pilot(pending)
+                pending = batch.run_pilot(pending, pilot_only)
+                if pilot_only:
+                    return batch.summary
                 batch.work(pending)
             finally:
                 batch.summary.update(ledger)
+            notes.stage("exporting")
             damaged = batch.export()
             if damaged and not batch.summary.stopped:
                 try:
@@ -91,6 +101,7 @@ def run_batch(spec: RunSpec, callbacks: Callbacks, workers: Workers | None = Non
                     batch.summary.update(ledger)
                 batch.export()
             batch.summary.damaged = list(ledger.reopened_items().values())
+            notes.stage("stopped" if batch.summary.stopped else "done", batch.summary.stopped)
             ledger.close()  # its log goes into the file, which may then be copied alone
             batch.summary.seconds = time.monotonic() - began
             return batch.summary
@@ -101,6 +112,27 @@ def run_batch(spec: RunSpec, callbacks: Callbacks, workers: Workers | None = Non
         raise RunStopped(f"The run in {spec.out} has stopped: {fault.message}", fault.hint) from error
     finally:
         open_job.cache_clear()
+
+
+def approve_pilot(out: Path, plan_hash: str) -> None:
+    """Approve the plan of a run whose pilot a person has looked at; the run then goes on without asking.
+
+    Args:
+        out: folder of the run.
+        plan_hash: of the plan that the person saw.
+
+    Raises:
+        PlanRefused: the run has another plan by now, or no pilot.
+        LedgerError, AnnotateError: there is no run, or it is at work.
+    """
+    with lock_folder(out):
+        ledger = Ledger.open_existing(out)
+        try:
+            if ledger.plan.hash != plan_hash or RecordedPilot.read(ledger) is None:
+                raise PlanRefused("The plan has changed since its pilot", "Have the pilot worked again and look at it")
+            ask_approval(ledger, None, None)
+        finally:
+            ledger.close()
 
 
 def approve_plan(spec: RunSpec, callbacks: Callbacks) -> Plan:
@@ -130,21 +162,29 @@ class _Batch:
     ledger: Ledger
     budget: Budget
     summary: Summary
+    notes: StatusNotes
 
-    def run_pilot(self, pending: list[int]) -> list[int]:
-        """Work on a few items and have the plan approved, unless it was approved before.
+    def run_pilot(self, pending: list[int], pilot_only: bool = False) -> list[int]:
+        """Work on a few items, unless a pilot of this plan is recorded, and have the plan approved, unless it was.
 
         Returns:
             Numbers of the items that are left.
         """
-        if is_approved(self.ledger) or not pending:
+        recorded = RecordedPilot.read(self.ledger)
+        if not pilot_only and (is_approved(self.ledger) or not (pending or recorded)):
             return pending
-        left, summary = pending, self.summary
-        if 0 < self.spec.pilot < len(pending):
-            summary.forecast, left = run_pilot(self.job, pending, self.spec.pilot)
+        left, summary, count = pending, self.summary, self.spec.pilot
+        if recorded is not None:
+            summary.forecast = recorded.forecast
+        elif 0 < count < len(pending) or (pilot_only and pending):
+            self.notes.stage("pilot")
+            summary.forecast, left = run_pilot(self.job, pending, count)
             summary.ran, summary.cached = summary.forecast.ran, summary.forecast.cached
+        if summary.forecast is not None:
             self.callbacks.notify({"event": "forecast", "forecast": summary.forecast})
-        ask_approval(self.ledger, self.callbacks.approve, summary.forecast)
+        self.notes.stage("waiting")
+        if not pilot_only:
+            ask_approval(self.ledger, self.callbacks.approve, summary.forecast)
         return left
 
     def work(self, ids: list[int]) -> None:
@@ -155,6 +195,7 @@ class _Batch:
         if workers is None:
             workers = in_processes(self.spec.workers) if self.spec.workers > 1 and len(shards) > 1 else in_process
         began = time.monotonic()
+        self.notes.begin(len(ids))
         done = failed = 0
         bytes_before = self.ledger.value_bytes()
         for result in workers(self.job, shards):
@@ -162,6 +203,7 @@ class _Batch:
             summary.ran += result.ran
             summary.cached += result.cached
             passed, ended = time.monotonic() - began, done + failed
+            self.notes.shard_ended(ended, result.done)
             self.callbacks.notify(
                 {
                     "event": "progress",

@@ -100,7 +100,7 @@ def ask(
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
     kinds = {name: str(what) for name, what in task.values.items()}
-    cards = list(cards_of(task.tools).values())
+    cards = [card for name, card in cards_of(task.tools).items() if task.tools[name].planned]
     asked = before.asked + 1
     try:
         plan = run(lambda: planner.plan(task.words, kinds, cards, task.demonstrations, before.problems))

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from flows.batch.job import BatchJob, open_job
 from flows.batch.reading import DoneItem
@@ -50,8 +51,43 @@ class Forecast:
     cached: int = 0
 
 
+@dataclass(frozen=True)
+class RecordedPilot:
+    """A pilot in the ledger of its run.
+
+    Attributes:
+        signature: of plan, tools and weights that it was made with.
+        items: numbers of the items that were tried.
+        forecast: of the rest.
+    """
+
+    signature: str
+    items: tuple[int, ...]
+    forecast: Forecast
+
+    @classmethod
+    def read(cls, ledger: Ledger) -> "RecordedPilot | None":
+        """The pilot of the ledger's plan; None when there was none since the plan, a tool or weights changed."""
+        facts: Any = ledger.fact("pilot")
+        if not isinstance(facts, dict) or facts.get("signature") != ledger.text("signature"):
+            return None
+        try:
+            known = facts["forecast"]
+            sheet = None if known["sheet"] is None else Path(known["sheet"])
+            forecast = Forecast(**{**known, "sheet": sheet, "reasons": tuple(known["reasons"])})
+        except (KeyError, TypeError):  # of another version
+            return None
+        return cls(facts["signature"], tuple(facts["items"]), forecast)
+
+    def write(self, ledger: Ledger) -> None:
+        """Write the pilot to the ledger, in the place of the one before."""
+        forecast = asdict(replace(self.forecast, sheet=None))
+        forecast["sheet"] = None if self.forecast.sheet is None else str(self.forecast.sheet)
+        ledger.set_facts(pilot={"signature": self.signature, "items": list(self.items), "forecast": forecast})
+
+
 def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, list[int]]:
-    """Work on a few items, spread over all, and forecast the rest from them.
+    """Work on a few items, spread over all, forecast the rest from them, and record both in the ledger.
 
     Args:
         job: the run.
@@ -79,7 +115,7 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
     by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in results[-1].seconds.items()}
     sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / CONTACT_SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
-    return Forecast(
+    forecast = Forecast(
         len(chosen),
         len(failed),
         len(left),
@@ -91,7 +127,9 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
         reasons,
         sum(result.ran for result in results),
         sum(result.cached for result in results),
-    ), left
+    )
+    RecordedPilot(run.signature, tuple(chosen), forecast).write(ledger)
+    return forecast, left
 
 
 def spread(ids: Sequence[int], count: int) -> list[int]:

@@ -15,9 +15,11 @@ from agents.planners.base import Planner
 from agents.planners.repair import plan_request
 from common.kinds import MEDIA
 from flows.batch.events import Approve, Callbacks
+from flows.batch.failures import failed_for
 from flows.batch.folder_lock import AnnotateError
 from flows.batch.job import BatchJob
 from flows.batch.pilot import Forecast
+from flows.batch.scores import with_scores
 from flows.batch.shard import media_kind
 from flows.batch.spec import RunSpec
 from flows.items.run_files import LEDGER
@@ -70,7 +72,11 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
         items = [item for item in found.items if item.media in ("", kind) or (kind, item.media) == ("audio", "video")]
         changes = ledger.record_scan(items, source)
         ledger.set_facts(source=source, request=plan.request, plan=plan.to_json(), signature=run_signature, store=store)
-        pending = ledger.pending(run_signature, spec.retry_failed)[: spec.limit]
+        pending = ledger.pending(run_signature, spec.retry_failed)
+        if spec.retry_failed and spec.reason:
+            chosen = set(failed_for(ledger, spec.reason))
+            pending = [number for number in pending if number in chosen]
+        pending = pending[: spec.limit]
     finally:
         ledger.close()
     # Items of other kinds, which no step uses, are counted below.
@@ -180,4 +186,5 @@ def _make_plan(
         raise PlanRefused("The plan cannot run: " + "; ".join(str(problem) for problem in problems))
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
+    plan = with_scores(plan, tools, spec.scores)
     return plan.with_request(spec.request or plan.request)

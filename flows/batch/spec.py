@@ -9,6 +9,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     JsonValue,
     NonNegativeInt,
     PositiveInt,
@@ -43,12 +44,14 @@ class RunSpec(BaseModel):
         source: see `flows.items.source.scan`.
         out: folder of the run: its ledger, contact sheet and exports.
         plan: run this plan instead of asking the planner; the request may then be empty.
+        scores: label to the least score of what is kept of it; see `flows.batch.scores`.
         tools: Python files with further tools.
         pilot: number of items to try before approval is asked; 0 for none.
         shard: number of items that are worked step by step together.
         workers: number of shards at the same time.
         runner: where several shards run: "processes" on this computer, or "ray".
         retry_failed: work only on the items that failed before.
+        reason: with `retry_failed`, only on those that failed for this reason; see `flows.batch.failures.failed_for`.
         limit: maximum number of items; None for all.
         budget: limits that stop the run; see `Budget.parse`.
         formats: of exports; None for those that fit.
@@ -63,12 +66,14 @@ class RunSpec(BaseModel):
     source: str
     out: Path
     plan: Annotated[Plan | None, BeforeValidator(_plan)] = None
+    scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     tools: tuple[Annotated[str, BeforeValidator(str)], ...] = ()
     pilot: NonNegativeInt = 8
     shard: PositiveInt = 64
     workers: PositiveInt = 1
     runner: Literal["processes", "ray"] = "processes"
     retry_failed: bool = False
+    reason: str = ""
     limit: PositiveInt | None = None
     budget: Annotated[tuple[str, ...], AfterValidator(_limits)] = ()
     formats: tuple[str, ...] | None = None

@@ -34,6 +34,11 @@ class Facts(TypedDict, total=False):
         scan: number of scans.
         root: folder that addresses of items are relative to; "" for none.
         out: absolute path of the run's folder at the last scan.
+        spec: specification of the last run; see `flows.batch.spec.RunSpec.to_json`.
+        status: how the last run stands; see `flows.batch.status.RunStatus`.
+        pace: when the last shards ended; see `flows.batch.status.Pace`.
+        latest: numbers of items that were done last, the latest at the end.
+        pilot: the last pilot; see `flows.batch.pilot.RecordedPilot`.
     """
 
     source: str
@@ -45,6 +50,11 @@ class Facts(TypedDict, total=False):
     scan: int
     root: str
     out: str
+    spec: Mapping[str, JsonValue]
+    status: Mapping[str, JsonValue]
+    pace: Mapping[str, JsonValue]
+    latest: list[int]
+    pilot: Mapping[str, JsonValue]
 
 
 TextFact = Literal["source", "request", "signature", "store", "root", "out"]
@@ -58,19 +68,22 @@ class LedgerFile:
 
     Args:
         file: made when missing, with its folder.
+        read_only: the file is there, and is neither written nor migrated.
 
     Raises:
         LedgerError: it cannot be opened, is damaged, or is of a later version.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, read_only: bool = False) -> None:
         """Open or make the file."""
         self.file = file
         repair = f"superlink repair {shlex.quote(str(file.parent))}"
-        self._db: Database = connect(file, "The ledger", repair, LedgerError)
+        self._db: Database = connect(file, "The ledger", repair, LedgerError, read_only=read_only)
         try:
             self._db.execute("PRAGMA cache_size = -4000")
-            if schema.version(self._db) != schema.VERSION:
+            if read_only:
+                self._check_version()
+            elif schema.version(self._db) != schema.VERSION:
                 with self.writing():  # another process may be about to do the same
                     schema.bring_up_to_date(self._db, self._is_beside_results)
             if missing := schema.NAMES - schema.tables(self._db):
@@ -79,6 +92,19 @@ class LedgerFile:
             self._db.close()
             raise
         self._plan: tuple[str | None, Plan] | None = None  # with the text that it was parsed from
+
+    def _check_version(self) -> None:
+        if (found := schema.version(self._db)) != schema.VERSION:
+            raise LedgerError(
+                f"The ledger {self.file} was written by another superlink (layout {found}; this one reads "
+                f"{schema.VERSION})",
+                "Give superlink export or annotate once, which brings older ones up to date",
+            )
+
+    @property
+    def version(self) -> int:
+        """A number that changes whenever another connection has written to the file."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def _is_beside_results(self) -> bool:
         return str(self.file) != ":memory:" and any(any(self.file.parent.glob(pattern)) for pattern in RESULTS)

@@ -16,6 +16,7 @@ from flows.ledger import schema
 from flows.ledger.file import LedgerError, LedgerFile
 from flows.ledger.review_queue import ReviewTable
 from flows.ledger.rows import (
+    FailedItem,
     FinishedCall,
     ItemFault,
     LedgerItem,
@@ -41,26 +42,31 @@ class Ledger(LedgerFile):
 
     Args:
         file: the SQLite file; made when missing, with its folder.
+        read_only: the file is there, and is neither written nor migrated.
 
     Raises:
         LedgerError: it cannot be opened, is damaged, or is of a later version.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, read_only: bool = False) -> None:
         """Open or make the file."""
-        super().__init__(file)
+        super().__init__(file, read_only)
         self.review = ReviewTable(self._db)
 
     @classmethod
-    def open_existing(cls, folder: Path) -> "Ledger":
+    def open_existing(cls, folder: Path, read_only: bool = False) -> "Ledger":
         """Open the ledger of a folder where a run has been.
+
+        Args:
+            folder: of the run.
+            read_only: for those who look on while a run works.
 
         Raises:
             LedgerError: there is none.
         """
         if not (folder / LEDGER).is_file():
             raise LedgerError(f"There is no {LEDGER} in {folder}", "Give the folder that superlink annotate wrote to")
-        return cls(folder / LEDGER)
+        return cls(folder / LEDGER, read_only)
 
     def record_scan(self, items: Sequence[SourceItem], source: str = "") -> ScanChanges:
         """Write the items of a scan. Those with the size and stamp of before keep their results, wherever they are now.
@@ -218,12 +224,16 @@ class Ledger(LedgerFile):
 
     def failed_addresses(self) -> list[tuple[str, str, str, str]]:
         """Name, path or URL, reason and hint of failed items, in order of name."""
+        return [(row.name, row.address, row.reason, row.hint) for row in self.failed_items()]
+
+    def failed_items(self) -> Iterator[FailedItem]:
+        """Failed items, in order of name."""
         root = self.root
         rows = self._db.execute(
-            "SELECT name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
+            "SELECT id, name, address, error, hint FROM items WHERE state = 'failed' AND signature = ? ORDER BY name",
             (self._signature,),
         )
-        return [(name, absolute_address(address, root), error, hint) for name, address, error, hint in rows]
+        return (FailedItem(row[0], row[1], absolute_address(row[2], root), *row[3:]) for row in rows)
 
     def done(self, ids: Sequence[int] | None = None) -> Iterator[tuple[LedgerItem, dict[str, Refs]]]:
         """Done items in order of name, each with the results of its steps.

@@ -38,6 +38,16 @@ class ItemFault(NamedTuple):
     hint: str
 
 
+class FailedItem(NamedTuple):
+    """An item that failed: its number, name, path or URL, the reason, and what to do."""
+
+    id: int
+    name: str
+    address: str
+    reason: str
+    hint: str
+
+
 class FinishedCall(NamedTuple):
     """One row of `works`: a finished call of a tool; `refs` are its results."""
 

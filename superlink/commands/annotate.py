@@ -3,11 +3,14 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.commands.options import add_planner, add_tools, make_planner, whole, words
+from superlink.stopping import Stopping
 from superlink.terminal import ask, console, one_line, safe
 
 if TYPE_CHECKING:
@@ -42,7 +45,15 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "--pilot", type=whole(0), default=8, metavar="N", help="items to try first (default: 8; 0: none)"
     )
+    parser.add_argument(
+        "--pilot-only",
+        action="store_true",
+        help="end after the pilot; the same command without this goes on from it, and asks for approval",
+    )
     parser.add_argument("--retry-failed", action="store_true", help="only the items that failed before")
+    parser.add_argument(
+        "--reason", default="", metavar="TEXT", help="with --retry-failed: only those that failed for this"
+    )
     parser.add_argument(
         "--relocate",
         action="store_true",
@@ -66,6 +77,13 @@ def add_work(parser: argparse.ArgumentParser) -> None:
         choices=("processes", "ray"),
         default="processes",
         help="where they run: on this computer (default), or on Ray: its cluster at RAY_ADDRESS, or here",
+    )
+    parser.add_argument(
+        "--min-score",
+        action="append",
+        default=[],
+        metavar="LABEL=SCORE",
+        help="keep what was found under this label from this score on; may be repeated",
     )
     parser.add_argument(
         "--budget",
@@ -98,19 +116,30 @@ def annotate(given: argparse.Namespace) -> int:
     from flows.orchestration.server import configured, server
 
     screen = console()
-    recorded = configured() or given.runner == "ray"
+    recorded = (configured() or given.runner == "ray") and not given.pilot_only
     # Errors are printed here in our own words; Prefect's messages with tracebacks are in its dashboard.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     approve = None if given.yes else asker(screen, "Run it on all?")
-    with server() if recorded else nullcontext(), Progress(screen) as progress:
+    with Stopping(), server() if recorded else nullcontext(), Progress(screen) as progress:
+        run: Callable[..., Summary]
         if recorded:
             from flows.orchestration.flow import run_recorded as run
         else:
-            from flows.annotate import run_batch as run
+            from flows.annotate import run_batch
+
+            run = partial(run_batch, pilot_only=given.pilot_only)
         spec = run_spec(
-            given, pilot=given.pilot, retry_failed=given.retry_failed, limit=given.limit, relocate=given.relocate
+            given,
+            pilot=given.pilot,
+            retry_failed=given.retry_failed,
+            reason=given.reason,
+            limit=given.limit,
+            relocate=given.relocate,
         )
         summary = run(spec, Callbacks(make_planner(given), approve, progress.show))
+    if given.pilot_only:
+        screen.print("Nothing else was worked on. The same command without --pilot-only goes on.")
+        return 0
     _print_summary(screen, summary, given.out)
     return 1 if summary.failed or summary.stopped or summary.damaged else 0
 
@@ -248,6 +277,7 @@ def run_spec(given: argparse.Namespace, **options: object) -> "RunSpec":
             "out": given.out,
             "plan": given.plan,
             "tools": given.tools,
+            "scores": _scores(given),
             "shard": given.shard,
             "workers": given.workers,
             "runner": given.runner,
@@ -257,6 +287,26 @@ def run_spec(given: argparse.Namespace, **options: object) -> "RunSpec":
             **options,
         }
     )
+
+
+def _scores(given: argparse.Namespace) -> dict[str, float]:
+    """Return what ``--min-score`` says.
+
+    Raises:
+        ArgumentsInvalid: when it is malformed.
+    """
+    from tools.core.errors import ArgumentsInvalid
+
+    scores: dict[str, float] = {}
+    for text in given.min_score:
+        label, _, score = text.rpartition("=")
+        try:
+            scores[label] = float(score)
+        except ValueError:
+            label = ""
+        if not label:
+            raise ArgumentsInvalid("annotate", [f"--min-score {text}: write LABEL=SCORE, such as dog=0.4"])
+    return scores
 
 
 def _routing(given: argparse.Namespace) -> "ReviewRouting":

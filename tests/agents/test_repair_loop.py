@@ -115,3 +115,24 @@ def test_one_round() -> None:
     assert (
         ask(TASK, Attempt(None, (Problem("", "", "none"),), asked=2, faulty="x"), scripted(["invalid"])).faulty == "x"
     )
+
+
+def test_a_tool_for_people_alone_is_not_offered_but_may_be_in_a_plan() -> None:
+    from tools.keep import keep
+
+    seen: list[str] = []
+
+    class Looks(Scripted):
+        def plan(self, request, values, tools, *more, **named):  # type: ignore[no-untyped-def]
+            seen.extend(card["name"] for card in tools)
+            return super().plan(request, values, tools, *more, **named)
+
+    tools = {**TOOLS, "keep": keep}
+    asked = plan_request(
+        REQUEST,
+        VALUES,
+        tools,
+        Looks([plan(("detect", {"labels": ["dog"]}), ("keep", {"labels": ["dog"], "min_scores": [0.5]}))]),
+    )
+    assert "detect" in seen and "keep" not in seen
+    assert asked.works, asked.problems

@@ -1,4 +1,4 @@
-"""count, pick and crop, and the pixels that make up a region."""
+"""count, pick, keep and crop, and the pixels that make up a region."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from tools.core.errors import ArgumentsInvalid, ValueInvalid
 from tools.count import count
 from tools.crop import crop
 from tools.imaging.regions import region_pixels, window
+from tools.keep import keep
 from tools.pick import pick
 from tools.values import Detections, Image
 
@@ -161,3 +162,16 @@ def _empty_counts() -> str:
     from common.masks import encode
 
     return encode(np.zeros(SIZE, bool))["counts"]
+
+
+def test_keep_has_a_bar_for_each_label() -> None:
+    few = Detections(
+        np.array([[0, 0, 9, 9]] * 4, np.float32), ("dog", "cat", "dog", "owl"), np.array([0.3, 0.3, 0.5, 0.1]), SIZE
+    )
+    left = keep(few, ["dog", "cat"], [0.5, 0.2])
+    assert left.labels == ("cat", "dog", "owl")
+    assert left.scores.tolist() == pytest.approx([0.3, 0.5, 0.1])
+    with pytest.raises(ValueInvalid, match="2 labels have 1 scores"):
+        keep(few, ["dog", "cat"], [0.5])
+    with pytest.raises(ArgumentsInvalid, match="less than or equal to 1"):
+        keep.arguments({"labels": ["dog"], "min_scores": [1.5]})

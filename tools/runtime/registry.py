@@ -31,6 +31,7 @@ BUILTIN = (
     "tools.ask:ask",
     "tools.transcribe:transcribe",
     "tools.speak:speak",
+    "tools.keep:keep",
 )
 """Every built-in tool, in the order of the catalogue."""
 

@@ -42,6 +42,7 @@ class Tool(Generic[P, R]):
             source file.
         read_only: Whether it makes no picture, sound or video.
         words: Templates that say a call in words; see `tool`.
+        planned: Whether planners are offered it; people can use any tool.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Tool(Generic[P, R]):
         isolated: bool = False,
         timeout: float | None = None,
         words: str | Sequence[str] = (),
+        planned: bool = True,
     ) -> None:
         """Read the declaration from the function.
 
@@ -74,8 +76,8 @@ class Tool(Generic[P, R]):
         self.examples = tuple(examples)
         self.one_of = tuple(one_of)
         self.version = version
-        self.isolated, self.timeout = isolated, timeout
         self.words = (words,) if isinstance(words, str) else tuple(words)
+        self.isolated, self.timeout, self.planned = isolated, timeout, planned
         self.read_only = self.returns.kind not in MEDIA_KINDS if read_only is None else read_only
         self._check_declaration(returns_batch)
 
@@ -218,6 +220,7 @@ def tool(
     isolated: bool = False,
     timeout: float | None = None,
     words: str | Sequence[str] = (),
+    planned: bool = True,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     fn: Callable[P, R] | None = None,
@@ -230,6 +233,7 @@ def tool(
     isolated: bool = False,
     timeout: float | None = None,
     words: str | Sequence[str] = (),
+    planned: bool = True,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a typed function a tool.
 
@@ -246,6 +250,7 @@ def tool(
         words: How a plan says a call, such as "Find: {labels}"; by default the first line of the docstring. Names in
             braces stand for arguments. Of several templates the first counts whose arguments are all given.
             "{which:left=leftmost,best=clearest}" words the values of an argument.
+        planned: Whether planners are offered it; without, only people use it, in plans that they write or edit.
 
     Raises:
         DeclarationInvalid: when the function cannot be a tool as it is written.
@@ -259,6 +264,7 @@ def tool(
         isolated=isolated,
         timeout=timeout,
         words=words,
+        planned=planned,
     )
     return make if fn is None else make(fn)
 

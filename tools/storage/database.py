@@ -195,6 +195,7 @@ def connect(
     *,
     timeout: float = 60,
     isolation_level: Literal["", "DEFERRED", "EXCLUSIVE", "IMMEDIATE"] | None = None,
+    read_only: bool = False,
 ) -> Database:
     """Open an SQLite file in WAL mode; the file and its folder are made when missing.
 
@@ -207,18 +208,21 @@ def connect(
         kind: Class of the errors to raise.
         timeout: Seconds to wait for a lock.
         isolation_level: As of `sqlite3.connect`; None leaves transactions to explicit statements.
+        read_only: Open an existing file that is only read; every write fails.
 
     Raises:
         SuperlinkError: as `kind`, when it cannot be opened; later, when it cannot be read or written.
     """
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            file.parent.mkdir(parents=True, exist_ok=True)
         log = file.with_name(f"{file.name}-wal")
         # SQLite would make a new database and delete the log, which holds the latest rows.
         if log.is_file() and log.stat().st_size and not (file.is_file() and file.stat().st_size):
             raise damage(file, name, repair, f"it is missing or empty, although {log.name} is not", kind)
         database: Database = sqlite3.connect(
-            file,
+            f"{file.absolute().as_uri()}?mode=ro" if read_only else file,
+            uri=read_only,
             timeout=timeout,
             isolation_level=isolation_level,  # type: ignore[arg-type]  # "" is not in its stub
             check_same_thread=False,
@@ -231,7 +235,8 @@ def connect(
         raise said from error
     database.file, database.name, database.repair, database.kind = file, name, repair, kind
     try:
-        database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+        if not read_only:
+            database.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
     except BaseException:
         database.close()
         raise
