@@ -138,21 +138,26 @@ class _StepCheck:
         yield from self._lists()
 
     def _plain(self, args: Mapping[str, JsonValue]) -> Iterator[Problem]:
+        refer: set[str] = set()
         for name, value in args.items():
             texts = (leaf for leaf in leaves(value) if isinstance(leaf, str))
             text = next((text for text in texts if reference(text) is not None), None)
             if text is not None:
+                refer.add(name)
                 yield self._problem(
                     name,
                     f"{name} is written out, it cannot take the value {text}",
                     f'Write the text itself; one that begins with $ is written "${text}"',
                 )
-                return
         try:
-            self.tool.params.model_validate({name: unescape(value) for name, value in args.items()})
+            self.tool.params.model_validate(
+                {name: unescape(value) for name, value in args.items() if name not in refer}
+            )
         except ValidationError as error:
             for fault in error.errors():
                 name, *item = map(str, fault["loc"])
+                if name in refer:
+                    continue
                 if fault["type"] == "missing":
                     yield self._problem(name, f"{self.step.tool} needs {name}", f"Add {name}")
                     continue

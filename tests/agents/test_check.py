@@ -239,6 +239,13 @@ def test_steps_that_only_use_a_circle_are_not_in_it() -> None:
     assert "$s2 comes later" in outside[0].message and "wait for each other" in outside[1].message
 
 
+def test_every_plain_argument_with_a_reference_is_reported_and_the_others_are_checked() -> None:
+    found = problems(("detect", {"image": "$image", "labels": ["$image"], "min_score": "$image", "score": 1}))
+    assert [problem.split(":")[0] for problem in found] == ["s1.score", "s1.labels", "s1.min_score"]
+    found = problems(("detect", {"image": "$image", "labels": ["$image"], "min_score": 2}))
+    assert [problem.split(":")[0] for problem in found] == ["s1.labels", "s1.min_score"]
+
+
 def test_a_reference_anywhere_within_a_plain_argument_is_reported() -> None:
     for value in ({"a": "$image"}, [["$image"]], {"a": [{"b": "$image"}]}):
         (problem,) = problems(("ask", {"image": "$image", "question": value}))

@@ -1,0 +1,125 @@
+"""What a plan is edited among: tools and values at hand; and its problems, placed at steps and arguments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from agents.plan import check as checks
+from agents.plan.interpreter import result_type
+from agents.plan.plan import Plan, reference, references
+from agents.plan.problems import Problem
+from agents.plan.types import AnyTool, ValueType, cards_of
+from ui.plans.words import places, sentence, words
+
+OUTPUTS = "outputs"
+"""The argument of problems with the outputs of a plan, as `agents.plan.check` calls it."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Tools and values that the steps of a plan can use.
+
+    Attributes:
+        tools: Tools by name.
+        types: Types of the values at hand before the plan runs, ordered from old to new.
+        used_names: Further names that steps may not have, such as ids of steps that failed.
+        captions: What a person calls a value, such as the name of its file.
+    """
+
+    tools: Mapping[str, AnyTool]
+    types: Mapping[str, ValueType]
+    used_names: frozenset[str] = frozenset()
+    captions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> str:
+        """Name that stands in references to what was deleted; no value has it."""
+        name = "deleted"
+        while name in self.types or name in self.used_names:
+            name += "_"
+        return name
+
+    def before(self, plan: Plan, number: int) -> dict[str, ValueType]:
+        """Return the types of the values that the step at a place (from 0) can use."""
+        found, cards = dict(self.types), cards_of(self.tools)
+        turn = max((what.turn for what in found.values()), default=0)
+        for step in plan.steps[:number]:
+            if step.tool in cards:
+                found[step.id] = result_type(step.id, step.args, cards[step.tool], found, turn)
+        return found
+
+    def value_words(self, plan: Plan, name: str) -> str:
+        """Return what a value is called in words: "Step 1: Find: face" for a step's, "image (a.png)" for a file's."""
+        for number, step in enumerate(plan.steps):
+            if step.id == name:
+                return f"Step {number + 1}: {words(step, self.tools, self.before(plan, number))}"
+        caption = self.captions.get(name, "")
+        return f"{name} ({caption})" if caption else name
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Problems of a plan in sentences, at the places where a person can mend them.
+
+    Attributes:
+        fields: Place of a step (from 0) and name of an argument to the sentences.
+        steps: Place of a step to the sentences about the step as a whole.
+        outputs: About the outputs.
+        plan: About the plan as a whole.
+    """
+
+    fields: Mapping[tuple[int, str], Sequence[str]]
+    steps: Mapping[int, Sequence[str]]
+    outputs: Sequence[str]
+    plan: Sequence[str]
+
+    def count(self, number: int) -> int:
+        """Return the number of problems of the step at a place."""
+        at_fields = sum(len(said) for (place, _), said in self.fields.items() if place == number)
+        return at_fields + len(self.steps.get(number, ()))
+
+
+def check(plan: Plan, scope: Scope) -> list[Problem]:
+    """Return all problems of a plan; without any, it may run."""
+    problems = checks.check(plan, scope.tools, scope.types, scope.used_names)
+    if not plan.steps:
+        problems.append(Problem("", "", "the plan has no steps", "Add one"))
+    lost = scope.lost
+    return [_lost(problem) if _is_lost(plan, problem, lost) else problem for problem in problems]
+
+
+def placed(problems: Sequence[Problem], plan: Plan, scope: Scope) -> Placed:
+    """Place the problems of a plan.
+
+    A problem of a step stands at the argument that it names, if the tool has it or the step gives it.
+    """
+    fields: dict[tuple[int, str], list[str]] = {}
+    steps: dict[int, list[str]] = {}
+    outputs: list[str] = []
+    whole: list[str] = []
+    for problem in problems:
+        said = sentence(places(problem.message, plan), places(problem.hint, plan))
+        numbers = [number for number, step in enumerate(plan.steps) if step.id == problem.step]
+        for number in numbers:
+            step = plan.steps[number]
+            tool = scope.tools.get(step.tool)
+            known = tool is not None and (
+                problem.argument in tool.inputs or problem.argument in tool.params.model_fields
+            )
+            if problem.argument and (known or problem.argument in step.args):
+                fields.setdefault((number, problem.argument), []).append(said)
+            else:
+                steps.setdefault(number, []).append(said)
+        if not numbers:
+            (outputs if problem.argument == OUTPUTS else whole).append(said)
+    return Placed(fields, steps, outputs, whole)
+
+
+def _is_lost(plan: Plan, problem: Problem, lost: str) -> bool:
+    if problem.argument == OUTPUTS and not problem.step:
+        return lost in map(reference, plan.outputs) and f"'${lost}'" in problem.message
+    values = [step.args.get(problem.argument) for step in plan.steps if step.id == problem.step]
+    return f"${lost}" in problem.message and any(lost in references(value) for value in values)
+
+
+def _lost(problem: Problem) -> Problem:
+    return replace(problem, message="the step that made it was deleted", hint="Choose another value")
