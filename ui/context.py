@@ -7,7 +7,7 @@ from agents.plan.types import AnyTool
 from agents.planners.base import Planner
 from agents.session.memory import Saver
 from tools.storage.store import Store
-from ui.access.visitors import Files
+from ui.access.owners import Files
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ from tools.core.errors import SettingsInvalid
 from tools.core.http_guard import is_loopback
 from tools.core.settings import settings
 from tools.storage.store import Store
-from ui.access.server import MAX_UPLOAD, application, serve
-from ui.access.visitors import Files
+from ui.access.access import Access, has_users
+from ui.access.database import page_folder
+from ui.access.owners import Files
+from ui.access.server import application, serve
 from ui.context import Context
 from ui.tabs.session import SessionTab
-
-USER = "superlink"
-"""User name of visitors."""
 
 _TITLE = """<h1>superlink</h1>
 <p>Say what should happen to your pictures, sound, video or text. You see the plan first.</p>"""
@@ -33,37 +32,44 @@ def launch(
     port: int = 7860,
     password: str | None = None,
     hosts: Sequence[str] = (),
-    max_upload: int = MAX_UPLOAD,
+    max_upload: int | None = None,
+    proxy: str = "",
 ) -> None:
     """Serve the page until stopped.
 
     Args:
         tools: Tools by name.
         planner: The planner.
-        host: Address to serve on; any address other than loopback needs a password.
+        host: Address to serve on; any address other than loopback needs users or a password.
         port: Port to serve on.
-        password: Password of visitors, whose user name is "superlink".
+        password: Password of the user "superlink".
         hosts: Further names under which visitors reach the page.
-        max_upload: Maximum number of bytes of one upload.
+        max_upload: Maximum number of bytes of one upload; None for the setting `ui_upload_bytes`.
+        proxy: Address of the proxy through which the page is reached; "" for none.
 
     Raises:
         SettingsInvalid: when others could reach the page without a password.
         SuperlinkError: when the page cannot be served at this address.
     """
-    if not password and not is_loopback(host):
+    folder = page_folder()
+    is_local = not proxy and all(map(is_loopback, (host, *hosts)))
+    if not is_local and not password and not has_users(folder):
         raise SettingsInvalid(
-            f"the page would be open to everyone who can reach {host}",
-            "Set SUPERLINK_PASSWORD, or add --password; or leave --host out to serve this computer only",
+            f"the page would be open to everyone who can reach {'the proxy' if proxy else ', '.join((host, *hosts))}",
+            "Add users (superlink ui user add NAME) or one password for all (SUPERLINK_PASSWORD, --password); "
+            "or leave the option out to serve this computer only",
         )
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(settings().home / "page"))
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
+    access = Access.open(folder)
+    access.users.set_single(password)
     saver = open_saver(settings().home / "threads.sqlite")
     try:
-        files = Files(public=_samples())
-        page = build(tools, planner, Store(settings().store_url), saver, files)
-        auth = (USER, password) if password else None
-        serve(application(page, files, auth, [host, *hosts], max_upload), host, port)
+        page = build(tools, planner, Store(settings().store_url), saver, access.files)
+        app = application(page, access, [host, *hosts], is_open=is_local, proxy=proxy, max_upload=max_upload)
+        serve(app, host, port)
     finally:
         close_saver(saver)
+        access.close()
 
 
 def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: Saver, files: Files) -> gr.Blocks:
@@ -79,13 +85,9 @@ def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: S
     # Gradio looks for updates on its own site unless disabled here; the option of Blocks is not enough.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     context = Context(dict(tools), planner, store, saver, Path(get_upload_folder()), files)
-    with gr.Blocks(title="superlink", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with gr.Blocks(title="superlink", analytics_enabled=False) as page:
         gr.HTML(_TITLE, elem_classes="sl-title")
         with gr.Tabs(elem_id="tabs"), gr.Tab("Session", id="session"):
             SessionTab(page, context).lay_out()
     page.queue(max_size=32)
     return page
-
-
-def _samples() -> Path:
-    return Path(get_upload_folder()) / "samples"

@@ -2,13 +2,14 @@
 
 import argparse
 import getpass
+import ipaddress
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.commands import users
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, whole
+from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, shown, whole
 from superlink.terminal import say
 
 PASSWORD = "SUPERLINK_PASSWORD"
@@ -24,8 +25,8 @@ def add(commands: "Commands") -> None:
     parser = commands.add_parser(
         "ui",
         help="open the session page on this computer",
-        epilog=f"The password (user name: superlink) may also stand in the environment variable {PASSWORD}. It is "
-        "required for any other host than this computer.",
+        epilog="Any other host than this computer needs users (superlink ui user add NAME) or one password for all. "
+        f"That one's user name is superlink; it may also stand in the environment variable {PASSWORD}.",
     )
     parser.add_argument("--port", type=whole(0, 65535), default=7860)
     parser.add_argument("--host", default="127.0.0.1", help="address to serve on; default: this computer only")
@@ -35,6 +36,15 @@ def add(commands: "Commands") -> None:
         default=[],
         metavar="NAME",
         help="a further name under which visitors reach the page, such as that of a proxy; may be repeated",
+    )
+    parser.add_argument(
+        "--behind-proxy",
+        nargs="?",
+        const="127.0.0.1",
+        type=_address,
+        metavar="ADDRESS",
+        help="the page is reached by https through a proxy at this address (default: 127.0.0.1), whose X-Forwarded-For "
+        "and X-Forwarded-Proto are believed; its name goes to --allow-host",
     )
     given = parser.add_mutually_exclusive_group()
     given.add_argument(
@@ -48,12 +58,22 @@ def add(commands: "Commands") -> None:
         "--password-file", type=Path, metavar="FILE", help="read that password from the first line of a file"
     )
     parser.add_argument(
-        "--max-upload", type=whole(1), default=2048, metavar="MB", help="most that is uploaded at once; default: 2048"
+        "--max-upload",
+        type=whole(1),
+        metavar="MB",
+        help="most that is uploaded at once; default: 512 (ui_upload_bytes)",
     )
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=serve)
     users.add(parser)
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"give the IP address of the proxy, not {shown(text)}") from None
 
 
 def serve(given: argparse.Namespace) -> int:
@@ -72,7 +92,8 @@ def serve(given: argparse.Namespace) -> int:
         given.port,
         _password(given),
         hosts=given.allow_host,
-        max_upload=given.max_upload << 20,
+        max_upload=given.max_upload << 20 if given.max_upload else None,
+        proxy=given.behind_proxy or "",
     )
     return 0
 

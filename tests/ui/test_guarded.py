@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
+import argon2
 import httpx
 import uvicorn
 
@@ -21,25 +22,32 @@ from agents.session.memory import close_saver, open_saver
 from tests.ui.serve import Rules, shout
 from tests.waiting import WAIT
 from tools.storage.store import Store
+from ui.access.access import Access
 from ui.access.server import application
-from ui.access.visitors import COOKIE, Files
-from ui.page import USER, build
+from ui.page import build
 
-PASSWORD = "open sesame"
+USERS = {"ada": "open sesame", "bob": "something else"}
 LIMIT = 1 << 20
 API = "/gradio_api"
 
 
 @contextmanager
-def _served(folder: Path, password: str | None = None, hosts: tuple[str, ...] = ()) -> Iterator[str]:
+def _served(folder: Path, users: dict[str, str] | None = None, **options: Any) -> Iterator[str]:
     """The page on a free port of this computer; its address."""
     saver = open_saver(folder / "threads.sqlite")
-    files = Files(public=folder / "page" / "samples")
+    hasher = argon2.PasswordHasher
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "page"))
-        page = build({"shout": shout}, Rules(), Store(str(folder / "store")), saver, files)
-        app = application(page, files, (USER, password) if password else None, hosts, max_upload=LIMIT)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1))
+        # How slow it is to check a password is not what is tested.
+        patch.setattr("ui.access.users.PasswordHasher", lambda: hasher(time_cost=1, memory_cost=8, parallelism=1))
+        access = Access.open(folder / "page")
+        for name, password in (users or {}).items():
+            if name not in [user.name for user in access.users.all()]:
+                access.users.add(name, password)
+        page = build({"shout": shout}, Rules(), Store(str(folder / "store")), saver, access.files)
+        app = application(page, access, max_upload=LIMIT, **options)
+        settings = {"log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1, "proxy_headers": False}
+        server = uvicorn.Server(uvicorn.Config(app, **settings))
         with socket.create_server(("127.0.0.1", 0)) as bound:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
             thread.start()
@@ -49,6 +57,7 @@ def _served(folder: Path, password: str | None = None, hosts: tuple[str, ...] = 
                 server.should_exit = True
                 thread.join(20)
                 close_saver(saver)
+                access.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +69,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(folder: Path) -> Iterator[str]:
     with _served(folder, hosts=("pictures.lan",)) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("users")
+
+
+@pytest.fixture(scope="module")
+def shared_page(shared_folder: Path) -> Iterator[str]:
+    """A page with two users."""
+    with _served(shared_folder, USERS) as address:
+        yield address
+
+
+@contextmanager
+def _client(address: str, user: str) -> Iterator[httpx.Client]:
+    """A program that is logged in."""
+    with httpx.Client(base_url=address, timeout=WAIT) as client:
+        assert client.post("/login", data={"username": user, "password": USERS[user]}).status_code == 200
+        yield client
 
 
 @pytest.fixture
@@ -116,7 +145,8 @@ def _calls(visitor: Visitor, file: str) -> list[tuple[str, str, dict[str, Any]]]
         ("GET", f"{API}/queue/data?session_hash={visitor.session}", {}),
         ("POST", f"{API}/run/predict", {"json": back}),
         ("POST", f"{API}/cancel", {"json": {"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}}),
-        ("POST", "/login", {"data": {"username": USER, "password": PASSWORD}}),
+        ("GET", "/login", {}),
+        ("POST", "/login", {"data": {"username": "ada", "password": USERS["ada"]}}),
     ]
 
 
@@ -156,33 +186,38 @@ def test_a_visitor_is_served_from_upload_to_result(visitor: Visitor) -> None:
         assert visitor.client.get(address).status_code == 200
 
 
-def test_files_and_sessions_are_for_their_owner_alone(page: str, visitor: Visitor, folder: Path) -> None:
-    file = visitor.upload(b"private words").json()[0]
-    visitor.ask("in capitals", file)
-    visitor.read()
-    results = [str(path) for path in (folder / "page" / "results").rglob("*") if path.is_file()]
-    assert results
-    with httpx.Client(base_url=page, timeout=WAIT) as client:
-        other = Visitor(client)
-        for path in (file, *results):
-            for way in (path, f"{folder}/page/samples/../{Path(path).relative_to(folder / 'page')}"):
-                assert client.get(f"{API}/file={way}").status_code == 403
-                assert httpx.get(f"{page}{API}/file={way}").status_code == 403  # without a cookie
-        assert other.ask("in capitals", file).status_code == 403
-        assert other.ask("in capitals", "http://attacker.example/a.png").status_code == 403
-        assert other.join("_ask", [None, {"text": "x", "files": []}], visitor.session).status_code == 403
-        assert client.get(f"{API}/queue/data", params={"session_hash": visitor.session}).status_code == 403
-        assert client.get(f"{API}/heartbeat/{visitor.session}").status_code == 403
-        assert (
-            client.post(
-                f"{API}/cancel", json={"session_hash": visitor.session, "fn_index": 0, "event_id": "e"}
-            ).status_code
-            == 403
-        )
+def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_folder: Path) -> None:
+    with _client(shared_page, "ada") as first, _client(shared_page, "bob") as second:
+        ada, bob = Visitor(first), Visitor(second)
+        file = ada.upload(b"private words").json()[0]
+        assert bob.client.get(f"{API}/file={file}").status_code == 403
+        ada.ask("in capitals", file)
+        ada.read()
+        folder = shared_folder / "page"
+        results = [str(path) for path in (folder / "results").rglob("*") if path.is_file()]
+        assert results
+        database = str(folder / "page.sqlite")
+        link = folder / "results" / "link"
+        link.symlink_to(database)
+        for path in (file, *results, database, f"{database}-wal", str(link)):
+            for way in (path, f"{folder}/samples/../{Path(path).relative_to(folder)}", quote(f"{path}/.", safe="")):
+                assert bob.client.get(f"{API}/file={way}").status_code == 403
+                assert httpx.get(f"{shared_page}{API}/file={way}").status_code == 401
+            assert bob.ask("in capitals", path).status_code == 403
+        assert ada.client.get(f"{API}/file={database}").status_code == 403
+        assert bob.ask("in capitals", "http://attacker.example/a.png").status_code == 403
+        assert bob.join("_ask", [None, {"text": "x", "files": []}], ada.session).status_code == 403
+        assert bob.client.get(f"{API}/queue/data", params={"session_hash": ada.session}).status_code == 403
+        own_too = f"{API}/queue/data?session_hash={bob.session}&session_hash={ada.session}"
+        assert bob.client.get(own_too).status_code == 403
+        assert bob.client.get(f"{API}/heartbeat/{ada.session}").status_code == 403
+        cancel = {"session_hash": ada.session, "fn_index": 0, "event_id": "e"}
+        assert bob.client.post(f"{API}/cancel", json=cancel).status_code == 403
+        assert ada.client.get(f"{API}/file={results[0]}").status_code == 200
         # Who uploads the same file has it, too.
-        assert other.upload(b"private words").json()[0] == file
-        assert client.get(f"{API}/file={file}").content == b"private words"
-    assert visitor.client.get(f"{API}/file={file}").content == b"private words"
+        assert bob.upload(b"private words").json()[0] == file
+        assert bob.client.get(f"{API}/file={file}").content == b"private words"
+        assert ada.client.get(f"{API}/file={file}").content == b"private words"
 
 
 def test_only_what_the_page_needs_is_there(visitor: Visitor) -> None:
@@ -197,7 +232,6 @@ def test_only_what_the_page_needs_is_there(visitor: Visitor) -> None:
         "/docs",
         "/monitoring",
         "/monitoring/summary",
-        "/logout",
         f"{API}/openapi.json",
         f"{API}/runs",
         f"{API}/deep_link?session_hash={visitor.session}",
@@ -258,39 +292,34 @@ def test_the_given_host_is_answered(visitor: Visitor) -> None:
     assert visitor.upload(headers={"Host": f"pictures.lan.attacker.example:{port}"}).status_code == 403
 
 
-def test_with_a_password_nothing_is_there_before_it(tmp_path: Path) -> None:
+def test_nothing_is_there_before_the_login(shared_page: str) -> None:
     gradio_client = pytest.importorskip("gradio_client")
-    with _served(tmp_path, PASSWORD) as address, httpx.Client(base_url=address, timeout=WAIT) as client:
-        assert '"auth_required":true' in client.get("/").text
+    with httpx.Client(base_url=shared_page, timeout=WAIT) as client:
         for method, path in (
+            ("GET", "/"),
             ("GET", "/config"),
+            ("GET", "/theme.css"),
             ("GET", f"{API}/info"),
+            ("GET", f"{API}/startup-events"),
+            ("GET", f"{API}/heartbeat/a"),
             ("POST", f"{API}/upload"),
+            ("POST", f"{API}/queue/join"),
             ("POST", f"{API}/run/predict"),
+            ("POST", f"{API}/cancel"),
+            ("POST", "/anything"),
         ):
-            assert (
-                client.request(method, path, json={"data": [], "fn_index": 0} if method == "POST" else None).status_code
-                == 401
-            )
-        assert client.post("/login", data={"username": USER, "password": "guessed"}).status_code == 400
-        answer = client.post("/login", data={"username": USER, "password": PASSWORD})
-        cookies = answer.headers.get_list("set-cookie")
-        assert answer.status_code == 200 and len(cookies) == 2
-        assert all(
-            re.search("HttpOnly", cookie) and re.findall("SameSite=(\\w+)", cookie) == ["Lax"] for cookie in cookies
-        )
-        assert COOKIE in client.cookies
-        assert Visitor(client).upload().status_code == 200
-
-        with pytest.raises(Exception, match="[Cc]ould not log"):
-            gradio_client.Client(address, auth=(USER, "guessed"), verbose=False)
-        program = gradio_client.Client(address, auth=(USER, PASSWORD), verbose=False)
-        try:
-            assert program.view_api(return_format="dict") == {"named_endpoints": {}, "unnamed_endpoints": {}}
-            sent = httpx.post(
-                f"{address}{API}/upload", cookies=program.cookies, files={"files": ("a.txt", b"of a program")}
-            ).json()[0]
-            assert httpx.get(f"{address}{API}/file={sent}", cookies=program.cookies).content == b"of a program"
+            body = {"data": [], "fn_index": 0} if method == "POST" else None
+            for given in ({}, {"Authorization": "Bearer guessed"}, {"Authorization": "Basic YWRhOm9wZW4="}):
+                assert client.request(method, path, json=body, headers=given).status_code == 401, (path, given)
+    with pytest.raises(Exception, match="[Cc]ould not log"):
+        gradio_client.Client(shared_page, auth=("ada", "guessed"), verbose=False)
+    program = gradio_client.Client(shared_page, auth=("ada", USERS["ada"]), verbose=False)
+    try:
+        assert program.view_api(return_format="dict") == {"named_endpoints": {}, "unnamed_endpoints": {}}
+        with _client(shared_page, "bob") as client:
+            own = {"cookies": program.cookies, "files": {"files": ("a.txt", b"of a program")}}
+            sent = httpx.post(f"{shared_page}{API}/upload", **own).json()[0]
+            assert httpx.get(f"{shared_page}{API}/file={sent}", cookies=program.cookies).content == b"of a program"
             assert client.get(f"{API}/file={sent}").status_code == 403
-        finally:
-            program.close()
+    finally:
+        program.close()

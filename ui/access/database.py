@@ -1,6 +1,7 @@
 """The database of the page: `page.sqlite` in the page's folder."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tools.core.settings import settings
@@ -24,6 +25,8 @@ def open_database(folder: Path) -> Database:
     """
     file = folder / NAME
     database = connect(file, "The database of the page", f"superlink repair {folder}")
-    # It holds hashes of passwords. SQLite gives the files beside it the same permissions.
-    os.chmod(file, 0o600)
+    # It holds hashes of passwords. SQLite gives the files beside it, if it makes them, the same permissions.
+    for beside in (file, *folder.glob(f"{NAME}-*")):
+        with suppress(FileNotFoundError):
+            beside.chmod(0o600)
     return database

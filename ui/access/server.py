@@ -1,21 +1,29 @@
 """Serving the page: Gradio's application behind the HTTP guards, on an address of this computer."""
 
 import asyncio
+import logging
+import re
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import gradio as gr
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
-from ui.access.visitors import Files, Visitors
+from tools.core.settings import settings
+from ui.access.access import Access
+from ui.access.login import USER, Login
+from ui.access.owners import Files
+from ui.access.visitors import Visitors
 from ui.theme import CSS, THEME
 
-MAX_UPLOAD = 2 << 30
-"""Maximum number of bytes of one upload."""
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
+_log = logging.getLogger("superlink.ui")
 _POLICY = {
     "default-src": "'self'",
     # The page contains Gradio's settings and inline scripts, and its HTML component evaluates its template.
@@ -32,29 +40,41 @@ _POLICY = {
     "frame-ancestors": "'none'",
 }
 _CLOSING = 5  # seconds that answers in hand have when the server is stopped
+_SWEEPING = 600  # seconds between two looks for uploads that nobody uses
+# Gradio builds addresses from them, whoever sent them.
+_FORWARDED = re.compile(rb"x-forwarded-.*|x-gradio-server|forwarded")
 
 
 def application(
     page: gr.Blocks,
-    files: Files,
-    auth: tuple[str, str] | None = None,
+    access: Access,
     hosts: Sequence[str] = (),
-    max_upload: int = MAX_UPLOAD,
+    *,
+    is_open: bool = True,
+    proxy: str = "",
+    max_upload: int | None = None,
+    endpoints: Collection[str] = (),
 ) -> App:
     """Put a page behind the guards.
 
     Args:
         page: With its queue configured.
-        files: Who owns which files.
-        auth: User name and password that visitors give.
+        access: Users and owners of files.
         hosts: Names, besides those of this computer, under which the page may be reached.
-        max_upload: Bytes of the files that are uploaded at once.
+        is_open: Whether the page is for everybody who reaches it as long as there are no users.
+        proxy: Address of the proxy through which the page is reached by https; "" for none.
+        max_upload: Bytes of the files that are uploaded at once; None for the setting `ui_upload_bytes`.
+        endpoints: Names of the calls that programs may find; all others are private.
     """
+    most = max_upload or settings().ui_upload_bytes
+    for call in page.fns.values():
+        if call.api_name not in endpoints:
+            call.api_visibility = "private"
     served = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeping(access.files)),
         page,
         path="/",
-        auth=auth,
+        auth_dependency=_user,
         ssr_mode=False,
         mcp_server=False,
         run_history=False,
@@ -62,13 +82,58 @@ def application(
         pwa=False,
         show_error=False,
         footer_links=[],
-        max_file_size=max_upload,
+        max_file_size=most,
         theme=THEME,
         css=CSS,
     )
     headers = {**HEADERS, "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items())}
+    guarded = Visitors(served, access.files)
+    login = Login(
+        guarded, access.users, access.attempts, str(access.folder), is_open=is_open and not proxy, is_secure=bool(proxy)
+    )
     # A form has a little around its files.
-    return HttpGuard(Visitors(served, files), hosts, headers, max_body=max_upload + (1 << 20))
+    app: App = HttpGuard(_without_forwarded(login), hosts, headers, max_body=most + (1 << 20))
+    return app if not proxy else ProxyHeadersMiddleware(app, proxy)  # type: ignore[arg-type,return-value]
+
+
+def _user(request: Request) -> str | None:
+    """Return the user of a request, for Gradio."""
+    user: str | None = request.scope.get(USER)
+    return user
+
+
+def _without_forwarded(app: App) -> App:
+    """Remove headers that only a proxy may set; those of a trusted one are read by then."""
+
+    async def removing(scope: Scope, receive: Receive, send: Send) -> None:
+        if "headers" in scope:
+            kept = [pair for pair in scope["headers"] if not _FORWARDED.fullmatch(pair[0].lower())]
+            scope = {**scope, "headers": kept}
+        await app(scope, receive, send)
+
+    return removing
+
+
+def _sweeping(files: Files) -> Lifespan:
+    """Return a lifespan in which unused uploads are deleted now and then."""
+
+    async def sweep() -> None:
+        while True:
+            try:
+                await asyncio.to_thread(files.sweep)
+            except SuperlinkError as error:
+                _log.warning("unused uploads could not be deleted: %s", error)
+            await asyncio.sleep(_SWEEPING)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    return lifespan
 
 
 def serve(app: App, host: str, port: int) -> None:
@@ -103,6 +168,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 log_level="warning",
                 server_header=False,
+                proxy_headers=False,  # `application` reads them, of a proxy that was named
                 timeout_graceful_shutdown=_CLOSING,
             )
         )

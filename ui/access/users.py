@@ -163,18 +163,17 @@ class Users:
         """Return whether there is any user."""
         return self._database.execute("SELECT 1 FROM users LIMIT 1").fetchone() is not None
 
-    def log_in(self, name: str, password: str) -> tuple[str, str] | None:
+    def log_in(self, name: str, password: str) -> str | None:
         """Check a password and begin a login. Takes about 0.2 s and 64 MB, by design.
 
         Returns:
-            The user's name as it was added, and the new token; None when name or password are wrong.
+            The token of the login; None when name or password are wrong.
         """
         row = self._row(name)
         # As slow for an unknown name, so that the time does not show which names exist.
         if not self._matches(row[1] if row else self._unknown, password) or row is None:
             return None
-        token = self._enter(*row, self._clock() + LOGIN_SECONDS)
-        return None if token is None else (row[0], token)
+        return self._enter(*row, self._clock() + LOGIN_SECONDS)
 
     def make_token(self, name: str) -> str:
         """Return a new token with which a program is this user, until the password changes or `log_out_all`.

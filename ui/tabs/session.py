@@ -9,7 +9,7 @@ import gradio as gr
 
 from agents.worlds import samples
 from tools.core.errors import SuperlinkError
-from ui.access.visitors import visitor_of
+from ui.access.visitors import owner_of
 from ui.context import Context
 from ui.plans.card import fault_html, limits_html, plan_html
 from ui.turns.tab import Message, Tab, TabTurns, of_type
@@ -157,8 +157,7 @@ class SessionTab:
             yield self._shown(tab)
             return
         for number, shown in enumerate(self.turns.ask(tab, request, files)):
-            if visitor := visitor_of(caller.cookies):
-                self.owners.give(self.turns.folder(tab), visitor)
+            self.owners.give(self.turns.folder(tab), owner_of(caller))
             # Emptied once, so that what is typed while the plan is made stays.
             yield self._shown(shown, *([self.request] if number == 0 else []))
 
