@@ -76,6 +76,7 @@ def test_every_built_in_tool_has_a_form_that_can_be_filled_in(name: str) -> None
         "text": lambda field: "some words",
         "spoken": lambda field: "some words",
         "reference": lambda field: field.choices[-1][1],
+        "json": lambda field: "[0.5]",
     }
     for field in fields(one, 0, at_hand):
         value = given[field.kind](field)

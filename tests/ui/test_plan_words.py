@@ -10,7 +10,8 @@ from agents.plan.types import value_types
 from tools import Image, Text, tool
 from tools.core.errors import DeclarationInvalid
 from tools.runtime.registry import load
-from ui.plans.words import label, places, sentence, words
+from ui.plans.words import label, places, words
+from ui.turns.words import sentences
 
 TOOLS = load(entry_points=False)
 
@@ -88,9 +89,9 @@ def test_wrong_words_are_refused_where_the_tool_is_declared() -> None:
 
 
 def test_names_keep_their_letters_and_ids_become_places() -> None:
-    assert sentence("b.png is empty", "check it") == "b.png is empty. Check it."
-    assert sentence("$x is a text", "") == "$x is a text."
-    assert sentence("there is none", "Take $image?") == "There is none. Take $image?"
+    assert sentences("b.png is empty", "check it") == "b.png is empty. Check it."
+    assert sentences("$x is a text", "") == "$x is a text."
+    assert sentences("there is none", "Take $image?") == "There is none. Take $image?"
     plan = Plan(steps=(Step(id="s7", tool="detect"), Step(id="s8", tool="count")))
     assert places("Put $s8 before s7, not s77 or $image", plan) == "Put step 2 before step 1, not s77 or $image"
     assert label("min_score") == "Min score"

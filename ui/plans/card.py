@@ -1,6 +1,6 @@
 """HTML of the plan, its progress, and the weights that this computer lacks; the templates escape every text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import JsonValue
 
 from agents.plan.plan import Plan, Step, reference, references
-from agents.plan.problems import ProblemJson
+from agents.plan.problems import Problem, ProblemJson
 from agents.plan.types import AnyTool
 from agents.planners.backbone import BackbonePlanner
 from agents.planners.base import Planner
@@ -16,7 +16,11 @@ from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.values.base import canonical_json
 from tools.weights import weights
+from tools.weights.requirements import in_words
+from ui.plans.scope import Placed, Scope, placed
+from ui.plans.words import noun, places, words
 from ui.turns.tab import Tab
+from ui.turns.view import MissingWeights, SessionView, StepView, TurnView
 from ui.turns.words import sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
@@ -46,6 +50,11 @@ _WORK = {
 _COLOURS = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}
 
 
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_GOLDEN = 137.5
+"""Degrees between the hues of two values: however many there are, no two are alike."""
+
+
 @dataclass(frozen=True)
 class Argument:
     """An argument of a step: its plain text, or the names of the values that it refers to."""
@@ -56,7 +65,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class StepView:
+class _OldStep:
     """A step as the page shows it: its arguments, its state, the time it took, and why it failed."""
 
     id: str
@@ -65,6 +74,155 @@ class StepView:
     state: str
     took: str
     fault: str
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A value as the card shows it, with the same colour and mark wherever it stands.
+
+    Attributes:
+        name: Name of the value, such as "s2".
+        text: What it is called, such as "what was found" or "street.jpg".
+        mark: Number of the step that makes it, or a letter.
+        hue: Of its colour, in degrees.
+        origin: Where it comes from, in words.
+        thumbnail: Address of a picture of it; "" where there is none.
+    """
+
+    name: str
+    text: str
+    mark: str
+    hue: int
+    origin: str
+    thumbnail: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Id of the element where the value comes from."""
+        return f"plan-value-{self.name}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A step as the card shows it."""
+
+    value: Chip
+    words: str
+    state: str
+    note: str
+    done: int
+    total: int
+    inputs: list[Chip]
+    missing: list[str]
+    problems: Sequence[str]
+    fault: str
+
+
+def card_html(view: SessionView, turn: TurnView | None, scope: Scope, thumbnails: Mapping[str, str]) -> str:
+    """Return the card of a turn's plan.
+
+    Args:
+        view: The session.
+        turn: One of its turns; None before the first.
+        scope: Tools, and the values at hand before this turn's plan runs.
+        thumbnails: Address of a picture of a value by its name.
+    """
+    if turn is None:
+        return f'<p class="sl-empty">{EMPTY}</p>'
+    plan = Plan() if turn.plan is None else Plan.load(turn.plan)
+    editing = turn is view.turn and view.stage == "editing"
+    chips = _chips(plan, scope, thumbnails)
+    at = placed([Problem(**problem) for problem in turn.problems], plan, scope)
+    busy = turn is view.turn and view.stage in ("queued", "planning", "running")
+    given = [name for name in chips if name not in {step.id for step in plan.steps}]
+    outputs = [name for name in map(reference, plan.outputs) if name in chips]
+    return _render(
+        "card.html.j2",
+        status="You are changing this plan" if editing else turn.status,
+        colour="wait" if editing else turn.colour,
+        busy=busy and not editing,
+        takes=[] if editing else [chips[name] for name in given],
+        steps=[] if editing else [_line(n, plan, turn, scope, chips, at, busy) for n in range(len(plan.steps))],
+        gives=[] if editing else [chips[name] for name in outputs if name is not None],
+        warnings=[sentences(places(w["message"], plan), places(w["hint"], plan)) for w in turn.warnings],
+        problems=[] if editing else [*at.outputs, *at.plan],
+    )
+
+
+def missing_words(missing: MissingWeights) -> str:
+    """Return weights with their licence and size, such as "yolo26n, AGPL-3.0, 5.3 MB"."""
+    size = in_words(missing.size) if missing.size else ""
+    return ", ".join(part for part in (missing.weights, missing.licence, size) if part)
+
+
+def _chips(plan: Plan, scope: Scope, thumbnails: Mapping[str, str]) -> dict[str, Chip]:
+    """Return a chip for each value of a plan by its name: what it takes, then what its steps give."""
+    steps = {step.id: number for number, step in enumerate(plan.steps, 1)}
+    used = [name for step in plan.steps for value in step.args.values() for name in references(value)]
+    outputs = [name for name in map(reference, plan.outputs) if name is not None]
+    types = scope.before(plan, len(plan.steps))
+    chips: dict[str, Chip] = {}
+    letters = iter(_LETTERS)
+    for place, name in enumerate(dict.fromkeys([*(n for n in [*used, *outputs] if n not in steps), *steps])):
+        what = types.get(name)
+        called = name if what is None else noun(what.kind, what.many).removeprefix("the ")
+        if name in steps:
+            mark, origin = str(steps[name]), f"from step {steps[name]}"
+        else:
+            mark, origin = next(letters, "·"), "from an earlier request" if what and what.made else "from you"
+            called = scope.captions.get(name) or (called if what and what.made else name)
+        chips[name] = Chip(name, called, mark, round(place * _GOLDEN) % 360, origin, thumbnails.get(name, ""))
+    return chips
+
+
+def _line(
+    number: int, plan: Plan, turn: TurnView, scope: Scope, chips: Mapping[str, Chip], at: Placed, busy: bool
+) -> Line:
+    step = plan.steps[number]
+    progress = turn.steps.get(step.id, StepView())
+    problems = [
+        *at.steps.get(number, ()),
+        *(said for (n, _), group in at.fields.items() if n == number for said in group),
+    ]
+    fault = ""
+    if progress.state == "failed" and progress.error is not None:
+        fault = sentences(progress.error["message"], progress.error["hint"])
+    return Line(
+        chips[step.id],
+        words(step, scope.tools, scope.before(plan, number)),
+        progress.state if turn.steps or busy else "planned",
+        _note(step, plan, turn, progress, busy),
+        progress.done,
+        progress.total if progress.state == "started" else 0,
+        [chips[name] for name in dict.fromkeys(_uses(step)) if name in chips],
+        [missing_words(lack) for lack in turn.missing if lack.step == step.id],
+        problems,
+        fault,
+    )
+
+
+def _note(step: Step, plan: Plan, turn: TurnView, progress: StepView, busy: bool) -> str:
+    """Return the state of a step in a few words: its time, how far it is, or what it waits for."""
+    match progress.state:
+        case "finished":
+            return f"{progress.seconds:.1f} s"
+        case "failed":
+            return f"failed after {progress.seconds:.1f} s"
+        case "started":
+            seconds = f" · {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
+            return (f"{progress.done} of {progress.total}" if progress.total else "running") + seconds
+        case "skipped":
+            reason = places(progress.error["message"], plan) if progress.error is not None else ""
+            return f"not run: {reason}" if reason else "not run"
+    made = {other.id for other in plan.steps}
+    pending = [n for n in dict.fromkeys(_uses(step)) if n in made and turn.steps.get(n, StepView()).state != "finished"]
+    if not busy or not turn.steps:
+        return ""
+    return places("waits for " + " and ".join(pending), plan) if pending else "waits"
+
+
+def _uses(step: Step) -> Iterable[str]:
+    return (name for value in step.args.values() for name in references(value))
 
 
 def plan_html(tab: Tab) -> str:
@@ -133,7 +291,7 @@ def _missing(weights_id: str) -> str:
     return ""
 
 
-def _step(step: Step, tab: Tab) -> StepView:
+def _step(step: Step, tab: Tab) -> _OldStep:
     event = tab.progress.get(step.id)
     state = "waiting" if event is None else event["state"]
     took = "skipped" if state == "skipped" else ""
@@ -142,7 +300,7 @@ def _step(step: Step, tab: Tab) -> StepView:
     error = event.get("error") if event is not None else None
     fault = "" if error is None else sentences(error["message"], error["hint"])
     arguments = [_argument(name, value) for name, value in step.args.items()]
-    return StepView(step.id, step.tool, arguments, state, took, fault)
+    return _OldStep(step.id, step.tool, arguments, state, took, fault)
 
 
 def _argument(name: str, value: JsonValue) -> Argument:

@@ -8,7 +8,8 @@ from agents.plan.interpreter import result_type
 from agents.plan.plan import Plan, reference, references
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of
-from ui.plans.words import places, sentence, words
+from ui.plans.words import places, words
+from ui.turns.words import sentences
 
 OUTPUTS = "outputs"
 """The argument of problems with the outputs of a plan, as `agents.plan.check` calls it."""
@@ -97,7 +98,7 @@ def placed(problems: Sequence[Problem], plan: Plan, scope: Scope) -> Placed:
     outputs: list[str] = []
     whole: list[str] = []
     for problem in problems:
-        said = sentence(places(problem.message, plan), places(problem.hint, plan))
+        said = sentences(places(problem.message, plan), places(problem.hint, plan))
         numbers = [number for number, step in enumerate(plan.steps) if step.id == problem.step]
         for number in numbers:
             step = plan.steps[number]

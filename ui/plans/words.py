@@ -59,15 +59,6 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def sentence(*parts: str) -> str:
-    """Return parts, such as a message and its hint, as sentences.
-
-    A first word becomes capital only if it is a plain word: names of files, values and arguments stay as they are.
-    """
-    ended = (part if part[-1] in ".?!…" else f"{part}." for part in parts if part)
-    return " ".join(capital(part) if re.match(r"[a-z]+(?:[ ,]|\Z)", part) else part for part in ended)
-
-
 def places(text: str, plan: Plan) -> str:
     """Return a text in which the ids of the plan's steps are replaced by their places: "step 2" for "$s7" and "s7"."""
     numbers = {step.id: number for number, step in enumerate(plan.steps, 1)}

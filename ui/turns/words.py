@@ -10,7 +10,7 @@ from common.kinds import MEDIA_KINDS
 from tools.core.errors import SuperlinkError
 from ui.turns.view import Colour
 
-_WORD = re.compile(r"[a-z]+(?=[ ,:;.]|$)")
+_WORD = re.compile(r"[a-z]+(?=[ ,:;]|\.(?!\w)|$)")
 
 
 class Status(NamedTuple):
