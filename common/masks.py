@@ -1,5 +1,6 @@
 """Masks of pixels: COCO's run-length form, bounding boxes, and outlines as one polygon."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -82,11 +83,14 @@ def outline(mask: Mask) -> Points:
     polygon has exactly the mask's pixels. A reader that also draws the line itself (OpenCV) adds the pixels of
     bridges between parts; bridges are as short as possible.
     """
-    return _joined(_rings(mask))
+    return _joined(rings(mask))
 
 
-def _rings(mask: Mask) -> list[Points]:
-    """Return closed rings around parts and holes, the largest first."""
+def rings(mask: Mask) -> list[Points]:
+    """Return the edges of a mask (H, W) as closed rings (N, 2) of x and y in pixels, the largest first.
+
+    Parts and holes have a ring each. Filled by the even-odd rule, as `fill` does, they are exactly the mask.
+    """
     import cv2
 
     left, top, right, bottom = bounding_box(mask)
@@ -98,8 +102,28 @@ def _rings(mask: Mask) -> list[Points]:
     found, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     halves = [ring.reshape(-1, 2).astype(np.int64) - 2 for ring in found]
     # Half pixel 2x is the left edge of pixel x, 2x + 1 its right edge.
-    rings = [half // 2 + np.where(half % 2, 1 - INSET, INSET) + (left, top) for half in halves]
-    return sorted(rings, key=lambda ring: (-_area(ring), ring[0].tolist()))
+    closed = [half // 2 + np.where(half % 2, 1 - INSET, INSET) + (left, top) for half in halves]
+    return sorted(closed, key=lambda ring: (-_area(ring), ring[0].tolist()))
+
+
+def fill(parts: Sequence[Sequence[Sequence[float]] | Points], size: tuple[int, int]) -> Mask:
+    """Return the mask of rings in a picture of (height, width), by the even-odd rule: a ring in a ring is a hole.
+
+    Args:
+        parts: Rings (N, 2) of finite x and y in pixels, clipped to the picture; those of fewer than three points are
+            left out.
+        size: Height and width of the picture.
+    """
+    import pycocotools.mask
+
+    mask = np.zeros(size, dtype=bool)
+    for ring in parts:
+        # The C code takes memory for every pixel along an edge, however far outside the picture it is.
+        points = np.asarray(ring, np.float64).reshape(-1, 2).clip(0, size[::-1])
+        if len(points) >= 3:
+            filled = pycocotools.mask.frPyObjects([points.reshape(-1).tolist()], *size)
+            mask ^= pycocotools.mask.decode(filled[0]).astype(bool)
+    return mask
 
 
 def _area(ring: Points) -> float:
@@ -107,11 +131,11 @@ def _area(ring: Points) -> float:
     return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
-def _joined(rings: list[Points]) -> Points:
+def _joined(closed: list[Points]) -> Points:
     """Join rings to one by the shortest bridges, the nearest ring first (Prim's algorithm)."""
-    if not rings:
+    if not closed:
         return np.zeros((0, 2))
-    whole, waiting = rings[0], rings[1:]
+    whole, waiting = closed[0], closed[1:]
     if len(waiting) > _MANY:
         for ring in sorted(waiting, key=lambda ring: (ring[0, 1], ring[0, 0])):
             whole = np.concatenate([whole, ring, ring[:1], whole[-1:]])
