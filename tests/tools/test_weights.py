@@ -111,6 +111,7 @@ def test_missing_weights_name_the_command(models: Path, home: Path) -> None:
         (None, False, "smolvlm-256m", "(about 0.5 GB, Apache-2.0). Run: "),
         (4, False, "nanodet", "(145 MB, Apache-2.0). Run: "),  # the archive, of which the file is a part
         (4, False, "kokoro-82m", "(66 MB, Apache-2.0). Run: "),  # the sum of its parts
+        (4, False, "whisper-base-safetensors", "(133 MB, MIT). Run: "),  # two parts in one archive count once
         (4, False, "yolo26n-pose", "(size unknown, AGPL-3.0-only). Run: "),
     ],
 )
