@@ -11,6 +11,7 @@ import pytest
 from tests.waiting import WAIT
 from tools.core.settings import settings
 from tools.runtime.model_cache import Resident, evict_idle, in_use, loaded, resident
+from tools.weights.usage import record
 
 
 @pytest.fixture(autouse=True)
@@ -158,3 +159,18 @@ def test_leases_take_turns() -> None:
     for thread in threads:
         thread.join()
     assert most == 1 and loader.loads == ["a"]
+
+
+def test_the_models_of_some_weights_are_unloaded() -> None:
+    @resident(bytes=10, device="cpu")
+    def with_weights(name: str) -> object:
+        record([{"id": name, "sha256": "0", "licence": "MIT"}])
+        return object()
+
+    with_weights("one")
+    with in_use():
+        with_weights("two")
+        assert evict_idle("two") == 0  # a tool runs it
+    assert {entry.weights for entry in loaded()} == {("one",), ("two",)}
+    assert evict_idle("two") == 1 and evict_idle("three") == 0
+    assert [entry.weights for entry in loaded()] == [("one",)]

