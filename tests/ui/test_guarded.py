@@ -1,11 +1,7 @@
 """What the page refuses on a real socket, and that what is meant to work works beside it."""
 
 import re
-import socket
-import threading
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,50 +10,10 @@ import pytest
 
 pytest.importorskip("gradio")
 
-import argon2
 import httpx
-import uvicorn
 
-from agents.session.memory import close_saver, open_saver
-from tests.ui.serve import Rules, shout
+from tests.ui.served import API, LIMIT, USERS, Visitor, logged_in, served
 from tests.waiting import WAIT
-from tools.storage.store import Store
-from ui.access.access import Access
-from ui.access.server import application
-from ui.page import build
-
-USERS = {"ada": "open sesame", "bob": "something else"}
-LIMIT = 1 << 20
-API = "/gradio_api"
-
-
-@contextmanager
-def _served(folder: Path, users: dict[str, str] | None = None, **options: Any) -> Iterator[str]:
-    """The page on a free port of this computer; its address."""
-    saver = open_saver(folder / "threads.sqlite")
-    hasher = argon2.PasswordHasher
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "page"))
-        # How slow it is to check a password is not what is tested.
-        patch.setattr("ui.access.users.PasswordHasher", lambda: hasher(time_cost=1, memory_cost=8, parallelism=1))
-        access = Access.open(folder / "page")
-        for name, password in (users or {}).items():
-            if name not in [user.name for user in access.users.all()]:
-                access.users.add(name, password)
-        page = build({"shout": shout}, Rules(), Store(str(folder / "store")), saver, access.files)
-        app = application(page, access, max_upload=LIMIT, **options)
-        settings = {"log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1, "proxy_headers": False}
-        server = uvicorn.Server(uvicorn.Config(app, **settings))
-        with socket.create_server(("127.0.0.1", 0)) as bound:
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                thread.join(20)
-                close_saver(saver)
-                access.close()
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(folder: Path) -> Iterator[str]:
-    with _served(folder, hosts=("pictures.lan",)) as address:
+    with served(folder, hosts=("pictures.lan",)) as address:
         yield address
 
 
@@ -79,47 +35,14 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def shared_page(shared_folder: Path) -> Iterator[str]:
     """A page with two users."""
-    with _served(shared_folder, USERS) as address:
+    with served(shared_folder, USERS) as address:
         yield address
 
 
-@contextmanager
-def _client(address: str, user: str) -> Iterator[httpx.Client]:
-    """A program that is logged in."""
-    with httpx.Client(base_url=address, timeout=WAIT) as client:
-        assert client.post("/login", data={"username": user, "password": USERS[user]}).status_code == 200
-        yield client
-
-
 @pytest.fixture
-def visitor(page: str) -> Iterator["Visitor"]:
+def visitor(page: str) -> Iterator[Visitor]:
     with httpx.Client(base_url=page, timeout=WAIT) as client:
         yield Visitor(client)
-
-
-class Visitor:
-    """What the server sees of a browser tab."""
-
-    def __init__(self, client: httpx.Client) -> None:
-        self.client, self.session = client, uuid.uuid4().hex
-        assert client.get("/").status_code == 200
-        self.calls = {call["api_name"]: call["id"] for call in client.get("/config").json()["dependencies"]}
-
-    def upload(self, data: bytes = b"hello", **kind: Any) -> httpx.Response:
-        return self.client.post(f"{API}/upload", files={"files": ("a.txt", data)}, **kind)
-
-    def join(self, call: str, data: list[Any], session: str = "") -> httpx.Response:
-        body = {"fn_index": self.calls[call], "session_hash": session or self.session, "data": data}
-        return self.client.post(f"{API}/queue/join", json=body)
-
-    def ask(self, request: str, *files: str) -> httpx.Response:
-        given = [{"path": file, "meta": {"_type": "gradio.FileData"}} for file in files]
-        return self.join("_ask", [None, {"text": request, "files": given}])
-
-    def read(self) -> str:
-        """The events until the turn ends."""
-        with self.client.stream("GET", f"{API}/queue/data", params={"session_hash": self.session}) as events:
-            return "".join(events.iter_text())
 
 
 def _calls(visitor: Visitor, file: str) -> list[tuple[str, str, dict[str, Any]]]:
@@ -187,7 +110,7 @@ def test_a_visitor_is_served_from_upload_to_result(visitor: Visitor) -> None:
 
 
 def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_folder: Path) -> None:
-    with _client(shared_page, "ada") as first, _client(shared_page, "bob") as second:
+    with logged_in(shared_page, "ada") as first, logged_in(shared_page, "bob") as second:
         ada, bob = Visitor(first), Visitor(second)
         file = ada.upload(b"private words").json()[0]
         assert bob.client.get(f"{API}/file={file}").status_code == 403
@@ -316,7 +239,7 @@ def test_nothing_is_there_before_the_login(shared_page: str) -> None:
     program = gradio_client.Client(shared_page, auth=("ada", USERS["ada"]), verbose=False)
     try:
         assert program.view_api(return_format="dict") == {"named_endpoints": {}, "unnamed_endpoints": {}}
-        with _client(shared_page, "bob") as client:
+        with logged_in(shared_page, "bob") as client:
             own = {"cookies": program.cookies, "files": {"files": ("a.txt", b"of a program")}}
             sent = httpx.post(f"{shared_page}{API}/upload", **own).json()[0]
             assert httpx.get(f"{shared_page}{API}/file={sent}", cookies=program.cookies).content == b"of a program"
