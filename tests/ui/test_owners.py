@@ -12,7 +12,7 @@ from tools.core.settings import settings
 from tools.storage.database import Database
 from tools.values import Audio, Image
 from ui.access.database import open_database
-from ui.access.limits import check_count, check_media
+from ui.access.limits import check_media
 from ui.access.links import file_url
 from ui.access.owners import UNUSED_SECONDS, DiskFull, Files
 
@@ -141,9 +141,6 @@ def test_media_over_the_limits_are_named(tmp_path: Path, monkeypatch: pytest.Mon
         check_media(_written(tmp_path / name))
     with pytest.raises(MediaError, match="broken.png is not a picture"):
         check_media(_written(tmp_path / "broken.png"))
-    check_count(64)
-    with pytest.raises(MediaError, match="65 files"):
-        check_count(65)
     settings.cache_clear()
 
 

@@ -32,19 +32,6 @@ def check_media(file: Path) -> None:
             )
 
 
-def check_count(count: int) -> None:
-    """Check the number of files of one request.
-
-    Raises:
-        MediaError: when there are more than `ui_files`.
-    """
-    if count > settings().ui_files:
-        raise MediaError(
-            f"{count} files are too many for one request; at most {settings().ui_files} are allowed",
-            "Use the Batch tab for many files",
-        )
-
-
 def _check_pixels(width: int, height: int, name: str) -> None:
     most = settings().ui_pixels
     if width * height > most:

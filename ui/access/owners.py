@@ -10,6 +10,7 @@ from pathlib import Path
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.database import Database
+from ui.access.database import open_database
 
 UNUSED_SECONDS = 3600
 """How long an upload is kept after its last use. Sessions keep copies of the files of their requests."""
@@ -44,20 +45,21 @@ class Files:
 
     Args:
         folder: The page's folder.
-        database: Of the page.
+        database: Of the page; by default the one in its folder.
         clock: Returns the time in seconds since 1970.
 
     Attributes:
         owner_of_thread: Returns the owner of a session, or None where there is none. Set by the page.
     """
 
-    def __init__(self, folder: Path, database: Database, clock: Callable[[], float] = time.time) -> None:
-        self._folder, self._database, self._clock = folder.resolve(), database, clock
+    def __init__(self, folder: Path, database: Database | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder.resolve(), clock
+        self._database = open_database(folder) if database is None else database
         self._results = self._folder / "results"
         self._public = self._folder / "samples"
         self._sizes: dict[str, tuple[float, int]] = {}
         self.owner_of_thread: Callable[[str], str | None] = lambda thread: None
-        database.executescript(_SCHEMA)
+        self._database.executescript(_SCHEMA)
 
     def give(self, path: Path | str, user: str) -> None:
         """Make a user an owner of a file, or of everything in a folder."""

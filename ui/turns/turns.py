@@ -160,6 +160,7 @@ class Turns:
             SessionError: when the request is empty, or another one of this session is at work.
             TooMany: when too many turns of this owner wait.
             MediaError: when a file is not there, or there are too many.
+            DiskFull: when the owner's files take as much as one user may have.
         """
         live = self._find(thread, owner)
         request = request.strip().encode("utf-8", "replace").decode()
@@ -173,6 +174,7 @@ class Turns:
                     f"{len(files)} files are too many for one request", f"Attach {settings().ui_files} at most"
                 )
             self._runner.check(owner)
+            self._context.files.check_room(owner)
             row = TurnRow(thread, len(live.view.turns) + 1, request)
             folder = self._shelf.folder(row)
             row.files = keep_files(folder, files, self._context.folder)
