@@ -72,6 +72,7 @@ def show_record(turn: TurnView, record: Record) -> None:
     turn.problems, turn.warnings = record["problems"], record["warnings"]
     turn.decision, turn.superseded = record["decision"], record["superseded"]
     turn.answer, turn.result = record["answer"], record["result"]
+    turn.given = dict(record["given"])
     turn.steps = {
         step["id"]: StepView(step["state"], step["seconds"], refs=step.get("refs"), error=step.get("error"))
         for step in record["steps"]

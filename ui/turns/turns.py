@@ -25,6 +25,7 @@ from agents.session.state import Decision
 from common.card import Card
 from tools.core.errors import MediaError, SuperlinkError
 from tools.core.settings import settings
+from tools.storage.store import Refs
 from ui.context import Context
 from ui.turns.catalogue import Catalogue, TurnRow
 from ui.turns.files import keep_files
@@ -283,6 +284,27 @@ class Turns:
         """Return the types of the values at hand in a session, by name, ordered from old to new."""
         self._find(thread, owner)
         return self._session(thread).types()
+
+    def keep(self, thread: str, owner: str, name: str, refs: Refs) -> str:
+        """Add what a person chose or corrected in a value, for the next request.
+
+        Args:
+            thread: Name of the session.
+            owner: User.
+            name: Name of the value that it was chosen from.
+            refs: Of the stored choice; a list where the value is one.
+
+        Returns:
+            The name of the choice.
+
+        Raises:
+            SessionError: when the last turn has not ended.
+        """
+        live = self._find(thread, owner)
+        with live.lock:
+            if live.ticket is not None:
+                raise SessionError("this session is at work", "Wait until the request has ended")
+            return self._session(thread).keep(name, refs)
 
     def sessions(self, owner: str, search: str = "") -> list[SessionRow]:
         """Return the sessions of an owner, newest first.

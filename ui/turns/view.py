@@ -108,6 +108,7 @@ class TurnView:
         status: The state in a few words, such as "Done", "Nothing changed" or "Waits for you".
         colour: Colour of the status.
         results: What it gave so far.
+        given: References of the values that a person gave, up to this turn, by name.
         record: File with the record; None before the end.
     """
 
@@ -127,6 +128,7 @@ class TurnView:
     status: str = ""
     colour: Colour = ""
     results: list[ResultView] = field(default_factory=list)
+    given: dict[str, Refs] = field(default_factory=dict)
     record: Path | None = None
 
 

@@ -131,7 +131,7 @@ class Work:
             _log.warning("%s", fault)
         self._row.results = to_json(results, self._folder)
         with self._live.change():
-            turn.results = results
+            turn.results, turn.given = results, dict(record["given"])
 
     def _record_so_far(self, session: Session) -> Record:
         """Return the record with the steps whose end was reported, which the memory knows only after their round."""

@@ -1,0 +1,56 @@
+"""What a person keeps of what was found: rows that pass a score and are not of a hidden label."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+
+from tools.core.errors import ValueInvalid
+from tools.storage.store import Ref, Store
+from tools.values import Detections, Poses
+from ui.results.reading import Item
+from ui.shapes.from_values import PERSON
+
+
+def keep(items: Sequence[Item], least: float, hidden: Collection[str], store: Store) -> list[Ref]:
+    """Store what passes of each item; the provenance says that a person chose it.
+
+    Args:
+        items: Detections or poses.
+        least: Lowest score that is kept.
+        hidden: Labels that are not kept.
+        store: Of the values.
+
+    Raises:
+        ValueInvalid: when an item holds no detections or poses.
+        StoreError: when one is no longer in the store.
+    """
+    return [_keep(item, least, hidden, store) for item in items]
+
+
+def _keep(item: Item, least: float, hidden: Collection[str], store: Store) -> Ref:
+    value = store.get(item.ref)
+    if not isinstance(value, Detections | Poses):
+        raise ValueInvalid(f"Nothing can be chosen of {value.kind}")
+    labels = value.labels if isinstance(value, Detections) else (PERSON,) * len(value)
+    # As the browser compares: scores are written as the shortest decimals.
+    scores = [float(str(score)) for score in value.scores]
+    rows = [row for row in range(len(value)) if labels[row] not in hidden and scores[row] >= least]
+    kept = (
+        value.select(rows)
+        if isinstance(value, Detections)
+        else Poses(value.keypoints[rows], value.scores[rows], value.xyxy[rows], value.size)
+    )
+    # Its input is also what the choice was made from, so that it is found in the same picture.
+    inputs = [item.ref["sha256"], *([] if item.source is None else [item.source["sha256"]])]
+    return store.put(
+        kept,
+        {
+            "step": "",
+            "tool": "person",
+            "version": "",
+            "weights": [],
+            "args": {"least_score": least, "hidden_labels": sorted(hidden)},
+            "inputs": inputs,
+            "seconds": 0.0,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
