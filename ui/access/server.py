@@ -16,6 +16,7 @@ from tools.core.errors import SuperlinkError
 from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
 from tools.core.settings import settings
 from ui.access.access import Access
+from ui.access.archive import archives
 from ui.access.login import USER, Login
 from ui.access.owners import Files
 from ui.access.visitors import Visitors
@@ -70,8 +71,10 @@ def application(
     for call in page.fns.values():
         if call.api_name not in endpoints:
             call.api_visibility = "private"
+    own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeping(access.files))
+    own.include_router(archives(access.folder, access.files))
     served = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeping(access.files)),
+        own,
         page,
         path="/",
         auth_dependency=_user,

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
+from ui.access.archive import ADDRESS
 from ui.access.http import read_body, refuse_read, replay
 from ui.access.limits import check_media
 from ui.access.login import LOCAL, USER
@@ -31,7 +32,7 @@ _MAX_JSON = 8 << 20
 _API = "/gradio_api"
 _ROUTES = {
     "GET": re.compile(
-        r"/|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico)/?|/(assets|static|svelte)/.+"
+        rf"/|{ADDRESS.pattern}|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico)/?|/(assets|static|svelte)/.+"
         rf"|{_API}/(info|app_id|login_check|startup-events|theme\.css|queue/data|upload_progress|heartbeat/[^/]+|file=.+)/?"
     ),
     "POST": re.compile(rf"{_API}/(upload|queue/join|run/predict|cancel|reset)/?"),

@@ -1,9 +1,8 @@
-"""All files of a turn as one stream, and the turn as one command."""
+"""A turn as one command."""
 
 import hashlib
 import json
 import shlex
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 from agents.plan.plan import PlanJson, references
 from tools.core.errors import SuperlinkError
+from tools.storage import atomic
 from tools.storage.store import Refs, as_list
 from ui.turns.view import FileView, TurnView
 
 PLAN = "plan.json"
-"""Name of the plan in the archive and in the command."""
-_CHUNK = 1 << 18
+"""Name of the file with the plan, among those of the turn, and in the command."""
 
 
 class NotRepeatable(SuperlinkError):
@@ -82,51 +81,6 @@ def repeat(turns: Sequence[TurnView], number: int) -> Repeat:
     return Repeat(turn.request, {**turn.plan, "steps": steps}, tuple(files))
 
 
-def archive_url(thread: str, number: int) -> str:
-    """Return the address under which the page serves all files of a turn."""
-    return f"/results/{thread}/turn_{number}.zip"
-
-
-def archive(files: Sequence[Path], texts: Mapping[str, str] | None = None) -> Iterator[bytes]:
-    """Yield a zip file piece by piece, without keeping it in memory or on disk.
-
-    Args:
-        files: Files, which get the names that they have; those that are gone are left out.
-        texts: Further files by name, with their text.
-    """
-    sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as whole:  # type: ignore[call-overload]
-        for name, text in (texts or {}).items():
-            whole.writestr(name, text)
-        for file in dict.fromkeys(files):
-            if not file.is_file():
-                continue
-            entry = zipfile.ZipInfo.from_file(file, file.name, strict_timestamps=False)
-            with file.open("rb") as source, whole.open(entry, "w", force_zip64=entry.file_size > 1 << 31) as target:
-                while piece := source.read(_CHUNK):
-                    target.write(piece)
-                    yield sink.take()
-    yield sink.take()
-
-
-class _Sink:
-    """A file that can only be written; what was written is taken out."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self._pieces.append(bytes(data))
-        return len(data)
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def take(self) -> bytes:
-        taken, self._pieces = b"".join(self._pieces), []
-        return taken
-
-
 def _files_of(name: str, at_hand: Mapping[str, Refs], turns: Sequence[TurnView]) -> Iterator[FileView]:
     """Yield the files of a value that a person gave, found by their content."""
     wanted = [ref["sha256"] for ref in as_list(at_hand.get(name, []))]
@@ -157,6 +111,16 @@ def _renamed(step: Mapping[str, Any], names: Mapping[str, str]) -> Any:
     return {**step, "args": {key: new(value) for key, value in step.get("args", {}).items()}}
 
 
-def plan_text(plan: PlanJson) -> str:
-    """Return a plan as the text of `plan.json`."""
-    return json.dumps(plan, indent=2, ensure_ascii=False) + "\n"
+def write_plan(folder: Path, plan: PlanJson) -> Path:
+    """Write `plan.json` unless it is there.
+
+    Args:
+        folder: Of the turn's files.
+        plan: Of `Repeat`.
+
+    Raises:
+        WriteError: when it cannot be written.
+    """
+    text = json.dumps(plan, indent=2, ensure_ascii=False) + "\n"
+    place = folder / PLAN
+    return place if place.exists() else atomic.write(place, text)

@@ -6,7 +6,8 @@ import gradio as gr
 
 from agents.plan.plan import PlanJson
 from tools.core.errors import SuperlinkError
-from ui.results.downloads import archive_url, repeat
+from ui.access.archive import archive_url
+from ui.results.downloads import repeat, write_plan
 from ui.results.html import STYLE, downloads_html
 from ui.results.reading import Item
 from ui.tabs.panes import note
@@ -56,7 +57,10 @@ class DownloadWidgets:
         address = archive_url(view.thread, number) if ended and turn.results else ""
         command = ""
         try:
-            command = repeat(view.turns, number).command
+            again = repeat(view.turns, number)
+            if turn.record is not None:
+                write_plan(turn.record.parent, again.plan)
+            command = again.command
             said = "Run it where your files are. plan.json is in the zip."
         except SuperlinkError as error:
             said = f"One command cannot repeat this: {error}"
