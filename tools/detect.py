@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tools.core.progress import track
 from tools.engines import routing
+from tools.runtime.parts import kept_values
 from tools.runtime.tool import Batch, Suggested, tool
 from tools.values import Detections, Image, Video
 
@@ -55,7 +56,8 @@ def _in_frames(video: Video, chosen: Sequence[routing.Finder], min_score: float 
     frames = track(video.frames(), video.frame_count)
     found = [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
     while part := list(islice(frames, _AT_ONCE)):
-        seen = routing.find([pixels for _, _, pixels in part], chosen, min_score)
+        pictures = [pixels for _, _, pixels in part]
+        seen = kept_values(part[0][0], routing.find, pictures, chosen, min_score)
         found += [
             replace(one, frames=np.full(len(one), number)) for (number, _, _), one in zip(part, seen, strict=True)
         ]

@@ -9,6 +9,8 @@ import numpy as np
 
 from tools.core import progress
 from tools.engines import byte_track, routing
+from tools.engines.dispatch import Picture
+from tools.runtime.parts import kept_values
 from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Video
 
@@ -56,7 +58,9 @@ def track(
     ids: dict[tuple[str, int], int] = {}
     dropped = 0
     while part := list(islice(frames, _AT_ONCE)):
-        seen = [finder.find([pixels for _, _, pixels in part], _LOW * finder.usual_score) for finder, _ in chosen]
+        pictures = [pixels for _, _, pixels in part]
+        rows = iter(kept_values(part[0][0], _find, pictures, [finder for finder, _ in chosen]))
+        seen = [list(islice(rows, len(part))) for _ in chosen]
         dropped += sum(one.dropped for finds in seen for one in finds)
         columns = [_follow(tracks, finds) for (_, tracks), finds in zip(chosen, seen, strict=True)]
         for (number, _, _), finds in zip(part, zip(*columns, strict=True), strict=True):
@@ -66,6 +70,11 @@ def track(
     none = np.zeros(0, np.int64)
     tracked = Detections.concat(found) if found else replace(Detections.empty(video.size), ids=none, frames=none)
     return replace(tracked, dropped=dropped)
+
+
+def _find(pictures: Sequence[Picture], finders: Sequence[routing.Finder]) -> list[Detections]:
+    """Return what each finder sees in each picture: all pictures of the first, then of the next."""
+    return [found for finder in finders for found in finder.find(pictures, _LOW * finder.usual_score)]
 
 
 def _follow(tracks: Mapping[str, byte_track.Tracks], finds: Sequence[Detections]) -> list[list[Detections]]:

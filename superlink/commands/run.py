@@ -278,7 +278,7 @@ class _StepBars:
             self._bars.start()
         step = event["step"]
         if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=None)
+            self._tasks[step] = self._bars.add_task(step, total=event["total"])
         self._bars.update(self._tasks[step], completed=event["done"], total=event["total"], refresh=True)
 
     def remove(self, step: str) -> None:

@@ -20,6 +20,7 @@ from tools.core import abandon
 from tools.core.abandon import Stopped
 from tools.core.errors import SuperlinkError, ValueInvalid
 from tools.core.progress import track
+from tools.runtime.parts import kept
 
 Open = Callable[..., Session]
 DOGS = ("detect", {"labels": ["dog", "cat"]})
@@ -289,6 +290,32 @@ def test_a_stopped_step_ends_at_its_next_round(open_session: Open, monkeypatch: 
     [thread] = set(abandon._abandoned) - before
     thread.join(WAIT)
     assert not thread.is_alive()
+
+
+def test_finished_parts_of_a_stopped_step_are_kept(open_session: Open) -> None:
+    done: list[int] = []
+    seen = threading.Event()
+
+    def part(number: int) -> None:
+        done.append(number)
+        if number == 3:
+            session.stop()
+            seen.wait(WAIT)
+
+    @tool
+    def parts(text: Text) -> Text:
+        """Work in parts."""
+        return Text(str([kept(number, part, number) for number in track(range(6))]))
+
+    session = open_session(plan(("parts", {"text": "a"})), tools={"parts": parts})
+    before = set(abandon._abandoned)
+    with pytest.raises(Stopped):
+        list(session.start("go"))
+    seen.set()
+    [thread] = set(abandon._abandoned) - before
+    thread.join(WAIT)
+    assert done == [0, 1, 2, 3]
+    assert list(session.continue_())[-1]["result"] == "done" and done == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_later_turn_uses_earlier_values(open_session: Open, store: Store) -> None:

@@ -15,6 +15,7 @@ from tools.core.progress import stoppable, track
 from tools.core.settings import settings
 from tools.engines import vad
 from tools.runtime.model_cache import Resident, device, resident
+from tools.runtime.parts import kept
 from tools.values import Audio, Segment, Transcript
 from tools.weights import weights
 
@@ -75,7 +76,7 @@ def transcribe(audio: Audio) -> Transcript:
         start, end = max(pieces, key=lambda piece: piece[1] - piece[0])
         language = _language(model, samples[start:end])
         for start, end in track(pieces):
-            for heard in _hear(model, samples[start:end], language):
+            for heard in kept(start, _hear, model, samples[start:end], language):
                 _append(segments, heard, start / vad.RATE, end / vad.RATE)
     return Transcript(tuple(segments), language)
 

@@ -16,6 +16,7 @@ from tools.core.progress import counted
 from tools.runtime.memory import out_of_memory, retry_with_memory
 from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Foreign
+from tools.runtime.parts import keeping
 from tools.runtime.tool import AnyTool, Input
 from tools.storage.store import Provenance, Ref, Refs, Store, WeightsUsed, as_list
 from tools.values import Text, Value
@@ -255,19 +256,29 @@ def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> 
     began = time.perf_counter()
     item = jobs[0].item if len(jobs) == 1 else None
     try:
-        with in_use(), recording() as weights:
-            results = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
-        seconds = (time.perf_counter() - began) / len(jobs)
-        return [
-            _put_result(tool, result, job, weights, seconds, store, step)
-            for result, job in zip(results, jobs, strict=True)
-        ]
+        # Parts are those of one call: jobs that run together share them out in other ways next time.
+        folder = store.parts_folder() if len(jobs) == 1 else None
+        with keeping(folder, _described(tool, jobs[0])):
+            with in_use(), recording() as weights:
+                results = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
+            seconds = (time.perf_counter() - began) / len(jobs)
+            return [
+                _put_result(tool, result, job, weights, seconds, store, step)
+                for result, job in zip(results, jobs, strict=True)
+            ]
     except Stopped:
         raise
     except SuperlinkError as error:
         if len(jobs) == 1:
             return [error]
         return [outcome for job in jobs for outcome in _run_batch(tool, [job], store, step)]
+
+
+def _described(tool: AnyTool, job: _Job) -> dict[str, object]:
+    """Return what tells a job's result from others, besides the weights."""
+    given = {name: ref if isinstance(ref, list) else [ref] for name, ref in job.refs.items()}
+    inputs = {name: [ref if isinstance(ref, str) else ref["sha256"] for ref in refs] for name, refs in given.items()}
+    return {"tool": tool.name, "version": tool.version, "args": job.params, "inputs": inputs}
 
 
 def _run(tool: AnyTool, jobs: Sequence[_Job], store: Store) -> list[object]:

@@ -21,6 +21,7 @@ _CHUNK = 1 << 20
 LAYOUT = 1
 """Version of the layout of a store; in 1, a value is the file HASH in a folder of the hash's first two digits."""
 _DRAFTS = ".drafts"
+_PARTS = ".parts"
 _MARK = ".superlink-store"  # contains the layout; a store without this file has layout 1
 _AGAIN = "The same superlink run or superlink annotate command makes it again"
 
@@ -225,6 +226,10 @@ class Store:
             raise StoreError(
                 f"The {ref['kind']} {ref['sha256'][:12]} cannot be read: {error.message}", error.hint
             ) from error
+
+    def parts_folder(self) -> Path | None:
+        """Return the folder for parts of calls that have not ended (`tools.runtime.parts`); None for remote stores."""
+        return Path(self._root, _PARTS) if self._local else None
 
     def exists(self) -> bool:
         """Return whether the folder exists (its disk may not be mounted); True for other addresses."""

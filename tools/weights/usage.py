@@ -20,6 +20,11 @@ def recording() -> Iterator[list[WeightsUsed]]:
         _recorder.reset(token)
 
 
+def recorded() -> Sequence[WeightsUsed]:
+    """Return which weights were used so far for what is being made."""
+    return _recorder.get() or ()
+
+
 def record(used: Sequence[WeightsUsed]) -> None:
     """Note the use of weights for the provenance of what is being made, if anything is."""
     collected = _recorder.get()
