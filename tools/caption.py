@@ -3,12 +3,13 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image, Text
+from tools.weights.needs import of_roles
 
 _QUESTION = "Describe this image in one sentence."
 _LONGEST = 96  # tokens
 
 
-@tool(examples=["describe this picture", "what is in the photo?"], words="Describe {image}")
+@tool(examples=["describe this picture", "what is in the photo?"], words="Describe {image}", needs=of_roles("caption"))
 def caption(image: Image) -> Text:
     """Describe an image in a sentence.
 

@@ -20,6 +20,7 @@ _AT_ONCE = 8  # frames
 @tool(
     examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"],
     words="Find: {labels}",
+    needs=lambda args: routing.needs(args.get("labels"), "detect", "detect_open", faces=True),
 )
 def detect(
     image: Batch[Image | Video],

@@ -3,11 +3,13 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image
+from tools.weights.needs import of_roles
 
 
 @tool(
     examples=["draw a red bicycle leaning on a wall", "make a picture of a castle by the sea"],
     words="Make a picture: {prompt}",
+    needs=of_roles("generate"),
 )
 def generate(prompt: str) -> Image:
     """Make a picture from a description in words.

@@ -14,6 +14,7 @@ _SAME = 0.5  # a region that overlaps a person's box by this IoU is that person
 @tool(
     examples=["how are the people standing", "draw the skeleton of every dancer", "find the pose of the player"],
     words=("Find the joints of {regions}", "Find the joints of all people"),
+    needs=lambda _: dispatch.needs("pose"),
 )
 def pose(image: Image, regions: Detections | None = None) -> Poses:
     """Find the joints of the people in an image (COCO's 17 keypoints).

@@ -1,18 +1,28 @@
 """Cutting things out of pictures, to the pixel."""
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
+from tools.core.settings import settings
 from tools.engines import dispatch, routing
 from tools.engines import labels as names
 from tools.imaging.regions import check_regions
 from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Image
+from tools.weights.needs import Need, with_needed
+
+
+def _needs(args: Mapping[str, object]) -> Iterator[Need]:
+    if args.get("regions") is not None:
+        return with_needed(settings().role("segment_boxes"))
+    return routing.needs(args.get("labels"), "segment", "segment_open", masks=True)
 
 
 @tool(
     examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"],
     one_of=("labels", "regions"),
     words=("Outline of {regions}: {labels}", "Outline: {labels}", "Outline {regions}"),
+    needs=_needs,
 )
 def segment(
     image: Image,

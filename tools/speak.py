@@ -1,18 +1,29 @@
 """Saying text out loud."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
 
 from tools.core.errors import ValueInvalid
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Audio, Text
+from tools.weights.catalogue import find
+from tools.weights.needs import Need
 
 _RATE = 22_050
 _LONGEST = 100_000
 """Characters; about an hour and a half of speech."""
 
 
-@tool(examples=["read this out loud", "say it"], words="Say out loud: {text}")
+def _needs(_: Mapping[str, object]) -> Iterator[Need]:
+    voice = settings().role("speak")
+    yield Need(voice)
+    for other in find(voice).needs:  # of the voices of Kokoro, the role chooses one
+        yield Need(settings().role("voice") if "voice" in find(other).roles else other)
+
+
+@tool(examples=["read this out loud", "say it"], words="Say out loud: {text}", needs=_needs)
 def speak(text: Text) -> Audio:
     """Say a text out loud.
 

@@ -21,6 +21,7 @@ _LOW = 0.4  # of an engine's usual score, a find needs this share to continue wh
 @tool(
     examples=["follow every car in the video", "track the people", "keep an eye on the ball in this clip"],
     words="Follow: {labels}",
+    needs=lambda args: routing.needs(args.get("labels"), "track", "detect_open", faces=True),
 )
 def track(
     video: Video,

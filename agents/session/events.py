@@ -7,19 +7,24 @@ from copy import deepcopy
 from typing import Literal, NotRequired, TypedDict
 
 from agents.plan.plan import Plan, PlanJson
+from agents.plan.preflight import MissingJson
 from agents.plan.problems import ProblemJson
 from agents.session.state import Decision, Fault, StepOutcome, TurnResult
 from tools.storage.store import Refs
 
 
 class PlanEvent(TypedDict):
-    """A plan passed every check. ``tree`` is `Plan.tree`, ``hash`` is `Plan.hash`."""
+    """A plan passed every check. ``tree`` is `Plan.tree`, ``hash`` is `Plan.hash`.
+
+    ``missing`` are weights that it takes and this computer lacks.
+    """
 
     event: Literal["plan"]
     plan: PlanJson
     tree: str
     hash: str
     warnings: list[ProblemJson]
+    missing: list[MissingJson]
 
 
 class ProblemsEvent(TypedDict):
@@ -39,6 +44,7 @@ class ApprovalEvent(TypedDict):
     hash: str
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
+    missing: list[MissingJson]
 
 
 class StepEvent(TypedDict):
@@ -146,15 +152,24 @@ class DoneEvent(TypedDict):
 Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | ProgressEvent | SupersededEvent | DoneEvent
 
 
-def plan_event(plan: Plan, warnings: list[ProblemJson]) -> PlanEvent:
+def plan_event(plan: Plan, warnings: list[ProblemJson], missing: list[MissingJson]) -> PlanEvent:
     """The event of a plan that passed every check."""
     data = deepcopy(plan.to_json())  # receivers of the event may edit it
-    return {"event": "plan", "plan": data, "tree": plan.tree(), "hash": plan.hash, "warnings": warnings}
+    return {
+        "event": "plan",
+        "plan": data,
+        "tree": plan.tree(),
+        "hash": plan.hash,
+        "warnings": warnings,
+        "missing": missing,
+    }
 
 
-def approval_event(plan: Plan, problems: list[ProblemJson], warnings: list[ProblemJson]) -> ApprovalEvent:
+def approval_event(
+    plan: Plan, problems: list[ProblemJson], warnings: list[ProblemJson], missing: list[MissingJson]
+) -> ApprovalEvent:
     """The event of a plan that waits for a person."""
-    return {**plan_event(plan, warnings), "event": "approval", "problems": problems}
+    return {**plan_event(plan, warnings, missing), "event": "approval", "problems": problems}
 
 
 def step_event(step: str, outcome: StepOutcome) -> StepEvent:

@@ -11,6 +11,7 @@ from langgraph.types import Send, interrupt
 
 from agents.plan.interpreter import ready_steps, resolve_arguments, result_type, skipped_steps
 from agents.plan.plan import Plan, PlanJson
+from agents.plan.preflight import missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
 from agents.planners.base import Demonstration, Planner, renumber
@@ -146,7 +147,9 @@ class Nodes:
         edited = decision is not None and decision["action"] == "edit"
         if decision is not None and decision["action"] == "change":  # the person waits to see what became of it
             return "schedule" if self.policy.yes else "approve"
-        allowed = edited or self.policy.allows(attempt.plan, self.tools, bool(attempt.warnings))
+        lacks = bool(missing_weights(attempt.plan, self.tools))
+        warned = bool(attempt.warnings) or lacks
+        allowed = (edited and not lacks) or self.policy.allows(attempt.plan, self.tools, warned)
         return "schedule" if allowed else "approve"
 
     def _run_planner(self, ask_planner: Callable[[], Plan]) -> Plan:

@@ -30,7 +30,7 @@ class Policy:
         Args:
             plan: the plan.
             tools: name to tool.
-            warned: whether there are warnings; a read-only plan then needs approval, too.
+            warned: whether there are warnings, or weights are missing; a read-only plan then needs approval, too.
         """
         looks_only = self.read_only and not warned and all(tools[step.tool].read_only for step in plan.steps)
         alike = not warned and plan.tools in self.approved_tools

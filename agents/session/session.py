@@ -13,6 +13,7 @@ from langgraph.types import Command
 
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import Plan, reference
+from agents.plan.preflight import MissingJson, missing_weights
 from agents.plan.types import AnyTool, ValueType
 from agents.planners.base import Demonstration, Planner
 from agents.session.events import (
@@ -309,16 +310,19 @@ class Session:
                 waiting = update[0].value
                 plan = self._nodes.plans.plan_of(waiting)
                 assert plan is not None
-                yield approval_event(plan, waiting["problems"], waiting["warnings"])
+                yield approval_event(plan, waiting["problems"], waiting["warnings"], self._missing(plan))
             elif node == "check" and update["problems"]:
                 yield {"event": "problems", "plan": deepcopy(update["plan"]), "problems": update["problems"]}
             elif node == "check":
                 plan = self._nodes.plans.plan_of(update)
                 assert plan is not None
-                yield plan_event(plan, update["warnings"])
+                yield plan_event(plan, update["warnings"], self._missing(plan))
             elif node == "schedule":
                 for step, outcome in update["outcomes"].items():
                     yield step_event(step, outcome)
+
+    def _missing(self, plan: Plan) -> list[MissingJson]:
+        return missing_weights(plan, self._nodes.tools)
 
     def _done(self) -> DoneEvent:
         record = self.record()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from agents.plan.check import wire_and_check
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
+from agents.plan.preflight import in_sentence, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
@@ -81,6 +82,7 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
         ledger.close()
     # Items of other kinds, which no step uses, are counted below.
     texts = [str(warning) for warning in warnings(plan, tools, ())]
+    texts += [f"{in_sentence(lack)}. Get it: {lack['command']}" for lack in missing_weights(plan, tools)]
     callbacks.notify({"event": "plan", "tree": plan.tree(), "hash": plan.hash, "warnings": texts})
     callbacks.notify(
         {

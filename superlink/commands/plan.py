@@ -41,9 +41,11 @@ def plan(given: argparse.Namespace) -> int:
         say("superlink plan: give a request in words, or --requests FILE.jsonl", error=True)
         return 2
     from agents.plan.plan import Plan
+    from agents.plan.preflight import in_sentence, missing_weights
     from agents.planners.repair import plan_request
 
-    last = plan_request(given.request, _values(given.media), load_tools(given), make_planner(given))
+    tools = load_tools(given)
+    last = plan_request(given.request, _values(given.media), tools, make_planner(given))
     found = last.plan or Plan(request=given.request)
     if given.json:
         say_json(found.to_json())
@@ -53,6 +55,8 @@ def plan(given: argparse.Namespace) -> int:
         say(problem, error=True)
     for warning in last.warnings:
         say(f"Warning: {warning}", error=True)
+    for lack in missing_weights(found, tools):
+        say(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", error=True)
     return 1 if last.problems else 0
 
 

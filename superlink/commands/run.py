@@ -234,11 +234,15 @@ class _Work:
     def _print_event(self, event: "Event") -> None:
         from rich.text import Text
 
+        from agents.plan.preflight import in_sentence
+
         if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
             self.shown.add(event["hash"])
             self.screen.print(event["tree"])
             for warning in event["warnings"]:
                 self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
+            for lack in event["missing"]:
+                self.screen.print(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", style="yellow")
         if event["event"] == "problems":
             for problem in event["problems"]:
                 where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
@@ -294,9 +298,12 @@ def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":
     Raises:
         SuperlinkError: when standard input is no terminal.
     """
+    from agents.plan.preflight import error_of
     from tools.core.errors import SuperlinkError
 
     if not sys.stdin.isatty():
+        if waiting["missing"]:
+            raise error_of(waiting["missing"])
         raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at it and add --yes")
     while True:
         said = ask(screen, "Run it? [y]es, [e]dit, [n]o:")

@@ -1,6 +1,6 @@
 """Which engine runs the weights of a role: the catalogue names it for each entry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -8,9 +8,13 @@ from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import DEFAULT_ROLES, settings
-from tools.engines import movenet, nanodet, sam, scores, selfie, yolo
+from tools.engines import movenet, nanodet, people, sam, scores, selfie, yolo
 from tools.values import Detections, Poses
 from tools.weights import weights
+from tools.weights.needs import Need, with_needed
+
+_PEOPLE_FIRST = ("movenet", "selfie")
+"""Engines that look at one person at a time, whom the weights of another role find."""
 
 Picture = NDArray[np.uint8]
 T = TypeVar("T")
@@ -97,12 +101,27 @@ def usual_score(role: str) -> float:
     return scores.usual_score(role, named_things(role).USUAL_SCORE)
 
 
+def needs(role: str, what: str = "") -> Iterator[Need]:
+    """Yield the weights of a role, and those of the role detect where its engine looks for people first.
+
+    Args:
+        role: The role, as in the settings.
+        what: What they are to find, for messages.
+    """
+    yield from with_needed(settings().role(role), what)
+    if _engine_name(role) in _PEOPLE_FIRST:
+        yield from with_needed(settings().role(people.ROLE), what)
+
+
+def _engine_name(role: str) -> str:
+    return weights.find(settings().role(role)).engine or weights.find(DEFAULT_ROLES[role]).engine
+
+
 def _engine(role: str, engines: Mapping[str, T]) -> T:
-    weights_id = settings().role(role)
-    name = weights.find(weights_id).engine or weights.find(DEFAULT_ROLES[role]).engine
+    name = _engine_name(role)
     if name not in engines:
         raise SettingsInvalid(
-            f"The weights {weights_id} are run by {name}, which cannot do the work of the role {role}",
+            f"The weights {settings().role(role)} are run by {name}, which cannot do the work of the role {role}",
             f"Choose weights for {role} in settings.toml that are run by {' or '.join(engines)}; "
             "superlink models list shows their roles",
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from common.coco import CLASSES as COCO
 from tools.core.errors import SettingsInvalid
 from tools.core.progress import track
 from tools.core.settings import settings
@@ -21,16 +22,7 @@ from tools.weights import weights
 USUAL_SCORE = 0.35
 """The lowest score that is kept, if neither the request nor the catalogue gives one."""
 
-_NAMES = """
-person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant, stop sign,
-parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe, backpack, umbrella,
-handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball bat, baseball glove, skateboard,
-surfboard, tennis racket, bottle, wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
-broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv,
-laptop, mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock, vase,
-scissors, teddy bear, hair drier, toothbrush
-"""
-CLASSES = tuple(name.strip() for name in _NAMES.split(","))
+CLASSES = COCO
 """COCO's names, in the order of their class numbers."""
 
 _SIDE = 416

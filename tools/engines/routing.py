@@ -5,9 +5,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from tools.core.errors import WeightsMissing, WeightsUnsafe
+from tools.core.settings import DEFAULT_ROLES, settings
 from tools.engines import centerface, dispatch, labels, open_vocabulary
 from tools.engines.dispatch import Picture
 from tools.values import Detections
+from tools.weights.catalogue import find as find_weights
+from tools.weights.needs import Need, with_needed
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,33 @@ def finders(
             )
         )
     return chosen
+
+
+def needs(requested: object, role: str, open_role: str, *, faces: bool = False, masks: bool = False) -> Iterator[Need]:
+    """Yield the weights that a search takes, by the names that the catalogue says they know; nothing is loaded.
+
+    Args:
+        requested: Labels as people write them; anything else needs nothing.
+        role: As of `finders`.
+        open_role: As of `finders`.
+        faces: As of `finders`.
+        masks: As of `finders`.
+    """
+    rest = [label.strip() for label in requested if isinstance(label, str)] if isinstance(requested, list) else []
+    if faces and (same := [label for label in rest if labels.is_face(label)]):
+        yield from with_needed(settings().role("face"), same[0])
+        rest = [label for label in rest if label not in same]
+    for one in (role, open_role):
+        if not rest:
+            return
+        names = find_weights(settings().role(one)).class_names
+        known, unknown = (rest, []) if names is None else labels.choose(rest, dict(enumerate(names)))
+        # The weights of the first role are asked for their names even where they know none of the labels.
+        if known or one == role:
+            yield from dispatch.needs(one, ", ".join(label for label in rest if label not in unknown))
+        rest = unknown
+    if rest:
+        yield Need(DEFAULT_ROLES[open_role], ", ".join(rest), open_role)
 
 
 def known_labels(role: str, open_role: str, *, faces: bool = False, masks: bool = False) -> list[str]:

@@ -17,6 +17,7 @@ from tools.runtime.declaration import Output as Output
 from tools.runtime.declaration import Suggested as Suggested
 from tools.runtime.declaration import function_name, invalid, placeholders, read_output, read_parameters
 from tools.runtime.schema import arguments_schema, parameter_schemas
+from tools.weights.needs import Needs
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -43,6 +44,7 @@ class Tool(Generic[P, R]):
         read_only: Whether it makes no picture, sound or video.
         words: Templates that say a call in words; see `tool`.
         planned: Whether planners are offered it; people can use any tool.
+        needs: Yields the weights that a call takes; None where no call takes any.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Tool(Generic[P, R]):
         timeout: float | None = None,
         words: str | Sequence[str] = (),
         planned: bool = True,
+        needs: Needs | None = None,
     ) -> None:
         """Read the declaration from the function.
 
@@ -77,7 +80,7 @@ class Tool(Generic[P, R]):
         self.one_of = tuple(one_of)
         self.version = version
         self.words = (words,) if isinstance(words, str) else tuple(words)
-        self.isolated, self.timeout, self.planned = isolated, timeout, planned
+        self.isolated, self.timeout, self.planned, self.needs = isolated, timeout, planned, needs
         self.read_only = self.returns.kind not in MEDIA_KINDS if read_only is None else read_only
         self._check_declaration(returns_batch)
 
@@ -221,6 +224,7 @@ def tool(
     timeout: float | None = None,
     words: str | Sequence[str] = (),
     planned: bool = True,
+    needs: Needs | None = None,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
 def tool(
     fn: Callable[P, R] | None = None,
@@ -234,6 +238,7 @@ def tool(
     timeout: float | None = None,
     words: str | Sequence[str] = (),
     planned: bool = True,
+    needs: Needs | None = None,
 ) -> Tool[P, R] | Callable[[Callable[P, R]], Tool[P, R]]:
     """Make a typed function a tool.
 
@@ -251,6 +256,8 @@ def tool(
             braces stand for arguments. Of several templates the first counts whose arguments are all given.
             "{which:left=leftmost,best=clearest}" words the values of an argument.
         planned: Whether planners are offered it; without, only people use it, in plans that they write or edit.
+        needs: Yields the weights that a call takes (`tools.weights.needs`), so that a person learns which of them are
+            missing before the plan runs.
 
     Raises:
         DeclarationInvalid: when the function cannot be a tool as it is written.
@@ -265,6 +272,7 @@ def tool(
         timeout=timeout,
         words=words,
         planned=planned,
+        needs=needs,
     )
     return make if fn is None else make(fn)
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ByteSize, ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
 
+from common.coco import CLASSES as COCO
 from tools.core.errors import MediaError, SettingsInvalid, WeightsMissing
 from tools.core.settings import settings
 from tools.storage.atomic import write
@@ -78,6 +79,8 @@ class Weights:
         sha256: Of the file; of a folder, of its sorted list of hashes and names. None where it is not known.
         score: For detectors: the lowest score that is kept if the request gives none; None for the
             engine's own.
+        classes: For detectors: names of what it finds, or "coco" for COCO's 80; None where they are not known
+            beforehand, or where words prompt it.
         needs: Ids of other weights that the engine loads with these; they are pulled with them.
         note: What to know before using it.
     """
@@ -98,6 +101,7 @@ class Weights:
     gpu: bool = False
     sha256: Sha256 | None = None
     score: Annotated[float, Field(ge=0, le=1)] | None = None
+    classes: tuple[str, ...] | Literal["coco"] | None = None
     needs: tuple[str, ...] = ()
     note: str = ""
     __pydantic_config__ = ConfigDict(extra="forbid")  # a misspelt name in a catalogue is refused
@@ -106,6 +110,11 @@ class Weights:
     def needed(self) -> bool:
         """Whether there is any file to have."""
         return self.format != "none"
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of what a detector finds; None where they are not known beforehand, or where words prompt it."""
+        return COCO if self.classes == "coco" else self.classes
 
 
 _ENTRY = TypeAdapter(Weights)

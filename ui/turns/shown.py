@@ -1,9 +1,10 @@
 """What the events of a session change in the view of its turn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from agents.plan.preflight import MissingJson
 from agents.session.events import Event
-from ui.turns.view import StepView, TurnView
+from ui.turns.view import MissingWeights, StepView, TurnView
 from ui.turns.words import MENDING
 
 
@@ -12,6 +13,7 @@ def take(turn: TurnView, event: Event) -> None:
     if event["event"] in ("plan", "approval"):
         turn.plan, turn.hash, turn.warnings = event["plan"], event["hash"], event["warnings"]
         turn.problems = event["problems"] if event["event"] == "approval" else []
+        turn.missing = missing_views(event["missing"])
         turn.steps = {step["id"]: turn.steps.get(step["id"], StepView()) for step in event["plan"]["steps"]}
         if not turn.plan["steps"]:
             turn.plan = None
@@ -25,6 +27,14 @@ def take(turn: TurnView, event: Event) -> None:
     elif event["event"] == "progress":
         step = turn.steps.setdefault(event["step"], StepView())
         step.done, step.total = event["done"], event["total"]
+
+
+def missing_views(lacks: Sequence[MissingJson]) -> list[MissingWeights]:
+    """Return what steps lack, for the page."""
+    return [
+        MissingWeights(one["step"], one["weights"], one["licence"], one["size"], one["command"], one["what"])
+        for one in lacks
+    ]
 
 
 def forget_unfinished(steps: Mapping[str, StepView]) -> None:

@@ -36,13 +36,17 @@ class FileView:
 
 @dataclass(frozen=True)
 class MissingWeights:
-    """Weights that a step of a plan needs and this computer lacks; `size` in bytes, 0 where unknown."""
+    """Weights that a step of a plan needs and this computer lacks.
+
+    `size` is in bytes, 0 where unknown; `what` is what they are to find, such as "license plate", "" for anything.
+    """
 
     step: str
     weights: str
     licence: str
     size: int
     command: str
+    what: str = ""
 
 
 @dataclass
