@@ -12,7 +12,7 @@ from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, value_types
-from agents.plan.warnings import warnings
+from agents.plan.warnings import unnamed, warnings
 from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
 
 
@@ -124,7 +124,11 @@ def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
         return attempt
     plan, problems = wire_and_check(attempt.plan, task.tools, task.values, task.used_names)
     if not problems:
-        return replace(attempt, plan=plan, problems=(), warnings=tuple(warnings(plan, task.tools, task.given)))
+        found = warnings(plan, task.tools, task.given, task.values)
+        if attempt.asked:  # a person may look for what the request does not name
+            remarked = plan.with_request(task.words)
+            found += unnamed(remarked, task.tools)
+        return replace(attempt, plan=plan, problems=(), warnings=tuple(found))
     asked = ATTEMPTS if attempt.faulty == plan.hash else attempt.asked
     return Attempt(plan, tuple(problems), (), asked, plan.hash)
 

@@ -1,13 +1,16 @@
 """The answer of a turn in words, composed from the values without a model."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan, Step, reference
-from agents.session.state import State, TurnResult, problems_of, refs_of
+from agents.plan.types import kind_names
+from agents.session.state import State, TurnResult, problems_of, refs_of, types_of
 from common.card import Card
+from common.kinds import MEDIA_KINDS
 from tools.storage.store import Ref, Refs, Store, as_list
 from tools.values import Number, Text, Transcript
 from tools.values.base import ValueSummary
@@ -15,6 +18,9 @@ from tools.values.base import ValueSummary
 MAX_CHARACTERS = 4000
 MAX_ITEMS = 20
 """Most characters of one text and most items of one list in an answer; the values hold the rest."""
+
+_ALIKE = 0.6
+"""Share of common words from which on a request is like an example of a tool."""
 
 _NO_PLURAL = ("sheep", "people", "skis", "scissors", "broccoli")
 _MEDIA = {"Image": "picture", "Audio": "sound", "Video": "video"}
@@ -53,8 +59,29 @@ def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, C
         return Answer(f"I could not make a plan that works, so nothing was run:\n{faults}", "refused")
     if not plan.steps:
         offers = "\n".join(f"- {card['name']}: {card['doc']}" for card in cards.values())
-        return Answer(f"I found nothing to run for this request. What I can do:\n{offers}", "refused")
+        lack = _lacking(state, cards)
+        return Answer(f"I found nothing to run for this request. {lack}What I can do:\n{offers}", "refused")
     return _Report(plan, state, store).answer()
+
+
+def _lacking(state: State, cards: Mapping[str, Card]) -> str:
+    """Return which value is missing for the tool whose example is most like the request; "" where none is like it."""
+    asked = _word_set(state["request"])
+    examples = [(example, card) for card in cards.values() for example in card["examples"]]
+    alike = [(len(asked & _word_set(text)) / len(asked | _word_set(text) or {""}), card) for text, card in examples]
+    likeness, card = max(alike, key=lambda pair: pair[0], default=(0.0, None))
+    if card is None or likeness < _ALIKE:
+        return ""
+    kinds = {what.kind for what in types_of(state).values()}
+    for given in card["inputs"].values():
+        if not given["optional"] and kinds.isdisjoint(given["kinds"]) and not MEDIA_KINDS.isdisjoint(given["kinds"]):
+            what = kind_names(given["kinds"])
+            return f"{card['name']} would do it and needs {what}, and none is at hand: attach one. "
+    return ""
+
+
+def _word_set(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
 
 
 class _Sentence(NamedTuple):
@@ -73,7 +100,7 @@ class _Report:
         self.outcomes = state.get("outcomes", {})
         self.refs = refs_of(state)
         # A person who accepted the plan, or wrote it, has seen them.
-        self.left_out = [] if state.get("decision") else [warning["message"] for warning in state.get("warnings", [])]
+        self.warnings = [] if state.get("decision") else state.get("warnings", [])
 
     def answer(self) -> Answer:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]
@@ -84,10 +111,14 @@ class _Report:
             result = "failed"
         elif not failed and not any(one.something for one in sentences):
             result = "nothing"
-        elif failed or self.left_out:
+        elif failed or self.warnings:
             result = "partly"
-        left_out = [f"Left out: {message}." for message in self.left_out]
-        return Answer("\n".join([*(one.text for one in sentences), *failed, *left_out]), result)
+        # A warning about a step is not about what was left out.
+        doubts = [
+            f"{one['step']}: {one['message']}." if one["step"] else f"Left out: {one['message']}."
+            for one in self.warnings
+        ]
+        return Answer("\n".join([*(one.text for one in sentences), *failed, *doubts]), result)
 
     def _failure_lines(self) -> Iterator[str]:
         for step in self.plan.steps:

@@ -68,7 +68,7 @@ def test_read_only_plans_run_at_once(open_session: Open) -> None:
 
 def test_whoever_gets_an_event_may_change_it(open_session: Open) -> None:
     session = open_session(plan(("detct", {})), plan(DOGS, ("count", {})))
-    for event in session.start("how many?", {"image": picture()}):
+    for event in session.start("how many dogs and cats?", {"image": picture()}):
         if event["event"] in ("plan", "problems"):
             event["plan"]["steps"].clear()
     record = session.record()
@@ -371,13 +371,13 @@ def test_odd_media_are_refused(open_session: Open, media: Any) -> None:
     session = open_session(plan(DOGS))
     with pytest.raises(ValueInvalid):
         list(session.start("find", media))
-    assert list(session.start("find", {"image": picture()}))[-1]["event"] == "done"
+    assert list(session.start("find dogs and cats", {"image": picture()}))[-1]["event"] == "done"
 
 
 def test_a_planner_that_cannot_work_says_so_and_can_be_asked_again(open_session: Open) -> None:
     session = open_session(SuperlinkError("the weights are missing", "Run superlink models pull"), plan(DOGS))
     with pytest.raises(SuperlinkError, match="superlink models pull"):
-        list(session.start("find", {"image": picture()}))
+        list(session.start("find dogs and cats", {"image": picture()}))
     assert session.state()["stands"] == "working"
     assert list(session.continue_())[-1]["event"] == "done"
 
@@ -385,7 +385,7 @@ def test_a_planner_that_cannot_work_says_so_and_can_be_asked_again(open_session:
 def test_a_new_request_gives_up_what_waits(open_session: Open) -> None:
     session = open_session(plan(DOGS, ("blur", {})), plan(DOGS))
     list(session.start("blur", {"image": picture()}))
-    done = list(session.start("just find"))[-1]
+    done = list(session.start("just find dogs and cats"))[-1]
     assert done["event"] == "done" and [step["tool"] for step in done["record"]["steps"]] == ["detect"]
 
 
@@ -446,7 +446,7 @@ def test_the_order_of_the_plan_says_which_result_is_newer(open_session: Open) ->
 
 def test_a_warned_plan_waits_for_a_person(open_session: Open) -> None:
     session = open_session(plan(DOGS))
-    events = list(session.start("find the dogs and blur them", {"image": picture(), "note": Text("hi")}))
+    events = list(session.start("find the dogs and cats and blur them", {"image": picture(), "note": Text("hi")}))
     assert names(events) == ["plan", "approval"]
     messages = [warning["message"] for warning in events[-1]["warnings"]]
     assert len(messages) == 2 and events[0]["warnings"] == events[-1]["warnings"]
@@ -457,7 +457,7 @@ def test_a_warned_plan_waits_for_a_person(open_session: Open) -> None:
 
 def test_yes_says_what_was_left_out(open_session: Open) -> None:
     session = open_session(plan(DOGS), policy=Policy(yes=True))
-    events = list(session.start("find the dogs and blur them", {"image": picture()}))
+    events = list(session.start("find the dogs and cats and blur them", {"image": picture()}))
     assert events[0]["warnings"] and names(events)[-1] == "done"
     assert events[-1]["result"] == "partly"
     assert events[-1]["answer"].endswith('Left out: the request says "blur", and no step does (blur would).')
@@ -474,7 +474,7 @@ def test_what_a_person_keeps_is_used_by_the_next_request(open_session: Open, sto
     session = open_session(plan(DOGS, ("count", {})), plan(("count", {}), request="again"), plan(("blur", {})))
     with pytest.raises(SessionError, match="nothing can be kept"):
         session.keep("s1", [])
-    list(session.start("how many?", {"image": picture()}))
+    list(session.start("how many dogs and cats?", {"image": picture()}))
     found = store.get(session.state()["values"]["s1"])
     chosen = store.put(found.select([0]))
     with pytest.raises(SessionError, match="is not"):

@@ -3,7 +3,8 @@
 import pytest
 
 from agents.plan.plan import Plan
-from agents.plan.warnings import warnings
+from agents.plan.types import ValueType
+from agents.plan.warnings import unnamed, warnings
 from tools.runtime.registry import load
 
 
@@ -43,3 +44,65 @@ def test_a_value_that_no_step_uses() -> None:
     [warning] = warnings(made("find the dogs", "detect"), load(), ["image", "audio"])
     assert "no step uses $audio" in warning.message
     assert warnings(Plan(request="hello"), load(), ["audio"]) == []  # nothing is run, which the answer says
+
+
+@pytest.mark.parametrize(
+    ("request_", "tools", "verb"),
+    [
+        ("anonymise the people", ["detect"], "anonymise"),
+        ("rotate the picture", ["detect"], "rotate"),
+        ("count the dogs and resize the picture", ["detect", "count"], "resize"),
+    ],
+)
+def test_a_request_for_a_change_and_a_plan_that_only_looks(request_: str, tools: list[str], verb: str) -> None:
+    [warning] = warnings(made(request_, *tools), load(), ["image"])
+    assert f'"{verb}", and the plan only looks' in warning.message
+    assert warnings(made(request_, *tools, "edit"), load(), ["image"]) == [] or verb == "resize"
+
+
+@pytest.mark.parametrize("request_", ["blur the faces and email it to me", "blur the faces, then translate the sign"])
+def test_a_second_verb_that_nothing_knows(request_: str) -> None:
+    [warning] = warnings(made(request_, "detect", "redact"), load(), ["image"])
+    assert "nor does any tool know the word" in warning.message
+
+
+def test_second_things_are_no_verbs() -> None:
+    plan = Plan.load(
+        {
+            "request": "find the cats and dogs the neighbour owns, and the birds",
+            "steps": [{"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": ["cat", "dogs", "bird"]}}],
+        }
+    )
+    assert warnings(plan, load(), ["image"]) == []
+
+
+def test_an_earlier_value_although_a_new_one_came() -> None:
+    values = {
+        "image": ValueType("Image", turn=1),
+        "s1": ValueType("Detections", turn=1, made=True),
+        "image_2": ValueType("Image", turn=2),
+    }
+    step = {"id": "s2", "tool": "redact", "args": {"image": "$image", "regions": "$s1"}}
+    plan = Plan.load({"request": "blur them", "steps": [step], "outputs": ["$s2", "$image_2"]})
+    [warning] = warnings(plan, load(), ["image_2"], values)
+    assert "s2" in str(warning) and "$image of an earlier request, although $image_2 came" in warning.message
+    assert warnings(plan, load(), [], values) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "label", "named"),
+    [
+        ("blur the people", "person", True),
+        ("where is my bike", "bicycle", True),
+        ("hide the number plates", "license plate", True),
+        ("find the remote control", "remote", True),
+        ("verwische alle Gesichter", "chicken", False),
+        ("数一数有几只狗", "single wolf", False),
+        ("blur the", "person", False),
+        ("find it", "$5 bill", False),
+    ],
+)
+def test_labels_that_the_request_does_not_name(request_: str, label: str, named: bool) -> None:
+    step = {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": [label]}}
+    found = list(unnamed(Plan.load({"request": request_, "steps": [step]}), load()))
+    assert (found == []) is named

@@ -93,7 +93,7 @@ def test_a_restart_gives_the_same_view(open_turns: Open, photo: Path) -> None:
     thread = view.thread
     turns.decide(thread, "local", {"action": "accept"})
     rest(turns, thread)
-    asked(turns, "how many are there?", thread=thread)
+    asked(turns, "how many dogs and cats are there?", thread=thread)
     asked(turns, "blur again", thread=thread)
     before = asked(turns, "crop them", thread=thread)
     turns.set_draft(thread, "local", {"request": "", "steps": [], "outputs": []})

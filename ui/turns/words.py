@@ -8,6 +8,7 @@ from agents.plan.types import AnyTool
 from agents.session.events import Record
 from common.kinds import MEDIA_KINDS
 from tools.core.errors import SuperlinkError
+from tools.storage.store import as_list
 from ui.turns.view import Colour
 
 _WORD = re.compile(r"[a-z]+(?=[ ,:;]|\.(?!\w)|$)")
@@ -30,6 +31,7 @@ STOPPED = Status("Stopped", "wait")
 FAILED = Status("Failed", "bad")
 REJECTED = Status("Rejected")
 REPLACED = Status("Replaced by a new request")
+NOTHING_FOUND = Status("Nothing found", "wait")
 NOTHING_TO_RUN = Status("Nothing to run", "wait")
 
 
@@ -44,15 +46,21 @@ def status_of(record: Record, tools: Mapping[str, AnyTool]) -> Status:
         return REPLACED
     match record["result"]:
         case "done":
-            return Status("Done", "good")
+            return NOTHING_FOUND if _counts_nothing(record) else Status("Done", "good")
         case "nothing":
-            return Status("Nothing changed" if _makes_media(record, tools) else "Nothing found", "wait")
+            return Status("Nothing changed", "wait") if _makes_media(record, tools) else NOTHING_FOUND
         case "partly":
             return Status("Partly done", "wait")
         case "failed":
             return FAILED
     decision = record["decision"]
     return REJECTED if decision is not None and decision["action"] == "reject" else NOTHING_TO_RUN
+
+
+def _counts_nothing(record: Record) -> bool:
+    """Whether all outputs are numbers, and each of them is 0."""
+    refs = [ref for output in record["outputs"].values() for ref in as_list(output)]
+    return bool(refs) and all(ref["kind"] == "Number" and ref["summary"].get("value") == 0 for ref in refs)
 
 
 def _makes_media(record: Record, tools: Mapping[str, AnyTool]) -> bool:
