@@ -32,6 +32,13 @@ _CHANGES = frozenset(
     wipe
     """.split()  # noqa: SIM905
 )
+# Verbs by which people ask to see where something is, or how many there are; and what they say of themselves.
+_LOOKS = frozenset(
+    """
+    answer box check circle enumerate frame got had has have highlight identify indicate know like list locate mark mask name need
+    number point photographed see spot tally think took tag trace want
+    """.split()  # noqa: SIM905
+)
 # Words before an article or a pronoun that are no verbs.
 _PARTICLES = frozenset(
     """
@@ -43,7 +50,7 @@ _PARTICLES = frozenset(
 )
 # A second verb: the word after "and" or "then" that has an object.
 _SECOND = re.compile(
-    r"(?:\band|\bthen|\balso|,|;)\s+(?:then |also |please |afterwards )*(?P<verb>[a-z]+)\s+"
+    r"\b(?:and|then|also)\s+(?:then |also |please |afterwards )*(?P<verb>[a-z]+)\s+"
     r"(?=(?:it|them|this|that|these|those|the|a|an|my|your|his|her|our|their|me|us|each|every|all|everything)\b)",
     re.IGNORECASE,
 )
@@ -126,7 +133,7 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
     named = _words(label for step in plan.steps for label in _labels(step, cards[step.tool]))
     second = [found["verb"].lower() for found in _SECOND.finditer(plan.request)]
     for verb in dict.fromkeys([*first, *second]):
-        if verb in {*said, *verbs, *named} | _GENERAL | _PARTICLES:
+        if verb in {*said, *verbs, *named} | _GENERAL | _LOOKS | _PARTICLES:
             continue
         if looks and verb in _CHANGES:
             yield Problem(
