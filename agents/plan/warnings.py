@@ -35,8 +35,8 @@ _CHANGES = frozenset(
 # Verbs by which people ask to see where something is, or how many there are; and what they say of themselves.
 _LOOKS = frozenset(
     """
-    answer box check circle enumerate frame got had has have highlight identify indicate know like list locate mark mask name
-    need number point photographed see spot tally think took tag trace want
+    answer box check circle enumerate frame got had has have highlight identify indicate know like list
+    locate mark mask name need number point photographed see spot tally think took tag trace want
     """.split()  # noqa: SIM905
 )
 # Words before an article or a pronoun that are no verbs.
