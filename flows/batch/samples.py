@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents.session.results import picture_of
 from flows.batch.reading import LOCATION_KINDS, DoneItem, Reading
@@ -23,6 +23,14 @@ _NAMED = 5
 _FRAMES = 300  # what is further into a video takes too long to decode for one picture
 
 
+class Found(NamedTuple):
+    """A detection or pose in a picture: its label, score, and box (x0, y0, x1, y1) in parts of width and height."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
 class Viewer:
     """Draws items with the results of a run.
 
@@ -33,15 +41,18 @@ class Viewer:
         ledger: of the run.
         shard_store: of the run.
         steps: whose results to show; by default the plan's outputs.
+        finds: steps whose detections to draw; by default the plan's outputs that are some, or else the last such steps.
     """
 
-    def __init__(self, ledger: Ledger, shard_store: ShardStore, steps: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, ledger: Ledger, shard_store: ShardStore, steps: tuple[str, ...] = (), finds: tuple[str, ...] = ()
+    ) -> None:
         """Choose the steps to show."""
         self.shard_store = shard_store
         self.shown = Reading(
             ledger, shard_store, (*LOCATION_KINDS, "Transcript", "Text", "Number", "Image", "Video"), steps
         )
-        self.finds = Reading(ledger, shard_store, (*LOCATION_KINDS, "Transcript"))
+        self.finds = Reading(ledger, shard_store, (*LOCATION_KINDS, "Transcript"), finds)
         self._made = Reading(ledger, shard_store, ("Image", "Video"))
 
     def picture(self, row: DoneItem) -> Image | None:
@@ -50,6 +61,37 @@ class Viewer:
         Raises:
             SuperlinkError: its file or a value is missing or was changed.
         """
+        found = self._picture_and_marks(row)
+        if found is None:
+            return None
+        picture, marks = found
+        return draw(picture, *marks) if marks else picture
+
+    def plain_picture(self, row: DoneItem) -> tuple[Image, list[Found]] | None:
+        """An item as `picture` shows it with nothing drawn on it, and the detections and poses that would be.
+
+        Raises:
+            SuperlinkError: its file or a value is missing or was changed.
+        """
+        found = self._picture_and_marks(row)
+        if found is None:
+            return None
+        picture, marks = found
+        height, width = picture.size
+        return picture, [
+            Found(label, float(score), (x0 / width, y0 / height, x1 / width, y1 / height))
+            for mark in marks
+            if isinstance(mark, Detections | Poses)
+            for label, score, (x0, y0, x1, y1) in zip(
+                mark.labels if isinstance(mark, Detections) else ("person",) * len(mark),
+                mark.scores,
+                mark.xyxy.tolist(),
+                strict=True,
+            )
+        ]
+
+    def _picture_and_marks(self, row: DoneItem) -> tuple[Image, list[Detections | Poses | Transcript]] | None:
+        """The picture of an item, of a video the frame in which most was found, and what is to be drawn on it."""
         if "://" not in row.entry.address and row.ref not in self.shard_store:
             self.shard_store.register_file(row.ref["sha256"], Path(row.entry.address))
         own = [] if self._made.steps else [row.ref]
@@ -61,9 +103,9 @@ class Viewer:
         assert isinstance(value, Image | Video)
         marks = list(self._marks(row, base, value.size))
         if isinstance(value, Image):
-            return draw(value, *marks) if marks else value
+            return value, marks
         number = _fullest(marks)
-        return draw(_frame(value, number), *(_at(mark, number) for mark in marks))
+        return _frame(value, number), [_at(mark, number) for mark in marks]
 
     def labels_and_scores(self, row: DoneItem) -> list[tuple[str, float]]:
         """Label and score of all detections and poses in an item, the highest score first."""
@@ -141,13 +183,19 @@ def make_samples(viewer: Viewer, ids: Iterable[int]) -> Iterator[Sample]:
 
 
 def _small(picture: Image) -> dict[str, Any]:
+    jpeg, size = small_jpeg(picture)
+    return {"jpeg": base64.b64encode(jpeg).decode("ascii"), "size": size}
+
+
+def small_jpeg(picture: Image, side: int = SIDE) -> tuple[bytes, tuple[int, int]]:
+    """A picture as a JPEG file of at most `side` x `side` pixels, and its (height, width)."""
     from PIL import Image as Pil
 
     small = Pil.fromarray(picture.pixels)  # without what cameras write into files, such as places
-    small.thumbnail((SIDE, SIDE))
+    small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80, optimize=True)
-    return {"jpeg": base64.b64encode(buffer.getvalue()).decode("ascii"), "size": (small.height, small.width)}
+    return buffer.getvalue(), (small.height, small.width)
 
 
 def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:

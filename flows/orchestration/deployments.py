@@ -18,13 +18,9 @@ from flows.batch.spec import RunSpec
 from flows.orchestration.approval import sign
 from flows.orchestration.flow import annotate_flow
 from flows.orchestration.setup import FLOW, POOL, prepare_server
-from tools.core.errors import SuperlinkError
+from flows.orchestration.times import ScheduleError
 
 _TAG = "superlink"
-
-
-class ScheduleError(SuperlinkError):
-    """A schedule cannot be made, or is not there."""
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import argparse
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.commands.annotate import Progress, add_work, asker, run_spec
 from superlink.commands.options import add_planner, add_tools, make_planner, words
-from superlink.terminal import console, one_line
+from superlink.terminal import console, one_line, say_json
 
 if TYPE_CHECKING:
     from prefect.client.schemas.schedules import CronSchedule
@@ -30,6 +31,7 @@ def add(commands: "Commands") -> None:
     parser.add_argument("--plan", type=Path, metavar="plan.json", help="this plan instead of asking the planner")
     parser.add_argument("--yes", action="store_true", help="approve the plan without being asked")
     parser.add_argument("--list", action="store_true", help="show the schedules there are")
+    parser.add_argument("--json", action="store_true", help="with --list: as JSON")
     parser.add_argument("--remove", metavar="NAME", help="remove a schedule")
     add_work(parser)
     add_planner(parser)
@@ -58,7 +60,9 @@ def schedule(given: argparse.Namespace) -> int:
             screen.print(f"{one_line(given.remove)} is removed")
         if when is not None:
             _schedule(given, when, screen)
-        if given.list:
+        if given.list and given.json:
+            say_json([asdict(one) for one in list_schedules()], indent=2)
+        elif given.list:
             for one in list_schedules():
                 screen.print(
                     one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}")
@@ -70,6 +74,7 @@ def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console"
     from flows.annotate import approve_plan
     from flows.batch.events import Callbacks
     from flows.orchestration.deployments import create_schedule
+    from flows.orchestration.times import describe, next_times
 
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
     spec = run_spec(given, pilot=0).portable()
@@ -77,4 +82,6 @@ def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console"
     with Progress(screen) as progress:
         plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show))
     create_schedule(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
-    screen.print(one_line(f"{name}: {given.cron} ({given.timezone}). superlink serve-flows runs it."))
+    screen.print(one_line(f"{name}: {describe(given.cron)} ({given.timezone}). superlink serve-flows runs it."))
+    times = ", ".join(f"{time:%a %d %b %H:%M}" for time in next_times(given.cron, given.timezone))
+    screen.print(f"Next: {times}", style="dim")

@@ -108,6 +108,7 @@ def _paths(files: object) -> object:
 
 
 Folder = Annotated[Path, AfterValidator(_folder)]
+Folders = Annotated[tuple[Folder, ...], NoDecode, BeforeValidator(_paths), Field(min_length=1)]
 Bytes = Annotated[int, Field(gt=0)]
 ToolFiles = Annotated[
     tuple[str, ...],
@@ -139,6 +140,8 @@ class Settings(BaseSettings):
             (SUPERLINK_STEP_TIMEOUT).
         tools: Python files with tools of your own, loaded as with `--tools` (SUPERLINK_TOOLS, colon-separated).
         entry_points: Whether installed packages may add tools (SUPERLINK_ENTRY_POINTS, 0 or 1).
+        ui_roots: Folders whose files the page may use for runs, besides what is uploaded (SUPERLINK_UI_ROOTS,
+            colon-separated); by default the current folder.
         ui_upload_bytes: Most that is uploaded to the page at once (SUPERLINK_UI_UPLOAD_BYTES).
         ui_files: Most files of one request on the page (SUPERLINK_UI_FILES).
         ui_pixels: Uploaded pictures and frames with more pixels are refused (SUPERLINK_UI_PIXELS).
@@ -167,6 +170,7 @@ class Settings(BaseSettings):
     step_timeout: float = Field(default=0, ge=0)
     tools: ToolFiles = ()
     entry_points: bool = True
+    ui_roots: Folders = Field(default_factory=lambda: (Path.cwd(),))
     ui_upload_bytes: Bytes = 512 << 20
     ui_files: Annotated[int, Field(gt=0)] = 64
     ui_pixels: Annotated[int, Field(gt=0)] = 60_000_000
