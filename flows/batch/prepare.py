@@ -13,7 +13,7 @@ from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
 from agents.planners.base import Planner
-from agents.planners.repair import plan_request
+from agents.planners.repair import Attempt, plan_request
 from common.kinds import MEDIA
 from flows.batch.events import Approve, Callbacks
 from flows.batch.failures import failed_for
@@ -123,6 +123,50 @@ def is_approved(ledger: Ledger) -> bool:
     return ledger.plan.hash in ledger.approved
 
 
+def plan_for_items(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool], planner: Planner) -> Attempt:
+    """Plan a request for many items, each of one kind.
+
+    A request that does not say which of several kinds is meant may fit one of them alone.
+
+    Args:
+        request: in words.
+        kinds: media of the items, such as "image"; pictures where none is known.
+        tools: name to tool.
+        planner: the planner.
+
+    Returns:
+        The last attempt.
+
+    Raises:
+        SuperlinkError: the planner cannot work.
+    """
+    values = _values(kinds)
+    choices = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
+    attempts = (plan_request(request, choice, tools, planner) for choice in choices)
+    first = next(attempts)
+    return first if first.works else next((other for other in attempts if other.works), first)
+
+
+def check_for_items(plan: Plan, kinds: Sequence[str], tools: Mapping[str, AnyTool]) -> tuple[Plan, Sequence[Problem]]:
+    """Wire and check a plan for many items, each of one kind.
+
+    Args:
+        plan: of a person, a file or a session.
+        kinds: see `plan_for_items`.
+        tools: name to tool.
+
+    Returns:
+        The plan, wired, and its problems.
+    """
+    used_kinds = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
+    # A plan may work on the sound of videos.
+    return wire_and_check(plan, tools, _values(sorted(used_kinds)) if used_kinds else _values(kinds))
+
+
+def _values(kinds: Sequence[str]) -> dict[str, str]:
+    return {kind: kind.capitalize() for kind in kinds or ["image"]}
+
+
 def _check_source(spec: RunSpec, source: str, ledger: Ledger) -> None:
     """Check that a ledger is of this source, or may be relocated to it.
 
@@ -168,19 +212,12 @@ def _make_plan(
     plan = spec.plan
     if plan is None and spec.request and ledger.text("request") == spec.request:
         plan = ledger.plan
-    kinds = sorted({item.media for item in found.items if item.media}) or ["image"]
-    values = {kind: kind.capitalize() for kind in kinds}
+    kinds = sorted({item.media for item in found.items if item.media})
     problems: Sequence[Problem]
     if plan is not None:
-        used_kinds = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
-        # A plan may work on the sound of videos.
-        plan, problems = wire_and_check(plan, tools, {name: name.capitalize() for name in sorted(used_kinds)} or values)
+        plan, problems = check_for_items(plan, kinds, tools)
     elif planner is not None and spec.request:
-        # Each item is of one kind: a request that does not say which of several is meant may fit one of them alone.
-        choices = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
-        attempts = (plan_request(spec.request, choice, tools, planner) for choice in choices)
-        first = next(attempts)
-        last = first if first.works else next((other for other in attempts if other.works), first)
+        last = plan_for_items(spec.request, kinds, tools, planner)
         plan, problems = last.plan or Plan(request=spec.request), last.problems
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from agents.plan.plan import Plan, reference
 from flows.batch.pilot import Forecast, RecordedPilot
 from flows.batch.reading import DoneItem
@@ -104,7 +106,9 @@ def counts(items: Iterable[PilotItem], scores: Mapping[str, float]) -> dict[str,
         scores: Label to least score; labels without one keep all.
     """
     every = [one for item in items for one in item.found]
-    kept = Counter(one.label for one in every if one.score >= scores.get(one.label, 0.0))
+    # As the tool keep compares them.
+    bars = {label: np.float32(score) for label, score in scores.items()}
+    kept = Counter(one.label for one in every if np.float32(one.score) >= bars.get(one.label, 0.0))
     return {label: (kept[label], count) for label, count in sorted(Counter(one.label for one in every).items())}
 
 

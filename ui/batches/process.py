@@ -31,15 +31,16 @@ LOG = "run.log"
 PLAN = "plan.json"
 _ERROR = "superlink: "  # with which the command begins an error
 _GRACE = 15.0  # seconds that a cancelled run has to end by itself
-_SAME = 1.0  # seconds by which two readings of one start time may differ
+SAME = 3.0
+"""Seconds by which two readings of one start time may differ, as the system rounds the time at which it booted."""
 
 
 def command(spec: RunSpec, plan_file: Path, *more: str) -> list[str]:
     """Return the arguments of superlink for a run, as a person could give them.
 
     Args:
-        spec: What to do.
-        plan_file: File with the plan.
+        spec: What to do, with absolute paths.
+        plan_file: File with the plan and the request.
         more: Further options.
     """
     routing = spec.routing
@@ -61,8 +62,7 @@ def command(spec: RunSpec, plan_file: Path, *more: str) -> list[str]:
         f"--audit={routing.audit}",
         *given,
         *more,
-        "--",
-        spec.request,
+        "",
         spec.source,
     ]
 
@@ -134,7 +134,7 @@ def process_of(record: RunRecord) -> psutil.Process | None:
     """
     with suppress(psutil.Error):
         process = psutil.Process(record.pid) if record.pid else None
-        if process is not None and abs(process.create_time() - record.started) < _SAME and _alive(process):
+        if process is not None and abs(process.create_time() - record.started) < SAME and _alive(process):
             return process
     if not is_locked(record.folder):
         return None
@@ -146,7 +146,7 @@ def process_of(record: RunRecord) -> psutil.Process | None:
             ledger.close()
         process = psutil.Process(status.pid)
         lock = os.path.realpath(record.folder / LOCK)
-        if process.create_time() <= status.began + _SAME and any(one.path == lock for one in process.open_files()):
+        if process.create_time() <= status.began + SAME and any(one.path == lock for one in process.open_files()):
             return process
     return None
 
@@ -184,7 +184,8 @@ def _start(runs: Runs, record: RunRecord, asked: Asked, *more: str) -> RunRecord
     spec = spec_of(record)
     if spec.plan is None:
         raise AnnotateError("The run has no plan yet", "Make one in the step Plan")
-    plan_file = write(record.folder / PLAN, json.dumps(spec.plan.to_json(), indent=2, ensure_ascii=False))
+    plan = spec.plan.with_request(spec.request or spec.plan.request)
+    plan_file = write(record.folder / PLAN, json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
     given = [sys.executable, "-m", "superlink", *command(spec, plan_file, *more)]
     # Not those of Gradio's own, which are of this server.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}

@@ -22,7 +22,7 @@ from flows.batch.status import Pace, RunStatus
 from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
-from ui.batches.process import is_running, last_words, log_tail
+from ui.batches.process import SAME, is_running, last_words, log_tail
 from ui.batches.runs import RunRecord
 from ui.turns.view import Colour
 
@@ -42,7 +42,7 @@ _COLOURS: dict[State, Colour] = {
 }
 _THUMBS = 12
 _THUMB_SIDE = 200
-_SHARE = 0.01  # of the time may go into thumbnails, and as much into grouping failures
+_SHARE = 0.015  # of the time may go into thumbnails, and as much into grouping failures
 _CACHE = 8 << 20  # bytes of values
 _OPEN = 16  # ledgers that are kept open
 
@@ -152,7 +152,7 @@ class Follower:
                 return Progress("Failed", "bad", reason=error.message, hint=error.hint)
             found = self._stand(record)
             if thumbnails and self._ledger is not None:
-                self._draw()
+                self._draw(found.state in ACTIVE)
                 found.thumbnails = [self._thumbs[n] for n in reversed(self._latest) if n in self._thumbs]
             return found
 
@@ -187,7 +187,6 @@ class Follower:
             self._close()
             self._refresh()
             return
-        self._version = version
         counts = ledger.counts()
         done, failed, left = (counts.get(name, 0) for name in ("done", "failed", "left"))
         self._stale = self._stale or failed != self._read.failed
@@ -208,6 +207,7 @@ class Follower:
             groups=self._read.groups,
         )
         self._group(ledger)
+        self._version = version
 
     def _group(self, ledger: Ledger) -> None:
         if self._stale and self._grouping.left:
@@ -239,11 +239,12 @@ class Follower:
                 found.seconds = (seconds, seconds / 2, seconds * 2)  # one sample: no interval can be told from it
         return found
 
-    def _draw(self) -> None:
-        """Draw missing thumbnails, unless the last ones took more than their share of the time."""
-        missing = [number for number in self._latest if number not in self._thumbs]
-        if not missing or not self._drawing.left or self._ledger is None:
+    def _draw(self, sparing: bool) -> None:
+        """Draw missing thumbnails; while a run is at work one at a time, if the last ones left room for it."""
+        missing = [number for number in reversed(self._latest) if number not in self._thumbs]
+        if not missing or self._ledger is None or (sparing and not self._drawing.left):
             return
+        missing = missing[:1] if sparing else missing
         with self._drawing.used(), suppress(SuperlinkError):  # the run may be between two plans
             viewer = self._open_viewer(self._ledger)
             rows = {entry.id: DoneItem(entry, refs) for entry, refs in self._ledger.done(missing)}
@@ -294,7 +295,8 @@ def state_of(record: RunRecord, status: RunStatus, running: bool) -> tuple[State
         status: What its process noted last.
         running: Whether it has a process.
     """
-    fresh = status.began >= record.started - 1  # noted by the process that was started last, or by a later one
+    # Noted by the process that was started last, or by a later one of somebody else.
+    fresh = status.pid == record.pid or status.began > record.started + SAME
     if running:
         if not fresh or status.stage in ("", "done", "stopped", "failed"):
             return "Starting", "", ""

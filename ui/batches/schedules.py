@@ -80,10 +80,9 @@ def create(record: RunRecord, cron: str, timezone: str, name: str = "") -> str:
         ledger.close()
     spec = spec_of(record).model_copy(update={"scores": {}, "limit": None})  # the plan has the steps of the scores
     plan_file = write(record.folder / PLAN, json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
-    given = [one for one in command(spec, plan_file) if not one.startswith(("annotate", "--pilot="))]
-    options, positional = given[: given.index("--")], given[given.index("--") :]
+    options = [option for option in command(spec, plan_file)[1:-2] if not option.startswith("--pilot=")]
     wanted = [f"--timezone={timezone}", "--yes", *([f"--name={name}"] if name else [])]
-    return _superlink("schedule", *options, *wanted, "--", cron, *positional[1:])
+    return _superlink("schedule", *options, *wanted, cron, "", spec.source)
 
 
 def all_schedules() -> list[ScheduleView]:

@@ -1,0 +1,70 @@
+"""Plans of runs: from words, a file, or a session; and what a schedule of one asks for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.plan.plan import PlanInvalid
+from flows.annotate import run_batch
+from flows.batch.events import Callbacks
+from flows.orchestration.times import ScheduleError
+from superlink.cli import _parser
+from superlink.commands.annotate import run_spec
+from tests.agents.fakes import Scripted, plan
+from tests.flows.conftest import FIND, TOOLS
+from tests.ui.batches.conftest import OWNER, Desk
+from tools.runtime.registry import load
+from ui.batches import schedules
+from ui.batches.planning import from_plan, from_words, tool_files
+from ui.batches.runs import with_spec
+
+
+@pytest.fixture(scope="module")
+def tools() -> dict[str, Any]:
+    return load([TOOLS], entry_points=False)
+
+
+def test_words_are_planned_for_single_files(tools: dict[str, Any]) -> None:
+    draft = from_words("find the bright parts", ["image", "other"], tools, Scripted([plan(("bright", {}))]))
+    assert draft.works and draft.plan is not None and draft.plan.steps[0].args == {"image": "$image"}
+    assert tool_files(draft.plan, tools) == (TOOLS,)
+    assert from_words(" ", ["image"], tools, Scripted([])).problems == ("Say what should happen to each file.",)
+    nothing = from_words("sing", ["image"], tools, Scripted([plan()]))
+    assert not nothing.works and "Nothing that the tools can do" in nothing.problems[0]
+
+
+def test_a_plan_of_a_session_or_a_file_is_checked(tools: dict[str, Any], tmp_path: Path) -> None:
+    assert from_plan(FIND, ["image"], tools).works
+    (tmp_path / "plan.json").write_text(json.dumps(FIND))
+    assert from_plan(tmp_path / "plan.json", ["image"], tools).works
+    # Of a session: it uses a result of an earlier turn.
+    later = from_plan(
+        {"steps": [{"id": "s2", "tool": "darken", "args": {"image": "$image", "regions": "$s1"}}]}, ["image"], tools
+    )
+    assert not later.works and "s1" in later.problems[0]
+    assert from_plan({"steps": []}, ["image"], tools).problems == ("The plan has no steps.",)
+    with pytest.raises(PlanInvalid):
+        from_plan("{", ["image"], tools)
+
+
+def test_a_schedule_asks_for_what_was_approved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(schedules, "_superlink", lambda *given: asked.append(list(given)) or "made")
+    record = desk.runs.new(OWNER, "x")
+    spec = desk.spec(record, plan=FIND, scores={"left": 0.5}, formats=["coco"])
+    record = desk.runs.save(with_spec(record, spec))
+    run_batch(spec, Callbacks(), pilot_only=True)
+    with pytest.raises(ScheduleError, match="not approved"):
+        schedules.create(record, "0 2 * * *", "UTC")
+    run_batch(spec, Callbacks())
+    with pytest.raises(ScheduleError, match="no schedule"):
+        schedules.create(record, "0 2 * *", "UTC")
+    assert schedules.create(record, "0 2 * * *", "Europe/Rome", "nightly") == "made"
+    given = _parser().parse_args(asked[0])
+    assert (given.cron, given.timezone, given.name, given.yes) == ("0 2 * * *", "Europe/Rome", "nightly", True)
+    wanted = run_spec(given)
+    assert wanted.plan is not None and [step.tool for step in wanted.plan.steps] == ["bright", "keep"]
+    assert (wanted.source, wanted.out, wanted.tools, wanted.formats) == (spec.source, spec.out, spec.tools, ("coco",))
+    assert schedules.preview("0 2 * * 1", "UTC").startswith("At 02:00 on Monday (UTC). Next: Mon ")
