@@ -149,6 +149,16 @@ def card_html(view: SessionView, turn: TurnView | None, scope: Scope, thumbnails
     )
 
 
+def note_html(problems: Sequence[str], note: str = "") -> str:
+    """Return what stands below a field: what is wrong with it, and its description."""
+    return _render("note.html.j2", problems=problems, note=note)
+
+
+def title_html(number: int, step: str, words_of: str, problems: Sequence[str]) -> str:
+    """Return the head of a step's form: its words for screen readers, its id, and what is wrong with it as a whole."""
+    return _render("title.html.j2", number=number, id=step, words=words_of, problems=problems)
+
+
 def missing_words(missing: MissingWeights) -> str:
     """Return weights with their licence and size, such as "yolo26n, AGPL-3.0, 5.3 MB"."""
     size = in_words(missing.size) if missing.size else ""
