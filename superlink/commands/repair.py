@@ -1,10 +1,12 @@
-"""``superlink repair``: recover what can be read of a damaged ledger, or of the database of threads."""
+"""``superlink repair``: recover what can be read of a damaged ledger, and of the databases of threads and page."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.terminal import one_line, say
+
+_PAGE = "page.sqlite"
 
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
@@ -20,18 +22,23 @@ def add(commands: "Commands") -> None:
         type=Path,
         nargs="?",
         metavar="DIR",
-        help="the folder that superlink annotate wrote to (default: SUPERLINK_HOME, for its threads)",
+        help="the folder that superlink annotate wrote to, or the page's (default: SUPERLINK_HOME, for its threads and "
+        "page)",
     )
     parser.set_defaults(command=repair)
 
 
 def repair(given: argparse.Namespace) -> int:
-    """Repair the ledger or the database of threads; print faults, what was recovered, and what to do next."""
+    """Repair a ledger, or the databases of threads and page; print faults, what was recovered, and what to do next."""
     from tools.core.settings import settings
 
     home = settings().home
     if given.folder is None or given.folder.absolute() == home:
         _repair_threads(home / "threads.sqlite")
+        if (home / "page" / _PAGE).exists():
+            _repair_page(home / "page")
+    elif (given.folder / _PAGE).exists():
+        _repair_page(given.folder)
     else:
         _repair_run(given.folder)
     return 0
@@ -43,6 +50,20 @@ def _repair_threads(file: Path) -> None:
     done = repair_threads(file)
     _print_faults(file, done.faults, done.kept)
     say(f"{done.threads} threads with {done.states} states.")
+
+
+def _repair_page(folder: Path) -> None:
+    from tools.core.errors import SettingsInvalid
+
+    try:
+        from ui.turns.repair import repair_page
+    except ModuleNotFoundError as error:
+        raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
+
+    done = repair_page(folder)
+    _print_faults(folder / _PAGE, done.faults, done.kept)
+    if done.faults:
+        say(", ".join(f"{count} {name}" for name, count in sorted(done.rows.items())) + ". Users have to log in again.")
 
 
 def _repair_run(folder: Path) -> None:
