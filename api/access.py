@@ -33,11 +33,10 @@ class BearerToken:
     Args:
         app: the application behind it.
         token: that callers send as ``Authorization: Bearer TOKEN``.
-        file: named to those who have no token.
     """
 
-    def __init__(self, app: App, token: str, file: Path) -> None:
-        self._app, self._token, self._file = app, token.encode(), file
+    def __init__(self, app: App, token: str) -> None:
+        self._app, self._token = app, token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
@@ -47,7 +46,7 @@ class BearerToken:
         given = header(scope, "authorization") is not None
         body = error_body(
             "The token is wrong" if given else "There is no token",
-            f"Send Authorization: Bearer TOKEN; the owner of the server finds the token in {self._file}",
+            "Send Authorization: Bearer TOKEN; the server says at its start where its owner finds the token",
             "authentication_error",
             "invalid_api_key",
         )
@@ -79,4 +78,4 @@ def guarded(app: App, file: Path, hosts: Iterable[str] = (), max_body: int | Non
     Raises:
         SettingsInvalid: the token cannot be read or made.
     """
-    return HttpGuard(BearerToken(app, read_token(file), file), hosts, max_body=max_body)
+    return HttpGuard(BearerToken(app, read_token(file)), hosts, max_body=max_body)

@@ -27,6 +27,7 @@ from agents.session.events import ApprovalEvent, DoneEvent, Event
 from agents.session.session import Session
 from agents.session.state import Decision
 from api import batches, mcp_content
+from api.files import kind_of
 from api.mcp_tools import (
     OWN,
     AnnotateArguments,
@@ -36,7 +37,7 @@ from api.mcp_tools import (
     declarations,
     parse,
 )
-from api.service import Outcome, Service, follow, kind_of, new_thread
+from api.service import Outcome, Service, follow, new_thread
 from common.kinds import KIND_OF_INPUT
 from flows.batch.events import Event as BatchEvent
 from flows.batch.prepare import PlanRefused

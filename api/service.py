@@ -19,13 +19,14 @@ from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
 from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
 from agents.session.memory import Saver
 from agents.session.policy import Policy
-from agents.session.results import RECORD, write_results
+from agents.session.results import write_results
 from agents.session.session import Session, SessionError
 from agents.session.state import Decision
+from api.files import Given, files_of, kind_of, named, open_as
 from api.roots import Roots
-from tools.core.errors import ArgumentsInvalid, MediaError, SuperlinkError
-from tools.storage.store import Refs, Store
-from tools.values import VALUE_TYPES, Value
+from tools.core.errors import ArgumentsInvalid, SuperlinkError
+from tools.storage.store import Store
+from tools.values import Value
 from tools.values.convert import open_file
 
 PREFIX = "api-"
@@ -33,8 +34,6 @@ PREFIX = "api-"
 
 Decide = Callable[[ApprovalEvent], Decision | None]
 """The decision on a plan that waits; None lets it wait."""
-Given = dict[str, Value | list[Value]]
-"""Values that come with a request, by name."""
 
 
 class Planned(TypedDict):
@@ -346,55 +345,6 @@ def follow(
 def new_thread() -> str:
     """A name for a new thread, which cannot be guessed."""
     return f"{PREFIX}{uuid.uuid4().hex}"
-
-
-def named(values: Iterator[Value] | Sequence[Value]) -> Given:
-    """Values under the names that plans use: "image" for one picture, "images" for a list of several."""
-    by_kind: dict[str, list[Value]] = {}
-    for value in values:
-        by_kind.setdefault(value.kind.lower(), []).append(value)
-    return {
-        name if len(found) == 1 else f"{name}s": found[0] if len(found) == 1 else found
-        for name, found in by_kind.items()
-    }
-
-
-def kind_of(value: Refs | Value | list[Value]) -> str:
-    """The kind of a value as plans write it: "Image", "list[Image]"."""
-    if isinstance(value, Value):
-        return value.kind
-    if isinstance(value, list):
-        first = value[0]
-        return f"list[{first.kind if isinstance(first, Value) else first['kind']}]"
-    return value["kind"]
-
-
-def open_as(file: Path, kinds: Sequence[str]) -> Value:
-    """Open a file as one of some kinds; a ``.json`` file that a run wrote is read as the value that it holds.
-
-    Raises:
-        MediaError: it cannot be read, or is of another kind.
-    """
-    if file.suffix.lower() == ".json":
-        for kind in kinds:
-            if not hasattr(VALUE_TYPES[kind], "open") and kind != "Text":
-                try:
-                    return open_file(file, kind)
-                except SuperlinkError:
-                    continue
-        raise MediaError(f"{file} holds no {' or '.join(kinds)}", "Give a file that an earlier call wrote")
-    value = open_file(file)
-    if value.kind not in kinds:
-        raise MediaError(f"{file} is {value.kind}, not {' or '.join(kinds)}", "Give another file")
-    return value
-
-
-def files_of(folder: Path) -> list[Path]:
-    """The files of a run, the record last."""
-    if not folder.is_dir():
-        return []
-    found = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
-    return sorted(found, key=lambda file: (file.name == RECORD, file.name))
 
 
 def _sentence(problem: ProblemJson, place: str = "") -> str:

@@ -18,6 +18,7 @@ from superlink.commands import (
     review,
     run,
     schedule,
+    serve,
     serve_flows,
     tools,
     ui,
@@ -26,7 +27,7 @@ from superlink.commands import (
 from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
-COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, mcp, world)
+COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, mcp, serve, world)
 
 FAULT = 70
 """Exit status for a fault of superlink itself (EX_SOFTWARE of sysexits.h)."""

@@ -62,6 +62,15 @@ class BackbonePlanner:
         )
         return Plan(request=request, steps=steps)
 
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text in the model's vocabulary.
+
+        Raises:
+            WeightsMissing: the language core is not on this computer.
+        """
+        with _model.lease(self.adapter) as model:
+            return len(model.layout.text(text))
+
 
 def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:
     """Arguments as a plan holds them: choices in their own type, and texts with "$" escaped."""

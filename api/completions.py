@@ -1,0 +1,185 @@
+"""Chat completions: a request in words becomes a plan over the caller's functions, which is walked turn by turn.
+
+Nothing is kept between two requests. The planner is deterministic, so the plan is made again from the last message of
+the user and the functions; the ids of the calls name plan and step, so that a plan which came out otherwise is noticed.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from agents.plan.interpreter import ready_steps
+from agents.plan.plan import Plan, reference
+from agents.planners.base import Planner
+from agents.planners.repair import Attempt, plan_request
+from api.functions import Functions, functions_of
+from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
+
+_ID = re.compile(r"call_([0-9a-f]{16})_(\w{1,16})")
+_LIMITS = "superlink plans calls of functions, and writes no free text"
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """A planner that counts tokens."""
+
+    def count_tokens(self, text: str) -> int:
+        """The number of tokens of a text."""
+
+
+def complete(request: ChatRequest, planner: Planner) -> Reply:
+    """Answer a conversation.
+
+    Args:
+        request: the conversation and the caller's functions.
+        planner: makes the plan.
+
+    Raises:
+        RequestInvalid: the conversation cannot be answered.
+        SuperlinkError: the planner cannot work.
+    """
+    reply = _reply(request, planner)
+    if isinstance(planner, TokenCounter):
+        asked = "\n".join([message.model_dump_json() for message in request.messages])
+        asked += "\n".join(tool.model_dump_json() for tool in request.tools)
+        said = (reply.content or "") + "".join(call.function.model_dump_json() for call in reply.calls)
+        reply = reply.model_copy(update={"usage": (planner.count_tokens(asked), planner.count_tokens(said))})
+    return reply
+
+
+def _reply(request: ChatRequest, planner: Planner) -> Reply:
+    start = max((n for n, message in enumerate(request.messages) if message.role == "user"), default=None)
+    if start is None:
+        raise RequestInvalid("there is no message of a user", "Add one", "invalid_value", "messages")
+    words, later = _words(request.messages[start]), request.messages[start + 1 :]
+    functions = _chosen(request)
+    if not functions.by_tool:
+        return Reply(content=_nothing_offered(request, functions))
+    attempt = plan_request(words, {}, functions.tools, planner)
+    plan = attempt.plan
+    forced = request.tool_choice == "required" or isinstance(request.tool_choice, NamedChoice)
+    if plan is None or not attempt.works:
+        if forced:
+            raise RequestInvalid(
+                _no_plan(attempt, functions),
+                "Allow an answer without calls: tool_choice auto",
+                "no_function_fits",
+                "tool_choice",
+            )
+        return Reply(content=_no_plan(attempt, functions))
+    if attempt.warnings and not forced:
+        return Reply(content=_warned(attempt, plan))
+    results = _results(plan, later)
+    ready = ready_steps(plan, results, results)
+    if not ready:
+        return Reply(content=_report(plan, functions, results))
+    calls = [
+        ToolCall(
+            id=f"call_{plan.hash[:16]}_{step.id}",
+            function=CalledFunction(
+                name=functions.by_tool[step.tool].name, arguments=functions.by_tool[step.tool].render(step, results)
+            ),
+        )
+        for step in ready
+    ]
+    return Reply(calls=calls if request.parallel_tool_calls is not False else calls[:1])
+
+
+def _words(message: Message) -> str:
+    if isinstance(message.content, list) and any(part.type != "text" for part in message.content):
+        raise RequestInvalid(
+            "only text can be read in messages",
+            "Name files by their paths, or use POST /v1/runs",
+            "unsupported",
+            "messages",
+        )
+    words = message.text.strip()
+    if not words:
+        raise RequestInvalid("the message of the user is empty", "Say what should happen", "invalid_value", "messages")
+    return words
+
+
+def _chosen(request: ChatRequest) -> Functions:
+    """The functions that may be called."""
+    if request.tool_choice == "none":
+        return Functions()
+    names = [tool.function.name for tool in request.tools]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise RequestInvalid(f"two functions are called {twice}", "Rename one of them", "invalid_value", "tools")
+    functions = functions_of(request.tools)
+    if not isinstance(request.tool_choice, NamedChoice):
+        return functions
+    name = request.tool_choice.function.name
+    if name not in names:
+        raise RequestInvalid(f"there is no function {name}", "Name one of the tools", "invalid_value", "tool_choice")
+    return functions.only(name)
+
+
+def _results(plan: Plan, later: Sequence[Message]) -> dict[str, str]:
+    """What the caller sent back for the steps of the plan, by their ids.
+
+    Raises:
+        RequestInvalid: a call was not answered, or is not of this plan.
+    """
+    steps = {step.id for step in plan.steps}
+    called = [call.id for message in later if message.role == "assistant" for call in message.tool_calls or ()]
+    answered = {message.tool_call_id: message.text for message in later if message.role == "tool"}
+    if missing := [call for call in called if call not in answered]:
+        raise RequestInvalid(
+            f"the call {missing[0]} has no message with its result",
+            "Send one for each call",
+            "invalid_value",
+            "messages",
+        )
+    results: dict[str, str] = {}
+    for call, text in answered.items():
+        found = _ID.fullmatch(call or "")
+        if found is None or found[1] != plan.hash[:16] or found[2] not in steps:
+            raise RequestInvalid(
+                f"the call {call} is not of the plan for this request",
+                "Send the same functions and message as when it was made, or begin anew",
+                "plan_changed",
+                "messages",
+            )
+        results[found[2]] = text
+    return results
+
+
+def _report(plan: Plan, functions: Functions, results: dict[str, str]) -> str:
+    """What the last calls gave, as the caller sent it."""
+    tools = {step.id: functions.by_tool[step.tool].name for step in plan.steps}
+    names = [name for name in map(reference, plan.outputs) if name in results]
+    return "\n".join(f"{tools[name]}: {results[name]}" for name in names if name is not None)
+
+
+def _warned(attempt: Attempt, plan: Plan) -> str:
+    """The plan, and what it leaves out: it does not run before somebody has looked at it."""
+    warnings = [f"{warning.message[:1].upper()}{warning.message[1:]}." for warning in attempt.warnings]
+    return "\n".join(
+        [
+            "I made this plan, and call nothing yet:",
+            plan.tree(),
+            *warnings,
+            "Say it in other words, or call again with tool_choice required to have these calls as they are.",
+        ]
+    )
+
+
+def _no_plan(attempt: Attempt, functions: Functions) -> str:
+    if attempt.problems:
+        return "I could not make a plan that works:\n" + "\n".join(f"- {problem}" for problem in attempt.problems)
+    offers = ", ".join(function.name for function in functions.by_tool.values())
+    return f"None of these functions fits the request: {offers}. {_LIMITS}.{_left_out(functions)}"
+
+
+def _nothing_offered(request: ChatRequest, functions: Functions) -> str:
+    if functions.left_out:
+        return f"No function can be planned with.{_left_out(functions)}"
+    what = "tool_choice is none" if request.tool_choice == "none" else "there are no tools in this request"
+    return f"{_LIMITS}; {what}. Its own tools are at POST /v1/plans and POST /v1/runs."
+
+
+def _left_out(functions: Functions) -> str:
+    if not functions.left_out:
+        return ""
+    return " Left out: " + "; ".join(f"{name} ({reason})" for name, reason in functions.left_out.items()) + "."

@@ -1,0 +1,160 @@
+"""A plan over the caller's functions, walked turn by turn."""
+
+import json
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from api.completions import complete
+from api.messages import ChatRequest, Reply, RequestInvalid, chunks, completion
+from tests.api.foreign import EMAIL, FETCH, FOREIGN, Counting, function
+from tests.api.serve import Rules
+
+Messages = list[dict[str, Any]]
+
+
+def ask(*messages: dict[str, Any] | str, **options: Any) -> Reply:
+    """The reply to a conversation; a text is a message of the user."""
+    said: Messages = [{"role": "user", "content": one} if isinstance(one, str) else one for one in messages]
+    request = {"model": "superlink", "messages": said, "tools": FOREIGN, **options}
+    return complete(ChatRequest.model_validate(request), Rules())
+
+
+def after(reply: Reply, *results: str) -> Messages:
+    """The messages with which a caller answers the calls of a reply."""
+    calls = [call.model_dump() for call in reply.calls]
+    answers = [{"role": "tool", "tool_call_id": c["id"], "content": r} for c, r in zip(calls, results, strict=True)]
+    return [{"role": "assistant", "content": None, "tool_calls": calls}, *answers]
+
+
+def calls(reply: Reply) -> list[tuple[str, dict[str, Any]]]:
+    return [(call.function.name, json.loads(call.function.arguments)) for call in reply.calls]
+
+
+def test_a_request_becomes_a_call_by_the_callers_names() -> None:
+    reply = ask("what is the weather like?")
+    assert calls(reply) == [("getWeather", {"city": "Oslo"})] and reply.finish == "tool_calls"
+    assert reply.content is None and len(reply.calls[0].id) <= 40
+
+
+def test_the_last_message_of_the_user_counts() -> None:
+    first = ask("mail it")
+    reply = ask({"role": "system", "content": "mail it"}, "mail it", *after(first, "page"), "now the weather")
+    assert calls(reply) == [("getWeather", {"city": "Oslo"})]
+
+
+def test_a_call_that_needs_a_result_follows_when_the_result_has_come() -> None:
+    first = ask("mail it")
+    assert calls(first) == [("fetch_page", {"url": "a.example"})]
+    talk = ["mail it", *after(first, 'He said "hi"')]
+    second = ask(*talk)
+    assert calls(second) == [("send_email", {"to": "$ana", "body": 'He said "hi"'})]
+    last = ask(*talk, *after(second, "sent"))
+    assert last.content == "send_email: sent" and not last.calls and last.finish == "stop"
+
+
+def test_calls_that_need_nothing_are_made_side_by_side_or_in_turn() -> None:
+    both = ask("both")
+    assert [name for name, _ in calls(both)] == ["getWeather", "fetch_page"]
+    assert ask("both", *after(both, "cold", "page")).content is not None
+    one = ask("both", parallel_tool_calls=False)
+    assert [name for name, _ in calls(one)] == ["getWeather"]
+    two = ask("both", *after(one, "cold"), parallel_tool_calls=False)
+    assert [name for name, _ in calls(two)] == ["fetch_page"]
+    end = ask("both", *after(one, "cold"), *after(two, "page"), parallel_tool_calls=False)
+    assert end.content == "getWeather: cold\nfetch_page: page"
+
+
+def test_a_plan_that_came_out_otherwise_is_noticed() -> None:
+    first = ask("mail it")
+    for talk in (["both", *after(first, "page")], ["weather", *after(first, "page")]):
+        with pytest.raises(RequestInvalid) as error:
+            ask(*talk)
+        assert error.value.code == "plan_changed"
+    foreign = {"role": "assistant", "tool_calls": [{"id": "call_1", "function": {"name": "x", "arguments": "{}"}}]}
+    with pytest.raises(RequestInvalid, match="call_1 is not of the plan"):
+        ask("mail it", foreign, {"role": "tool", "tool_call_id": "call_1", "content": "y"})
+    with pytest.raises(RequestInvalid, match="has no message with its result"):
+        ask("mail it", *after(first, "page")[:1])
+
+
+def test_where_nothing_fits_it_says_so() -> None:
+    reply = ask("write a poem")
+    assert not reply.calls and reply.content
+    assert "None of these functions fits" in reply.content and "no free text" in reply.content
+    assert "no tools in this request" in (ask("hello", tools=[]).content or "")
+    assert "tool_choice is none" in (ask("weather", tool_choice="none").content or "")
+    things = {"type": "array", "items": {"type": "object"}}
+    assert "cannot be asked for" in (ask("x", tools=[function("merge", a=things, b=things)]).content or "")
+
+
+def test_a_plan_that_cannot_work_is_no_call() -> None:
+    reply = ask("mail it", tools=[EMAIL])
+    assert not reply.calls and reply.content and "there is no tool 'fetch_page'" in reply.content
+
+
+def test_a_plan_that_leaves_something_out_waits() -> None:
+    reply = ask("get the weather, then send everything")
+    assert not reply.calls and reply.content
+    assert 'says "send"' in reply.content and "get_weather" in reply.content
+    forced = ask("get the weather, then send everything", tool_choice="required")
+    assert calls(forced) == [("getWeather", {"city": "Oslo"})]
+
+
+def test_a_call_can_be_required() -> None:
+    with pytest.raises(RequestInvalid) as error:
+        ask("write a poem", tool_choice="required")
+    assert error.value.code == "no_function_fits"
+    named: Any = {"type": "function", "function": {"name": "getWeather"}}
+    assert calls(ask("the weather", tool_choice=named)) == [("getWeather", {"city": "Oslo"})]
+    with pytest.raises(RequestInvalid):
+        ask("mail it", tool_choice=named)  # the plan needs others
+    named["function"]["name"] = "other"
+    with pytest.raises(RequestInvalid, match="there is no function other"):
+        ask("weather", tool_choice=named)
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"role": "system", "content": "x"}], "no message of a user"),
+        ([{"role": "user", "content": " "}], "is empty"),
+        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], "only text"),
+    ],
+)
+def test_conversations_that_cannot_be_answered(messages: Messages, message: str) -> None:
+    with pytest.raises(RequestInvalid, match=message):
+        ask(*messages)
+
+
+def test_two_functions_of_one_name_are_refused() -> None:
+    with pytest.raises(RequestInvalid, match="two functions are called fetch_page"):
+        ask("mail it", tools=[FETCH, FETCH])
+
+
+def test_text_in_parts_is_read() -> None:
+    parts = [{"type": "text", "text": "the"}, {"type": "text", "text": "weather"}]
+    assert calls(ask({"role": "user", "content": parts})) == [("getWeather", {"city": "Oslo"})]
+
+
+def test_usage_is_counted_where_the_planner_counts() -> None:
+    request = ChatRequest.model_validate({"model": "superlink", "messages": [{"role": "user", "content": "a b c"}]})
+    reply = complete(request, Counting())
+    assert reply.usage and reply.usage[0] >= 3 and reply.usage[1] == len((reply.content or "").split())
+    usage: Any = completion(reply)["usage"]
+    assert usage["total_tokens"] == sum(reply.usage) and "usage" not in completion(complete(request, Rules()))
+
+
+def test_chunks_carry_what_the_whole_carries() -> None:
+    reply = ask("both").model_copy(update={"usage": (7, 2)})
+    events = list(chunks(reply, with_usage=True))
+    assert events.pop() == "data: [DONE]\n\n"
+    read = [json.loads(event.removeprefix("data: ")) for event in events]
+    deltas = [choice["delta"] for one in read for choice in one["choices"]]
+    assert [call["function"] for delta in deltas for call in delta.get("tool_calls", ())] == [
+        call.function.model_dump() for call in reply.calls
+    ]
+    assert deltas[0] == {"role": "assistant", "content": None} and deltas[-1] == {}
+    assert read[-2]["choices"][0]["finish_reason"] == "tool_calls" and read[-1]["usage"]["total_tokens"] == 9
