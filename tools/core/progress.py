@@ -33,18 +33,37 @@ class _Shown:
 
     Attributes:
         counted: Whether a loop of several rounds is counted; loops inside it are not shown.
+        rows: Of a call with several rows: how many are done, how many there are, and how many are worked together now.
     """
 
     def __init__(self, listener: Listener, every: float) -> None:
         self._listener, self._every = listener, every
         self._told = time.monotonic()
         self.counted = False
+        self.end_rows()
 
-    def tell(self, done: int, total: int) -> None:
+    def end_rows(self) -> None:
+        """Forget the rows of a call."""
+        self.rows: tuple[int, int, int] | None = None
+        self._share, self._scale = 0.0, 1.0
+
+    def begin_rows(self, done: int, rows: int, together: int) -> None:
+        """Begin work on further rows of a call."""
+        self.rows = done, rows, together
+        self.tell(0, together * self._scale)
+
+    def tell(self, done: int, total: float) -> None:
+        if self.rows is not None:
+            before, rows, together = self.rows
+            self._scale = total / together
+            done, total = round(before * self._scale + done), rows * self._scale
+            if done / total < self._share:  # a further loop over the same rows
+                return
+            self._share = done / total
         now = time.monotonic()
         if now - self._told >= self._every:
             self._told = now
-            self._listener(done, total)
+            self._listener(done, round(total))
 
 
 _shown: ContextVar[_Shown | None] = ContextVar("progress", default=None)
@@ -101,6 +120,31 @@ def counted(total: int) -> Iterator[Callable[[int], None]]:
         yield tell
     finally:
         shown.counted = False
+
+
+@contextmanager
+def counted_rows(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Count the rows of a call inside the block; loops inside the work on a row count as shares of it.
+
+    Args:
+        total: Number of rows.
+
+    Yields:
+        A function that takes how many rows are done and how many are worked together next, and raises `Stopped` when
+        the current work was abandoned.
+    """
+    shown = _shown.get()
+
+    def tell(done: int, together: int) -> None:
+        raise_if_abandoned()
+        if shown is not None and total > 1 and together:
+            shown.begin_rows(done, total, together)
+
+    try:
+        yield tell
+    finally:
+        if shown is not None:
+            shown.end_rows()
 
 
 def track(items: Iterable[T], total: int | None = None) -> Iterator[T]:

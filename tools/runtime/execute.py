@@ -12,7 +12,7 @@ from tools.core import log
 from tools.core.abandon import Stopped, raise_if_abandoned
 from tools.core.errors import ArgumentsInvalid, SuperlinkError, ToolError
 from tools.core.faults import Fault, stops_the_program
-from tools.core.progress import counted
+from tools.core.progress import counted_rows
 from tools.runtime.memory import out_of_memory, retry_with_memory
 from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Foreign
@@ -171,11 +171,10 @@ def call_many(
     """
     outcomes: list[Refs | SuperlinkError] = []
     jobs: list[_Job] = []
-    # A single batch counts its rows itself.
-    with counted(len(rows) if len(rows) > (batch_size if tool.batch else 1) else 1) as tell:
+    with counted_rows(len(rows)) as tell:
 
         def flush() -> None:
-            tell(len(outcomes))
+            tell(len(outcomes), len(jobs))
             outcomes.extend(_run_batch(tool, jobs, store, step))
             jobs.clear()
 
