@@ -85,6 +85,14 @@ def serve(given: argparse.Namespace) -> int:
 
         raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
 
+    from tools.core.http_guard import is_loopback
+
+    if not is_loopback(given.host) and not given.behind_proxy:
+        say(
+            "superlink: passwords and files cross the network in the clear; a proxy with TLS in front of the page "
+            "(--behind-proxy) prevents it",
+            error=True,
+        )
     launch(
         load_tools(given),
         make_planner(given),

@@ -206,6 +206,9 @@ def test_answers_forbid_frames_and_guessing(visitor: Visitor) -> None:
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["x-frame-options"] == "DENY" and answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin"
+    assert answer.headers["cache-control"] == "no-store"
+    file = visitor.client.get(f"{API}/file={visitor.upload().json()[0]}")
+    assert file.headers["cache-control"].startswith("private")
 
 
 def test_the_given_host_is_answered(visitor: Visitor) -> None:

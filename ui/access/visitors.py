@@ -7,7 +7,7 @@ this page uses. `Visitors` is middleware in front of it, behind `Login`.
 import asyncio
 import json
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,7 @@ _ROUTES = {
 }
 """All addresses that the page uses, by method. Any other address of Gradio is answered with 404."""
 _FILE = re.compile(rf"{_API}/file=(?P<path>.+)", re.DOTALL)
+_SAME_FOR_ALL = re.compile(r"/(assets|static|svelte)/")
 _HEARTBEAT = re.compile(rf"{_API}/heartbeat/(?P<session>[^/]+)/?")
 _FILE_POLICY = (
     b"default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'none'"
@@ -58,6 +59,7 @@ class Visitors:
         self._app = app
         self._files = files
         self._sessions: OrderedDict[str, str] = OrderedDict()
+        self._uploading: Counter[str] = Counter()  # bytes under way, by user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
@@ -83,16 +85,23 @@ class Visitors:
             else:
                 await self._app(scope, replay(body, receive), send)
         else:
-            await self._app(scope, receive, _inert(send) if _FILE.fullmatch(path) else send)
+            await self._app(scope, receive, _with_headers(send, path))
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
-        """Pass an upload on, check the files, and enter them as the user's."""
+        """Take an upload for which the user has room."""
         length = header(scope, "content-length") or "0"
+        size = int(length) if length.isdecimal() else 0
+        self._uploading[user] += size
         try:
-            await asyncio.to_thread(self._files.check_room, user, int(length) if length.isdecimal() else 0)
+            await asyncio.to_thread(self._files.check_room, user, self._uploading[user])
+            await self._take(scope, receive, send, user)
         except DiskFull as error:
             await refuse(scope, receive, send, 413, str(error))
-            return
+        finally:
+            self._uploading[user] -= size
+
+    async def _take(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
+        """Pass an upload on, check the files, and enter them as the user's."""
         start: Message = {}
         parts = bytearray()
 
@@ -170,13 +179,18 @@ def owner_of(request: "gr.Request") -> str:
     return request.username or LOCAL
 
 
-def _inert(send: Send) -> Send:
-    """Send a file with a policy under which it can do nothing."""
+def _with_headers(send: Send, path: str) -> Send:
+    """Send what a user may see with headers that keep it from others, and a file with a policy that makes it inert."""
+    if _SAME_FOR_ALL.match(path):
+        return send
+    ours = {b"cache-control": b"no-store"}
+    if _FILE.fullmatch(path):
+        ours = {b"cache-control": b"private, max-age=60", b"content-security-policy": _FILE_POLICY}
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [pair for pair in message["headers"] if pair[0].lower() != b"content-security-policy"]
-            message = {**message, "headers": [*headers, (b"content-security-policy", _FILE_POLICY)]}
+            headers = [pair for pair in message["headers"] if pair[0].lower() not in ours]
+            message = {**message, "headers": [*headers, *ours.items()]}
         await send(message)
 
     return sending
