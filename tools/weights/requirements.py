@@ -7,6 +7,7 @@ from pathlib import Path
 from tools.core.settings import main_memory, settings
 from tools.weights.catalogue import Weights, address, is_fetched
 
+_PERMISSIVE = ("Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "ISC", "Unlicense")
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Devices of the drivers of NVIDIA and AMD, and of both under WSL."""
 
@@ -31,6 +32,11 @@ def size_in_words(entry: Weights) -> str:
     if len(known) == len(sizes):
         return in_words(sum(known))
     return f"about {in_words(entry.approximate_size)}" if entry.approximate_size else "size unknown"
+
+
+def is_permissive(entry: Weights) -> bool:
+    """Whether the licence asks for no more than to be named, so that nobody has to agree to anything."""
+    return entry.licence in _PERMISSIVE
 
 
 def facts(entry: Weights) -> str:

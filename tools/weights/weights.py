@@ -170,6 +170,13 @@ def remove(weights_id: str) -> int:
     return size
 
 
+def needs_trust(weights_id: str) -> bool:
+    """Whether a pull has to trust the source: the file can run code when it is loaded, and no hash is pinned."""
+    entry = find(weights_id)
+    risky = entry.format in _CODE or entry.format is None and entry.file.endswith(PICKLED)
+    return risky and pinned(entry) is None
+
+
 def is_removable(weights_id: str) -> bool:
     """Whether `remove` has something to delete."""
     entry = find(weights_id)
@@ -282,8 +289,7 @@ def _in_place(source: Source) -> Path | None:
 
 def _how_to_get(entry: Weights) -> str:
     if any(map(is_fetched, entry.sources)):
-        risky = entry.format in _CODE or entry.format is None and entry.file.endswith(PICKLED)
-        trust = " --trust" if risky and not pinned(entry) else ""
+        trust = " --trust" if needs_trust(entry.id) else ""
         return f"Run: superlink models pull {entry.id}{trust}"
     packages = [source["package"] for source in entry.sources if "package" in source]
     if packages:

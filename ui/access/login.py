@@ -12,10 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
 from ui.access.attempts import Attempts
 from ui.access.http import answer, cookies_of, read_body, refuse_read
-from ui.access.users import LOGIN_SECONDS, Users
+from ui.access.users import LOCAL, LOGIN_SECONDS, Users
 
-LOCAL = "local"
-"""Owner of everything where the page has no users."""
 USER = "superlink.user"
 """Key of the scope of a request that was let through; its value is the user's name."""
 

@@ -17,6 +17,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tools.core.errors import SettingsInvalid
 from tools.storage.database import Database
 
+LOCAL = "local"
+"""Owner of everything where the page has no users."""
 SINGLE = "superlink"
 """Name of the user whose password is given when the page starts."""
 SHORTEST = 8
@@ -41,6 +43,11 @@ CREATE TABLE IF NOT EXISTS logins (
 CREATE INDEX IF NOT EXISTS logins_by_user ON logins (user);
 """
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+
+
+def may_administer(owner: str) -> bool:
+    """Whether a user may load tools and change weights: who runs the page, on this computer or by its one password."""
+    return owner.lower() in (LOCAL, SINGLE)
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Users:
 
     def check_new(self, name: str) -> None:
         """Raise SettingsInvalid when a user of this name cannot be added."""
-        if not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(name) or name.lower() == LOCAL:
             raise SettingsInvalid(
                 f"{name!r} cannot be the name of a user",
                 "Take at most 64 letters, digits and . _ @ + - and begin with a letter or a digit",

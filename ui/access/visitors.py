@@ -18,8 +18,9 @@ from tools.core.http_guard import App, Message, Receive, Scope, Send, header, re
 from ui.access.archive import ADDRESS
 from ui.access.http import read_body, refuse_read, replay
 from ui.access.limits import check_media
-from ui.access.login import LOCAL, USER
+from ui.access.login import USER
 from ui.access.owners import DiskFull, Files
+from ui.access.users import LOCAL
 
 if TYPE_CHECKING:
     import gradio as gr
