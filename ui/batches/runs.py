@@ -23,7 +23,7 @@ from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.storage.atomic import write
-from ui.access.login import LOCAL
+from ui.access.users import LOCAL
 from ui.batches.sources import allowed
 
 Asked = Literal["", "pilot", "run", "pause", "cancel"]
