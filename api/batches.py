@@ -10,8 +10,11 @@ from api.roots import OutsideRoots
 from api.service import Service
 from flows.annotate import run_batch
 from flows.batch.events import Approve, Callbacks, OnEvent
+from flows.batch.failures import group_failures
+from flows.batch.folder_lock import is_locked
 from flows.batch.prepare import is_approved
 from flows.batch.spec import RunSpec
+from flows.batch.status import RunStatus
 from flows.batch.summary import Summary
 from flows.items.run_files import FAILURES
 from flows.items.source import scan
@@ -21,17 +24,34 @@ _SHOWN = 20
 
 
 class BatchStatus(TypedDict):
-    """A batch run: numbers of items, and the first failures, "name: reason" each."""
+    """A batch run.
+
+    Attributes:
+        folder: of the run.
+        request: in words.
+        tree: `Plan.tree` of its plan.
+        stage: what it does, or how it ended; see `flows.batch.status.Stage`.
+        at_work: whether a process works on it now.
+        reason: why it stopped or failed; "" otherwise.
+        approved: whether a person approved the plan.
+        done: number of items.
+        failed: number of items.
+        left: number of items.
+        failures: "number × reason. hint" each, the most frequent first.
+        exports: format to folder, of a run that has just ended.
+    """
 
     folder: str
     request: str
     tree: str
+    stage: str
+    at_work: bool
+    reason: str
     approved: bool
     done: int
     failed: int
     left: int
     failures: list[str]
-    stopped: str
     exports: dict[str, str]
 
 
@@ -105,24 +125,26 @@ def batch_status(service: Service, folder: str, summary: Summary | None = None) 
         LedgerError: no run has been there.
     """
     place = service.roots.resolve(folder)
-    ledger = Ledger.open_existing(place)
+    ledger = Ledger.open_existing(place, read_only=True)
     try:
-        counts, failures = ledger.counts(), ledger.failures()
+        counts, groups, status = ledger.counts(), group_failures(ledger), RunStatus.read(ledger)
         plan, request, approved = ledger.plan, ledger.text("request"), is_approved(ledger)
     finally:
         ledger.close()
-    shown = [f"{name}: {reason}. {hint}".removesuffix(". ") for name, reason, hint in failures[:_SHOWN]]
-    if len(failures) > _SHOWN:
-        shown.append(f"and {len(failures) - _SHOWN} more, in {place / FAILURES}")
+    failures = [f"{group.count} × {group.reason}. {group.hint}".removesuffix(". ") for group in groups[:_SHOWN]]
+    if groups:
+        failures.append(f"All failures are in {place / FAILURES}")
     return {
         "folder": str(place),
         "request": request,
         "tree": plan.tree(),
+        "stage": status.stage,
+        "at_work": is_locked(place),
+        "reason": f"{status.reason}. {status.hint}".removesuffix(". ") if status.reason else "",
         "approved": approved,
         "done": counts.get("done", 0),
         "failed": counts.get("failed", 0),
         "left": counts.get("left", 0),
-        "failures": shown,
-        "stopped": summary.stopped if summary else "",
+        "failures": failures,
         "exports": {name: str(path) for name, path in summary.exports.items()} if summary else {},
     }

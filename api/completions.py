@@ -67,12 +67,12 @@ def _reply(request: ChatRequest, planner: Planner) -> Reply:
                 "tool_choice",
             )
         return Reply(content=_no_plan(attempt, functions))
-    if attempt.warnings and not forced:
-        return Reply(content=_warned(attempt, plan))
     results = _results(plan, later)
+    if attempt.warnings and not forced and not results:
+        return Reply(content=_warned(attempt, plan))
     ready = ready_steps(plan, results, results)
     if not ready:
-        return Reply(content=_report(plan, functions, results))
+        return Reply(content="\n".join([_report(plan, functions, results), *_left_out_of(attempt)]))
     calls = [
         ToolCall(
             id=f"call_{plan.hash[:16]}_{step.id}",
@@ -154,15 +154,18 @@ def _report(plan: Plan, functions: Functions, results: dict[str, str]) -> str:
 
 def _warned(attempt: Attempt, plan: Plan) -> str:
     """The plan, and what it leaves out: it does not run before somebody has looked at it."""
-    warnings = [f"{warning.message[:1].upper()}{warning.message[1:]}." for warning in attempt.warnings]
     return "\n".join(
         [
             "I made this plan, and call nothing yet:",
             plan.tree(),
-            *warnings,
+            *_left_out_of(attempt),
             "Say it in other words, or call again with tool_choice required to have these calls as they are.",
         ]
     )
+
+
+def _left_out_of(attempt: Attempt) -> list[str]:
+    return [f"{warning.message[:1].upper()}{warning.message[1:]}." for warning in attempt.warnings]
 
 
 def _no_plan(attempt: Attempt, functions: Functions) -> str:

@@ -51,8 +51,10 @@ def batch(found: BatchStatus, more: Sequence[str] = ()) -> types.CallToolResult:
     lines = [f"{found['done']} done, {found['failed']} failed, {found['left']} left, in {found['folder']}", *more]
     lines += found["failures"]
     lines += [f"{name}: {folder}" for name, folder in found["exports"].items()]
-    if found["stopped"]:
-        lines.append(f"Stopped: {found['stopped']}. The same call goes on.")
+    if found["at_work"]:
+        lines.append("It is at work.")
+    elif found["reason"]:
+        lines.append(f"It ended early: {found['reason']}. The same call goes on.")
     return result(lines, found)
 
 

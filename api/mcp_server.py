@@ -48,6 +48,7 @@ from tools.core.faults import Fault
 R = TypeVar("R")
 PATH = "/mcp"
 """Address of the server over HTTP."""
+_POLL = 0.05  # seconds
 _MOST_BYTES = 32 << 20  # of a file that is read as a resource
 _INSTRUCTIONS = (
     "superlink works on pictures, sound and video with real tools on this computer. Call `run` with a request in words "
@@ -123,14 +124,14 @@ class McpTools:
             return mcp_content.failure(SuperlinkError(f"a fault of superlink: {what}", "The log says more"))
 
     def read(self, uri: str) -> ReadResourceContents:
-        """The content of a file inside the roots.
+        """The content of a file that a run wrote.
 
         Raises:
-            SuperlinkError: it is outside, no file, or too long.
+            SuperlinkError: it is another one, or too long.
         """
         file = self._service.roots.resolve(uri)
-        if not file.is_file():
-            raise SuperlinkError(f"there is no file {file}", "Read one that a result links to")
+        if not self._service.has_written(file):
+            raise SuperlinkError(f"{file} is no result", "Read a file that a result links to")
         if file.stat().st_size > _MOST_BYTES:
             raise SuperlinkError(f"{file} has more than {_MOST_BYTES >> 20} MB", "Open it from the disk")
         kind = mcp_content.media_type(file) or "application/octet-stream"
@@ -215,7 +216,7 @@ class McpTools:
             return given.approve
 
         try:
-            return mcp_content.batch(await self._work(call, partial(run, approve=approve), progress.stop))
+            return mcp_content.batch(await self._work(call, partial(run, approve=approve)))
         except PlanRefused:
             if not asking:
                 raise
@@ -223,7 +224,7 @@ class McpTools:
         decision = await call.ask_person(_question(progress.tree, [*progress.warnings, *progress.forecast]))
         if decision is not None and decision["action"] == "accept":
             work = partial(run, approve=lambda plan, forecast: True)
-            return mcp_content.batch(await self._work(call, work, progress.stop))
+            return mcp_content.batch(await self._work(call, work))
         status = await self._work(call, partial(batches.batch_status, self._service, given.out))
         ended = "The person declined." if decision else "This plan waits for approval."
         more = "Only the pilot has run. When a person has agreed, make the same call with approve true."
@@ -236,14 +237,29 @@ class McpTools:
             return mcp_content.batch(await self._work(call, partial(batches.batch_status, self._service, given.folder)))
         raise ArgumentsInvalid("status", ["give a thread or a folder"])
 
-    async def _work(self, call: "_Call", work: Callable[[], R], stop: Callable[[], object] = lambda: None) -> R:
-        """Run work in a thread; when the client cancels the call, it is stopped and left."""
+    async def _work(self, call: "_Call", work: Callable[[], R], stop: Callable[[], object] | None = None) -> R:
+        """Run work in a thread.
+
+        When the client cancels the call, work that can be stopped is stopped, and ends before this does. Other work is
+        left; it ends at its next event, which `_Call.report` refuses.
+        """
         self._limiter = self._limiter or anyio.CapacityLimiter(self._parallel)
+        ended = threading.Event()
+
+        def noting() -> R:
+            try:
+                return work()
+            finally:
+                ended.set()
+
         try:
-            return await to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+            return await to_thread.run_sync(noting, abandon_on_cancel=True, limiter=self._limiter)
         except anyio.get_cancelled_exc_class():
             call.cancelled.set()
-            stop()
+            with anyio.CancelScope(shield=True):
+                while stop is not None and not ended.is_set():
+                    stop()  # again and again: a session that has not begun to run cannot be stopped
+                    await anyio.sleep(_POLL)
             raise
 
 
@@ -299,10 +315,6 @@ class _Progress:
         self.tree = ""
         self.warnings: list[str] = []
         self.forecast: list[str] = []
-
-    def stop(self) -> None:
-        """Stop a batch run at its next event."""
-        self._call.cancelled.set()
 
     def step(self, event: Event) -> None:
         """Report an event of a session."""

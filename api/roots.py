@@ -15,7 +15,8 @@ class OutsideRoots(SuperlinkError):
 class Roots:
     """Folders, in which all paths of callers must lie after symbolic links are resolved.
 
-    The home folder of superlink is never inside: it holds the token of the server and what other sessions did.
+    The home folder of superlink and its store are never inside: they hold the server's token and what other sessions
+    did.
 
     Args:
         folders: at least one; relative paths of callers are relative to the first.
@@ -45,7 +46,8 @@ class Roots:
             place = (self.folders[0] / expand_path(text)).resolve()
         except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, a loop of links
             raise OutsideRoots(f"{text[:200]!r} is no path: {error}", "Give the path of a file") from error
-        if not any(place.is_relative_to(root) for root in self.folders) or place.is_relative_to(settings().home):
+        own = (settings().home, Path(settings().store_url))  # an address that is no path is inside of nothing
+        if not any(map(place.is_relative_to, self.folders)) or any(place.is_relative_to(one.resolve()) for one in own):
             names = ", ".join(map(str, self.folders))
             raise OutsideRoots(
                 f"{text} is outside the folders that this server may use",

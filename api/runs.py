@@ -144,7 +144,7 @@ class Runs:
         """
         with self._lock:
             queued, error = run_id in self._queued, self._errors.get(run_id)
-        at_work = self._service.is_at_work(run_id)
+        at_work = run_id in self._service.at_work()
         found: RunJson = {"id": run_id, "object": "run", "state": "queued" if queued else "working", "files": []}
         try:
             outcome = self._service.status(run_id, self._folder / run_id)

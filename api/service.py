@@ -19,7 +19,7 @@ from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
 from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
 from agents.session.memory import Saver
 from agents.session.policy import Policy
-from agents.session.results import write_results
+from agents.session.results import RECORD, write_results, written_names
 from agents.session.session import Session, SessionError
 from agents.session.state import Decision
 from api.files import Given, files_of, kind_of, named, open_as
@@ -179,10 +179,10 @@ class Service:
             with self._lock:
                 self._at_work.discard(thread)
 
-    def is_at_work(self, thread: str) -> bool:
-        """Whether a thread is worked on in this process."""
+    def at_work(self) -> frozenset[str]:
+        """Names of the threads that are worked on in this process."""
         with self._lock:
-            return thread in self._at_work
+            return frozenset(self._at_work)
 
     def _open(self, thread: str, policy: Policy | None = None) -> Session:
         return Session(
@@ -247,6 +247,11 @@ class Service:
         if not any("refs" in step or "error" in step for step in record["steps"]):
             return []
         return [str(file) for file in dict.fromkeys(write_results(folder, record, self.store))]
+
+    def has_written(self, file: Path) -> bool:
+        """Whether a file is one that `write` has written; `file` has no symbolic links."""
+        ours = file.is_relative_to(self.results) or file.name in {RECORD, *written_names(file.parent)}
+        return ours and file.is_file()
 
     def tool(self, name: str, others: Collection[str] = ()) -> AnyTool:
         """The tool of this name.

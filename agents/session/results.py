@@ -1,7 +1,7 @@
 """Writes the outputs of a turn to a folder, as files that other programs open, and its record."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agents.plan.plan import PlanJson, references
@@ -56,6 +56,16 @@ def write_record(folder: Path, record: Record, files: Mapping[str, Sequence[str]
     """
     text = json.dumps({**record, "files": files}, indent=2, ensure_ascii=False) + "\n"
     return atomic.write(folder / RECORD, text)
+
+
+def written_names(folder: Path) -> frozenset[str]:
+    """Names of the files that the record in a folder names; without the record's own."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        written: Iterable[list[str]] = record["files"].values()
+        return frozenset(name for names in written for name in names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return frozenset()  # a file of somebody else's by this name
 
 
 def write_value(

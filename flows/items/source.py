@@ -6,18 +6,17 @@ one by one are items whatever their ending is.
 """
 
 import glob
-import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import fsspec
 from fsspec.utils import glob_translate
 
-from agents.session.results import RECORD
+from agents.session.results import RECORD, written_names
 from common.kinds import media_kind_of
 from flows.items.names import address_name, listed_name, relative_name
 from flows.items.run_files import LEDGER, NESTED_PROVENANCE, PROVENANCE
@@ -227,7 +226,7 @@ class _Scanner:
             if prefix and (_is_results_folder(folder, names) or self._is_output(folder)):
                 self.skipped["results"] += 1
                 continue
-            written = _files_of_run(folder) if RECORD in names else frozenset()
+            written = written_names(folder) if RECORD in names else frozenset()
             for entry in entries:
                 name = f"{prefix}{entry.name}"
                 if entry.name.startswith("."):
@@ -266,16 +265,6 @@ def _is_results_folder(folder: Path, names: set[str]) -> bool:
     """Whether a folder with entries of these names is that of a run or an export."""
     nested = "superlink" in names and (folder / NESTED_PROVENANCE).exists()
     return LEDGER in names or PROVENANCE in names or nested
-
-
-def _files_of_run(folder: Path) -> frozenset[str]:
-    """Names of the files that ``superlink run`` wrote to a folder, by its record."""
-    try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        written: Iterable[list[str]] = record["files"].values()
-        return frozenset(name for names in written for name in names)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return frozenset()  # a file of somebody else's by this name
 
 
 def _remote_item(address: str, name: str = "") -> SourceItem:

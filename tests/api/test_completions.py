@@ -101,6 +101,8 @@ def test_a_plan_that_leaves_something_out_waits() -> None:
     assert 'says "send"' in reply.content and "get_weather" in reply.content
     forced = ask("get the weather, then send everything", tool_choice="required")
     assert calls(forced) == [("getWeather", {"city": "Oslo"})]
+    end = ask("get the weather, then send everything", *after(forced, "cold")).content
+    assert end and end.startswith("getWeather: cold\n") and 'says "send"' in end
 
 
 def test_a_call_can_be_required() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -21,13 +22,16 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from mcp import ClientSession, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
+from mcp.shared.exceptions import McpError
 from PIL import Image
 
 from api.access import guarded, read_token, token_file
 from api.mcp_server import PATH, http_app
 from api.service import Service
-from tests.agents.fakes import blur, shout
+from tests.agents.fakes import blur, detect, shout
 from tests.api.serve import opened, served
+from tests.waiting import WAIT, until
+from tools.core.settings import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -228,18 +232,27 @@ def test_nothing_outside_the_roots_is_read_or_written(client: Client, service: S
     assert "outside" in said(client.call("annotate", request="darken", folder="photos2", out="out", approve=True))
     (root / "list.txt").write_text("http://192.0.2.1/x.png\n")
     assert "no file of this" in said(client.call("annotate", request="darken", folder="list.txt", out="out"))
-    with pytest.raises(Exception, match="outside the folders"):
-        client.read((outside / "secret.png").as_uri())
+    for file, reason in ((outside / "secret.png", "outside the folders"), (root / "my_tools.py", "is no result")):
+        with pytest.raises(McpError, match=reason):
+            client.read(file.as_uri())
     assert [file.name for file in outside.iterdir()] == ["secret.png"] and not (root / "out").exists()
 
 
-def test_the_home_folder_is_outside_even_in_a_root_that_holds_it(own_home: Path) -> None:
+def test_home_and_store_are_outside_even_in_a_root_that_holds_them(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from api.roots import OutsideRoots, Roots
 
     roots = Roots([own_home.parent])
     assert roots.resolve("x") == own_home.parent / "x"
-    with pytest.raises(OutsideRoots):
-        roots.resolve(own_home / "api-token")
+    store = own_home.parent / "elsewhere"
+    monkeypatch.setenv("SUPERLINK_STORE", str(store))
+    settings.cache_clear()
+    for path in (own_home / "api-token", own_home / ".." / own_home.name / "threads.sqlite", store / "aa" / "bb"):
+        with pytest.raises(OutsideRoots):
+            roots.resolve(path)
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 # ---- plan, run, status -----------------------------------------------------------------------------------------
@@ -301,6 +314,34 @@ def test_the_person_is_asked_where_the_client_can(
         assert bool(links(ended)) == (result == "done")
 
 
+def test_a_call_that_is_cancelled_stops(client: Client, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, release, blurred = threading.Event(), threading.Event(), threading.Event()
+    find = detect.fn
+
+    def slow(**given: Any) -> Any:
+        began.set()
+        release.wait(WAIT)
+        return find(**given)
+
+    monkeypatch.setattr(detect, "fn", slow)
+    monkeypatch.setattr(blur, "fn", lambda **given: blurred.set())
+    run = client.portal.start_task_soon(
+        client._call, "run", {"request": "blur every dog", "files": ["street.png"], "approve": True}
+    )
+    assert began.wait(WAIT)
+    (thread,) = service.at_work()
+    number = types.CancelledNotificationParams(requestId=client.session._request_id - 1)
+    cancelled = types.CancelledNotification(params=number)
+    client.portal.call(client.session.send_notification, types.ClientNotification(cancelled))
+    with pytest.raises(McpError, match="cancelled"):
+        run.result(WAIT)
+    until(lambda: not service.at_work(), "the run")
+    release.set()
+    stopped = data(client.call("status", thread=thread))
+    assert stopped["stands"] == "working" and not blurred.is_set()
+    assert [step["state"] for step in stopped["steps"]] == ["waiting", "waiting"]
+
+
 # ---- batches ---------------------------------------------------------------------------------------------------
 
 
@@ -311,7 +352,7 @@ def test_a_batch_waits_after_its_pilot_and_goes_on_when_approved(client: Client,
     assert "Only the pilot has run" in said(waiting) and "darken" in said(waiting)
     done = client.call("annotate", **what, approve=True)
     assert (data(done)["done"], data(done)["left"], data(done)["approved"]) == (3, 0, True)
-    assert "1 done, 0 failed" in client.progress and Path(data(done)["exports"]["mirror"]).is_dir()
+    assert "2 done, 0 failed" in client.progress and Path(data(done)["exports"]["mirror"]).is_dir()
     assert data(client.call("status", folder="dark"))["done"] == 3
 
 
