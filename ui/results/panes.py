@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
 from tools.values import Detections, Image, Number, Poses, Text, Transcript, Value, Video
@@ -71,6 +73,10 @@ def _fill(panes: Panes, item: Item, name: str, seen: Seen, store: Store, preview
         case "compare":
             assert source is not None
             panes.compare = seen.picture(source), seen.picture(item.ref)
+            before = store.get(source)
+            assert isinstance(before, Image) and isinstance(value, Image)
+            if np.array_equal(before.pixels, value.pixels):
+                panes.said.append("The picture is unchanged.")
         case "shapes":
             assert source is not None and isinstance(value, Detections | Poses | Transcript)
             picture = store.get(source)

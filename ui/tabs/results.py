@@ -165,7 +165,7 @@ class Results:
             yield {self.note: note(preview.fault)}
         else:
             film = gr.update(value=str(preview.place), visible=True)
-            yield {self.panes.film: film, self.note: note(facts(one))}
+            yield {self.panes.film: film, self.note: note(_said(one, place.item))}
 
     def _keep(self, view: SessionView, number: int, place: Place, value: Any, caller: gr.Request) -> Changes:
         _, one = _chosen(view, number, place)
@@ -205,7 +205,7 @@ class Results:
                 visible=len(offered) > 1,
             ),
             self.everything: gr.update(value=place.everything, visible=any(not each.final for each in listed)),
-            self.note: note(" ".join(part for part in (facts(one), *panes.said, *faults) if part)),
+            self.note: note(" ".join(part for part in (_said(one, item), *panes.said, *faults) if part)),
             self.sheet: gr.update(value=sheet, visible=bool(sheet)),
             self.pages: gr.update(visible=last > 0),
             self.back: gr.update(interactive=page > 0),
@@ -267,6 +267,13 @@ def _chosen(view: SessionView | None, number: int, place: Place) -> tuple[list[S
     listed = read(turn, at_hand)
     finals = [one for one in listed if one.final]
     return listed, next((one for one in listed if one.name == place.name), ([None, *listed, *finals])[-1])
+
+
+def _said(one: Shown, item: int) -> str:
+    """Return what a result says, and of a list also what the shown item says."""
+    if len(one.items) < 2:
+        return facts(one)
+    return f"{facts(one)} Item {item + 1}: {facts(replace(one, items=one.items[item : item + 1], many=False))}"
 
 
 def _names(turn: TurnView | None, context: Context) -> dict[str, str]:

@@ -1,0 +1,234 @@
+"""The shapes component in a browser: drawn, moved and named by mouse and keyboard, and what reaches Python."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+import gradio as gr
+
+from tests.waiting import WAIT, until
+from tools.values import Detections, Image, Poses
+from ui.access.links import file_url
+from ui.shapes.component import shapes
+from ui.shapes.contract import Shapes
+from ui.shapes.from_values import from_values
+from ui.shapes.to_values import to_detections, to_poses
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+SIZE = (120, 160)
+SCRIPT = "<img src=x onerror=\"document.title='broken'\">"
+
+
+def value(picture: str, **options: Any) -> Shapes:
+    found = Detections([[10, 10, 60, 50], [70, 20, 150, 110]], (SCRIPT, "dog"), [0.3, 0.87], SIZE)
+    people = Poses([[[30 + i, 30 + 4 * i, 0.9] for i in range(17)]], [0.6], [[20, 20, 60, 110]], SIZE)
+    return from_values(picture, f"{SCRIPT}.png", SIZE, [found, people], **options)
+
+
+class Shown:
+    """A page with the component, and what it told Python."""
+
+    def __init__(self, page: "Page", told: list[tuple[str, dict[str, Any], Shapes]]) -> None:
+        self.page, self.told = page, told
+        self.svg = page.locator("#one svg")
+
+    def shape(self, name: str) -> "Locator":
+        return self.page.locator("#one").get_by_role("button", name=name).first
+
+    def next(self, event: str, do: Any) -> tuple[dict[str, Any], Shapes]:
+        """What Python was told after something was done."""
+        before = len(self.told)
+        do()
+        until(lambda: any(name == event for name, _, _ in self.told[before:]), event)
+        _, data, given = next(one for one in self.told[before:] if one[0] == event)
+        return data, given
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Any]]]:
+    """Address of a page with the component, and the list of what it tells Python."""
+    folder = tmp_path_factory.mktemp("shapes")
+    picture = folder / "street.png"
+    picture.write_bytes(Image.from_numpy(np.full((*SIZE, 3), 90, np.uint8)).to_bytes())
+    told: list[tuple[str, dict[str, Any], Shapes]] = []
+    commands = {"a": "accept"}
+    first = value(
+        file_url(picture), editable=True, draw=("box", "polygon", "joints"), labels=["cow"], commands=commands
+    )
+
+    def note(given: Shapes, event: gr.EventData) -> None:
+        told.append((str(event._data.pop("event", "")) or _event(event._data), event._data, deepcopy(given)))
+
+    with gr.Blocks(analytics_enabled=False) as blocks:
+        one = shapes(first, elem_id="one")
+        again, foreign = gr.Button("again"), gr.Button("foreign")
+        one.input(note, one, None)
+        one.command(note, one, None)
+        again.click(lambda: first, None, one)
+        foreign.click(lambda: {**first, "picture": "https://192.0.2.1/x.png"}, None, one)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GRADIO_")]:
+            patch.delenv(name)
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        blocks.launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            ssr_mode=False,
+            allowed_paths=[str(folder)],
+        )
+        yield f"http://127.0.0.1:{port}", told
+        blocks.close()
+
+
+def _event(data: dict[str, Any]) -> str:
+    return "command" if "command" in data else "input"
+
+
+@pytest.fixture
+def shown(browser: Any, served: tuple[str, list[Any]]) -> Iterator[Shown]:
+    address, told = served
+    page = browser.new_page(viewport={"width": 900, "height": 900})
+    page.set_default_timeout(WAIT * 1000)
+    complaints: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.locator("#one .shape").first.wait_for()
+    yield Shown(page, told)
+    assert page.title() != "broken" and page.locator("#one img").count() == 0
+    page.close()
+    assert not complaints
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+
+
+def test_a_box_by_mouse_reaches_python(shown: Shown) -> None:
+    box = shown.svg.bounding_box()
+    assert box is not None
+    scale = min(box["width"] / SIZE[1], box["height"] / SIZE[0])
+    left, top = box["x"] + (box["width"] - SIZE[1] * scale) / 2, box["y"] + (box["height"] - SIZE[0] * scale) / 2
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        shown.page.mouse.move(left + start[0] * scale, top + start[1] * scale)
+        shown.page.mouse.down()
+        shown.page.mouse.move(left + end[0] * scale, top + end[1] * scale, steps=4)
+        shown.page.mouse.up()
+
+    shown.page.get_by_role("button", name="Draw a box").click()
+    data, given = shown.next("input", lambda: drag((100, 60), (130, 100)))
+    assert data["action"] == "add" and given["shapes"][-1]["label"] == "cow"
+    assert given["shapes"][-1]["box"] == pytest.approx([100, 60, 130, 100], abs=0.6)
+    # By its middle, then by a corner.
+    data, given = shown.next("input", lambda: drag((115, 80), (95, 70)))
+    assert given["shapes"][-1]["box"] == pytest.approx([80, 50, 110, 90], abs=0.6)
+    data, given = shown.next("input", lambda: drag((110, 90), (120, 110)))
+    assert given["shapes"][-1]["box"] == pytest.approx([80, 50, 120, 110], abs=0.6)
+    corrected = to_detections(
+        given["shapes"], SIZE, Detections([[10, 10, 60, 50], [70, 20, 150, 110]], ("x", "dog"), [0.3, 0.87], SIZE)
+    )
+    assert len(corrected) == 3 and corrected.scores[2] == 1
+
+
+def test_everything_by_keyboard(shown: Shown) -> None:
+    shown.svg.focus()
+    cross = [SIZE[1] // 2, SIZE[0] // 2]
+    data, given = shown.next(
+        "input", lambda: shown.keys("b", "Enter", "Shift+ArrowRight", "ArrowRight", "Shift+ArrowDown", "Enter")
+    )
+    made = given["shapes"][-1]
+    assert data == {"action": "add", "id": made["id"]}
+    assert (made["box"], made["label"], made["state"]) == ([*cross, cross[0] + 11, cross[1] + 10], "cow", "added")
+    _, given = shown.next("input", lambda: shown.keys("ArrowLeft", "Shift+ArrowUp", "3"))
+    assert given["shapes"][-1]["box"] == [cross[0] - 1, cross[1] - 10, cross[0] + 10, cross[1]]
+    assert given["shapes"][-1]["label"] == "dog"
+    # Into its corners: the first is the upper left one.
+    _, given = shown.next("input", lambda: shown.keys("Enter", "ArrowLeft"))
+    assert given["shapes"][-1]["box"][0] == cross[0] - 2
+    data, given = shown.next("input", lambda: shown.keys("Escape", "Control+z", "Control+z"))
+    assert given["shapes"][-1]["label"] == "cow"
+    data, given = shown.next("input", lambda: shown.keys("Control+Shift+z"))
+    assert data["action"] == "redo" and given["shapes"][-1]["label"] == "dog"
+    data, given = shown.next("input", lambda: shown.keys("Delete"))
+    assert data["action"] == "delete" and len(given["shapes"]) == 3
+
+    triangle = ["g", "Enter", "Shift+ArrowRight", "Enter", "Shift+ArrowDown", "Enter", "Enter"]
+    _, given = shown.next("input", lambda: shown.keys(*triangle))
+    assert given["shapes"][-1]["rings"] == [[cross, [cross[0] + 10, cross[1]], [cross[0] + 10, cross[1] + 10]]]
+    _, given = shown.next("input", lambda: shown.keys("Enter", "Insert"))
+    assert given["shapes"][-1]["rings"][0][1] == [cross[0] + 5, cross[1]]
+    # A shape of Python's is marked as deleted, one joint as moved.
+    shown.shape("dog, 0.87").focus()
+    _, given = shown.next("input", lambda: shown.keys("Delete"))
+    assert [shape["state"] for shape in given["shapes"]] == ["", "deleted", "", "added"]
+    shown.shape("person, 0.60").focus()
+    _, given = shown.next("input", lambda: shown.keys("Enter", "Tab", "Shift+ArrowRight"))
+    assert given["shapes"][2]["joints"][1] == [41, 34, 1]
+    assert to_poses(given["shapes"], SIZE).keypoints[0, 1].tolist() == [41, 34, 1]
+    data, _ = shown.next("command", lambda: shown.keys("a"))
+    assert data == {"command": "accept"}
+
+
+def test_scores_and_labels_filter(shown: Shown) -> None:
+    count = shown.page.locator("#one .count")
+    until(lambda: count.inner_text() == "3 of 3", "all shapes")
+    shown.svg.focus()
+    data, given = shown.next("input", lambda: shown.page.get_by_label("Score from").fill("0.5"))
+    assert data["action"] == "filter" and given["threshold"] == 0.5
+    assert count.inner_text() == "2 of 3" and not shown.shape("0.30").is_visible()
+    _, given = shown.next("input", lambda: shown.page.get_by_role("button", name="dog 1", exact=True).click())
+    assert given["hidden"] == ["dog"] and count.inner_text() == "1 of 3"
+    shown.svg.focus()
+    shown.keys("h")
+    assert not shown.shape("person, 0.60").is_visible()
+
+
+def test_shapes_are_named_and_zoom_keeps_the_picture(shown: Shown) -> None:
+    # Markup in a label is a name like any other.
+    assert shown.shape(f"{SCRIPT}, 0.30").is_visible()
+    shown.svg.focus()
+    shown.keys("+", "+", "-")
+    assert shown.svg.get_attribute("viewBox") != "0 0 160 120"
+    shown.keys("0")
+    assert shown.svg.get_attribute("viewBox") == "0 0 160 120"
+    shown.shape("dog, 0.87").hover()
+    assert shown.page.locator("#one .tip").inner_text() == "dog, 0.87"
+
+
+def test_pictures_of_other_hosts_are_not_asked_for(shown: Shown) -> None:
+    image = shown.page.locator("#one image")
+    assert str(image.get_attribute("href")).startswith("http://127.0.0.1")
+    shown.page.get_by_role("button", name="foreign").click()
+    until(lambda: image.get_attribute("href") is None, "no picture")
