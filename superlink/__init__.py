@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from flows.annotate import annotate as annotate
     from flows.batch.summary import Summary as Summary
     from tools.core.errors import SuperlinkError as SuperlinkError
+    from tools.core.progress import track as progress  # noqa: F401 -- `track` is a tool
     from tools.core.settings import settings as settings
     from tools.runtime.model_cache import resident as resident
+    from tools.runtime.parts import kept as kept
     from tools.runtime.registry import load as load_tools  # noqa: F401 -- under a name that says what is loaded
     from tools.runtime.tool import Batch as Batch
     from tools.runtime.tool import tool as tool

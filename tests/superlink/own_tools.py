@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from superlink import progress
 from tests.waiting import until
 from tools import Image, Text, tool
-from tools.core.progress import track
 
 
 def folder() -> Path:
@@ -33,7 +33,7 @@ def mended(text: Text) -> Text:
 @tool
 def rounds(text: Text, count: int) -> Text:
     """Work in rounds."""
-    for _ in track(range(count)):
+    for _ in progress(range(count)):
         pass
     return text
 
