@@ -19,6 +19,7 @@ from agents.session.memory import open_saver
 from tests.agents.fakes import Scripted, plan, shout
 from tools.runtime.registry import load
 from tools.storage.store import Store
+from ui.access.owners import Files
 from ui.context import Context
 from ui.tabs.plan_card import PlanCard
 from ui.theme import CSS, THEME
@@ -45,7 +46,7 @@ def page(folder: Path) -> gr.Blocks:
         Store(f"{folder}/store"),
         open_saver(folder / "threads.sqlite"),
         folder,
-        None,  # type: ignore[arg-type]  # nothing asks for owners of files here
+        Files(folder),
     )
     turns = Turns(context)
     turns.start()

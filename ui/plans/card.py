@@ -16,11 +16,10 @@ from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.values.base import canonical_json
 from tools.weights import weights
-from tools.weights.requirements import in_words
-from ui.plans.scope import Placed, Scope, placed
+from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
 from ui.turns.tab import Tab
-from ui.turns.view import MissingWeights, SessionView, StepView, TurnView
+from ui.turns.view import SessionView, StepView, TurnView
 from ui.turns.words import sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
@@ -154,15 +153,27 @@ def note_html(problems: Sequence[str], note: str = "") -> str:
     return _render("note.html.j2", problems=problems, note=note)
 
 
-def title_html(number: int, step: str, words_of: str, problems: Sequence[str]) -> str:
-    """Return the head of a step's form: its words for screen readers, its id, and what is wrong with it as a whole."""
-    return _render("title.html.j2", number=number, id=step, words=words_of, problems=problems)
+def title_html(number: int, plan: Plan, scope: Scope, at: Placed) -> str:
+    """Return the head of the form of the step at a place: its heading, its id, and what is wrong with it as a whole."""
+    step = plan.steps[number]
+    return _render(
+        "title.html.j2",
+        number=number + 1,
+        id=step.id,
+        words=words(step, scope.tools, scope.before(plan, number)),
+        heading=heading(number, plan, scope, at),
+        problems=at.steps.get(number, ()),
+        missing=at.missing.get(number, ()),
+    )
 
 
-def missing_words(missing: MissingWeights) -> str:
-    """Return weights with their licence and size, such as "yolo26n, AGPL-3.0, 5.3 MB"."""
-    size = in_words(missing.size) if missing.size else ""
-    return ", ".join(part for part in (missing.weights, missing.licence, size) if part)
+def heading(number: int, plan: Plan, scope: Scope, at: Placed) -> str:
+    """Return the heading of a step's form: its words, and whether something is wrong with it."""
+    said = words(plan.steps[number], scope.tools, scope.before(plan, number))
+    count = at.count(number)
+    problems = [f"{count} problem{'s' if count > 1 else ''}"] if count else []
+    lacks = ["needs a download"] if at.missing.get(number) else []
+    return " — ".join([f"{number + 1}  {said}", *problems, *lacks])
 
 
 def _chips(plan: Plan, scope: Scope, thumbnails: Mapping[str, str]) -> dict[str, Chip]:
@@ -205,7 +216,7 @@ def _line(
         progress.done,
         progress.total if progress.state == "started" else 0,
         [chips[name] for name in dict.fromkeys(_uses(step)) if name in chips],
-        [missing_words(lack) for lack in turn.missing if lack.step == step.id],
+        [missing_words(lack.weights, lack.licence, lack.size) for lack in turn.missing if lack.step == step.id],
         problems,
         fault,
     )

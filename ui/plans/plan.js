@@ -29,14 +29,16 @@ const tidy = () => {
   }
   for (const step of card.querySelectorAll(".sl-step")) {
     const title = step.querySelector(".sl-title")?.textContent;
+    const heading = step.querySelector(".label-wrap > span"), wanted = step.querySelector(".sl-title")?.dataset.heading;
+    if (heading && wanted && heading.textContent !== wanted) heading.textContent = wanted;
     if (title) for (const button of step.querySelectorAll(".sl-buttons button")) set(button, "aria-label", `${button.textContent.trim()} ${title}`);
   }
-  const wanted = card.querySelector(".sl-focus");
-  if (wanted && wanted.dataset.serial !== focused) {
-    const place = document.getElementById(wanted.dataset.target);
+  const wish = card.querySelector(".sl-focus");
+  if (wish && wish.dataset.serial !== focused) {
+    const place = document.getElementById(wish.dataset.target);
     const control = place?.matches("button") ? place : place?.querySelector("input, textarea, button");
     if (control) {
-      focused = wanted.dataset.serial;
+      focused = wish.dataset.serial;
       setTimeout(() => { control.focus(); control.scrollIntoView({ block: "nearest" }); }, 50);
     }
   }

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from agents.plan import check as checks
 from agents.plan.interpreter import result_type
 from agents.plan.plan import Plan, reference, references
+from agents.plan.preflight import missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of
+from tools.weights.requirements import in_words
 from ui.plans.words import places, words
 from ui.turns.words import sentences
 
@@ -66,17 +68,40 @@ class Placed:
         steps: Place of a step to the sentences about the step as a whole.
         outputs: About the outputs.
         plan: About the plan as a whole.
+        missing: Place of a step to the weights that it takes and this computer lacks, in words.
     """
 
     fields: Mapping[tuple[int, str], Sequence[str]]
     steps: Mapping[int, Sequence[str]]
     outputs: Sequence[str]
     plan: Sequence[str]
+    missing: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def can_run(self) -> bool:
+        """Whether there is no problem and nothing is missing."""
+        return not (self.fields or self.steps or self.outputs or self.plan or self.missing)
 
     def count(self, number: int) -> int:
         """Return the number of problems of the step at a place."""
         at_fields = sum(len(said) for (place, _), said in self.fields.items() if place == number)
         return at_fields + len(self.steps.get(number, ()))
+
+
+def examine(plan: Plan, scope: Scope) -> Placed:
+    """Check a plan, and look for the weights that it takes; everything stands where a person can mend it."""
+    missing: dict[int, list[str]] = {}
+    numbers = {step.id: number for number, step in enumerate(plan.steps)}
+    for lack in missing_weights(plan, scope.tools):
+        said = missing_words(lack["weights"], lack["licence"], lack["size"], lack["what"])
+        missing.setdefault(numbers[lack["step"]], []).append(said)
+    return replace(placed(check(plan, scope), plan, scope), missing=missing)
+
+
+def missing_words(weights: str, licence: str, size: int, what: str = "") -> str:
+    """Return weights with licence, size and what they are for, such as "yolo26n, AGPL-3.0-only, 5.6 MB, for “dog”"."""
+    parts = [weights, licence, in_words(size) if size else "", f"for “{what}”" if what else ""]
+    return ", ".join(part for part in parts if part)
 
 
 def check(plan: Plan, scope: Scope) -> list[Problem]:

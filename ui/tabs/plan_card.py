@@ -12,9 +12,10 @@ from agents.session.session import SessionError
 from tools.core.errors import SuperlinkError
 from ui.context import Context
 from ui.plans.at_hand import scope_of, thumbnails
-from ui.plans.card import card_html, missing_words, note_html
-from ui.plans.scope import Scope, check
-from ui.tabs.plan_form import QUIET, Changes, Form, PlanForm
+from ui.plans.card import card_html, note_html
+from ui.plans.scope import Placed, Scope, examine
+from ui.tabs.plan_fields import QUIET, Changes
+from ui.tabs.plan_form import Form, PlanForm
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView
 from ui.turns.words import explain
@@ -54,6 +55,7 @@ class PlanCard:
                 self.text = gr.Code(
                     render=False,
                     language="json",
+                    wrap_lines=True,
                     label="The plan as JSON",
                     lines=8,
                     max_lines=24,
@@ -64,13 +66,18 @@ class PlanCard:
                 self.run_edited = gr.Button(
                     "Run the edited plan", render=False, variant="primary", min_width=80, elem_id="run-edited"
                 )
+                self.fault = gr.HTML(render=False, elem_classes="sl-note")
                 self._forms = PlanForm(
-                    self._context, self._turns, self._scope, self._changed, [self.run_edited, self.text]
+                    self._context,
+                    self._turns,
+                    self._scope,
+                    self._changed,
+                    [self.run_edited, self.text, self.get, self.fault],
                 )
                 self._forms.lay_out()
                 with gr.Accordion("As text", open=False, elem_id="as-text"):
                     self.text.render()
-                    self.fault = gr.HTML(elem_classes="sl-note")
+                    self.fault.render()
                 with gr.Row():
                     self.run_edited.render()
                     self.back = gr.Button("Back", min_width=80, elem_id="back")
@@ -78,7 +85,7 @@ class PlanCard:
         self.text.input(
             self._read,
             [self._forms.form, self.text],
-            [*self._forms.outputs, self.fault, self.run_edited],
+            [*self._forms.outputs, self.fault, self.run_edited, self.get],
             trigger_mode="always_last",
             **QUIET,
         )
@@ -112,14 +119,17 @@ class PlanCard:
             return [card, hidden, hidden, "", "", gr.update(), hidden, *self._forms.closed()]
         scope = self._scope(view, owner, turn)
         draft = view.draft if view.stage == "editing" and turn is view.turn else None
-        forms, text, run = self._forms.closed(), "", gr.update()
+        forms, text = self._forms.closed(), ""
+        lacking = [lack.weights for lack in turn.missing]
+        run = gr.update()
         if draft is not None:
             plan = Plan.load(draft)
-            forms = self._forms.opened(view.thread, owner, draft, view.version)
-            text, run = _as_text(plan), gr.update(interactive=not check(plan, scope))
+            at = examine(plan, scope)
+            forms, text = self._forms.opened(view.thread, owner, draft, view.version), _as_text(plan)
+            run, lacking = gr.update(interactive=at.can_run), _lacking(at)
         return [
             card_html(view, turn, scope, thumbnails(view, turn, scope)),
-            gr.update(value=_get_words(turn), visible=bool(turn.missing)),
+            _get(lacking),
             gr.update(visible=draft is not None),
             text,
             "",
@@ -137,8 +147,8 @@ class PlanCard:
         view = self._turns.view(thread, owner)
         if view.draft is None:
             raise SessionError("no plan is being changed", "Say what should happen")
-        if check(Plan.load(view.draft), self._scope(view, owner)):
-            raise SessionError("the plan has problems", "Mend what is marked")
+        if not examine(Plan.load(view.draft), self._scope(view, owner)).can_run:
+            raise SessionError("the plan cannot run yet", "Mend what is marked")
         return self._turns.decide(thread, owner, {"action": "edit", "plan": view.draft})
 
     def close(self, thread: str, owner: str) -> SessionView:
@@ -160,9 +170,14 @@ class PlanCard:
                     self._types.pop(next(iter(self._types)), None)
         return scope_of(view, turn, self._context.tools, types)
 
-    def _changed(self, plan: Plan, problems: int) -> Changes:
+    def _changed(self, plan: Plan, at: Placed) -> Changes:
         """Return the changes outside of the forms after an edit."""
-        return {self.run_edited: gr.update(interactive=not problems), self.text: _as_text(plan)}
+        return {
+            self.run_edited: gr.update(interactive=at.can_run),
+            self.text: _as_text(plan),
+            self.get: _get(_lacking(at)),
+            self.fault: "",
+        }
 
     def _read(self, form: Form, text: str) -> Changes:
         """Take over the plan as text, if it is one; its problems stand in the forms."""
@@ -171,12 +186,13 @@ class PlanCard:
             view = self._turns.set_draft(form["thread"], form["owner"], plan.to_json())
         except SuperlinkError as error:
             return {self.fault: note_html([explain(error)]), self.run_edited: gr.update(interactive=False)}
-        scope = self._scope(view, form["owner"])
+        at = examine(plan, self._scope(view, form["owner"]))
         forms = self._forms.opened(form["thread"], form["owner"], plan.to_json(), view.version)
         return {
             **dict(zip(self._forms.outputs, forms, strict=True)),
             self.fault: "",
-            self.run_edited: gr.update(interactive=not check(plan, scope)),
+            self.run_edited: gr.update(interactive=at.can_run),
+            self.get: _get(_lacking(at)),
         }
 
 
@@ -184,9 +200,12 @@ def _as_text(plan: Plan) -> str:
     return json.dumps(plan.to_json(), indent=2, ensure_ascii=False)
 
 
-def _get_words(turn: TurnView) -> str:
-    """Return the text of the button that leads to missing weights."""
-    lacking = list({lack.weights: lack for lack in turn.missing}.values())
-    if len(lacking) == 1:
-        return f"Get {missing_words(lacking[0])}"
-    return f"Get {len(lacking)} missing models: {', '.join(lack.weights for lack in lacking)}"
+def _lacking(at: Placed) -> list[str]:
+    """Return the ids of missing weights."""
+    return [said.partition(",")[0] for group in at.missing.values() for said in group]
+
+
+def _get(lacking: list[str]) -> Any:
+    """Return the change of the button that leads to missing weights."""
+    names = list(dict.fromkeys(lacking))
+    return gr.update(value=f"Get {', '.join(names)}", visible=bool(names))

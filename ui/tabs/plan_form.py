@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import Any, TypedDict
@@ -12,22 +11,16 @@ import gradio as gr
 from agents.plan.plan import Plan, PlanJson, reference
 from tools.core.errors import SuperlinkError
 from ui.context import Context
-from ui.plans.card import note_html, title_html
+from ui.plans.card import heading, note_html, title_html
 from ui.plans.edits import add, delete, duplicate, move, set_argument, set_outputs
 from ui.plans.forms import Field, Shown, catalogue, fields, written
-from ui.plans.scope import Placed, Scope, check, placed
+from ui.plans.scope import Placed, Scope, examine
 from ui.plans.suggestions import Suggestions
-from ui.plans.words import words
+from ui.tabs.plan_fields import QUIET, Changes, FieldRow, field_label, lay_out_field, on_input
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 from ui.turns.words import explain
 
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-"""Options of events that are answered at once."""
-
-_CLEAR = "Let the tool choose"
 _OPEN_UP_TO = 4
 """Forms of plans with more steps begin closed."""
 _SHOWN_UP_TO = 3
@@ -60,17 +53,6 @@ class Form(TypedDict, total=False):
     focus: str
 
 
-@dataclass
-class _Row:
-    """Widgets of a field; `clear` gives a slider back to the tool."""
-
-    number: int
-    field: Field
-    widget: Any
-    note: Any
-    clear: Any = None
-
-
 class PlanForm:
     """The forms of a plan's steps.
 
@@ -78,7 +60,7 @@ class PlanForm:
         context: What all tabs share.
         turns: The sessions.
         scope: Returns the scope of the last plan of an owner's session.
-        changed: Returns the changes of what stands outside of the forms, for a plan and its number of problems.
+        changed: Returns the changes of what stands outside of the forms, for a plan and what is wrong with it.
         outside: Components that `changed` changes.
     """
 
@@ -87,7 +69,7 @@ class PlanForm:
         context: Context,
         turns: Turns,
         scope: Callable[[SessionView, str], Scope],
-        changed: Callable[[Plan, int], Changes],
+        changed: Callable[[Plan, Placed], Changes],
         outside: list[Any],
     ) -> None:
         self._context, self._turns, self._scope = context, turns, scope
@@ -128,15 +110,15 @@ class PlanForm:
             gr.HTML(note_html([explain(error)]))
             return
         plan = Plan.load(form["plan"])
-        at = placed(check(plan, scope), plan, scope)
+        at = examine(plan, scope)
         gr.HTML(
             '<span class="sl-focus" data-target="{}" data-serial="{}"></span>'.format(form["focus"], form["serial"]),
             visible="hidden",
         )
-        rows: list[_Row] = []
-        steps: list[tuple[Any, Any]] = []
+        rows: list[FieldRow] = []
+        titles: list[Any] = []
         for number in range(len(plan.steps)):
-            steps.append(self._lay_out_step(plan, number, scope, at, form["keys"][number], rows))
+            titles.append(self._lay_out_step(plan, number, scope, at, form["keys"][number], rows))
         adder = gr.Dropdown(
             catalogue(self._context.tools), value=None, label="Add a step", interactive=True, elem_id="add-step"
         )
@@ -150,28 +132,34 @@ class PlanForm:
                 elem_id="plan-outputs",
             )
             about = gr.HTML(note_html([*at.outputs, *at.plan]), elem_classes="sl-note", elem_id="plan-outputs-note")
-        self._connect(rows, steps, adder, shown, about)
+        self._connect(rows, titles, adder, shown, about)
 
-    def _lay_out_step(
-        self, plan: Plan, number: int, scope: Scope, at: Placed, key: int, rows: list[_Row]
-    ) -> tuple[Any, Any]:
+    # Only what no event changes has a key: Gradio loses a keyed component that is changed while it is made anew. So the
+    # heading follows the title by script (`plan.js`).
+    def _lay_out_step(self, plan: Plan, number: int, scope: Scope, at: Placed, key: int, rows: list[FieldRow]) -> Any:
         with gr.Accordion(
-            _label(plan, number, scope, at),
+            heading(number, plan, scope, at),
             open=len(plan.steps) <= _OPEN_UP_TO or at.count(number) > 0,
             elem_classes="sl-step",
             elem_id=f"step-{number + 1}",
             key=("step", key),
             preserved_by_key=["open"],
-        ) as step:
-            title = gr.HTML(_title(plan, number, scope, at))
+        ):
+            title = gr.HTML(title_html(number, plan, scope, at))
             form = fields(plan, number, scope)
             for field in form:
                 if not field.more:
-                    rows.append(self._lay_out_field(field, number, at, key))
+                    rows.append(self._lay_out_field(field, number, at))
             more = [field for field in form if field.more]
             if more:
-                with gr.Accordion("More", open=len(more) <= _SHOWN_UP_TO, elem_classes="sl-more", key=("more", key)):
-                    rows.extend(self._lay_out_field(field, number, at, key) for field in more)
+                with gr.Accordion(
+                    "More",
+                    open=len(more) <= _SHOWN_UP_TO,
+                    elem_classes="sl-more",
+                    key=("more", key),
+                    preserved_by_key=["open"],
+                ):
+                    rows.extend(self._lay_out_field(field, number, at) for field in more)
             with gr.Row(elem_classes="sl-buttons"):
                 for words_of, act in _BUTTONS.items():
                     off = (words_of == "Move up" and number == 0) or (
@@ -186,66 +174,24 @@ class PlanForm:
                         [*self.outputs, *self._outside],
                         **QUIET,
                     )
-        return step, title
+        return title
 
-    def _lay_out_field(self, field: Field, number: int, at: Placed, key: int) -> _Row:
-        name = f"step-{number + 1}-{field.name}"
-        with gr.Column(elem_classes="sl-field"):
-            widget = self._widget(field, name, (key, field.name))
-            note = gr.HTML(
-                note_html(at.fields.get((number, field.name), ()), field.note),
-                elem_classes="sl-note",
-                elem_id=f"{name}-note",
-            )
-            clear = None
-            if field.kind == "slider" and not field.required and field.default is None:
-                clear = gr.Button(_CLEAR, size="sm", visible=field.value is not None, elem_classes="sl-clear")
-        return _Row(number, field, widget, note, clear)
+    def _lay_out_field(self, field: Field, number: int, at: Placed) -> FieldRow:
+        problems = at.fields.get((number, field.name), ())
+        return lay_out_field(field, number, problems, self._suggestions.of(field.suggested))
 
-    def _widget(self, field: Field, name: str, key: tuple[int, str]) -> Any:
-        common: dict[str, Any] = {
-            "label": _field_label(field, field.value),
-            "elem_id": name,
-            "interactive": True,
-            "key": key,
-            "preserved_by_key": None,  # the plan has every value
-        }
-        choices = list(field.choices)
-        match field.kind:
-            case "choice" | "reference":
-                return gr.Dropdown(choices, value=field.value, **common)
-            case "spoken":
-                return gr.Dropdown(choices, value=field.value, allow_custom_value=True, **common)
-            case "references":
-                return gr.Dropdown(choices, value=field.value or [], multiselect=True, **common)
-            case "tags":
-                known = list(dict.fromkeys([*_listed(field.value), *self._suggestions.of(field.suggested)]))
-                return gr.Dropdown(
-                    known, value=_listed(field.value), multiselect=True, allow_custom_value=True, **common
-                )
-            case "slider":
-                least = field.minimum if field.value is None else field.value
-                return gr.Slider(field.minimum, field.maximum, least, step=field.step, buttons=[], **common)
-            case "number":
-                return gr.Number(field.value, precision=0 if field.whole else None, **common)
-            case "switch":
-                return gr.Checkbox(bool(field.value), **common)
-            case _:
-                return gr.Textbox(str(field.value or ""), max_lines=6, **common)
-
-    def _connect(self, rows: list[_Row], steps: list[tuple[Any, Any]], adder: Any, shown: Any, about: Any) -> None:
+    def _connect(self, rows: list[FieldRow], titles: list[Any], adder: Any, shown: Any, about: Any) -> None:
         """Connect the widgets: every change is checked, and kept as the session's draft."""
         places = [component for row in rows for component in (row.widget, row.note, row.clear) if component is not None]
-        outputs = [*places, *(component for pair in steps for component in pair), shown, about, *self._outside]
+        outputs = [*places, *titles, shown, about, *self._outside]
 
         def refreshed(before: Plan, plan: Plan, scope: Scope, source: Any) -> Changes:
             """Return the changes of everything that differs between two plans, apart from the widget that was used."""
-            old, new = (placed(check(one, scope), one, scope) for one in (before, plan))
-            changes = self._changed(plan, _total(new))
-            for number, (step, title) in enumerate(steps):
-                if _label(before, number, scope, old) != (label := _label(plan, number, scope, new)):
-                    changes[step] = gr.update(label=label)
-                if _title(before, number, scope, old) != (said := _title(plan, number, scope, new)):
+            old, new = (examine(one, scope) for one in (before, plan))
+            changes = self._changed(plan, new)
+            for number, title in enumerate(titles):
+                said = title_html(number, plan, scope, new)
+                if title_html(number, before, scope, old) != said:
                     changes[title] = said
             forms = [{field.name: field for field in fields(plan, n, scope)} for n in range(len(plan.steps))]
             for row in rows:
@@ -258,7 +204,7 @@ class PlanForm:
                 elif row.clear is not None and row.widget is source:
                     given = now.value is not None
                     changes[row.widget] = gr.update(
-                        label=_field_label(row.field, now.value), **({} if given else {"value": row.field.minimum})
+                        label=field_label(row.field, now.value), **({} if given else {"value": row.field.minimum})
                     )
                     changes[row.clear] = gr.update(visible=given)
             chosen = [name for name in map(reference, plan.outputs) if name is not None]
@@ -270,12 +216,12 @@ class PlanForm:
 
         def edited(change: Callable[[Plan, Scope], Plan], source: Any, form: Form) -> Changes:
             try:
-                before, plan, scope = self._edit(form, change, len(steps))
+                before, plan, scope = self._edit(form, change, len(titles))
             except SuperlinkError as error:
                 return {about: note_html([explain(error)])}
             return refreshed(before, plan, scope, source) if plan != before else {about: gr.skip()}
 
-        def set_field(row: _Row, form: Form, value: Shown) -> Changes:
+        def set_field(row: FieldRow, form: Form, value: Shown) -> Changes:
             return edited(
                 lambda plan, scope: set_argument(plan, row.number, row.field.name, written(row.field, value), scope),
                 row.widget,
@@ -286,10 +232,10 @@ class PlanForm:
             return edited(lambda plan, scope: set_outputs(plan, names, scope), shown, form)
 
         for row in rows:
-            _on_input(row.widget, partial(set_field, row), [self.form, row.widget], outputs)
+            on_input(row.widget, partial(set_field, row), [self.form, row.widget], outputs)
             if row.clear is not None:
                 row.clear.click(partial(set_field, row, value=None), self.form, outputs, **QUIET)
-        _on_input(shown, choose, [self.form, shown], outputs)
+        on_input(shown, choose, [self.form, shown], outputs)
         # "input" would come twice: once for the choice, and once as the focus leaves.
         adder.change(self._add, [self.form, adder], [*self.outputs, *self._outside], trigger_mode="once", **QUIET)
 
@@ -347,59 +293,18 @@ class PlanForm:
         plan, scope = self._edit_or_tell(form, lambda plan, scope: add(plan, name, scope))
         number = len(plan.steps) - 1
         form_of = fields(plan, number, scope)
-        at = placed(check(plan, scope), plan, scope)
+        at = examine(plan, scope)
         first = next((f for f in form_of if (number, f.name) in at.fields), next(iter(form_of), None))
         focus = f"step-{number + 1}-{first.name}" if first is not None else _button_id(number, "Delete")
         return self._reshown(form, plan, scope, [*form["keys"], max(form["keys"], default=0) + 1], focus)
 
     def _reshown(self, form: Form, plan: Plan, scope: Scope, keys: list[int], focus: str) -> Changes:
-        total = _total(placed(check(plan, scope), plan, scope))
         serial = f"{form['serial']}+"
         shown = Form(
             thread=form["thread"], owner=form["owner"], plan=plan.to_json(), serial=serial, keys=keys, focus=focus
         )
-        return {self.form: shown, self.serial: serial, **self._changed(plan, total)}
-
-
-def _on_input(widget: Any, handler: Callable[..., Changes], inputs: list[Any], outputs: list[Any]) -> None:
-    """Call a handler whenever a person changes a widget.
-
-    A dropdown with several values tells of Backspace and of what is typed by "key_up" and "blur" alone, and of its
-    first value by "change".
-    """
-    events = [widget.input]
-    if getattr(widget, "multiselect", False):
-        events += [widget.key_up, widget.blur]
-    gr.on(events, handler, inputs, outputs, trigger_mode="always_last", **QUIET)
-
-
-def _total(at: Placed) -> int:
-    return sum(map(len, [*at.fields.values(), *at.steps.values(), at.outputs, at.plan]))
-
-
-def _label(plan: Plan, number: int, scope: Scope, at: Placed) -> str:
-    """Return the heading of a step's form."""
-    said = words(plan.steps[number], scope.tools, scope.before(plan, number))
-    count = at.count(number)
-    problems = f" — {count} problem{'s' if count > 1 else ''}" if count else ""
-    return f"{number + 1}  {said}{problems}"
-
-
-def _title(plan: Plan, number: int, scope: Scope, at: Placed) -> str:
-    step = plan.steps[number]
-    said = words(step, scope.tools, scope.before(plan, number))
-    return title_html(number + 1, step.id, said, at.steps.get(number, ()))
-
-
-def _field_label(field: Field, value: Shown) -> str:
-    """Return the label of a field; it says where the tool decides, as a slider always stands somewhere."""
-    undecided = field.kind == "slider" and value is None
-    return f"{field.label} (the tool's own)" if undecided else field.label
+        return {self.form: shown, self.serial: serial, **self._changed(plan, examine(plan, scope))}
 
 
 def _button_id(number: int, words_of: str) -> str:
     return f"step-{number + 1}-{words_of.lower().replace(' ', '-')}"
-
-
-def _listed(value: Shown) -> list[str]:
-    return list(value) if isinstance(value, list) else []
