@@ -16,6 +16,9 @@ from api.functions import Functions, functions_of
 from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
 
 _ID = re.compile(r"call_([0-9a-f]{16})_(\w{1,16})")
+MAX_CHARACTERS = 60_000
+"""Of all functions of a request as JSON. The planner reads new ones once, which takes half a minute at this size."""
+_OFFERED = 20  # functions that an answer names
 _LIMITS = "superlink plans calls of functions, and writes no free text"
 
 
@@ -103,6 +106,13 @@ def _chosen(request: ChatRequest) -> Functions:
     """The functions that may be called."""
     if request.tool_choice == "none":
         return Functions()
+    if sum(len(tool.function.model_dump_json()) for tool in request.tools) > MAX_CHARACTERS:
+        raise RequestInvalid(
+            f"the functions have more than {MAX_CHARACTERS} characters as JSON, which the planner cannot read",
+            "Send fewer, or with shorter descriptions",
+            "context_length_exceeded",
+            "tools",
+        )
     names = [tool.function.name for tool in request.tools]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise RequestInvalid(f"two functions are called {twice}", "Rename one of them", "invalid_value", "tools")
@@ -171,7 +181,8 @@ def _left_out_of(attempt: Attempt) -> list[str]:
 def _no_plan(attempt: Attempt, functions: Functions) -> str:
     if attempt.problems:
         return "I could not make a plan that works:\n" + "\n".join(f"- {problem}" for problem in attempt.problems)
-    offers = ", ".join(function.name for function in functions.by_tool.values())
+    names = [function.name for function in functions.by_tool.values()]
+    offers = ", ".join(names[:_OFFERED]) + (f" and {len(names) - _OFFERED} more" if len(names) > _OFFERED else "")
     return f"None of these functions fits the request: {offers}. {_LIMITS}.{_left_out(functions)}"
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import anyio
-from anyio import from_thread, to_thread
+from anyio import to_thread
 from mcp import types
 from mcp.server.lowlevel import Server
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -23,11 +23,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from agents.plan.plan import Plan
-from agents.session.events import ApprovalEvent, DoneEvent, Event
+from agents.session.events import ApprovalEvent, DoneEvent
 from agents.session.session import Session
 from agents.session.state import Decision
 from api import batches, mcp_content
 from api.files import kind_of
+from api.mcp_calls import ACCEPT, Call, Progress, question
 from api.mcp_tools import (
     OWN,
     AnnotateArguments,
@@ -39,9 +40,7 @@ from api.mcp_tools import (
 )
 from api.service import Outcome, Service, follow, new_thread
 from common.kinds import KIND_OF_INPUT
-from flows.batch.events import Event as BatchEvent
 from flows.batch.prepare import PlanRefused
-from tools.core.abandon import Stopped
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
 from tools.core.faults import Fault
 
@@ -57,6 +56,17 @@ _INSTRUCTIONS = (
 )
 
 _log = logging.getLogger("superlink.mcp")
+
+
+class _Disconnects(logging.Filter):
+    """Leaves out what the protocol's package logs, with a traceback, whenever a client ends."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is logged."""
+        return not (record.exc_info and isinstance(record.exc_info[1], anyio.ClosedResourceError))
+
+
+logging.getLogger("mcp.server.streamable_http").addFilter(_Disconnects())
 
 
 class McpTools:
@@ -86,7 +96,7 @@ class McpTools:
             return self._tools
 
         async def call_tool(name: str, arguments: dict[str, Any]) -> types.CallToolResult:
-            return await self.call(_Call(server), name, arguments)
+            return await self.call(Call(server), name, arguments)
 
         async def read_resource(uri: AnyUrl) -> Iterable[ReadResourceContents]:
             return [await to_thread.run_sync(self.read, str(uri))]
@@ -101,7 +111,7 @@ class McpTools:
         server.list_resources()(list_resources)  # type: ignore[no-untyped-call]
         return server
 
-    async def call(self, call: "_Call", name: str, arguments: Mapping[str, object]) -> types.CallToolResult:
+    async def call(self, call: Call, name: str, arguments: Mapping[str, object]) -> types.CallToolResult:
         """Call a tool. Errors are results with message and hint."""
         try:
             if name == "plan":
@@ -113,7 +123,7 @@ class McpTools:
             if name == "status":
                 return await self._status(call, parse(StatusArguments, name, arguments))
             tool = self._service.tool(name, OWN)
-            progress = _Progress(call, steps=1)
+            progress = Progress(call, steps=1)
             work = partial(self._service.call_tool, tool.name, arguments, progress.step)
             return mcp_content.outcome(await self._work(call, work))
         except SuperlinkError as error:
@@ -140,7 +150,7 @@ class McpTools:
             return ReadResourceContents(data.decode(errors="replace"), kind)
         return ReadResourceContents(data, kind)
 
-    async def _plan(self, call: "_Call", given: PlanArguments) -> types.CallToolResult:
+    async def _plan(self, call: Call, given: PlanArguments) -> types.CallToolResult:
         if unknown := [kind for kind in given.media if kind not in KIND_OF_INPUT]:
             raise ArgumentsInvalid("plan", [f"media: there is no kind {unknown[0]!r}; use {', '.join(KIND_OF_INPUT)}"])
 
@@ -151,14 +161,14 @@ class McpTools:
 
         return await self._work(call, work)
 
-    async def _run(self, call: "_Call", given: RunArguments) -> types.CallToolResult:
+    async def _run(self, call: Call, given: RunArguments) -> types.CallToolResult:
         if not (given.thread or given.request.strip() or given.plan):
             raise ArgumentsInvalid(
                 "run", ["say in request what should happen, or give a plan, or a thread to go on with"]
             )
         service, thread = self._service, given.thread or new_thread()
         folder = service.results / thread if given.out is None else service.roots.resolve(given.out)
-        progress = _Progress(call)
+        progress = Progress(call)
         with service.session(thread) as session:
 
             def begin() -> ApprovalEvent | DoneEvent:
@@ -172,13 +182,13 @@ class McpTools:
                 return follow(
                     session,
                     events,
-                    lambda waiting: _ACCEPT if given.approve and not waiting["problems"] else None,
+                    lambda waiting: ACCEPT if given.approve and not waiting["problems"] else None,
                     progress.step,
                 )
 
             last = await self._work(call, begin, session.stop)
             if last["event"] == "approval" and not last["problems"]:
-                decision = await call.ask_person(_question(last["tree"], [w["message"] for w in last["warnings"]]))
+                decision = await call.ask_person(question(last["tree"], [w["message"] for w in last["warnings"]]))
                 if decision is not None:
                     resume = partial(self._resume, session, decision, progress)
                     last = await self._work(call, resume, session.stop)
@@ -193,10 +203,10 @@ class McpTools:
             return mcp_content.outcome(await self._work(call, end))
 
     @staticmethod
-    def _resume(session: Session, decision: Decision, progress: "_Progress") -> ApprovalEvent | DoneEvent:
+    def _resume(session: Session, decision: Decision, progress: Progress) -> ApprovalEvent | DoneEvent:
         return follow(session, session.resume(decision), lambda waiting: None, progress.step)
 
-    async def _annotate(self, call: "_Call", given: AnnotateArguments) -> types.CallToolResult:
+    async def _annotate(self, call: Call, given: AnnotateArguments) -> types.CallToolResult:
         asked = batches.BatchRequest(
             given.request,
             given.folder,
@@ -206,7 +216,7 @@ class McpTools:
             given.pilot,
             given.formats,
         )
-        progress = _Progress(call)
+        progress = Progress(call)
         run = partial(batches.annotate, self._service, asked, on_event=progress.batch)
         asking = False
 
@@ -221,7 +231,7 @@ class McpTools:
             if not asking:
                 raise
         # The pilot is done. Its results are kept, so that the same run goes on from here.
-        decision = await call.ask_person(_question(progress.tree, [*progress.warnings, *progress.forecast]))
+        decision = await call.ask_person(question(progress.tree, [*progress.warnings, *progress.forecast]))
         if decision is not None and decision["action"] == "accept":
             work = partial(run, approve=lambda plan, forecast: True)
             return mcp_content.batch(await self._work(call, work))
@@ -230,18 +240,18 @@ class McpTools:
         more = "Only the pilot has run. When a person has agreed, make the same call with approve true."
         return mcp_content.batch(status, [progress.tree, *progress.warnings, *progress.forecast, ended, more])
 
-    async def _status(self, call: "_Call", given: StatusArguments) -> types.CallToolResult:
+    async def _status(self, call: Call, given: StatusArguments) -> types.CallToolResult:
         if given.thread is not None:
             return mcp_content.outcome(await self._work(call, partial(self._service.status, given.thread)))
         if given.folder is not None:
             return mcp_content.batch(await self._work(call, partial(batches.batch_status, self._service, given.folder)))
         raise ArgumentsInvalid("status", ["give a thread or a folder"])
 
-    async def _work(self, call: "_Call", work: Callable[[], R], stop: Callable[[], object] | None = None) -> R:
+    async def _work(self, call: Call, work: Callable[[], R], stop: Callable[[], object] | None = None) -> R:
         """Run work in a thread.
 
         When the client cancels the call, work that can be stopped is stopped, and ends before this does. Other work is
-        left; it ends at its next event, which `_Call.report` refuses.
+        left; it ends at its next event, which `Call.report` refuses.
         """
         self._limiter = self._limiter or anyio.CapacityLimiter(self._parallel)
         ended = threading.Event()
@@ -261,104 +271,6 @@ class McpTools:
                     stop()  # again and again: a session that has not begun to run cannot be stopped
                     await anyio.sleep(_POLL)
             raise
-
-
-class _Call:
-    """One call: whom to tell of its progress, and whom to ask."""
-
-    def __init__(self, server: Server[Any, Any]) -> None:
-        self.context = server.request_context
-        self.cancelled = threading.Event()
-
-    async def ask_person(self, question: str) -> Decision | None:
-        """Ask through the client; None where it cannot ask, or nobody decided."""
-        session = self.context.session
-        if not session.check_client_capability(types.ClientCapabilities(elicitation=types.ElicitationCapability())):
-            return None
-        wanted: dict[str, Any] = {
-            "type": "object",
-            "properties": {"approve": {"type": "boolean", "title": "Run this plan?"}},
-            "required": ["approve"],
-        }
-        answer = await session.elicit_form(question, wanted, str(self.context.request_id))
-        if answer.action == "cancel":
-            return None
-        if answer.action == "accept" and (answer.content or {}).get("approve") is True:
-            return _ACCEPT
-        return {"action": "reject"}
-
-    def report(self, progress: float, total: float | None, message: str) -> None:
-        """Send a progress notification, if the client wants them; called in the thread that works.
-
-        Raises:
-            Stopped: the client has cancelled the call.
-        """
-        if self.cancelled.is_set():
-            raise Stopped("the call was cancelled")
-        token = self.context.meta.progressToken if self.context.meta else None
-        if token is not None:
-            from_thread.run(
-                self.context.session.send_progress_notification,
-                token,
-                progress,
-                total,
-                message,
-                str(self.context.request_id),
-            )
-
-
-class _Progress:
-    """Events of a run as progress notifications, and what of them is shown to a person who is asked."""
-
-    def __init__(self, call: _Call, steps: int = 0) -> None:
-        self._call, self._steps, self._sent = call, steps, 0.0
-        self.tree = ""
-        self.warnings: list[str] = []
-        self.forecast: list[str] = []
-
-    def step(self, event: Event) -> None:
-        """Report an event of a session."""
-        if event["event"] in ("plan", "approval"):
-            self._steps = len(event["plan"]["steps"])
-            self._report(0.5, self._steps + 1, "planned")
-        elif event["event"] == "step":
-            done = self._sent if event["state"] == "started" else self._sent + 1
-            self._report(
-                done, self._steps + 1 if self._steps else None, f"{event['step']} {event['tool']} {event['state']}"
-            )
-
-    def batch(self, event: BatchEvent) -> None:
-        """Report an event of a batch run."""
-        match event["event"]:
-            case "plan":
-                self.tree, self.warnings = event["tree"], event["warnings"]
-                self._report(self._sent, None, "planned")
-            case "scan":
-                self._report(self._sent, None, f"{event['items']} items, {event['pending']} to do")
-            case "forecast":
-                found = event["forecast"]
-                self.forecast = [
-                    f"Pilot: {found.pilot} items, {found.failed} failed. The other {found.items}: about "
-                    f"{found.seconds:.0f} s, {found.bytes / 1e6:.0f} MB, {found.review} finds to review."
-                ]
-                self.forecast += [f"Look at {found.sheet}"] if found.sheet else []
-                self._report(self._sent, None, self.forecast[0])
-            case "progress":
-                ended = event["done"] + event["failed"]
-                self._report(ended, event["all"], f"{event['done']} done, {event['failed']} failed")
-            case _:
-                self._report(self._sent, None, event["event"])
-
-    def _report(self, progress: float, total: float | None, message: str) -> None:
-        self._sent = max(self._sent, progress)
-        self._call.report(self._sent, total, message)
-
-
-_ACCEPT: Decision = {"action": "accept"}
-
-
-def _question(tree: str, lines: list[str]) -> str:
-    return "\n".join(["superlink wants to run this plan:", tree, *lines])
 
 
 async def serve_stdio(service: Service) -> None:

@@ -28,5 +28,7 @@ def secret(file: Path) -> str:
             f"The secret in {file} cannot be read or made: {error}", "Check its permissions"
         ) from error
     if len(text) < _BYTES:  # cut short or emptied, so that it could be guessed
-        raise SettingsInvalid(f"{file} holds no secret", "Delete it, so that a new one is made")
+        raise SettingsInvalid(
+            f"{file} holds no secret of {_BYTES} characters or more", "Delete it, so that a new one is made"
+        )
     return text

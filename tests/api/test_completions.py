@@ -136,6 +136,16 @@ def test_two_functions_of_one_name_are_refused() -> None:
         ask("mail it", tools=[FETCH, FETCH])
 
 
+def test_more_functions_than_the_planner_can_read_are_refused() -> None:
+    many = [function(f"do_{number}", "Do it. " * 90, x={"type": "string"}) for number in range(100)]
+    with pytest.raises(RequestInvalid) as error:
+        ask("weather", tools=many)
+    assert error.value.code == "context_length_exceeded"
+    assert "and 5 more" in (
+        ask("poem", tools=[function(f"do_{n}", x={"type": "string"}) for n in range(25)]).content or ""
+    )
+
+
 def test_text_in_parts_is_read() -> None:
     parts = [{"type": "text", "text": "the"}, {"type": "text", "text": "weather"}]
     assert calls(ask({"role": "user", "content": parts})) == [("getWeather", {"city": "Oslo"})]
