@@ -3,7 +3,6 @@
 import math
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -46,9 +45,8 @@ class Previews:
 
     def __init__(self) -> None:
         """Start without any work."""
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="superlink preview")
-        self._known: dict[Path, tuple[Preview, Future[None] | None]] = {}
-        self._lock = threading.Lock()
+        self._known: dict[Path, Preview] = {}
+        self._lock, self._turn = threading.Lock(), threading.Lock()
 
     def ask(self, place: Path, video: Video, found: Detections) -> Preview:
         """Begin a preview unless it is there or being made.
@@ -60,15 +58,16 @@ class Previews:
         """
         with self._lock:
             known = self._known.get(place)
-            if known is not None and not known[0].fault and (not known[0].ended.is_set() or place.exists()):
-                return known[0]
-            preview = Preview(place, min(video.frame_count, FRAMES))
+            if known is not None and not known.fault and (not known.ended.is_set() or place.exists()):
+                return known
+            preview = self._known[place] = Preview(place, min(video.frame_count, FRAMES))
             if place.exists():
                 preview.done = preview.total
                 preview.ended.set()
-                self._known[place] = preview, None
             else:
-                self._known[place] = preview, self._worker.submit(_make, preview, video, found)
+                # Ends with the process: what was drawn so far is of no use.
+                arguments = (self._turn, preview, video, found)
+                threading.Thread(target=_make, args=arguments, name="superlink preview", daemon=True).start()
             return preview
 
 
@@ -95,7 +94,9 @@ def tracks(video: Video, found: Detections) -> list[Track]:
     return listed
 
 
-def _make(preview: Preview, video: Video, found: Detections) -> None:
+def _make(turn: threading.Lock, preview: Preview, video: Video, found: Detections) -> None:
+    """Draw a preview; one after another, as each takes a core."""
+    turn.acquire()
     try:
         sound = _sound(video) if video.frame_count <= FRAMES else None
         drawn = Video.from_frames(_frames(preview, video, found), video.fps, sound)
@@ -105,6 +106,7 @@ def _make(preview: Preview, video: Video, found: Detections) -> None:
     except Exception as error:  # shown to the person; a thread of its own has nobody else to tell
         preview.fault = f"The preview could not be made: {error}"
     finally:
+        turn.release()
         preview.ended.set()
 
 

@@ -273,7 +273,8 @@ def _said(one: Shown, item: int) -> str:
     """Return what a result says, and of a list also what the shown item says."""
     if len(one.items) < 2:
         return facts(one)
-    return f"{facts(one)} Item {item + 1}: {facts(replace(one, items=one.items[item : item + 1], many=False))}"
+    own = facts(replace(one, items=one.items[item : item + 1], many=False))
+    return f"{facts(one)} Item {item + 1}: {own}" if own else facts(one)
 
 
 def _names(turn: TurnView | None, context: Context) -> dict[str, str]:
