@@ -1,7 +1,6 @@
 """The shapes component in a browser: drawn, moved and named by mouse and keyboard, and what reaches Python."""
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from copy import deepcopy
@@ -25,7 +24,6 @@ from ui.shapes.to_values import to_detections, to_poses
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 SIZE = (120, 160)
 SCRIPT = "<img src=x onerror=\"document.title='broken'\">"
 
@@ -57,18 +55,6 @@ class Shown:
     def keys(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
