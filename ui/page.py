@@ -19,6 +19,7 @@ from ui.access.database import page_folder
 from ui.access.owners import Files
 from ui.access.server import application, serve
 from ui.context import Context
+from ui.tabs.batch import BatchTab
 from ui.tabs.models import ModelsTab
 from ui.tabs.session import SessionTab
 
@@ -88,9 +89,13 @@ def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: S
     context = Context(dict(tools), planner, store, saver, Path(get_upload_folder()), files)
     with gr.Blocks(title="superlink", analytics_enabled=False) as page:
         gr.HTML(_TITLE, elem_classes="sl-title")
-        with gr.Tabs(elem_id="tabs"):
+        # Channels between tabs: a plan for a batch, and the folder of a run to review.
+        to_batch, to_review = gr.State(None), gr.State("")
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session", id="session"):
                 SessionTab(page, context).lay_out()
+            with gr.Tab("Batch", id="batch") as batch:
+                BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
             with gr.Tab("Models", id="models"):
                 ModelsTab(page).lay_out()
     page.queue(max_size=32)

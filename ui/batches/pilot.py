@@ -1,7 +1,6 @@
 """The pilot of a run as a person looks at it: its items, what was found, least scores, failures, the forecast."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +61,13 @@ class PilotView:
     scores: dict[str, float]
 
     @property
-    def labels(self) -> list[str]:
-        """Labels that were found or have a least score, sorted."""
-        return sorted({one.label for item in self.items for one in item.found} | set(self.scores))
+    def finds(self) -> dict[str, list[float]]:
+        """Label to the scores of its finds, in order of label; a label with a least score may have none."""
+        found: dict[str, list[float]] = {label: [] for label in self.scores}
+        for item in self.items:
+            for one in item.found:
+                found.setdefault(one.label, []).append(one.score)
+        return dict(sorted(found.items()))
 
     @property
     def failures(self) -> list[PilotItem]:
@@ -98,18 +101,18 @@ def read_pilot(folder: Path) -> PilotView | None:
         ledger.close()
 
 
-def counts(items: Iterable[PilotItem], scores: Mapping[str, float]) -> dict[str, tuple[int, int]]:
+def counts(finds: Mapping[str, Sequence[float]], scores: Mapping[str, float]) -> dict[str, tuple[int, int]]:
     """Return for each label how many of its finds have at least its least score, and how many there are.
 
     Args:
-        items: Of a pilot.
+        finds: `PilotView.finds`.
         scores: Label to least score; labels without one keep all.
     """
-    every = [one for item in items for one in item.found]
     # As the tool keep compares them.
-    bars = {label: np.float32(score) for label, score in scores.items()}
-    kept = Counter(one.label for one in every if np.float32(one.score) >= bars.get(one.label, 0.0))
-    return {label: (kept[label], count) for label, count in sorted(Counter(one.label for one in every).items())}
+    return {
+        label: (int((np.array(found, np.float32) >= np.float32(scores.get(label, 0.0))).sum()), len(found))
+        for label, found in finds.items()
+    }
 
 
 def _before_scores(plan: Plan) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.plan.plan import Plan
+from agents.plan.preflight import missing_weights
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
 from agents.planners.base import Planner
@@ -22,17 +23,19 @@ class PlanDraft:
     Attributes:
         plan: The plan, wired; None where there is none.
         problems: Why it cannot run, in words.
+        missing: Weights that it needs and this computer lacks, in words.
         warnings: What a person should know, in words.
     """
 
     plan: Plan | None
     problems: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def works(self) -> bool:
         """Whether the plan can run."""
-        return self.plan is not None and not self.problems
+        return self.plan is not None and not self.problems and not self.missing
 
 
 def from_words(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool], planner: Planner) -> PlanDraft:
@@ -90,7 +93,12 @@ def _draft(plan: Plan, problems: tuple[str, ...], tools: Mapping[str, AnyTool]) 
         except PlanUnfit as error:
             problems = (str(error),)
     said = () if problems else tuple(str(warning) for warning in warnings(plan, tools, ()))
-    return PlanDraft(plan, problems, said)
+    lacking = {} if problems else {lack["weights"]: lack for lack in missing_weights(plan, tools)}
+    missing = tuple(
+        f"Step {lack['step']} needs {lack['weights']}, which is not here. Run: {lack['command']}"
+        for lack in lacking.values()
+    )
+    return PlanDraft(plan, problems, missing, said)
 
 
 def _media(kinds: Sequence[str]) -> list[str]:

@@ -76,14 +76,14 @@ def test_from_pilot_to_done(desk: Desk) -> None:
 
     pilot = read_pilot(record.folder)
     assert pilot is not None and len(pilot.items) == 4 and pilot.forecast.items == 11
-    assert pilot.labels == ["left", "right"] and len(pilot.failures) == stand.failed
+    assert list(pilot.finds) == ["left", "right"] and len(pilot.failures) == stand.failed
     some = next(item for item in pilot.items if item.found)
     assert some.jpeg.startswith(b"\xff\xd8") and all(0 <= edge <= 1 for one in some.found for edge in one.box)
-    all_of_them = counts(pilot.items, {})
+    all_of_them = counts(pilot.finds, {})
     assert all(kept == every for kept, every in all_of_them.values())
     assert (
-        counts(pilot.items, {"left": 1.0})["left"][0] == 0
-        and counts(pilot.items, {"left": 1.0})["right"] == all_of_them["right"]
+        counts(pilot.finds, {"left": 1.0})["left"][0] == 0
+        and counts(pilot.finds, {"left": 1.0})["right"] == all_of_them["right"]
     )
 
     # Without approval it does not go on, and only the plan that was looked at is approved.

@@ -1,0 +1,114 @@
+"""Second step of a batch: which plan."""
+
+from typing import Any
+
+import gradio as gr
+
+from agents.plan.plan import Plan
+from tools.core.errors import SuperlinkError
+from ui.batches.desk import Desk
+from ui.batches.html import STYLE, fault_html, plan_html
+from ui.batches.pilot import ITEMS
+from ui.batches.planning import PlanDraft
+from ui.context import Context
+from ui.plans.words import words
+
+_WORDS, _FILE = "In words", "From a file"
+_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+Changes = dict[Any, Any]
+"""New value or update of each component, as Gradio takes them from an event handler."""
+
+
+class PlanStep:
+    """The widgets. `plan` holds the plan as JSON; None while there is none that works.
+
+    Args:
+        context: What all tabs share.
+        desk: What the tab does.
+    """
+
+    def __init__(self, context: Context, desk: Desk) -> None:
+        self._context, self._desk = context, desk
+
+    def lay_out(self, kinds: gr.State) -> None:
+        """Place the widgets.
+
+        Args:
+            kinds: Media of the source's items.
+        """
+        self.plan = gr.State(None)
+        self.how = gr.Radio([_WORDS, _FILE], value=_WORDS, label="Where does the plan come from?")
+        with gr.Column() as self._words:
+            self.request = gr.Textbox(
+                label="What should happen to each file?", placeholder="find every dog", lines=2, elem_id="batch-request"
+            )
+            self.make = gr.Button("Plan it", elem_id="batch-make")
+        with gr.Column(visible=False) as self._file:
+            self.file = gr.File(file_types=[".json"], label="plan.json", elem_id="batch-plan-file")
+        self.shown = gr.HTML(css_template=STYLE, apply_default_css=False, elem_id="batch-plan")
+        with gr.Accordion("The plan as text", open=False):
+            self.text = gr.Code(language="json", label="Plan", lines=8, max_lines=20, interactive=True)
+            self.check = gr.Button("Use this text", size="sm")
+        self.next = gr.Button(
+            f"Next: try it on {ITEMS} items", variant="primary", interactive=False, elem_id="batch-to-pilot"
+        )
+        shown = self.outputs
+        self.how.change(self._choose, self.how, [self._words, self._file], queue=False, **_QUIET)
+        for event in (self.make.click, self.request.submit):
+            event(self._plan, [self.request, kinds], shown, api_visibility="private", show_progress_on=self.shown)
+        self.file.upload(self._read, [self.file, kinds], shown, api_visibility="private", show_progress_on=self.shown)
+        self.check.click(self._read_text, [self.text, kinds], shown, **_QUIET)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The components that `changes` changes."""
+        return [self.plan, self.shown, self.text, self.next]
+
+    def changes(self, draft: PlanDraft | None) -> Changes:
+        """Return the changes that show a plan; None shows none."""
+        if draft is None:
+            return {self.plan: None, self.shown: "", self.text: "", self.next: gr.update(interactive=False)}
+        plan = draft.plan
+        steps = [] if plan is None else [words(step, self._context.tools) for step in plan.steps]
+        return {
+            self.plan: plan.to_json() if plan is not None and draft.works else None,
+            self.shown: plan_html(draft, steps),
+            self.text: "" if plan is None else plan.model_dump_json(indent=2),
+            self.next: gr.update(interactive=draft.works),
+        }
+
+    def given(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
+        """Return the changes that show a plan of a session."""
+        try:
+            return self.changes(self._desk.check_plan(Plan.load(plan), kinds))
+        except SuperlinkError as error:
+            return self._failed(error)
+
+    @staticmethod
+    def _choose(how: str) -> list[Any]:
+        return [gr.update(visible=how == one) for one in (_WORDS, _FILE)]
+
+    def _plan(self, request: str, kinds: tuple[str, ...]) -> Changes:
+        try:
+            return self.changes(self._desk.plan_words(request, kinds))
+        except SuperlinkError as error:
+            return self._failed(error)
+
+    def _read(self, file: str | None, kinds: tuple[str, ...]) -> Changes:
+        if file is None:
+            return self.changes(None)
+        try:
+            with open(file, encoding="utf-8") as text:
+                return self._read_text(text.read(), kinds)
+        except (OSError, UnicodeDecodeError) as error:
+            return {**self.changes(None), self.shown: fault_html(f"The file cannot be read: {error}")}
+
+    def _read_text(self, text: str, kinds: tuple[str, ...]) -> Changes:
+        try:
+            return self.changes(self._desk.check_plan(text, kinds))
+        except SuperlinkError as error:
+            return {**self._failed(error), self.text: gr.skip()}
+
+    def _failed(self, error: SuperlinkError) -> Changes:
+        return {**self.changes(None), self.shown: fault_html(error.message, error.hint)}
