@@ -167,7 +167,7 @@ class Desk:
             search: Words that the request, the source or the folder's name must have.
         """
         found: list[RunRow] = []
-        words = search.casefold().split()
+        words = (search or "").casefold().split()
         for record in self.runs.all(owner):
             stand = self.progress(record, thumbnails=False)
             title = stand.request or record.folder.name

@@ -74,7 +74,7 @@ class BatchTab:
     def _lay_out_list(self) -> None:
         self.new = gr.Button("New run", variant="primary", elem_id="batch-new")
         self.filter = gr.Radio(list(FILTERS), value=FILTERS[0], label="Runs", elem_id="batch-filter")
-        self.search = gr.Textbox(label="Search runs", elem_id="batch-search")
+        self.search = gr.Textbox(value="", label="Search runs", elem_id="batch-search")
         self.list = gr.Radio([], label="Choose a run", elem_id="batch-runs")
         with gr.Accordion("Open a folder of superlink annotate", open=False):
             self.folder = gr.Textbox(label="Folder of the run (--out)", elem_id="batch-open")
@@ -132,9 +132,9 @@ class BatchTab:
 
     def _choices(self, owner: str, shown: str = FILTERS[0], search: str = "", run: str = "") -> Any:
         rows = self.desk.rows(owner, shown, search)
-        chosen = run if run in [row.id for row in rows] else None
+        chosen = {"value": run} if run in [row.id for row in rows] else {}
         label = "Choose a run" if rows else "There is no such run" if search or shown != FILTERS[0] else "No run yet"
-        return gr.update(choices=[(row.title, row.id) for row in rows], value=chosen, label=label)
+        return gr.update(choices=[(row.title, row.id) for row in rows], label=label, **chosen)
 
     def _visited(self, run: str, shown: str, search: str, chosen: gr.SelectData, request: gr.Request) -> Changes:
         """Follow the run while the tab is shown, and only then."""

@@ -35,7 +35,7 @@ class SourceStep:
         with gr.Column() as self._folder:
             self.path = gr.Textbox(
                 label="Folder or pattern",
-                info="Such as photos or photos/**/*.jpg, inside the folders that this page may use",
+                info="Such as photos or photos/*.jpg, inside the folders that this page may use",
                 elem_id="batch-folder",
             )
             self.inside = gr.Dropdown([], label="Open a folder", interactive=True, elem_id="batch-inside")
