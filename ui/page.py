@@ -1,27 +1,27 @@
 """The page: five tabs over the same sessions, runs and tools as the command line."""
 
 import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from agents.plan.types import AnyTool
 from agents.planners.base import Planner
-from agents.session.memory import Saver, close_saver, open_saver
+from agents.session.memory import close_saver, open_saver
 from tools.core.errors import SettingsInvalid
 from tools.core.http_guard import is_loopback
 from tools.core.settings import settings
 from tools.storage.store import Store
 from ui.access.access import Access, has_users
 from ui.access.database import page_folder
-from ui.access.owners import Files
 from ui.access.server import application, serve
+from ui.api import NAMES, Endpoints
 from ui.context import Context
 from ui.tabs.batch import BatchTab
 from ui.tabs.models import ModelsTab
 from ui.tabs.session import SessionTab
+from ui.turns.turns import Turns
 
 _TITLE = """<h1>superlink</h1>
 <p>Say what should happen to your pictures, sound, video or text. You see the plan first.</p>"""
@@ -63,30 +63,35 @@ def launch(
         )
     os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
     access = Access.open(folder)
-    access.users.set_single(password)
-    saver = open_saver(settings().home / "threads.sqlite")
     try:
-        page = build(tools, planner, Store(settings().store_url), saver, access.files)
-        app = application(page, access, [host, *hosts], is_open=is_local, proxy=proxy, max_upload=max_upload)
-        serve(app, host, port)
+        access.users.set_single(password)
+        saver = open_saver(settings().home / "threads.sqlite")
+        try:
+            context = Context(dict(tools), planner, Store(settings().store_url), saver, folder, access.files)
+            turns = Turns(context)
+            try:
+                turns.start()
+                page = build(context, turns)
+                options: dict[str, Any] = {"is_open": is_local, "proxy": proxy, "max_upload": max_upload}
+                serve(application(page, access, [host, *hosts], endpoints=NAMES, **options), host, port)
+            finally:
+                turns.close()
+        finally:
+            close_saver(saver)
     finally:
-        close_saver(saver)
         access.close()
 
 
-def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: Saver, files: Files) -> gr.Blocks:
+def build(context: Context, turns: Turns) -> gr.Blocks:
     """Make the page without serving it.
 
     Args:
-        tools: Tools by name.
-        planner: The planner.
-        store: The store of values.
-        saver: The database of threads, which all tabs share.
-        files: Owners of files; results are added to it.
+        context: What all tabs share.
+        turns: The sessions, which also say who owns their files.
     """
     # Gradio looks for updates on its own site unless disabled here; the option of Blocks is not enough.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    context = Context(dict(tools), planner, store, saver, Path(get_upload_folder()), files)
+    context.files.owner_of_thread = turns.owner_of_thread
     with gr.Blocks(title="superlink", analytics_enabled=False) as page:
         gr.HTML(_TITLE, elem_classes="sl-title")
         # Channels between tabs: a plan for a batch, and the folder of a run to review.
@@ -98,5 +103,6 @@ def build(tools: Mapping[str, AnyTool], planner: Planner, store: Store, saver: S
                 BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
             with gr.Tab("Models", id="models"):
                 ModelsTab(page).lay_out()
+        Endpoints(turns, context.files).lay_out()
     page.queue(max_size=32)
     return page

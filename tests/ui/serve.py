@@ -34,6 +34,7 @@ RULES: dict[str, list[Call]] = {
     "cut": [FACES, ("crop", {})],
     "strange": [("strange", {})],
     "capitals": [("shout", {})],
+    "aloud": [("say", {})],
     "wait": [FACES, ("count", {}), ("strange", {}), ("shout", {})],
 }
 

@@ -13,13 +13,18 @@ import httpx
 import pytest
 import uvicorn
 
+from agents.plan.types import AnyTool
 from agents.session.memory import close_saver, open_saver
-from tests.ui.serve import Rules, shout
+from tests.agents.fakes import say, shout
+from tests.ui.serve import Rules
 from tests.waiting import WAIT
 from tools.storage.store import Store
 from ui.access.access import Access
 from ui.access.server import application
+from ui.api import NAMES
+from ui.context import Context
 from ui.page import build
+from ui.turns.turns import Turns
 
 USERS = {"ada": "open sesame", "bob": "something else"}
 LIMIT = 1 << 20
@@ -39,8 +44,11 @@ def served(folder: Path, users: dict[str, str] | None = None, **options: Any) ->
         for name, password in (users or {}).items():
             if name not in [user.name for user in access.users.all()]:
                 access.users.add(name, password)
-        page = build({"shout": shout}, Rules(), Store(str(folder / "store")), saver, access.files)
-        app = application(page, access, max_upload=LIMIT, **options)
+        tools: dict[str, AnyTool] = {"shout": shout, "say": say}
+        context = Context(tools, Rules(), Store(str(folder / "store")), saver, folder / "page", access.files)
+        turns = Turns(context)
+        turns.start()
+        app = application(build(context, turns), access, max_upload=LIMIT, endpoints=NAMES, **options)
         settings = {"log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1, "proxy_headers": False}
         server = uvicorn.Server(uvicorn.Config(app, **settings))
         with socket.create_server(("127.0.0.1", 0)) as bound:
@@ -51,6 +59,7 @@ def served(folder: Path, users: dict[str, str] | None = None, **options: Any) ->
             finally:
                 server.should_exit = True
                 thread.join(20)
+                turns.close()
                 close_saver(saver)
                 access.close()
 
