@@ -30,6 +30,11 @@ def cards_of(tools: Mapping[str, AnyTool]) -> dict[str, Card]:
     return {name: _card(tool) for name, tool in tools.items()}
 
 
+def planner_cards(tools: Mapping[str, AnyTool]) -> list[Card]:
+    """The cards of the tools that planners are offered."""
+    return [card for name, card in cards_of(tools).items() if tools[name].planned]
+
+
 @lru_cache(maxsize=1024)
 def _card(tool: AnyTool) -> Card:
     # A card takes a thousand times longer to make than a plan to check.

@@ -37,6 +37,18 @@ class BackbonePlanner:
         """Store the adapter's folder; the model is loaded at the first plan."""
         self.adapter = adapter
 
+    def load(self, tools: Sequence[Card]) -> None:
+        """Load the model and read these cards, so that the first request need not wait for it.
+
+        Args:
+            tools: cards of the tools that requests will be planned with.
+
+        Raises:
+            WeightsMissing: the language core is not on this computer; names the command that fetches it.
+        """
+        with _model.lease(self.adapter) as model:
+            model.plan("find the dog", ["Image"], tools)
+
     def plan(
         self,
         request: str,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, ValueType, cards_of, value_types
+from agents.plan.types import AnyTool, ValueType, planner_cards, value_types
 from agents.plan.warnings import unnamed, warnings
 from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
 
@@ -100,7 +100,7 @@ def ask(
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
     kinds = {name: str(what) for name, what in task.values.items()}
-    cards = [card for name, card in cards_of(task.tools).items() if task.tools[name].planned]
+    cards = planner_cards(task.tools)
     asked = before.asked + 1
     try:
         plan = run(lambda: planner.plan(task.words, kinds, cards, task.demonstrations, before.problems))

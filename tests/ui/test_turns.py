@@ -1,20 +1,29 @@
 """Turns of sessions without a browser: requests, decisions, queues, stops, and coming back."""
 
+import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("gradio")
 
-from agents.plan.plan import Plan
+from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.types import AnyTool
 from agents.session.memory import close_saver, open_saver
+from agents.session.session import SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
-from tools import Store
+from tests.waiting import WAIT, until
+from tools import Detections, Image, Store, Text, tool
+from tools.core.errors import MediaError, SuperlinkError
 from ui.access.visitors import Files
 from ui.context import Context
-from ui.turns.turns import Turns
+from ui.turns.runner import TooMany
+from ui.turns.turns import NotFound, Turns
 from ui.turns.view import SessionView
 
 Open = Callable[..., Turns]
@@ -103,3 +112,226 @@ def test_a_restart_gives_the_same_view(open_turns: Open, photo: Path) -> None:
     assert (after.stage, after.draft) == ("editing", {"request": "", "steps": [], "outputs": []})
     assert [turn.status for turn in after.turns] == ["Done", "Done", "Replaced by a new request", "Waits for you"]
     assert after.turns[2].superseded
+
+
+@tool
+def wait(text: Text) -> Text:
+    """Wait until the test lets it end."""
+    STARTED.release()
+    GO.wait(WAIT)
+    return text
+
+
+STARTED, GO = threading.Semaphore(0), threading.Event()
+HELD = plan(("wait", {"text": "a"}), ("shout", {"text": "$s1"}))
+
+
+@pytest.fixture
+def held() -> Iterator[threading.Event]:
+    """What lets `wait` end."""
+    GO.clear()
+    while STARTED.acquire(blocking=False):
+        pass
+    yield GO
+    GO.set()
+
+
+def queue(turns: Turns, owner: str, threads: list[str]) -> list[str]:
+    """The waiting sessions of these, in the order of their places."""
+    views = [turns.view(thread, owner) for thread in threads]
+    return [view.thread for view in sorted(views, key=lambda view: view.queue.place if view.queue else 99)]
+
+
+def test_a_queue_is_fair_and_a_waiting_turn_can_be_withdrawn(open_turns: Open, held: threading.Event) -> None:
+    turns = open_turns(*[HELD] * 7, tools={**TOOLS, "wait": wait})
+    first = turns.new_thread()
+    turns.ask(first, "ann", "wait", [])
+    assert STARTED.acquire(timeout=WAIT)
+    anns = [turns.new_thread() for _ in range(4)]
+    for thread in anns:
+        turns.ask(thread, "ann", "wait", [])
+        until(lambda thread=thread: turns.view(thread, "ann").queue, "a place in the queue")
+    assert [turns.view(thread, "ann").queue.place for thread in anns] == [1, 2, 3, 4]  # type: ignore[union-attr]
+    assert turns.view(anns[0], "ann").turn.status == "Waits in line …"  # type: ignore[union-attr]
+    with pytest.raises(TooMany, match="4 of your requests"):
+        turns.ask(turns.new_thread(), "ann", "wait", [])
+    with pytest.raises(SessionError, match="at work"):
+        turns.ask(anns[0], "ann", "wait", [])
+    bobs = turns.new_thread()
+    turns.ask(bobs, "bob", "wait", [])  # who has waited for nothing yet comes before a second turn of ann's
+    until(lambda: turns.view(bobs, "bob").queue, "a place in the queue")
+    assert turns.view(bobs, "bob").queue.place == 1  # type: ignore[union-attr]
+    seen = turns.follow(anns[1], "ann", turns.view(anns[1], "ann").version)
+    turns.stop(anns[0], "ann")
+    assert rest(turns, anns[0], "ann").turn.status == "Stopped"  # type: ignore[union-attr]
+    assert until(lambda: (place := next(seen).queue) and place.place == 2, "a better place")
+    held.set()
+    for thread in (first, *anns[1:]):
+        assert rest(turns, thread, "ann").turn.status == "Done"  # type: ignore[union-attr]
+    assert rest(turns, bobs, "bob").turn.status == "Done"  # type: ignore[union-attr]
+    assert turns.view(anns[0], "ann").turn.steps["s1"].state == "waiting"  # type: ignore[union-attr]
+
+
+def test_what_was_stopped_can_go_on(open_turns: Open, held: threading.Event) -> None:
+    turns = open_turns(HELD, plan(("shout", {"text": "b"})), tools={**TOOLS, "wait": wait})
+    thread = turns.new_thread()
+    turns.ask(thread, "local", "wait", [])
+    assert STARTED.acquire(timeout=WAIT)
+    assert turns.stop(thread, "local").turn.status == "Stopping …"  # type: ignore[union-attr]
+    view = rest(turns, thread)
+    turn = view.turn
+    assert turn is not None and (view.stage, turn.status, turn.steps["s1"].state) == ("idle", "Stopped", "waiting")
+    held.set()
+    turns.again(thread, "local")
+    turn = rest(turns, thread).turn
+    assert turn is not None and (turn.status, turn.answer) == ("Done", "A")
+    with pytest.raises(SessionError, match="neither stopped nor failed"):
+        turns.again(thread, "local")
+    assert asked(turns, "in capitals", thread=thread).turn.status == "Done"  # type: ignore[union-attr]
+
+
+def test_the_planner_is_not_kept_by_running_tools(open_turns: Open, held: threading.Event, photo: Path) -> None:
+    turns = open_turns(HELD, BLUR, tools={**TOOLS, "wait": wait})
+    thread = turns.new_thread()
+    turns.ask(thread, "local", "wait", [])
+    assert STARTED.acquire(timeout=WAIT)
+    assert asked(turns, "blur the dogs and cats", photo).stage == "approval"
+
+
+def test_decisions(open_turns: Open, photo: Path) -> None:
+    turns = open_turns(BLUR, plan(("crop", {}), request="x"), plan(DOGS, ("crop", {})), BLUR, BLUR)
+    view = asked(turns, "blur the dogs and cats", photo)
+    thread = view.thread
+    with pytest.raises(SessionError, match="remark is empty"):
+        turns.decide(thread, "local", {"action": "change", "remark": " "})
+    with pytest.raises(PlanInvalid):
+        turns.decide(thread, "local", {"action": "edit", "plan": {"steps": 3}})  # type: ignore[typeddict-item]
+    assert turns.view(thread, "local").stage == "approval"
+    turns.decide(thread, "local", {"action": "change", "remark": "cut them out instead"})
+    turn = rest(turns, thread).turn
+    assert turn is not None and turn.plan is not None
+    assert [step["tool"] for step in turn.plan["steps"]] == ["detect", "crop"]
+    wrong = {"steps": [{"id": "s1", "tool": "bleach", "args": {}}]}
+    turns.decide(thread, "local", {"action": "edit", "plan": wrong})  # type: ignore[typeddict-item]
+    view = rest(turns, thread)
+    assert view.stage == "approval" and view.turn is not None and "bleach" in view.turn.problems[0]["message"]
+    with pytest.raises(SessionError, match="has problems"):
+        turns.decide(thread, "local", {"action": "accept"})
+    turns.decide(thread, "local", {"action": "reject", "reason": "not today"})
+    turn = rest(turns, thread).turn
+    assert turn is not None and (turn.status, turn.answer) == ("Rejected", "Nothing was run: not today")
+    assert turn.record is not None
+    record = json.loads(turn.record.read_text())
+    assert [one["action"] for one in record["decisions"]] == ["change", "edit", "reject"]
+    assert record["request"] == "blur the dogs and cats" and record["decisions"][0]["remark"] == "cut them out instead"
+    with pytest.raises(SessionError, match="no plan waits"):
+        turns.decide(thread, "local", {"action": "accept"})
+
+
+def test_plans_like_this_run_at_once(open_turns: Open, photo: Path) -> None:
+    turns = open_turns(BLUR, BLUR, BLUR, plan(DOGS, ("crop", {})), BLUR)
+    thread = asked(turns, "blur dogs and cats", photo).thread
+    turns.decide(thread, "local", {"action": "accept"})
+    rest(turns, thread)
+    assert asked(turns, "blur the dogs and cats", thread=thread).stage == "approval"  # it is off at first
+    assert turns.set_always(thread, "local", True).always
+    assert asked(turns, "please blur dogs and cats", thread=thread).stage == "idle"
+    assert asked(turns, "crop dogs and cats", thread=thread).stage == "approval"  # other tools
+    view = asked(turns, "blur dogs and cats and email it", thread=thread)
+    assert view.stage == "approval" and view.turn is not None and view.turn.warnings  # a warned plan never runs at once
+
+
+def test_errors_are_said_and_nothing_is_lost(open_turns: Open, tmp_path: Path, photo: Path) -> None:
+    bad = tmp_path / "holiday.png"
+    bad.write_bytes(b"")
+    turns = open_turns(SuperlinkError("the planner is away", "Start it"), COUNT)
+    view = asked(turns, "count dogs and cats", bad)
+    turn = view.turn
+    assert turn is not None and (view.stage, turn.status, turn.colour) == ("idle", "Failed", "bad")
+    assert turn.answer.startswith("holiday.png is empty")
+    turn = asked(turns, "count dogs and cats", photo, thread=view.thread).turn
+    assert turn is not None and (turn.status, turn.answer) == ("Failed", "The planner is away. Start it.")
+    turns.again(view.thread, "local")
+    turn = rest(turns, view.thread).turn
+    assert turn is not None and (turn.number, turn.status, turn.answer) == (2, "Done", "count: 2 (dog 1, cat 1).")
+    with pytest.raises(MediaError, match="^gone.png cannot be read"):
+        turns.ask(view.thread, "local", "count", [tmp_path / "gone.png"])
+    with pytest.raises(SessionError, match="is empty"):
+        turns.ask(view.thread, "local", "  ", [photo])
+    assert len(turns.view(view.thread, "local").turns) == 2
+
+
+def test_sessions_belong_to_their_owners(open_turns: Open, photo: Path) -> None:
+    turns = open_turns(COUNT, COUNT)
+    mine = asked(turns, "count the dogs and cats", photo).thread
+    for call in (turns.view, turns.stop, turns.again, turns.delete, turns.restore, turns.types):
+        with pytest.raises(NotFound):
+            call(mine, "ann")
+    with pytest.raises(NotFound):
+        turns.ask(mine, "ann", "count", [])
+    with pytest.raises(NotFound):
+        turns.view("../../etc", "local")
+    assert turns.owner_of_thread(mine) == "local" and turns.sessions("ann") == []
+    [row] = turns.sessions("local")
+    assert (row.title, row.status, row.colour, row.stage) == ("count the dogs and cats", "Done", "good", "idle")
+    turns.rename(mine, "local", "  Beach   dogs ")
+    assert [one.title for one in turns.sessions("local", "beach")] == ["Beach dogs"]
+    assert [one.thread for one in turns.sessions("local", "COUNT the")] == [mine]  # what was asked is found, too
+    assert turns.sessions("local", "%") == []
+    turns.delete(mine, "local")
+    assert turns.sessions("local") == []
+    with pytest.raises(NotFound):
+        turns.view(mine, "local")
+    turns.restore(mine, "local")
+    assert turns.view(mine, "local").turn.status == "Done"  # type: ignore[union-attr]
+
+
+def test_files_that_are_gone_come_back_from_the_store(open_turns: Open, tmp_path: Path, photo: Path) -> None:
+    turns = open_turns(BLUR)
+    thread = asked(turns, "blur dogs and cats", photo).thread
+    turns.decide(thread, "local", {"action": "accept"})
+    before = rest(turns, thread)
+    written = {file: file.read_bytes() for file in (tmp_path / "page" / "results").rglob("*") if file.is_file()}
+    assert {"record.json", "s2_blur.png", "1_Am Strand.png", "s1_detect.json"} <= {file.name for file in written}
+    shutil.rmtree(tmp_path / "page" / "results")
+    assert open_turns().view(thread, "local").turns == before.turns
+    assert {file: file.read_bytes() for file in written} == written
+
+
+def test_the_planner_is_loaded_at_start(open_turns: Open) -> None:
+    class Slow(Scripted):
+        def load(self, tools: Any) -> None:
+            raise SuperlinkError("the planner's weights are missing", "Run: superlink models pull planner")
+
+    turns = open_turns(start=False)
+    turns._context = replace(turns._context, planner=Slow())
+    assert turns.planner_state == "loading"
+    turns.start()
+    until(lambda: turns.planner_state != "loading", "the planner")
+    assert turns.planner_state == "failed: The planner's weights are missing. Run: superlink models pull planner."
+
+
+def test_nothing_found_is_not_green(open_turns: Open, photo: Path) -> None:
+    @tool
+    def seek(image: Image, labels: list[str]) -> Detections:
+        """Find nothing."""
+        return Detections.empty((image.height, image.width))
+
+    looked = ("seek", {"labels": ["unicorn"]})
+    plans = plan(looked), plan(looked, ("count", {})), plan(looked, ("blur", {})), plan(), plan(("read", {}))
+    turns = open_turns(*plans, plan(("read", {})), tools={**TOOLS, "seek": seek})
+    asked_of = {}
+    for request in ("seek the unicorn", "count the unicorns", "blur the unicorn", "sing", "read it"):
+        view = asked(turns, request, *([photo] if "unicorn" in request else []))
+        if view.stage == "approval":
+            turns.decide(view.thread, "local", {"action": "accept"})
+            view = rest(turns, view.thread)
+        assert view.turn is not None
+        asked_of[request] = (view.turn.status, view.turn.colour)
+    assert asked_of == {
+        "seek the unicorn": ("Nothing found", "wait"),
+        "count the unicorns": ("Nothing found", "wait"),
+        "blur the unicorn": ("Nothing changed", "wait"),
+        "sing": ("Nothing to run", "wait"),
+        "read it": ("Nothing to run", "wait"),
+    }

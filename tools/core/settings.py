@@ -148,6 +148,7 @@ class Settings(BaseSettings):
         ui_minutes: Uploaded recordings and videos that are longer are refused (SUPERLINK_UI_MINUTES).
         ui_disk_bytes: Most that the uploads and results of one user of the page may take (SUPERLINK_UI_DISK_BYTES).
         ui_waiting: Most requests of one user of the page that wait for the planner or the tools (SUPERLINK_UI_WAITING).
+        ui_parallel: Requests on the page whose steps run at the same time (SUPERLINK_UI_PARALLEL).
         weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
             `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
             (SUPERLINK_WEIGHTS).
@@ -177,6 +178,7 @@ class Settings(BaseSettings):
     ui_minutes: float = Field(default=60, gt=0)
     ui_disk_bytes: Bytes = 20 << 30
     ui_waiting: Annotated[int, Field(gt=0)] = 4
+    ui_parallel: Annotated[int, Field(gt=0)] = 1
     weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 

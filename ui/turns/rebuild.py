@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.plan.plan import Plan
+from agents.plan.preflight import missing_weights
 from agents.plan.types import AnyTool
 from agents.session.events import Record
 from agents.session.results import RECORD, write_record
@@ -12,6 +14,7 @@ from tools.core.errors import SuperlinkError
 from tools.storage.store import Refs, Store
 from ui.turns.catalogue import TurnRow
 from ui.turns.files import file_views, result_view, turn_folder
+from ui.turns.shown import missing_views
 from ui.turns.view import ResultView, StepView, TurnView
 from ui.turns.words import FAILED, PLANNING, REPLACED, RUNNING, STOPPED, WAITS, Status, explain, status_of
 
@@ -57,6 +60,8 @@ def turn_view(row: TurnRow, record: Record | None, shelf: Shelf, values: Mapping
     turn.answer = row.answer or turn.answer
     status = _status(row, record, shelf, last)
     turn.status, turn.colour = status
+    if turn.plan is not None and row.state == "waiting" and last:
+        turn.missing = missing_views(missing_weights(Plan.load(turn.plan), shelf.tools))
     if row.state in ("waiting", "active") and not last:
         turn.superseded = True
     if row.state in ("ended", "stopped", "failed") and record is not None:

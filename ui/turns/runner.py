@@ -40,40 +40,44 @@ class Line:
         self._waiting: list[Ticket] = []
         self._served: dict[Ticket, float] = {}
         self._seconds: deque[float] = deque(maxlen=_RECENT)
+        self._changes = 0
 
     def enter(self, ticket: "Ticket", moved: Callable[[], None]) -> None:
         """Wait for a slot.
 
         Args:
             ticket: Of the turn.
-            moved: Called, without the lock, when the turn begins to wait and when its place changes.
+            moved: Called, without the lock, when the turn begins to wait and when its place may have changed.
 
         Raises:
             Stopped: when the turn was withdrawn.
         """
         with self._lock:
             self._waiting.append(ticket)
+            self._change()
             waits = self._place(ticket) > self._slots - len(self._served)
         try:
             if waits:
                 moved()
             with self._lock:
+                seen = self._changes
                 while not ticket.stop.is_set() and self._place(ticket) > self._slots - len(self._served):
-                    before = self._place(ticket)
-                    self._lock.wait()
-                    if self._place(ticket) != before:
-                        self._lock.release()
-                        try:
-                            moved()
-                        finally:
-                            self._lock.acquire()
+                    while self._changes == seen and not ticket.stop.is_set():
+                        self._lock.wait()
+                    # A reader may have seen any place in between, so that the same one as before is news, too.
+                    seen = self._changes
+                    self._lock.release()
+                    try:
+                        moved()
+                    finally:
+                        self._lock.acquire()
                 if ticket.stop.is_set():
                     raise Stopped("the turn was withdrawn")
                 self._served[ticket] = time.monotonic()
         finally:
             with self._lock:
                 self._waiting.remove(ticket)
-                self._lock.notify_all()
+                self._change()
 
     def leave(self, ticket: "Ticket") -> None:
         """Free the slot of a turn."""
@@ -81,7 +85,7 @@ class Line:
             began = self._served.pop(ticket, None)
             if began is not None:
                 self._seconds.append(time.monotonic() - began)
-            self._lock.notify_all()
+            self._change()
 
     def place(self, ticket: "Ticket") -> QueuePlace | None:
         """Return the place of a waiting turn and how long it is likely to wait; None for one that does not wait."""
@@ -99,6 +103,10 @@ class Line:
     def serves(self, ticket: "Ticket") -> bool:
         """Return whether a turn has a slot; the lock must be held."""
         return ticket in self._served
+
+    def _change(self) -> None:
+        self._changes += 1
+        self._lock.notify_all()
 
     def _place(self, ticket: "Ticket") -> int:
         return 1 + sorted(self._waiting, key=self._rank).index(ticket)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 from agents.plan.plan import Plan, PlanJson
-from agents.plan.types import ValueType, cards_of
+from agents.plan.preflight import missing_weights
+from agents.plan.types import ValueType, planner_cards
 from agents.session.policy import Policy
 from agents.session.session import Session, SessionError
 from agents.session.state import Decision
@@ -32,6 +33,7 @@ from ui.turns.files import keep_files
 from ui.turns.live import WORKING, Live
 from ui.turns.rebuild import Shelf, turn_view
 from ui.turns.runner import Runner, Ticket
+from ui.turns.shown import missing_views
 from ui.turns.view import Colour, SessionView, Stage, TurnView
 from ui.turns.words import PLANNING, RUNNING, STOPPING, explain
 from ui.turns.work import Work
@@ -86,10 +88,9 @@ class Turns:
 
     Args:
         context: What all tabs share.
-        parallel: Number of turns that run their steps at the same time.
     """
 
-    def __init__(self, context: Context, parallel: int = 1) -> None:
+    def __init__(self, context: Context) -> None:
         """Open the catalogue; nothing runs before `start`.
 
         Raises:
@@ -98,7 +99,7 @@ class Turns:
         self._context = context
         self._catalogue = Catalogue(context.folder)
         self._shelf = Shelf(context.folder / "results", context.store, context.tools)
-        self._runner = Runner(tools=parallel, waiting=settings().ui_waiting)
+        self._runner = Runner(tools=settings().ui_parallel, waiting=settings().ui_waiting)
         self._live: dict[str, Live] = {}
         self._lock = threading.RLock()
         self._planner_state = "loading"
@@ -135,8 +136,12 @@ class Turns:
         return uuid.uuid4().hex
 
     def view(self, thread: str, owner: str) -> SessionView:
-        """Return a session; one that has no request yet is new."""
-        return self._find(thread, owner).snapshot()
+        """Return a session; one that has no request yet is new. Weights that came since no longer count as missing."""
+        view = self._find(thread, owner).snapshot()
+        if view.turn is not None and view.turn.missing and view.turn.plan is not None:
+            lacks = missing_weights(Plan.load(view.turn.plan), self._context.tools)
+            view.turn.missing = missing_views(lacks)
+        return view
 
     def follow(self, thread: str, owner: str, since: int) -> Iterator[SessionView]:
         """Yield the session whenever its version grew, until its stage is none of queued, planning and running.
@@ -446,7 +451,7 @@ class Turns:
         planner = self._context.planner
         try:
             if isinstance(planner, Loads):
-                planner.load(list(cards_of(self._context.tools).values()))
+                planner.load(planner_cards(self._context.tools))
             self._planner_state = "ready"
         except SuperlinkError as error:
             self._planner_state = f"failed: {explain(error)}"

@@ -119,7 +119,10 @@ class Work:
 
     def _wait(self, session: Session) -> None:
         row = self._row
-        row.state, row.record, row.decision = "waiting", session.record(), None
+        record = session.record()
+        row.state, row.record, row.decision = "waiting", record, None
+        with self._live.change():
+            self._live.turn.given = dict(record["given"])
         self._leave("approval", WAITS)
 
     def _show_results(self, session: Session) -> None:
