@@ -118,11 +118,14 @@ def test_each_kind_of_result_is_shown_in_its_way(page: Any) -> None:
     page.locator("#result-pick").get_by_text("Find things").click()
     expect(page.locator("#result-shapes .shape")).to_have_count(2)
     page.get_by_text("The same as one command").click()
+    expect(page.get_by_role("region", name="Command")).to_contain_text("superlink run blur ")
+    page.get_by_role("button", name="Copy: Command").click()
+    expect(page.locator("#result-command [role=status]")).to_have_text("Copied")
     # Words that were read are a shape's name and a text.
     turn.fill("3")
     turn.blur()
     expect(page.locator("#result-shapes").get_by_role("img", name=f"“{WORDS}”, 0.80")).to_be_visible()
-    expect(page.locator("#result-text textarea, #result-text input")).to_have_value(WORDS)
+    expect(page.get_by_role("region", name="Text")).to_have_text(WORDS)
     # A list is a contact sheet; the chosen item is shown below.
     turn.fill("4")
     turn.blur()

@@ -7,6 +7,7 @@ import gradio as gr
 from agents.plan.plan import PlanJson
 from tools.core.errors import SuperlinkError
 from ui.access.archive import archive_url
+from ui.results.copyable import copyable
 from ui.results.downloads import repeat, write_plan
 from ui.results.html import STYLE, downloads_html
 from ui.results.reading import Item
@@ -27,15 +28,7 @@ class DownloadWidgets:
         self._view, self._number = view, number
         self.links = gr.HTML(css_template=STYLE, apply_default_css=False, visible=False, elem_id="result-downloads")
         with gr.Accordion("The same as one command", open=False, visible=False, elem_id="result-again") as self.again:
-            self.command = gr.Textbox(
-                label="Command",
-                interactive=False,
-                lines=1,
-                max_lines=4,
-                visible=False,
-                buttons=["copy"],
-                elem_id="result-command",
-            )
+            self.command = copyable("Command", visible=False, elem_id="result-command")
             self.note = gr.HTML(visible=False)
         self.batch = gr.Button("Use in Batch", size="sm", visible=False, elem_id="result-batch")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from ui.results.copyable import copyable
 from ui.results.html import note_html
 from ui.results.panes import Panes
 from ui.results.preview import Track
@@ -53,15 +54,7 @@ class PaneWidgets:
             elem_id="result-sound",
         )
         self.sentences = sentence_list(visible=False, elem_id="result-sentences")
-        self.text = gr.Textbox(
-            label="Text",
-            lines=1,
-            max_lines=12,
-            interactive=False,
-            visible=False,
-            buttons=["copy"],
-            elem_id="result-text",
-        )
+        self.text = copyable("Text", visible=False, elem_id="result-text")
         self.track.change(self._follow, [self.tracks, self.track], [self.track_note, self.seek], **_QUIET).then(
             None, self.seek, None, js=_SEEK, **_QUIET
         )
