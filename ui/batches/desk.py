@@ -87,10 +87,10 @@ class Desk:
         """Make a run and have its pilot worked.
 
         Raises:
-            SourceRefused: when the source may not be used.
+            SourceRefused: when the source or one of its items may not be used.
             AnnotateError: when the process cannot be started.
         """
-        sources.allowed(source, self._own(owner))
+        sources.items_of(source, self._own(owner))
         record = self.runs.new(owner, plan.request)
         spec = RunSpec.load(
             {

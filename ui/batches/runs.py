@@ -96,6 +96,8 @@ class Runs:
         if not (place / LEDGER).is_file():
             raise RunNotFound(f"There is no run in {place}", "Give the folder that superlink annotate wrote to (--out)")
         known = self._read(run_id(place))
+        if known is None and place.is_relative_to(os.path.realpath(self.folder)):
+            return self._of(RunRecord(run_id(place), place, LOCAL, time.time()), owner)
         if known is None:
             return self.save(RunRecord(run_id(place), place, owner, time.time()))
         return self._of(known, owner)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.worlds import write_world
-from flows.items.source import SourceItem, scan
+from flows.items.source import Scan, SourceItem, scan
 from tools.core.errors import SuperlinkError
 from tools.core.settings import expand_path, settings
 from tools.values.convert import open_file
+from ui.access.database import page_folder
 
 _FOLDERS = 500
 _SECONDS = 2.0
@@ -62,7 +63,8 @@ def allowed(path: str | Path, also: Sequence[Path] = ()) -> Path:
         also: Further folders that may be used, such as that of uploads.
 
     Raises:
-        SourceRefused: when it lies outside of `ui_roots`, also by a link or "..", or holds a null byte.
+        SourceRefused: when it lies outside of `ui_roots`, also by a link or "..", or in superlink's own folders, which
+            hold the files of all users, or holds a null byte.
     """
     text = str(path).strip()
     if "\0" in text or "://" in text:
@@ -73,7 +75,37 @@ def allowed(path: str | Path, also: Sequence[Path] = ()) -> Path:
             f"{text} is outside of the folders that this page may use",
             "They are set by ui_roots in settings.toml, or SUPERLINK_UI_ROOTS",
         )
+    _refuse_others(place, text, also)
     return place
+
+
+def items_of(source: str | Path, also: Sequence[Path] = ()) -> Scan:
+    """Return the items of a source that may be used, none of which lies where only others may look.
+
+    Raises:
+        SourceRefused: when it may not be used, or one of its items, by a pattern or a link.
+        SourceError: when it has no items.
+    """
+    place = allowed(source, also)
+    if place.suffix.lower() in _LISTS and place.is_file():
+        raise SourceRefused(
+            f"{place.name} is a list, which may name files anywhere", "Give a folder; superlink annotate takes lists"
+        )
+    found = scan(str(place))
+    for folder in {os.path.dirname(item.address) for item in found.items}:
+        allowed(folder, also)
+    for item in found.items:
+        _refuse_others(Path(os.path.realpath(item.address)), item.name, also)
+    return found
+
+
+def _refuse_others(place: Path, name: str, also: Sequence[Path]) -> None:
+    """Refuse what lies in superlink's own folders, except in those that are this user's."""
+    own = (Path(os.path.realpath(folder)) for folder in (settings().home, page_folder()))
+    if any(place.is_relative_to(folder) for folder in own) and not any(place.is_relative_to(one) for one in also):
+        raise SourceRefused(
+            f"{name} belongs to superlink, or to another user", "Choose another folder, or upload files"
+        )
 
 
 def folders(path: str | Path) -> list[str]:
@@ -103,12 +135,7 @@ def view(source: str | Path, also: Sequence[Path] = (), seconds: float = _SECOND
         SourceRefused: when it may not be used.
         SourceError: when it has no items.
     """
-    place = allowed(source, also)
-    if place.suffix.lower() in _LISTS and place.is_file():
-        raise SourceRefused(
-            f"{place.name} is a list, which may name files anywhere", "Give a folder; superlink annotate takes lists"
-        )
-    found = scan(str(place))
+    place, found = allowed(source, also), items_of(source, also)
     kinds = Counter(item.media or "other" for item in found.items)
     size = sum(max(item.size, 0) for item in found.items)
     until = time.monotonic() + seconds

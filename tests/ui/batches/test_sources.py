@@ -7,7 +7,7 @@ import pytest
 
 from flows.items.source import SourceError
 from tools.core.settings import settings
-from ui.batches.sources import SourceRefused, allowed, folders, keep_uploads, unreadable_text, view
+from ui.batches.sources import SourceRefused, allowed, folders, items_of, keep_uploads, unreadable_text, view
 
 
 def test_what_is_in_a_folder(photos: Path) -> None:
@@ -51,6 +51,25 @@ def test_nothing_outside_of_the_roots_is_read(photos: Path, tmp_path_factory: py
     (photos / "list.txt").write_text("/etc/hostname\n")
     with pytest.raises(SourceRefused, match="may name files anywhere"):
         view(photos / "list.txt")
+
+
+def test_what_belongs_to_others_is_no_source(photos: Path, home: Path) -> None:
+    theirs, own = home / "page/results/t1", home / "run-sources/own"
+    for folder in (theirs, own):
+        folder.mkdir(parents=True)
+        (folder / "a.jpg").write_bytes((photos / "p0000.jpg").read_bytes())
+    patterned = photos.parent / f"{home.name[:2]}*" / "page/results/t1"
+    (photos / "link.jpg").symlink_to(theirs / "a.jpg")
+    for source in (home, theirs, theirs / "a.jpg", own, patterned / "*.jpg", photos, photos.parent):
+        with pytest.raises(SourceRefused, match="belongs to superlink, or to another user"):
+            view(source)
+        with pytest.raises(SourceRefused, match="belongs to"):
+            items_of(source)
+    with pytest.raises(SourceRefused):
+        folders(home)
+    assert view(own, [own]).count == 1
+    (photos / "link.jpg").unlink()
+    assert view(photos).count == 15
 
 
 def test_an_empty_and_a_missing_folder_are_said(photos: Path) -> None:
