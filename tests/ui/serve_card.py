@@ -1,10 +1,11 @@
-"""Serves a page that holds the plan card alone, over real sessions, with a plan that waits.
+"""A page that holds the plan card alone, over real sessions with small tools, and a plan that waits.
 
-Usage: serve_card.py PORT FOLDER
+Usage, to look at it with the built-in tools: serve_card.py PORT FOLDER
 """
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 from agents.plan.plan import Plan
+from agents.plan.types import AnyTool
 from agents.session.memory import open_saver
-from tests.agents.fakes import Scripted, plan, shout
+from tests.agents.fakes import Scripted, plan
 from tools.runtime.registry import load
 from tools.storage.store import Store
 from ui.access.owners import Files
@@ -31,18 +33,22 @@ OWNER = "local"
 class Blurs(Scripted):
     """Always blurs every face."""
 
+    def __init__(self, tools: Mapping[str, AnyTool]) -> None:
+        super().__init__()
+        self.blur = "redact" if "redact" in tools else "blur"
+
     def answer(self, request: str) -> Plan | Exception:
-        return plan(("detect", {"labels": ["face"]}), ("redact", {"how": "pixelate"}))
+        return plan(("detect", {"labels": ["face"]}), (self.blur, {"how": "blur"}))
 
 
-def page(folder: Path) -> gr.Blocks:
+def page(folder: Path, tools: dict[str, AnyTool]) -> gr.Blocks:
     """Make the page; a plan waits in the session of the address's `s`, or in a new one."""
     picture = folder / "street.png"
     pixels = np.linspace(0, 255, 64 * 48 * 3).astype(np.uint8).reshape(48, 64, 3)
     Pillow.fromarray(pixels).save(picture)
     context = Context(
-        {**load(entry_points=False), "shout": shout},
-        Blurs(),
+        tools,
+        Blurs(tools),
         Store(f"{folder}/store"),
         open_saver(folder / "threads.sqlite"),
         folder,
@@ -90,7 +96,7 @@ def page(folder: Path) -> gr.Blocks:
 
 if __name__ == "__main__":
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    page(Path(sys.argv[2])).launch(
+    page(Path(sys.argv[2]), load(entry_points=False)).launch(
         server_name="127.0.0.1",
         server_port=int(sys.argv[1]),
         css=CSS,

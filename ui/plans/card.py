@@ -211,7 +211,7 @@ def _line(
     return Line(
         chips[step.id],
         words(step, scope.tools, scope.before(plan, number)),
-        progress.state if turn.steps or busy else "planned",
+        progress.state,
         _note(step, plan, turn, progress, busy),
         progress.done,
         progress.total if progress.state == "started" else 0,

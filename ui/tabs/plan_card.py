@@ -56,6 +56,7 @@ class PlanCard:
                     render=False,
                     language="json",
                     wrap_lines=True,
+                    buttons=["copy"],
                     label="The plan as JSON",
                     lines=8,
                     max_lines=24,
@@ -81,7 +82,9 @@ class PlanCard:
                 with gr.Row():
                     self.run_edited.render()
                     self.back = gr.Button("Back", min_width=80, elem_id="back")
-            self.ids = gr.Checkbox(False, label="Show ids", visible=False, container=False, elem_id="plan-ids")
+            self.ids = gr.Checkbox(
+                False, label="Show ids", interactive=True, visible=False, container=False, elem_id="plan-ids"
+            )
         self.text.input(
             self._read,
             [self._forms.form, self.text],
