@@ -5,6 +5,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -395,13 +396,29 @@ def test_only_the_owner_can_read_the_token(address: str) -> None:
 
 
 def test_what_tools_print_does_not_disturb_the_protocol(tmp_path: Path) -> None:
-    environment = {**os.environ, "SUPERLINK_HOME": str(tmp_path / "home")}
-    server = StdioServerParameters(
-        command=sys.executable, args=[str(ROOT / "tests/api/serve.py"), str(tmp_path)], env=environment, cwd=tmp_path
-    )
-    with connected(lambda: stdio_client(server)) as client:
-        assert "hello" in said(client.call("noise", words="hello"))
-        assert data(client.call("run", request="make noise", approve=True))["answer"] == "hello"
+    """Every line of standard output is a message; the protocol's own client would pass over others."""
+    asked = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    lines: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": asked},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "noise", "arguments": {"words": "hello"}}},
+    ]
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/api/serve.py"), str(tmp_path)],
+        env={**os.environ, "SUPERLINK_HOME": str(tmp_path / "home")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        process.stdin.writelines(json.dumps({"jsonrpc": "2.0", **line}) + "\n" for line in lines)
+        process.stdin.flush()
+        answers = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.stdin.close()  # the client has ended, and so does the server
+        assert process.wait(WAIT) == 0 and not process.stdout.read()
+        assert "not the protocol\nnor this" in process.stderr.read()
+    assert [answer["id"] for answer in answers] == [1, 2] and "hello" in answers[1]["result"]["content"][0]["text"]
 
 
 def test_the_command_serves_the_real_planner_in_the_folder_where_it_is_started(

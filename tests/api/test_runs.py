@@ -97,3 +97,13 @@ def test_a_file_that_was_sent_is_named_as_its_sender_named_it(service: Service, 
     with pytest.raises(MediaError) as error:
         Runs(service, tmp_path / "runs").begin("count", uploads=[("holiday.png", tmp_path / "0.png")])
     assert error.value.message.startswith("holiday.png") and "0.png" not in error.value.message
+
+
+def test_two_do_not_work_on_one_thread(service: Service) -> None:
+    with service.session("api-1"):
+        with pytest.raises(SessionError, match="api-1 is at work"), service.session("api-1"):
+            pass
+        with service.session("api-2"):
+            assert service.at_work() == {"api-1", "api-2"}
+    with service.session("api-1"):
+        assert service.at_work() == {"api-1"}
