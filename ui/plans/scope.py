@@ -5,16 +5,21 @@ from dataclasses import dataclass, field, replace
 
 from agents.plan import check as checks
 from agents.plan.interpreter import result_type
-from agents.plan.plan import Plan, reference, references
-from agents.plan.preflight import missing_weights
+from agents.plan.plan import Plan, Step, reference, references
+from agents.plan.preflight import missing_of
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of
+from tools.values.base import canonical_json
 from tools.weights.requirements import in_words
 from ui.plans.words import places, words
 from ui.turns.words import sentences
 
 OUTPUTS = "outputs"
 """The argument of problems with the outputs of a plan, as `agents.plan.check` calls it."""
+
+
+_MOST_KNOWN = 8
+"""Plans whose types of values a scope keeps."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,10 @@ class Scope:
     types: Mapping[str, ValueType]
     used_names: frozenset[str] = frozenset()
     captions: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[int, tuple[Plan, list[dict[str, ValueType]]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _lacks: dict[bytes, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def lost(self) -> str:
@@ -42,12 +51,34 @@ class Scope:
         return name
 
     def before(self, plan: Plan, number: int) -> dict[str, ValueType]:
-        """Return the types of the values that the step at a place (from 0) can use."""
-        found, cards = dict(self.types), cards_of(self.tools)
-        turn = max((what.turn for what in found.values()), default=0)
-        for step in plan.steps[:number]:
+        """Return the types of the values that the step at a place (from 0) can use; they must not be changed."""
+        if id(plan) not in self._known:  # every step of a form asks
+            if len(self._known) == _MOST_KNOWN:
+                self._known.clear()
+            self._known[id(plan)] = plan, self._along(plan)
+        return self._known[id(plan)][1][number]
+
+    def missing(self, step: Step) -> list[str]:
+        """Return the weights that a step takes and this computer lacks, in words."""
+        call = canonical_json([step.tool, step.args])
+        if call not in self._lacks:  # a change of a plan leaves most of its steps as they are
+            tool = self.tools.get(step.tool)
+            self._lacks[call] = [
+                missing_words(lack.weights, lack.licence, lack.size, lack.what)
+                for lack in (missing_of(tool, step.args) if tool is not None else ())
+            ]
+        return self._lacks[call]
+
+    def _along(self, plan: Plan) -> list[dict[str, ValueType]]:
+        """Return the types of the values at hand before each step, and after the last."""
+        found, cards = [dict(self.types)], cards_of(self.tools)
+        turn = max((what.turn for what in self.types.values()), default=0)
+        for step in plan.steps:
+            at_hand = found[-1]
             if step.tool in cards:
-                found[step.id] = result_type(step.id, step.args, cards[step.tool], found, turn)
+                made = result_type(step.id, step.args, cards[step.tool], at_hand, turn)
+                at_hand = {**at_hand, step.id: made}
+            found.append(at_hand)
         return found
 
     def value_words(self, plan: Plan, name: str) -> str:
@@ -90,11 +121,8 @@ class Placed:
 
 def examine(plan: Plan, scope: Scope) -> Placed:
     """Check a plan, and look for the weights that it takes; everything stands where a person can mend it."""
-    missing: dict[int, list[str]] = {}
-    numbers = {step.id: number for number, step in enumerate(plan.steps)}
-    for lack in missing_weights(plan, scope.tools):
-        said = missing_words(lack["weights"], lack["licence"], lack["size"], lack["what"])
-        missing.setdefault(numbers[lack["step"]], []).append(said)
+    lacks = {number: scope.missing(step) for number, step in enumerate(plan.steps)}
+    missing = {number: said for number, said in lacks.items() if said}
     return replace(placed(check(plan, scope), plan, scope), missing=missing)
 
 
