@@ -18,6 +18,8 @@ from flows.items.run_files import LEDGER, RESULTS
 from flows.ledger.file import LedgerError
 from flows.ledger.ledger import Ledger
 from flows.ledger.repair import RepairedLedger
+from flows.ledger.review_queue import PERSON
+from flows.ledger.rows import compact_json
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.atomic import write_error
@@ -154,11 +156,13 @@ def _restore_verdicts(ledger: RepairedLedger, folder: Path) -> int:
                 item, found = edit["item"], values.get((edit["item"], edit["step"]), ())
                 # Of several values it is not known which one was meant.
                 values_of_find = [edit[name] for name in _EDIT]
-                find = (edit["step"], *found, *values_of_find[:3], "band", *values_of_find[3:])
+                reason = PERSON if edit["place"] < 0 else "band"
+                find = (edit["step"], *found, *values_of_find[:3], reason, *values_of_find[3:])
+                shape = compact_json(edit["shape"]) if edit.get("shape") else ""
             except (KeyError, TypeError):
                 continue
             if len(found) == 1:
-                restored += ledger.restore_verdict(item, find)
+                restored += ledger.restore_verdict(item, find, shape)
     return restored
 
 

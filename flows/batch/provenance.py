@@ -1,9 +1,13 @@
 """Provenance of a data set, written with its exports: plan, tools, weights, scores, verdicts and edits of people."""
 
 from collections import Counter
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+from pydantic import JsonValue
 
 from agents.plan.plan import PlanJson
+from flows.batch.corrections import Shape
 from flows.batch.reading import Reading
 from flows.ledger.review_queue import FindRow
 from tools.storage.store import Ref, as_list
@@ -28,7 +32,13 @@ class ScoreRange(TypedDict):
 
 
 class HumanEdit(TypedDict):
-    """A find that a person rejected or corrected; `place` is its position within its value, `box` in pixels."""
+    """A find that a person rejected, corrected or added.
+
+    Attributes:
+        place: position within its value; below 0 where a person added it.
+        box: in pixels, as it was found; of what a person added, as they drew it.
+        shape: what the person changed besides the label; see `flows.batch.corrections.Shape`. Missing for nothing.
+    """
 
     item: str
     step: str
@@ -40,6 +50,7 @@ class HumanEdit(TypedDict):
     correct: str
     who: str
     time: str
+    shape: NotRequired[dict[str, JsonValue]]
 
 
 class DataSetProvenance(TypedDict):
@@ -79,6 +90,7 @@ def provenance(reading: Reading) -> DataSetProvenance:
     review: Counter[str] = Counter()
     edits: list[HumanEdit] = []
     finds: dict[tuple[int, str, str], list[FindRow]] = {}
+    shapes = {change[:4]: change.shape for change in reading.ledger.review.corrections()}
     for find in reading.ledger.review.rows():
         finds.setdefault((find.item, find.step, find.sha256), []).append(find)
     for row in reading.rows():
@@ -90,20 +102,22 @@ def provenance(reading: Reading) -> DataSetProvenance:
             for find in finds.get((row.entry.id, step, ref["sha256"]), ()):
                 review[f"{find.reason}: {find.verdict or 'open'}"] += 1
                 if find.verdict in ("rejected", "corrected"):
-                    edits.append(
-                        {
-                            "item": row.name,
-                            "step": step,
-                            "place": find.place,
-                            "label": find.label,
-                            "score": find.score,
-                            "box": _box(reading, ref, find.place),
-                            "verdict": find.verdict,
-                            "correct": find.correct,
-                            "who": find.who,
-                            "time": find.time,
-                        }
-                    )
+                    shape = Shape.facts(shapes.get(find[:4], ""))
+                    edit: HumanEdit = {
+                        "item": row.name,
+                        "step": step,
+                        "place": find.place,
+                        "label": find.label,
+                        "score": find.score,
+                        "box": _box(reading, ref, find.place, shape),
+                        "verdict": find.verdict,
+                        "correct": find.correct,
+                        "who": find.who,
+                        "time": find.time,
+                    }
+                    if shape:
+                        edit["shape"] = shape
+                    edits.append(edit)
     plan, counts = reading.plan, reading.ledger.counts()
     return {
         "request": plan.request,
@@ -126,7 +140,7 @@ def _scores(reading: Reading) -> dict[str, ScoreRange]:
     """Label to its scores, with verdicts applied, in order of label."""
     found: dict[str, tuple[int, float, float, float]] = {}
     for row in reading.rows():
-        for _, value in reading.locations(row):
+        for _, value, _ in reading.locations(row):
             labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
             for label, score in zip(labels, value.scores.tolist(), strict=True):
                 count, least, most, total = found.get(label, (0, 1.0, 0.0, 0.0))
@@ -137,7 +151,10 @@ def _scores(reading: Reading) -> dict[str, ScoreRange]:
     }
 
 
-def _box(reading: Reading, ref: Ref, place: int) -> list[float]:
+def _box(reading: Reading, ref: Ref, place: int, shape: Mapping[str, Any]) -> list[float]:
     """Corners of a detection in pixels; empty for any other value."""
     value = reading.store.get(ref)
-    return [round(float(side), 2) for side in value.xyxy[place]] if isinstance(value, Detections) else []
+    if not isinstance(value, Detections):
+        return []
+    corners = value.xyxy[place].tolist() if place >= 0 else shape.get("box", [])
+    return [round(float(side), 2) for side in corners]

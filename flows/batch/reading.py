@@ -4,13 +4,15 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from agents.plan.interpreter import uses
 from agents.plan.plan import reference, unescape
+from flows.batch.corrections import REVIEWED, Corrected, Correction, correct, correction
 from flows.ledger.ledger import Ledger
 from flows.ledger.rows import LedgerItem
 from tools.core.errors import StoreError, SuperlinkError
@@ -54,6 +56,14 @@ class DoneItem:
         return int(summary.get("height", 0)), int(summary.get("width", 0))
 
 
+class Located(NamedTuple):
+    """Detections or poses in an item: the step, the value, and for each row whether a person changed or added it."""
+
+    step: str
+    value: Detections | Poses
+    human: tuple[bool, ...]
+
+
 class Reading:
     """The results of a run, with people's verdicts applied.
 
@@ -75,9 +85,14 @@ class Reading:
         if unknown := [step for step in steps if step not in ids]:
             raise SuperlinkError(f"The plan has no step {unknown[0]!r}", f"Its steps are {', '.join(ids)}")
         self.steps = steps or self._default_steps()
-        self._verdicts: dict[tuple[int, str, str], dict[int, tuple[str, str]]] = {}
-        for item, step, sha256, place, verdict, correct in ledger.review.verdicts():
-            self._verdicts.setdefault((item, step, sha256), {})[place] = (verdict, correct)
+
+    @cached_property
+    def _corrections(self) -> dict[tuple[int, str, str], dict[int, Correction]]:
+        """Corrections by position within a value, by item, step and sha256 of the value."""
+        found: dict[tuple[int, str, str], dict[int, Correction]] = {}
+        for change in self.ledger.review.corrections():
+            found.setdefault(change[:3], {})[change.place] = correction(change)
+        return found
 
     def rows(self) -> Iterator[DoneItem]:
         """Done items, in order of name."""
@@ -90,34 +105,30 @@ class Reading:
                 if ref["kind"] in (kinds or self.kinds):
                     yield step, number, ref
 
-    def locations(self, row: DoneItem) -> Iterator[tuple[str, Detections | Poses]]:
-        """Step and value of all detections and poses in the item itself, not in parts cut out of it; verdicts applied.
+    def locations(self, row: DoneItem) -> Iterator[Located]:
+        """All detections and poses in the item itself, not in parts cut out of it; corrections applied.
 
         Boxes without an area are left out: no format can hold them, and libraries refuse a data set for one of them.
         """
         for step, _, ref in self.refs(row, LOCATION_KINDS):
             if tuple(ref["summary"]["size"]) != row.size:
                 continue
-            value = self.store.get(ref)
-            if isinstance(value, Detections):
-                value = self.apply_verdicts(row, step, ref, value)
+            value, human, _ = self.corrected(row, step, ref)
             if isinstance(value, Detections | Poses):
-                yield step, drop_empty_boxes(value)
+                places = _with_area(value)
+                if len(places) == len(value):
+                    yield Located(step, value, human)
+                else:
+                    yield Located(step, _selected(value, places), tuple(human[n] for n in places))
 
-    def apply_verdicts(self, row: DoneItem, step: str, ref: Ref, found: Detections) -> Detections:
-        """Detections without those that people rejected, and with the labels that they corrected."""
-        verdicts = self._verdicts.get((row.entry.id, step, ref["sha256"]), {})
-        if not verdicts:
-            return found
-        keep = [n for n in range(len(found)) if verdicts.get(n, ("", ""))[0] != "rejected"]
-        labels = [verdicts[n][1] if n in verdicts else found.labels[n] for n in keep]
-        left = found.select(np.array(keep, int))
-        return Detections(left.xyxy, tuple(labels), left.scores, left.size, left.masks, left.ids, left.frames)
+    def corrected(self, row: DoneItem, step: str, ref: Ref) -> Corrected:
+        """A value with people's corrections applied."""
+        corrections = self._corrections.get((row.entry.id, step, ref["sha256"]), {}) if ref["kind"] in REVIEWED else {}
+        return correct(self.store.get(ref), corrections)
 
     def value(self, row: DoneItem, step: str, ref: Ref) -> Value:
-        """A value with people's verdicts applied."""
-        value = self.store.get(ref)
-        return self.apply_verdicts(row, step, ref, value) if isinstance(value, Detections) else value
+        """A value with people's corrections applied."""
+        return self.corrected(row, step, ref).value
 
     def labels(self) -> list[str]:
         """Class names: labels in the plan, in its order, found or not; then other labels that were found, sorted.
@@ -129,7 +140,7 @@ class Reading:
             for _, _, ref in self.refs(row, LOCATION_KINDS):
                 if tuple(ref["summary"]["size"]) == row.size:
                     found |= {"person"} if ref["kind"] == "Poses" else set(ref["summary"]["labels"])
-        found |= {label for places in self._verdicts.values() for _, label in places.values() if label}
+        found |= {one.label for places in self._corrections.values() for one in places.values() if one.label}
         return list(dict.fromkeys([*self._plan_labels(), *sorted(found)]))
 
     def _plan_labels(self) -> Iterator[str]:
@@ -169,7 +180,7 @@ class Reading:
                 ref
                 for step, many in row.refs.items()
                 for ref in as_list(many)
-                if (row.entry.id, step, ref["sha256"]) in self._verdicts
+                if (row.entry.id, step, ref["sha256"]) in self._corrections
             ]
             try:
                 if sources or any(ref["sha256"] == row.ref["sha256"] for ref in refs):
@@ -197,12 +208,13 @@ class Reading:
         return tuple(step.id for step in self.plan.steps if step.id in fitting and step.id not in built_on)
 
 
-def drop_empty_boxes(value: Detections | Poses) -> Detections | Poses:
-    """Detections or poses without boxes that have no area once rounded to a hundredth of a pixel."""
+def _with_area(value: Detections | Poses) -> list[int]:
+    """Rows whose boxes have an area once rounded to a hundredth of a pixel."""
     corners = np.round(value.xyxy.astype(np.float64), 2)
-    places = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))
-    if len(places) == len(value):
-        return value
+    return [int(n) for n in np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(1))]
+
+
+def _selected(value: Detections | Poses, places: list[int]) -> Detections | Poses:
     if isinstance(value, Poses):
         return Poses(value.keypoints[places], value.scores[places], value.xyxy[places], value.size)
     return value.select(places)

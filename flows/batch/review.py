@@ -1,4 +1,7 @@
-"""Review by people: detections with a doubtful score, and a random sample of all, which measures precision."""
+"""Review by people: finds with a doubtful score, and a random sample of all, which measures precision.
+
+A find is a detection, a pose, or a segment of a transcript that has a score.
+"""
 
 import hashlib
 import math
@@ -9,12 +12,13 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from flows.batch.corrections import PERSON, REVIEWED, TEXT, Shape
 from flows.batch.reading import DoneItem, Reading
 from flows.ledger.ledger import Ledger
 from flows.ledger.review_queue import QueuedFind
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Store
-from tools.values import Detections
+from tools.values import Detections, Poses, Transcript, Value
 
 Verdict = Literal["accepted", "rejected", "corrected"]
 _Z = 1.959963984540054  # of the normal distribution, for 95 %
@@ -83,6 +87,13 @@ class Precision(NamedTuple):
     high: float
 
 
+class Agreement(NamedTuple):
+    """Number of finds on which several people gave a verdict, and on which all of them gave the same."""
+
+    judged: int
+    same: int
+
+
 def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable[DoneItem]) -> int:
     """Put doubtful and sampled detections in the queue; those that are there stay as they are.
 
@@ -95,21 +106,31 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
     Returns:
         Number of detections that go there.
     """
-    reading = Reading(ledger, store, ("Detections",))
+    readings = [Reading(ledger, store, (kind,)) for kind in REVIEWED]
     doubts: list[tuple[int, str, str, int, str, float, str]] = []
     for row in rows:
-        for step, _, ref in reading.refs(row):
-            if not ref["summary"]["count"]:
+        for step, _, ref in (found for reading in readings for found in reading.refs(row)):
+            if ref["summary"].get("count") == 0:
                 continue
-            found = store.get(ref)
-            assert isinstance(found, Detections)
-            for place, one in enumerate(found):
-                reason = routing.reason(ref["sha256"], place, one.label, one.score)
+            for place, label, score in _finds(store.get(ref)):
+                reason = routing.reason(ref["sha256"], place, label, score)
                 if reason:
-                    doubts.append((row.entry.id, step, ref["sha256"], place, one.label, one.score, reason))
+                    doubts.append((row.entry.id, step, ref["sha256"], place, label, score, reason))
     with ledger.writing():
         ledger.review.add(doubts)
     return len(doubts)
+
+
+def _finds(value: Value) -> Iterator[tuple[int, str, float]]:
+    """Position, label and score of each find in a value."""
+    if isinstance(value, Detections):
+        yield from ((place, one.label, one.score) for place, one in enumerate(value))
+    elif isinstance(value, Poses):
+        yield from ((place, PERSON, float(score)) for place, score in enumerate(value.scores))
+    elif isinstance(value, Transcript):
+        for place, segment in enumerate(value.segments):
+            if segment.score is not None:
+                yield place, TEXT, segment.score
 
 
 def queue(
@@ -127,27 +148,37 @@ def queue(
     return ledger.review.queue(label, reason, everything, limit)
 
 
-def resolve(ledger: Ledger, number: int, verdict: Verdict, correct: str = "", who: str = "") -> None:
-    """Write a person's verdict on a find; a later verdict replaces an earlier one.
+def resolve(
+    ledger: Ledger, number: int, verdict: Verdict, correct: str = "", who: str = "", shape: Shape | None = None
+) -> None:
+    """Write a person's verdict on a find; it replaces the same person's earlier one, and counts as the latest.
 
     Args:
         ledger: of the run.
         number: `QueuedFind.id`.
-        verdict: "accepted", "rejected" (nothing is there) or "corrected" (it is something else).
-        correct: the right label, when corrected.
+        verdict: "accepted", "rejected" (nothing is there) or "corrected" (it is something else, or elsewhere).
+        correct: the right label, when corrected; "" for the same where a shape is given.
         who: name of the person.
+        shape: what is right besides the label, when corrected.
 
     Raises:
-        ReviewError: there is no such find, or a corrected one has no label, or another one has one.
+        ReviewError: there is no such find, or a corrected one has neither label nor shape, or another one has one.
     """
-    if verdict not in ("accepted", "rejected", "corrected") or (verdict == "corrected") != bool(correct.strip()):
+    changed = "" if shape is None else shape.dumps()
+    if verdict not in ("accepted", "rejected", "corrected") or (verdict == "corrected") != bool(
+        correct.strip() or changed
+    ):
         raise ReviewError(
             f"{verdict!r} with the label {correct!r} is no verdict", "Accept, reject, or correct with the right label"
         )
-    time = datetime.now(UTC).isoformat(timespec="seconds")
     with ledger.writing():
-        if not ledger.review.decide(number, verdict, correct.strip(), who, time):
+        if not ledger.review.decide(number, verdict, correct.strip(), who, now(), changed):
             raise ReviewError(f"There is nothing with the number {number} in the queue", "superlink review lists it")
+
+
+def now() -> str:
+    """The time as verdicts have it: in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def precision(ledger: Ledger) -> list[Precision]:
@@ -156,6 +187,23 @@ def precision(ledger: Ledger) -> list[Precision]:
         Precision(label, right, audited, *wilson(right, audited))
         for label, right, audited in ledger.review.audit_counts()
     ]
+
+
+def agreement(ledger: Ledger) -> Agreement:
+    """How often people who looked at the same find gave the same verdict and label."""
+    return Agreement(*ledger.review.agreement())
+
+
+def withdraw(ledger: Ledger, number: int, who: str) -> None:
+    """Take a person's verdict back; the latest of other people's counts again.
+
+    Raises:
+        ReviewError: this person gave none.
+    """
+    with ledger.writing():
+        if ledger.review.verdict_of(number, who) is None:
+            raise ReviewError(f"There is no verdict of {who} on {number}", "superlink review --all lists the verdicts")
+        ledger.review.withdraw(number, who)
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

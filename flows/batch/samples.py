@@ -110,7 +110,7 @@ class Viewer:
     def labels_and_scores(self, row: DoneItem) -> list[tuple[str, float]]:
         """Label and score of all detections and poses in an item, the highest score first."""
         found: list[tuple[str, float]] = []
-        for _, value in self.finds.locations(row):
+        for _, value, _ in self.finds.locations(row):
             labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
             found += zip(labels, map(float, value.scores), strict=True)
         return sorted(found, key=lambda one: (-one[1], one[0]))

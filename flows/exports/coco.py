@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.skeleton import coco_category
 from flows.batch.reading import Reading
-from flows.exports.files import Counts, json_line, round_all, write_array
+from flows.exports.files import HUMAN, Counts, json_line, round_all, write_array
 from tools.values import Detections, Poses
 
 VALUE_KINDS = ("Detections", "Poses")
@@ -15,7 +15,10 @@ MIN_KEYPOINT_SCORE = 0.3
 
 
 def write(reading: Reading, folder: Path, name: str) -> Counts:
-    """Write `annotations.json`. Image ids number the items from 1 in order of name; "file_name" is the item's name."""
+    """Write `annotations.json`. Image ids number the items from 1 in order of name; "file_name" is the item's name.
+
+    Annotations that a person changed or added have "source": "human".
+    """
     numbers = {label: number for number, label in enumerate(reading.labels(), 1)}
     categories: list[dict[str, object]] = [{"id": number, "name": label} for label, number in numbers.items()]
     for category in categories:
@@ -40,10 +43,12 @@ def _images(reading: Reading) -> Iterator[dict[str, object]]:
 def _annotations(reading: Reading, numbers: dict[str, int]) -> Iterator[dict[str, object]]:
     count = 0
     for image, row in enumerate(reading.rows(), 1):
-        for _, found in reading.locations(row):
-            for one in _detections(found, numbers) if isinstance(found, Detections) else _poses(found, numbers):
+        for _, found, human in reading.locations(row):
+            rows = _detections(found, numbers) if isinstance(found, Detections) else _poses(found, numbers)
+            for one, by_person in zip(rows, human, strict=True):
                 count += 1
-                yield {"id": count, "image_id": image, "iscrowd": 0, **one}
+                source = {"source": HUMAN} if by_person else {}
+                yield {"id": count, "image_id": image, "iscrowd": 0, **one, **source}
 
 
 def _bbox(corners: Iterable[float]) -> list[float]:

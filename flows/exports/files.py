@@ -10,6 +10,9 @@ from typing import BinaryIO, SupportsFloat, TextIO
 Counts = dict[str, int | str]
 """What an export counted, by name."""
 
+HUMAN = "human"
+"""Marks what a person changed or added."""
+
 DIGITS = 2
 """Decimal places of pixel coordinates."""
 

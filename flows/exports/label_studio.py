@@ -20,6 +20,8 @@ from tools.values.detections import Detection
 
 VALUE_KINDS = ("Detections", "Poses", "Transcript")
 _SPEECH = "Speech"
+_MANUAL = {"origin": "manual"}
+"""Label Studio's mark of a region that a person drew."""
 Region = dict[str, Any]
 """One result of a prediction, as Label Studio's JSON."""
 
@@ -41,13 +43,18 @@ def write(reading: Reading, folder: Path, name: str) -> Counts:
 def _tasks(reading: Reading) -> Iterator[Region]:
     for number, row in enumerate(reading.rows(), 1):
         results: list[Region] = []
-        for _, found in reading.locations(row):
+        for _, found, human in reading.locations(row):
             if isinstance(found, Poses):
                 results += _points(found, row)
+            elif found.frames is None:
+                results += [
+                    {**region, **_MANUAL} if by_person else region
+                    for region, by_person in zip(_regions(found, row), human, strict=True)
+                ]
             else:
-                results += _regions(found, row) if found.frames is None else _tracks(found, row, _times(reading, row))
-        for _, _, ref in reading.refs(row, ("Transcript",)):
-            value = reading.store.get(ref)
+                results += _tracks(found, row, _times(reading, row))
+        for step, _, ref in reading.refs(row, ("Transcript",)):
+            value = reading.value(row, step, ref)
             if isinstance(value, Transcript):
                 results += list(_segments(value, row))
         for place, result in enumerate(results):

@@ -46,6 +46,7 @@ def write(reading: Reading, folder: Path, name: str) -> Counts:
             ("end", pa.float64()),
             ("value", pa.float64()),
             ("unit", text),
+            ("human", pa.bool_()),  # whether a person changed or added it
         ]
     )
     count, waiting = 0, []
@@ -64,9 +65,11 @@ def _rows(reading: Reading, row: DoneItem) -> Iterator[dict[str, object]]:
     names: dict[str, object] = {"item": row.name, "sha256": row.ref["sha256"]}
     empty = True
     for step, _, ref in reading.refs(row):
-        for thing in _things(reading.value(row, step, ref)):
+        value, human, _ = reading.corrected(row, step, ref)
+        for number, thing in enumerate(_things(value)):
             empty = False
-            yield {**names, "step": step, "kind": ref["kind"], **thing}
+            by_person = number < len(human) and human[number]
+            yield {**names, "step": step, "kind": ref["kind"], **thing, "human": by_person}
     if empty:
         yield names
 

@@ -23,8 +23,8 @@ def write(reading: Reading, folder: Path, name: str) -> dict[str, int]:
     names = FileNames()
     files = 0
     for row in reading.rows():
-        for _, _, ref in reading.refs(row):
-            value = reading.store.get(ref)
+        for step, _, ref in reading.refs(row):
+            value = reading.value(row, step, ref)
             if isinstance(value, Transcript) and all(segment.start is not None for segment in value.segments):
                 text = value.to_srt() if name == "srt" else value.to_vtt()
                 write_file(folder / names.unique_path(row.name, f".{name}"), text)

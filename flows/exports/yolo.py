@@ -10,7 +10,7 @@ from common import yolo
 from common.masks import Points, outline
 from flows.batch.reading import DoneItem, Reading
 from flows.exports.coco import MIN_KEYPOINT_SCORE
-from flows.exports.files import Counts, FileNames, json_line, write_file
+from flows.exports.files import HUMAN, Counts, FileNames, json_line, write_file
 from tools.values import Detections, Image, Poses
 
 VALUE_KINDS = ("Detections", "Poses")
@@ -24,7 +24,8 @@ def write(reading: Reading, folder: Path, name: str) -> Counts:
     """Write the data set; about a tenth of the pictures, chosen by their content, is for validation.
 
     So the same picture under two names is in one part. A data set has one task: pose if the plan gives poses, else
-    segmentation if it gives masks, else detection. YOLO's lines hold no scores: `scores.jsonl` has them, in order.
+    segmentation if it gives masks, else detection. YOLO's lines hold no scores: `scores.jsonl` has them, in order, and
+    under "human" the numbers, from 0, of the lines that a person changed or added.
     """
     task = _task(reading)
     # The library refuses a data set without classes; where nothing was asked for or found, one stands for it.
@@ -41,15 +42,17 @@ def write(reading: Reading, folder: Path, name: str) -> Counts:
             suffix, picture = _picture(reading, row)
             place = names.unique_path(str(own), suffix)
             rows = list(_lines(reading, row, task, numbers))
+            people = [number for number, (_, _, by_person) in enumerate(rows) if by_person]
             text = folder / "labels" / part / place.with_suffix(".txt")
             write_file(folder / "images" / part / place, picture)
-            write_file(text, "".join(f"{one}\n" for one, _ in rows))
+            write_file(text, "".join(f"{one}\n" for one, *_ in rows))
             scores.write(
                 json_line(
                     {
                         "item": row.name,
                         "labels": text.relative_to(folder).as_posix(),
-                        "scores": [round(score, 6) for _, score in rows],
+                        "scores": [round(score, 6) for _, score, _ in rows],
+                        **({HUMAN: people} if people else {}),
                     }
                 )
                 + "\n"
@@ -88,9 +91,10 @@ def _task(reading: Reading) -> str:
     return task
 
 
-def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float]]:
+def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) -> Iterator[tuple[str, float, bool]]:
+    """Line, score, and whether a person changed it."""
     size = row.size
-    for _, found in reading.locations(row):
+    for _, found, human in reading.locations(row):
         if isinstance(found, Poses) != (task == "pose"):
             continue
         for place, box in enumerate(found.xyxy):
@@ -103,7 +107,7 @@ def _lines(reading: Reading, row: DoneItem, task: str, numbers: dict[str, int]) 
             else:
                 values = yolo.polygon(_outline(found, place), size) if task == "segment" else yolo.box(box, size)
                 number = numbers[found.labels[place]]
-            yield yolo.line(number, values), float(found.scores[place])
+            yield yolo.line(number, values), float(found.scores[place]), human[place]
 
 
 def _outline(found: Detections, place: int) -> Points:

@@ -8,6 +8,7 @@ from pathlib import Path
 from flows.ledger import schema
 from flows.ledger.keys import work_key
 from flows.ledger.ledger import Ledger
+from flows.ledger.review_queue import PERSON
 from flows.ledger.rows import SqlValue, parse_refs
 from tools.storage.salvage import Row, Salvage
 from tools.storage.store import Ref, as_list
@@ -35,6 +36,7 @@ class RepairedLedger(Ledger):
                 entry for entry in salvage.index("sqlite_autoindex_items_1") if list(map(type, entry)) == [str, int]
             )
             self._db.executemany(_NAMED, names)
+            self._db.execute(schema.LATEST_VERDICTS)
 
     def _insert(self, table: str, rows: Iterable[Row]) -> int:
         width = len(self._columns(table))
@@ -64,6 +66,9 @@ class RepairedLedger(Ledger):
                 strayed = self._db.execute(f"DELETE FROM {table} WHERE item NOT IN (SELECT id FROM items)").rowcount
                 if strayed:
                     faults.append(f"{strayed} rows of {table} belong to no item")
+            strayed = self._db.execute("DELETE FROM verdicts WHERE find NOT IN (SELECT id FROM review)").rowcount
+            if strayed:
+                faults.append(f"{strayed} verdicts are on no find")
         return faults
 
     def values(self) -> Iterator[tuple[str, list[Ref]]]:
@@ -109,12 +114,13 @@ class RepairedLedger(Ledger):
         ):
             yield name, step, as_list(parse_refs(text) or [])
 
-    def restore_verdict(self, item: str, find: tuple[SqlValue, ...]) -> bool:
+    def restore_verdict(self, item: str, find: tuple[SqlValue, ...], shape: str = "") -> bool:
         """Insert a verdict that was lost, and its item where that is lost, too.
 
         Args:
             item: its name.
             find: step, sha256, place, label, score, reason, verdict, correct label, who and time.
+            shape: what the person changed besides the label, as JSON, or "".
 
         Returns:
             False when the find is in the queue already, or cannot be right.
@@ -124,7 +130,14 @@ class RepairedLedger(Ledger):
         with self.writing():
             self._db.execute(_NAMED, (item, None))
             (number,) = self._db.execute("SELECT id FROM items WHERE name = ?", (item,)).fetchone()
-            return self._insert("review", [(None, number, *find)]) > 0
+            if self._insert("review", [(None, number, *find)]) == 0:
+                return False
+            (new,) = self._db.execute("SELECT last_insert_rowid()").fetchone()
+            *_, verdict, correct, who, time = find
+            row = (new, who, verdict, correct, shape, time)
+            if _is_valid("verdicts", row):
+                self._insert("verdicts", [row])
+            return True
 
 
 def _is_valid(table: str, row: Row) -> bool:
@@ -185,7 +198,13 @@ def _is_valid_find(
     who: str,
     time: str,
 ) -> bool:
-    return reason in ("band", "audit") and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
+    return (
+        reason in ("band", "audit", PERSON) and verdict in ("", "accepted", "rejected", "corrected") and 0 <= score <= 1
+    )
+
+
+def _is_valid_verdict(find: int, who: str, verdict: str, correct: str, shape: str, time: str) -> bool:
+    return verdict in ("accepted", "rejected", "corrected") and isinstance(json.loads(shape or "{}"), dict)
 
 
 _VALIDATORS: dict[str, Callable[..., bool]] = {
@@ -194,5 +213,6 @@ _VALIDATORS: dict[str, Callable[..., bool]] = {
     "steps": _is_valid_step,
     "works": _is_valid_work,
     "review": _is_valid_find,
+    "verdicts": _is_valid_verdict,
 }
-_KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id"}
+_KEYS = {"facts": "name", "items": "id", "steps": "item, step", "works": "key", "review": "id", "verdicts": "find, who"}

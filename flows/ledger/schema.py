@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from tools.storage.database import Database
 
-VERSION = 2
+VERSION = 3
 TABLES = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 -- address: relative to the fact "root", an absolute path, or a URL. state: new, done, failed, gone (no longer in the
@@ -41,7 +41,17 @@ CREATE TABLE review (
     UNIQUE (item, step, sha256, place));
 CREATE INDEX review_open ON review (verdict, reason);
 """
-NAMES = frozenset({"facts", "items", "steps", "works", "review"})
+# find: of `review`, which has the latest verdict. shape: what a person changed besides the label, as JSON; see
+# flows.batch.corrections.
+_VERDICTS = """
+CREATE TABLE verdicts (
+    find INTEGER NOT NULL, who TEXT NOT NULL, verdict TEXT NOT NULL, correct TEXT NOT NULL, shape TEXT NOT NULL,
+    time TEXT NOT NULL, PRIMARY KEY (find, who)) WITHOUT ROWID;
+CREATE INDEX verdicts_time ON verdicts (who, time);
+CREATE INDEX review_order ON review (reason DESC, score, id);
+"""
+TABLES += _VERDICTS
+NAMES = frozenset({"facts", "items", "steps", "works", "review", "verdicts"})
 COPIED = {
     "items": "id, name, address, size, stamp, scan, state, signature, sha256, ref, error, hint",
     "works": "key, base, tool, weights, roles, refs, seconds, bytes",
@@ -115,4 +125,16 @@ def _before_wildcards(pattern: str) -> str:
     return os.path.join(*steady) if steady else ""
 
 
-_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _relative_addresses}
+def _several_reviewers(db: sqlite3.Connection) -> None:
+    """From version 2 to 3: the verdict of each person on a find, with what they changed."""
+    for statement in _VERDICTS.split(";"):
+        db.execute(statement)
+    db.execute(LATEST_VERDICTS)
+
+
+LATEST_VERDICTS = (
+    "INSERT OR IGNORE INTO verdicts SELECT id, who, verdict, correct, '', time FROM review WHERE verdict != ''"
+)
+"""SQL that enters the latest verdicts where they are missing among those of each person."""
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _relative_addresses, 2: _several_reviewers}

@@ -11,7 +11,7 @@ from flows.report.tally import Tally
 from tools.values.base import canonical_json
 
 _LABELS, _HISTOGRAMS, _REASONS, _FAILED, _EDITS = 60, 12, 40, 10, 50
-_REVIEW_REASONS = {"audit": "random sample (audit)", "band": "doubtful score (band)"}
+_REVIEW_REASONS = {"audit": "random sample (audit)", "band": "doubtful score (band)", "person": "changed by a person"}
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def tally_items(reading: Reading) -> Tally:
 def _count_finds(tally: Tally, marks: Reading, row: DoneItem) -> None:
     lowest: float | None = None
     seen: set[tuple[str, str]] = set()
-    for step, value in marks.locations(row):
+    for step, value, _ in marks.locations(row):
         labels = value.labels if isinstance(value, Detections) else ("person",) * len(value)
         for label, score in zip(labels, value.scores.tolist(), strict=True):
             counts = tally.finds.setdefault((label, step), LabelCounts())

@@ -20,8 +20,11 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "--correct", nargs=2, action="append", default=[], metavar=("NUMBER", "LABEL"), help="it is something else"
     )
+    parser.add_argument(
+        "--withdraw", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="take your verdicts on these back"
+    )
     parser.add_argument("--label", default="", help="list only this label")
-    parser.add_argument("--reason", default="", choices=["", "band", "audit"], help="list only these")
+    parser.add_argument("--reason", default="", choices=["", "band", "audit", "person"], help="list only these")
     parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list at most N (default: 50)")
     parser.add_argument("--all", action="store_true", help="list resolved ones, too")
     parser.set_defaults(command=review)
@@ -31,7 +34,7 @@ def review(given: argparse.Namespace) -> int:
     """Store the given verdicts or list what waits; then print the precision of each label."""
     import getpass
 
-    from flows.batch.review import precision, queue, resolve
+    from flows.batch.review import agreement, precision, queue, resolve, withdraw
     from flows.ledger.ledger import Ledger
     from tools.core.errors import ArgumentsInvalid
 
@@ -46,9 +49,12 @@ def review(given: argparse.Namespace) -> int:
             if not number.isdecimal() or len(number) > 18:
                 raise ArgumentsInvalid("review", [f"--correct takes a number and a label, not {shown(number)}"])
             resolve(ledger, int(number), "corrected", label, who)
-        if not (given.accept or given.reject or given.correct):
+        for number in given.withdraw:
+            withdraw(ledger, number, who)
+        if not (given.accept or given.reject or given.correct or given.withdraw):
             for one in queue(ledger, given.label, given.reason, given.all, given.limit):
-                verdict = f"  {one.verdict} {one_line(one.correct)}".rstrip()
+                moved = " (moved)" if one.shape else ""
+                verdict = f"  {one.verdict} {one_line(one.correct)}".rstrip() + moved
                 say(
                     f"{one.id:6}  {one.score:.2f}  {one_line(one.label):20}  {one.reason:5}  {one_line(one.item)} "
                     f"({one_line(one.step)}){verdict}"
@@ -58,6 +64,9 @@ def review(given: argparse.Namespace) -> int:
                 f"{one_line(label.label)}: {label.right} of {label.audited} audited finds right, "
                 f"{label.low:.0%} to {label.high:.0%} (95 %)"
             )
+        judged, same = agreement(ledger)
+        if judged:
+            say(f"{judged} finds were judged by several people, {same} of them alike")
     finally:
         ledger.close()
     return 0

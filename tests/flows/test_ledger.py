@@ -372,7 +372,7 @@ def test_the_review_queue_in_numbers(several: Ledger) -> None:
     assert review.audit_counts() == [("cat", 1, 1), ("dog", 0, 1)] and review.changes() == [
         ("a.jpg", "s1", "dog", 0.4, "fox")
     ]
-    assert list(review.verdicts()) == [(1, "s1", SHA, 0, "corrected", "fox")]
+    assert list(review.corrections()) == [(1, "s1", SHA, 0, "corrected", "fox", "")]
     assert [row[0] for row in review.queue("", "", False, -1)] == [2, 3] and [
         row[0] for row in review.queue("", "", True, 2)
     ] == [2, 1]
