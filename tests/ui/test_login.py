@@ -112,7 +112,7 @@ def test_a_wrong_password_is_said_and_not_shown(access: Access) -> None:
 def test_five_wrong_passwords_make_a_pause(access: Access) -> None:
     app = _guarded(access)
     client = _visit(app)
-    for number in range(attempts.FREE):
+    for number in range(5):
         given = client.post("/login", data={"username": "ada", "password": f"guess {number}"}, headers=BROWSER)
     assert given.status_code == 429 and given.headers["retry-after"] == "30"
     assert "Try again in 30 seconds" in given.text
@@ -229,3 +229,21 @@ def test_a_proxy_is_believed_and_nobody_else(access: Access) -> None:
     assert plain.post("/login", data=right, headers=far).status_code == 200
     shown = plain.get("/config", headers=far).json()["root"]
     assert shown == "http://127.0.0.1:7860"
+
+
+def test_no_call_is_public_by_accident(access: Access) -> None:
+    access.users.remove("ada")
+    with gr.Blocks(analytics_enabled=False) as page:
+        box = gr.Textbox()
+        gr.Button().click(lambda text: text, box, box, api_name="forgotten")
+        gr.api(_meant, api_name="meant")
+    client = _visit(application(page, access, endpoints=["meant"]))
+    assert set(client.get("/gradio_api/info").json()["named_endpoints"]) == {"/meant"}
+    assert {call["api_name"]: call["api_visibility"] for call in client.get("/config").json()["dependencies"]} == {
+        "forgotten": "private",
+        "meant": "public",
+    }
+
+
+def _meant(text: str) -> str:
+    return text
