@@ -16,7 +16,13 @@ view.load(props.value);
 """
 # Events, in quotes, are what Gradio looks for in the script: "input", "select" and "command" are in shapes.js.
 _SCRIPT = "\n".join(
-    [*((_FOLDER / name).read_text(encoding="utf-8") for name in ("shapes.js", "geometry.js", "editor.js")), _START]
+    [
+        *(
+            (_FOLDER / name).read_text(encoding="utf-8")
+            for name in ("parts.js", "shapes.js", "geometry.js", "editor.js")
+        ),
+        _START,
+    ]
 )
 _STYLE = (_FOLDER / "shapes.css").read_text(encoding="utf-8")
 _TEMPLATE = '<div class="sl-shapes" hidden></div>'

@@ -1,4 +1,4 @@
-// Where the parts of shapes are, and shapes with a part elsewhere; `make`, `clamp` and `seen` are in shapes.js.
+// Where the parts of shapes are, and shapes with a part elsewhere; `clamp` and `seen` are in parts.js.
 
 const SIDES = [[-1, -1, "top left corner"], [0, -1, "top edge"], [1, -1, "top right corner"], [1, 0, "right edge"],
   [1, 1, "bottom right corner"], [0, 1, "bottom edge"], [-1, 1, "bottom left corner"], [-1, 0, "left edge"]];

@@ -1,41 +1,7 @@
 // Shows a picture and its shapes. The value is `Shapes` of contract.py.
-// Labels and texts come from files and models: they enter the page by textContent and setAttribute only.
 
-const SVG = "http://www.w3.org/2000/svg";
-const SVG_NAMES = new Set(["svg", "image", "g", "path"]);
-// Light enough for 3:1 beside the dark line that every shape has around it.
-const PALETTE = ["#ffd60a", "#4cc9f0", "#ff8fab", "#80ed99", "#ffb066", "#c8b6ff", "#f4f1de", "#64dfdf",
-  "#ff9e9e", "#d9ed92", "#a9def9", "#e4c1f9"];
 const DEFAULT_KEYS = {box: "b", polygon: "g", joints: "k", hide: "h", zoom_in: "+", zoom_out: "-", zoom_all: "0"};
 const MOST = 40;  // times that a picture can be enlarged
-
-function make(name, attributes = {}, ...children) {
-  const made = SVG_NAMES.has(name) ? document.createElementNS(SVG, name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-// Only pictures of this server, or pixels in the address itself.
-function safeAddress(address) {
-  if (!address) return "";
-  if (/^data:image\/(png|jpeg|webp);base64,/.test(address)) return address;
-  const url = new URL(address, document.baseURI);
-  return url.origin === location.origin && /^https?:$/.test(url.protocol) ? url.href : "";
-}
-
-const ring = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x} ${y}`).join("") + "Z";
-const boxPath = ([x0, y0, x1, y1]) => `M${x0} ${y0}H${x1}V${y1}H${x0}Z`;
-const dot = (x, y) => `M${x} ${y}h0`;
-const clamp = (number, low, high) => Math.min(Math.max(number, low), high);
-const area = ({box: [x0, y0, x1, y1]}) => (x1 - x0) * (y1 - y0);
-const seen = (joint) => joint[2] >= 0.3;  // as tools/imaging/drawing.py
-
-function nameOf(shape) {
-  const score = shape.score === null ? "" : `, ${shape.score.toFixed(2)}`;
-  const track = shape.track === undefined ? "" : ` #${shape.track}`;
-  return `${shape.text === undefined ? shape.label : `“${shape.text}”`}${track}${score}`;
-}
 
 function shapesView(element, props, trigger) {
   const root = element.querySelector(".sl-shapes");
@@ -99,6 +65,12 @@ function shapesView(element, props, trigger) {
     group.setAttribute("aria-label", nameOf(shape));
     if (view.value.editable) group.setAttribute("aria-pressed", String(view.selected === shape.id));
     group.drawn = shape;
+    if (shape.joints) dots(group, view.scale());
+  }
+  // Joints of people in the distance would otherwise be blots.
+  function dots(group, scale) {
+    const [, top, , bottom] = group.drawn.box;
+    group.style.setProperty("--dot", `${clamp((bottom - top) * scale / 28, 2.5, 6).toFixed(1)}px`);
   }
 
   // Shows another list of shapes; groups of shapes that are the same object stay as they are.
@@ -181,6 +153,8 @@ function shapesView(element, props, trigger) {
     view.window = {x: clamp(x, 0, whole - w), y: clamp(y, 0, height - h), w, h};
     svg.setAttribute("viewBox", `${view.window.x} ${view.window.y} ${w} ${h}`);
     image.style.imageRendering = view.scale() > 4 ? "pixelated" : "auto";
+    const scale = view.scale();
+    for (const group of view.groups.values()) if (group.drawn && group.drawn.joints) dots(group, scale);
     view.touch();
     hideTip();
   };
@@ -191,10 +165,10 @@ function shapesView(element, props, trigger) {
     view.say(`${Math.round(view.value.width / view.window.w * 100)} %`);
   };
   view.whole = () => view.look(0, 0, view.value.width);
-  // Moves a box into view when none of it is seen.
+  // Moves a box into view when its middle is not seen.
   view.reveal = ([x0, y0, x1, y1]) => {
-    const {x, y, w, h} = view.window;
-    if (x1 < x || y1 < y || x0 > x + w || y0 > y + h) view.look((x0 + x1 - w) / 2, (y0 + y1 - h) / 2, w);
+    const {x, y, w, h} = view.window, across = (x0 + x1) / 2, down = (y0 + y1) / 2;
+    if (across < x || down < y || across > x + w || down > y + h) view.look(across - w / 2, down - h / 2, w);
   };
   view.zoomed = () => view.window.w < view.value.width;
   // A finger scrolls the page unless there is something to drag here.
@@ -219,7 +193,7 @@ function shapesView(element, props, trigger) {
   }
   const hideTip = () => tip.classList.remove("on");
   const groupOf = (target) => (target instanceof Element ? target.closest(".shape") : null);
-  svg.addEventListener("pointerover", (event) => { const group = groupOf(event.target); group ? showTip(group) : hideTip(); });
+  svg.addEventListener("pointerover", (event) => (groupOf(event.target) ? showTip(groupOf(event.target)) : hideTip()));
   svg.addEventListener("pointerleave", hideTip);
   svg.addEventListener("focusin", (event) => {
     const group = groupOf(event.target);
