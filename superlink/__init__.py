@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tools.runtime.parts import kept as kept
     from tools.runtime.registry import load as load_tools  # noqa: F401 -- under a name that says what is loaded
     from tools.runtime.tool import Batch as Batch
+    from tools.runtime.tool import Suggested as Suggested
     from tools.runtime.tool import tool as tool
     from tools.storage.store import Store as Store
     from tools.values import Audio as Audio
