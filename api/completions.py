@@ -1,10 +1,12 @@
 """Chat completions: a request in words becomes a plan over the caller's functions, which is walked turn by turn.
 
-Nothing is kept between two requests. The planner is deterministic, so the plan is made again from the last message of
-the user and the functions; the ids of the calls name plan and step, so that a plan which came out otherwise is noticed.
+A conversation holds all that is needed: the plan is made again from the last message of the user and the functions. The
+built-in planner is deterministic; for others the last plans are kept (`Plans`). The ids of calls name the plan, the
+message and the step, so that a plan which came out otherwise is noticed.
 """
 
-import re
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +17,7 @@ from agents.planners.repair import Attempt, plan_request
 from api.functions import Functions, functions_of
 from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
 
-_ID = re.compile(r"call_([0-9a-f]{16})_(\w{1,16})")
+_KEPT = 256  # plans
 MAX_CHARACTERS = 60_000
 """Of all functions of a request as JSON. The planner reads new ones once, which takes half a minute at this size."""
 _OFFERED = 20  # functions that an answer names
@@ -30,18 +32,51 @@ class TokenCounter(Protocol):
         """The number of tokens of a text."""
 
 
-def complete(request: ChatRequest, planner: Planner) -> Reply:
+class Plans:
+    """Plans requests over a caller's functions, and keeps the last plans that work.
+
+    Args:
+        planner: makes them.
+    """
+
+    def __init__(self, planner: Planner) -> None:
+        """Keep nothing yet."""
+        self.planner = planner
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, ...], Attempt] = OrderedDict()
+
+    def plan(self, words: str, functions: Functions) -> Attempt:
+        """The plan for a request; the same one as before where it is kept.
+
+        Raises:
+            SuperlinkError: the planner cannot work.
+        """
+        key = (words, *functions.schemas)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        attempt = plan_request(words, {}, functions.tools, self.planner)
+        if attempt.works:
+            with self._lock:
+                self._kept[key] = attempt
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        return attempt
+
+
+def complete(request: ChatRequest, plans: Plans) -> Reply:
     """Answer a conversation.
 
     Args:
         request: the conversation and the caller's functions.
-        planner: makes the plan.
+        plans: makes the plan.
 
     Raises:
         RequestInvalid: the conversation cannot be answered.
         SuperlinkError: the planner cannot work.
     """
-    reply = _reply(request, planner)
+    reply, planner = _reply(request, plans), plans.planner
     if isinstance(planner, TokenCounter):
         asked = "\n".join([message.model_dump_json() for message in request.messages])
         asked += "\n".join(tool.model_dump_json() for tool in request.tools)
@@ -50,7 +85,7 @@ def complete(request: ChatRequest, planner: Planner) -> Reply:
     return reply
 
 
-def _reply(request: ChatRequest, planner: Planner) -> Reply:
+def _reply(request: ChatRequest, plans: Plans) -> Reply:
     start = max((n for n, message in enumerate(request.messages) if message.role == "user"), default=None)
     if start is None:
         raise RequestInvalid("there is no message of a user", "Add one", "invalid_value", "messages")
@@ -58,7 +93,7 @@ def _reply(request: ChatRequest, planner: Planner) -> Reply:
     functions = _chosen(request)
     if not functions.by_tool:
         return Reply(content=_nothing_offered(request, functions))
-    attempt = plan_request(words, {}, functions.tools, planner)
+    attempt = plans.plan(words, functions)
     plan = attempt.plan
     forced = request.tool_choice == "required" or isinstance(request.tool_choice, NamedChoice)
     if plan is None or not attempt.works:
@@ -70,7 +105,8 @@ def _reply(request: ChatRequest, planner: Planner) -> Reply:
                 "tool_choice",
             )
         return Reply(content=_no_plan(attempt, functions))
-    results = _results(plan, later)
+    turn = f"call_{plan.hash[:16]}_{start}_"  # a request that is said twice is two turns
+    results = _results(plan, turn, later)
     if attempt.warnings and not forced and not results:
         return Reply(content=_warned(attempt, plan))
     ready = ready_steps(plan, results, results)
@@ -78,7 +114,7 @@ def _reply(request: ChatRequest, planner: Planner) -> Reply:
         return Reply(content="\n".join([_report(plan, functions, results), *_left_out_of(attempt)]))
     calls = [
         ToolCall(
-            id=f"call_{plan.hash[:16]}_{step.id}",
+            id=turn + step.id,
             function=CalledFunction(
                 name=functions.by_tool[step.tool].name, arguments=functions.by_tool[step.tool].render(step, results)
             ),
@@ -125,7 +161,7 @@ def _chosen(request: ChatRequest) -> Functions:
     return functions.only(name)
 
 
-def _results(plan: Plan, later: Sequence[Message]) -> dict[str, str]:
+def _results(plan: Plan, turn: str, later: Sequence[Message]) -> dict[str, str]:
     """What the caller sent back for the steps of the plan, by their ids.
 
     Raises:
@@ -143,15 +179,15 @@ def _results(plan: Plan, later: Sequence[Message]) -> dict[str, str]:
         )
     results: dict[str, str] = {}
     for call, text in answered.items():
-        found = _ID.fullmatch(call or "")
-        if found is None or found[1] != plan.hash[:16] or found[2] not in steps:
+        step = (call or "").removeprefix(turn)
+        if step not in steps or step == call:
             raise RequestInvalid(
                 f"the call {call} is not of the plan for this request",
                 "Send the same functions and message as when it was made, or begin anew",
                 "plan_changed",
                 "messages",
             )
-        results[found[2]] = text
+        results[step] = text
     return results
 
 

@@ -103,9 +103,11 @@ class Functions:
 
     Attributes:
         by_tool: by the name of the tool.
+        schemas: of all of them, as JSON.
         left_out: function name to the reason, for those with which it cannot.
     """
 
+    schemas: tuple[str, ...] = ()
     by_tool: dict[str, Function] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -117,6 +119,7 @@ class Functions:
     def only(self, name: str) -> "Functions":
         """The function of this name alone."""
         return Functions(
+            (name, *self.schemas),
             {key: one for key, one in self.by_tool.items() if one.name == name},
             {key: reason for key, reason in self.left_out.items() if key == name},
         )
@@ -133,7 +136,7 @@ def functions_of(tools: Sequence[ToolSchema]) -> Functions:
 
 @lru_cache(maxsize=32)
 def _converted(schemas: tuple[str, ...]) -> Functions:
-    found = Functions()
+    found = Functions(schemas)
     for schema in map(FunctionSchema.model_validate_json, schemas):
         try:
             Draft202012Validator.check_schema(schema.parameters)

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from agents.plan.plan import Plan
 from agents.session.state import Decision
-from api.completions import complete
+from api.completions import Plans, complete
 from api.files import kind_of
 from api.http_errors import add_error_handlers, json_of
 from api.messages import (
@@ -61,6 +61,7 @@ def application(service: Service, folder: Path) -> FastAPI:
 
 
 def _add_completions(app: FastAPI, service: Service) -> None:
+    asked = Plans(service.planner)
     model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "superlink"}
 
     @app.get("/v1/models")
@@ -86,7 +87,7 @@ def _add_completions(app: FastAPI, service: Service) -> None:
             raise RequestInvalid("n is always 1", "Leave it out", "unsupported", "n")
         if (extra.get("response_format") or {"type": "text"}).get("type") != "text":
             raise RequestInvalid("only calls have a schema", "Use tools", "unsupported", "response_format")
-        reply = complete(request, service.planner)
+        reply = complete(request, asked)
         if request.stream:
             with_usage = bool(request.stream_options and request.stream_options.include_usage)
             return StreamingResponse(chunks(reply, with_usage), media_type="text/event-stream")

@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 from agents.planners.backbone import BackbonePlanner
-from api.completions import complete
+from api.completions import Plans, complete
 from api.messages import ChatRequest
 
 TEXT, WHOLE, NUMBER, SWITCH = ({"type": kind} for kind in ("string", "integer", "number", "boolean"))
@@ -203,13 +203,13 @@ REQUESTS: dict[str, list[tuple[str, list[Call]]]] = {
 }
 
 
-def converse(words: str, planner: BackbonePlanner) -> tuple[list[Call], str]:
+def converse(words: str, plans: Plans) -> tuple[list[Call], str]:
     """The calls of a whole conversation, each answered with "result N", and what is said in the end."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": words}]
     made: list[Call] = []
     while True:
         request = {"model": "superlink", "messages": messages, "tools": FUNCTIONS}
-        reply = complete(ChatRequest.model_validate(request), planner)
+        reply = complete(ChatRequest.model_validate(request), plans)
         if not reply.calls:
             return made, reply.content or ""
         messages.append({"role": "assistant", "tool_calls": [call.model_dump() for call in reply.calls]})
@@ -223,15 +223,15 @@ def plain(value: object) -> object:
 
 
 def main() -> None:
-    planner = BackbonePlanner()
-    converse("roll two dice", planner)  # reads model and functions
+    plans = Plans(BackbonePlanner())
+    converse("roll two dice", plans)  # reads model and functions
     for title, rows in REQUESTS.items():
         verdicts: list[str] = []
         seconds: list[float] = []
         print(f"\n{title}")
         for words, expected in rows:
             began = time.perf_counter()
-            made, said = converse(words, planner)
+            made, said = converse(words, plans)
             seconds.append(time.perf_counter() - began)
             right = [(name, {key: plain(value) for key, value in args.items()}) for name, args in made] == expected
             verdicts.append("right" if right else "wrong" if made else "handed back")

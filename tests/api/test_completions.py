@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from api.completions import complete
+from api.completions import Plans, complete
 from api.messages import ChatRequest, Reply, RequestInvalid, chunks, completion
+from tests.agents.fakes import Scripted, plan
 from tests.api.foreign import EMAIL, FETCH, FOREIGN, Counting, function
 from tests.api.serve import Rules
 
@@ -19,7 +20,7 @@ def ask(*messages: dict[str, Any] | str, **options: Any) -> Reply:
     """The reply to a conversation; a text is a message of the user."""
     said: Messages = [{"role": "user", "content": one} if isinstance(one, str) else one for one in messages]
     request = {"model": "superlink", "messages": said, "tools": FOREIGN, **options}
-    return complete(ChatRequest.model_validate(request), Rules())
+    return complete(ChatRequest.model_validate(request), Plans(Rules()))
 
 
 def after(reply: Reply, *results: str) -> Messages:
@@ -65,6 +66,24 @@ def test_calls_that_need_nothing_are_made_side_by_side_or_in_turn() -> None:
     assert [name for name, _ in calls(two)] == ["fetch_page"]
     end = ask("both", *after(one, "cold"), *after(two, "page"), parallel_tool_calls=False)
     assert end.content == "getWeather: cold\nfetch_page: page"
+
+
+def test_a_request_that_is_said_twice_is_two_turns() -> None:
+    first = ask("weather")
+    second = ask("weather", *after(first, "cold"), {"role": "assistant", "content": "It is cold"}, "weather")
+    assert calls(first) == calls(second) and first.calls[0].id != second.calls[0].id
+
+
+def test_a_planner_that_changes_its_mind_is_asked_once() -> None:
+    both = [plan(("fetch_page", {"url": "a"}), ("send_email", {"to": "x"})), plan(("get_weather", {"city": "Rome"}))]
+    plans = Plans(Scripted(both))
+
+    def send(*messages: dict[str, Any]) -> Reply:
+        request = {"model": "superlink", "messages": [{"role": "user", "content": "go"}, *messages], "tools": FOREIGN}
+        return complete(ChatRequest.model_validate(request), plans)
+
+    first = send()
+    assert calls(send(*after(first, "page"))) == [("send_email", {"to": "x", "body": "page"})]
 
 
 def test_a_plan_that_came_out_otherwise_is_noticed() -> None:
@@ -153,10 +172,10 @@ def test_text_in_parts_is_read() -> None:
 
 def test_usage_is_counted_where_the_planner_counts() -> None:
     request = ChatRequest.model_validate({"model": "superlink", "messages": [{"role": "user", "content": "a b c"}]})
-    reply = complete(request, Counting())
+    reply = complete(request, Plans(Counting()))
     assert reply.usage and reply.usage[0] >= 3 and reply.usage[1] == len((reply.content or "").split())
     usage: Any = completion(reply)["usage"]
-    assert usage["total_tokens"] == sum(reply.usage) and "usage" not in completion(complete(request, Rules()))
+    assert usage["total_tokens"] == sum(reply.usage) and "usage" not in completion(complete(request, Plans(Rules())))
 
 
 def test_chunks_carry_what_the_whole_carries() -> None:
