@@ -41,7 +41,13 @@ class Answer(NamedTuple):
     result: TurnResult
 
 
-def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, Card]) -> Answer:
+def compose(
+    state: State,
+    plan: Plan | None,
+    store: Store,
+    cards: Mapping[str, Card],
+    offered: Mapping[str, Card] | None = None,
+) -> Answer:
     """The answer to a turn that has come to its end.
 
     Args:
@@ -49,6 +55,7 @@ def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, C
         plan: of the turn.
         store: of the values, for texts in full.
         cards: of the tools, by name.
+        offered: cards of the tools that an answer names where there was nothing to run; all of them by default.
     """
     decision = state.get("decision")
     if decision is not None and decision["action"] == "reject":
@@ -58,7 +65,9 @@ def compose(state: State, plan: Plan | None, store: Store, cards: Mapping[str, C
         faults = "\n".join(f"- {problem}" for problem in problems_of(state))
         return Answer(f"I could not make a plan that works, so nothing was run:\n{faults}", "refused")
     if not plan.steps:
-        offers = "\n".join(f"- {card['name']}: {card['doc']}" for card in cards.values())
+        offers = "\n".join(
+            f"- {card['name']}: {card['doc']}" for card in (cards if offered is None else offered).values()
+        )
         lack = _lacking(state, cards)
         return Answer(f"I found nothing to run for this request. {lack}What I can do:\n{offers}", "refused")
     return _Report(plan, state, store).answer()

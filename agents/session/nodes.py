@@ -11,7 +11,7 @@ from langgraph.types import Send, interrupt
 
 from agents.plan.interpreter import ready_steps, resolve_arguments, result_type, skipped_steps
 from agents.plan.plan import Plan, PlanJson
-from agents.plan.preflight import missing_weights
+from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
 from agents.planners.base import Demonstration, Planner, renumber
@@ -282,8 +282,14 @@ class Nodes:
 
     def answer(self, state: State) -> State:
         """Say what was done."""
-        answer = compose(state, self.plans.plan_of(state), self.store, self.cards)
+        plan = self.plans.plan_of(state)
+        # What needs weights that are not here is not offered.
+        offered = {} if plan is None or plan.steps else {n: c for n, c in self.cards.items() if self._works(n)}
+        answer = compose(state, plan, self.store, self.cards, offered)
         return {"answer": answer.text, "result": answer.result, "ended": now()}
+
+    def _works(self, tool: str) -> bool:
+        return not missing_of(self.tools[tool], {})
 
 
 def name_media(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:
