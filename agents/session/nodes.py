@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
 from agents.plan.interpreter import ready_steps, resolve_arguments, result_type, skipped_steps
-from agents.plan.plan import Plan, PlanJson
+from agents.plan.plan import Plan
 from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
@@ -121,18 +121,20 @@ class Nodes:
         changing = state.get("changing")
         if changing is None or attempt.again:
             return self._update(attempt)
-        if not attempt.works:
-            attempt = self._unchanged(task, changing, attempt)
-        return {**self._update(attempt), "changing": None}
+        return {**self._update(self._changed(task, Plan.load(changing), attempt)), "changing": None}
 
-    def _unchanged(self, task: PlanningTask, changing: PlanJson, attempt: Attempt) -> Attempt:
-        """The plan from before a remark that led to no plan that works, with a warning that says so."""
-        before = examine(task, Attempt(self.plans.parse(changing), asked=attempt.asked))
-        why = "; ".join(problem.message for problem in attempt.problems) or "no tool fits it"
+    def _changed(self, task: PlanningTask, before: Plan, attempt: Attempt) -> Attempt:
+        """The new plan, or the one from before a remark that led to none that works; a warning says if it is that."""
+        if attempt.works and attempt.plan is not None and attempt.plan.steps != before.steps:
+            return attempt
+        why = "it led to the same plan again"
+        if not attempt.works:
+            why = "; ".join(problem.message for problem in attempt.problems) or "no tool fits it"
+            attempt = examine(task, Attempt(before, asked=attempt.asked))
         warning = Problem(
-            "", "", f"the plan is unchanged, as the remark led to no plan that works ({why})", "Say it in other words"
+            "", "", f"the remark did not change the plan: {why}", "Say it in other words, or edit the plan"
         )
-        return replace(before, warnings=(warning, *before.warnings))
+        return replace(attempt, warnings=(warning, *attempt.warnings))
 
     def after_check(self, state: State) -> str:
         """Back to the planner, to a person, to work, or to the answer."""

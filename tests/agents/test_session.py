@@ -21,6 +21,7 @@ from tools.core.abandon import Stopped
 from tools.core.errors import SuperlinkError, ValueInvalid
 from tools.core.progress import track
 from tools.runtime.parts import kept
+from tools.weights.needs import of_roles
 
 Open = Callable[..., Session]
 DOGS = ("detect", {"labels": ["dog", "cat"]})
@@ -182,6 +183,81 @@ def test_an_edited_plan_is_checked_again(open_session: Open) -> None:
     assert names(events)[0] == "plan" and names(events)[-1] == "done"
     assert events[-1]["answer"] == "Cut out 1 cat: 1 picture."
     assert len(session.planner.asked) == 1  # type: ignore[attr-defined]
+
+
+def test_a_remark_is_planned_again(open_session: Open) -> None:
+    crop = plan(DOGS, ("crop", {}))
+    session = open_session(plan(DOGS, ("blur", {})), crop, crop, plan(), plan(("blr", {})), plan(("blr", {})))
+    list(session.start("blur dogs and cats", {"image": picture()}))
+    events = list(session.resume({"action": "change", "remark": "cut them out instead"}))
+    assert names(events) == ["plan", "approval"]
+    assert [step["tool"] for step in events[-1]["plan"]["steps"]] == ["detect", "crop"]
+    assert events[-1]["plan"]["request"] == "blur dogs and cats"
+    asked = [request for request, *_ in session.planner.asked]  # type: ignore[attr-defined]
+    assert asked == ["blur dogs and cats", "blur dogs and cats - actually, cut them out instead"]
+    # A remark that leads to the same plan, to none or to a faulty one leaves the plan as it is, and says so.
+    for remark, why in (("cut them", "the same plan"), ("sing", "no tool fits"), ("blr", "there is no tool 'blr'")):
+        waiting = list(session.resume({"action": "change", "remark": remark}))[-1]
+        assert waiting["event"] == "approval" and waiting["plan"] == events[-1]["plan"] and not waiting["problems"]
+        assert "the remark did not change the plan" in waiting["warnings"][0]["message"]
+        assert why in waiting["warnings"][0]["message"]
+    record = list(session.resume({"action": "accept"}))[-1]["record"]
+    assert [one.get("remark", "") for one in record["decisions"]] == [
+        "cut them out instead",
+        "cut them",
+        "sing",
+        "blr",
+        "",
+    ]
+    assert record["decision"] == {"action": "accept"} and record["result"] == "done"
+
+
+def test_a_looking_plan_waits_after_a_remark(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})), plan(DOGS))
+    list(session.start("blur dogs and cats", {"image": picture()}))
+    assert names(list(session.resume({"action": "change", "remark": "only find dogs and cats"}))) == [
+        "plan",
+        "approval",
+    ]
+
+
+def test_plans_with_the_same_tools_run_at_once(open_session: Open) -> None:
+    policy = Policy(approved_tools={("detect", "blur")})
+    blur, crop = plan(DOGS, ("blur", {"how": "fill"})), plan(DOGS, ("crop", {}))
+    session = open_session(blur, blur, crop, policy=policy)
+    assert list(session.start("blur dogs and cats", {"image": picture()}))[-1]["event"] == "done"
+    assert list(session.start("blur dogs and cats and mail it to me"))[-1]["event"] == "approval"  # it is warned
+    assert list(session.start("crop dogs and cats"))[-1]["event"] == "approval"
+
+
+def test_a_replaced_plan_says_so_in_its_record(open_session: Open) -> None:
+    session = open_session(plan(DOGS, ("blur", {})), plan(DOGS, ("count", {})))
+    list(session.start("blur dogs and cats", {"image": picture()}))
+    events = list(session.start("count dogs and cats"))
+    assert names(events)[:2] == ["superseded", "plan"]
+    record = events[0]["record"]
+    assert record["superseded"] and record["request"] == "blur dogs and cats" and record["turn"] == 1
+    assert (
+        record["result"] == "refused" and record["ended"] and [s["state"] for s in record["steps"]] == ["waiting"] * 2
+    )
+    assert not events[-1]["record"]["superseded"] and events[-1]["record"]["turn"] == 2
+
+
+def test_a_plan_that_lacks_weights_waits(open_session: Open, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERLINK_ROLE_CAPTION", "smolvlm-256m")
+    monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
+
+    @tool(needs=of_roles("caption"))
+    def describe(text: Text) -> Text:
+        """Describe."""
+        return text
+
+    calls = plan(("describe", {"text": "x"}))
+    waiting = list(open_session(calls, tools={"describe": describe}).start("describe it"))[-1]
+    assert waiting["event"] == "approval"
+    assert [(one["step"], one["weights"]) for one in waiting["missing"]] == [("s1", "smolvlm-256m")]
+    scripted = open_session(calls, tools={"describe": describe}, thread="yes", policy=Policy(yes=True))
+    assert list(scripted.start("describe it"))[-1]["event"] == "done"
 
 
 def test_bad_decisions_leave_the_approval_waiting(open_session: Open) -> None:
