@@ -30,7 +30,7 @@ from ui.access.visitors import _ROUTES
 from ui.context import Context
 from ui.results.downloads import NotRepeatable, repeat, write_plan
 from ui.results.html import downloads_html, note_html
-from ui.results.keeping import keep
+from ui.results.keeping import choice_of, keep
 from ui.results.panes import panes_of
 from ui.results.pictures import SIDE, Seen
 from ui.results.preview import Previews, tracks
@@ -145,6 +145,15 @@ def test_scores_are_compared_as_they_are_shown(store: Store) -> None:
     assert len(store.get(keep([Item(store.put(people), None, ())], 0.6, (), store)[0])) == 0  # type: ignore[arg-type]
     with pytest.raises(ValueInvalid, match="Text"):
         keep([Item(store.put(Text("x")), None, ())], 0, (), store)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"threshold": float("nan")}, {"threshold": "high"}, {"threshold": 0.5, "hidden": 3}]
+)
+def test_a_choice_that_no_browser_of_ours_sends_is_refused(wrong: dict[str, Any]) -> None:
+    assert choice_of({"threshold": 1, "hidden": ["cat"]}) == (1.0, {"cat"})
+    with pytest.raises(ValueInvalid, match="lowest score|hidden labels"):
+        choice_of(wrong)
 
 
 def test_a_turn_is_one_command_with_the_steps_it_used_before(turns: Any, tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ def test_read_text_has_its_words_and_no_label_of_its_own() -> None:
         ({"type": "polygon", "rings": [[[1, 2], [3, "x"], [4, 5]]]}, "numbers"),
         ({"type": "polygon", "rings": [[[1e300, 2], [1e301, 3], [1e302, 5]]]}, "no pixel"),
         ({"type": "polygon", "rings": [[[1, 1], [2, 1]]]}, "no pixel"),
+        ({"type": "polygon", "rings": [5]}, "finite numbers"),
+        ({"type": "polygon", "rings": 5}, "no list"),
         ({"score": "high"}, "score"),
         ({"track": "one"}, "whole number"),
     ],
@@ -149,6 +151,11 @@ def test_shapes_that_cannot_be_are_refused(wrong: dict[str, object], complaint: 
     with pytest.raises(ValueInvalid, match=complaint):
         to_detections([{**shape, **wrong}], SIZE)
         to_poses([{**shape, **wrong}], SIZE)
+
+
+def test_what_is_no_shape_is_refused() -> None:
+    with pytest.raises(ValueInvalid, match="no shape: str"):
+        to_detections(["box"], SIZE)  # type: ignore[list-item]
 
 
 def test_shapes_of_another_value_are_refused() -> None:

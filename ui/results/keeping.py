@@ -1,13 +1,28 @@
 """What a person keeps of what was found: rows that pass a score and are not of a hidden label."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from tools.core.errors import ValueInvalid
 from tools.storage.store import Ref, Store
 from tools.values import Detections, Poses
 from ui.results.reading import Item
 from ui.shapes.from_values import PERSON
+
+
+def choice_of(value: Mapping[str, Any]) -> tuple[float, set[str]]:
+    """Return the lowest score and the hidden labels of the component's value, which comes from a browser.
+
+    Raises:
+        ValueInvalid: when they are not what the component writes.
+    """
+    least, hidden = value.get("threshold"), value.get("hidden")
+    if not isinstance(least, int | float) or not 0 <= least <= 1:
+        raise ValueInvalid(f"The lowest score is {least!r}, not a number between 0 and 1", "Load the page again")
+    if not isinstance(hidden, list) or not all(isinstance(label, str) for label in hidden):
+        raise ValueInvalid("The hidden labels are no list of texts", "Load the page again")
+    return float(least), set(hidden)
 
 
 def keep(items: Sequence[Item], least: float, hidden: Collection[str], store: Store) -> list[Ref]:

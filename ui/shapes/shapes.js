@@ -12,7 +12,7 @@ function shapesView(element, props, trigger) {
     overlay);
   const tip = make("div", {class: "tip", "aria-hidden": "true"});
   const stage = make("div", {class: "stage"}, svg, tip);
-  const tools = make("div", {class: "bar", role: "toolbar", "aria-label": "Picture"});
+  const tools = make("div", {class: "bar", role: "group", "aria-label": "Picture"});
   const legend = make("div", {class: "legend", role: "group", "aria-label": "Labels shown"});
   const slider = make("input", {type: "range", min: 0, max: 1, step: 0.01});
   const least = make("output", {class: "least"});

@@ -142,12 +142,14 @@ def _column(
     return np.array([next(following) if number is None else number for number in numbers], np.int64)
 
 
-def _checked(shape: Mapping[str, Any]) -> Mapping[str, Any]:
+def _checked(shape: object) -> Mapping[str, Any]:
     """Return a shape that came from outside.
 
     Raises:
         ValueInvalid: when a key is missing or a label, type or state cannot be.
     """
+    if not isinstance(shape, Mapping):
+        raise ValueInvalid(f"This is no shape: {type(shape).__name__}")
     missing = {"id", "type", "label", "score", "box", "state"} - set(shape)
     if missing or shape["type"] not in ("box", "polygon", "mask", "joints"):
         raise ValueInvalid(f"This is no shape: {', '.join(sorted(missing)) or shape['type']!r} is wrong")
@@ -158,12 +160,13 @@ def _checked(shape: Mapping[str, Any]) -> Mapping[str, Any]:
     return shape
 
 
-def _array(data: object, shape: tuple[int, ...], what: str) -> NDArray[np.float64]:
+def _array(data: object, shape: tuple[int | None, ...], what: str) -> NDArray[np.float64]:
     try:
         array = np.asarray(data, np.float64)
     except (TypeError, ValueError) as error:
         raise ValueInvalid(f"{what} must be numbers: {error}") from error
-    if array.shape != shape or not np.isfinite(array).all():
+    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
+    if not fits or not np.isfinite(array).all():
         raise ValueInvalid(f"{what} must be finite numbers of the shape {shape}, not {array.shape}")
     return array
 
@@ -185,7 +188,9 @@ def _box(shape: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
 def _mask(shape: Mapping[str, Any], box: Sequence[float], size: tuple[int, int]) -> Mask:
     x0, y0, x1, y1 = box
     parts = shape.get("rings") or [[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]]
-    mask = fill([_array(ring, (len(ring), 2), "A ring") for ring in parts], size)
+    if not isinstance(parts, list):
+        raise ValueInvalid(f"The outline of {shape['label']!r} is no list of rings")
+    mask = fill([_array(ring, (None, 2), "A ring") for ring in parts], size)
     if bounding_box(mask) == (0, 0, 0, 0):
         raise ValueInvalid(f"The outline of {shape['label']!r} holds no pixel", "Make it larger, or delete it")
     return mask

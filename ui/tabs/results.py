@@ -11,7 +11,7 @@ from tools.core.errors import SuperlinkError
 from ui.access.visitors import owner_of
 from ui.context import Context
 from ui.plans.words import words
-from ui.results.keeping import keep
+from ui.results.keeping import choice_of, keep
 from ui.results.panes import Panes, panes_of, texts
 from ui.results.pictures import Seen
 from ui.results.preview import Previews
@@ -171,9 +171,8 @@ class Results:
         _, one = _chosen(view, number, place)
         if one is None or not isinstance(value, dict):
             return {self.kept: note("")}
-        least, hidden = float(value.get("threshold", 0)), {str(label) for label in value.get("hidden", ())}
         try:
-            refs = keep(one.items, least, hidden, self._context.store)
+            refs = keep(one.items, *choice_of(value), self._context.store)
             self._turns.keep(view.thread, owner_of(caller), one.name, refs if one.many else refs[0])
         except SuperlinkError as error:
             return {self.kept: note(str(error))}
