@@ -78,15 +78,24 @@ class Visitors:
         elif path.rstrip("/") == f"{_API}/upload":
             await self._upload(scope, receive, send, user)
         elif method == "POST":
-            body = await read_body(receive, _MAX_JSON)
-            if body is None:
-                await refuse_read(scope, send, 413, f"A call may have at most {_MAX_JSON} bytes.")
-            elif reason := self._call_refusal(body, user):
-                await refuse_read(scope, send, 403, reason)
-            else:
-                await self._app(scope, replay(body, receive), send)
+            await self._call(scope, receive, send, user)
         else:
             await self._app(scope, receive, _with_headers(send, path))
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
+        """Pass a call on when its session and all of its files are the user's."""
+        body = await read_body(receive, _MAX_JSON)
+        if body is None:
+            await refuse_read(scope, send, 413, f"A call may have at most {_MAX_JSON} bytes.")
+            return
+        try:
+            files = self._checked(body, user)
+        except _RefusedCall as error:
+            await refuse_read(scope, send, 403, str(error))
+            return
+        if files:
+            await asyncio.to_thread(self._files.note_use, files)
+        await self._app(scope, replay(body, receive), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
         """Take an upload for which the user has room."""
@@ -151,20 +160,23 @@ class Visitors:
             return "This session belongs to another user."
         return None
 
-    def _call_refusal(self, body: bytes, user: str) -> str | None:
-        """Return why a call is refused for its content, or None."""
+    def _checked(self, body: bytes, user: str) -> list[str]:
+        """Return the files of a call, all of which the user may read.
+
+        Raises:
+            _RefusedCall: when the call is no JSON, or names a session or a file of somebody else.
+        """
         try:
             call = json.loads(body or b"{}")
-        except (ValueError, RecursionError):
-            return "The call is no JSON."
+        except (ValueError, RecursionError) as error:
+            raise _RefusedCall("The call is no JSON.") from error
         session = call.get("session_hash") if isinstance(call, dict) else None
         if isinstance(session, str) and not self._is_own(session, user):
-            return "This session belongs to another user."
-        paths = list(_paths(call))
-        if not all(self._files.may_read(path, user) for path in paths):
-            return "A file in this call belongs to another user, or is gone."
-        self._files.note_use(paths)
-        return None
+            raise _RefusedCall("This session belongs to another user.")
+        files = list(_paths(call))
+        if not all(self._files.may_read(file, user) for file in files):
+            raise _RefusedCall("A file in this call belongs to another user, or is gone.")
+        return files
 
     def _is_own(self, session: str, user: str) -> bool:
         """Return whether a session of Gradio belongs to the user; a new session is given to the user."""
@@ -173,6 +185,10 @@ class Visitors:
         while len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
         return owner == user
+
+
+class _RefusedCall(Exception):
+    """Why a call is refused."""
 
 
 def owner_of(request: "gr.Request") -> str:
