@@ -86,6 +86,9 @@ def test_missing_weights_warnings_and_problems_stand_at_their_step() -> None:
     assert "Needs yolo26n, AGPL-3.0, 5.3 MB" in first and "Needs" not in second
     assert "Step 2 takes how." in second and "takes how" not in first
     assert "No step uses $clip. Say what should happen to it." in second
+    remark, accepted = ({"action": "change", "remark": "only dogs"}, {"action": "accept"})
+    assert "No step uses" in card(turn(warnings=[warning], decision=remark))
+    assert "No step uses" not in card(turn(warnings=[warning], decision=accepted), stage="running")
 
 
 def test_a_later_turn_shows_values_of_earlier_ones_with_their_pictures() -> None:

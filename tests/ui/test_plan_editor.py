@@ -120,6 +120,7 @@ def test_a_label_an_argument_and_a_step_take_six_clicks_and_no_json(shown: "Page
     shown.locator("#step-2-how input").click()
     shown.get_by_role("option", name="Fill").click()
     until(lambda: heading(shown, 2) == "2 Make regions unrecognisable (how fill)", "the heading of step 2")
+    expect(shown.locator("#plan-outputs .token")).to_have_text("Step 2: Make regions unrecognisable (how fill)")
     shown.locator("#add-step input").click()
     shown.get_by_role("option", name="Count what was found").click()
     expect(shown.locator("#step-3")).to_be_visible()

@@ -132,6 +132,8 @@ def card_html(view: SessionView, turn: TurnView | None, scope: Scope, thumbnails
     editing = turn is view.turn and view.stage == "editing"
     chips = _chips(plan, scope, thumbnails)
     at = placed([Problem(**problem) for problem in turn.problems], plan, scope)
+    # A person who let the plan run has seen them.
+    decided = turn.decision is not None and turn.decision["action"] in ("accept", "edit")
     busy = turn is view.turn and view.stage in ("queued", "planning", "running")
     given = [name for name in chips if name not in {step.id for step in plan.steps}]
     outputs = [name for name in map(reference, plan.outputs) if name in chips]
@@ -143,7 +145,9 @@ def card_html(view: SessionView, turn: TurnView | None, scope: Scope, thumbnails
         takes=[] if editing else [chips[name] for name in given],
         steps=[] if editing else [_line(n, plan, turn, scope, chips, at, busy) for n in range(len(plan.steps))],
         gives=[] if editing else [chips[name] for name in outputs if name is not None],
-        warnings=[sentences(places(w["message"], plan), places(w["hint"], plan)) for w in turn.warnings],
+        warnings=[]
+        if decided
+        else [sentences(places(w["message"], plan), places(w["hint"], plan)) for w in turn.warnings],
         problems=[] if editing else [*at.outputs, *at.plan],
     )
 

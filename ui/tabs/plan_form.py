@@ -123,9 +123,10 @@ class PlanForm:
             catalogue(self._context.tools), value=None, label="Add a step", interactive=True, elem_id="add-step"
         )
         with gr.Column(elem_classes="sl-field"):
+            results, value = _results(plan, scope)
             shown = gr.Dropdown(
-                [(scope.value_words(plan, step.id), step.id) for step in plan.steps],
-                value=[name for name in map(reference, plan.outputs) if name in {step.id for step in plan.steps}],
+                results,
+                value=value,
                 multiselect=True,
                 interactive=True,
                 label="Results to show",
@@ -207,9 +208,9 @@ class PlanForm:
                         label=field_label(row.field, now.value), **({} if given else {"value": row.field.minimum})
                     )
                     changes[row.clear] = gr.update(visible=given)
-            chosen = [name for name in map(reference, plan.outputs) if name is not None]
-            if shown is not source and before.outputs != plan.outputs:
-                changes[shown] = gr.update(value=chosen)
+            results, value = _results(plan, scope)
+            if shown is not source and (results, value) != _results(before, scope):
+                changes[shown] = gr.update(choices=results, value=value)
             if [*old.outputs, *old.plan] != [*new.outputs, *new.plan]:
                 changes[about] = note_html([*new.outputs, *new.plan])
             return changes
@@ -304,6 +305,13 @@ class PlanForm:
             thread=form["thread"], owner=form["owner"], plan=plan.to_json(), serial=serial, keys=keys, focus=focus
         )
         return {self.form: shown, self.serial: serial, **self._changed(plan, examine(plan, scope))}
+
+
+def _results(plan: Plan, scope: Scope) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return words and name of the result of every step, and the names of those that are outputs of the plan."""
+    names = [step.id for step in plan.steps]
+    chosen = [name for name in map(reference, plan.outputs) if name is not None and name in names]
+    return [(scope.value_words(plan, name), name) for name in names], chosen
 
 
 def _button_id(number: int, words_of: str) -> str:
