@@ -1,6 +1,7 @@
 """The page: five tabs over the same sessions, runs and tools as the command line."""
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,12 +55,19 @@ def launch(
         SuperlinkError: when the page cannot be served at this address.
     """
     folder = page_folder()
-    is_local = not proxy and all(map(is_loopback, (host, *hosts)))
+    others = [name for name in (host, *hosts) if not is_loopback(name)]
+    is_local = not proxy and not others
     if not is_local and not password and not has_users(folder):
         raise SettingsInvalid(
-            f"the page would be open to everyone who can reach {'the proxy' if proxy else ', '.join((host, *hosts))}",
+            f"the page would be open to everyone who can reach {', '.join(others) or 'the proxy'}",
             "Add users (superlink ui user add NAME) or one password for all (SUPERLINK_PASSWORD, --password); "
             "or leave the option out to serve this computer only",
+        )
+    if others and not proxy:
+        print(
+            "superlink: passwords and files cross the network in the clear; a proxy with TLS in front of the page "
+            "(--behind-proxy) prevents it",
+            file=sys.stderr,
         )
     os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
     access = Access.open(folder)

@@ -1,7 +1,6 @@
 """``superlink ui``: the session page in a browser."""
 
 import argparse
-import getpass
 import ipaddress
 import os
 import sys
@@ -85,14 +84,6 @@ def serve(given: argparse.Namespace) -> int:
 
         raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
 
-    from tools.core.http_guard import is_loopback
-
-    if not is_loopback(given.host) and not given.behind_proxy:
-        say(
-            "superlink: passwords and files cross the network in the clear; a proxy with TLS in front of the page "
-            "(--behind-proxy) prevents it",
-            error=True,
-        )
     launch(
         load_tools(given),
         make_planner(given),
@@ -121,7 +112,7 @@ def _password(given: argparse.Namespace) -> str | None:
             raise SettingsInvalid(
                 "--password asks on a terminal, and there is none", f"Use --password-file or {PASSWORD}"
             )
-        password = getpass.getpass("Password for visitors: ")
+        password = users.type_password("Password for visitors: ")
     elif given.password is not None:
         say(
             f"superlink: the list of processes shows this password to others; {PASSWORD} or --password-file do not",

@@ -51,6 +51,20 @@ def read_password_file(file: Path) -> str:
         raise SettingsInvalid(f"{file} cannot be read: {error}", "Give a file of one line") from error
 
 
+def type_password(prompt: str) -> str:
+    """Return a password that is typed on the terminal, where it is not shown.
+
+    Raises:
+        SettingsInvalid: when the input ends first.
+    """
+    from tools.core.errors import SettingsInvalid
+
+    try:
+        return getpass.getpass(prompt)
+    except EOFError as error:
+        raise SettingsInvalid("no password was typed", "Give the command again") from error
+
+
 def open_users() -> "Users":
     """Return the users of the page in SUPERLINK_HOME.
 
@@ -122,7 +136,7 @@ def _ask(given: argparse.Namespace) -> str:
         return read_password_file(given.password_file)
     if not sys.stdin.isatty():
         raise SettingsInvalid("the password is asked for on a terminal, and there is none", "Use --password-file FILE")
-    password = getpass.getpass(f"Password of {given.name}: ")
-    if getpass.getpass("Once more: ") != password:
+    password = type_password(f"Password of {given.name}: ")
+    if type_password("Once more: ") != password:
         raise SettingsInvalid("the two passwords differ", "Give the command again")
     return password

@@ -44,7 +44,7 @@ def test_from_a_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_from_the_terminal(environment: pytest.MonkeyPatch) -> None:
     def terminal(there: bool, typed: str) -> None:
         environment.setattr(ui.sys.stdin, "isatty", lambda: there, raising=False)
-        environment.setattr(ui.getpass, "getpass", lambda prompt: typed)
+        environment.setattr("getpass.getpass", lambda prompt: typed)
 
     terminal(True, "typed")
     assert _password("--password") == "typed"

@@ -211,10 +211,19 @@ def test_the_commands(
     assert status == 1 and "--password-file" in shown
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     typed = iter(["typed by hand", "typed by hand", "one password", "another one"])
-    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+
+    def type_one(prompt: str) -> str:
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("getpass.getpass", type_one)
     assert user("password", "ada")[0] == 0
     status, shown = user("add", "bob")
     assert status == 1 and "differ" in shown
+    status, shown = user("add", "bob")  # the input ends
+    assert status == 1 and "no password was typed" in shown
     status, token = user("token", "ada")
     users = Users(open_database(home / "page"))
     assert users.user_of(token.strip()) == "ada" and users.log_in("ada", "typed by hand")

@@ -250,7 +250,8 @@ class Users:
         if row is None:
             names = ", ".join(user.name for user in self.all())
             raise SettingsInvalid(
-                f"there is no user {name!r}", f"Users are {names}" if names else "There are none: superlink ui user add"
+                f"there is no user {name!r}",
+                f"Users are {names}" if names else "There are none: superlink ui user add NAME",
             )
         return row[0]
 
