@@ -22,9 +22,10 @@ from tools import Detections, Image, Store, Text, tool
 from tools.core.errors import MediaError, SuperlinkError
 from ui.access.visitors import Files
 from ui.context import Context
-from ui.turns.runner import TooMany
+from ui.turns.catalogue import TurnRow
+from ui.turns.runner import Runner, Ticket, TooMany
 from ui.turns.turns import NotFound, Turns
-from ui.turns.view import SessionView
+from ui.turns.view import QueuePlace, SessionView
 
 Open = Callable[..., Turns]
 DOGS = ("detect", {"labels": ["dog", "cat"]})
@@ -335,3 +336,52 @@ def test_nothing_found_is_not_green(open_turns: Open, photo: Path) -> None:
         "sing": ("Nothing to run", "wait"),
         "read it": ("Nothing to run", "wait"),
     }
+
+
+def test_a_turn_ends_although_its_end_cannot_be_kept(
+    open_turns: Open, photo: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns, saves = open_turns(COUNT), []
+    save = turns._catalogue.save
+
+    def full(row: TurnRow) -> None:
+        saves.append(row.state)
+        if row.state != "active":
+            raise SuperlinkError("the disk is full", "Free some space")
+        save(row)
+
+    monkeypatch.setattr(turns._catalogue, "save", full)
+    turn = asked(turns, "count dogs and cats", photo).turn
+    assert turn is not None and (turn.status, turn.answer) == ("Failed", "The disk is full. Free some space.")
+    assert "could not be kept" in caplog.text
+    monkeypatch.undo()
+    [row] = turns.sessions("local")
+    turn = rest(open_turns(), row.thread).turn
+    assert turn is not None and turn.status == "Done"  # the next start goes on with it
+
+
+def test_the_expected_wait_comes_from_recent_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("ui.turns.runner.time.monotonic", lambda: now[0])
+    runner = Runner(waiting=9)
+    tickets = [runner_ticket(runner, owner) for owner in ("ann", "ann", "bob", "cid")]
+    line = runner.tools
+    for seconds in (8, 12):
+        line.enter(tickets[0], lambda: None)
+        now[0] += seconds
+        line.leave(tickets[0])
+    line.enter(tickets[0], lambda: None)
+    now[0] += 4
+    waiting = [threading.Thread(target=line.enter, args=(one, lambda: None), daemon=True) for one in tickets[1:]]
+    for thread, ticket in zip(waiting, tickets[1:], strict=True):
+        thread.start()
+        until(lambda ticket=ticket: line.place(ticket), "a place")
+    places = [line.place(ticket) for ticket in tickets]
+    # Ten seconds each; the one at work has been for four. Ann, who is served, comes after those who are not.
+    assert places == [None, QueuePlace(3, 26.0), QueuePlace(1, 6.0), QueuePlace(2, 16.0)]
+    for ticket in tickets:
+        runner.withdraw(ticket)
+
+
+def runner_ticket(runner: Runner, owner: str) -> Ticket:
+    return Ticket(runner, owner, next(runner._numbers), lambda ticket, moment: None)

@@ -1,9 +1,8 @@
 """The work on one turn: runs its session in a thread, and shows and keeps what happens."""
 
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
-from typing import cast
 
 from agents.session.events import DoneEvent, Event, Record
 from agents.session.session import Session
@@ -15,6 +14,7 @@ from ui.turns.live import Live
 from ui.turns.rebuild import Shelf, kept_record, results_of, show_record
 from ui.turns.runner import Moment, Ticket
 from ui.turns.shown import forget_unfinished, take
+from ui.turns.view import Stage
 from ui.turns.words import FAILED, PLANNING, QUEUED, REPLACED, RUNNING, STOPPED, WAITS, Status, explain, status_of
 
 _log = logging.getLogger("superlink.ui")
@@ -55,13 +55,25 @@ class Work:
             self._live.show(moment, status)
 
     def __call__(self, ticket: Ticket) -> None:
-        """Run the turn."""
+        """Run the turn. It ends in any case: also where its end cannot be kept, as when the disk is full."""
+        try:
+            self._run(ticket)
+        except Exception as error:
+            if self._closing():
+                return
+            _log.exception("the end of a turn could not be kept")
+            what = explain(error) if isinstance(error, SuperlinkError) else f"{type(error).__name__}: {error}."
+            with self._live.change():
+                self._live.turn.answer, self._live.turn.result = what, "failed"
+                self._rest("idle", FAILED)
+
+    def _run(self, ticket: Ticket) -> None:
         live = self._live
         session = self._open(ticket)
         with live.lock:
             live.session = session
         try:
-            with closing(cast(Generator[Event, None, None], self._begin(session))) as events:
+            with closing(self._events(session)) as events:
                 for event in events:
                     self._take(session, event)
                     if ticket.stop.is_set() and event["event"] not in ("approval", "done"):
@@ -78,7 +90,7 @@ class Work:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             self._fail(session, f"Something went wrong that should not ({what}). The terminal says more.")
 
-    def _begin(self, session: Session) -> Iterator[Event]:
+    def _events(self, session: Session) -> Generator[Event, None, None]:
         """Begin or continue the turn, whichever its session needs."""
         row, state = self._row, session.state()
         if row.base < 0 or state["turn"] <= row.base:
@@ -87,12 +99,13 @@ class Work:
             self._catalogue.save(row)
             with self._live.change():
                 self._live.turn.files = file_views(row, self._folder, self._shelf.store)
-            return session.start(row.request, media)
-        if state["stands"] == "approval" and row.decision and len(state["decisions"]) == row.decided:
-            return session.resume(row.decision)
-        if state["stands"] == "done" and row.record is not None and row.record["result"]:
-            return session.again()
-        return session.continue_()
+            yield from session.start(row.request, media)
+        elif state["stands"] == "approval" and row.decision and len(state["decisions"]) == row.decided:
+            yield from session.resume(row.decision)
+        elif state["stands"] == "done" and row.record is not None and row.record["result"]:
+            yield from session.again()
+        else:
+            yield from session.continue_()
 
     def _take(self, session: Session, event: Event) -> None:
         if event["event"] == "superseded":
@@ -192,10 +205,13 @@ class Work:
         record = session.record()
         return record if record["turn"] > self._row.base >= 0 else None
 
-    def _leave(self, stage: str, status: Status) -> None:
+    def _leave(self, stage: Stage, status: Status) -> None:
         """Keep the turn, then show that it rests; the turn has no thread any more from here on."""
         self._catalogue.save(self._row)
         self._catalogue.set_status(self._row.thread, stage, *status)
         with self._live.change():
-            self._live.ticket = self._live.session = None
-            self._live.show(stage, status)  # type: ignore[arg-type]
+            self._rest(stage, status)
+
+    def _rest(self, stage: Stage, status: Status) -> None:
+        self._live.ticket = self._live.session = None
+        self._live.show(stage, status)
