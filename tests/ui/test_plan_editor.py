@@ -201,11 +201,14 @@ def test_a_problem_stands_at_its_field_and_is_linked_to_it(shown: "Page") -> Non
     text = shown.locator("#plan-text .cm-content")
     text.fill("{")
     expect(shown.locator("#as-text .sl-fault")).to_contain_text("not a plan")
-    bad = {"id": "s9", "tool": "<img src=x>", "args": {}}
+    bad = {"id": "s9", "tool": "<img src=x>", "args": {"<img src=x> y": ["<img src=x>"]}}
     text.fill(json.dumps({**plan, "steps": [bad, *plan["steps"]], "outputs": ["$nowhere"]}))
     expect(shown.locator("#step-1 .sl-fault")).to_contain_text("There is no tool '<img src=x>'.")
     expect(shown.locator("#plan-outputs-note")).to_contain_text("'$nowhere' is not a value")
     expect(shown.locator("#as-text .sl-fault")).to_have_count(0)
+    odd = shown.get_by_role("textbox", name="<img src=x> y")
+    assert shown.locator(f"#{odd.get_attribute('aria-describedby')}").count() == 1
+    assert shown.locator("img[src=x]").count() == 0
     # Back leaves the plan as it was.
     shown.locator("#back").click()
     expect(shown.locator("#plan .sl-lines > li")).to_have_count(2)

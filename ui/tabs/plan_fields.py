@@ -1,5 +1,6 @@
 """Widgets of the fields of a step's form."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ Changes = dict[Any, Any]
 QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 """Options of events that are answered at once."""
 
+_NO_ID = re.compile(r"\W")
+"""What a plan as text may have in the name of an argument, and a list of ids may not."""
 _CLEAR = "Let the tool choose"
 
 
@@ -37,7 +40,7 @@ def lay_out_field(field: Field, number: int, problems: Sequence[str], suggestion
         problems: What is wrong with it.
         suggestions: Values to suggest.
     """
-    name = f"step-{number + 1}-{field.name}"
+    name = f"step-{number + 1}-{re.sub(_NO_ID, '-', field.name)}"
     with gr.Column(elem_classes="sl-field"):
         widget = _widget(field, name, suggestions)
         note = gr.HTML(
