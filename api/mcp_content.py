@@ -26,7 +26,7 @@ def planned(found: Planned) -> types.CallToolResult:
     """A checked plan; an error where it cannot run."""
     lines = [found["tree"] if found["works"] else "No plan fits this request: nothing would run."]
     lines += [f"Problem: {problem}" for problem in found["problems"]]
-    lines += [f"Warning: {warning}" for warning in found["warnings"]]
+    lines += [f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]]
     if found["needs_approval"]:
         lines.append("A person has to approve this plan before it runs.")
     return result(lines, found, error=not found["works"])
@@ -36,14 +36,20 @@ def outcome(found: Outcome) -> types.CallToolResult:
     """A run, with its files."""
     lines = [found["answer"]]
     if found["stands"] == "approval":
-        lines = [found["tree"], *found["problems"], *(f"Warning: {warning}" for warning in found["warnings"])]
-        lines.append(f"This plan waits for approval, thread {found['thread']}. {RUN_AGAIN}.")
+        lines = [
+            found["tree"],
+            *found["problems"],
+            *(f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]),
+        ]
+        first = "Get what it needs first. " if found["missing"] else ""
+        lines.append(f"This plan waits for approval, thread {found['thread']}. {first}{RUN_AGAIN}.")
     elif found["stands"] == "working":
         lines = [f"The run {found['thread']} is at work, or was cut short."]
     files = [Path(file) for file in found["files"]]
     if files:
         lines.append(f"Files in {files[0].parent}: {', '.join(file.name for file in files[:_FILES])}")
-    return result(lines, found, files, error=found["result"] == "failed" or not found["works"])
+    failed = found["result"] == "failed" or not found["works"] or bool(found["missing"])
+    return result(lines, found, files, error=failed)
 
 
 def batch(found: BatchStatus, more: Sequence[str] = ()) -> types.CallToolResult:

@@ -182,12 +182,12 @@ class McpTools:
                 return follow(
                     session,
                     events,
-                    lambda waiting: ACCEPT if given.approve and not waiting["problems"] else None,
+                    lambda waiting: ACCEPT if given.approve and _can_run(waiting) else None,
                     progress.step,
                 )
 
             last = await self._work(call, begin, session.stop)
-            if last["event"] == "approval" and not last["problems"]:
+            if last["event"] == "approval" and _can_run(last):
                 decision = await call.ask_person(question(last["tree"], [w["message"] for w in last["warnings"]]))
                 if decision is not None:
                     resume = partial(self._resume, session, decision, progress)
@@ -271,6 +271,10 @@ class McpTools:
                     stop()  # again and again: a session that has not begun to run cannot be stopped
                     await anyio.sleep(_POLL)
             raise
+
+
+def _can_run(waiting: ApprovalEvent) -> bool:
+    return not waiting["problems"] and not waiting["missing"]
 
 
 async def serve_stdio(service: Service) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NotRequired
+from typing import Any, Literal, NotRequired
 from urllib.parse import quote
 
 from typing_extensions import TypedDict
@@ -17,7 +17,7 @@ from agents.session.session import Session, SessionError
 from agents.session.state import Decision
 from api.files import files_of, named
 from api.service import Service, follow, new_thread
-from tools.core.errors import MediaError, SuperlinkError
+from tools.core.errors import MediaError, SuperlinkError, WeightsMissing
 from tools.core.faults import Fault
 from tools.storage.store import Refs
 from tools.values import Value
@@ -54,7 +54,7 @@ class RunJson(TypedDict):
     id: str
     object: Literal["run"]
     state: str
-    outcome: NotRequired[dict[str, object]]
+    outcome: NotRequired[dict[str, Any]]
     error: NotRequired[ErrorJson]
     files: list[FileJson]
 
@@ -123,6 +123,7 @@ class Runs:
             NoSuchRun: there is none.
             SessionError: no plan waits, or another one than is meant, or one with problems is accepted.
             PlanInvalid: the edited plan is none.
+            WeightsMissing: what is accepted needs weights that are not on this computer.
         """
         state = self.state(run_id)
         outcome = state.get("outcome")
@@ -134,6 +135,8 @@ class Runs:
             Plan.load(decision.get("plan") or {})
         if decision["action"] == "accept" and outcome["problems"]:
             raise SessionError("this plan has problems, it cannot be accepted", "Edit or reject it")
+        if decision["action"] == "accept" and outcome["missing"]:
+            raise WeightsMissing("; ".join(outcome["missing"]), "Then decide again")
         self._submit(run_id, lambda session: session.resume(decision))
 
     def state(self, run_id: str) -> RunJson:

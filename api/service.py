@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanJson, Step, escape
+from agents.plan.preflight import in_sentence, missing_weights
 from agents.plan.problems import ProblemJson, nearest
 from agents.plan.types import AnyTool, step_number, value_types
 from agents.planners.base import Planner
@@ -45,6 +46,7 @@ class Planned(TypedDict):
         tree: `Plan.tree`; "" without a plan.
         problems: why it cannot run, one sentence each.
         warnings: what a person should know before it runs.
+        missing: weights that it takes and this computer lacks, with the commands that fetch them.
         works: whether there is something to run, and it can run.
         needs_approval: whether it runs only after a person approved it.
     """
@@ -54,6 +56,7 @@ class Planned(TypedDict):
     tree: str
     problems: list[str]
     warnings: list[str]
+    missing: list[str]
     works: bool
     needs_approval: bool
 
@@ -146,16 +149,18 @@ class Service:
 
     def _planned(self, attempt: Attempt) -> Planned:
         plan = attempt.plan
+        missing = _missing(plan, self.tools)
         return {
             "plan": None if plan is None else plan.to_json(),
             "hash": "" if plan is None else plan.hash,
             "tree": "" if plan is None else plan.tree(),
             "problems": list(map(str, attempt.problems)),
             "warnings": list(map(str, attempt.warnings)),
+            "missing": missing,
             "works": attempt.works,
             "needs_approval": plan is not None
             and attempt.works
-            and not Policy().allows(plan, self.tools, bool(attempt.warnings)),
+            and not Policy().allows(plan, self.tools, bool(attempt.warnings or missing)),
         }
 
     @contextmanager
@@ -232,6 +237,7 @@ class Service:
             "tree": plan.tree() if plan is not None and plan.steps else "",
             "problems": [_sentence(problem) for problem in record["problems"]],
             "warnings": [_sentence(warning) for warning in record["warnings"]],
+            "missing": _missing(plan, self.tools) if stands == "approval" else [],
             "works": plan is not None and bool(plan.steps) and not record["problems"],
             "needs_approval": stands == "approval",
             "steps": steps,
@@ -350,6 +356,11 @@ def follow(
 def new_thread() -> str:
     """A name for a new thread, which cannot be guessed."""
     return f"{PREFIX}{uuid.uuid4().hex}"
+
+
+def _missing(plan: Plan | None, tools: Mapping[str, AnyTool]) -> list[str]:
+    lacks = [] if plan is None else missing_weights(plan, tools)
+    return [f"{in_sentence(lack)}. Get it: {lack['command']}" for lack in lacks]
 
 
 def _sentence(problem: ProblemJson, place: str = "") -> str:

@@ -33,6 +33,7 @@ from tests.agents.fakes import blur, detect, shout
 from tests.api.serve import opened, served
 from tests.waiting import WAIT, until
 from tools.core.settings import settings
+from tools.weights.needs import of_roles
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -282,6 +283,19 @@ def test_a_plan_that_makes_something_runs_only_when_it_is_approved(
     assert data(done)["result"] == "done" and len(calls) == 1
     assert "s2_blur.png" in links(done) and (root / "blurred" / "s2_blur.png").exists()
     assert data(client.call("status", thread=thread))["answer"] == data(done)["answer"]
+
+
+def test_a_plan_that_lacks_weights_waits_for_them(
+    client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detect, "needs", of_roles("detect"))
+    for request in ("count the dogs", "blur every dog"):
+        waiting = client.call("run", request=request, files=["street.png"], approve=True)
+        assert waiting.isError and data(waiting)["stands"] == "approval" and not links(waiting)
+        assert "s1 needs yolo26n" in said(waiting) and "superlink models pull yolo26n" in said(waiting)
+    assert "yolo26n" in said(client.call("plan", request="count the dogs", files=["street.png"]))
+    monkeypatch.setattr(detect, "needs", None)  # they were fetched
+    assert data(client.call("run", thread=data(waiting)["thread"], approve=True))["result"] == "done"
 
 
 def test_what_only_looks_runs_at_once_and_says_how_far_it_is(client: Client) -> None:

@@ -21,10 +21,11 @@ from agents.session.session import Session
 from api.access import guarded, read_token, token_file
 from api.openai_server import application
 from api.service import Service
-from tests.agents.fakes import Scripted, blur, picture, plan
+from tests.agents.fakes import Scripted, blur, detect, picture, plan
 from tests.api.foreign import FOREIGN
 from tests.api.serve import opened, served
 from tests.waiting import WAIT, until
+from tools.weights.needs import of_roles
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 1 << 20
@@ -239,6 +240,14 @@ def test_a_run_waits_for_a_decision(http: httpx.Client, monkeypatch: pytest.Monk
     assert http.get(f"{run}/files/..%2f..%2fthreads.sqlite").status_code == 404
     assert http.post(f"{run}/decision", json={"action": "accept"}).status_code == 409
     assert http.delete(run).json()["deleted"] and http.get(run).status_code == 404
+
+
+def test_a_plan_that_lacks_weights_is_not_accepted(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detect, "needs", of_roles("detect"))
+    waiting = ended(http, http.post("/runs", json={"request": "count the dogs", "paths": ["street.png"]}))
+    assert waiting["state"] == "approval" and "superlink models pull" in waiting["outcome"]["missing"][0]
+    accepted = http.post(f"/runs/{waiting['id']}/decision", json={"action": "accept"})
+    assert accepted.status_code == 503 and "superlink models pull" in accepted.json()["error"]["message"]
 
 
 def test_a_plan_that_was_approved_runs_without_asking(http: httpx.Client) -> None:
