@@ -21,6 +21,10 @@ class LedgerError(SuperlinkError):
     """The ledger cannot be read or written."""
 
 
+class OtherLayout(LedgerError):
+    """The ledger was written by an earlier or a later superlink."""
+
+
 class Facts(TypedDict, total=False):
     """Facts of a run.
 
@@ -95,7 +99,7 @@ class LedgerFile:
 
     def _check_version(self) -> None:
         if (found := schema.version(self._db)) != schema.VERSION:
-            raise LedgerError(
+            raise OtherLayout(
                 f"The ledger {self.file} was written by another superlink (layout {found}; this one reads "
                 f"{schema.VERSION})",
                 "Give superlink export or annotate once, which brings older ones up to date",

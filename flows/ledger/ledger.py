@@ -13,7 +13,7 @@ from flows.items.addresses import absolute_address, common_folder, relative_addr
 from flows.items.run_files import LEDGER
 from flows.items.source import SourceItem
 from flows.ledger import schema
-from flows.ledger.file import LedgerError, LedgerFile
+from flows.ledger.file import LedgerError, LedgerFile, OtherLayout
 from flows.ledger.review_queue import ReviewTable
 from flows.ledger.rows import (
     FailedItem,
@@ -59,14 +59,21 @@ class Ledger(LedgerFile):
 
         Args:
             folder: of the run.
-            read_only: for those who look on while a run works.
+            read_only: for those who look on while a run works; a ledger of an earlier version is first brought up to
+                date.
 
         Raises:
             LedgerError: there is none.
         """
         if not (folder / LEDGER).is_file():
             raise LedgerError(f"There is no {LEDGER} in {folder}", "Give the folder that superlink annotate wrote to")
-        return cls(folder / LEDGER, read_only)
+        if not read_only:
+            return cls(folder / LEDGER)
+        try:
+            return cls(folder / LEDGER, read_only=True)
+        except OtherLayout:
+            cls(folder / LEDGER).close()
+            return cls(folder / LEDGER, read_only=True)
 
     def record_scan(self, items: Sequence[SourceItem], source: str = "") -> ScanChanges:
         """Write the items of a scan. Those with the size and stamp of before keep their results, wherever they are now.

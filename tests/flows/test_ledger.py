@@ -394,7 +394,8 @@ def test_the_signature_of_most_items_counts_where_it_is_lost(tmp_path: Path) -> 
 # Other versions.
 
 
-def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path, read_only: bool) -> None:
     (tmp_path / "out").mkdir()
     db = sqlite3.connect(tmp_path / "out" / LEDGER)
     db.executescript(VERSION_1)
@@ -416,7 +417,7 @@ def test_a_ledger_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     db.commit()
     db.close()
     for _ in range(2):
-        ledger = Ledger(tmp_path / "out" / LEDGER)
+        ledger = Ledger.open_existing(tmp_path / "out", read_only)
         entries = [entry for entry, _ in ledger.done()]
         assert [entry.address for entry in entries] == ["/photos/a.jpg", "/photos/b\udcff.jpg", "s3://bucket/c.jpg"]
         assert raw_sql(ledger, "SELECT address FROM items") == [(b"a.jpg",), (b"b\xff.jpg",), (b"s3://bucket/c.jpg",)]
@@ -445,8 +446,9 @@ def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
     db.execute("PRAGMA user_version = 99")
     db.close()
     before = (tmp_path / LEDGER).read_bytes()
-    with pytest.raises(LedgerError, match="newer superlink.*99.*Update superlink"):
-        Ledger(tmp_path / LEDGER)
+    for read_only in (False, True):
+        with pytest.raises(LedgerError, match="newer superlink.*99.*Update superlink"):
+            Ledger.open_existing(tmp_path, read_only)
     assert (tmp_path / LEDGER).read_bytes()[100:] == before[100:]
 
 

@@ -55,6 +55,11 @@ def fault_html(message: str, hint: str = "") -> str:
     return _render("fault.html.j2", text=f"{message}. {hint}" if hint else message)
 
 
+def note_html(text: str) -> str:
+    """Return a sentence that is no error."""
+    return _render("note.html.j2", text=text)
+
+
 def plan_html(draft: PlanDraft, steps: Sequence[str]) -> str:
     """Return a plan with its steps in words, its problems and warnings."""
     return _render(

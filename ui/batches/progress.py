@@ -178,7 +178,7 @@ class Follower:
         if ledger is None:
             if not stat.st_size:
                 return  # it is being made
-            ledger = self._ledger = Ledger(file, read_only=True)
+            ledger = self._ledger = Ledger.open_existing(self._folder, read_only=True)
         version = (stat.st_ino, ledger.version)
         if version == self._version:
             self._group(ledger)

@@ -61,13 +61,13 @@ class BatchTab:
                 self._lay_out_list()
             with gr.Column(scale=3, min_width=320), gr.Walkthrough(selected=_SOURCE, elem_id="batch-steps") as steps:
                 self.steps = steps
-                with gr.Step("Source", id=_SOURCE) as self.step_source:
+                with gr.Step("Source", id=_SOURCE):
                     self.source.lay_out()
-                with gr.Step("Plan", id=_PLAN, interactive=False) as self.step_plan:
+                with gr.Step("Plan", id=_PLAN):
                     self.plan.lay_out(self.source.kinds)
-                with gr.Step("Pilot", id=_PILOT, interactive=False) as self.step_pilot:
+                with gr.Step("Pilot", id=_PILOT):
                     self.pilot.lay_out()
-                with gr.Step("Run", id=_RUN, interactive=False) as self.step_run:
+                with gr.Step("Run", id=_RUN):
                     self.work.lay_out(self.run)
         self._connect()
 
@@ -81,12 +81,8 @@ class BatchTab:
             self.open = gr.Button("Open", size="sm")
 
     @property
-    def _steps(self) -> list[Any]:
-        return [self.steps, self.step_plan, self.step_pilot, self.step_run]
-
-    @property
     def _run_outputs(self) -> list[Any]:
-        outputs = [self.run, self.shown, self.timer, self.list, self.tab, *self._steps]
+        outputs = [self.run, self.shown, self.timer, self.list, self.tab, self.steps]
         return [*outputs, *self.pilot.outputs, *self.work.outputs]
 
     def _connect(self) -> None:
@@ -97,10 +93,10 @@ class BatchTab:
         for event in (self.filter.input, self.search.input):
             event(self._rows, listed, self.list, trigger_mode="always_last", **quick)
         self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **quick)
-        self.new.click(self._new, None, [self.run, self.timer, self.list, *self._steps, *self.source.outputs], **quick)
+        self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **quick)
         self.to_batch.change(self._given, [self.to_batch, self.source.kinds], [self.tabs, *self.plan.outputs], **quick)
         self.source.next.click(
-            self._to_plan, [self.plan.plan, self.source.kinds], [*self._steps, *self.plan.outputs], **quick
+            self._to_plan, [self.plan.plan, self.source.kinds], [self.steps, *self.plan.outputs], **quick
         )
         self.plan.next.click(self._begin, [self.source.source, self.plan.plan], self._run_outputs, **_QUIET)
         self.list.input(self._choose, self.list, self._run_outputs, **_QUIET)
@@ -149,16 +145,8 @@ class BatchTab:
             self.run: "",
             self.timer: gr.Timer(active=False),
             self.list: gr.update(value=None),
-            **self._at(_SOURCE),
+            self.steps: gr.Walkthrough(selected=_SOURCE),
             **self.source.opened(),
-        }
-
-    def _at(self, step: int) -> Changes:
-        return {
-            self.steps: gr.Walkthrough(selected=step),
-            self.step_plan: gr.update(interactive=step == _PLAN),
-            self.step_pilot: gr.update(interactive=step >= _PILOT),
-            self.step_run: gr.update(interactive=step == _RUN),
         }
 
     def _given(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
@@ -168,7 +156,7 @@ class BatchTab:
 
     def _to_plan(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
         # Checked again, as the source may now hold other kinds.
-        return {**self._at(_PLAN), **(self.plan.given(plan, kinds) if plan else {})}
+        return {self.steps: gr.Walkthrough(selected=_PLAN), **(self.plan.given(plan, kinds) if plan else {})}
 
     def _begin(self, source: str, plan: Any, request: gr.Request) -> Changes:
         if not source or not plan:
@@ -229,7 +217,7 @@ class BatchTab:
             self.run: run,
             self.shown: _marks(progress, stand),
             self.timer: gr.Timer(active=True),
-            **self._at(_PILOT if at_pilot else _RUN),
+            self.steps: gr.Walkthrough(selected=_PILOT if at_pilot else _RUN),
             **self.pilot.changes(record, progress, stand),
             **self.work.changes(record, progress),
         }

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from ui.batches.desk import Desk
-from ui.batches.html import LABELS, SHEET, STYLE, counts_html, pilot_html
+from ui.batches.html import LABELS, SHEET, STYLE, counts_html, note_html, pilot_html
 from ui.batches.pilot import PilotView
 from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
@@ -29,7 +29,12 @@ class PilotStep:
     def lay_out(self) -> None:
         """Place the widgets."""
         self.hash, self.finds, self.applied = gr.State(""), gr.State({}), gr.State({})
-        self.stand = gr.HTML(css_template=STYLE, apply_default_css=False, elem_id="batch-pilot")
+        self.stand = gr.HTML(
+            note_html("There is no pilot yet: choose files and a plan first."),
+            css_template=STYLE,
+            apply_default_css=False,
+            elem_id="batch-pilot",
+        )
         self.counts = gr.HTML(css_template=STYLE, apply_default_css=False, elem_id="pilot-counts")
         with gr.Row(elem_id="pilot-scores"):
             self.bars = [

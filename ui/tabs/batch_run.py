@@ -10,7 +10,16 @@ from ui.access.visitors import owner_of
 from ui.batches import schedules
 from ui.batches.desk import Desk
 from ui.batches.exports import FORMATS
-from ui.batches.html import STYLE, download_html, failures_html, fault_html, latest_html, run_html, schedules_html
+from ui.batches.html import (
+    STYLE,
+    download_html,
+    failures_html,
+    fault_html,
+    latest_html,
+    note_html,
+    run_html,
+    schedules_html,
+)
 from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
 
@@ -37,7 +46,12 @@ class RunStep:
         Args:
             run: Id of the run that is shown.
         """
-        self.stand = gr.HTML(css_template=STYLE, apply_default_css=False, elem_id="run-state")
+        self.stand = gr.HTML(
+            note_html("Choose a run in the list, or begin a new one."),
+            css_template=STYLE,
+            apply_default_css=False,
+            elem_id="run-state",
+        )
         with gr.Row():
             self.pause = gr.Button("Pause", visible=False, min_width=90, elem_id="run-pause")
             self.resume = gr.Button("Resume", variant="primary", visible=False, min_width=90, elem_id="run-resume")
