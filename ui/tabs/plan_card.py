@@ -161,16 +161,15 @@ class PlanCard:
     def _scope(self, view: SessionView, owner: str, turn: TurnView | None = None) -> Scope:
         """Return the scope of a turn's plan, by default the last one's."""
         turn = turn or view.turns[-1]
-        # While a plan waits, no value comes or goes.
-        waits = view.stage in ("approval", "editing")
-        key = (view.thread, len(view.turns))
-        types = self._types.get(key) if waits else None
+        # Once there is a plan, what it can use stays as it is; a running turn asks many times a second.
+        key, stays = (view.thread, len(view.turns)), view.turns[-1].plan is not None
+        types = self._types.get(key) if stays else None
         if types is None:
             types = self._turns.types(view.thread, owner)
-            if waits:
+            if stays:
                 self._types[key] = types
                 while len(self._types) > _MOST_SCOPES:
-                    self._types.pop(next(iter(self._types)), None)
+                    self._types.pop([*self._types][0], None)
         return scope_of(view, turn, self._context.tools, types)
 
     def _changed(self, plan: Plan, at: Placed) -> Changes:
