@@ -131,9 +131,10 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
             said.add(verb)
     looks = all(cards[step.tool].get("read_only") for step in plan.steps)
     named = _words(label for step in plan.steps for label in _labels(step, cards[step.tool]))
+    done = {word for name in run for word in name.split("_")}  # "send_email" does what "email it" says
     second = [found["verb"].lower() for found in _SECOND.finditer(plan.request)]
     for verb in dict.fromkeys([*first, *second]):
-        if verb in {*said, *verbs, *named} | _GENERAL | _LOOKS | _PARTICLES:
+        if verb in {*said, *verbs, *named, *done} | _GENERAL | _LOOKS | _PARTICLES:
             continue
         if looks and verb in _CHANGES:
             yield Problem(

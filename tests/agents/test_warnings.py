@@ -5,6 +5,7 @@ import pytest
 from agents.plan.plan import Plan
 from agents.plan.types import ValueType
 from agents.plan.warnings import unnamed, warnings
+from tools import Image, Text, tool
 from tools.runtime.registry import load
 
 
@@ -64,6 +65,16 @@ def test_a_request_for_a_change_and_a_plan_that_only_looks(request_: str, tools:
 def test_a_second_verb_that_nothing_knows(request_: str) -> None:
     [warning] = warnings(made(request_, "detect", "redact"), load(), ["image"])
     assert "nor does any tool know the word" in warning.message
+
+
+def test_a_second_verb_in_the_middle_of_a_tools_name() -> None:
+    @tool
+    def send_email(image: Image) -> Text:
+        """Send a picture to somebody."""
+        return Text("sent")
+
+    plan = made("blur the faces and email it to me", "detect", "redact", "send_email")
+    assert warnings(plan, {**load(), "send_email": send_email}, ["image"]) == []
 
 
 def test_second_things_are_no_verbs() -> None:
