@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tools.values import Value as Value
     from tools.values import Video as Video
     from tools.values.convert import open_file as open_file
+    from tools.weights.needs import weights_of as weights_of
 
 prefer_own()
 if _foreign := foreign_packages():

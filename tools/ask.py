@@ -3,12 +3,12 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image, Text
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 _LONGEST = 256  # tokens
 
 
-@tool(examples=["what colour is the car?", "is the door open?"], words="Answer: {question}", needs=of_roles("ask"))
+@tool(examples=["what colour is the car?", "is the door open?"], words="Answer: {question}", needs=weights_of("ask"))
 def ask(image: Image, question: str) -> Text:
     """Answer a question about an image.
 

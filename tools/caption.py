@@ -3,13 +3,15 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image, Text
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 _QUESTION = "Describe this image in one sentence."
 _LONGEST = 96  # tokens
 
 
-@tool(examples=["describe this picture", "what is in the photo?"], words="Describe {image}", needs=of_roles("caption"))
+@tool(
+    examples=["describe this picture", "what is in the photo?"], words="Describe {image}", needs=weights_of("caption")
+)
 def caption(image: Image) -> Text:
     """Describe an image in a sentence.
 

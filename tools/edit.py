@@ -3,10 +3,10 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 
-@tool(examples=["make it look like winter", "turn the car red"], words="Edit: {prompt}", needs=of_roles("edit"))
+@tool(examples=["make it look like winter", "turn the car red"], words="Edit: {prompt}", needs=weights_of("edit"))
 def edit(image: Image, prompt: str) -> Image:
     """Change an image as an instruction says.
 

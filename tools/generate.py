@@ -3,13 +3,13 @@
 from tools.core.settings import settings
 from tools.runtime.tool import tool
 from tools.values import Image
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 
 @tool(
     examples=["draw a red bicycle leaning on a wall", "make a picture of a castle by the sea"],
     words="Make a picture: {prompt}",
-    needs=of_roles("generate"),
+    needs=weights_of("generate"),
 )
 def generate(prompt: str) -> Image:
     """Make a picture from a description in words.

@@ -2,11 +2,13 @@
 
 from tools.runtime.tool import tool
 from tools.values import Image, Transcript
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 
 @tool(
-    examples=["read the text", "what does the sign say?"], words="Read the text in {image}", needs=of_roles("read_text")
+    examples=["read the text", "what does the sign say?"],
+    words="Read the text in {image}",
+    needs=weights_of("read_text"),
 )
 def read_text(image: Image) -> Transcript:
     """Read the text in an image.

@@ -9,7 +9,7 @@ from tools.imaging.held import changed_frames
 from tools.imaging.regions import Picture, check_regions, region_pixels
 from tools.runtime.tool import tool
 from tools.values import Detections, Image, Video
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 _WITHOUT_WEIGHTS = "opencv-telea"
 # Masks stop short of soft edges and shadows, which would grow into the filled area.
@@ -22,7 +22,7 @@ _RADIUS = 3
     examples=["remove the person in the background", "get rid of the car"],
     version="3",
     words="Take out {regions}",
-    needs=of_roles("remove"),
+    needs=weights_of("remove"),
 )
 def remove(image: Picture, regions: Detections) -> Picture:
     """Take things out of an image and fill in the background.

@@ -2,14 +2,14 @@
 
 from tools.runtime.tool import tool
 from tools.values import Audio, Transcript, Video
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 
 @tool(
     examples=["write down what is said", "transcribe this recording"],
     version="2",
     words="Write down what is said in {audio}",
-    needs=of_roles("transcribe", "vad"),
+    needs=weights_of("transcribe", "vad"),
 )
 def transcribe(audio: Audio | Video) -> Transcript:
     """Write down what is said in a recording or a video.

@@ -11,7 +11,7 @@ from tools import Text, tool
 from tools.core.settings import settings
 from tools.runtime.registry import load
 from tools.weights import weights
-from tools.weights.needs import Need, of_roles
+from tools.weights.needs import Need, weights_of
 
 Lacks = Callable[..., list[tuple[str, str]]]
 
@@ -81,7 +81,7 @@ def test_the_choice_in_the_settings_counts(lacks: Lacks, monkeypatch: pytest.Mon
 def test_faulty_arguments_and_own_tools_need_nothing(lacks: Lacks) -> None:
     assert lacks("detect", labels="dog") == lacks("detect") == lacks("nonsense") == lacks("count", regions="$s0") == []
 
-    @tool(needs=of_roles("caption"))
+    @tool(needs=weights_of("caption"))
     def of_mine(text: Text) -> Text:
         """Describe."""
         return text

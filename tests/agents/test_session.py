@@ -21,7 +21,7 @@ from tools.core.abandon import Stopped
 from tools.core.errors import SuperlinkError, ValueInvalid
 from tools.core.progress import track
 from tools.runtime.parts import kept
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 Open = Callable[..., Session]
 DOGS = ("detect", {"labels": ["dog", "cat"]})
@@ -247,7 +247,7 @@ def test_a_plan_that_lacks_weights_waits(open_session: Open, home: Path, monkeyp
     monkeypatch.setenv("SUPERLINK_ROLE_CAPTION", "smolvlm-256m")
     monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
 
-    @tool(needs=of_roles("caption"))
+    @tool(needs=weights_of("caption"))
     def describe(text: Text) -> Text:
         """Describe."""
         return text

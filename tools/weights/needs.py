@@ -53,7 +53,7 @@ class Missing:
     command: str
 
 
-def of_roles(*roles: str) -> Needs:
+def weights_of(*roles: str) -> Needs:
     """Return the declaration of a tool that always takes the weights of some roles."""
 
     def needs(_: Mapping[str, object]) -> Iterator[Need]:
