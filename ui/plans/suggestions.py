@@ -1,11 +1,13 @@
 """Values that a tool declares as suggestions for a parameter, without making anybody wait for a model to load."""
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 
 from tools.core.errors import SuperlinkError
 from tools.runtime.tool import Suggested
 
+_log = logging.getLogger("superlink.ui")
 _PATIENCE = 0.3
 """Seconds to wait for suggestions; later ones are there for the next form."""
 
@@ -44,4 +46,7 @@ def _ask(suggested: Suggested) -> list[str]:
     try:
         return list(suggested.values())
     except (SuperlinkError, ImportError):  # without its weights or its library an engine knows no labels
+        return []
+    except Exception:  # of anybody's tool; a form without suggestions is better than none
+        _log.exception("suggestions failed")
         return []
