@@ -191,6 +191,31 @@ def test_what_was_stopped_can_go_on(open_turns: Open, held: threading.Event) -> 
     assert asked(turns, "in capitals", thread=thread).turn.status == "Done"  # type: ignore[union-attr]
 
 
+def test_what_finished_beside_a_stopped_step_stays(open_turns: Open, held: threading.Event) -> None:
+    tools = {**TOOLS, "wait": wait}
+    turns = open_turns(plan(("shout", {"text": "a"}), ("wait", {"text": "b"})), tools=tools)
+    thread = turns.new_thread()
+    turns.ask(thread, "local", "wait", [])
+    until(lambda: turns.view(thread, "local").turn.results, "the first step")  # type: ignore[union-attr]
+    assert STARTED.acquire(timeout=WAIT)
+    turns.stop(thread, "local")
+    before = rest(turns, thread)
+    turn = before.turn
+    assert turn is not None and {name: step.state for name, step in turn.steps.items()} == {
+        "s1": "finished",
+        "s2": "waiting",
+    }
+    assert [one.files[0].read_text() for one in turn.results] == ["A"]
+    turns = open_turns(tools=tools)
+    after = turns.view(thread, "local")
+    assert after.turn is not None and (after.stage, after.turn.status) == ("idle", "Stopped")
+    assert (after.turn.steps, after.turn.results) == (turn.steps, turn.results)
+    held.set()
+    turns.again(thread, "local")
+    turn = rest(turns, thread).turn
+    assert turn is not None and turn.status == "Done" and [one.name for one in turn.results] == ["s1", "s2"]
+
+
 def test_the_planner_is_not_kept_by_running_tools(open_turns: Open, held: threading.Event, photo: Path) -> None:
     turns = open_turns(HELD, BLUR, tools={**TOOLS, "wait": wait})
     thread = turns.new_thread()
