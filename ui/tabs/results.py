@@ -121,7 +121,9 @@ class Results:
             event(handler, [*shown_by, *more], self._all, concurrency_limit=4, concurrency_id="results", **_QUIET).then(
                 self._watch, shown_by, [self.panes.film, self.note], concurrency_limit=None, **_QUIET
             )
-        self.keep.click(self._keep, [*shown_by, self.panes.shapes], self.kept, **_QUIET)
+        # Outlines of many things can be larger than a call may be.
+        only = "(view, number, place, at) => [view, number, place, at && {threshold: at.threshold, hidden: at.hidden}]"
+        self.keep.click(self._keep, [*shown_by, self.panes.shapes], self.kept, js=only, **_QUIET)
 
     @property
     def _all(self) -> list[Any]:
