@@ -201,8 +201,8 @@ class Work:
         self._leave("idle", FAILED)
 
     def _known(self, session: Session) -> Record | None:
-        """Return the record of this turn so far; None where the session has not begun it."""
-        record = self._record_so_far(session)
+        """Return the record of this turn; None where the session has not begun it."""
+        record = session.record()
         return record if record["turn"] > self._row.base >= 0 else None
 
     def _leave(self, stage: Stage, status: Status) -> None:
