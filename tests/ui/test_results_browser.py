@@ -101,7 +101,7 @@ def test_what_is_kept_is_a_value_of_the_session(page: Any, served: tuple[str, Tu
     expect(page.locator("#result-shapes .count")).to_have_text("1 of 2")
     page.get_by_role("button", name="Keep only these").click()
     expect(page.locator("#result-kept")).to_contain_text("Kept 1 of 2. Your next request uses these.")
-    kept = turns._session(thread).state()["values"]["kept"]
+    kept = turns._sessions.open(thread).state()["values"]["kept"]
     assert isinstance(kept, dict) and kept["summary"]["labels"] == {"dog": 1}
 
 

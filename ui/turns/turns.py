@@ -5,50 +5,37 @@ changes a turn. What is needed to go on after the end of the process is in the p
 and the store.
 """
 
-import logging
-import re
-import shutil
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.preflight import missing_weights
-from agents.plan.types import ValueType, planner_cards
-from agents.session.policy import Policy
-from agents.session.session import Session, SessionError
+from agents.plan.types import ValueType
+from agents.session.session import SessionError
 from agents.session.state import Decision
-from common.card import Card
-from tools.core.errors import MediaError, SuperlinkError
+from tools.core.errors import MediaError
 from tools.core.settings import settings
 from tools.storage.store import Refs
 from ui.context import Context
 from ui.turns.catalogue import Catalogue, TurnRow
+from ui.turns.decisions import checked
 from ui.turns.files import keep_files
 from ui.turns.live import WORKING, Live
+from ui.turns.loading import Loading
 from ui.turns.rebuild import Shelf, turn_view
-from ui.turns.runner import Runner, Ticket
+from ui.turns.runner import Runner
+from ui.turns.sessions import NotFound as NotFound
+from ui.turns.sessions import Sessions
 from ui.turns.shown import missing_views
-from ui.turns.view import Colour, SessionView, Stage, TurnView
-from ui.turns.words import PLANNING, RUNNING, STOPPING, explain
+from ui.turns.view import Colour, SessionView, Stage
+from ui.turns.words import PLANNING, RUNNING, STOPPING
 from ui.turns.work import Work
 
-_log = logging.getLogger("superlink.ui")
-_THREAD = re.compile(r"[0-9a-f]{32}")
 _TITLE = 60
 """Maximum number of characters of a title that comes from a request."""
-_KEPT_DELETED = timedelta(days=1)
-_MOST_LIVE = 256
-"""Maximum number of idle sessions that are kept in memory."""
-
-
-class NotFound(SuperlinkError):
-    """There is no such session, or it belongs to somebody else."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +59,6 @@ class SessionRow:
     colour: Colour
 
 
-@runtime_checkable
-class Loads(Protocol):
-    """A planner whose model can be loaded before the first request."""
-
-    def load(self, tools: Sequence[Card]) -> None:
-        """Load what planning with these tools takes."""
-
-
 class Turns:
     """All sessions of the page. Every method may be called from any thread.
 
@@ -100,32 +79,29 @@ class Turns:
         self._catalogue = Catalogue(context.folder)
         self._shelf = Shelf(context.folder / "results", context.store, context.tools)
         self._runner = Runner(tools=settings().ui_parallel, waiting=settings().ui_waiting)
-        self._live: dict[str, Live] = {}
-        self._lock = threading.RLock()
-        self._planner_state = "loading"
+        self._sessions = Sessions(context, self._catalogue, self._shelf)
+        self._loading = Loading()
 
     def start(self) -> None:
         """Load the planner in the background, and go on with the turns that were cut short."""
-        threading.Thread(target=self._load_planner, name="superlink planner", daemon=True).start()
-        self._purge()
+        self._loading.start(self._context.planner, self._context.tools)
+        self._sessions.purge()
         for thread in self._catalogue.active():
             owner = self._catalogue.owner_of_thread(thread)
             if owner is not None:
-                live = self._find(thread, owner)
+                live = self._sessions.find(thread, owner)
                 with live.lock:
                     self._run(live)
 
     def close(self) -> None:
         """Stop the turns, which go on at the next start, and close the catalogue."""
-        with self._lock:
-            sessions = [live.session for live in self._live.values() if live.session is not None]
-        self._runner.close(sessions)
+        self._runner.close(self._sessions.running())
         self._catalogue.close()
 
     @property
     def planner_state(self) -> str:
         """ "loading", "ready", or "failed: " and the reason."""
-        return self._planner_state
+        return self._loading.state
 
     def owner_of_thread(self, thread: str) -> str | None:
         """Return the owner of a session; None where there is none."""
@@ -137,7 +113,7 @@ class Turns:
 
     def view(self, thread: str, owner: str) -> SessionView:
         """Return a session; one that has no request yet is new. Weights that came since no longer count as missing."""
-        view = self._find(thread, owner).snapshot()
+        view = self._sessions.find(thread, owner).snapshot()
         if view.turn is not None and view.turn.missing and view.turn.plan is not None:
             lacks = missing_weights(Plan.load(view.turn.plan), self._context.tools)
             view.turn.missing = missing_views(lacks)
@@ -151,7 +127,7 @@ class Turns:
             owner: User.
             since: Version that the reader has.
         """
-        yield from self._find(thread, owner).follow(since)
+        yield from self._sessions.find(thread, owner).follow(since)
 
     def ask(self, thread: str, owner: str, request: str, files: Sequence[Path | str]) -> SessionView:
         """Begin a turn; a plan that waits for approval is replaced.
@@ -168,7 +144,7 @@ class Turns:
             MediaError: when a file is not there, or there are too many.
             DiskFull: when the owner's files take as much as one user may have.
         """
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         request = request.strip().encode("utf-8", "replace").decode()
         if not request:
             raise SessionError("the request is empty", "Say what should happen")
@@ -204,12 +180,12 @@ class Turns:
             SessionError: when none waits, or the decision does not fit it; the plan still waits.
             PlanInvalid: when the edited plan is no plan; the plan still waits.
         """
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.lock:
             row = live.row
             if row is None or live.view.stage not in ("approval", "editing"):
                 raise SessionError("no plan waits for you", "Say what should happen")
-            decision, tools = self._checked(decision, live.turn)
+            decision, tools = checked(decision, live.turn)
             row.state, row.decision = "active", decision
             row.decided = len(row.record["decisions"]) if row.record is not None else 0
             self._catalogue.save(row)
@@ -230,7 +206,7 @@ class Turns:
         Raises:
             SessionError: when no plan waits.
         """
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.lock:
             if live.view.stage not in ("approval", "editing"):
                 raise SessionError("no plan waits for you", "Say what should happen")
@@ -241,7 +217,7 @@ class Turns:
 
     def set_always(self, thread: str, owner: str, always: bool) -> SessionView:
         """Let plans with the same tools in the same order as an approved one run at once in this session, or not."""
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.change() as view:
             if live.row is None:
                 raise SessionError("this session has no request yet", "Say what should happen")
@@ -251,7 +227,7 @@ class Turns:
 
     def stop(self, thread: str, owner: str) -> SessionView:
         """Stop the turn that runs, or withdraw the one that waits in a queue; nothing happens where none does."""
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.lock:
             ticket, session = live.ticket, live.session
             if ticket is not None:
@@ -269,7 +245,7 @@ class Turns:
         Raises:
             SessionError: when it was neither stopped nor failed.
         """
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.lock:
             row = live.row
             failed = live.view.turns and live.turn.result in ("failed", "partly")
@@ -287,8 +263,8 @@ class Turns:
 
     def types(self, thread: str, owner: str) -> dict[str, ValueType]:
         """Return the types of the values at hand in a session, by name, ordered from old to new."""
-        self._find(thread, owner)
-        return self._session(thread).types()
+        self._sessions.find(thread, owner)
+        return self._sessions.open(thread).types()
 
     def keep(self, thread: str, owner: str, name: str, refs: Refs) -> str:
         """Add what a person chose or corrected in a value, for the next request.
@@ -305,11 +281,11 @@ class Turns:
         Raises:
             SessionError: when the last turn has not ended.
         """
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.lock:
             if live.ticket is not None:
                 raise SessionError("this session is at work", "Wait until the request has ended")
-            return self._session(thread).keep(name, refs)
+            return self._sessions.open(thread).keep(name, refs)
 
     def sessions(self, owner: str, search: str = "") -> list[SessionRow]:
         """Return the sessions of an owner, newest first.
@@ -321,7 +297,7 @@ class Turns:
         rows = []
         for kept in self._catalogue.sessions(owner, search):
             stage, status, colour = cast(Stage, kept.stage), kept.status, cast(Colour, kept.colour)
-            live = self._live.get(kept.thread)
+            live = self._sessions.in_memory(kept.thread)
             if live is not None and live.view.turns:
                 with live.lock:
                     stage, status, colour = live.view.stage, live.turn.status, live.turn.colour
@@ -330,19 +306,18 @@ class Turns:
 
     def rename(self, thread: str, owner: str, title: str) -> None:
         """Give a session another title; an empty one is that of the first request."""
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         with live.change() as view:
             view.title = _shortened(title.strip() or (view.turns[0].request if view.turns else ""))
             self._catalogue.set_title(thread, view.title)
 
     def delete(self, thread: str, owner: str) -> None:
         """Delete a session; `restore` undoes it for a day."""
-        live = self._find(thread, owner)
+        live = self._sessions.find(thread, owner)
         self.stop(thread, owner)
         self._catalogue.set_deleted(thread, True)
-        with self._lock, live.change():
+        with live.change():
             live.gone = True
-            self._live.pop(thread, None)
 
     def restore(self, thread: str, owner: str) -> None:
         """Undo `delete`.
@@ -350,29 +325,10 @@ class Turns:
         Raises:
             NotFound: when there is no such session any more.
         """
-        if self._catalogue.owner_of_thread(thread) != owner:
-            raise _not_found()
+        live = self._sessions.find(thread, owner, deleted=True)
         self._catalogue.set_deleted(thread, False)
-
-    def _checked(self, decision: Decision, turn: TurnView) -> tuple[Decision, tuple[str, ...]]:
-        """Return a decision that fits the plan that waits, and the tools of the plan that it lets run."""
-        match decision.get("action"):
-            case "edit":
-                plan = Plan.load(decision.get("plan") or {})
-                return {"action": "edit", "plan": plan.to_json()}, plan.tools
-            case "accept":
-                if turn.problems or turn.plan is None:
-                    raise SessionError("this plan has problems, it cannot be accepted", "Edit, change or reject it")
-                return {"action": "accept"}, Plan.load(turn.plan).tools
-            case "change":
-                remark = decision.get("remark", "").strip()
-                if not remark:
-                    raise SessionError("the remark is empty", "Say what should be different")
-                return {"action": "change", "remark": remark}, ()
-            case "reject":
-                return {"action": "reject", "reason": decision.get("reason", "").strip()}, ()
-            case other:
-                raise SessionError(f"{other!r} is no decision", "Say accept, edit, change or reject")
+        with live.change():
+            live.gone = False
 
     def _run(self, live: Live) -> None:
         """Put the last turn into a thread; the session's lock must be held."""
@@ -382,94 +338,12 @@ class Turns:
         work = Work(
             live,
             live.row,
-            lambda ticket: self._session(thread, ticket),
+            lambda ticket: self._sessions.open(thread, ticket),
             self._catalogue,
             self._shelf,
             lambda: self._runner.closed,
         )
         live.ticket = self._runner.begin(live.owner, work, work.changed)
-
-    def _session(self, thread: str, gate: Ticket | None = None) -> Session:
-        kept = self._catalogue.session(thread)
-        approved = frozenset(kept.approved) if kept is not None and kept.always else frozenset()
-        context = self._context
-        return Session(
-            thread,
-            tools=context.tools,
-            planner=context.planner,
-            store=context.store,
-            memory=context.saver,
-            policy=Policy(approved_tools=approved),
-            gate=gate,
-        )
-
-    def _find(self, thread: str, owner: str) -> Live:
-        """Return a session from memory, or rebuild it from what is kept.
-
-        Raises:
-            NotFound: when it is somebody else's or was deleted, or the name is none.
-        """
-        with self._lock:
-            live = self._live.get(thread)
-            if live is None:
-                if not _THREAD.fullmatch(thread):
-                    raise _not_found()
-                live = self._rebuilt(thread, owner)
-                self._make_room()
-                self._live[thread] = live
-            if live.owner != owner:
-                raise _not_found()
-            return live
-
-    def _rebuilt(self, thread: str, owner: str) -> Live:
-        kept, rows = self._catalogue.session(thread), self._catalogue.turns(thread)
-        if kept is None:
-            return Live(SessionView(thread), owner, None)
-        if kept.owner != owner or kept.deleted is not None:
-            raise _not_found()
-        view = SessionView(thread, kept.title, always=kept.always, stage="idle" if rows else "new")
-        state = (
-            self._session(thread).state() if any(row.record is None or row.state != "ended" for row in rows) else None
-        )
-        values = {} if state is None else state["values"]
-        for row in rows:
-            begun = state is not None and state["turn"] > row.base >= 0 and row is rows[-1]
-            view.turns.append(turn_view(row, state if begun else None, self._shelf, values, row is rows[-1]))
-        live = Live(view, owner, rows[-1] if rows else None)
-        if rows and rows[-1].state == "waiting":
-            view.draft = self._catalogue.draft(thread)
-            view.stage = "approval" if view.draft is None else "editing"
-        elif rows and rows[-1].state == "active":
-            view.stage = "planning" if live.turn.plan is None else "running"
-        return live
-
-    def _make_room(self) -> None:
-        for thread in [thread for thread, live in self._live.items() if live.ticket is None][: -_MOST_LIVE or None]:
-            del self._live[thread]
-
-    def _load_planner(self) -> None:
-        planner = self._context.planner
-        try:
-            if isinstance(planner, Loads):
-                planner.load(planner_cards(self._context.tools))
-            self._planner_state = "ready"
-        except SuperlinkError as error:
-            self._planner_state = f"failed: {explain(error)}"
-        except Exception as error:
-            _log.exception("the planner cannot be loaded")
-            self._planner_state = f"failed: {type(error).__name__}: {error}"
-
-    def _purge(self) -> None:
-        """Remove what was deleted more than a day ago; values stay in the store."""
-        for thread in self._catalogue.deleted_before((datetime.now(UTC) - _KEPT_DELETED).isoformat()):
-            with suppress(SuperlinkError):
-                self._context.saver.delete_thread(thread)
-                shutil.rmtree(self._shelf.results / thread, ignore_errors=True)
-                self._catalogue.purge(thread)
-
-
-def _not_found() -> NotFound:
-    return NotFound("there is no such session", "Open one of your own, or begin a new one")
 
 
 def _shortened(title: str) -> str:
