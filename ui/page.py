@@ -21,6 +21,7 @@ from ui.api import NAMES, Endpoints
 from ui.context import Context
 from ui.tabs.batch import BatchTab
 from ui.tabs.models import ModelsTab
+from ui.tabs.review import ReviewTab
 from ui.tabs.session import SessionTab
 from ui.turns.turns import Turns
 
@@ -109,6 +110,8 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
                 SessionTab(page, context).lay_out()
             with gr.Tab("Batch", id="batch") as batch:
                 BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
+            with gr.Tab("Review", id="review") as review:
+                ReviewTab(context, to_review).lay_out(tabs, review)
             with gr.Tab("Models", id="models"):
                 ModelsTab(page).lay_out()
         Endpoints(turns, context.files).lay_out()

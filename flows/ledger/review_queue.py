@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from flows.ledger.review_pages import QueuePages
 from tools.storage.database import Database
 
 _FINDS = "review JOIN items ON items.id = item"
@@ -79,12 +80,16 @@ class Change(NamedTuple):
 class ReviewTable:
     """The tables `review` and `verdicts` of an open ledger, as `Ledger.review`; rows come out as tuples.
 
+    Attributes:
+        pages: the queue in parts.
+
     Args:
         db: of the ledger.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self.pages = QueuePages(db)
 
     def add(self, finds: Iterable[tuple[int, str, str, int, str, float, str]]) -> None:
         """Put finds in the queue, within the open transaction; those that are there stay as they are.

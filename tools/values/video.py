@@ -21,6 +21,7 @@ from tools.values.files import check_size
 
 # Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
 _HELD = 30
+_SAME_TIME = 1e-4  # seconds
 _RATE_ERROR = 0.05  # time stamps in milliseconds say a rate less exactly than the header
 
 
@@ -148,6 +149,38 @@ class Video(FileValue):
                 raise MediaError(
                     f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
                 ) from error
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """Decode one frame, from the nearest key frame before it on.
+
+        Returns:
+            RGB pixels (H, W, 3), as `frames` gives them.
+
+        Raises:
+            ValueInvalid: when there is no such frame.
+            MediaError: when the file turns out damaged on the way, or the frame is larger than `max_image_bytes`.
+        """
+        import av
+
+        if not 0 <= number < self.frame_count:
+            raise ValueInvalid(f"{self._name} has no frame {number}", f"Its frames are 0 to {self.frame_count - 1}")
+        with open_container(self.source, self._name) as container:
+            stream = first_stream(container, "video", self._name)
+            goal = float(self.times[number]) + first_time(container)
+            try:
+                container.seek(int(goal / stream.time_base) if stream.time_base else 0, stream=stream)
+                for place, frame in enumerate(container.decode(stream)):
+                    late = frame.time is None or frame.time > goal + _SAME_TIME
+                    if place == 0 and late:
+                        break  # the file cannot be sought in
+                    if late or frame.time >= goal - _SAME_TIME:
+                        _check_frame(frame.width, frame.height, self._name)
+                        return upright(frame)
+            except (av.error.FFmpegError, ValueError) as error:
+                raise MediaError(
+                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
+                ) from error
+        return next(pixels for at, _, pixels in self.frames() if at == number)
 
     def audio(self) -> Audio:
         """Return the sound track.

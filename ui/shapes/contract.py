@@ -58,6 +58,8 @@ class Shapes(TypedDict):
         hidden: Labels that are not shown.
         joints: Names of the joints, in order.
         links: Pairs of joints that a line connects.
+        key: Of the page, which gets it back with every event.
+        focus: Id of the shape that is selected at first.
     """
 
     picture: str
@@ -75,3 +77,5 @@ class Shapes(TypedDict):
     hidden: list[str]
     joints: list[str]
     links: list[list[int]]
+    key: NotRequired[str]
+    focus: NotRequired[str]

@@ -288,6 +288,9 @@ function shapesView(element, props, trigger) {
     root.hidden = !value;
     if (!value) { view.value = null; return; }
     const same = view.value && ["picture", "width", "height"].every((key) => view.value[key] === value[key]);
+    const another = !view.value || view.value.key !== value.key;
+    // The focus stays in here when the shape that has it goes away, so that keys go on working.
+    const focused = svg.contains(document.activeElement);
     view.value = value;
     if (!same) view.colours = [];
     value.labels.forEach(view.colour);
@@ -305,7 +308,9 @@ function shapesView(element, props, trigger) {
     if (!same) view.say("");
     if (view.editor) view.editor.loaded();
     view.show(value.shapes);
-    if (view.editor) view.editor.selected();
+    if (another && value.focus && view.shape(value.focus)) view.select(value.focus);
+    else if (view.editor) view.editor.selected();
+    if (focused) (view.groups.get(view.selected) || svg).focus({preventScroll: true});
   };
   image.addEventListener("error", () => view.say("The picture cannot be shown."));
   slider.addEventListener("input", () => { view.value.threshold = Number(slider.value); view.filter(); });

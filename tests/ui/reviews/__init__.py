@@ -1,0 +1,1 @@
+"""The Review tab: its logic, and the tab in a browser."""
