@@ -180,6 +180,8 @@ class _Batch:
             self.notes.stage("pilot")
             summary.forecast, left = run_pilot(self.job, pending, count)
             summary.ran, summary.cached = summary.forecast.ran, summary.forecast.cached
+            others = set(left)
+            self.notes.pilot_ended([number for number in pending if number not in others])
         if summary.forecast is not None:
             self.callbacks.notify({"event": "forecast", "forecast": summary.forecast})
         self.notes.stage("waiting")

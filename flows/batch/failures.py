@@ -31,7 +31,7 @@ def group_failures(ledger: Ledger) -> list[FailureGroup]:
     """Failed items by reason, the most frequent reason first."""
     groups: dict[str, FailureGroup] = {}
     for item in ledger.failed_items():
-        reason = _reason(item)
+        reason = shared_reason(item)
         group = groups.setdefault(reason, FailureGroup(reason, item.hint))
         group.count += 1
         if len(group.names) < _NAMED:
@@ -46,10 +46,10 @@ def failed_for(ledger: Ledger, reason: str) -> Iterator[int]:
         ledger: of the run.
         reason: a part of it as `FailureGroup.reason` has it, or as the failure itself says it.
     """
-    return (item.id for item in ledger.failed_items() if reason in _reason(item) or reason in item.reason)
+    return (item.id for item in ledger.failed_items() if reason in shared_reason(item) or reason in item.reason)
 
 
-def _reason(item: FailedItem) -> str:
+def shared_reason(item: FailedItem) -> str:
     """The reason without what belongs to this item alone, so that items with equal reasons fall together."""
     text = item.reason
     for own in (item.address, item.name, item.name.rpartition("/")[2]):

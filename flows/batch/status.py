@@ -148,9 +148,16 @@ class StatusNotes:
         """
         assert self.pace is not None
         self.pace.add(ended)
+        self.ledger.set_facts(pace=asdict(self.pace), latest=self._latest(done))
+
+    def pilot_ended(self, done: Sequence[int]) -> None:
+        """Note that the items of a pilot are worked; `done` are their numbers."""
+        self.ledger.set_facts(latest=self._latest(done))
+
+    def _latest(self, done: Sequence[int]) -> list[int]:
         before = self.ledger.fact("latest")
         latest = [number for number in before if isinstance(number, int)] if isinstance(before, list) else []
-        self.ledger.set_facts(pace=asdict(self.pace), latest=[*latest, *done][-_LATEST:])
+        return [*(number for number in latest if number not in done), *done][-_LATEST:]
 
 
 @contextmanager

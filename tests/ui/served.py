@@ -32,7 +32,9 @@ API = "/gradio_api"
 
 
 @contextmanager
-def served(folder: Path, users: dict[str, str] | None = None, **options: Any) -> Iterator[str]:
+def served(
+    folder: Path, users: dict[str, str] | None = None, more: dict[str, AnyTool] | None = None, **options: Any
+) -> Iterator[str]:
     """The page on a free port of this computer; its address."""
     saver = open_saver(folder / "threads.sqlite")
     hasher = argon2.PasswordHasher
@@ -44,7 +46,7 @@ def served(folder: Path, users: dict[str, str] | None = None, **options: Any) ->
         for name, password in (users or {}).items():
             if name not in [user.name for user in access.users.all()]:
                 access.users.add(name, password)
-        tools: dict[str, AnyTool] = {"shout": shout, "say": say}
+        tools: dict[str, AnyTool] = {"shout": shout, "say": say, **(more or {})}
         context = Context(tools, Rules(), Store(str(folder / "store")), saver, folder / "page", access.files)
         turns = Turns(context)
         turns.start()

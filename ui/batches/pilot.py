@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.plan.plan import Plan, reference
+from flows.batch.failures import shared_reason
 from flows.batch.pilot import Forecast, RecordedPilot
 from flows.batch.reading import DoneItem
 from flows.batch.samples import Found, Viewer, small_jpeg
@@ -93,7 +94,9 @@ def read_pilot(folder: Path) -> PilotView | None:
         failed = {item.id: item for item in ledger.failed_items()}
         items = [_item(viewer, rows[number]) for number in pilot.items if number in rows]
         items += [
-            PilotItem(failed[n].name, fault=failed[n].reason, hint=failed[n].hint) for n in pilot.items if n in failed
+            PilotItem(failed[n].name, fault=shared_reason(failed[n]), hint=failed[n].hint)
+            for n in pilot.items
+            if n in failed
         ]
         items.sort(key=lambda item: item.name)
         return PilotView(tuple(items), pilot.forecast, plan, plan.tree(), scores_of(plan))

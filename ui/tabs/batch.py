@@ -72,6 +72,8 @@ class BatchTab:
         self._connect()
 
     def _lay_out_list(self) -> None:
+        # On a phone the steps come first.
+        gr.HTML("<style>@media (max-width: 720px) { #batch-list { order: 2; } }</style>", visible="hidden")
         self.new = gr.Button("New run", variant="primary", elem_id="batch-new")
         self.filter = gr.Radio(list(FILTERS), value=FILTERS[0], label="Runs", elem_id="batch-filter")
         self.search = gr.Textbox(value="", label="Search runs", elem_id="batch-search")

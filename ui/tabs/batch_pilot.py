@@ -79,7 +79,7 @@ class PilotStep:
             self.stand: stand_html,
             self.counts: "",
             **{bar: gr.update(visible=False) for bar in self.bars},
-            self.run: gr.update(interactive=False, value="Run on all"),
+            self.run: gr.update(interactive=False, value="Run on all", visible=True),
             self.apply: gr.update(visible=False),
             self.sheet: "",
         }
@@ -99,7 +99,8 @@ class PilotStep:
             self.counts: counts_html(view.finds, view.scores),
             **{bar: self._bar(view, labels, number) for number, bar in enumerate(self.bars)},
             self.run: gr.update(
-                interactive=progress.state == "Waits for you",
+                visible=progress.state == "Waits for you",
+                interactive=True,
                 value=f"Run on the other {left}" if left else "Finish: write the exports",
             ),
             self.apply: gr.update(visible=False),
