@@ -90,7 +90,7 @@ class Results:
         self.note = gr.HTML(visible=False, elem_id="result-note")
         self.sheet = gr.Gallery(
             label="Items",
-            columns=6,
+            columns=4,
             height=340,
             allow_preview=False,
             interactive=False,
@@ -207,7 +207,7 @@ class Results:
             ),
             self.everything: gr.update(value=place.everything, visible=any(not each.final for each in listed)),
             self.note: note(" ".join(part for part in (_said(one, item), *panes.said, *faults) if part)),
-            self.sheet: gr.update(value=sheet, visible=bool(sheet)),
+            self.sheet: gr.update(value=sheet, visible=bool(sheet), selected_index=item - page * PAGE),
             self.pages: gr.update(visible=last > 0),
             self.back: gr.update(interactive=page > 0),
             self.where: note(f"Page {page + 1} of {last + 1}"),
