@@ -37,15 +37,17 @@ class DownloadWidgets:
         """The components that `changes` changes."""
         return [self.links, self.again, self.command, self.note, self.batch]
 
-    def changes(self, view: SessionView, number: int, item: Item | None) -> dict[Any, Any]:
+    def changes(self, view: SessionView | None, number: int, item: Item | None) -> dict[Any, Any]:
         """Return the changes that offer what can be downloaded.
 
         Args:
-            view: The session.
-            number: Of the turn.
+            view: The session; None before there is one.
+            number: Of the turn; 0 for none.
             item: What is shown; None when there is nothing.
         """
-        turn = view.turns[number - 1]
+        turn = view.turns[number - 1] if view is not None and 0 < number <= len(view.turns) else None
+        if view is None or turn is None or (item is None and turn.record is None):
+            return self._nothing()
         ended = turn.record is not None
         address = archive_url(view.thread, number) if ended and turn.results else ""
         command = ""
@@ -61,13 +63,13 @@ class DownloadWidgets:
             self.links: gr.update(
                 value=downloads_html(() if item is None else item.files, address, turn.record), visible=True
             ),
-            self.again: gr.update(visible=ended and turn.plan is not None),
+            self.again: gr.update(visible=ended and bool(turn.results)),
             self.command: gr.update(value=command, visible=bool(command)),
             self.note: note(said),
-            self.batch: gr.update(visible=ended and bool(command)),
+            self.batch: gr.update(visible=ended and bool(turn.results and command)),
         }
 
-    def nothing(self) -> dict[Any, Any]:
+    def _nothing(self) -> dict[Any, Any]:
         """Return the changes that offer nothing."""
         return {
             self.links: gr.update(value="", visible=False),

@@ -185,7 +185,7 @@ class Results:
         """Return the changes of all widgets."""
         listed, one = _chosen(view, number, place)
         if one is None:
-            return self._nothing(place)
+            return self._nothing(view, number, place)
         last = max(0, (len(one.items) - 1) // PAGE)
         page = min(max(place.page, 0), last)
         item = min(max(place.item, 0), max(0, len(one.items) - 1))
@@ -218,7 +218,8 @@ class Results:
             **self.downloads.changes(view, number, one.items[item] if one.items else None),
         }
 
-    def _nothing(self, place: Place) -> Changes:
+    def _nothing(self, view: SessionView | None, number: int, place: Place) -> Changes:
+        """Return the changes that show no result; the record of a turn that has ended can be had all the same."""
         hidden = gr.update(visible=False)
         return {
             self.place: place,
@@ -230,7 +231,7 @@ class Results:
             self.keep: hidden,
             self.kept: note(""),
             **self.panes.changes(Panes()),
-            **self.downloads.nothing(),
+            **self.downloads.changes(view, number, None),
         }
 
     def _panes(self, view: SessionView, one: Shown, item: Item) -> Panes:
