@@ -4,6 +4,7 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agents.session.session import SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tests.waiting import WAIT, until
 from tools import Detections, Image, Store, Text, tool
+from tools.core.abandon import Stopped
 from tools.core.errors import MediaError, SuperlinkError
 from ui.access.visitors import Files
 from ui.context import Context
@@ -397,7 +399,12 @@ def test_the_expected_wait_comes_from_recent_turns(monkeypatch: pytest.MonkeyPat
         line.leave(tickets[0])
     line.enter(tickets[0], lambda: None)
     now[0] += 4
-    waiting = [threading.Thread(target=line.enter, args=(one, lambda: None), daemon=True) for one in tickets[1:]]
+
+    def wait_in_line(ticket: Ticket) -> None:
+        with suppress(Stopped):
+            line.enter(ticket, lambda: None)
+
+    waiting = [threading.Thread(target=wait_in_line, args=(one,)) for one in tickets[1:]]
     for thread, ticket in zip(waiting, tickets[1:], strict=True):
         thread.start()
         until(lambda ticket=ticket: line.place(ticket), "a place")
@@ -406,6 +413,8 @@ def test_the_expected_wait_comes_from_recent_turns(monkeypatch: pytest.MonkeyPat
     assert places == [None, QueuePlace(3, 26.0), QueuePlace(1, 6.0), QueuePlace(2, 16.0)]
     for ticket in tickets:
         runner.withdraw(ticket)
+    for thread in waiting:
+        thread.join(WAIT)
 
 
 def runner_ticket(runner: Runner, owner: str) -> Ticket:
