@@ -3,19 +3,31 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from tools.core.settings import settings
+from tools.core.settings import DEFAULT_ROLES, settings
 from tools.engines import dispatch, routing
 from tools.engines import labels as names
 from tools.imaging.regions import check_regions
 from tools.runtime.tool import Suggested, tool
 from tools.values import Detections, Image
+from tools.weights.catalogue import find
 from tools.weights.needs import Need, with_needed
 
 
 def _needs(args: Mapping[str, object]) -> Iterator[Need]:
     if args.get("regions") is not None:
-        return with_needed(settings().role("segment_boxes"))
+        return _needs_in_boxes(args["regions"])
     return routing.needs(args.get("labels"), "segment", "segment_open", masks=True)
+
+
+def _needs_in_boxes(regions: object) -> Iterator[Need]:
+    chosen = settings().role("segment_boxes")
+    known = find(chosen).class_names
+    boxed = [label for label in regions if isinstance(label, str)] if isinstance(regions, list) else []
+    unknown = names.choose(boxed, dict(enumerate(known)))[1] if known is not None else []
+    if unknown:
+        yield Need(DEFAULT_ROLES["segment_boxes"], ", ".join(unknown), "segment_boxes")
+    else:
+        yield from with_needed(chosen)
 
 
 @tool(

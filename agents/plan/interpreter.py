@@ -26,6 +26,21 @@ def plan_inputs(plan: Plan) -> set[str]:
     return (used | shown) - {step.id for step in plan.steps}
 
 
+def labels_sought(step: Step | None, steps: Mapping[str, Step]) -> list[str]:
+    """The labels that a step, or the nearest one before it, looks for; none where neither does.
+
+    Args:
+        step: of a plan; None has none.
+        steps: of the plan, by id.
+    """
+    if step is None:
+        return []
+    labels = step.args.get("labels")
+    if isinstance(labels, list):
+        return [str(label) for label in labels]
+    return next(filter(None, (labels_sought(steps.get(name), steps) for name in sorted(uses(step)))), [])
+
+
 def can_run(step: Step, available: Collection[str]) -> bool:
     """Whether every value that a step refers to is available."""
     return all(name in available for name in uses(step))

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from typing_extensions import TypedDict
 
-from agents.plan.plan import Plan
+from agents.plan.interpreter import labels_sought
+from agents.plan.plan import Plan, Step, reference
 from agents.plan.types import AnyTool
 from tools.core.errors import WeightsMissing
 from tools.weights.needs import Missing, missing
@@ -32,9 +33,10 @@ def missing_weights(plan: Plan, tools: Mapping[str, AnyTool]) -> list[MissingJso
         tools: Tools by name.
     """
     found: list[MissingJson] = []
+    steps = {step.id: step for step in plan.steps}
     for step in plan.steps:
         tool = tools.get(step.tool)
-        for lack in () if tool is None else missing_of(tool, step.args):
+        for lack in () if tool is None else missing_of(tool, _with_labels(step, steps, tool)):
             found.append(
                 {
                     "step": step.id,
@@ -48,12 +50,22 @@ def missing_weights(plan: Plan, tools: Mapping[str, AnyTool]) -> list[MissingJso
     return found
 
 
+def _with_labels(step: Step, steps: Mapping[str, Step], tool: AnyTool) -> dict[str, object]:
+    """The arguments of a step; for detections the labels that they were looked for by, where the plan says them."""
+    args: dict[str, object] = dict(step.args)
+    for name, value in step.args.items():
+        source = steps.get(reference(value) or "")
+        if source is not None and tool.accepts(name, "Detections"):
+            args[name] = labels_sought(source, steps) or value
+    return args
+
+
 def missing_of(tool: AnyTool, args: Mapping[str, object]) -> list[Missing]:
     """Return the weights that one call takes and this computer lacks.
 
     Args:
         tool: The tool.
-        args: Arguments of the call, as a plan has them.
+        args: Arguments of the call, as `tools.weights.needs.Needs` takes them.
     """
     return [] if tool.needs is None else missing(tool.needs(args))
 

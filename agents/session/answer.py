@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from agents.plan.interpreter import uses
+from agents.plan.interpreter import labels_sought, uses
 from agents.plan.plan import Plan, Step, reference
 from agents.plan.types import kind_names
 from agents.session.state import State, TurnResult, problems_of, refs_of, types_of
@@ -303,13 +303,7 @@ class _Report:
         return f"{step.tool}: {value.text}{f' ({what})' if what else ''}."
 
     def _labels_sought(self, step: Step | None) -> str:
-        """The labels that a step, or the nearest one before it, looks for; "" if there are none."""
-        if step is None:
-            return ""
-        labels = step.args.get("labels")
-        if isinstance(labels, list):
-            return ", ".join(map(str, labels))
-        return next(filter(None, (self._labels_sought(self.steps.get(name)) for name in sorted(uses(step)))), "")
+        return ", ".join(labels_sought(step, self.steps))
 
 
 def _labels_of(refs: Refs | None) -> dict[str, int] | None:

@@ -78,6 +78,22 @@ def test_the_choice_in_the_settings_counts(lacks: Lacks, monkeypatch: pytest.Mon
     assert "of-mine" in lacks("caption")[0][0]
 
 
+def test_what_is_in_the_boxes_counts(lacks: Lacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
+    settings.cache_clear()
+    for label, weights_id in (("people", "selfie-segmentation"), ("dog", "sam2.1-b")):
+        steps = [
+            {"id": "s1", "tool": "detect", "args": {"labels": [label]}},
+            {"id": "s2", "tool": "pick", "args": {"regions": "$s1", "which": "left"}},
+            {"id": "s3", "tool": "segment", "args": {"regions": "$s2"}},
+        ]
+        found = missing_weights(Plan.load({"steps": steps}), load(entry_points=False))
+        assert [one["weights"] for one in found if one["step"] == "s3"] == [weights_id]
+    assert found[-1]["what"] == "dog" and found[-1]["command"].endswith(
+        'set segment_boxes = "sam2.1-b" under [roles] in settings.toml'
+    )
+
+
 def test_faulty_arguments_and_own_tools_need_nothing(lacks: Lacks) -> None:
     assert lacks("detect", labels="dog") == lacks("detect") == lacks("nonsense") == lacks("count", regions="$s0") == []
 

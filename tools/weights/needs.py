@@ -31,7 +31,11 @@ class Need:
 
 
 Needs = Callable[[Mapping[str, object]], Iterable[Need]]
-"""Yields what a call takes; its argument are the arguments of the call, with references or values for inputs."""
+"""Yields what a call takes.
+
+Its argument are the arguments of the call as a plan has them: inputs are references, or for detections the labels that
+they were looked for by, where the plan says them.
+"""
 
 
 @dataclass(frozen=True)
