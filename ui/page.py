@@ -20,13 +20,11 @@ from ui.access.server import application, serve
 from ui.api import NAMES, Endpoints
 from ui.context import Context
 from ui.tabs.batch import BatchTab
+from ui.tabs.header import Header
 from ui.tabs.models import ModelsTab
 from ui.tabs.review import ReviewTab
 from ui.tabs.session import SessionTab
 from ui.turns.turns import Turns
-
-_TITLE = """<h1>superlink</h1>
-<p>Say what should happen to your pictures, sound, video or text. You see the plan first.</p>"""
 
 
 def launch(
@@ -101,19 +99,21 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
     # Gradio looks for updates on its own site unless disabled here; the option of Blocks is not enough.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     context.files.owner_of_thread = turns.owner_of_thread
-    with gr.Blocks(title="superlink", analytics_enabled=False) as page:
-        gr.HTML(_TITLE, elem_classes="sl-title")
+    with gr.Blocks(title="superlink", analytics_enabled=False, fill_width=True) as page:
+        Header().lay_out(turns.planner_state)
         # Channels between tabs: a plan for a batch, and the folder of a run to review.
         to_batch, to_review = gr.State(None), gr.State("")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session", id="session"):
-                SessionTab(page, context).lay_out()
+                SessionTab(page, context, turns, to_batch).lay_out()
             with gr.Tab("Batch", id="batch") as batch:
                 BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
             with gr.Tab("Review", id="review") as review:
                 ReviewTab(context, to_review).lay_out(tabs, review)
+            with gr.Tab("Tools", id="tools"):
+                pass
             with gr.Tab("Models", id="models"):
                 ModelsTab(page).lay_out()
         Endpoints(turns, context.files).lay_out()
-    page.queue(max_size=32)
+    page.queue(max_size=256)
     return page

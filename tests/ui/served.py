@@ -78,7 +78,7 @@ class Visitor:
     """What the server sees of a browser tab."""
 
     def __init__(self, client: httpx.Client) -> None:
-        self.client, self.session = client, uuid.uuid4().hex
+        self.client, self.session, self.thread = client, uuid.uuid4().hex, uuid.uuid4().hex
         assert client.get("/").status_code == 200
         self.calls = {call["api_name"]: call["id"] for call in client.get("/config").json()["dependencies"]}
 
@@ -89,11 +89,17 @@ class Visitor:
         body = {"fn_index": self.calls[call], "session_hash": session or self.session, "data": data}
         return self.client.post(f"{API}/queue/join", json=body)
 
-    def ask(self, request: str, *files: str) -> httpx.Response:
+    def ask(self, request: str, *files: str, session: str = "") -> httpx.Response:
         given = [{"path": file, "meta": {"_type": "gradio.FileData"}} for file in files]
-        return self.join("_ask", [None, {"text": request, "files": given}])
+        return self.join("_ask", [{"text": request, "files": given}, None, self.thread, None], session)
+
+    def follow(self) -> str:
+        """What the page shows until the turn ends."""
+        self.read()
+        assert self.join("_follow_session", [self.thread, None]).status_code == 200
+        return self.read()
 
     def read(self) -> str:
-        """The events until the turn ends."""
+        """The events until nothing is at work."""
         with self.client.stream("GET", f"{API}/queue/data", params={"session_hash": self.session}) as events:
             return "".join(events.iter_text())

@@ -51,9 +51,9 @@ def _calls(visitor: Visitor, file: str) -> list[tuple[str, str, dict[str, Any]]]
     join = {
         "fn_index": visitor.calls["_ask"],
         "session_hash": visitor.session,
-        "data": [None, {"text": "capitals", "files": []}],
+        "data": [{"text": "capitals", "files": []}, None, visitor.thread, None],
     }
-    back = {"fn_index": visitor.calls["_reject"], "session_hash": visitor.session, "data": [None]}
+    back = {"fn_index": visitor.calls["_new"], "session_hash": visitor.session, "data": [None]}
     asset = re.search(r'"\./(assets/[^"]+\.js)"', visitor.client.get("/").text)
     assert asset is not None
     return [
@@ -102,9 +102,9 @@ def test_a_visitor_is_served_from_upload_to_result(visitor: Visitor) -> None:
     file = visitor.upload().json()[0]
     assert visitor.client.get(f"{API}/file={file}").content == b"hello"
     assert visitor.ask("in capitals", file).status_code == 200
-    assert "HELLO" in visitor.read()
-    assert visitor.join("apply", [None]).status_code == 200  # lays out the results, as the page does when they change
-    shown = set(re.findall(r'"url":"([^"]+/results/[^"]+)"', visitor.read()))
+    assert "HELLO" in visitor.follow()
+    assert visitor.join("_open", [None, None, None]).status_code == 200  # as the page does when they change
+    shown = set(re.findall(rf'({API}/file=[^"\\]+/results/[^"\\]+)', visitor.read()))
     assert any(address.endswith("record.json") for address in shown)
     for address in shown:
         assert visitor.client.get(address).status_code == 200
@@ -116,7 +116,7 @@ def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_f
         file = ada.upload(b"private words").json()[0]
         assert bob.client.get(f"{API}/file={file}").status_code == 403
         ada.ask("in capitals", file)
-        ada.read()
+        ada.follow()
         folder = shared_folder / "page"
         results = [str(path) for path in (folder / "results").rglob("*") if path.is_file()]
         assert results
@@ -130,7 +130,7 @@ def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_f
             assert bob.ask("in capitals", path).status_code == 403
         assert ada.client.get(f"{API}/file={database}").status_code == 403
         assert bob.ask("in capitals", "http://attacker.example/a.png").status_code == 403
-        assert bob.join("_ask", [None, {"text": "x", "files": []}], ada.session).status_code == 403
+        assert bob.ask("x", session=ada.session).status_code == 403
         assert bob.client.get(f"{API}/queue/data", params={"session_hash": ada.session}).status_code == 403
         own_too = f"{API}/queue/data?session_hash={bob.session}&session_hash={ada.session}"
         assert bob.client.get(own_too).status_code == 403
@@ -194,7 +194,7 @@ def test_uploads_over_the_limit_leave_nothing(visitor: Visitor, folder: Path) ->
     assert visitor.client.post(f"{API}/upload", content=chunks, headers=form).status_code == 411
     assert kept() == before
     assert visitor.upload(bytes(LIMIT)).status_code == 200
-    assert visitor.join("_ask", [None, {"text": "x" * (9 << 20), "files": []}]).status_code == 413
+    assert visitor.ask("x" * (9 << 20)).status_code == 413
     for nonsense in (b"{", b"[" * 100_000, b"\xff"):
         answer = visitor.client.post(
             f"{API}/queue/join", content=nonsense, headers={"Content-Type": "application/json"}

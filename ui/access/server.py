@@ -20,7 +20,7 @@ from ui.access.archive import archives
 from ui.access.login import USER, Login
 from ui.access.owners import Files
 from ui.access.visitors import Visitors
-from ui.theme import CSS, THEME
+from ui.theme import CSS, HEAD, THEME
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -88,6 +88,7 @@ def application(
         max_file_size=most,
         theme=THEME,
         css=CSS,
+        head=HEAD,
     )
     headers = {**HEADERS, "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items())}
     guarded = Visitors(served, access.files)

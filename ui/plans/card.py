@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import JsonValue
 
 from agents.plan.plan import Plan, Step, reference, references
-from agents.plan.problems import Problem, ProblemJson
+from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
 from agents.planners.backbone import BackbonePlanner
 from agents.planners.base import Planner
 from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
-from tools.values.base import canonical_json
 from tools.weights import weights
 from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
-from ui.turns.tab import Tab
 from ui.turns.view import SessionView, StepView, TurnView
 from ui.turns.words import sentences
 
@@ -46,33 +43,9 @@ _WORK = {
 }
 """For each role of weights, the tool that needs them and what it does with them."""
 
-_COLOURS = {"Done": "good", "Failed": "bad", "Needs changes": "bad", "Waits for you": "wait"}
-
-
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _GOLDEN = 137.5
 """Degrees between the hues of two values: however many there are, no two are alike."""
-
-
-@dataclass(frozen=True)
-class Argument:
-    """An argument of a step: its plain text, or the names of the values that it refers to."""
-
-    name: str
-    text: str = ""
-    references: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _OldStep:
-    """A step as the page shows it: its arguments, its state, the time it took, and why it failed."""
-
-    id: str
-    tool: str
-    arguments: list[Argument]
-    state: str
-    took: str
-    fault: str
 
 
 @dataclass(frozen=True)
@@ -250,28 +223,6 @@ def _uses(step: Step) -> Iterable[str]:
     return (name for value in step.args.values() for name in references(value))
 
 
-def plan_html(tab: Tab) -> str:
-    """Return the plan as a list of steps with the state of each, and its problems."""
-    if not tab.status:
-        return f'<p class="sl-empty">{EMPTY}</p>'
-    plan = None if tab.plan is None else Plan.model_validate(tab.plan)
-    return _render(
-        "plan.html.j2",
-        status=tab.status,
-        colour=_COLOURS.get(tab.status, "wait" if tab.stage == "idle" else ""),
-        busy=tab.stage == "working",
-        steps=None if plan is None else [_step(step, tab) for step in plan.steps],
-        outputs=[] if plan is None else [_name(output) for output in plan.outputs],
-        warnings=[_problem(warning) for warning in tab.warnings],
-        problems=[_problem(problem) for problem in tab.problems],
-    )
-
-
-def fault_html(fault: str) -> str:
-    """Return what is wrong with the text in the editor; "" where nothing is."""
-    return _render("problems.html.j2", problems=[sentences(fault)]) if fault else ""
-
-
 def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
     """Return what cannot be done here, in one line that opens to the commands that change this."""
     own = isinstance(planner, BackbonePlanner)
@@ -314,35 +265,3 @@ def _missing(weights_id: str) -> str:
     except WeightsMissing as error:
         return error.hint.removeprefix("Run: ")
     return ""
-
-
-def _step(step: Step, tab: Tab) -> _OldStep:
-    event = tab.progress.get(step.id)
-    state = "waiting" if event is None else event["state"]
-    took = "skipped" if state == "skipped" else ""
-    if event is not None and state in ("finished", "failed"):
-        took = f"{event['seconds']:.1f} s"
-    error = event.get("error") if event is not None else None
-    fault = "" if error is None else sentences(error["message"], error["hint"])
-    arguments = [_argument(name, value) for name, value in step.args.items()]
-    return _OldStep(step.id, step.tool, arguments, state, took, fault)
-
-
-def _argument(name: str, value: JsonValue) -> Argument:
-    if any(references(value)):
-        return Argument(name, references=tuple(map(_name, value if isinstance(value, list) else [value])))
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return Argument(name, ", ".join(map(str, value)))
-    return Argument(name, value if isinstance(value, str) else canonical_json(value).decode())
-
-
-def _name(value: JsonValue) -> str:
-    """Return the name of the value that a reference means, or the text of anything else."""
-    name = reference(value)
-    return name if name is not None else str(value)
-
-
-def _problem(problem: ProblemJson) -> str:
-    where = " ".join(part for part in (problem["step"], problem["argument"]) if part)
-    sentence = sentences(problem["message"], problem["hint"])
-    return f"{where}: {sentence}" if where else sentence

@@ -131,9 +131,11 @@ class Results:
         return [*own, self.forth, self.keep, self.kept, *self.panes.outputs, *self.downloads.outputs]
 
     def _open(self, view: SessionView, number: int, place: Place) -> Changes:
-        if (view.thread, number) != (place.thread, place.turn):
-            place = Place(view.thread, number)
-        return self._show(view, number, place)
+        """Show what is new: the last result, or the chosen item of the same one."""
+        same = (view.thread, number) == (place.thread, place.turn)
+        fresh = Place(view.thread, number, everything=same and place.everything)
+        _, last = _chosen(view, number, fresh)
+        return self._show(view, number, place if same and last is not None and last.name == place.name else fresh)
 
     def _pick(self, view: SessionView, number: int, place: Place, name: str) -> Changes:
         return self._show(view, number, replace(place, name=name, item=0, page=0))

@@ -1,231 +1,354 @@
-"""The Session tab: files and a request in, the plan for approval, progress and results."""
+"""The Session tab: sessions, conversation, plan, results, and the box for requests."""
 
-from collections.abc import Callable, Iterator
-from html import escape
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
-from agents.worlds import samples
+from agents.plan.plan import Plan, PlanJson
+from agents.session.state import Decision
 from tools.core.errors import SuperlinkError
 from ui.access.visitors import owner_of
 from ui.context import Context
-from ui.plans.card import fault_html, limits_html, plan_html
-from ui.turns.tab import Message, Tab, TabTurns, of_type
+from ui.conversation.html import conversation_html, note_html
+from ui.conversation.script import EVENTS
+from ui.plans.words import words
+from ui.tabs.asking import Asking, Chips
+from ui.tabs.deciding import Deciding
+from ui.tabs.plan_card import PlanCard
+from ui.tabs.results import Results
+from ui.tabs.sidebar import Sidebar, Undo
+from ui.turns.turns import Turns
+from ui.turns.view import SessionView
+from ui.turns.words import explain
 
-_HINT = """Drop files below and say what should happen:
-
-blur every face
-read the text and say it out loud
-cut out the dogs, then count them"""
+_WORKING = ("queued", "planning", "running")
+_QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 Changes = dict[Any, Any]
 """New value or update of each component, as Gradio takes them from an event handler."""
 
 
-class SessionTab:
-    """The widgets and their event handlers."""
+@dataclass
+class Seen:
+    """What a browser tab shows already, so that only changes are sent.
 
-    def __init__(self, page: gr.Blocks, context: Context) -> None:
-        self.page, self.owners = page, context.files
-        self.samples_folder = context.folder / "samples"
-        self.turns = TabTurns(context.tools, context.planner, context.store, context.saver, context.folder / "results")
-        self.limits: Callable[[], str] = lambda: limits_html(context.tools, context.planner)
+    Attributes:
+        thread: Thread that is shown.
+        version: `SessionView.version` that is shown.
+        chosen: Turn whose results are shown; 0 for the last.
+        search: Words that sessions are searched for.
+        parts: What each part of the tab was made from.
+        follower: The event that follows the thread; an older one stops.
+    """
+
+    thread: str = ""
+    version: int = -1
+    chosen: int = 0
+    search: str = ""
+    parts: dict[str, object] = field(default_factory=dict)
+    follower: int = 0
+
+
+class SessionTab:
+    """The widgets and their event handlers.
+
+    Args:
+        page: The page.
+        context: What all tabs share.
+        turns: The sessions.
+        to_batch: Channel: a plan as JSON that the Batch tab takes over.
+    """
+
+    def __init__(self, page: gr.Blocks, context: Context, turns: Turns, to_batch: gr.State) -> None:
+        self._page, self._context, self._turns, self._to_batch = page, context, turns, to_batch
+        self.sidebar, self.asking, self.deciding = Sidebar(turns), Asking(context), Deciding()
+        self.card, self.results = PlanCard(context, turns), Results(context, turns)
 
     def lay_out(self) -> None:
-        """Place everything; called within the blocks of the page."""
-        # A function of its own: Gradio copies what stands here for every visitor, with all that a method is bound to.
-        self.tab = gr.State(Tab(), time_to_live=86400, delete_callback=lambda tab: self._forget(tab))
-        self.files = gr.State(())
-        with gr.Row():
-            with gr.Column(scale=5, min_width=380):
-                self.chat = gr.Chatbot(
-                    render_markdown=False,
-                    show_label=False,
-                    height=520,
-                    placeholder=_HINT,
-                    feedback_options=None,
-                    buttons=[],
-                    elem_classes="sl-chat",
-                )
-                self.request = gr.MultimodalTextbox(
-                    file_count="multiple",
-                    sources=["upload", "microphone"],
-                    placeholder="What should happen?",
-                    show_label=False,
-                    autofocus=True,
-                    elem_id="request",
-                )
-                self._lay_out_samples()
-                self.notes = gr.HTML()
-            with gr.Column(scale=4, min_width=340):
-                with gr.Column(elem_classes="sl-card"):
-                    self.plan = gr.HTML(plan_html(Tab()), elem_id="plan")
-                    self._lay_out_decision()
-                self._lay_out_results()
+        """Place everything; called within the tab."""
+        # The thread is known to the browser: it stands in the address and is kept for the next visit.
+        self.thread = gr.Textbox(visible="hidden", elem_id="thread")
+        self.kept = gr.BrowserState("", storage_key="superlink-session", secret="superlink")
+        self.seen = gr.State(Seen())
+        with gr.Row(elem_id="session"):
+            self.sidebar.lay_out()
+            with gr.Column(elem_id="talk", min_width=0):
+                self.conversation = gr.HTML(elem_id="conversation", js_on_load=EVENTS)
+                self.asking.lay_out_samples()
+            with gr.Column(elem_id="side", min_width=0):
+                with gr.Column(elem_id="plan-pane"):
+                    self.card.lay_out()
+                    self.deciding.lay_out()
+                with gr.Column(elem_id="results"):
+                    self.results.lay_out()
+            with gr.Column(elem_id="ask", min_width=0):
+                self.asking.lay_out()
+        self.results.downloads.connect_batch(self._to_batch)
         self._connect()
 
-    def _lay_out_samples(self) -> None:
-        with gr.Accordion("No picture at hand? Take a rendered one", open=False, elem_id="samples") as self.offer:
-            gr.HTML(
-                "Drawn by program from known scenes; not photographs. Click one to take it. To find things in them "
-                "offline, start the page with <code>SUPERLINK_WEIGHTS=world</code>.",
-                elem_classes="sl-note",
-            )
-            self.samples = gr.Gallery(
-                show_label=False,
-                columns=4,
-                height=165,
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-            )
-
-    def _lay_out_decision(self) -> None:
-        with gr.Row(visible=False) as self.decision:
-            self.run = gr.Button("Run it", variant="primary", size="md", min_width=80)
-            self.edit = gr.Button("Edit…", size="md", min_width=80)
-            self.reject = gr.Button("Reject", size="md", min_width=80)
-        with gr.Column(visible=False) as self.editing:
-            self.editor = gr.Code(
-                language="json", label="Plan", lines=12, max_lines=24, interactive=True, elem_id="editor"
-            )
-            self.fault = gr.HTML()
-            with gr.Row():
-                self.run_edited = gr.Button("Run the edited plan", variant="primary", size="md", min_width=80)
-                self.leave = gr.Button("Back", size="md", min_width=80)
-        self.stop = gr.Button("Stop", size="sm", visible=False)
-
-    def _lay_out_results(self) -> None:
-        rendered = gr.render(inputs=self.files, triggers=[self.files.change], show_progress="hidden")
-        rendered(_lay_out_files)
+    @property
+    def _shown(self) -> list[Any]:
+        """The components that `_changes` may change."""
+        return [
+            self.thread,
+            self.kept,
+            self.seen,
+            self.conversation,
+            self.asking.samples,
+            *self.card.outputs,
+            *self.results.outputs,
+            *self.deciding.outputs,
+            self.sidebar.list,
+            self.asking.note,
+            self.asking.confirm,
+        ]
 
     def _connect(self) -> None:
-        # One piece of work at a time: all tabs share the models' memory and the accelerator.
-        work: dict[str, Any] = {
-            "outputs": [
-                self.tab,
-                self.files,
-                self.chat,
-                self.request,
-                self.plan,
-                self.decision,
-                self.run,
-                self.editing,
-                self.editor,
-                self.fault,
-                self.stop,
-            ],
-            "api_visibility": "private",
-            "show_progress": "minimal",
-            "show_progress_on": self.plan,
-        }
-        long = {**work, "concurrency_limit": 1, "concurrency_id": "work"}
-        quick = {**work, "queue": False}
-        self.page.load(self.limits, None, self.notes, api_visibility="private", queue=False)
-        # Drawn when they are first asked for, so that opening the page stays quick.
-        self.offer.expand(self._offer, None, self.samples, api_visibility="private", queue=False)
-        self.samples.select(
-            self._take, [self.request, self.samples], self.request, api_visibility="private", queue=False
+        self.asking.connect()
+        asking, deciding, sidebar = self.asking, self.deciding, self.sidebar
+        ask = [asking.request, asking.chips, self.thread, self.seen]
+        asked = [asking.request, asking.attached, *self._shown]
+        place = [self.thread, self.seen]
+
+        # The address wins over the last session; words are kept over a lost connection.
+        self._begin(
+            self._page.load,
+            self._load,
+            [self.kept, self.seen, asking.request],
+            asked,
+            js="(kept, seen, said) => [new URLSearchParams(location.search).get('s') || kept || '', seen, "
+            "{ text: window.superlink.words(), files: [] }]",
         )
-        self.request.submit(self._ask, [self.tab, self.request], **long)
-        self.run.click(self._accept, self.tab, **long)
-        self.reject.click(self._reject, self.tab, **long)
-        self.run_edited.click(self._use_edited, [self.tab, self.editor], **long)
-        self.edit.click(lambda tab: self._shown(self.turns.edit(tab), self.editor), self.tab, **quick)
-        self.leave.click(lambda tab: self._shown(self.turns.leave_editor(tab)), self.tab, **quick)
-        self.stop.click(lambda tab: self._shown(self.turns.stop(tab)), self.tab, **quick)
+        self._begin(
+            asking.request.submit,
+            self._ask,
+            ask,
+            asked,
+            js="(said, ...rest) => { window.superlink.echo(said); return [said, ...rest]; }",
+        )
+        self._begin(asking.replace.click, self._ask_instead, ask, asked)
+        asking.keep.click(lambda: gr.update(visible=False), None, asking.confirm, **_QUIET)
+        self._begin(deciding.run.click, self._decide({"action": "accept"}), place, self._shown)
+        self._begin(deciding.reject.click, self._decide({"action": "reject"}), place, self._shown)
+        for event in (deciding.again.click, deciding.words.submit):
+            self._begin(event, self._change, [deciding.words, *place], self._shown)
+        deciding.change.click(lambda: gr.update(visible=True), None, deciding.remark, **_QUIET).then(
+            None,
+            None,
+            None,
+            js="() => setTimeout(() => document.querySelector('#remark textarea')?.focus(), 60)",
+            **_QUIET,
+        )
+        self._begin(deciding.edit.click, self._edit, place, self._shown)
+        self._begin(self.card.run_edited.click, self._act(self.card.run), place, self._shown)
+        self._begin(self.card.back.click, self._act(self.card.close), place, self._shown)
+        self.card.get.click(None, None, None, js="() => window.superlink.tab(5)", **_QUIET)
+        self._begin(deciding.stop.click, self._act(self._turns.stop), place, self._shown)
+        self._begin(deciding.withdraw.click, self._act(self._turns.stop), place, self._shown)
+        self._begin(deciding.repeat.click, self._act(self._turns.again), place, self._shown)
+        deciding.always.input(self._set_always, [deciding.always, self.thread], None, **_QUIET)
+        self.conversation.show(self._choose, place, self._shown, **_QUIET)
 
-    def _offer(self) -> list[tuple[str, str]]:
-        try:
-            return [(str(file), caption) for file, caption in samples(self.samples_folder)]
-        except SuperlinkError as error:
-            raise gr.Error(str(error)) from error
+        self._begin(sidebar.list.open, self._open_session, self.seen, self._shown)
+        self._begin(sidebar.new.click, self._new, self.seen, self._shown)
+        listed, changed = [self.thread, self.seen, sidebar.undo], [sidebar.list, sidebar.undo]
+        sidebar.search.change(self._search, [*listed, sidebar.search], changed, **_QUIET)
+        sidebar.list.rename(self._rename, listed, changed, **_QUIET)
+        sidebar.list.restore(self._restore, place, changed, **_QUIET)
+        self._begin(sidebar.list.delete, self._delete, place, [sidebar.undo, *self._shown])
 
-    @staticmethod
-    def _take(said: dict[str, Any], shown: list[tuple[str, str]], chosen: gr.SelectData) -> dict[str, Any]:
-        """Add the chosen sample to the files of the request."""
-        file = shown[chosen.index][0]
-        return {"text": said.get("text") or "", "files": [*(said.get("files") or []), file]}
+    def _begin(
+        self, event: Callable[..., Any], handler: Callable[..., Any], inputs: Any, outputs: Any, js: str | None = None
+    ) -> None:
+        """Connect an event whose handler returns at once; the page then follows the work."""
+        after = event(handler, inputs, outputs, js=js, **_QUIET).then(
+            None, self.thread, None, js="(thread) => { window.superlink.settle(thread); }", **_QUIET
+        )
+        after.then(
+            self._follow_session,
+            [self.thread, self.seen],
+            self._shown,
+            api_visibility="private",
+            show_progress="hidden",
+            concurrency_limit=None,
+            trigger_mode="multiple",
+        )
 
-    def _ask(self, tab: Tab, said: dict[str, Any], caller: gr.Request) -> Iterator[Changes]:
-        request, files = str(said.get("text") or "").strip(), list(said.get("files") or [])
+    def _load(self, thread: str, seen: Seen, said: Mapping[str, Any], caller: gr.Request) -> Changes:
+        text = said.get("text") or ""
+        return {**self._open_thread(thread, seen, caller), **({self.asking.request: said} if text else {})}
+
+    def _open_session(self, seen: Seen, caller: gr.Request, chosen: gr.EventData) -> Changes:
+        return self._open_thread(str(chosen.thread), seen, caller)
+
+    def _new(self, seen: Seen, caller: gr.Request) -> Changes:
+        return self._open_thread("", seen, caller)
+
+    def _open_thread(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        view, note = SessionView(""), ""
+        if thread:
+            try:
+                view = self._turns.view(thread, owner_of(caller))
+            except SuperlinkError as error:
+                note = explain(error)
+        seen.chosen = 0
+        return self._changes(view, seen, caller, note)
+
+    def _ask(
+        self, said: Mapping[str, Any], chips: Chips, thread: str, seen: Seen, caller: gr.Request, instead: bool = False
+    ) -> Changes:
+        owner, request, files = owner_of(caller), str(said.get("text") or "").strip(), list(said.get("files") or [])
         if not request:
-            if files:
-                gr.Info("Say what should happen to it.")
-            yield self._shown(tab)
+            return self._noted("Say what should happen to it." if files else "")
+        if refused := self.asking.refused(files, chips):
+            return self._noted(refused)
+        try:
+            view = self._turns.view(thread, owner) if thread else SessionView("")
+            if view.stage in _WORKING:
+                return self._noted("This session still works on your last request. Wait for it, or stop it first.")
+            if view.stage in ("approval", "editing") and not instead:
+                return {self.asking.confirm: gr.update(visible=True)}
+            view = self._turns.ask(thread or self._turns.new_thread(), owner, request, files)
+        except SuperlinkError as error:
+            return self._noted(explain(error))
+        seen.chosen = 0
+        return {**self._changes(view, seen, caller), **self.asking.filled("", [])}
+
+    def _ask_instead(
+        self, said: Mapping[str, Any], chips: Chips, thread: str, seen: Seen, caller: gr.Request
+    ) -> Changes:
+        return self._ask(said, chips, thread, seen, caller, instead=True)
+
+    def _decide(self, decision: Decision) -> Callable[..., Changes]:
+        return self._act(lambda thread, owner: self._turns.decide(thread, owner, decision))
+
+    def _change(self, words: str, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        if not words.strip():
+            return self._noted("Say what should be different.")
+        return self._decide({"action": "change", "remark": words.strip()})(thread, seen, caller)
+
+    def _edit(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        def edit(thread: str, owner: str) -> SessionView:
+            turn = self._turns.view(thread, owner).turn
+            return self._turns.set_draft(thread, owner, turn.plan if turn else None)
+
+        return self._act(edit)(thread, seen, caller)
+
+    def _act(self, act: Callable[[str, str], SessionView]) -> Callable[..., Changes]:
+        """Return the handler of a button that does something to the session that is shown."""
+
+        def handler(thread: str, seen: Seen, caller: gr.Request) -> Changes:
+            try:
+                return self._changes(act(thread, owner_of(caller)), seen, caller)
+            except SuperlinkError as error:
+                # Perhaps another browser tab was first: the session is shown as it is now.
+                return self._changes(self._turns.view(thread, owner_of(caller)), seen, caller, explain(error))
+
+        return handler
+
+    def _set_always(self, always: bool, thread: str, caller: gr.Request) -> None:
+        self._turns.set_always(thread, owner_of(caller), always)
+
+    def _choose(self, thread: str, seen: Seen, caller: gr.Request, chosen: gr.EventData) -> Changes:
+        seen.chosen = int(chosen.turn)
+        return self._changes(self._turns.view(thread, owner_of(caller)), seen, caller)
+
+    def _follow_session(self, thread: str, seen: Seen, caller: gr.Request) -> Iterator[Changes]:
+        """Show the work of a thread until it ends, waits for a person, or the tab shows something else."""
+        seen.follower += 1
+        mine = seen.follower
+        yield {self.seen: seen}  # an event without any answer would empty all its outputs
+        if not thread:
             return
-        for number, shown in enumerate(self.turns.ask(tab, request, files)):
-            self.owners.give(self.turns.folder(tab), owner_of(caller))
-            # Emptied once, so that what is typed while the plan is made stays.
-            yield self._shown(shown, *([self.request] if number == 0 else []))
+        for view in self._turns.follow(thread, owner_of(caller), seen.version):
+            if seen.follower != mine or seen.thread != thread:
+                return
+            if view.version < seen.version:
+                continue  # a button was quicker
+            yield self._changes(view, seen, caller)
 
-    def _forget(self, tab: Tab) -> None:
-        if tab.thread:
-            self.owners.release(self.turns.folder(tab))
-        self.turns.forget(tab)
+    def _noted(self, words: str) -> Changes:
+        return {self.asking.note: note_html(words)}
 
-    def _accept(self, tab: Tab) -> Iterator[Changes]:
-        yield from map(self._shown, self.turns.decide(tab, {"action": "accept"}))
-
-    def _reject(self, tab: Tab) -> Iterator[Changes]:
-        yield from map(self._shown, self.turns.decide(tab, {"action": "reject"}))
-
-    def _use_edited(self, tab: Tab, text: str) -> Iterator[Changes]:
-        yield from map(self._shown, self.turns.use_edited(tab, text))
-
-    def _shown(self, tab: Tab, *fresh: Any) -> Changes:
-        """Return the changes of widgets that show a tab; the text of widgets in `fresh` is replaced, too."""
-        empty = {"value": {"text": "", "files": []}} if self.request in fresh else {}
-        return {
-            self.tab: tab,
-            self.files: tab.files,
-            self.chat: [_written(message) for message in tab.chat],
-            self.request: gr.update(submit_btn=tab.stage != "working", **empty),
-            self.plan: plan_html(tab),
-            self.decision: gr.update(visible=tab.stage == "approval"),
-            self.run: gr.update(interactive=not tab.problems),
-            self.editing: gr.update(visible=tab.stage == "editing"),
-            self.editor: gr.update(value=tab.editor) if self.editor in fresh else gr.skip(),
-            self.fault: fault_html(tab.fault),
-            self.stop: gr.update(visible=tab.stage == "working"),
+    def _changes(self, view: SessionView, seen: Seen, caller: gr.Request, note: str = "") -> Changes:
+        """Return what shows a session, without what is shown already."""
+        if view.thread != seen.thread:
+            seen.parts.clear()
+        seen.thread, seen.version = view.thread, view.version
+        owner = owner_of(caller)
+        folder = self._context.folder / "results" / (view.thread or "new")
+        turn = view.turn
+        chosen = next((one for one in view.turns if one.number == seen.chosen), turn)
+        results = self.results.update(view, chosen.number if chosen else 0)
+        # The buttons below the plan are about the last one.
+        planned = chosen if view.stage == "idle" else turn
+        parts: list[tuple[str, object, list[Any], Callable[[], list[Any]]]] = [
+            (
+                "conversation",
+                conversation_html(view, self._words, folder, seen.chosen),
+                [self.conversation],
+                lambda: [seen.parts["conversation"]],
+            ),
+            ("samples", not view.turns, [self.asking.samples], lambda: [self._samples(view)]),
+            (
+                "plan",
+                repr((planned, view.stage)),
+                self.card.outputs,
+                lambda: self.card.update(view, owner, planned.number if planned else 0),
+            ),
+            ("results", results[-1], self.results.outputs, lambda: results),
+            (
+                "deciding",
+                (view.stage, view.queue, view.always, turn and (turn.status, turn.missing, turn.problems)),
+                self.deciding.outputs,
+                lambda: self.deciding.update(view),
+            ),
+            (
+                "sessions",
+                (view.thread, view.stage, view.title, turn and turn.status),
+                [self.sidebar.list],
+                lambda: [self.sidebar.html(owner, view.thread, seen.search)],
+            ),
+        ]
+        changes: Changes = {
+            self.thread: view.thread,
+            self.kept: view.thread,
+            self.seen: seen,
+            self.asking.note: note_html(note),
+            self.asking.confirm: gr.update(visible=False),
         }
+        for name, made_from, components, update in parts:
+            if name not in seen.parts or seen.parts[name] != made_from:
+                seen.parts[name] = made_from
+                changes |= dict(zip(components, update(), strict=True))
+        return changes
 
+    def _samples(self, view: SessionView) -> str:
+        return "" if view.turns else self.asking.offer()
 
-def _lay_out_files(files: tuple[Path, ...]) -> None:
-    """Show results by type, and all of them as files."""
-    if not files:
-        return
-    pictures = of_type(files, "image")
-    if pictures:
-        gr.Gallery(
-            [(str(file), _caption(file)) for file in pictures],
-            label="Pictures",
-            preview=True,
-            object_fit="contain",
-            height=460,
-            buttons=["download", "fullscreen"],
-            interactive=False,
-            elem_id="pictures",
-        )
-    for file in of_type(files, "audio"):
-        gr.Audio(str(file), label=_caption(file), interactive=False, buttons=["download"])
-    for file in of_type(files, "video"):
-        gr.Video(str(file), label=_caption(file), interactive=False, buttons=["download"])
-    for file in of_type(files, "text"):
-        text = file.read_text(encoding="utf-8")
-        gr.Textbox(text, label=_caption(file), lines=1, max_lines=8, interactive=False, buttons=["copy"])
-    gr.Files([str(file) for file in files], label="Files, and the record of how they came to be", elem_id="files")
+    def _words(self, plan: PlanJson) -> list[str]:
+        return [words(step, self._context.tools) for step in Plan.model_validate(plan).steps]
 
+    def _search(self, thread: str, seen: Seen, undo: Undo, search: str, caller: gr.Request) -> tuple[str, Undo]:
+        seen.search = search
+        return self.sidebar.html(owner_of(caller), thread, search, undo), undo
 
-def _written(message: Message) -> Message:
-    """Return a message for the chat, which renders HTML, with its text escaped."""
-    content = message["content"]
-    return {**message, "content": escape(content).replace("\n", "<br>") if isinstance(content, str) else content}
+    def _rename(
+        self, thread: str, seen: Seen, undo: Undo, caller: gr.Request, chosen: gr.EventData
+    ) -> tuple[str, Undo]:
+        self.sidebar.rename(owner_of(caller), str(chosen.thread), str(chosen.title))
+        return self.sidebar.html(owner_of(caller), thread, seen.search, undo), undo
 
+    def _restore(self, thread: str, seen: Seen, caller: gr.Request, chosen: gr.EventData) -> tuple[str, Undo]:
+        self.sidebar.restore(owner_of(caller), str(chosen.thread))
+        return self.sidebar.html(owner_of(caller), thread, seen.search), Undo()
 
-def _caption(file: Path) -> str:
-    """Return the caption of a result's file: "redact (s2)" for "s2_redact.png"."""
-    step, _, rest = file.stem.partition("_")
-    return f"{rest.replace('_', ' ')} ({step})" if rest else step
+    def _delete(self, thread: str, seen: Seen, caller: gr.Request, chosen: gr.EventData) -> Changes:
+        owner, gone = owner_of(caller), str(chosen.thread)
+        undo = self.sidebar.delete(owner, gone)
+        changes = self._open_thread("", seen, caller) if gone == thread else {}
+        left = "" if gone == thread else thread
+        shown = self.sidebar.html(owner, left, seen.search, undo)
+        return {**changes, self.sidebar.undo: undo, self.sidebar.list: shown}

@@ -1,0 +1,113 @@
+"""Conversation, sessions and chips as HTML: the words of others stay words."""
+
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("gradio")
+
+from ui.conversation.html import (
+    Chip,
+    SessionLine,
+    chips_html,
+    conversation_html,
+    note_html,
+    queue_words,
+    samples_html,
+    sessions_html,
+)
+from ui.tabs.sidebar import day_words
+from ui.turns.view import FileView, QueuePlace, ResultView, SessionView, TurnView
+
+EVIL = "<img src=x onerror=alert(1)>\"'&"
+PROBLEM = {"kind": "x", "step": "s1", "argument": EVIL, "message": EVIL, "hint": EVIL}
+PLAN = {
+    "request": EVIL,
+    "steps": [
+        {"id": "s1", "tool": EVIL, "args": {"image": "$image", "labels": [EVIL], EVIL: 3}},
+        {"id": "s2", "tool": "redact", "args": {"regions": ["$s1", "$image"]}},
+    ],
+    "outputs": ["$s2"],
+}
+
+
+TURN = {"request": EVIL, "plan": PLAN, "problems": [PROBLEM], "warnings": [PROBLEM], "status": "Failed", "answer": EVIL}
+_ATTRIBUTES = {"alt", "class", "disabled", "height", "href", "id", "loading", "open", "role", "src", "title"} | {
+    "type",
+    "width",
+}
+
+
+class Page(HTMLParser):
+    """The tags of a piece of HTML, and its words."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.words = ""
+        self.feed(source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = {name for name, _ in attrs if not name.startswith(("data-", "aria-"))}
+        assert names <= _ATTRIBUTES, names
+        assert all(
+            (value or "").startswith(("/gradio_api/file=/", "?s=")) for name, value in attrs if name in ("src", "href")
+        )
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def turn(**parts: object) -> TurnView:
+    return TurnView(**{"number": 1, **TURN, **parts})  # type: ignore[arg-type]
+
+
+def test_the_conversation_is_words_and_pictures(tmp_path: Path) -> None:
+    picture = tmp_path / EVIL.replace("/", "")
+    picture.write_bytes(b"x")
+    files = [FileView(picture, EVIL, "image", 1234, EVIL), FileView(picture, EVIL, EVIL, 1, "")]
+    results = [ResultView("s1", EVIL, "Image", [], (tmp_path / f"{EVIL}.png",), True)]
+    shown = SessionView(EVIL, EVIL, turns=[turn(files=files, results=results)])
+    page = Page(conversation_html(shown, lambda plan: [EVIL], tmp_path))
+    lists, words = {"ol", "ul", "li", "details", "summary"}, {"div", "p", "img", "span", "b", "br", "button"}
+    assert set(page.tags) <= {"section", *lists, *words}
+    assert page.words.count(EVIL) == 8 and "1 kB" in page.words
+    line = SessionLine(EVIL, EVIL, EVIL, EVIL, EVIL)
+    assert Page(sessions_html([line], EVIL, line, EVIL)).words.count(EVIL) == 4
+    chips = [
+        Chip(EVIL, EVIL, "image", EVIL),
+        Chip(EVIL, EVIL, "", "", EVIL),
+        Chip(EVIL, EVIL, "audio", EVIL, words=True),
+    ]
+    assert Page(chips_html(chips)).words.count(EVIL) == 6
+    sample = {"path": EVIL, "name": EVIL, "caption": EVIL, "licence": EVIL, "kind": "image", "requests": [EVIL]}
+    assert Page(samples_html([{**sample, "width": 1, "height": 1}])).words.count(EVIL) == 2
+    assert Page(note_html(EVIL)).tags == ["p"] and note_html("") == ""
+
+
+def test_every_turn_stays_and_the_last_plan_is_open(tmp_path: Path) -> None:
+    turns = [turn(number=1, status="Done", colour="good"), turn(number=2, status="Waits for you", colour="wait")]
+    html = conversation_html(SessionView("t", stage="approval", turns=turns), lambda plan: ["Find: face"], tmp_path)
+    assert html.count("<details") == 2 and html.count('<details class="sl-words" open') == 1
+    assert html.index("turn-1") < html.index("open") and "sl-status good" in html
+
+
+def test_places_and_days_in_words() -> None:
+    assert [queue_words(QueuePlace(place, 20)) for place in (1, 2, 3, 11)] == [
+        "Next in line, about 20 s",
+        "2nd in line, about 20 s",
+        "3rd in line, about 20 s",
+        "11th in line, about 20 s",
+    ]
+    assert queue_words(QueuePlace(22, None)) == "22nd in line" and queue_words(None) == ""
+    assert queue_words(QueuePlace(2, 200)).endswith("about 3 min")
+    today = date(2026, 3, 2)
+    assert [day_words(day, today) for day in ("2026-03-02", "2026-03-01", "2025-12-24")] == [
+        "Today",
+        "Yesterday",
+        "24 December 2025",
+    ]
