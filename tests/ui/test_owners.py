@@ -139,7 +139,8 @@ def test_media_over_the_limits_are_named(tmp_path: Path, monkeypatch: pytest.Mon
         check_media(long)
     for name in ("plan.json", "notes.txt", "tools.py", "none"):  # left to those who open them
         check_media(_written(tmp_path / name))
-    check_media(_written(tmp_path / "broken.png"))  # refused by those who open it
+    with pytest.raises(MediaError, match="broken.png is not a picture"):
+        check_media(_written(tmp_path / "broken.png"))
     settings.cache_clear()
 
 

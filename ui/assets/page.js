@@ -163,6 +163,13 @@
     name("#request .microphone-button", "Record");
     name("#request .delete-button", "Remove this file");
   };
+  /* A refused upload is said without the words of the protocol. */
+  const plain = () => {
+    for (const each of document.querySelectorAll("[data-testid=toast-text]")) {
+      const words = each.textContent.replace(/^\s*HTTP \d+: /, "");
+      if (words !== each.textContent) each.textContent = words;
+    }
+  };
   const live = () => {
     for (const each of document.querySelectorAll("#plan, #queue")) if (!each.hasAttribute("aria-live")) each.setAttribute("aria-live", "polite");
   };
@@ -172,6 +179,7 @@
     paint();
     label();
     live();
+    plain();
   };
   const started = () => {
     paint();

@@ -15,14 +15,16 @@ const act = (event) => {
   else if (remove) trigger("remove", { path: remove });
   else if (take) trigger("take", { name: take, request });
 };
+/* The field lies over the list, which may be drawn anew meanwhile. */
 const edit = (button, thread) => {
-  const line = button.closest("li"), link = line.querySelector("a"), name = line.querySelector(".sl-name");
+  const line = button.closest("li"), name = line.querySelector(".sl-name").textContent, room = element.parentElement;
   const field = document.createElement("input");
-  field.value = name.textContent;
+  field.className = "sl-title-field";
+  field.value = name;
   field.maxLength = 120;
   field.setAttribute("aria-label", "New title");
-  link.hidden = true;
-  line.prepend(field);
+  field.style.top = `${line.getBoundingClientRect().top - room.getBoundingClientRect().top}px`;
+  room.append(field);
   field.focus();
   field.select();
   let ended = false;
@@ -31,16 +33,15 @@ const edit = (button, thread) => {
     ended = true;
     const title = field.value.trim();
     field.remove();
-    link.hidden = false;
-    if (keep && title && title !== name.textContent) { name.textContent = title; trigger("rename", { thread, title }); }
-    button.focus();
+    if (keep && title && title !== name) trigger("rename", { thread, title });
+    element.querySelector(`[data-rename="${thread}"]`)?.focus();
   };
   field.addEventListener("keydown", (event) => {
     event.stopPropagation();
     if (event.key === "Enter") end(true);
     else if (event.key === "Escape") end(false);
   });
-  field.addEventListener("blur", () => setTimeout(() => end(true)));  // perhaps the list is being replaced
+  field.addEventListener("blur", () => end(true));
 };
 element.addEventListener("click", act);
 /* Details that a person opened or closed stay so while the turns change. */
