@@ -289,6 +289,20 @@ def test_errors_are_said_and_nothing_is_lost(open_turns: Open, tmp_path: Path, p
     assert len(turns.view(view.thread, "local").turns) == 2
 
 
+def test_a_plan_is_replaced_once(open_turns: Open, tmp_path: Path, photo: Path) -> None:
+    bad = tmp_path / "empty.png"
+    bad.write_bytes(b"")
+    turns = open_turns(BLUR, COUNT)
+    thread = asked(turns, "blur dogs and cats", photo).thread
+    for request, file in (("count dogs and cats", bad), ("count dogs and cats", photo)):
+        before = asked(turns, request, file, thread=thread)
+    statuses = ["Replaced by a new request", "Failed", "Done"]
+    assert [turn.status for turn in before.turns] == statuses
+    assert [turn.superseded for turn in before.turns] == [True, False, False]
+    assert before.turns[1].answer.startswith("empty.png is empty")
+    assert open_turns().view(thread, "local").turns == before.turns
+
+
 def test_sessions_belong_to_their_owners(open_turns: Open, photo: Path) -> None:
     turns = open_turns(COUNT, COUNT)
     mine = asked(turns, "count the dogs and cats", photo).thread

@@ -31,7 +31,7 @@ from ui.turns.sessions import NotFound as NotFound
 from ui.turns.sessions import Sessions
 from ui.turns.shown import missing_views
 from ui.turns.view import Colour, SessionView, Stage
-from ui.turns.words import PLANNING, RUNNING, STOPPING
+from ui.turns.words import PLANNING, REPLACED, RUNNING, STOPPING
 from ui.turns.work import Work
 
 _TITLE = 60
@@ -166,6 +166,9 @@ class Turns:
             self._catalogue.set_draft(thread, None)
             self._catalogue.save(row)
             with live.change() as view:
+                if live.view.stage in ("approval", "editing"):
+                    live.turn.superseded = True
+                    live.turn.status, live.turn.colour = REPLACED
                 view.turns.append(turn_view(row, None, self._shelf, {}, last=True))
                 view.draft = None
                 live.row = row

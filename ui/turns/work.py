@@ -121,11 +121,13 @@ class Work:
                 self._show_results(session)
 
     def _supersede(self, record: Record) -> None:
-        before = self._catalogue.turns(self._row.thread)[-2]
+        # Not always the turn before: one whose files could not be opened never began.
+        waiting = (row for row in self._catalogue.turns(self._row.thread) if row.base == record["turn"] - 1)
+        before = next(row for row in waiting if row.state == "waiting")
         before.state, before.record, before.decision = "ended", record, None
         self._catalogue.save(before)
         with self._live.change() as view:
-            turn = view.turns[-2]
+            turn = view.turns[before.number - 1]
             show_record(turn, record)
             turn.record = kept_record(before, record, turn.results, self._shelf)
             turn.status, turn.colour = REPLACED
@@ -187,7 +189,8 @@ class Work:
 
     def _fail(self, session: Session, answer: str) -> None:
         row = self._row
-        if session.state()["stands"] == "approval":  # a decision that does not fit; the plan still waits
+        state = session.state()
+        if state["stands"] == "approval" and state["turn"] > row.base >= 0:  # a decision that does not fit its plan
             row.decision = None
             with self._live.change():
                 self._live.turn.answer = answer
