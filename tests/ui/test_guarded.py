@@ -219,6 +219,14 @@ def test_the_given_host_is_answered(visitor: Visitor) -> None:
     assert visitor.upload(headers={"Host": f"pictures.lan.attacker.example:{port}"}).status_code == 403
 
 
+def test_the_page_says_who_is_logged_in(shared_page: str, visitor: Visitor) -> None:
+    with logged_in(shared_page, "ada") as client:
+        for who, shown in ((Visitor(client), "Logged in as ada."), (visitor, None)):
+            body = {"fn_index": who.calls["account_html"], "session_hash": who.session, "data": []}
+            said = who.client.post(f"{API}/run/predict", json=body).json()["data"][0]
+            assert (shown in said and 'href="/logout"' in said) if shown else said == ""
+
+
 def test_nothing_is_there_before_the_login(shared_page: str) -> None:
     gradio_client = pytest.importorskip("gradio_client")
     with httpx.Client(base_url=shared_page, timeout=WAIT) as client:

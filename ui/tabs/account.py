@@ -1,0 +1,28 @@
+"""Who is logged in, and the way out: a line at the end of the page."""
+
+import gradio as gr
+from markupsafe import Markup
+
+from ui.access.users import LOCAL
+from ui.access.visitors import owner_of
+
+_LINE = Markup('<p class="sl-note">Logged in as {}. <a href="/logout">Log out</a></p>')
+
+
+class Account:
+    """The line; empty where the page has no users."""
+
+    def lay_out(self, page: gr.Blocks) -> None:
+        """Place the line.
+
+        Args:
+            page: Whose loading shows the user.
+        """
+        line = gr.HTML(elem_id="account")
+        page.load(account_html, None, line, api_visibility="private", queue=False, show_progress="hidden")
+
+
+def account_html(caller: gr.Request) -> str:
+    """Return the line for the user who loads the page."""
+    owner = owner_of(caller)
+    return "" if owner == LOCAL else str(_LINE.format(owner))
