@@ -200,10 +200,6 @@ class Desk:
         self._context.files.give(folder, owner)
         return file, said
 
-    def close(self) -> None:
-        """Close what is open. Runs go on."""
-        self._followers.close()
-
 
 def _passes(stand: Progress, shown: str) -> bool:
     match shown:

@@ -82,7 +82,8 @@ def create(record: RunRecord, cron: str, timezone: str, name: str = "") -> str:
     plan_file = write(record.folder / PLAN, json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
     options = [option for option in command(spec, plan_file)[1:-2] if not option.startswith("--pilot=")]
     wanted = [f"--timezone={timezone}", "--yes", *([f"--name={name}"] if name else [])]
-    return _superlink("schedule", *options, *wanted, cron, "", spec.source)
+    # Its last lines, below the plan and the scan: the times.
+    return "\n".join(_superlink("schedule", *options, *wanted, cron, "", spec.source).strip().splitlines()[-2:])
 
 
 def all_schedules() -> list[ScheduleView]:

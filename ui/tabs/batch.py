@@ -154,6 +154,7 @@ class BatchTab:
     def _given(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
         if not plan:
             return {self.tabs: gr.skip()}
+        gr.Info("The plan of the session is in the step Plan. Choose the files first.")
         return {self.tabs: gr.Tabs(selected="batch"), **self.plan.given(plan, kinds)}
 
     def _to_plan(self, plan: Any, kinds: tuple[str, ...]) -> Changes:

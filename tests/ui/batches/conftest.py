@@ -1,6 +1,7 @@
 """Runs of the page, without a page."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,6 @@ def desk(home: Path, photos: Path) -> Iterator[Desk]:
     made.followers.close()
     for record in made.runs.all(OWNER):
         with contextlib.suppress(psutil.Error):
-            if process := process_of(record):
+            if (process := process_of(record)) and process.pid != os.getpid():
                 process.send_signal(signal.SIGKILL)
                 process.wait(10)
