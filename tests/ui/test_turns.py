@@ -187,7 +187,8 @@ def test_what_was_stopped_can_go_on(open_turns: Open, held: threading.Event) -> 
     held.set()
     turns.again(thread, "local")
     turn = rest(turns, thread).turn
-    assert turn is not None and (turn.status, turn.answer) == ("Done", "A")
+    assert turn is not None and (turn.status, turn.answer) == ("Done", "A") and turn.record is not None
+    assert json.loads(turn.record.read_text())["result"] == "done"
     with pytest.raises(SessionError, match="neither stopped nor failed"):
         turns.again(thread, "local")
     assert asked(turns, "in capitals", thread=thread).turn.status == "Done"  # type: ignore[union-attr]

@@ -58,6 +58,8 @@ def turn_view(row: TurnRow, record: Record | None, shelf: Shelf, values: Mapping
         for fault in faults:
             _log.warning("turn %d of %s: %s", row.number, row.thread, fault)
     turn.answer = row.answer or turn.answer
+    if row.state == "failed":
+        turn.result = "failed"
     status = _status(row, record, shelf, last)
     turn.status, turn.colour = status
     if turn.plan is not None and row.state == "waiting" and last:
@@ -123,10 +125,23 @@ def results_of(
     return results, faults
 
 
-def kept_record(row: TurnRow, record: Record, results: list[ResultView], shelf: Shelf) -> Path | None:
-    """Return the file with the record of a turn, which is written unless it is there; None when it cannot be."""
+def kept_record(
+    row: TurnRow, record: Record, results: list[ResultView], shelf: Shelf, anew: bool = False
+) -> Path | None:
+    """Return the file with the record of a turn, which is written unless it is there.
+
+    Args:
+        row: The turn as it is kept.
+        record: Of the turn.
+        results: Of the turn.
+        shelf: Where turns are kept.
+        anew: Whether the file is written in any case, as the record has changed.
+
+    Returns:
+        The file; None when it cannot be written.
+    """
     folder = shelf.folder(row)
-    if (folder / RECORD).exists():
+    if not anew and (folder / RECORD).exists():
         return folder / RECORD
     try:
         return write_record(folder, record, {one.name: [f.name for f in one.files] for one in results if one.final})

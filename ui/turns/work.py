@@ -129,7 +129,7 @@ class Work:
         with self._live.change() as view:
             turn = view.turns[before.number - 1]
             show_record(turn, record)
-            turn.record = kept_record(before, record, turn.results, self._shelf)
+            turn.record = kept_record(before, record, turn.results, self._shelf, anew=True)
             turn.status, turn.colour = REPLACED
 
     def _wait(self, session: Session) -> None:
@@ -171,7 +171,7 @@ class Work:
         row.state, row.record, row.decision = "ended", record, None
         row.answer = "\n".join([done["answer"], *faults]) if faults else ""
         row.results = to_json(results, self._folder)
-        file = kept_record(row, record, results, self._shelf)
+        file = kept_record(row, record, results, self._shelf, anew=True)
         with self._live.change():
             turn = self._live.turn
             show_record(turn, record)
@@ -182,9 +182,7 @@ class Work:
     def _stop(self, session: Session) -> None:
         row = self._row
         row.state, row.answer, row.record = "stopped", STOPPED_ANSWER, self._known(session)
-        with self._live.change():
-            self._live.turn.answer = row.answer
-            forget_unfinished(self._live.turn.steps)
+        self._cut_short(row.answer)
         self._leave("idle", STOPPED)
 
     def _fail(self, session: Session, answer: str) -> None:
@@ -197,11 +195,18 @@ class Work:
             self._wait(session)
             return
         row.state, row.answer, row.record = "failed", answer, self._known(session)
+        self._cut_short(answer)
         with self._live.change():
-            turn = self._live.turn
-            turn.answer, turn.result = answer, "failed"
-            forget_unfinished(turn.steps)
+            self._live.turn.result = "failed"
         self._leave("idle", FAILED)
+
+    def _cut_short(self, answer: str) -> None:
+        """Show that the turn did not come to its end, and write its record as far as there is one."""
+        turn, record = self._live.turn, self._row.record
+        file = None if record is None else kept_record(self._row, record, turn.results, self._shelf, anew=True)
+        with self._live.change():
+            turn.answer, turn.record = answer, file
+            forget_unfinished(turn.steps)
 
     def _known(self, session: Session) -> Record | None:
         """Return the record of this turn; None where the session has not begun it."""
