@@ -19,7 +19,6 @@ from ui.access.database import page_folder
 from ui.access.server import application, serve
 from ui.api import NAMES, Endpoints
 from ui.context import Context
-from ui.tabs.account import Account
 from ui.tabs.batch import BatchTab
 from ui.tabs.header import Header
 from ui.tabs.models import ModelsTab
@@ -116,6 +115,5 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
             with gr.Tab("Models", id="models"):
                 ModelsTab(page).lay_out()
         Endpoints(turns, context.files).lay_out()
-        Account().lay_out(page)
     page.queue(max_size=256)
     return page

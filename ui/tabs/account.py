@@ -1,4 +1,4 @@
-"""Who is logged in, and the way out: a line at the end of the page."""
+"""Who is logged in, and the way out: a line below the list of sessions."""
 
 import gradio as gr
 from markupsafe import Markup
@@ -12,14 +12,10 @@ _LINE = Markup('<p class="sl-note">Logged in as {}. <a href="/logout">Log out</a
 class Account:
     """The line; empty where the page has no users."""
 
-    def lay_out(self, page: gr.Blocks) -> None:
-        """Place the line.
-
-        Args:
-            page: Whose loading shows the user.
-        """
+    def lay_out(self) -> None:
+        """Place the line, which is filled when the page is loaded."""
         line = gr.HTML(elem_id="account")
-        page.load(account_html, None, line, api_visibility="private", queue=False, show_progress="hidden")
+        gr.on(None, account_html, None, line, api_visibility="private", queue=False, show_progress="hidden")
 
 
 def account_html(caller: gr.Request) -> str:

@@ -7,6 +7,7 @@ import gradio as gr
 
 from ui.conversation.html import SessionLine, sessions_html
 from ui.conversation.script import EVENTS
+from ui.tabs.account import Account
 from ui.turns.turns import SessionRow, Turns
 
 
@@ -35,6 +36,7 @@ class Sidebar:
                 placeholder="Search sessions", label="Search sessions", show_label=False, elem_id="search"
             )
             self.list = gr.HTML(elem_id="session-list", js_on_load=EVENTS)
+            Account().lay_out()
         self.undo = gr.State(Undo())
 
     def html(self, owner: str, current: str, search: str = "", undo: Undo | None = None) -> str:
