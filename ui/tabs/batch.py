@@ -12,7 +12,7 @@ from agents.plan.plan import Plan
 from tools.core.errors import SuperlinkError
 from ui.access.visitors import owner_of
 from ui.batches.desk import FILTERS, Desk
-from ui.batches.html import latest_html, run_html
+from ui.batches.html import latest_html, note_html, run_html
 from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
 from ui.context import Context
@@ -96,7 +96,12 @@ class BatchTab:
             event(self._rows, listed, self.list, trigger_mode="always_last", **quick)
         self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **quick)
         self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **quick)
-        self.to_batch.change(self._given, [self.to_batch, self.source.kinds], [self.tabs, *self.plan.outputs], **quick)
+        self.to_batch.change(
+            self._given,
+            [self.to_batch, self.source.source, self.source.kinds],
+            [self.tabs, self.source.seen, *self.plan.outputs],
+            **quick,
+        )
         self.source.next.click(
             self._to_plan, [self.plan.plan, self.source.kinds], [self.steps, *self.plan.outputs], **quick
         )
@@ -110,7 +115,8 @@ class BatchTab:
         for button, what in ((work.pause, Desk.pause), (work.resume, Desk.resume), (work.cancel, Desk.cancel)):
             button.click(self._asking(what), self.run, self._run_outputs, **_QUIET)
         work.retry.click(self._retry, [self.run, work.reason], self._run_outputs, **_QUIET)
-        work.review.click(self._review, self.run, self.to_review, **quick)
+        # In the queue, without which the channel does not tell of its change.
+        work.review.click(self._review, self.run, self.to_review, **_QUIET)
 
     # The list
 
@@ -151,11 +157,11 @@ class BatchTab:
             **self.source.opened(),
         }
 
-    def _given(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
+    def _given(self, plan: Any, source: str, kinds: tuple[str, ...]) -> Changes:
         if not plan:
             return {self.tabs: gr.skip()}
-        gr.Info("The plan of the session is in the step Plan. Choose the files first.")
-        return {self.tabs: gr.Tabs(selected="batch"), **self.plan.given(plan, kinds)}
+        found = {self.tabs: gr.Tabs(selected="batch"), **self.plan.given(plan, kinds)}
+        return found if source else {**found, self.source.seen: note_html("The plan is here. Choose the files for it.")}
 
     def _to_plan(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
         # Checked again, as the source may now hold other kinds.

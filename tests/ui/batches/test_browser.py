@@ -98,5 +98,7 @@ def test_source_plan_pilot_run_export(browser: Any, desk: Desk, tmp_path: Path) 
         with page.expect_download() as download:
             page.locator("#run-download a").click()
         assert {name.split("/")[0] for name in ZipFile(download.value.path()).namelist()} == {"coco", "jsonl"}
+        page.locator("#run-review").click()
+        expect(page.get_by_role("tab", name="Review", exact=True)).to_have_attribute("aria-selected", "true")
         page.close()
     assert not complaints
