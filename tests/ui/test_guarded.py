@@ -14,6 +14,7 @@ import httpx
 
 from tests.ui.served import API, LIMIT, USERS, Visitor, logged_in, served
 from tests.waiting import WAIT
+from ui.access.archive import archive_url
 from ui.api import NAMES
 
 
@@ -138,6 +139,9 @@ def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_f
         cancel = {"session_hash": ada.session, "fn_index": 0, "event_id": "e"}
         assert bob.client.post(f"{API}/cancel", json=cancel).status_code == 403
         assert ada.client.get(f"{API}/file={results[0]}").status_code == 200
+        whole = archive_url(Path(results[0]).relative_to(folder).parts[1], 1)
+        assert ada.client.get(whole).content.startswith(b"PK")
+        assert bob.client.get(whole).status_code == 404 and httpx.get(f"{shared_page}{whole}").status_code == 401
         # Who uploads the same file has it, too.
         assert bob.upload(b"private words").json()[0] == file
         assert bob.client.get(f"{API}/file={file}").content == b"private words"

@@ -35,6 +35,7 @@ class PaneWidgets:
             interactive=False,
             visible=False,
             type="filepath",
+            max_height=560,
             buttons=["fullscreen"],
             elem_id="result-compare",
         )

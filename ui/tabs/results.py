@@ -22,6 +22,7 @@ from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+_ROWS = 8  # items of a contact sheet that need no scrolling
 _POLL = 0.4  # seconds between two looks at a preview that is being made
 
 Changes = dict[Any, Any]
@@ -209,7 +210,12 @@ class Results:
             ),
             self.everything: gr.update(value=place.everything, visible=any(not each.final for each in listed)),
             self.note: note(" ".join(part for part in (_said(one, item), *panes.said, *faults) if part)),
-            self.sheet: gr.update(value=sheet, visible=bool(sheet), selected_index=item - page * PAGE),
+            self.sheet: gr.update(
+                value=sheet,
+                visible=bool(sheet),
+                height=340 if len(sheet) > _ROWS else "auto",
+                selected_index=item - page * PAGE,
+            ),
             self.pages: gr.update(visible=last > 0),
             self.back: gr.update(interactive=page > 0),
             self.where: note(f"Page {page + 1} of {last + 1}"),
