@@ -1,5 +1,6 @@
 """The results of a turn: what was found and made, looked at one by one, and what a person keeps of it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,8 @@ from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView
 
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-_ROWS = 8  # items of a contact sheet that need no scrolling
+_ACROSS = 4  # items of a contact sheet side by side
+_SHEET = 340  # pixels of its height; more is scrolled
 _POLL = 0.4  # seconds between two looks at a preview that is being made
 
 Changes = dict[Any, Any]
@@ -91,8 +93,8 @@ class Results:
         self.note = gr.HTML(visible=False, elem_id="result-note")
         self.sheet = gr.Gallery(
             label="Items",
-            columns=4,
-            height=340,
+            columns=_ACROSS,
+            height=_SHEET,
             allow_preview=False,
             interactive=False,
             visible=False,
@@ -213,7 +215,7 @@ class Results:
             self.sheet: gr.update(
                 value=sheet,
                 visible=bool(sheet),
-                height=340 if len(sheet) > _ROWS else "auto",
+                height=min(_SHEET, 30 + 150 * math.ceil(len(sheet) / _ACROSS)),
                 selected_index=item - page * PAGE,
             ),
             self.pages: gr.update(visible=last > 0),
