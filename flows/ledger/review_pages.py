@@ -13,6 +13,11 @@ State = Literal["", "open", "accepted", "fixed", "rejected", "mine"]
 
 _COLUMNS = "review.id, item, name, step, review.sha256, place, label, score, reason, verdict, correct, who"
 _FROM = "FROM review JOIN items ON items.id = item WHERE items.state = 'done' AND reason IN ('band', 'audit')"
+# Numbers of items that are not done are few; looking each item up would take longer than all the rest.
+_COUNTED = (
+    "FROM review WHERE item NOT IN (SELECT id FROM items WHERE state IN ('new', 'failed', 'gone')) "
+    "AND reason IN ('band', 'audit')"
+)
 _VERDICTS = {"open": "", "accepted": "accepted", "fixed": "corrected", "rejected": "rejected"}
 _AFTER = "(reason < :reason OR (reason = :reason AND (score, review.id) > (:score, :id)))"
 _BEFORE = "(reason > :reason OR (reason = :reason AND (score, review.id) < (:score, :id)))"
@@ -100,12 +105,12 @@ class QueuePages:
     def position(self, entry: Entry, which: Filter) -> int:
         """Number of finds before one."""
         where, values = which.sql()
-        return self._number(f"SELECT count(*) {_FROM}{where} AND {_BEFORE}", {**entry._asdict(), **values})
+        return self._number(f"SELECT count(*) {_COUNTED}{where} AND {_BEFORE}", {**entry._asdict(), **values})
 
     def count(self, which: Filter) -> int:
         """Number of finds."""
         where, values = which.sql()
-        return self._number(f"SELECT count(*) {_FROM}{where}", values)
+        return self._number(f"SELECT count(*) {_COUNTED}{where}", values)
 
     def matches(self, entry: Entry, which: Filter) -> bool:
         """Whether a find is among those that are shown."""
@@ -114,11 +119,11 @@ class QueuePages:
 
     def labels(self) -> list[str]:
         """All labels in the queue, sorted."""
-        return [row[0] for row in self._db.execute(f"SELECT DISTINCT label {_FROM} ORDER BY label")]
+        return [row[0] for row in self._db.execute(f"SELECT DISTINCT label {_COUNTED} ORDER BY label")]
 
     def states(self) -> dict[str, int]:
         """Verdict ("" for none) to number of finds."""
-        return dict(self._db.execute(f"SELECT verdict, count(*) {_FROM} GROUP BY verdict").fetchall())
+        return dict(self._db.execute(f"SELECT verdict, count(*) {_COUNTED} GROUP BY verdict").fetchall())
 
     def _part(self, entry: Entry | None, which: Filter, count: int, side: str, order: str) -> list[Entry]:
         where, values = which.sql()

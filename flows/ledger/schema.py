@@ -48,7 +48,7 @@ CREATE TABLE verdicts (
     find INTEGER NOT NULL, who TEXT NOT NULL, verdict TEXT NOT NULL, correct TEXT NOT NULL, shape TEXT NOT NULL,
     time TEXT NOT NULL, PRIMARY KEY (find, who)) WITHOUT ROWID;
 CREATE INDEX verdicts_time ON verdicts (who, time);
-CREATE INDEX review_order ON review (reason DESC, score, id);
+CREATE INDEX review_order ON review (reason DESC, score, id, item);
 """
 TABLES += _VERDICTS
 NAMES = frozenset({"facts", "items", "steps", "works", "review", "verdicts"})

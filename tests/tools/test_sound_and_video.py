@@ -135,6 +135,19 @@ def test_video_facts_frames_and_sound(tmp_path: Path) -> None:
     assert opened.audio().media_type == "audio/flac"
 
 
+def test_one_frame_is_the_same_as_among_all(tmp_path: Path) -> None:
+    frames = [np.full((48, 64, 3), 3 * number, np.uint8) for number in range(70)]
+    video = Video.from_frames(frames, 10)
+    (tmp_path / "a.mp4").write_bytes(video.to_bytes())
+    for one in (video, Video.open(tmp_path / "a.mp4")):
+        whole = [pixels for _, _, pixels in one.frames()]
+        for number in (0, 1, 33, 69):
+            assert np.array_equal(one.frame(number), whole[number])
+        for number in (-1, 70):
+            with pytest.raises(ValueInvalid, match="Its frames are 0 to 69"):
+                one.frame(number)
+
+
 def test_odd_sides_are_padded() -> None:
     assert Video.from_frames(_frames(2, 47, 65), 5).size == (48, 66)
 

@@ -222,7 +222,7 @@ def _place(shape: Mapping[str, Any], base: int) -> int:
     if colon and start == "0" and row.isdecimal() and len(row) < 10:
         return int(row)
     number = name[1:]
-    if name[:1] in (_ADDED, "n") and number.isdecimal() and len(number) < 17:
+    if name[:1] in (_ADDED, "n") and number.isdecimal() and len(number) < 19:
         return -int(number) if name[0] == _ADDED else -base - int(number)
     raise ValueInvalid("This shape is not of this find", "Load the picture again")
 

@@ -26,6 +26,7 @@ from ui.reviews.queue import Place, Queue
 from ui.shapes.contract import Shapes
 
 _CACHE = 64 << 20
+_LOOKS = 64
 _STRIP = (90, 640)  # of what stands for a picture where there is none
 
 
@@ -84,7 +85,29 @@ class Desk:
         self._ledger = Ledger.open_existing(folder)
         self._store = ShardStore(self._ledger.text("store") or settings().store_url, _CACHE)
         self._pictures = Pictures(pictures, self._store)
+        self._labels: list[str] = []
+        self._led_to: dict[int, int] = {}
+        self._last_base = 0
         self._queue, self._decisions = Queue(self._ledger), Decisions(self._ledger, who)
+
+    def once(self, base: int, act: Callable[[], int]) -> int:
+        """Do what leads from one look at a find to the next, once.
+
+        A key that is pressed before the next picture is seen is no second word on this one.
+
+        Args:
+            base: Of the look; see `key_of`.
+            act: Returns the number of the find that is shown next.
+
+        Returns:
+            The same number each time.
+        """
+        with self._lock:
+            if base not in self._led_to:
+                self._led_to[base] = act()
+                for old in list(self._led_to)[:-_LOOKS]:
+                    del self._led_to[old]
+            return self._led_to[base]
 
     def close(self) -> None:
         """Close the ledger."""
@@ -100,18 +123,16 @@ class Desk:
 
     def step(self, number: int, which: Filter, way: str) -> int | None:
         """Return the number of the "next", "previous" or next "open" find; None where there is none."""
-        ways: dict[str, Callable[[Entry, Filter], Entry | None]] = {
-            "next": self._queue.next,
-            "previous": self._queue.previous,
-            "open": self._queue.next_open,
-        }
+        queue = self._queue
+        ways = {"next": queue.next, "previous": queue.previous, "open": queue.next_open}
         with self._lock:
             return _number(ways[way](self._entry(number), which))
 
     def labels(self) -> list[str]:
         """Return all labels in the queue."""
         with self._lock:
-            return self._queue.labels()
+            self._labels = self._queue.labels()
+            return self._labels
 
     def figures(self) -> Figures:
         """Return the figures of the run."""
@@ -135,9 +156,9 @@ class Desk:
         with self._lock:
             entry = self._entry(number)
             place = self._queue.place(entry, which)
-            labels = self._queue.labels()
+            labels = self._labels or self.labels()
             corrections = self._corrections(entry)
-        key = json.dumps({"run": str(self.folder), "find": number, "base": int(time.time() * 1000)})
+        key = json.dumps({"run": str(self.folder), "find": number, "base": self._base()})
         options: dict[str, Any] = {"labels": labels, "keys": keys, "commands": commands}
         try:
             found = self._found(entry)
@@ -159,25 +180,26 @@ class Desk:
         """Return the neighbours of a find with small pictures, which are made now, and what comes next."""
         with self._lock:
             place = self._queue.place(self._entry(number), which)
-        strip = Strip()
+        upcoming: list[str] = []
         here = next(n for n, one in enumerate(place.neighbours) if one.id == number)
-        for n, entry in enumerate(place.neighbours):
-            small = ""
+        small: dict[int, str] = {}
+        for n, entry in sorted(
+            enumerate(place.neighbours), key=lambda one: (one[0] - here - 1) ** 2
+        ):  # next ones first
             try:
                 found = self._found(entry)
                 source = found.source
                 if source is not None and source["kind"] in ("Image", "Video"):
                     summary = source["summary"]
                     if n - here in (1, 2):
-                        strip.upcoming.append(file_url(self._pictures.picture(source, found.frame)))
+                        upcoming.append(file_url(self._pictures.picture(source, found.frame)))
                     box = found.box(entry.place)
                     if box is not None:
                         size = summary["height"], summary["width"]
-                        small = file_url(self._pictures.thumbnail(source, found.frame, box, size))
+                        small[entry.id] = file_url(self._pictures.thumbnail(source, found.frame, box, size))
             except SuperlinkError:
-                small = ""  # why is said when it is its turn
-            strip.neighbours.append(Neighbour(entry, small))
-        return strip
+                continue  # why is said when it is its turn
+        return Strip([Neighbour(one, small.get(one.id, "")) for one in place.neighbours], upcoming)
 
     # Deciding
 
@@ -185,7 +207,7 @@ class Desk:
         """Keep what a person changed in the picture of a find; return whether something was changed.
 
         Args:
-            shapes: Value of the component; its key says which find.
+            shapes: Value of the component.
             undone: Whether the last thing was taken back, which may have been that the find was deleted.
 
         Raises:
@@ -194,7 +216,10 @@ class Desk:
         number, base = key_of(shapes)
         with self._lock:
             entry = self._entry(number)
-            found, known = self._found(entry), self._corrections(entry)
+            known = self._corrections(entry)
+            if not known and not any(shape.get("state") for shape in shapes["shapes"]):
+                return False
+            found = self._found(entry)
             changed = changes(shapes, found.value, known, base, found.frame)
             if isinstance(found.value, Transcript):
                 changed = {place: with_words(place, one, known.get(place)) for place, one in changed.items()}
@@ -260,6 +285,12 @@ class Desk:
         """Do again what was taken back; return the number of its find, or None."""
         with self._lock:
             return self._decisions.redo()
+
+    def _base(self) -> int:
+        """Return a number that no other look has: the time in microseconds."""
+        with self._lock:
+            self._last_base = max(self._last_base + 1, time.time_ns() // 1000)
+            return self._last_base
 
     def _entry(self, number: int) -> Entry:
         entry = self._queue.entry(number)

@@ -32,13 +32,14 @@ _BUTTONS = {
     "accept": "Accept",
     "fix": "Fixed",
     "reject": "Reject",
-    "skip": "Skip",
+    "undo": "Undo",
     "previous": "Previous",
     "next": "Next",
     "open": "Next open",
-    "undo": "Undo last",
-    "redo": "Redo last",
+    "redo": "Redo",
 }
+_TRAVELLED = {"undo": "Undone.", "redo": "Done again."}
+_ENDS = {"next": "This is the last one.", "previous": "This is the first one.", "open": "No other one is open."}
 _FOCUS = "() => document.querySelector('#review-editor svg')?.focus({preventScroll: true})"
 _EMPTY = "Nothing to review is open. Choose a run: its uncertain finds and a random sample come one after another."
 
@@ -66,16 +67,21 @@ class ReviewTab:
             tab: This one.
         """
         self.tabs, self.tab = tabs, tab
-        with gr.Row(equal_height=True):
-            self.run = gr.Dropdown([], label="Run", elem_id="review-run", scale=3, min_width=200)
-            self.state = gr.Dropdown(list(STATES), value="All", label="State", elem_id="review-state", min_width=110)
-            self.reason = gr.Dropdown(list(REASONS), value="All", label="Why", elem_id="review-reason", min_width=110)
-            self.label = gr.Dropdown([_ALL], value=_ALL, label="Label", elem_id="review-label", min_width=110)
-        with gr.Accordion("Scores, or another folder", open=False), gr.Row():
-            self.least = gr.Slider(0, 1, 0, step=0.01, label="Score from", elem_id="review-least", min_width=160)
-            self.most = gr.Slider(0, 1, 1, step=0.01, label="Score to", elem_id="review-most", min_width=160)
-            self.folder = gr.Textbox(label="Folder of a run (--out)", elem_id="review-folder", scale=2, min_width=200)
-            self.open = gr.Button("Open", size="sm", elem_id="review-open", min_width=80, scale=0)
+        self.run = gr.Dropdown([], label="Run", elem_id="review-run")
+        with gr.Accordion("Filter, or another folder", open=False, elem_id="review-filter"):
+            with gr.Row():
+                self.state = gr.Dropdown(
+                    list(STATES), value="All", label="State", elem_id="review-state", min_width=110
+                )
+                self.reason = gr.Dropdown(
+                    list(REASONS), value="All", label="Why", elem_id="review-reason", min_width=110
+                )
+                self.label = gr.Dropdown([_ALL], value=_ALL, label="Label", elem_id="review-label", min_width=110)
+                self.least = gr.Slider(0, 1, 0, step=0.01, label="Score from", elem_id="review-least", min_width=150)
+                self.most = gr.Slider(0, 1, 1, step=0.01, label="Score to", elem_id="review-most", min_width=150)
+            with gr.Row():
+                self.folder = gr.Textbox(label="Folder of a run (--out)", elem_id="review-folder", scale=4)
+                self.open = gr.Button("Open", size="sm", elem_id="review-open", min_width=80, scale=0)
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
                 self._lay_out_find()
@@ -88,13 +94,13 @@ class ReviewTab:
         self.head = gr.HTML(note_html(_EMPTY), elem_id="review-head", css_template=STYLE)
         with gr.Row(visible=False, elem_id="review-buttons") as self.bar:
             self.buttons = {
-                name: gr.Button(word, size="sm", min_width=76, elem_id=f"review-{name}")
+                name: gr.Button(word, size="sm", min_width=64, elem_id=f"review-{name}")
                 for name, word in _BUTTONS.items()
             }
         self.editor = shapes(elem_id="review-editor")
         self.note = gr.HTML("", elem_id="review-note", css_template=STYLE, elem_classes="sl-live")
+        self.sound = gr.HTML(css_template=STYLE, visible=False)
         with gr.Group(visible=False, elem_id="review-words") as self.words:
-            self.sound = gr.HTML(css_template=STYLE)
             self.text = gr.Textbox(label="Words", elem_id="review-text", lines=2)
             with gr.Row():
                 self.start = gr.Number(label="From, seconds", elem_id="review-start", precision=3, min_width=120)
@@ -127,11 +133,13 @@ class ReviewTab:
             after(part.input(self._filtered, here, shown, **_QUIET))
         for bar in (self.least, self.most):
             after(bar.release(self._filtered, here, shown, **_QUIET))
-        # A key that is pressed while the one before is at work is left out: the next picture was not seen yet.
-        after(self.editor.command(self._command, [*here, *words], [*shown, self.keys.list], **_QUIET))
+        keyed = self.editor.command(
+            self._command, [*here, *words], [*shown, self.keys.list], trigger_mode="multiple", **_QUIET
+        )
+        after(keyed)
         self.editor.input(self._save, here, [self.head, self.note], trigger_mode="always_last", **_QUIET)
         for name, button in self.buttons.items():
-            after(button.click(self._button(name), [*here, *words], shown, **_QUIET))
+            after(button.click(self._button(name), [*here, *words], shown, trigger_mode="multiple", **_QUIET))
         after(self.strip.select(self._go, here, shown, **_QUIET))
         for blur in (self.text.blur, self.text.submit, self.start.blur, self.end.blur):
             blur(self._save_words, [*here, *words], [self.head, self.note], **_QUIET)
@@ -209,22 +217,25 @@ class ReviewTab:
         *chosen, text, start, end = given
 
         def act(desk: Desk, number: int, which: Filter) -> Changes:
-            if name in ("undo", "redo"):
-                found = desk.undo() if name == "undo" else desk.redo()
-                if found is None:
-                    return {self.note: note_html(f"There is nothing to {name}.")}
-                return self._show(desk, found, which, memory, "Undone." if name == "undo" else "Done again.")
-            desk.save(value)
-            desk.save_words(number, text or "", start, end)
-            decide = {"accept": desk.accept, "fix": desk.fix, "reject": desk.reject}.get(name)
-            if decide is not None:
-                decide(number)
-            way = name if name in ("previous", "open") else "next"
-            following = desk.step(number, which, way)
-            if following is not None:
-                return self._show(desk, following, which, memory)
-            ends = {"previous": "This is the first one.", "open": "No other one is open."}
-            return self._show(desk, number, which, memory, ends.get(way, "This is the last one."))
+            said = ""
+
+            def move() -> int:
+                nonlocal said
+                if name in ("undo", "redo"):
+                    found = desk.undo() if name == "undo" else desk.redo()
+                    said = f"There is nothing to {name}." if found is None else _TRAVELLED[name]
+                    return number if found is None else found
+                desk.save(value)
+                desk.save_words(number, text or "", start, end)
+                decide = {"accept": desk.accept, "fix": desk.fix, "reject": desk.reject}.get(name)
+                if decide is not None:
+                    decide(number)
+                way = name if name in ("previous", "open") else "next"
+                following = desk.step(number, which, way)
+                said = "" if following is not None else _ENDS[way]
+                return number if following is None else following
+
+            return self._show(desk, desk.once(key_of(value)[1], move), which, memory, said)
 
         return self._at(value, tuple(chosen), request, act)
 
@@ -289,11 +300,11 @@ class ReviewTab:
     def _segment(self, look: Look) -> Changes:
         segment = look.segment
         if segment is None:
-            return {self.words: gr.update(visible=False)}
+            return {self.words: gr.update(visible=False), self.sound: gr.update(visible=False)}
         timed = segment.start is not None
         return {
             self.words: gr.update(visible=True),
-            self.sound: sound_html(look),
+            self.sound: gr.update(value=sound_html(look), visible=bool(look.sound)),
             self.text: segment.text.strip(),
             self.start: gr.update(value=segment.start, visible=timed),
             self.end: gr.update(value=segment.end, visible=timed),

@@ -19,6 +19,7 @@ from tests.ui.reviews.conftest import ALL, Reviewer, make_run
 from tools import Video
 from tools.core.errors import SuperlinkError
 from ui.reviews import keys as keyboard
+from ui.reviews.desk import key_of
 from ui.reviews.figures import figures
 from ui.reviews.html import figures_html, head_html, strip_html
 from ui.reviews.keys import KeyRefused
@@ -106,6 +107,28 @@ def test_each_verdict_is_in_the_ledger_at_once(reviewer: Reviewer) -> None:
     assert (said[first], said[second], said[third]) == ("accepted", "rejected", "")
     with pytest.raises(SuperlinkError, match="Nothing was changed here"):
         ann.desk.fix(third)
+
+
+def test_a_second_key_at_the_same_look_is_no_second_word(reviewer: Reviewer) -> None:
+    ann = reviewer()
+    first, base = key_of(ann.shapes())
+    second = ann.desk.step(first, ALL, "next")
+    assert second is not None
+
+    def accept() -> int:
+        ann.desk.accept(first)
+        return second
+
+    def reject() -> int:
+        raise AssertionError("twice")
+
+    assert ann.desk.once(base, accept) == ann.desk.once(base, reject) == second
+    assert ann.go(first).entry.verdict == "accepted" and key_of(ann.shapes())[1] > base
+    # What could not be done does not count.
+    base = key_of(ann.shapes())[1]
+    with pytest.raises(AssertionError):
+        ann.desk.once(base, reject)
+    assert ann.desk.once(base, accept) == second
 
 
 def test_undo_and_redo_across_finds(reviewer: Reviewer) -> None:
