@@ -18,13 +18,9 @@ import pytest
 pytest.importorskip("gradio")
 
 
-from agents.planners.backbone import BackbonePlanner
-from tests.ui.serve import Rules
 from tests.waiting import WAIT, until
 from tools.core.errors import SettingsInvalid
-from tools.runtime.registry import load
 from ui.page import launch
-from ui.plans.card import limits_html
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -49,17 +45,6 @@ def test_other_hosts_need_a_password(host: str, home: Path) -> None:
     with pytest.raises(SettingsInvalid, match="--password"):
         launch({}, None, host)  # type: ignore[arg-type]
     assert not home.exists()
-
-
-def test_what_needs_a_download_is_said(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
-    tools = load(entry_points=False)
-    output = limits_html(
-        {"detect": tools["detect"], "generate": tools["generate"], "count": tools["count"]}, BackbonePlanner()
-    )
-    assert "knows English" in output and "generate" in output
-    assert "superlink models pull yolo26n --trust" in output and "superlink models pull smollm2-135m" in output
-    assert limits_html({"count": tools["count"]}, Rules()) == ""
 
 
 @pytest.fixture(scope="module")

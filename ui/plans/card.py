@@ -8,40 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agents.plan.plan import Plan, Step, reference, references
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool
-from agents.planners.backbone import BackbonePlanner
-from agents.planners.base import Planner
-from tools.core.errors import WeightsMissing
-from tools.core.settings import settings
-from tools.weights import weights
 from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
 from ui.turns.view import SessionView, StepView, TurnView
 from ui.turns.words import sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
-
-_WORK = {
-    "detect": ("detect", "find common things"),
-    "detect_open": ("detect", "find anything by its name"),
-    "face": ("detect", "find faces"),
-    "segment": ("segment", "outline common things"),
-    "segment_open": ("segment", "outline anything by its name"),
-    "segment_boxes": ("segment", "outline what was found"),
-    "pose": ("pose", "find poses"),
-    "track": ("track", "follow things in a video"),
-    "remove": ("remove", "remove things"),
-    "edit": ("edit", "edit by instruction"),
-    "generate": ("generate", "make pictures"),
-    "read_text": ("read_text", "read text"),
-    "caption": ("caption", "describe pictures"),
-    "ask": ("ask", "answer questions about pictures"),
-    "transcribe": ("transcribe", "write down speech"),
-    "vad": ("transcribe", "tell speech from other sound"),
-    "speak": ("speak", "speak"),
-    "planner": ("the planner", "plan"),
-}
-"""For each role of weights, the tool that needs them and what it does with them."""
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _GOLDEN = 137.5
@@ -223,24 +195,6 @@ def _uses(step: Step) -> Iterable[str]:
     return (name for value in step.args.values() for name in references(value))
 
 
-def limits_html(tools: Mapping[str, AnyTool], planner: Planner) -> str:
-    """Return what cannot be done here, in one line that opens to the commands that change this."""
-    own = isinstance(planner, BackbonePlanner)
-    note = "The built-in planner is small and knows English: look at its plan before you run it." if own else ""
-    roles = {role: work for role, work in _WORK.items() if work[0] in tools or (own and role == "planner")}
-    how = {role: _missing(settings().role(role)) for role in roles}
-    lacking: dict[str, list[str]] = {}
-    of_tool: dict[str, set[bool]] = {}
-    for role, (tool, work) in roles.items():
-        of_tool.setdefault(tool, set()).add(bool(how[role]))
-        if how[role]:
-            lacking.setdefault(how[role], []).append(work)
-    if not note and not lacking:
-        return ""
-    names = ", ".join(f"{tool} (in part)" if len(lack) == 2 else tool for tool, lack in of_tool.items() if True in lack)
-    return _render("limits.html.j2", note=note, lacking=lacking, names=names)
-
-
 @cache
 def _environment() -> Environment:
     return Environment(
@@ -254,14 +208,3 @@ def _environment() -> Environment:
 
 def _render(template: str, **context: object) -> str:
     return _environment().get_template(template).render(context)
-
-
-def _missing(weights_id: str) -> str:
-    """Return the command that fetches these weights; "" if they are here or none are needed."""
-    if not weights.find(weights_id).needed:
-        return ""
-    try:
-        weights.locate(weights_id)
-    except WeightsMissing as error:
-        return error.hint.removeprefix("Run: ")
-    return ""
