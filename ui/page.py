@@ -24,6 +24,7 @@ from ui.tabs.header import Header
 from ui.tabs.models import ModelsTab
 from ui.tabs.review import ReviewTab
 from ui.tabs.session import SessionTab
+from ui.tabs.tools import ToolsTab
 from ui.turns.turns import Turns
 
 
@@ -101,19 +102,21 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
     context.files.owner_of_thread = turns.owner_of_thread
     with gr.Blocks(title="superlink", analytics_enabled=False, fill_width=True) as page:
         Header().lay_out(turns.planner_state)
-        # Channels between tabs: a plan for a batch, and the folder of a run to review.
-        to_batch, to_review = gr.State(None), gr.State("")
+        # Channels between tabs: a plan for a batch, the folder of a run to review, a tool to try, weights to get.
+        to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State("")
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session", id="session"):
-                SessionTab(page, context, turns, to_batch).lay_out()
+                session = SessionTab(page, context, turns, to_batch)
+                session.lay_out()
             with gr.Tab("Batch", id="batch") as batch:
                 BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
             with gr.Tab("Review", id="review") as review:
                 ReviewTab(context, to_review).lay_out(tabs, review)
             with gr.Tab("Tools", id="tools"):
-                pass
+                ToolsTab(page, context, to_session, to_models).lay_out()
             with gr.Tab("Models", id="models"):
-                ModelsTab(page).lay_out()
+                ModelsTab(page, to_models).lay_out(tabs)
+            session.connect_tools(to_session, tabs)
         Endpoints(turns, context.files).lay_out()
     page.queue(max_size=256)
     return page

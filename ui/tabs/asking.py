@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from common.kinds import input_of
 from tools.core.errors import SuperlinkError
 from tools.values import Transcript
 from tools.values.convert import open_file
@@ -88,9 +89,18 @@ class Asking:
 
     def offer(self) -> str:
         """Return the samples with requests that work on this computer."""
+        return samples_html([sample.as_shown() for sample in self._offered()])
+
+    def samples_of(self, needed: Sequence[Sequence[str]]) -> list[Path]:
+        """Return a sample for each input that takes one of these kinds, such as "Image"; none where there is none."""
+        found = [(input_of(sample.name), sample.path) for sample in self._offered()]
+        picked = (next((path for kind, path in found if kind.capitalize() in kinds), None) for kinds in needed)
+        return list(dict.fromkeys(path for path in picked if path is not None))
+
+    def _offered(self) -> list[Sample]:
         if not self._samples:
             self._samples = offered(self._context.tools, self._context.folder / "samples")
-        return samples_html([sample.as_shown() for sample in self._samples])
+        return self._samples
 
     def refused(self, files: Sequence[str], chips: Chips) -> str:
         """Return why files cannot be sent; "" where they can."""

@@ -13,28 +13,32 @@ from tools.weights.requirements import in_words
 from ui.access.users import may_administer
 from ui.access.visitors import owner_of
 from ui.catalogue.jobs import Jobs, to_accept
-from ui.catalogue.models import STYLE, computer_html, question_html, rows_html, starter_question_html
+from ui.catalogue.models import computer_html, question_html, rows_html, starter_question_html
+from ui.catalogue.rendering import SCRIPT, STYLE
 from ui.catalogue.weights import computer, rows, starter_set
 
 Changes = dict[Any, Any]
 _STARTER = "starter"
-_SCRIPT = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button[data-action]');
-  if (button) trigger('select', { id: button.dataset.id, action: button.dataset.action });
-});
-"""
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
 
 class ModelsTab:
-    """Widgets of the tab and their event handlers."""
+    """Widgets of the tab and their event handlers.
 
-    def __init__(self, page: gr.Blocks) -> None:
-        self.page, self.jobs = page, Jobs(_after_pull)
+    Args:
+        page: The page.
+        to_models: Channel: id of weights to show.
+    """
 
-    def lay_out(self) -> None:
-        """Place everything; called within the tab."""
+    def __init__(self, page: gr.Blocks, to_models: gr.State) -> None:
+        self.page, self.to_models, self.jobs = page, to_models, Jobs(_after_pull)
+
+    def lay_out(self, tabs: gr.Tabs) -> None:
+        """Place everything; called within the tab.
+
+        Args:
+            tabs: All tabs of the page.
+        """
         self.question, self.focus = gr.State(None), gr.State("")
         self.computer = gr.HTML(elem_id="computer", css_template=STYLE)
         with gr.Row():
@@ -49,13 +53,17 @@ class ModelsTab:
                 self.yes = gr.Button("Yes", variant="primary", elem_id="models-yes")
                 self.no = gr.Button("No", elem_id="models-no")
         self.note = gr.HTML(visible=False, elem_id="models-note", elem_classes="sl-live")
-        self.table = gr.HTML(elem_id="models", js_on_load=_SCRIPT, css_template=STYLE)
+        self.table = gr.HTML(elem_id="models", js_on_load=SCRIPT, css_template=STYLE)
         self.timer = gr.Timer(1.0, active=False)
+        self.to_models.change(lambda: gr.update(selected="models"), None, tabs, **_PRIVATE)
+        self.to_models.change(self._show, self.to_models, self.outputs, **_PRIVATE)
         self._connect()
 
-    def show(self, weights_id: str) -> Changes:
+    def _show(self, weights_id: str) -> Changes:
         """Return the changes that bring the row of these weights into view."""
-        return {self.search: weights_id, self.focus: weights_id, self.missing: False} | self._shown(weights_id)
+        return {self.search: weights_id, self.focus: weights_id, self.missing: False} | self._shown(
+            weights_id, focus=weights_id
+        )
 
     @property
     def outputs(self) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from agents.plan.plan import Plan, PlanJson
 from agents.session.state import Decision
 from tools.core.errors import SuperlinkError
 from ui.access.visitors import owner_of
+from ui.catalogue.tools import kinds_needed
 from ui.context import Context
 from ui.conversation.html import conversation_html, note_html
 from ui.conversation.script import EVENTS
@@ -215,6 +217,36 @@ class SessionTab:
             return self._noted(explain(error))
         seen.chosen = 0
         return {**self._changes(view, seen, caller), **self.asking.filled("", [])}
+
+    def connect_tools(self, to_session: gr.State, tabs: gr.Tabs) -> None:
+        """Try what the Tools tab asks for, in this tab.
+
+        Args:
+            to_session: Channel: `{"tool": name, "request": in words, "plan": as JSON, or None to ask the planner}`.
+            tabs: All tabs of the page.
+        """
+        to_session.change(
+            lambda given: gr.update(selected="session") if given else gr.skip(), to_session, tabs, **_QUIET
+        )
+        self._begin(to_session.change, self._try, [to_session, self.thread, self.seen], self._shown)
+
+    def _try(self, given: Mapping[str, Any] | None, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        """Ask for one tool: in the session that is shown if it has values for it, or else in a new one with samples."""
+        if not given:
+            return {self.seen: seen}
+        owner, tool = owner_of(caller), self._context.tools[given["tool"]]
+        try:
+            view = self._turns.view(thread, owner) if thread else SessionView("")
+            at_hand = {one.kind for one in self._turns.types(thread, owner).values()} if thread else set()
+            needed = kinds_needed(tool)
+            files: list[Path] = []
+            if view.stage in (*_WORKING, "approval", "editing") or not all(at_hand & set(one) for one in needed):
+                thread, files = self._turns.new_thread(), self.asking.samples_of(needed)
+            view = self._turns.ask(thread or self._turns.new_thread(), owner, given["request"], files, given["plan"])
+        except SuperlinkError as error:
+            return self._noted(explain(error))
+        seen.chosen = 0
+        return self._changes(view, seen, caller)
 
     def _ask_instead(
         self, said: Mapping[str, Any], chips: Chips, thread: str, seen: Seen, caller: gr.Request

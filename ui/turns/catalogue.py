@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS turns (
     answer TEXT NOT NULL DEFAULT '',
     record TEXT,
     results TEXT NOT NULL DEFAULT '[]',
+    proposal TEXT,
     PRIMARY KEY (thread, number)
 );
 CREATE TABLE IF NOT EXISTS drafts (thread TEXT PRIMARY KEY, plan TEXT NOT NULL);
@@ -87,6 +88,7 @@ class TurnRow:
         answer: Said where there is no record of the end.
         record: Of its end, or of how far it came.
         results: Files of values.
+        proposal: Plan that a person brought with the request; None asks the planner.
     """
 
     thread: str
@@ -100,6 +102,7 @@ class TurnRow:
     answer: str = ""
     record: Record | None = None
     results: list[ResultJson] = field(default_factory=list)
+    proposal: PlanJson | None = None
 
 
 @dataclass
@@ -248,6 +251,7 @@ class Catalogue:
             row.answer,
             None if row.record is None else _text(row.record),
             _text(row.results),
+            None if row.proposal is None else _text(row.proposal),
         )
         self._write(f"INSERT OR REPLACE INTO turns ({_TURN}) VALUES ({', '.join('?' * len(values))})", *values)
 
@@ -286,7 +290,7 @@ class Catalogue:
 
 
 _SESSION = "thread, owner, title, always, approved, stage, status, colour, updated, deleted"
-_TURN = "thread, number, request, files, state, base, decided, decision, answer, record, results"
+_TURN = "thread, number, request, files, state, base, decided, decision, answer, record, results, proposal"
 
 
 def _session(row: tuple[Any, ...]) -> SessionRecord:
@@ -295,7 +299,7 @@ def _session(row: tuple[Any, ...]) -> SessionRecord:
 
 
 def _turn(row: tuple[Any, ...]) -> TurnRow:
-    thread, number, request, files, state, base, decided, decision, answer, record, results = row
+    thread, number, request, files, state, base, decided, decision, answer, record, results, proposal = row
     return TurnRow(
         thread,
         number,
@@ -308,6 +312,7 @@ def _turn(row: tuple[Any, ...]) -> TurnRow:
         answer,
         None if record is None else json.loads(record),
         json.loads(results),
+        None if proposal is None else json.loads(proposal),
     )
 
 

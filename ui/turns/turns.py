@@ -129,7 +129,9 @@ class Turns:
         """
         yield from self._sessions.find(thread, owner).follow(since)
 
-    def ask(self, thread: str, owner: str, request: str, files: Sequence[Path | str]) -> SessionView:
+    def ask(
+        self, thread: str, owner: str, request: str, files: Sequence[Path | str], plan: PlanJson | None = None
+    ) -> SessionView:
         """Begin a turn; a plan that waits for approval is replaced.
 
         Args:
@@ -137,6 +139,7 @@ class Turns:
             owner: User.
             request: In words.
             files: Paths of the files that come with it; they are copied.
+            plan: A plan to check and approve instead of asking the planner.
 
         Raises:
             SessionError: when the request is empty, or another one of this session is at work.
@@ -157,7 +160,7 @@ class Turns:
                 )
             self._runner.check(owner)
             self._context.files.check_room(owner)
-            row = TurnRow(thread, len(live.view.turns) + 1, request)
+            row = TurnRow(thread, len(live.view.turns) + 1, request, proposal=plan)
             folder = self._shelf.folder(row)
             row.files = keep_files(folder, files, self._context.folder)
             if live.row is None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Generator
 from contextlib import closing
 
+from agents.plan.plan import Plan
 from agents.session.events import DoneEvent, Event, Record
 from agents.session.session import Session
 from tools.core.abandon import Stopped
@@ -99,7 +100,7 @@ class Work:
             self._catalogue.save(row)
             with self._live.change():
                 self._live.turn.files = file_views(row, self._folder, self._shelf.store)
-            yield from session.start(row.request, media)
+            yield from session.start(row.request, media, None if row.proposal is None else Plan.load(row.proposal))
         elif state["stands"] == "approval" and row.decision and len(state["decisions"]) == row.decided:
             yield from session.resume(row.decision)
         elif state["stands"] == "done" and row.record is not None and row.record["result"]:

@@ -1,0 +1,167 @@
+"""Tools as the Tools tab shows them: what each takes and gives, whether it works here, and one call of it as a plan."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agents.plan.plan import Plan, Step
+from agents.plan.preflight import missing_of
+from agents.plan.types import AnyTool, cards_of
+from common.card import ParameterSchema
+from tools.core.errors import SuperlinkError
+from tools.runtime.registry import FILE_MODULE
+from tools.weights.needs import Missing
+from ui.plans.words import label
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of a tool in words: its name, what it takes, whether it may be left out, and what it means."""
+
+    name: str
+    takes: str
+    optional: bool
+    note: str
+
+
+@dataclass(frozen=True)
+class ToolRow:
+    """A tool.
+
+    Attributes:
+        name: Its name.
+        title: Its name as people write it.
+        doc: What it does, in one line.
+        takes: Kinds of values that it takes.
+        gives: Kind of value that it gives.
+        parameters: Its arguments.
+        examples: Requests in words for it.
+        origin: "built in", or the file or package that it comes from.
+        changes: Whether it makes pictures, sound or video, so that its plans wait for a person.
+        isolated: Whether it runs in a process of its own.
+        missing: Weights that it needs and that are not here.
+    """
+
+    name: str
+    title: str
+    doc: str
+    takes: tuple[str, ...]
+    gives: str
+    parameters: tuple[Parameter, ...]
+    examples: tuple[str, ...]
+    origin: str
+    changes: bool
+    isolated: bool
+    missing: tuple[Missing, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether all that a plain call needs is here."""
+        return not self.missing
+
+
+def rows(tools: Mapping[str, AnyTool], search: str = "", kind: str = "", works: bool = False) -> list[ToolRow]:
+    """Return the tools in the order of the catalogue, those of a person's own files first.
+
+    Args:
+        tools: Tools by name.
+        search: Words that name, docstring or examples must contain; case does not matter.
+        kind: Kind of value that a tool must take or give; "" for any.
+        works: Leave out tools that lack weights.
+    """
+    words = search.lower().split()
+    found = [_row(tool) for tool in list(tools.values())]
+    return sorted(
+        (
+            row
+            for row in found
+            if all(word in " ".join((row.name, row.doc, *row.examples)).lower() for word in words)
+            and (not kind or kind in (*row.takes, row.gives))
+            and (row.works or not works)
+        ),
+        key=lambda row: not row.origin.endswith(".py"),
+    )
+
+
+def kinds(tools: Mapping[str, AnyTool]) -> list[str]:
+    """Return the kinds of values that any tool takes or gives, by name."""
+    return sorted({kind for row in map(_row, list(tools.values())) for kind in (*row.takes, row.gives)})
+
+
+def one_call(tool: AnyTool) -> Plan:
+    """Return a plan of one call of a tool; inputs are left out, because the check fills them in by their types."""
+    return Plan(steps=(Step(id="s1", tool=tool.name, args={}),), outputs=("$s1",))
+
+
+def kinds_needed(tool: AnyTool) -> list[tuple[str, ...]]:
+    """Return the kinds of which each required input of a tool takes one; of inputs with a literal text, none."""
+    card = cards_of({tool.name: tool})[tool.name]
+    return [
+        tuple(given["kinds"])
+        for name, given in card["inputs"].items()
+        if not given["optional"] or name in card["one_of"][:1]
+        if not given.get("literal")
+    ]
+
+
+def file_of(tool: AnyTool) -> str:
+    """Return the file of a tool that was loaded from a person's file; "" for any other."""
+    module = tool.fn.__module__
+    return str(getattr(sys.modules.get(module), "__file__", "")) if module.startswith(FILE_MODULE) else ""
+
+
+def _row(tool: AnyTool) -> ToolRow:
+    card = cards_of({tool.name: tool})[tool.name]
+    inputs = [
+        Parameter(name, " or ".join(given["kinds"]) + (" (several)" if given["many"] else ""), given["optional"], doc)
+        for name, given in card["inputs"].items()
+        for doc in (tool.inputs[name].doc,)
+    ]
+    plain = [
+        Parameter(name, _takes(schema), name not in card["required"], schema.get("description", ""))
+        for name, schema in card["params"].items()
+    ]
+    return ToolRow(
+        name=tool.name,
+        title=label(tool.name),
+        doc=tool.doc,
+        takes=tuple(dict.fromkeys(kind for given in card["inputs"].values() for kind in given["kinds"])),
+        gives=card["returns"]["kind"],
+        parameters=(*inputs, *plain),
+        examples=tool.examples,
+        origin=_origin(tool),
+        changes=not tool.read_only,
+        isolated=tool.isolated,
+        missing=tuple(_missing(tool)),
+    )
+
+
+def _missing(tool: AnyTool) -> list[Missing]:
+    try:
+        return missing_of(tool, {})
+    except SuperlinkError:  # of settings that name no weights; the tool itself says it when it runs
+        return []
+
+
+def _origin(tool: AnyTool) -> str:
+    module = tool.fn.__module__
+    return file_of(tool) or (
+        "built in" if module.partition(".")[0] == "tools" else f"package {module.partition('.')[0]}"
+    )
+
+
+def _takes(schema: ParameterSchema) -> str:
+    if "enum" in schema:
+        return ", ".join(str(one) for one in schema["enum"])
+    kind = {"string": "text", "integer": "whole number", "number": "number", "boolean": "yes or no", "array": "list"}
+    name = kind.get(str(schema.get("type", "")), "value")
+    least, most = schema.get("minimum"), schema.get("maximum")
+    if least is not None and most is not None:
+        return f"{name} from {least} to {most}"
+    return (
+        f"{name} of at least {least}"
+        if least is not None
+        else f"{name} of at most {most}"
+        if most is not None
+        else name
+    )
