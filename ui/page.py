@@ -101,7 +101,7 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     context.files.owner_of_thread = turns.owner_of_thread
     with gr.Blocks(title="superlink", analytics_enabled=False, fill_width=True) as page:
-        Header().lay_out(turns.planner_state)
+        Header(lambda: turns.planner_state).lay_out(page)
         # Channels between tabs: a plan for a batch, the folder of a run to review, a tool to try, weights to get.
         to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State("")
         with gr.Tabs(elem_id="tabs") as tabs:

@@ -1,10 +1,13 @@
 """The line at the top of the page: name, state of the planner, colours, keys."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import gradio as gr
 
 from ui.conversation.html import header_html
+
+_POLL = 0.5  # seconds between two looks at the planner
 
 KEYS: Mapping[str, str] = {
     "Enter, or Ctrl + Enter": "ask (in the box)",
@@ -19,12 +22,30 @@ KEYS: Mapping[str, str] = {
 
 
 class Header:
-    """The widgets of the line."""
+    """The widgets of the line.
 
-    def lay_out(self, state: str) -> None:
-        """Place the line.
+    Args:
+        state: Returns `Turns.planner_state`.
+    """
+
+    def __init__(self, state: Callable[[], str]) -> None:
+        self._state = state
+
+    def lay_out(self, page: gr.Blocks) -> None:
+        """Place the line; it says when the planner is loaded.
 
         Args:
-            state: `Turns.planner_state`.
+            page: The page.
         """
-        self.line = gr.HTML(header_html(state, KEYS), elem_id="header")
+        self.line = gr.HTML(header_html(self._state(), KEYS), elem_id="header")
+        page.load(
+            self.follow, None, self.line, api_visibility="private", show_progress="hidden", concurrency_limit=None
+        )
+
+    async def follow(self) -> AsyncIterator[str]:
+        """Yield the line, and the line once more when the planner is loaded."""
+        yield header_html(state := self._state(), KEYS)
+        while state == "loading":
+            await asyncio.sleep(_POLL)
+            if (state := self._state()) != "loading":
+                yield header_html(state, KEYS)
