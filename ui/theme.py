@@ -36,5 +36,8 @@ _ASSETS = files("ui") / "assets"
 
 CSS = (_ASSETS / "page.css").read_text(encoding="utf-8")
 
-HEAD = f"<script>{(_ASSETS / 'page.js').read_text(encoding='utf-8')}</script>"
+HEAD = (
+    f"<style>{(_ASSETS / 'outside.css').read_text(encoding='utf-8')}</style>"
+    f"<script>{(_ASSETS / 'page.js').read_text(encoding='utf-8')}</script>"
+)
 """Theme switch, keys, focus, the tab's title, lost connections; defines `window.superlink`."""

@@ -37,14 +37,15 @@
     const changed = now !== before || of !== thread;
     stage = now;
     thread = of;
-    document.body.dataset.stage = now;
+    const place = find("#session");
+    if (place) place.dataset.stage = now;
     if (!changed) return;
     title(now === "approval" || now === "editing" ? "● waits for you" : ["queued", "planning", "running"].includes(now) ? "… at work" : "");
     if (now === "approval") {
       // Run appears a moment after the conversation; words that are being typed keep the focus.
       later(() => {
         const typed = box() && document.activeElement === box() && box().value;
-        if (narrow.matches) find("#plan")?.scrollIntoView({ block: "start", behavior: calm() });
+        if (narrow.matches) find("#plan-pane")?.scrollIntoView({ block: "start", behavior: calm() });
         if (!typed) button("run")?.focus({ preventScroll: true });
       });
     } else if (now === "idle" && same && before && before !== "idle" && before !== "new") {
@@ -112,12 +113,18 @@
     else if (event.key === "?") done = page.keys();
     if (done) event.preventDefault();
   });
+  const list = (other) => {
+    find("#session")?.toggleAttribute("data-listed", other);
+    find("#sessions .toggle-button")?.setAttribute("aria-expanded", String(other === narrow.matches));
+  };
+  narrow.addEventListener("change", () => list(false));
   page.keys = () => { const list = find("#keys"); if (list?.showModal && !list.open) list.showModal(); return !!list; };
   document.addEventListener("click", (event) => {
     const act = event.target.closest?.("[data-act]")?.dataset.act;
     if (act === "colours") nextColours();
     else if (act === "keys") page.keys();
-    else if (event.target.closest?.("#new, [data-open]") && narrow.matches) find("#sessions:not(.open) .toggle-button")?.click();
+    else if (event.target.closest?.("#sessions .toggle-button")) list(!find("#session").hasAttribute("data-listed"));
+    else if (event.target.closest?.("#new, [data-open]") && narrow.matches) list(false);
     else if (act === "close") event.target.closest("dialog")?.close();
   });
 
@@ -162,6 +169,8 @@
     name("#request .upload-button, #request [data-testid=upload-button]", "Add files");
     name("#request .microphone-button", "Record");
     name("#request .delete-button", "Remove this file");
+    const toggle = find("#sessions .toggle-button:not([aria-expanded])");
+    if (toggle) { toggle.setAttribute("aria-label", "List of sessions"); list(false); }
   };
   /* A refused upload is said without the words of the protocol. */
   const plain = () => {
