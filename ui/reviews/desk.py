@@ -20,7 +20,7 @@ from ui.access.links import file_url
 from ui.reviews.corrections import Corrections, changes, editor, with_words, words
 from ui.reviews.decisions import Decisions
 from ui.reviews.figures import Figures, figures
-from ui.reviews.found import Found, NotShown, find
+from ui.reviews.found import Finder, Found, NotShown
 from ui.reviews.pictures import Pictures
 from ui.reviews.queue import Place, Queue
 from ui.shapes.contract import Shapes
@@ -84,7 +84,7 @@ class Desk:
         self._lock = threading.RLock()
         self._ledger = Ledger.open_existing(folder)
         self._store = ShardStore(self._ledger.text("store") or settings().store_url, _CACHE)
-        self._pictures = Pictures(pictures, self._store)
+        self._pictures, self._finder = Pictures(pictures, self._store), Finder(self._ledger, self._store)
         self._labels: list[str] = []
         self._led_to: dict[int, int] = {}
         self._last_base = 0
@@ -307,7 +307,7 @@ class Desk:
 
     def _found(self, entry: Entry) -> Found:
         with self._lock:
-            return find(entry, self._ledger, self._store)
+            return self._finder.find(entry)
 
     def _heard(self, entry: Entry, found: Found, corrections: Corrections) -> tuple[Segment | None, str]:
         """Return the segment of a transcript, and the address of its recording."""

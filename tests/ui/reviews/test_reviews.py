@@ -1,8 +1,10 @@
 """The review without a page: the queue, decisions, corrections, figures and keys, on small real runs."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,20 @@ from flows.items.source import SourceItem
 from flows.ledger.ledger import Ledger
 from flows.ledger.review_pages import Filter
 from superlink.cli import main
-from tests.flows.conftest import FIND
+from tests.flows.conftest import FIND, raw_sql
 from tests.ui.reviews.conftest import ALL, Reviewer, make_run
 from tools import Video
 from tools.core.errors import SuperlinkError
+from tools.core.settings import settings
+from ui.access.owners import Files
+from ui.batches.runs import Runs
 from ui.reviews import keys as keyboard
 from ui.reviews.desk import key_of
 from ui.reviews.figures import figures
 from ui.reviews.html import figures_html, head_html, strip_html
 from ui.reviews.keys import KeyRefused
 from ui.reviews.queue import Queue
+from ui.tabs.review_runs import Desks
 
 BAND = 6  # the lower halves
 
@@ -225,6 +231,10 @@ def test_a_mask_is_corrected_by_its_outline(reviewer: Reviewer, tmp_path: Path) 
     assert not ann.desk.save(ann.shapes())  # the outline comes back as it was drawn
     [human] = [one for one in coco(ann.run) if one.get("source") == "human"]
     assert human["area"] == 400 and human["bbox"] == [10, 10, 20, 20]
+    slope = [[10, 10], [70, 13], [40, 41], [12, 25]]  # its edges are stairs of pixels
+    ann.edit(rings=[slope], box=[10, 10, 70, 41], reshaped=True)
+    ann.go(ann.number)
+    assert not ann.desk.save(ann.shapes())
 
 
 def test_joints_are_moved(reviewer: Reviewer, tmp_path: Path) -> None:
@@ -344,6 +354,50 @@ def test_what_cannot_be_shown_is_said_and_can_be_skipped(reviewer: Reviewer) -> 
     assert "cannot be" in look.said and look.shapes["shapes"] == [] and look.shapes["key"]
     assert ann.desk.step(lost.id, ALL, "next") is not None
     assert [one.picture == "" for one in ann.desk.strip(lost.id, ALL).neighbours][:3] == [False, True, False]
+
+
+def test_a_find_of_an_earlier_plan_is_said(reviewer: Reviewer) -> None:
+    ann = reviewer()
+    ann.desk.accept(ann.number)
+    ledger = Ledger.open_existing(ann.run)
+    raw_sql(ledger, "UPDATE works SET refs = replace(refs, ?, ?)", (ann.look.entry.sha256, "0" * 64))
+    ledger.close()
+    assert "worked again since" in ann.go(ann.number).said  # although it was read before
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_runs_of_the_page_are_their_owners_and_shared_ones_for_everyone(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    shared = tmp_path / "shared"
+    monkeypatch.setenv("SUPERLINK_UI_ROOTS", str(shared))
+    settings.cache_clear()
+    runs = Runs(settings().home)
+    record = runs.new("ada", "find the halves")
+    run = make_run(tmp_path, count=3)
+    place = record.folder if inside else shared / "run"
+    shutil.copytree(run, place, dirs_exist_ok=True)
+    page = tmp_path / "page"
+    files = Files(page)
+    context: Any = SimpleNamespace(folder=page, files=files)
+    desks = Desks(context)
+    ada = desks.open(str(place), "ada")
+    assert ada is desks.open(str(place), "ada") and ada.who == "ada"
+    picture = ada.look(ada.first(ALL) or 0, ALL, {}, {}).shapes["picture"].partition("=")[2]
+    assert files.may_read(picture, "ada") and not files.may_read(picture, "bob")
+    if inside:
+        with pytest.raises(SuperlinkError, match="no such run"):
+            desks.open(str(place), "bob")
+        assert [folder for _, folder in desks.choices("ada")] == [str(place)] and desks.choices("bob") == []
+    else:
+        bob = desks.open(str(place), "bob")
+        bob.accept(bob.first(ALL) or 0)
+        assert files.may_read(picture, "bob") and bob is not ada
+        bob.close()
+    for outside in ("/etc", str(tmp_path / "run"), "", "s3://bucket/run", str(shared / ".." / "run")):
+        with pytest.raises(SuperlinkError):
+            desks.open(outside, "ada")
+    ada.close()
 
 
 # Figures and pictures
