@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from tools.core.errors import SuperlinkError
 from tools.core.http_guard import App
+from tools.core.listening import listen
 
 _CLOSING = 3  # seconds that answers in hand have when the server is stopped
 
@@ -23,20 +23,11 @@ def serve(app: App, host: str, port: int, started: Callable[[str], None]) -> Non
     Raises:
         SuperlinkError: the address is in use, or is not of this computer.
     """
-    try:
-        # Bound here, because uvicorn ends the process when it cannot.
-        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.create_server(place[:2], family=family)
-    except OSError as error:
-        raise SuperlinkError(
-            f"nothing can be served on {host}, port {port}, which is taken or not this computer's",
-            "Choose another with --port or --host",
-        ) from error
     name = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(
         app, interface="asgi3", ws="none", log_level="warning", server_header=False, timeout_graceful_shutdown=_CLOSING
     )
-    with bound:
+    with listen(host, port) as bound:
         _Server(config, lambda: started(f"http://{name}:{bound.getsockname()[1]}")).run(sockets=[bound])
 
 

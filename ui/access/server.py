@@ -14,6 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
+from tools.core.listening import listen
 from tools.core.settings import settings
 from ui.access.access import Access
 from ui.access.archive import archives
@@ -146,18 +147,8 @@ def serve(app: App, host: str, port: int) -> None:
     Raises:
         SuperlinkError: when the address is in use, or is not an address of this computer.
     """
-    try:
-        # Bound here, because uvicorn ends the process when it cannot.
-        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, place = places[0]
-        bound = socket.create_server(place[:2], family=family)
-    except OSError as error:
-        raise SuperlinkError(
-            f"the page cannot be served on {host}, port {port}, which is taken or not this computer's",
-            "Choose another with --port or --host",
-        ) from error
     name = f"[{host}]" if ":" in host else host
-    with bound:
+    with listen(host, port) as bound:
         _Server(app, f"http://{name}:{bound.getsockname()[1]}/").run(sockets=[bound])
 
 
