@@ -33,7 +33,7 @@ from tests.agents.fakes import blur, detect, shout
 from tests.api.serve import opened, served
 from tests.waiting import WAIT, until
 from tools.core.settings import settings
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -288,7 +288,7 @@ def test_a_plan_that_makes_something_runs_only_when_it_is_approved(
 def test_a_plan_that_lacks_weights_waits_for_them(
     client: Client, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(detect, "needs", of_roles("detect"))
+    monkeypatch.setattr(detect, "needs", weights_of("detect"))
     for request in ("count the dogs", "blur every dog"):
         waiting = client.call("run", request=request, files=["street.png"], approve=True)
         assert waiting.isError and data(waiting)["stands"] == "approval" and not links(waiting)

@@ -25,7 +25,7 @@ from tests.agents.fakes import Scripted, blur, detect, picture, plan
 from tests.api.foreign import FOREIGN
 from tests.api.serve import opened, served
 from tests.waiting import WAIT, until
-from tools.weights.needs import of_roles
+from tools.weights.needs import weights_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 1 << 20
@@ -243,7 +243,7 @@ def test_a_run_waits_for_a_decision(http: httpx.Client, monkeypatch: pytest.Monk
 
 
 def test_a_plan_that_lacks_weights_is_not_accepted(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detect, "needs", of_roles("detect"))
+    monkeypatch.setattr(detect, "needs", weights_of("detect"))
     waiting = ended(http, http.post("/runs", json={"request": "count the dogs", "paths": ["street.png"]}))
     assert waiting["state"] == "approval" and "superlink models pull" in waiting["outcome"]["missing"][0]
     accepted = http.post(f"/runs/{waiting['id']}/decision", json={"action": "accept"})
