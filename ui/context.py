@@ -1,5 +1,6 @@
 """What all tabs of the page share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from tools.storage.store import Store
 from ui.access.owners import Files
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
     """What all tabs of the page share.
 
     Attributes:
-        tools: Tools by name; a tool that a person adds in the Tools tab is entered here, and every tab can use it.
+        tools: Tools by name, with those that a person adds in the Tools tab. A change puts another mapping in place of
+            this one, so that whoever goes through it in another thread is not disturbed; so do not keep it.
         planner: The planner.
         store: The store of values.
         saver: The database of threads.
@@ -23,7 +25,7 @@ class Context:
         files: Owners of files.
     """
 
-    tools: dict[str, AnyTool]
+    tools: Mapping[str, AnyTool]
     planner: Planner
     store: Store
     saver: Saver

@@ -103,7 +103,7 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
     with gr.Blocks(title="superlink", analytics_enabled=False, fill_width=True) as page:
         Header(lambda: turns.planner_state).lay_out(page)
         # Channels between tabs: a plan for a batch, the folder of a run to review, a tool to try, weights to get.
-        to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State("")
+        to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State(None)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session", id="session"):
                 session = SessionTab(page, context, turns, to_batch)
@@ -112,10 +112,10 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
                 BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
             with gr.Tab("Review", id="review") as review:
                 ReviewTab(context, to_review).lay_out(tabs, review)
-            with gr.Tab("Tools", id="tools"):
-                ToolsTab(page, context, to_session, to_models).lay_out()
-            with gr.Tab("Models", id="models"):
-                ModelsTab(page, to_models).lay_out(tabs)
+            with gr.Tab("Tools", id="tools") as tools:
+                ToolsTab(page, context, turns, to_session, to_models).lay_out(tools)
+            with gr.Tab("Models", id="models") as models:
+                ModelsTab(page, to_models).lay_out(tabs, models)
             session.connect_tools(to_session, tabs)
         Endpoints(turns, context.files).lay_out()
     page.queue(max_size=256)

@@ -204,10 +204,13 @@ class Nodes:
         return {"edit": "check", "change": "plan", "reject": "answer"}[decision["action"]]
 
     def schedule(self, state: State) -> State:
-        """Skip the steps that need the result of one that failed."""
-        plan, outcomes = self.plans.plan_of(state), state.get("outcomes", {})
+        """Fail the steps whose tool is gone since the check, and skip those that need the result of one that failed."""
+        plan = self.plans.plan_of(state)
         if plan is None:
             return {"outcomes": {}}
+        done = state.get("outcomes", {})
+        gone = {step.id: _gone(step.tool) for step in plan.steps if not (step.tool in self.tools or step.id in done)}
+        outcomes = {**done, **gone}
         without_result = {name for name, outcome in outcomes.items() if outcome["state"] != "finished"}
         skipped: dict[str, StepOutcome] = {}
         tools = {step.id: step.tool for step in plan.steps}
@@ -218,7 +221,7 @@ class Nodes:
                 "seconds": 0.0,
                 "error": {"message": reason, "hint": ""},
             }
-        return {"outcomes": skipped}
+        return {"outcomes": {**gone, **skipped}}
 
     def ready(self, state: State) -> list[Send] | str:
         """Every step that can run, side by side; the answer when there is none."""
@@ -292,6 +295,15 @@ class Nodes:
 
     def _works(self, tool: str) -> bool:
         return not missing_of(self.tools[tool], {})
+
+
+def _gone(tool: str) -> StepOutcome:
+    return {
+        "state": "failed",
+        "tool": tool,
+        "seconds": 0.0,
+        "error": {"message": f"there is no tool {tool!r} any more", "hint": "Load its file again, or ask anew"},
+    }
 
 
 def name_media(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:

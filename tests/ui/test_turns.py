@@ -1,6 +1,7 @@
 """Turns of sessions without a browser: requests, decisions, queues, stops, and coming back."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -434,3 +435,54 @@ def test_the_expected_wait_comes_from_recent_turns(monkeypatch: pytest.MonkeyPat
 
 def runner_ticket(runner: Runner, owner: str) -> Ticket:
     return Ticket(runner, owner, next(runner._numbers), lambda ticket, moment: None)
+
+
+def test_a_plan_that_is_brought_along_needs_no_planner(open_turns: Open, photo: Path) -> None:
+    turns = open_turns(SuperlinkError("the planner was asked"))
+    thread = turns.new_thread()
+    turns.ask(thread, "local", "Try: blur", [photo], plan(DOGS, ("blur", {})).to_json())
+    turn = rest(turns, thread).turn
+    assert turn is not None and (turn.status, turn.plan and turn.plan["request"]) == ("Waits for you", "Try: blur")
+    turns.decide(thread, "local", {"action": "accept"})
+    turn = rest(turns, thread).turn
+    assert turn is not None and turn.status == "Done" and [one.tool for one in turn.results if one.final] == ["blur"]
+    turns.ask(thread, "local", "Try: hear", [], plan(("hear", {})).to_json())  # there is no sound
+    view = rest(turns, thread)
+    assert view.turn is not None and view.stage == "approval" and view.turn.problems
+
+
+@tool
+def moody(text: Text) -> Text:
+    """Work only if asked nicely."""
+    if text.text != "please":
+        raise ValueError(f"not {text.text}")
+    return text
+
+
+def test_the_last_call_of_a_tool_is_known(open_turns: Open) -> None:
+    calls = [plan(("moody", {"text": said})) for said in ("now", "please")]
+    turns = open_turns(plan(("fail", {"text": "x"})), *calls, tools={**TOOLS, "moody": moody})
+    first = asked(turns, "fail")
+    asked(turns, "be moody")
+    assert set(turns.last_faults("local")) == {"fail", "moody"} and turns.last_faults("ann") == {}
+    why, day = turns.last_faults("local")["moody"]
+    assert "not now" in why and re.fullmatch(r"20\d\d-\d\d-\d\d", day)
+    asked(turns, "be moody again")
+    assert set(turns.last_faults("local")) == {"fail"}
+    turns.delete(first.thread, "local")
+    assert turns.last_faults("local") == {}
+
+
+def test_a_tool_that_is_taken_out_fails_no_more_than_its_plan(open_turns: Open, photo: Path) -> None:
+    turns = open_turns(BLUR)
+    thread = asked(turns, "blur the dogs", photo).thread
+    context = turns._context
+    context.tools = {name: tool for name, tool in context.tools.items() if name != "blur"}
+    assert turns.view(thread, "local").stage == "approval"
+    turns.decide(thread, "local", {"action": "accept"})
+    turn = rest(turns, thread).turn
+    assert turn is not None and {name: step.state for name, step in turn.steps.items()} == {
+        "s1": "finished",
+        "s2": "failed",
+    }
+    assert turn.status in ("Failed", "Partly done") and "there is no tool 'blur' any more" in turn.answer

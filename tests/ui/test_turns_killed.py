@@ -26,6 +26,7 @@ def test_killed_in_every_state(tmp_path: Path) -> None:
         "approval": "approval",
         "editing": "editing",
         "decided": "queued",
+        "brought": "queued",
         "running": "running",
         "planning": "planning",
         "queued": "queued",
@@ -39,7 +40,7 @@ def test_killed_in_every_state(tmp_path: Path) -> None:
             after = turns.view(before[name].thread, "local")
             assert (after.stage, after.draft, after.turns) == (stages[name], before[name].draft, before[name].turns)
             assert after.version > before[name].version and after.title == before[name].title
-        for name in ("decided", "running", "planning", "queued"):
+        for name in ("decided", "brought", "running", "planning", "queued"):
             *_, last = turns.follow(before[name].thread, "local", 0)
             assert last.turn is not None and (last.stage, last.turn.status) == ("idle", "Done"), name
         turns.decide(before["approval"].thread, "local", {"action": "accept"})
@@ -49,5 +50,5 @@ def test_killed_in_every_state(tmp_path: Path) -> None:
     finally:
         turns.close()
     assert sorted((tmp_path / "log").read_text().splitlines()) == sorted(
-        ["run 1", "run>1 2", "never 1", "never>1 3", "later 1", "later>1 3"]
+        ["run 1", "run>1 2", "own 4", "never 1", "never>1 3", "later 1", "later>1 3"]
     )

@@ -89,6 +89,10 @@ def main(folder: Path) -> None:
     REACHED.clear()
     turns.decide(threads["decided"], "local", {"action": "accept"})  # waits in the queue behind the running one
     until(lambda: turns.view(threads["decided"], "local").stage == "queued", "the queue")
+    threads["brought"] = turns.new_thread()
+    own = plan(("work", {"text": "own", "number": 4})).to_json()
+    turns.ask(threads["brought"], "local", "Try: work", [], own)
+    until(lambda: turns.view(threads["brought"], "local").stage == "queued", "the queue")
     ask("planning", "never planned", wait=False)
     until(REACHED.is_set, "the planner")
     ask("queued", "later", wait=False)

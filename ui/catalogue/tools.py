@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.plan.plan import Plan, Step
 from agents.plan.preflight import missing_of
@@ -40,6 +40,7 @@ class ToolRow:
         changes: Whether it makes pictures, sound or video, so that its plans wait for a person.
         isolated: Whether it runs in a process of its own.
         missing: Weights that it needs and that are not here.
+        fault: Why its last call failed, and the day; None where it gave a result or was not called.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ToolRow:
     changes: bool
     isolated: bool
     missing: tuple[Missing, ...]
+    fault: tuple[str, str] | None = None
 
     @property
     def works(self) -> bool:
@@ -60,7 +62,13 @@ class ToolRow:
         return not self.missing
 
 
-def rows(tools: Mapping[str, AnyTool], search: str = "", kind: str = "", works: bool = False) -> list[ToolRow]:
+def rows(
+    tools: Mapping[str, AnyTool],
+    search: str = "",
+    kind: str = "",
+    works: bool = False,
+    faults: Mapping[str, tuple[str, str]] | None = None,
+) -> list[ToolRow]:
     """Return the tools in the order of the catalogue, those of a person's own files first.
 
     Args:
@@ -68,9 +76,10 @@ def rows(tools: Mapping[str, AnyTool], search: str = "", kind: str = "", works: 
         search: Words that name, docstring or examples must contain; case does not matter.
         kind: Kind of value that a tool must take or give; "" for any.
         works: Leave out tools that lack weights.
+        faults: Why the last call of a tool failed, and the day, by name of the tool.
     """
     words = search.lower().split()
-    found = [_row(tool) for tool in list(tools.values())]
+    found = [replace(_row(tool), fault=(faults or {}).get(tool.name)) for tool in tools.values()]
     return sorted(
         (
             row
@@ -85,7 +94,7 @@ def rows(tools: Mapping[str, AnyTool], search: str = "", kind: str = "", works: 
 
 def kinds(tools: Mapping[str, AnyTool]) -> list[str]:
     """Return the kinds of values that any tool takes or gives, by name."""
-    return sorted({kind for row in map(_row, list(tools.values())) for kind in (*row.takes, row.gives)})
+    return sorted({kind for row in map(_row, tools.values()) for kind in (*row.takes, row.gives)})
 
 
 def one_call(tool: AnyTool) -> Plan:

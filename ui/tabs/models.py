@@ -27,17 +27,18 @@ class ModelsTab:
 
     Args:
         page: The page.
-        to_models: Channel: id of weights to show.
+        to_models: Channel: id of weights to show, and a number that no other change has.
     """
 
     def __init__(self, page: gr.Blocks, to_models: gr.State) -> None:
         self.page, self.to_models, self.jobs = page, to_models, Jobs(_after_pull)
 
-    def lay_out(self, tabs: gr.Tabs) -> None:
+    def lay_out(self, tabs: gr.Tabs, tab: gr.Tab) -> None:
         """Place everything; called within the tab.
 
         Args:
             tabs: All tabs of the page.
+            tab: This one.
         """
         self.question, self.focus = gr.State(None), gr.State("")
         self.computer = gr.HTML(elem_id="computer", css_template=STYLE)
@@ -57,10 +58,11 @@ class ModelsTab:
         self.timer = gr.Timer(1.0, active=False)
         self.to_models.change(lambda: gr.update(selected="models"), None, tabs, **_PRIVATE)
         self.to_models.change(self._show, self.to_models, self.outputs, **_PRIVATE)
-        self._connect()
+        self._connect(tab)
 
-    def _show(self, weights_id: str) -> Changes:
+    def _show(self, asked: tuple[str, int]) -> Changes:
         """Return the changes that bring the row of these weights into view."""
+        weights_id, _ = asked
         return {self.search: weights_id, self.focus: weights_id, self.missing: False} | self._shown(
             weights_id, focus=weights_id
         )
@@ -83,10 +85,12 @@ class ModelsTab:
             self.timer,
         ]
 
-    def _connect(self) -> None:
+    def _connect(self, tab: gr.Tab) -> None:
         view = [self.search, self.missing, self.focus]
         for event in (self.page.load, self.timer.tick, self.search.change, self.missing.change):
             event(self._shown, view, self.outputs, **_PRIVATE)
+        # What tools have loaded meanwhile; a question that is open stays.
+        tab.select(self._seen, view, [self.computer, self.table], **_PRIVATE)
         self.table.select(self._act, view, self.outputs, **_PRIVATE)
         self.starter.click(self._ask_starter, view, self.outputs, **_PRIVATE)
         self.yes.click(self._confirm, [*view, self.question], self.outputs, **_PRIVATE)
@@ -104,6 +108,10 @@ class ModelsTab:
             self.table: rows_html(rows(self.jobs.all(), search, missing), focus),
             self.timer: gr.Timer(active=active),
         }
+
+    def _seen(self, search: str, missing: bool, focus: str) -> Changes:
+        shown = self._shown(search, missing, focus)
+        return {one: shown[one] for one in (self.computer, self.table)}
 
     def _act(self, search: str, missing: bool, focus: str, event: gr.EventData, caller: gr.Request) -> Changes:
         """Do what a button of the table says, or ask first."""

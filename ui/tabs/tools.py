@@ -1,5 +1,6 @@
 """The Tools tab: what there is, trying it, and adding tools from a Python file."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ui.catalogue.rendering import SCRIPT, STYLE, render
 from ui.catalogue.tool_files import Draft, forget, load, look_at
 from ui.catalogue.tools import file_of, kinds, one_call, rows
 from ui.context import Context
+from ui.turns.turns import Turns
 from ui.turns.words import explain
 
 Changes = dict[Any, Any]
@@ -24,15 +26,19 @@ class ToolsTab:
 
     Args:
         page: The page.
-        context: What all tabs share; tools of a person's file are entered into its tools.
+        context: What all tabs share, with the tools, which this tab changes.
+        turns: The sessions, which know how tools did.
         to_session: Channel: what the Session tab is to try, as `SessionTab.try_` takes it.
-        to_models: Channel: id of weights that the Models tab shows.
+        to_models: Channel: id of weights that the Models tab shows, and a number that no other change has.
     """
 
-    def __init__(self, page: gr.Blocks, context: Context, to_session: gr.State, to_models: gr.State) -> None:
-        self.page, self.context, self.to_session, self.to_models = page, context, to_session, to_models
+    def __init__(
+        self, page: gr.Blocks, context: Context, turns: Turns, to_session: gr.State, to_models: gr.State
+    ) -> None:
+        self.page, self.context, self.turns = page, context, turns
+        self.to_session, self.to_models = to_session, to_models
 
-    def lay_out(self) -> None:
+    def lay_out(self, tab: gr.Tab) -> None:
         """Place everything; called within the tab."""
         self.draft, self.opened = gr.State(None), gr.State("")
         with gr.Row():
@@ -52,7 +58,7 @@ class ToolsTab:
                 self.no = gr.Button("Do not load it", elem_id="tools-no")
         self.said = gr.HTML(visible=False, elem_id="tools-said", css_template=STYLE)
         self.list = gr.HTML(elem_id="tools", js_on_load=SCRIPT, css_template=STYLE)
-        self._connect()
+        self._connect(tab)
 
     @property
     def outputs(self) -> list[Any]:
@@ -60,10 +66,10 @@ class ToolsTab:
         question = [self.draft, self.file, self.code, self.asked, self.keep, self.decision]
         return [*question, self.said, self.opened, self.kind, self.list]
 
-    def _connect(self) -> None:
+    def _connect(self, tab: gr.Tab) -> None:
         view = [self.search, self.kind, self.works, self.opened]
         gr.on(
-            [self.page.load, self.search.change, self.kind.change, self.works.change],
+            [self.page.load, tab.select, self.search.change, self.kind.change, self.works.change],
             self._rows,
             view,
             self.list,
@@ -73,7 +79,7 @@ class ToolsTab:
         self.list.select(
             self._act,
             view,
-            [self.to_session, self.to_models, self.said, self.list],
+            [self.to_session, self.to_models, self.said, self.opened, self.list],
             api_visibility="private",
             show_progress="hidden",
             concurrency_limit=None,
@@ -92,8 +98,9 @@ class ToolsTab:
             show_progress_on=self.said,
         )
 
-    def _rows(self, search: str, kind: str, works: bool, opened: str) -> str:
-        found = rows(self.context.tools, search, "" if kind == _ANY else kind, works)
+    def _rows(self, search: str, kind: str, works: bool, opened: str, caller: gr.Request) -> str:
+        faults = self.turns.last_faults(owner_of(caller))
+        found = rows(self.context.tools, search, "" if kind == _ANY else kind, works, faults)
         return render("tools.html.j2", rows=found, open=opened)
 
     def _act(
@@ -103,32 +110,37 @@ class ToolsTab:
         data = event._data
         name, action = str(data.get("id", "")), str(data.get("action", ""))
         if action == "get":
-            return {self.to_models: name}
+            return {self.to_models: (name, time.monotonic_ns())}  # a channel tells only of another value
         tool = self.context.tools.get(name)
         if tool is None:
             raise gr.Error(f"There is no tool {name} any more.")
+        asked: Changes = {"tool": name, "serial": time.monotonic_ns()}
         if action == "try":
-            return {self.to_session: {"tool": name, "request": f"Try: {tool.doc}", "plan": one_call(tool).to_json()}}
+            asked |= {"request": f"Try: {tool.doc}", "plan": one_call(tool).to_json()}
+            return {self.to_session: asked, self.opened: name}
         if action == "example":
-            place = int(data.get("place", 0))
-            return {self.to_session: {"tool": name, "request": tool.examples[place], "plan": None}}
+            asked |= {"request": tool.examples[int(data.get("place", 0))], "plan": None}
+            return {self.to_session: asked, self.opened: name}
         if action == "forget" and file_of(tool):
             _check(caller)
-            names = forget(Path(file_of(tool)), self.context.tools)
+            try:
+                names = forget(Path(file_of(tool)), self.context)
+            except SuperlinkError as error:
+                return self._told(explain(error), bad=True)
             return self._told(f"Out of the catalogue: {', '.join(names)}.") | {
-                self.list: self._rows(search, kind, works, "")
+                self.list: self._rows(search, kind, works, "", caller)
             }
         return {}
 
     def _look(self, file: str | None, search: str, kind: str, works: bool, opened: str, caller: gr.Request) -> Changes:
         """Show a file that was chosen; nothing of it runs."""
         if not file:
-            return self._leave(search, kind, works, opened)
+            return self._leave(search, kind, works, opened, caller)
         try:
             _check(caller)
             draft = look_at(Path(file))
         except SuperlinkError as error:
-            return self._leave(search, kind, works, opened) | self._told(explain(error), bad=True)
+            return self._leave(search, kind, works, opened, caller) | self._told(explain(error), bad=True)
         shown = gr.update(visible=True)
         return {
             self.draft: draft,
@@ -144,19 +156,19 @@ class ToolsTab:
     ) -> Changes:
         _check(caller)
         if draft is None:
-            return self._leave(search, kind, works, opened)
+            return self._leave(search, kind, works, opened, caller)
         try:
-            names = load(draft, self.context.tools, keep)
+            names = load(draft, self.context, keep)
         except SuperlinkError as error:
             return self._told(explain(error), bad=True)
         said = f"Loaded: {', '.join(names)}. The next request in a session can use it."
         return (
-            self._leave(search, kind, works, names[0])
+            self._leave(search, kind, works, names[0], caller)
             | self._told(said)
             | {self.kind: gr.update(choices=[_ANY, *kinds(self.context.tools)])}
         )
 
-    def _leave(self, search: str, kind: str, works: bool, opened: str) -> Changes:
+    def _leave(self, search: str, kind: str, works: bool, opened: str, caller: gr.Request) -> Changes:
         """Close the question about a file."""
         hidden = gr.update(visible=False)
         return {
@@ -167,7 +179,7 @@ class ToolsTab:
             self.keep: hidden,
             self.decision: hidden,
             self.opened: opened,
-            self.list: self._rows(search, kind, works, opened),
+            self.list: self._rows(search, kind, works, opened, caller),
         }
 
     def _told(self, text: str, bad: bool = False) -> Changes:

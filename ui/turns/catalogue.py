@@ -11,7 +11,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from agents.plan.plan import PlanJson
 from agents.session.events import Record
-from agents.session.state import Decision
+from agents.session.state import Decision, Fault
 from tools.storage.store import Ref
 from ui.access.database import open_database
 
@@ -255,6 +255,16 @@ class Catalogue:
         )
         self._write(f"INSERT OR REPLACE INTO turns ({_TURN}) VALUES ({', '.join('?' * len(values))})", *values)
 
+    def last_calls(self, owner: str) -> list[tuple[str, Fault | None, str]]:
+        """Return for each tool how its last call went in the newest turns of an owner.
+
+        Returns:
+            Name of the tool; the fault, None where it gave a result; ISO time of the turn's end, "" where it has none.
+        """
+        found = self._rows(_LAST_CALLS, owner, _NEWEST_TURNS)
+        last = {tool: (tool, error and json.loads(error), ended or "") for tool, error, ended in reversed(found)}
+        return list(last.values())
+
     def draft(self, thread: str) -> PlanJson | None:
         """Return the plan in the editor; None when it is closed."""
         found = self._rows("SELECT plan FROM drafts WHERE thread = ?", thread)
@@ -291,6 +301,17 @@ class Catalogue:
 
 _SESSION = "thread, owner, title, always, approved, stage, status, colour, updated, deleted"
 _TURN = "thread, number, request, files, state, base, decided, decision, answer, record, results, proposal"
+
+_NEWEST_TURNS = 200
+_LAST_CALLS = """
+SELECT json_extract(step.value, '$.tool'), json_extract(step.value, '$.error'), json_extract(record, '$.ended')
+FROM (
+    SELECT record, updated, number FROM turns JOIN sessions USING (thread)
+    WHERE owner = ? AND deleted IS NULL AND record IS NOT NULL ORDER BY updated DESC, number DESC LIMIT ?
+), json_each(record, '$.steps') AS step
+WHERE json_extract(step.value, '$.state') IN ('finished', 'failed')
+ORDER BY updated DESC, number DESC, step.key DESC
+"""
 
 
 def _session(row: tuple[Any, ...]) -> SessionRecord:

@@ -12,6 +12,7 @@ from agents.session.events import Record
 from agents.session.results import RECORD, write_record
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Refs, Store
+from ui.context import Context
 from ui.turns.catalogue import TurnRow
 from ui.turns.files import file_views, result_view, turn_folder
 from ui.turns.shown import missing_views
@@ -26,14 +27,25 @@ class Shelf:
     """Where turns are kept.
 
     Attributes:
-        results: Folder with a folder for each session and turn.
-        store: Of values.
-        tools: Tools by name.
+        context: What all tabs share.
     """
 
-    results: Path
-    store: Store
-    tools: Mapping[str, AnyTool]
+    context: Context
+
+    @property
+    def results(self) -> Path:
+        """Folder with a folder for each session and turn."""
+        return self.context.folder / "results"
+
+    @property
+    def store(self) -> Store:
+        """Store of values."""
+        return self.context.store
+
+    @property
+    def tools(self) -> Mapping[str, AnyTool]:
+        """Tools by name, as they are now."""
+        return self.context.tools
 
     def folder(self, row: TurnRow) -> Path:
         """Return the folder of a turn's files."""

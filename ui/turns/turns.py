@@ -31,7 +31,7 @@ from ui.turns.sessions import NotFound as NotFound
 from ui.turns.sessions import Sessions
 from ui.turns.shown import missing_views
 from ui.turns.view import Colour, SessionView, Stage
-from ui.turns.words import PLANNING, REPLACED, RUNNING, STOPPING
+from ui.turns.words import PLANNING, REPLACED, RUNNING, STOPPING, sentences
 from ui.turns.work import Work
 
 _TITLE = 60
@@ -77,7 +77,7 @@ class Turns:
         """
         self._context = context
         self._catalogue = Catalogue(context.folder)
-        self._shelf = Shelf(context.folder / "results", context.store, context.tools)
+        self._shelf = Shelf(context)
         self._runner = Runner(tools=settings().ui_parallel, waiting=settings().ui_waiting)
         self._sessions = Sessions(context, self._catalogue, self._shelf)
         self._loading = Loading()
@@ -309,6 +309,15 @@ class Turns:
                     stage, status, colour = live.view.stage, live.turn.status, live.turn.colour
             rows.append(SessionRow(kept.thread, kept.title, kept.updated[:10], stage, status, colour))
         return rows
+
+    def last_faults(self, owner: str) -> dict[str, tuple[str, str]]:
+        """Return the tools whose last call in a session of an owner failed.
+
+        Returns:
+            By name of the tool: why in words, and the day, such as "2026-05-04"; "" where the turn did not end.
+        """
+        calls = self._catalogue.last_calls(owner)
+        return {tool: (sentences(fault["message"], fault["hint"]), ended[:10]) for tool, fault, ended in calls if fault}
 
     def rename(self, thread: str, owner: str, title: str) -> None:
         """Give a session another title; an empty one is that of the first request."""
