@@ -6,9 +6,11 @@ from pathlib import Path
 
 from agents.plan.plan import Plan
 from agents.plan.types import ValueType, value_types
+from agents.planners.backbone import BackbonePlanner
+from tests.agents.fakes import Scripted
 from tests.ui.test_plan_forms import BLUR, TOOLS
 from ui.plans.at_hand import scope_of, thumbnails
-from ui.plans.card import card_html
+from ui.plans.card import card_html, empty_html
 from ui.turns.view import FileView, MissingWeights, ResultView, SessionView, StepView, TurnView
 
 TYPES = value_types({"image": ValueType("Image", turn=1)})
@@ -120,7 +122,8 @@ def test_a_later_turn_shows_values_of_earlier_ones_with_their_pictures() -> None
 
 
 def test_nothing_and_a_plan_that_is_being_changed() -> None:
-    assert "The plan appears here" in card_html(SessionView("t"), None, scope_of(SessionView("t"), turn(), {}, {}), {})
+    assert "The plan appears here" in empty_html(Scripted([])) and "reads English" not in empty_html(Scripted([]))
+    assert "reads English" in empty_html(BackbonePlanner())
     said = card(turn(), stage="editing")
     assert "You are changing this plan" in said and "Pixelate" not in said
     assert "Planning …" in card(turn(Plan(), status="Planning …"), stage="planning")

@@ -8,12 +8,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agents.plan.plan import Plan, Step, reference, references
 from agents.plan.problems import Problem
+from agents.planners.backbone import BackbonePlanner
+from agents.planners.base import Planner
 from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
 from ui.turns.view import SessionView, StepView, TurnView
 from ui.turns.words import sentences
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
+SMALL = "The built-in planner is small and reads English. Look at its plan: it may leave out or misread a part."
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _GOLDEN = 137.5
@@ -62,17 +65,21 @@ class Line:
     fault: str
 
 
-def card_html(view: SessionView, turn: TurnView | None, scope: Scope, thumbnails: Mapping[str, str]) -> str:
+def empty_html(planner: Planner) -> str:
+    """Return what stands in the place of the first plan: when plans run, and what the planner cannot do."""
+    notes = [EMPTY, *([SMALL] if isinstance(planner, BackbonePlanner) else [])]
+    return "".join(f'<p class="sl-empty">{note}</p>' for note in notes)
+
+
+def card_html(view: SessionView, turn: TurnView, scope: Scope, thumbnails: Mapping[str, str]) -> str:
     """Return the card of a turn's plan.
 
     Args:
         view: The session.
-        turn: One of its turns; None before the first.
+        turn: One of its turns.
         scope: Tools, and the values at hand before this turn's plan runs.
         thumbnails: Address of a picture of a value by its name.
     """
-    if turn is None:
-        return f'<p class="sl-empty">{EMPTY}</p>'
     plan = Plan() if turn.plan is None else Plan.load(turn.plan)
     editing = turn is view.turn and view.stage == "editing"
     chips = _chips(plan, scope, thumbnails)

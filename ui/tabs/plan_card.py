@@ -12,7 +12,7 @@ from agents.session.session import SessionError
 from tools.core.errors import SuperlinkError
 from ui.context import Context
 from ui.plans.at_hand import scope_of, thumbnails
-from ui.plans.card import card_html, note_html
+from ui.plans.card import card_html, empty_html, note_html
 from ui.plans.scope import Placed, Scope, examine
 from ui.tabs.plan_fields import QUIET, Changes
 from ui.tabs.plan_form import Form, PlanForm
@@ -46,7 +46,7 @@ class PlanCard:
         with gr.Column(elem_id="plan-card"):
             gr.HTML(f"<style>{(room / 'plan.css').read_text(encoding='utf-8')}</style>", visible="hidden")
             self.card = gr.HTML(
-                card_html(SessionView(""), None, Scope({}, {}), {}),
+                empty_html(self._context.planner),
                 elem_id="plan",
                 js_on_load=(room / "plan.js").read_text(encoding="utf-8"),
             )
@@ -117,7 +117,7 @@ class PlanCard:
         """
         turn = next((turn for turn in view.turns if turn.number == number), view.turn)
         if turn is None:
-            card = card_html(view, None, Scope({}, {}), {})
+            card = empty_html(self._context.planner)
             hidden = gr.update(visible=False)
             return [card, hidden, hidden, "", "", gr.update(), hidden, *self._forms.closed()]
         scope = self._scope(view, owner, turn)
