@@ -23,8 +23,8 @@ def batch(suite: Suite) -> None:
         suite.table.not_built("batch: source → plan → pilot → run → export", "all done", "the Batch tab is not there")
         return
     page, faults = walk.page, list[str]()
-    until(lambda: "Done" in page.locator("#run-state").inner_text(), "the end of the run")
-    if "broken.jpg" not in page.locator("#run-failures").inner_text():
+    until(lambda: "Done:" in page.locator("#run-state").inner_text(), "the end of the run")
+    if "broken.jpg" not in str(page.locator("#run-failures").text_content()):
         faults.append("the broken file is not named")
     page.locator("#run-export > button").click()
     page.locator("#run-zip").click()

@@ -38,7 +38,7 @@ def open_run(walk: Walk, run: Path) -> None:
     page = walk.page
     folder = page.locator("#review-folder textarea, #review-folder input").first
     if not folder.is_visible():
-        page.get_by_text("Scores, or another folder").click()
+        page.locator("#review-filter > button").click()
     folder.fill(str(run))
     page.locator("#review-open").click()
     page.locator("#review-editor svg .shape").first.wait_for()

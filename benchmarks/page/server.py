@@ -35,7 +35,7 @@ class Server:
             **kept,
             "SUPERLINK_HOME": str(home),
             "HOME": str(folder),
-            "SUPERLINK_UI_ROOTS": f'["{folder}"]',
+            "SUPERLINK_UI_ROOTS": str(folder),
             "PYTHONPATH": str(ROOT),
         }
         self._child: subprocess.Popen[bytes] | None = None
