@@ -112,7 +112,15 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
     failed = {number: why for result in results for number, why in result.failed.items()}
     size, review = ledger.value_bytes(chosen), ledger.review.count(chosen)
     share = len(left) / len(chosen)
-    by_tool = {tool: spent / len(parts[-1]) * len(left) for tool, spent in results[-1].seconds.items()}
+    each = {tool: spent / len(parts[-1]) for tool, spent in results[-1].seconds.items()}
+    if any(result.cached for result in results):
+        # Calls whose results were there took no time; those of the other items will take what was measured before.
+        before = _measured(ledger)
+        used = {step.tool for step in ledger.plan.steps}
+        slower = {tool: max(each.get(tool, 0.0), spent) for tool, spent in before.items() if tool in used}
+        seconds += sum(spent - each.get(tool, 0.0) for tool, spent in slower.items())
+        each |= slower
+    by_tool = {tool: spent * len(left) for tool, spent in each.items()}
     sheet = contact_sheet(ledger, run.shard_store, chosen, Path(job.out) / CONTACT_SHEET)
     reasons = tuple(dict.fromkeys(message for message, _ in failed.values()))
     forecast = Forecast(
@@ -130,6 +138,16 @@ def run_pilot(job: BatchJob, ids: Sequence[int], count: int) -> tuple[Forecast, 
     )
     RecordedPilot(run.signature, tuple(chosen), forecast).write(ledger)
     return forecast, left
+
+
+def _measured(ledger: Ledger) -> dict[str, float]:
+    """Tool to seconds an item, by the pilot that is recorded, also when that was of another plan."""
+    facts: Any = ledger.fact("pilot")
+    try:
+        known = facts["forecast"]
+        return {tool: spent / known["items"] for tool, spent in known["by_tool"].items()} if known["items"] else {}
+    except (KeyError, TypeError, AttributeError):  # there is none, or one of another version
+        return {}
 
 
 def spread(ids: Sequence[int], count: int) -> list[int]:

@@ -193,6 +193,19 @@ def test_a_pilot_of_its_own(pictures: Path, tmp_path: Path, home: Path, log: Pat
         run_batch(other, no)
 
 
+def test_a_pilot_whose_calls_were_there_forecasts_what_was_measured_before(
+    pictures: Path, tmp_path: Path, home: Path
+) -> None:
+    given = {"source": str(pictures), "out": tmp_path / "out", "plan": FIND, "tools": [TOOLS], "pilot": 4}
+    spec = RunSpec.load(given)
+    first = run_batch(spec, Callbacks(), pilot_only=True).forecast
+    assert first is not None and first.ran and not first.cached
+    again = run_batch(spec.model_copy(update={"scores": {"left": 0.5}}), Callbacks(), pilot_only=True).forecast
+    assert again is not None and again.cached and set(first.by_tool) < set(again.by_tool)
+    assert all(again.by_tool[tool] > 0.99 * spent for tool, spent in first.by_tool.items())
+    assert again.seconds > 0.99 * sum(first.by_tool.values())
+
+
 def test_the_pilot_of_few_items_works_them_all(pictures: Path, tmp_path: Path, home: Path) -> None:
     spec = RunSpec.load({"source": str(pictures), "out": tmp_path / "out", "plan": FIND, "tools": [TOOLS], "pilot": 50})
     summary = run_batch(spec, Callbacks(), pilot_only=True)
