@@ -26,13 +26,16 @@ from ui.batches.process import SAME, is_running, last_words, log_tail
 from ui.batches.runs import RunRecord
 from ui.turns.view import Colour
 
-State = Literal["Starting", "Pilot", "Running", "Waits for you", "Paused", "Stopped", "Cancelled", "Failed", "Done"]
+State = Literal[
+    "Starting", "Pilot", "Running", "Stopping", "Waits for you", "Paused", "Stopped", "Cancelled", "Failed", "Done"
+]
 """A run's state in words."""
 
-ACTIVE = ("Starting", "Pilot", "Running")
+ACTIVE = ("Starting", "Pilot", "Running", "Stopping")
 """States of a run that has a process."""
 
 _COLOURS: dict[State, Colour] = {
+    "Stopping": "wait",
     "Waits for you": "wait",
     "Paused": "wait",
     "Stopped": "wait",
@@ -222,6 +225,8 @@ class Follower:
         found = Progress(
             **{
                 **read.__dict__,
+                "request": read.request or str((record.spec or {}).get("request", "")),
+                "source": read.source or str((record.spec or {}).get("source", "")),
                 "state": state,
                 "colour": _COLOURS.get(state, ""),
                 "reason": reason,
@@ -298,6 +303,8 @@ def state_of(record: RunRecord, status: RunStatus, running: bool) -> tuple[State
     # Noted by the process that was started last, or by a later one of somebody else.
     fresh = status.pid == record.pid or status.began > record.started + SAME
     if running:
+        if record.asked in ("pause", "cancel") and (not fresh or status.pid == record.pid):
+            return "Stopping", "", "It ends after what it has in hand; what is done is kept"
         if not fresh or status.stage in ("", "done", "stopped", "failed"):
             return "Starting", "", ""
         return ("Pilot" if status.stage == "pilot" else "Running"), "", ""

@@ -92,7 +92,8 @@ class BatchTab:
         listed = [self.filter, self.search, self.run]
         self.page.load(self._opened, None, [*self.source.outputs, self.list, self.tab], **quick)
         self.badge.tick(self._badge, None, self.tab, **quick)
-        for event in (self.filter.input, self.search.input):
+        # Gradio's "input" of a text box is for keys that write; what is pasted or deleted is a "change".
+        for event in (self.filter.input, self.search.change):
             event(self._rows, listed, self.list, trigger_mode="always_last", **quick)
         self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **quick)
         self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **quick)

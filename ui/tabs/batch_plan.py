@@ -41,7 +41,10 @@ class PlanStep:
         self.how = gr.Radio([_WORDS, _FILE], value=_WORDS, label="Where does the plan come from?")
         with gr.Column() as self._words:
             self.request = gr.Textbox(
-                label="What should happen to each file?", placeholder="find every dog", lines=2, elem_id="batch-request"
+                label="What should happen to each file?",
+                placeholder="find every dog",
+                max_lines=4,
+                elem_id="batch-request",
             )
             self.make = gr.Button("Plan it", elem_id="batch-make")
         with gr.Column(visible=False) as self._file:

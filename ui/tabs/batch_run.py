@@ -83,7 +83,7 @@ class RunStep:
     def _connect(self, run: gr.State) -> None:
         self.export.click(self._export, [run, self.formats], self.link, api_visibility="private")
         for box in (self.cron, self.zone):
-            box.input(
+            box.change(
                 self._times, [self.cron, self.zone], self.times, queue=False, trigger_mode="always_last", **_QUIET
             )
         self.scheduling.expand(self._times, [self.cron, self.zone], self.times, queue=False, **_QUIET)
@@ -113,7 +113,7 @@ class RunStep:
         active = progress.state in ACTIVE
         return {
             self.stand: run_html(progress, record.folder),
-            self.pause: gr.update(visible=active),
+            self.pause: gr.update(visible=active and progress.state != "Stopping"),
             self.resume: gr.update(visible=not active and progress.state not in ("Done", "Waits for you")),
             self.cancel: gr.update(visible=active or progress.state == "Paused"),
             self.review: gr.update(visible=progress.done > 0),

@@ -55,11 +55,16 @@ class SourceStep:
         seen = [self.source, self.kinds, self.seen, self.next]
         self.where.change(self._choose, self.where, [self._folder, self._upload, self._world], queue=False, **_QUIET)
         self.inside.input(self._enter, [self.path, self.inside], [self.path, self.inside], queue=False, **_QUIET)
-        self.path.input(lambda: gr.update(interactive=True), None, self.use, queue=False, **_QUIET)
         for event in (self.use.click, self.path.submit):
-            event(self._look, self.path, [*seen, self.path, self.inside], api_visibility="private")
-        self.files.upload(self._keep, self.files, seen, api_visibility="private")
-        self.draw.click(self._draw, [self.count, self.seed], seen, api_visibility="private")
+            event(
+                self._look,
+                self.path,
+                [*seen, self.inside],
+                api_visibility="private",
+                show_progress_on=self.seen,
+            )
+        self.files.upload(self._keep, self.files, seen, api_visibility="private", show_progress_on=self.seen)
+        self.draw.click(self._draw, [self.count, self.seed], seen, api_visibility="private", show_progress_on=self.seen)
 
     def opened(self) -> Changes:
         """Return the changes with which the step begins."""

@@ -16,7 +16,7 @@ from tests.ui.batches.conftest import OWNER, Desk
 from tools.core.errors import SuperlinkError
 from ui.batches.exports import FORMATS, ExportRefused, archive
 from ui.batches.progress import Followers, state_of
-from ui.batches.runs import RunRecord
+from ui.batches.runs import RunRecord, with_spec
 
 
 @pytest.fixture
@@ -94,6 +94,9 @@ def record(**more: Any) -> RunRecord:
         (RunStatus("done", pid=6, began=50), "run", True, "Starting"),
         (RunStatus("pilot", pid=7, began=101), "pilot", True, "Pilot"),
         (RunStatus("exporting", pid=7, began=101), "run", True, "Running"),
+        (RunStatus("working", pid=7, began=101), "pause", True, "Stopping"),
+        (RunStatus("stopped", pid=7, began=101), "cancel", True, "Stopping"),
+        (RunStatus("working", pid=9, began=500), "pause", True, "Running"),  # of the command line, since
         (RunStatus("waiting", pid=7, began=101), "pilot", False, "Waits for you"),
         (RunStatus("done", pid=7, began=101), "run", False, "Done"),
         (RunStatus("done", pid=6, began=50), "run", False, "Failed"),  # the later process noted nothing
@@ -108,6 +111,13 @@ def record(**more: Any) -> RunRecord:
 )
 def test_the_state_in_words(status: RunStatus, asked: Any, running: bool, expected: str) -> None:
     assert state_of(record(asked=asked), status, running)[0] == expected
+
+
+def test_a_run_that_has_no_ledger_yet_shows_what_it_was_asked(desk: Desk) -> None:
+    new = desk.runs.new(OWNER, "find every dog")
+    asked = with_spec(new, RunSpec.load({"source": str(desk.photos), "out": new.folder, "request": "find every dog"}))
+    seen = Followers().look(asked)
+    assert (seen.request, seen.source) == ("find every dog", str(desk.photos))
 
 
 def test_exports_as_one_archive(desk: Desk, done: RunRecord, tmp_path: Path) -> None:
