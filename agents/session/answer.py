@@ -174,12 +174,19 @@ class _Report:
             counted = self._count_phrase(step) if step and done else None
             pictures = _quantity(len(refs), _MEDIA[kind])
             return _Sentence(f"{counted[0]}: {pictures}." if counted else f"Made {pictures} with {label}.")
-        sentences = [self._describe(ref, step, listed=True) for ref in refs]
-        items = [f"{n}. {one.text}" for n, one in enumerate(sentences[:MAX_ITEMS], 1)]
-        rest = [f"… and {len(refs) - MAX_ITEMS} more"] if len(refs) > MAX_ITEMS else []
-        return _Sentence(
-            "\n".join([f"{label} gave {len(refs)}:", *items, *rest]), any(one.something for one in sentences)
-        )
+        sentences = list(enumerate((self._describe(ref, step, listed=True) for ref in refs), 1))
+        head = f"{label} gave {len(refs)}:"
+        if kind == "Detections":
+            # Of many pictures, those in which something was found are of interest.
+            sentences = [(n, one) for n, one in sentences if one.something]
+            labels = self._labels_sought(step)
+            if not sentences:
+                return _Sentence(f"Found none in {len(refs)} items{f' (looked for {labels})' if labels else ''}.", False)
+            counts = _labels_of(refs) or {}
+            head = f"Found {sum(counts.values())} ({_label_list(counts)}) in {len(sentences)} of {len(refs)} items:"
+        items = [f"{n}. {one.text}" for n, one in sentences[:MAX_ITEMS]]
+        rest = [f"… and {len(sentences) - MAX_ITEMS} more"] if len(sentences) > MAX_ITEMS else []
+        return _Sentence("\n".join([head, *items, *rest]), any(one.something for _, one in sentences))
 
     def _describe(self, ref: Ref, step: Step | None, listed: bool = False) -> _Sentence:
         facts: ValueSummary = ref["summary"]

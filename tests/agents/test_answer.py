@@ -159,6 +159,13 @@ def test_lists(answered: Answered) -> None:
     counted = ("count", {"regions": "$s1"}, [Number(1), Number(2)])
     assert answered(found, counted) == "count (s2) gave 2:\n1. 1\n2. 2"
     assert answered(found).splitlines()[2] == "2. Found 2 (dog 2)."
+    some = ("detect", {"labels": ["dog"]}, [boxes(), boxes("dog"), boxes(), boxes("dog", "dog")])
+    assert answered(some).splitlines() == [
+        "Found 3 (dog 3) in 2 of 4 items:",
+        "2. Found 1 (dog 1).",
+        "4. Found 2 (dog 2).",
+    ]
+    assert answered(("detect", {"labels": ["dog"]}, [boxes(), boxes()])) == "Found none in 2 items (looked for dog)."
     many = answered(("ask", {}, [Text(str(n)) for n in range(MAX_ITEMS + 5)])).splitlines()
     assert many[-2:] == [f"{MAX_ITEMS}. {MAX_ITEMS - 1}", "… and 5 more"]
 

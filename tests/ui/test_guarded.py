@@ -214,6 +214,10 @@ def test_answers_forbid_frames_and_guessing(visitor: Visitor) -> None:
     assert answer.headers["cache-control"] == "no-store"
     file = visitor.client.get(f"{API}/file={visitor.upload().json()[0]}")
     assert file.headers["cache-control"].startswith("private")
+    asset = re.search(r'"\./(assets/[^"]+\.js)"', answer.text)
+    assert asset is not None
+    assert "immutable" in visitor.client.get(f"/{asset[1]}").headers["cache-control"]
+    assert visitor.client.get("/assets/none.js").headers["cache-control"] == "no-store"
 
 
 def test_the_given_host_is_answered(visitor: Visitor) -> None:

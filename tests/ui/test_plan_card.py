@@ -117,8 +117,16 @@ def test_a_later_turn_shows_values_of_earlier_ones_with_their_pictures() -> None
     assert thumbnails(view, second, scope).keys() == {"image", "s2"}
     said = card_html(view, second, scope, thumbnails(view, second, scope))
     assert "from an earlier request" in said and "/gradio_api/file=/page/s2.png" in said
+    assert scope.value_words(Plan(), "s1") == "s1 (request 1: Find: face)"
     # The first turn is shown as it was: what came later is not at hand.
     assert scope_of(view, first, TOOLS, types).types.keys() == {"image"}
+
+
+def test_of_many_files_the_first_is_named() -> None:
+    types = value_types({"image": ValueType("Image", turn=1, many=True)})
+    files = [FileView(Path(f"/page/{n}.png"), f"{n}.png", "image", 10) for n in range(12)]
+    assert "0.png and 11 more" in text(card(turn(files=files), types=types))
+    assert "0.png, 1.png" in text(card(turn(files=files[:2]), types=types))
 
 
 def test_nothing_and_a_plan_that_is_being_changed() -> None:

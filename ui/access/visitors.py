@@ -197,17 +197,19 @@ def owner_of(request: "gr.Request") -> str:
 
 
 def _with_headers(send: Send, path: str) -> Send:
-    """Send what a user may see with headers that keep it from others, and a file with a policy that makes it inert."""
-    if _SAME_FOR_ALL.match(path):
-        return send
+    """Send an answer with headers that say who may keep it, and a file with a policy that makes it inert."""
     ours = {b"cache-control": b"no-store"}
-    if _FILE.fullmatch(path):
+    if _SAME_FOR_ALL.match(path):
+        # Names of assets hold a hash of their content.
+        ours = {b"cache-control": b"public, max-age=31536000, immutable"} if path.startswith("/assets/") else {}
+    elif _FILE.fullmatch(path):
         ours = {b"cache-control": b"private, max-age=60", b"content-security-policy": _FILE_POLICY}
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [pair for pair in message["headers"] if pair[0].lower() not in ours]
-            message = {**message, "headers": [*headers, *ours.items()]}
+            added = ours if message["status"] < 400 else {**ours, b"cache-control": b"no-store"}
+            headers = [pair for pair in message["headers"] if pair[0].lower() not in added]
+            message = {**message, "headers": [*headers, *added.items()]}
         await send(message)
 
     return sending

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from agents.plan.plan import Plan
 from agents.plan.types import AnyTool, ValueType
 from common.kinds import KIND_OF_INPUT, media_kind_of
 from ui.access.links import file_url
 from ui.plans.scope import Scope
+from ui.plans.words import words
 from ui.turns.view import FileView, SessionView, TurnView
+
+_NAMED = 3
+"""Maximum number of files of a value that are all named."""
 
 
 def scope_of(view: SessionView, turn: TurnView, tools: Mapping[str, AnyTool], types: Mapping[str, ValueType]) -> Scope:
@@ -26,7 +31,12 @@ def scope_of(view: SessionView, turn: TurnView, tools: Mapping[str, AnyTool], ty
         if what.turn < turn.number or (what.turn == turn.number and not what.made)
     }
     used = {step["id"] for other in earlier if other.plan is not None for step in other.plan["steps"]}
-    captions = {name: ", ".join(file.name for file in files) for name, files in _files(view, before).items()}
+    captions = {name: _called(files) for name, files in _files(view, before).items()}
+    for other in earlier:
+        made = Plan() if other.plan is None else Plan.load(other.plan)
+        captions |= {
+            step.id: f"request {other.number}: {words(step, tools, types)}" for step in made.steps if step.id in before
+        }
     return Scope(tools, before, frozenset(used), {name: text for name, text in captions.items() if text})
 
 
@@ -38,6 +48,13 @@ def thumbnails(view: SessionView, turn: TurnView, scope: Scope) -> dict[str, str
             shown |= {result.name: list(result.files) for result in other.results}
     first = {name: next(filter(_is_picture, files), None) for name, files in shown.items()}
     return {name: file_url(path) for name, path in first.items() if path is not None}
+
+
+def _called(files: list[FileView]) -> str:
+    """Return the names of files; of many the first alone, and how many others there are."""
+    if len(files) > _NAMED:
+        return f"{files[0].name} and {len(files) - 1} more"
+    return ", ".join(file.name for file in files)
 
 
 def _files(view: SessionView, types: Mapping[str, ValueType]) -> dict[str, list[FileView]]:

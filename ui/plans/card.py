@@ -147,7 +147,7 @@ def _chips(plan: Plan, scope: Scope, thumbnails: Mapping[str, str]) -> dict[str,
             mark, origin = str(steps[name]), f"from step {steps[name]}"
         else:
             mark, origin = next(letters, "·"), "from an earlier request" if what and what.made else "from you"
-            called = scope.captions.get(name) or (called if what and what.made else name)
+            called = called if what and what.made else scope.captions.get(name, name)
         chips[name] = Chip(name, called, mark, round(place * _GOLDEN) % 360, origin, thumbnails.get(name, ""))
     return chips
 

@@ -30,7 +30,7 @@ class Scope:
         tools: Tools by name.
         types: Types of the values at hand before the plan runs, ordered from old to new.
         used_names: Further names that steps may not have, such as ids of steps that failed.
-        captions: What a person calls a value, such as the name of its file.
+        captions: What a person calls a value, such as the name of its file, or the step of an earlier request.
     """
 
     tools: Mapping[str, AnyTool]
@@ -82,7 +82,11 @@ class Scope:
         return found
 
     def value_words(self, plan: Plan, name: str) -> str:
-        """Return what a value is called in words: "Step 1: Find: face" for a step's, "image (a.png)" for a file's."""
+        """Return what a value is called in words.
+
+        "Step 1: Find: face" for a step of the plan, "s1 (request 1: Find: face)" for an earlier one, "image (a.png)" for
+        files.
+        """
         for number, step in enumerate(plan.steps):
             if step.id == name:
                 return f"Step {number + 1}: {words(step, self.tools, self.before(plan, number))}"
