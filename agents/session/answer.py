@@ -181,7 +181,8 @@ class _Report:
             sentences = [(n, one) for n, one in sentences if one.something]
             labels = self._labels_sought(step)
             if not sentences:
-                return _Sentence(f"Found none in {len(refs)} items{f' (looked for {labels})' if labels else ''}.", False)
+                sought = f" (looked for {labels})" if labels else ""
+                return _Sentence(f"Found none in {len(refs)} items{sought}.", False)
             counts = _labels_of(refs) or {}
             head = f"Found {sum(counts.values())} ({_label_list(counts)}) in {len(sentences)} of {len(refs)} items:"
         items = [f"{n}. {one.text}" for n, one in sentences[:MAX_ITEMS]]

@@ -185,6 +185,7 @@ def test_what_was_stopped_can_go_on(open_turns: Open, held: threading.Event) -> 
     view = rest(turns, thread)
     turn = view.turn
     assert turn is not None and (view.stage, turn.status, turn.steps["s1"].state) == ("idle", "Stopped", "waiting")
+    assert turn.answer == "Stopped before a step was finished."
     held.set()
     turns.again(thread, "local")
     turn = rest(turns, thread).turn

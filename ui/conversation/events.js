@@ -38,7 +38,8 @@ const edit = (button, thread) => {
   };
   field.addEventListener("keydown", (event) => {
     event.stopPropagation();
-    if (event.key === "Enter") end(true);
+    // The key would press the button that has the focus next.
+    if (event.key === "Enter") { event.preventDefault(); end(true); }
     else if (event.key === "Escape") end(false);
   });
   field.addEventListener("blur", () => end(true));

@@ -84,8 +84,8 @@ class Scope:
     def value_words(self, plan: Plan, name: str) -> str:
         """Return what a value is called in words.
 
-        "Step 1: Find: face" for a step of the plan, "s1 (request 1: Find: face)" for an earlier one, "image (a.png)" for
-        files.
+        "Step 1: Find: face" for a step of the plan, "s1 (request 1: Find: face)" for an earlier one, "image (a.png)"
+        for files.
         """
         for number, step in enumerate(plan.steps):
             if step.id == name:

@@ -19,7 +19,8 @@ from ui.turns.view import Stage
 from ui.turns.words import FAILED, PLANNING, QUEUED, REPLACED, RUNNING, STOPPED, WAITS, Status, explain, status_of
 
 _log = logging.getLogger("superlink.ui")
-STOPPED_ANSWER = "Stopped. What the finished steps gave can be used in the next request."
+_STOPPED_EARLY = "Stopped before a step was finished."
+_STOPPED_LATE = "Stopped. What the finished steps gave can be used in the next request."
 
 
 class Work:
@@ -182,7 +183,9 @@ class Work:
 
     def _stop(self, session: Session) -> None:
         row = self._row
-        row.state, row.answer, row.record = "stopped", STOPPED_ANSWER, self._known(session)
+        finished = any(step.state == "finished" for step in self._live.turn.steps.values())
+        row.state, row.record = "stopped", self._known(session)
+        row.answer = _STOPPED_LATE if finished else _STOPPED_EARLY
         self._cut_short(row.answer)
         self._leave("idle", STOPPED)
 
