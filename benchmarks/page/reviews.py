@@ -36,12 +36,12 @@ def make_run(suite: Suite, folder: Path, tool: str = "detect", **args: object) -
 def open_run(walk: Walk, run: Path) -> None:
     """Open a run in the Review tab, and wait until its first find is shown."""
     page = walk.page
+    page.locator("#review-filter > button").click()
     folder = page.locator("#review-folder textarea, #review-folder input").first
-    if not folder.is_visible():
-        page.locator("#review-filter > button").click()
     folder.fill(str(run))
     page.locator("#review-open").click()
     page.locator("#review-editor svg .shape").first.wait_for()
+    page.locator("#review-filter > button").click()
 
 
 def review(suite: Suite) -> None:

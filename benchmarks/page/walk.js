@@ -49,8 +49,11 @@
   };
   walk.clipped = () => all("button, label > span, [role=tab], h1, h2, p, .sl-status, .sl-chip, td, th").filter((each) => {
     const at = each.getBoundingClientRect(), style = getComputedStyle(each);
-    if (!at.width || !at.height || !each.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return false;
+    if (at.width < 2 || at.height < 2 || !each.checkVisibility({ visibilityProperty: true, opacityProperty: true })) return false;
     if (each.closest(".sl-hidden, [hidden], [aria-hidden=true]") || style.textOverflow === "ellipsis" || scrolled(each)) return false;
+    // The words of a switch may stick out of the box around it.
+    const box = each.closest(".block")?.getBoundingClientRect();
+    if (box && each.matches("label > span") && at.right > box.right + 1) return true;
     const hides = /hidden|clip/.test(style.overflowX) && each.scrollWidth > each.clientWidth + 1;
     return hides || at.right > innerWidth + 1 || at.left < -1;
   }).map((each) => `${each.tagName.toLowerCase()}${each.id ? "#" + each.id : ""} “${each.textContent.trim().slice(0, 40)}”`);

@@ -45,8 +45,10 @@ class ToolsTab:
             self.search = gr.Textbox(
                 "", label="Search", placeholder="what it does", elem_id="tools-search", max_lines=1
             )
-            self.kind = gr.Dropdown([_ANY, *kinds(self.context.tools)], value=_ANY, label="Takes or gives", scale=0)
-            self.works = gr.Checkbox(False, label="Only what works here", scale=0, min_width=200)
+            self.kind = gr.Dropdown(
+                [_ANY, *kinds(self.context.tools)], value=_ANY, label="Takes or gives", scale=1, min_width=150
+            )
+        self.works = gr.Checkbox(False, label="Only what works here")
         with gr.Accordion("Load a Python file with tools", open=False, elem_id="load-tools"):
             gr.Markdown("A tool is one typed function with a docstring, decorated with `@tool` of `superlink`.")
             self.file = gr.File(label="Python file", file_types=[".py"], elem_id="tools-file", height=120)
