@@ -249,6 +249,17 @@ def test_sessions_are_listed_found_renamed_and_deleted(
     expect(page.locator("#run")).to_be_visible()
     page.wait_for_url(f"**/?s={first}")
 
+    # Another tab decides; this one shows it once it is looked at.
+    with page.expect_popup() as opened:
+        page.evaluate("open(location.href)")
+    other = opened.value
+    other.locator("#reject").click()
+    expect(other.locator("#run")).to_be_hidden()
+    other.close()
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(page.locator("#run")).to_be_hidden()
+    expect(talk.locator(".sl-status")).to_have_text("Rejected")
+
     listed.nth(0).hover()
     listed.nth(0).get_by_role("button", name="Rename").click()
     page.get_by_label("New title").fill("Shouted")

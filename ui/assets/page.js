@@ -59,6 +59,8 @@
   const later = (act) => setTimeout(act, 120);
   const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
   document.addEventListener("visibilitychange", () => { if (!document.hidden && stage === "idle") title(""); });
+  /* Meanwhile another tab may have decided. */
+  addEventListener("focus", () => { if (["approval", "editing", "idle"].includes(stage)) find("#refresh")?.click(); });
   addEventListener("focus", () => { if (stage === "idle") setTimeout(() => title(""), 4000); });
 
   /* The request stands in the conversation before the server has answered. */

@@ -72,6 +72,7 @@ class SessionTab:
         """Place everything; called within the tab."""
         # The thread is known to the browser: it stands in the address and is kept for the next visit.
         self.thread = gr.Textbox(visible="hidden", elem_id="thread")
+        self.refresh = gr.Button("Show the session as it is now", visible="hidden", elem_id="refresh")
         self.kept = gr.BrowserState("", storage_key="superlink-session", secret="superlink")
         self.seen = gr.State(Seen())
         with gr.Row(elem_id="session"):
@@ -150,6 +151,7 @@ class SessionTab:
         self._begin(deciding.stop.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.withdraw.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.repeat.click, self._act(self._turns.again), place, self._shown)
+        self._begin(self.refresh.click, self._refresh, place, self._shown)
         deciding.always.input(self._set_always, [deciding.always, self.thread], None, **_QUIET)
         self.conversation.show(self._choose, place, self._shown, **_QUIET)
 
@@ -279,6 +281,16 @@ class SessionTab:
                 return self._changes(self._turns.view(thread, owner_of(caller)), seen, caller, explain(error))
 
         return handler
+
+    def _refresh(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        """Show what another browser tab did to the session."""
+        if not thread:
+            return {self.seen: seen}
+        try:
+            view = self._turns.view(thread, owner_of(caller))
+        except SuperlinkError as error:  # it was deleted
+            return self._noted(explain(error))
+        return {self.seen: seen} if view.version == seen.version else self._changes(view, seen, caller)
 
     def _set_always(self, always: bool, thread: str, caller: gr.Request) -> None:
         self._turns.set_always(thread, owner_of(caller), always)
