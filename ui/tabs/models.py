@@ -41,12 +41,20 @@ class ModelsTab:
             tab: This one.
         """
         self.question, self.focus = gr.State(None), gr.State("")
-        self.computer = gr.HTML(elem_id="computer", css_template=STYLE)
+        self.computer = gr.HTML(elem_id="computer", css_template=STYLE, padding=False)
         with gr.Row():
             self.search = gr.Textbox(
-                "", label="Search", placeholder="id, role, licence", elem_id="models-search", scale=3, max_lines=1
+                "",
+                label="Search",
+                placeholder="id, role, licence",
+                elem_id="models-search",
+                scale=3,
+                max_lines=1,
+                min_width=260,
             )
-            self.missing = gr.Checkbox(False, label="Only what is not here", elem_id="models-missing", scale=1)
+            self.missing = gr.Checkbox(
+                False, label="Only what is not here", elem_id="models-missing", scale=1, min_width=220
+            )
             self.starter = gr.Button("Get the starter set", variant="primary", elem_id="get-starter", visible=False)
         with gr.Group(visible=False, elem_id="models-question") as self.asking:
             self.asked = gr.HTML(elem_classes="sl-card")
@@ -54,7 +62,7 @@ class ModelsTab:
                 self.yes = gr.Button("Yes", variant="primary", elem_id="models-yes")
                 self.no = gr.Button("No", elem_id="models-no")
         self.note = gr.HTML(visible=False, elem_id="models-note", elem_classes="sl-live")
-        self.table = gr.HTML(elem_id="models", js_on_load=SCRIPT, css_template=STYLE)
+        self.table = gr.HTML(elem_id="models", js_on_load=SCRIPT, css_template=STYLE, padding=False)
         self.timer = gr.Timer(1.0, active=False)
         self.to_models.change(lambda: gr.update(selected="models"), None, tabs, **_PRIVATE)
         self.to_models.change(self._show, self.to_models, self.outputs, **_PRIVATE)

@@ -43,7 +43,7 @@ class ToolsTab:
         self.draft, self.opened = gr.State(None), gr.State("")
         with gr.Row():
             self.search = gr.Textbox(
-                "", label="Search", placeholder="what it does", elem_id="tools-search", max_lines=1
+                "", label="Search", placeholder="what it does", elem_id="tools-search", max_lines=1, min_width=240
             )
             self.kind = gr.Dropdown(
                 [_ANY, *kinds(self.context.tools)], value=_ANY, label="Takes or gives", scale=1, min_width=150
@@ -53,13 +53,13 @@ class ToolsTab:
             gr.Markdown("A tool is one typed function with a docstring, decorated with `@tool` of `superlink`.")
             self.file = gr.File(label="Python file", file_types=[".py"], elem_id="tools-file", height=120)
             self.code = gr.Code(language="python", label="What it says", interactive=False, visible=False, max_lines=24)
-            self.asked = gr.HTML(visible=False, css_template=STYLE)
+            self.asked = gr.HTML(visible=False, css_template=STYLE, padding=False)
             self.keep = gr.Checkbox(False, label="Load it at every start, too", visible=False, elem_id="tools-keep")
             with gr.Row(visible=False) as self.decision:
                 self.yes = gr.Button("Load it: run its code", variant="primary", elem_id="tools-load")
                 self.no = gr.Button("Do not load it", elem_id="tools-no")
-        self.said = gr.HTML(visible=False, elem_id="tools-said", css_template=STYLE)
-        self.list = gr.HTML(elem_id="tools", js_on_load=SCRIPT, css_template=STYLE)
+        self.said = gr.HTML(visible=False, elem_id="tools-said", css_template=STYLE, padding=False)
+        self.list = gr.HTML(elem_id="tools", js_on_load=SCRIPT, css_template=STYLE, padding=False)
         self._connect(tab)
 
     @property
