@@ -97,6 +97,8 @@ class Agreement(NamedTuple):
 def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable[DoneItem]) -> int:
     """Put doubtful and sampled detections in the queue; those that are there stay as they are.
 
+    Open ones in values that the plan no longer has go: no export has them.
+
     Args:
         ledger: of the run.
         store: where values are.
@@ -107,9 +109,12 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
         Number of detections that go there.
     """
     readings = [Reading(ledger, store, (kind,)) for kind in REVIEWED]
+    values: dict[int, set[tuple[str, str]]] = {}
     doubts: list[tuple[int, str, str, int, str, float, str]] = []
     for row in rows:
+        read = values.setdefault(row.entry.id, set())
         for step, _, ref in (found for reading in readings for found in reading.refs(row)):
+            read.add((step, ref["sha256"]))
             if ref["summary"].get("count") == 0:
                 continue
             for place, label, score in _finds(store.get(ref)):
@@ -117,6 +122,7 @@ def enqueue(ledger: Ledger, store: Store, routing: ReviewRouting, rows: Iterable
                 if reason:
                     doubts.append((row.entry.id, step, ref["sha256"], place, label, score, reason))
     with ledger.writing():
+        ledger.review.keep_open(values)
         ledger.review.add(doubts)
     return len(doubts)
 

@@ -1,6 +1,8 @@
 """The review queue in the ledger: one row for each find that people should look at, with their verdicts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from flows.ledger.review_pages import QueuePages
@@ -102,6 +104,19 @@ class ReviewTable:
             f"ON CONFLICT DO UPDATE SET reason = excluded.reason WHERE reason = '{PERSON}'",
             finds,
         )
+
+    def keep_open(self, values: Mapping[int, AbstractSet[tuple[str, str]]]) -> None:
+        """Remove the open finds of items, except those in these values, within the open transaction.
+
+        Args:
+            values: number of an item to step and sha256 of its values.
+        """
+        rows = self._db.execute(
+            "SELECT id, item, step, sha256 FROM review WHERE verdict = '' AND item IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(values)),),
+        ).fetchall()
+        gone = [(number,) for number, item, step, sha256 in rows if (step, sha256) not in values[item]]
+        self._db.executemany("DELETE FROM review WHERE id = ?", gone)
 
     def decide(self, number: int, verdict: str, correct: str, who: str, time: str, shape: str = "") -> bool:
         """Set a person's verdict on a find, within the open transaction; return whether there is such a find."""

@@ -121,10 +121,9 @@ def test_poses_and_words_are_reviewed(finds: Finds) -> None:
     [row] = finds.add([("cat", 0.4)])
     poses = Poses(np.ones((1, 17, 3)), [0.3], [[0, 0, 4, 4]], SIZE)
     words = Transcript((Segment("STOP", box=(0, 0, 4, 4), score=0.3), Segment("and so on")))
-    for step, value in (("s1", poses), ("s1", words)):
-        row.refs[step] = finds.store.put(value)
-        finds.ledger.record([finds_call(finds, row.refs[step])], [])
-        enqueue(finds.ledger, finds.store, ReviewRouting(audit=0), [row])
+    row.refs["s1"] = [finds.store.put(value) for value in (poses, words)]
+    finds.ledger.record([finds_call(finds, row.refs["s1"])], [])
+    enqueue(finds.ledger, finds.store, ReviewRouting(audit=0), [row])
     assert sorted(finds.waiting()) == [
         ("0.png", "person", pytest.approx(0.3), "band"),
         ("0.png", "text", pytest.approx(0.3), "band"),

@@ -12,12 +12,15 @@ from flows.batch.events import Callbacks
 from flows.batch.failures import failed_for, group_failures
 from flows.batch.folder_lock import is_locked, lock_folder
 from flows.batch.prepare import PlanRefused
+from flows.batch.reading import Reading
+from flows.batch.review import ReviewRouting, queue, resolve
 from flows.batch.spec import RunSpec
 from flows.batch.status import Pace, RunStatus
 from flows.items.source import SourceError, SourceItem
 from flows.ledger.ledger import Ledger
 from tests.flows.conftest import FIND, TOOLS, Run
 from tools.core.errors import SuperlinkError
+from tools.storage.store import Store
 
 
 def status(out: Path) -> RunStatus:
@@ -204,6 +207,23 @@ def test_a_pilot_whose_calls_were_there_forecasts_what_was_measured_before(
     assert again is not None and again.cached and set(first.by_tool) < set(again.by_tool)
     assert all(again.by_tool[tool] > 0.99 * spent for tool, spent in first.by_tool.items())
     assert again.seconds > 0.99 * sum(first.by_tool.values())
+
+
+def test_the_queue_has_no_open_finds_of_a_plan_before(pictures: Path, tmp_path: Path, home: Path) -> None:
+    routing = ReviewRouting(band=(0.0, 1.0), audit=0.0)
+    given = {"source": str(pictures), "out": tmp_path / "out", "plan": FIND, "tools": [TOOLS], "pilot": 4}
+    spec = RunSpec.load(given).model_copy(update={"routing": routing})
+    run_batch(spec, Callbacks(), pilot_only=True)
+    ledger = Ledger.open_existing(tmp_path / "out")
+    before = list(queue(ledger))
+    resolve(ledger, before[0].id, "accepted", who="ada")
+    ledger.close()
+    run_batch(spec.model_copy(update={"scores": {before[1].label: 0.01}}), Callbacks(), pilot_only=True)
+    ledger = Ledger.open_existing(tmp_path / "out")
+    reading = Reading(ledger, Store(ledger.text("store")), ("Detections",))
+    assert {find.step for find in queue(ledger)} == set(reading.steps) != {before[0].step}
+    assert [find.id for find in queue(ledger, everything=True) if find.verdict] == [before[0].id]
+    ledger.close()
 
 
 def test_the_pilot_of_few_items_works_them_all(pictures: Path, tmp_path: Path, home: Path) -> None:
