@@ -1,18 +1,23 @@
 """Measure the planner in 8 bits, as it is shipped, side by side with the reference in float32.
 
-    python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--engine quantized|reference|both] [--misses]
+    python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--engine quantized|reference|both]
+        [--tables built-in unseen chains time] [--misses]
 
-Three tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after
+Four tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after
 a faulty one (`agents.planners.repair`).
 
-requests for the built-in tools by another hand than the training's (``requests.jsonl``); requests for eight tools
-that the planner was never trained on (``unseen_tools.py``, ``unseen_requests.jsonl``), with all built-in tools
-offered as well. The eight cards are tried in several orders: that of the file, then shuffled ones. A plan should
-not depend on the order, but does; time for a plan once the cards have been read.
+built-in: requests for the built-in tools by another hand than the training's (``requests.jsonl``).
+unseen: requests for eight tools that the planner was never trained on (``unseen_tools.py``,
+``unseen_requests.jsonl``), with all built-in tools offered as well. The eight cards are tried in several orders: that
+of the file, then shuffled ones. A plan should not depend on the order, but does.
+chains: requests for two to five steps that join sixteen further tools with built-in ones (``chain_tools.py``,
+``chain_requests.jsonl``). First with these sixteen and all built-in tools offered, then in catalogues of 8, 16, 24 and
+40 cards: the tools that a request needs, and others drawn from all three groups.
+time: for a plan once the cards have been read.
 
 The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full)
-when its arguments are, too: labels are compared as sets of singular words, choices and numbers must be equal, free
-text needs a token F1 of at least 0.6.
+when its arguments are, too: lists are compared as sets of singular words, choices and numbers must be equal, free
+text needs a token F1 of at least 0.6, and a text that an earlier step makes must not be written out.
 """
 
 import argparse
@@ -22,6 +27,7 @@ import re
 import statistics
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -36,6 +42,8 @@ from tools.runtime.registry import file_tools, load
 from tools.weights import weights
 
 ROOT = Path(__file__).parent
+TABLES = ("built-in", "unseen", "chains", "time")
+CATALOGUES = (8, 16, 24, 40)
 
 
 class Row(TypedDict):
@@ -60,6 +68,7 @@ def singular(label: str) -> str:
         return ""
     last = {
         "people": "person",
+        "buses": "bus",
         "men": "man",
         "women": "woman",
         "children": "child",
@@ -82,9 +91,11 @@ def overlap(a: str, b: str) -> float:
 
 
 def same(gold: object, got: object) -> bool:
-    """Whether an argument is as good as the expected one; an expected null accepts anything."""
+    """Whether an argument is as good as the expected one; null accepts anything, "" only one that is left out."""
     if gold is None:
         return True
+    if gold == "":
+        return got is None
     if isinstance(gold, list):
         return isinstance(got, list) and {singular(str(g)) for g in gold} == {singular(str(g)) for g in got}
     if isinstance(gold, bool) or isinstance(got, bool):
@@ -109,10 +120,21 @@ def right(plan: list[tuple[str, dict[str, object] | None]], steps: list[PlannedC
     return tools, full
 
 
-def score(model: PlannerModel, rows: list[Row], cards: list[Card], misses: bool) -> tuple[float, float]:
+def catalogue(row: Row, cards: Mapping[str, Card], size: int) -> list[Card]:
+    """Return cards of the tools of all acceptable plans and of others, drawn and shuffled by the request as seed."""
+    needed = {tool for plan in row["plans"] for tool, _ in plan}
+    rng = random.Random(row["request"])
+    drawn = [*sorted(needed), *rng.sample(sorted(cards.keys() - needed), size - len(needed))]
+    return [cards[name] for name in rng.sample(drawn, size)]
+
+
+def score(
+    model: PlannerModel, rows: list[Row], offered: Callable[[Row], list[Card]], misses: bool
+) -> tuple[float, float]:
+    """Return the shares of rows with the right tools, and with the right arguments, too."""
     exact = full = 0
     for row in rows:
-        steps = model.plan(row["request"], [KIND_OF_INPUT[kind] for kind in row["media"]], cards)
+        steps = model.plan(row["request"], [KIND_OF_INPUT[kind] for kind in row["media"]], offered(row))
         verdicts = [right(plan, steps) for plan in row["plans"]]
         exact += any(tools for tools, _ in verdicts)
         full += any(both for _, both in verdicts)
@@ -134,26 +156,35 @@ def medians(model: PlannerModel, rows: list[Row], cards: list[Card]) -> float:
     return statistics.median(seconds)
 
 
-def measure(name: str, model: PlannerModel, orders: int, misses: bool) -> None:
+def measure(name: str, model: PlannerModel, tables: list[str], orders: int, misses: bool) -> None:
     """Print the tables of one engine."""
+
+    def show(title: str, rows: list[Row], offered: Callable[[Row], list[Card]], note: str = "") -> tuple[float, float]:
+        exact, full = score(model, rows, offered, misses)
+        print(f"{name:<9} {title:<9} n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}{note}", flush=True)
+        return exact, full
+
     built_in = [tool.card() for tool in load(entry_points=False).values()]
-    own = [tool.card() for tool in file_tools(ROOT / "unseen_tools.py")]
-    rows, unseen = read(ROOT / "requests.jsonl"), read(ROOT / "unseen_requests.jsonl")
-    exact, full = score(model, rows, built_in, misses)
-    print(f"{name:<9} built-in  n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}", flush=True)
-    scores = []
-    for order in range(orders):
-        cards = random.Random(order).sample(own, len(own)) if order else own
-        scores.append(score(model, unseen, built_in + cards, misses))
-        exact, full = scores[-1]
-        print(
-            f"{name:<9} unseen    n={len(unseen):<4} tools_exact={exact:.3f} full_match={full:.3f}  order {order}",
-            flush=True,
-        )
-    exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
-    print(f"{name:<9} unseen    mean of {orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
-    for title, asked, cards in (("built-in", rows, built_in), ("unseen", unseen, built_in + own)):
-        print(f"{name:<9} {title:<9} median s/plan: {medians(model, asked[:30], cards):.3f}", flush=True)
+    own, further = ([tool.card() for tool in file_tools(ROOT / f"{group}_tools.py")] for group in ("unseen", "chain"))
+    rows, unseen, chains = (read(ROOT / f"{group}requests.jsonl") for group in ("", "unseen_", "chain_"))
+    if "built-in" in tables:
+        show("built-in", rows, lambda _: built_in)
+    if "unseen" in tables:
+        scores = []
+        for order in range(orders):
+            cards = built_in + (random.Random(order).sample(own, len(own)) if order else own)
+            scores.append(show("unseen", unseen, lambda _, cards=cards: cards, f"  order {order}"))  # type: ignore[misc]  # bound now
+        exact, full = (statistics.mean(column) for column in zip(*scores, strict=True))
+        print(f"{name:<9} unseen    mean of {orders} orders: tools_exact={exact:.3f} full_match={full:.3f}")
+    if "chains" in tables:
+        show("chains", chains, lambda _: built_in + further)
+        by_name = {card["name"]: card for card in built_in + own + further}
+        for size in CATALOGUES:
+            offered = {row["request"]: catalogue(row, by_name, size) for row in chains}
+            show("chains", chains, lambda row, offered=offered: offered[row["request"]], f"  of {size} cards")  # type: ignore[misc]  # bound now
+    if "time" in tables:
+        for title, asked, cards in (("built-in", rows, built_in), ("unseen", unseen, built_in + own)):
+            print(f"{name:<9} {title:<9} median s/plan: {medians(model, asked[:30], cards):.3f}", flush=True)
 
 
 def main() -> None:
@@ -161,14 +192,15 @@ def main() -> None:
     parser.add_argument("--adapter", type=Path, default=ADAPTER, help="another adapter than the shipped one")
     parser.add_argument("--orders", type=int, default=5, help="orders of the unseen tools' cards")
     parser.add_argument("--engine", choices=["quantized", "reference", "both"], default="both")
+    parser.add_argument("--tables", choices=TABLES, nargs="+", default=TABLES, help="which tables; all by default")
     parser.add_argument("--misses", action="store_true", help="print every plan that is not fully right")
     given = parser.parse_args()
     if given.engine != "reference":
         model = PlannerModel.from_quantized(model_file(adapter=given.adapter))
-        measure("quantized", model, given.orders, given.misses)
+        measure("quantized", model, given.tables, given.orders, given.misses)
     if given.engine != "quantized":
         core = weights.use(settings().role("planner"))
-        measure("reference", PlannerModel.reference(core, given.adapter), given.orders, given.misses)
+        measure("reference", PlannerModel.reference(core, given.adapter), given.tables, given.orders, given.misses)
 
 
 if __name__ == "__main__":

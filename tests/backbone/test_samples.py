@@ -125,10 +125,10 @@ def test_further_arguments_are_on_the_card() -> None:
 
 
 def test_no_tool_of_the_test_set_was_trained_on() -> None:
-    from benchmarks import unseen_tools
+    from benchmarks import chain_tools, unseen_tools
 
-    tested = {name for name in vars(unseen_tools) if name in unseen_tools.__dict__ and not name.startswith("_")}
-    assert "make_teams" in tested
+    tested = {name for name in vars(unseen_tools) | vars(chain_tools) if not name.startswith("_")}
+    assert {"make_teams", "cue_cards"} <= tested
     assert not tested & {name for tool in tool_templates() for name in tool.names}
 
 
@@ -201,7 +201,7 @@ def close_to(judged: Path, trained: dict[frozenset[str], str]) -> list[tuple[str
     ]
 
 
-@pytest.mark.parametrize("name", ["requests.jsonl", "unseen_requests.jsonl"])
+@pytest.mark.parametrize("name", ["requests.jsonl", "unseen_requests.jsonl", "chain_requests.jsonl"])
 def test_no_request_of_a_benchmark_is_in_training(name: str, trained_on: dict[frozenset[str], str]) -> None:
     """No training request is worded like one of the test sets."""
     assert not close_to(Path(__file__).parents[2] / "benchmarks" / name, trained_on)
