@@ -1,12 +1,14 @@
 """Measure the planner in 8 bits, as it is shipped, side by side with the reference in float32.
 
     python benchmarks/planner.py [--adapter FOLDER] [--orders 5] [--engine quantized|reference|both]
-        [--tables built-in unseen chains time] [--misses]
+        [--tables built-in wordy unseen chains time] [--misses]
 
-Four tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after
+Five tables from one run, of the model alone: the product also wires and checks its plans, and asks it again after
 a faulty one (`agents.planners.repair`).
 
 built-in: requests for the built-in tools by another hand than the training's (``requests.jsonl``).
+wordy: requests for the built-in tools as people write to an assistant, with reasons and side remarks
+(``wordy_requests.jsonl``).
 unseen: requests for eight tools that the planner was never trained on (``unseen_tools.py``,
 ``unseen_requests.jsonl``), with all built-in tools offered as well. The eight cards are tried in several orders: that
 of the file, then shuffled ones. A plan should not depend on the order, but does.
@@ -17,7 +19,8 @@ time: for a plan once the cards have been read.
 
 The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full)
 when its arguments are, too: lists are compared as sets of singular words, choices and numbers must be equal, free
-text needs a token F1 of at least 0.6, and a text that an earlier step makes must not be written out.
+text needs a token F1 of at least 0.6 (all of its words where no "~" marks it), and a text that an earlier step makes
+must not be written out.
 """
 
 import argparse
@@ -42,7 +45,7 @@ from tools.runtime.registry import file_tools, load
 from tools.weights import weights
 
 ROOT = Path(__file__).parent
-TABLES = ("built-in", "unseen", "chains", "time")
+TABLES = ("built-in", "wordy", "unseen", "chains", "time")
 CATALOGUES = (8, 16, 24, 40)
 
 
@@ -166,9 +169,12 @@ def measure(name: str, model: PlannerModel, tables: list[str], orders: int, miss
 
     built_in = [tool.card() for tool in load(entry_points=False).values()]
     own, further = ([tool.card() for tool in file_tools(ROOT / f"{group}_tools.py")] for group in ("unseen", "chain"))
-    rows, unseen, chains = (read(ROOT / f"{group}requests.jsonl") for group in ("", "unseen_", "chain_"))
+    groups = ("", "wordy_", "unseen_", "chain_")
+    rows, wordy, unseen, chains = (read(ROOT / f"{group}requests.jsonl") for group in groups)
     if "built-in" in tables:
         show("built-in", rows, lambda _: built_in)
+    if "wordy" in tables:
+        show("wordy", wordy, lambda _: built_in)
     if "unseen" in tables:
         scores = []
         for order in range(orders):
@@ -183,7 +189,8 @@ def measure(name: str, model: PlannerModel, tables: list[str], orders: int, miss
             offered = {row["request"]: catalogue(row, by_name, size) for row in chains}
             show("chains", chains, lambda row, offered=offered: offered[row["request"]], f"  of {size} cards")  # type: ignore[misc]  # bound now
     if "time" in tables:
-        for title, asked, cards in (("built-in", rows, built_in), ("unseen", unseen, built_in + own)):
+        timed = (("built-in", rows, built_in), ("wordy", wordy, built_in), ("unseen", unseen, built_in + own))
+        for title, asked, cards in timed:
             print(f"{name:<9} {title:<9} median s/plan: {medians(model, asked[:30], cards):.3f}", flush=True)
 
 
