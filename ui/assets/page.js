@@ -53,6 +53,7 @@
       later(() => {
         const active = document.activeElement;
         if (!active || active === document.body || !shown(active) || active.closest("#decision, #plan-pane")) box()?.focus({ preventScroll: true });
+        if (narrow.matches) [...document.querySelectorAll("#conversation .sl-status")].pop()?.scrollIntoView({ block: "start", behavior: calm() });
       });
     }
   };
