@@ -18,9 +18,9 @@ chains: requests for two to five steps that join sixteen further tools with buil
 time: for a plan once the cards have been read.
 
 The tools of a plan are right (exact) when they are those of an acceptable plan, in order. The plan is right (full)
-when its arguments are, too: lists are compared as sets of singular words, choices and numbers must be equal, free
-text needs a token F1 of at least 0.6 (all of its words where no "~" marks it), and a text that an earlier step makes
-must not be written out.
+when its arguments are, too: lists are compared as sets of singular words unless their order matters, choices and
+numbers must be equal, free text needs a token F1 of at least 0.6 (all of its words where no "~" marks it), and a text
+that an earlier step makes must not be written out.
 """
 
 import argparse
@@ -94,11 +94,16 @@ def overlap(a: str, b: str) -> float:
 
 
 def same(gold: object, got: object) -> bool:
-    """Whether an argument is as good as the expected one; null accepts anything, "" only one that is left out."""
+    """Whether an argument is as good as the expected one.
+
+    Null accepts anything, "" only an argument that is left out, ``{"in order": […]}`` only these items in this order.
+    """
     if gold is None:
         return True
     if gold == "":
         return got is None
+    if isinstance(gold, dict):
+        return isinstance(got, list) and [words(g) for g in gold["in order"]] == [words(str(g)) for g in got]
     if isinstance(gold, list):
         return isinstance(got, list) and {singular(str(g)) for g in gold} == {singular(str(g)) for g in got}
     if isinstance(gold, bool) or isinstance(got, bool):
