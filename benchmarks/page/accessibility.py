@@ -44,7 +44,7 @@ def accessibility(suite: Suite) -> None:
     walk.page.locator("#back").click()
     walk.page.locator("#run").click()
     walk.done()
-    walk.page.locator("#result-downloads a").first.wait_for()
+    walk.page.locator("#result-downloads .sl-file").first.wait_for()
     look("Session, result")
     walk.ask("translate it into French and mail it")
     look("Session, error")

@@ -25,7 +25,7 @@ def by_mouse(suite: Suite) -> None:
     page.keyboard.press("Enter")
     page.locator("#run").click()
     walk.done()
-    link = page.locator("#result-downloads a").first
+    link = page.locator("#result-downloads .sl-file").first
     link.wait_for()
     with page.expect_download() as download:
         link.click()
@@ -54,9 +54,9 @@ def by_keyboard(suite: Suite) -> None:
     until(lambda: _in(walk, "#run"), "the focus on Run")
     page.keyboard.press("Enter")
     walk.done()
-    page.locator("#result-downloads a").first.wait_for()
+    page.locator("#result-downloads .sl-file").first.wait_for()
     with page.expect_download():
-        _tab_to(walk, "#result-downloads a", back=True)
+        _tab_to(walk, "#result-downloads .sl-file", back=True)
         page.keyboard.press("Enter")
     clicks, keys = walk.counted()
     faults = [f"{clicks} clicks"] if clicks else []
@@ -103,8 +103,8 @@ def on_a_phone(suite: Suite) -> None:
     with in_sight("#run"):
         page.locator("#run").tap()
     walk.done()
-    with in_sight("#result-downloads a"), page.expect_download():
-        page.locator("#result-downloads a").first.tap()
+    with in_sight("#result-downloads .sl-file"), page.expect_download():
+        page.locator("#result-downloads .sl-file").first.tap()
     clicks, _ = walk.counted()
     if clicks > 5:
         faults.append(f"{clicks} taps")

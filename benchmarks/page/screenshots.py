@@ -49,7 +49,7 @@ def result(suite: Suite) -> Walk:
     walk = plan(suite)
     walk.page.locator("#run").click()
     walk.done()
-    walk.page.locator("#result-downloads a").first.wait_for()
+    walk.page.locator("#result-downloads .sl-file").first.wait_for()
     walk.page.locator("#result-compare img").first.wait_for()
     return walk
 

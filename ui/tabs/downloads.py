@@ -26,11 +26,12 @@ class DownloadWidgets:
             number: The turn that is shown.
         """
         self._view, self._number = view, number
-        self.links = gr.HTML(css_template=STYLE, apply_default_css=False, visible=False, elem_id="result-downloads")
         with gr.Accordion("The same as one command", open=False, visible=False, elem_id="result-again") as self.again:
             self.command = copyable("Command", visible=False, elem_id="result-command")
             self.note = gr.HTML(visible=False)
         self.batch = gr.Button("Use in Batch", size="sm", visible=False, elem_id="result-batch")
+        # Last, next to the box: two keys away from it.
+        self.links = gr.HTML(css_template=STYLE, apply_default_css=False, visible=False, elem_id="result-downloads")
 
     @property
     def outputs(self) -> list[Any]:
