@@ -34,6 +34,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from agents.plan.types import planner_cards
 from agents.planners.backbone import model_file
 from backbone.planner.adapter import ADAPTER
 from backbone.planner.layout import PlannedCall
@@ -172,7 +173,7 @@ def measure(name: str, model: PlannerModel, tables: list[str], orders: int, miss
         print(f"{name:<9} {title:<9} n={len(rows):<4} tools_exact={exact:.3f} full_match={full:.3f}{note}", flush=True)
         return exact, full
 
-    built_in = [tool.card() for tool in load(entry_points=False).values()]
+    built_in = planner_cards(load(entry_points=False))
     own, further = ([tool.card() for tool in file_tools(ROOT / f"{group}_tools.py")] for group in ("unseen", "chain"))
     groups = ("", "wordy_", "unseen_", "chain_")
     rows, wordy, unseen, chains = (read(ROOT / f"{group}requests.jsonl") for group in groups)

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agents.plan.types import planner_cards
 from agents.planners.backbone import model_file
 from backbone.planner.engine import Engine
 from backbone.planner.model import PlannerModel
@@ -148,7 +149,7 @@ def main() -> None:
     given = parser.parse_args()
     commands(given.photo, given.runs)
     model = PlannerModel.from_quantized(model_file())
-    cards = [tool.card() for tool in load(entry_points=False).values()]
+    cards = planner_cards(load(entry_points=False))
     warm(lambda request: model.plan(request, ["Image"], cards))
     core = weights.use(settings().role("planner"))
     for _ in range(3 if given.llama else 1):
