@@ -139,6 +139,23 @@ def test_a_label_an_argument_and_a_step_take_six_clicks_and_no_json(shown: "Page
     expect(shown.locator("#plan-editor")).to_be_hidden()
 
 
+def test_what_is_deleted_and_pasted_in_a_text_counts(shown: "Page") -> None:
+    shown.locator("#edit").click()
+    shown.locator("#add-step input").click()
+    shown.get_by_role("option", name="Answer a question").click()
+    keys = shown.keyboard
+    shown.locator("#step-3-question textarea").click()
+    keys.type("is it red?")
+    until(lambda: heading(shown, 3) == "3 Answer a question: is it red?", "what was typed")
+    keys.press("Backspace")
+    until(lambda: heading(shown, 3) == "3 Answer a question: is it red", "what was deleted")
+    keys.press("ControlOrMeta+a")
+    keys.press("ControlOrMeta+x")
+    until(lambda: heading(shown, 3) == "3 Answer a question — 1 problem", "what was cut")
+    keys.press("ControlOrMeta+v")
+    until(lambda: heading(shown, 3) == "3 Answer a question: is it red", "what was pasted")
+
+
 def tab_to(page: "Page", wanted: str, most: int = 60) -> None:
     """Press Tab until the focus is within an element."""
     for _ in range(most):

@@ -63,10 +63,10 @@ def field_label(field: Field, value: Shown) -> str:
 def on_input(widget: Any, handler: Callable[..., Changes], inputs: list[Any], outputs: list[Any]) -> None:
     """Call a handler whenever a person changes a widget.
 
-    A dropdown with several values tells of Backspace and of what is typed by "key_up" and "blur" alone, and of its
-    first value by "change".
+    A text box tells of Backspace, of what is cut and of what is pasted by "change" alone. A dropdown with several
+    values tells of Backspace and of what is typed by "key_up" and "blur" alone, and of its first value by "change".
     """
-    events = [widget.input]
+    events = [widget.change if isinstance(widget, gr.Textbox) else widget.input]
     if getattr(widget, "multiselect", False):
         events += [widget.key_up, widget.blur]
     gr.on(events, handler, inputs, outputs, trigger_mode="always_last", **QUIET)
