@@ -33,8 +33,8 @@ BASE = 90_000
 def clip(seconds: float) -> bytes:
     """The clip, as an MP4 file."""
     height, width = SIZE
-    astronaut: NDArray[np.uint8] = data.astronaut()  # type: ignore[no-untyped-call]
-    coffee: NDArray[np.uint8] = data.coffee()  # type: ignore[no-untyped-call]
+    astronaut: NDArray[np.uint8] = data.astronaut()
+    coffee: NDArray[np.uint8] = data.coffee()
     face, photo = Pil.fromarray(astronaut[:200, 130:330]), Pil.fromarray(coffee).resize((width, height))
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as target:
