@@ -34,6 +34,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 ui-test: setup .venv/.browser
+	$(BIN)/python -m pytest -m walk tests/ui
 	$(BIN)/python -m benchmarks.page $(WALKS)
 
 screenshots: setup .venv/.browser

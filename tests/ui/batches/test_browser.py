@@ -23,6 +23,7 @@ from ui.access.login import LOCAL
 from ui.batches.process import process_of
 
 
+@pytest.mark.walk
 def test_source_plan_pilot_run_export(browser: Any, desk: Desk, tmp_path: Path) -> None:
     from playwright.sync_api import expect
 

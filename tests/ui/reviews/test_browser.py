@@ -91,7 +91,9 @@ def where(page: "Page") -> str:
 
 
 def press(page: "Page", *keys: str) -> None:
+    """Press keys in the editor, whose keys work only while it has the focus."""
     for key in keys:
+        until(lambda: page.evaluate("document.activeElement.closest('#review-editor') !== null"), "the focus")
         page.keyboard.press(key)
 
 
@@ -103,6 +105,7 @@ def verdicts(run: Path) -> dict[int, Any]:
         ledger.close()
 
 
+@pytest.mark.walk
 def test_twenty_by_keyboard_a_box_fixed_and_nothing_lost(server: Server, page: "Page") -> None:
     complaints: list[str] = []
     asked: list[str] = []
@@ -144,7 +147,9 @@ def test_twenty_by_keyboard_a_box_fixed_and_nothing_lost(server: Server, page: "
     until(lambda: where(page) == f"22 of {total}", "the next find")
     press(page, "Control+z")
     until(lambda: where(page) == f"21 of {total}", "the find before")
-    press(page, "Control+Shift+z", "j")
+    press(page, "Control+Shift+z")
+    until(lambda: "Fixed" in head.inner_text(), "what was done again")
+    press(page, "j")
     until(lambda: where(page) == f"22 of {total}", "the next open find")
     assert main(["export", str(run), "coco"]) == 0
     found = json.loads((run / "coco" / "annotations.json").read_text())["annotations"]
