@@ -1,4 +1,4 @@
-"""What ``superlink mcp`` and ``superlink serve`` share: their options, and the service that they are made of."""
+"""What ``superlink mcp`` and ``superlink serve`` share: options, the service that they are made of, and serving it."""
 
 import argparse
 import contextlib
@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, whole
+from superlink.commands.options import add_planner, add_tools, imports_of, load_tools, make_planner, whole
 from superlink.terminal import say
 
 if TYPE_CHECKING:
     from api.service import Service
+    from tools.core.http_guard import App
+
+NEEDS = ("api", "this server")
+"""The extra whose packages both servers need, for `imports_of`."""
 
 
 def add_options(parser: argparse.ArgumentParser, port: int) -> None:
@@ -47,21 +51,9 @@ def add_options(parser: argparse.ArgumentParser, port: int) -> None:
     add_tools(parser)
 
 
-def missing_package(error: ModuleNotFoundError) -> Exception:
-    """Return the error of a package that the servers need."""
-    from tools.core.errors import SettingsInvalid
-
-    return SettingsInvalid(f"this server needs the package {error.name}", "Run: pip install 'superlink[api]'")
-
-
 @contextlib.contextmanager
-def service_of(given: argparse.Namespace, results: Path | None = None) -> "Iterator[Service]":
-    """Make the service of the options of `add_options`, and close it in the end.
-
-    Args:
-        given: The options.
-        results: Folder of result files; "superlink-results" in the first root by default.
-    """
+def service_of(given: argparse.Namespace) -> "Iterator[Service]":
+    """Make the service of the options of `add_options`, and close it in the end."""
     from agents.session.memory import close_saver, open_saver
     from api.roots import Roots
     from api.service import Service
@@ -79,13 +71,33 @@ def service_of(given: argparse.Namespace, results: Path | None = None) -> "Itera
             Store(settings().store_url),
             saver,
             roots,
-            results or roots.folders[0] / "superlink-results",
+            roots.folders[0] / "superlink-results",
             [str(Path(file).absolute()) for file in given.tools],
         )
     finally:
         close_saver(saver)
 
 
-def say_started(what: str, address: str, file: Path) -> None:
-    """Print where a server is; its token is not printed, because output may be logged."""
-    say(f"{what} is at {address} (Ctrl+C stops it). Its token is in {file}, which only you can read")
+def serve_http(
+    given: argparse.Namespace, app: "App", what: str, path: str, host: str = "127.0.0.1", max_body: int | None = None
+) -> None:
+    """Serve an application behind the guard and the token until stopped, and print where it and the token are.
+
+    Args:
+        given: The options of `add_options`.
+        app: The application.
+        what: Name of the server at the start of a sentence.
+        path: At which programs call it.
+        host: Address of this computer.
+        max_body: Bytes of a request's body; None for no limit.
+    """
+    with imports_of(*NEEDS):
+        from api.access import guarded, token_file
+        from api.server import serve
+    file = token_file(given.token_file)
+
+    def say_started(address: str) -> None:
+        # The token itself is not printed, because output may be logged.
+        say(f"{what} is at {address}{path} (Ctrl+C stops it). Its token is in {file}, which only you can read")
+
+    serve(guarded(app, file, given.allow_host, max_body), host, given.port, say_started)

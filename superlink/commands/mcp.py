@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from superlink.programs import add_options, missing_package, say_started, service_of
+from superlink.commands.options import imports_of
+from superlink.programs import NEEDS, add_options, serve_http, service_of
 
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
@@ -25,19 +26,13 @@ def add(commands: "Commands") -> None:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped, or until the client has ended."""
-    try:
+    with imports_of(*NEEDS):
         import anyio
 
-        from api.access import guarded, token_file
         from api.mcp_server import PATH, http_app, serve_stdio
-        from api.server import serve as serve_http
-    except ModuleNotFoundError as error:
-        raise missing_package(error) from error
     with service_of(given) as service:
-        if not given.http:
+        if given.http:
+            serve_http(given, http_app(service), "The MCP server", PATH)
+        else:
             anyio.run(serve_stdio, service)
-            return 0
-        file = token_file(given.token_file)
-        app = guarded(http_app(service), file, given.allow_host)
-        serve_http(app, "127.0.0.1", given.port, lambda at: say_started("The MCP server", f"{at}{PATH}", file))
     return 0

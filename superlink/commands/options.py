@@ -1,8 +1,9 @@
 """Options that several commands share: their declaration, and what is made of their values."""
 
 import argparse
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +34,27 @@ def add_planner(parser: argparse.ArgumentParser) -> None:
         help="backbone (default, offline), openai:MODEL (any OpenAI-compatible server: OPENAI_BASE_URL, "
         "OPENAI_API_KEY) or local:FOLDER (a chat model for transformers)",
     )
+
+
+@contextlib.contextmanager
+def imports_of(extra: str, what: str) -> Iterator[None]:
+    """Name the package that is missing where an import of an optional part fails inside the block.
+
+    Args:
+        extra: Name of superlink's extra that has the package.
+        what: What needs it.
+
+    Raises:
+        SettingsInvalid: when a package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        from tools.core.errors import SettingsInvalid
+
+        raise SettingsInvalid(
+            f"{what} needs the package {error.name}", f"Run: pip install 'superlink[{extra}]'"
+        ) from error
 
 
 def words(text: str) -> str:

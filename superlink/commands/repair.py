@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superlink.commands.options import imports_of
 from superlink.terminal import one_line, say
 
 _PAGE = "page.sqlite"
@@ -53,13 +54,8 @@ def _repair_threads(file: Path) -> None:
 
 
 def _repair_page(folder: Path) -> None:
-    from tools.core.errors import SettingsInvalid
-
-    try:
+    with imports_of("ui", "the page"):
         from ui.turns.repair import repair_page
-    except ModuleNotFoundError as error:
-        raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
-
     done = repair_page(folder)
     _print_faults(folder / _PAGE, done.faults, done.kept)
     if done.faults:

@@ -3,8 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from superlink.commands.options import whole
-from superlink.programs import add_options, missing_package, say_started, service_of
+from superlink.commands.options import imports_of, whole
+from superlink.programs import NEEDS, add_options, serve_http, service_of
 
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
@@ -27,18 +27,11 @@ def add(commands: "Commands") -> None:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped."""
-    try:
-        from api.access import guarded, token_file
+    with imports_of(*NEEDS):
         from api.openai_server import application
-        from api.server import serve as serve_http
-    except ModuleNotFoundError as error:
-        raise missing_package(error) from error
     from tools.core.settings import settings
 
     with service_of(given) as service:
-        file = token_file(given.token_file)
-        app = guarded(
-            application(service, settings().home / "runs"), file, given.allow_host, max_body=given.max_upload << 20
-        )
-        serve_http(app, given.host, given.port, lambda at: say_started("The server", f"{at}/v1", file))
+        app = application(service, settings().home / "runs")
+        serve_http(given, app, "The server", "/v1", given.host, given.max_upload << 20)
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.commands import users
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, shown, whole
+from superlink.commands.options import add_planner, add_tools, imports_of, load_tools, make_planner, shown, whole
 from superlink.terminal import say
 
 PASSWORD = "SUPERLINK_PASSWORD"
@@ -77,13 +77,8 @@ def _address(text: str) -> str:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped."""
-    try:
+    with imports_of("ui", "the page"):
         from ui.page import launch
-    except ModuleNotFoundError as error:
-        from tools.core.errors import SettingsInvalid
-
-        raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
-
     launch(
         load_tools(given),
         make_planner(given),

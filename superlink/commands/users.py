@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from superlink.commands.options import imports_of
 from superlink.terminal import one_line, say
 
 if TYPE_CHECKING:
@@ -71,13 +72,9 @@ def open_users() -> "Users":
     Raises:
         SettingsInvalid: when a package of the page is missing.
     """
-    from tools.core.errors import SettingsInvalid
-
-    try:
+    with imports_of("ui", "the page"):
         from ui.access.database import open_database, page_folder
         from ui.access.users import Users
-    except ModuleNotFoundError as error:
-        raise SettingsInvalid(f"the page needs the package {error.name}", "Run: pip install 'superlink[ui]'") from error
     return Users(open_database(page_folder()))
 
 
