@@ -4,15 +4,15 @@ import asyncio
 import hashlib
 import time
 from dataclasses import dataclass
-from functools import cache
 from urllib.parse import parse_qs, quote, urlsplit
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
 from ui.access.attempts import Attempts
 from ui.access.http import answer, cookies_of, read_body, refuse_read
 from ui.access.users import LOCAL, LOGIN_SECONDS, Users
+from ui.templates import Templates
+
+_render = Templates("ui.access").render
 
 USER = "superlink.user"
 """Key of the scope of a request that was let through; its value is the user's name."""
@@ -199,12 +199,4 @@ def _own_page(wanted: str) -> str:
 
 
 def _page(title: str, *, user: str | None = None, next: str = "/", name: str = "", fault: str = "") -> str:
-    return _template().render(title=title, user=user, next=next, name=name, fault=fault)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("ui.access"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("login.html.j2")
+    return _render("login.html.j2", title=title, user=user, next=next, name=name, fault=fault)

@@ -5,14 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from flows.batch.failures import FailureGroup
 from ui.batches.pilot import PilotItem, PilotView, counts
 from ui.batches.planning import PlanDraft
 from ui.batches.progress import Progress, Thumbnail
 from ui.batches.schedules import ScheduleView
 from ui.batches.sources import SourceView
+from ui.templates import Templates
 
 STYLE = (Path(__file__).parent / "batch.css").read_text(encoding="utf-8")
 """CSS of all that is here."""
@@ -21,13 +20,7 @@ LABELS = 12
 SHEET = "pilot-sheet"
 """Id of the element that holds `pilot_html`."""
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("ui.batches"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_render = Templates("ui.batches").render
 
 
 def span(seconds: float) -> str:
@@ -188,7 +181,3 @@ def _percent(score: float) -> int:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def _render(template: str, **values: object) -> str:
-    return _TEMPLATES.get_template(template).render(values)

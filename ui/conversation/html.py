@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agents.plan.plan import PlanJson
 from common.kinds import input_of
 from ui.access.links import file_url
 from ui.conversation.thumbnails import thumbnail
+from ui.templates import Templates
 from ui.turns.view import QueuePlace, SessionView, TurnView
+
+_render = Templates("ui.conversation").render
 
 _THUMBNAILS = 6  # results of a turn that are shown small in the conversation
 Words = Callable[[PlanJson], Sequence[str]]
@@ -188,18 +188,3 @@ def _small(file: Path, folder: Path) -> str:
     """Return the address of a small copy of a picture; "" where the picture is gone."""
     small = thumbnail(file, folder / "thumbnails")
     return file_url(small) if small else ""
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("ui.conversation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _render(template: str, **context: object) -> str:
-    return _environment().get_template(template).render(context)

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agents.plan.plan import Plan, Step, reference, references
 from agents.plan.problems import Problem
@@ -12,8 +9,11 @@ from agents.planners.backbone import BackbonePlanner
 from agents.planners.base import Planner
 from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
+from ui.templates import Templates
 from ui.turns.view import SessionView, StepView, TurnView
 from ui.turns.words import sentences
+
+_render = Templates("ui.plans").render
 
 EMPTY = "The plan appears here. A plan that only looks runs at once; one that makes something waits for your word."
 SMALL = "The built-in planner is small and reads English. Look at its plan: it may leave out or misread a part."
@@ -200,18 +200,3 @@ def _note(step: Step, plan: Plan, turn: TurnView, progress: StepView, busy: bool
 
 def _uses(step: Step) -> Iterable[str]:
     return (name for value in step.args.values() for name in references(value))
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("ui.plans"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _render(template: str, **context: object) -> str:
-    return _environment().get_template(template).render(context)

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ui.access.links import file_url
+from ui.templates import Templates
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("ui.results"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+_render = Templates("ui.results").render
 
 STYLE = (Path(__file__).parent / "downloads.css").read_text(encoding="utf-8")
 """CSS of `downloads_html`."""
@@ -29,8 +26,8 @@ def downloads_html(files: Sequence[Path], archive: str, record: Path | None) -> 
         for file in files
         if file.is_file()
     ]
-    return _TEMPLATES.get_template("downloads.html").render(
-        files=listed, archive=archive, record=file_url(record) if record is not None else ""
+    return _render(
+        "downloads.html", files=listed, archive=archive, record=file_url(record) if record is not None else ""
     )
 
 

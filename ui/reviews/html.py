@@ -1,15 +1,21 @@
 """HTML of the Review tab; the templates escape every text."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ui.reviews.desk import Look, Strip
 from ui.reviews.figures import Figures
 from ui.reviews.keys import listed
 from ui.reviews.queue import REASONS, WORDS
+from ui.templates import Templates
+
+_render = Templates(
+    "ui.reviews",
+    {
+        "state": WORDS.__getitem__,
+        "reason": {reason: word for word, reason in REASONS.items()}.__getitem__,
+    },
+).render
 
 STYLE = (Path(__file__).parent / "reviews.css").read_text(encoding="utf-8")
 """CSS of the components that show this HTML."""
@@ -50,21 +56,3 @@ def keys_html(keys: Mapping[str, str]) -> str:
 def note_html(text: str, bad: bool = False) -> str:
     """Return a line of text; "" for none."""
     return _render("note.html.j2", text=text, bad=bad) if text else ""
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("ui.reviews"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    reasons = {reason: word for word, reason in REASONS.items()}
-    environment.filters |= {"state": lambda verdict: WORDS[verdict], "reason": lambda reason: reasons[reason]}
-    return environment
-
-
-def _render(template: str, **context: object) -> str:
-    return _environment().get_template(template).render(context)

@@ -289,14 +289,8 @@ class Catalogue:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+        with self._lock, self._database.transaction():
+            yield
 
 
 _SESSION = "thread, owner, title, always, approved, stage, status, colour, updated, deleted"
