@@ -124,14 +124,8 @@ class LedgerFile:
         Raises:
             LedgerError: the disk is full, or the file cannot be written.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        with self._db.transaction():
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:  # a full disk ends it by itself
-                self._db.execute("ROLLBACK")
-            raise
 
     def fact(self, name: str) -> JsonValue:
         """A fact of the run, or None when it was never set.

@@ -141,6 +141,18 @@ class Database(sqlite3.Connection):
         """Execute several statements as `sqlite3.Connection` does."""
         return self.cursor().executescript(script)
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the statements inside the block one transaction, of a connection that commits each by itself."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            if self.in_transaction:  # a full disk ends it by itself
+                self.execute("ROLLBACK")
+            raise
+
     def commit(self) -> None:
         """Commit as `sqlite3.Connection` does."""
         with self.translated_errors():
