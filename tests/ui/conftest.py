@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+from tests.waiting import WAIT
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -18,5 +29,6 @@ def browser() -> Iterator[Any]:
         pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        sync.expect.set_options(timeout=WAIT * 1000)
         yield browser
         browser.close()

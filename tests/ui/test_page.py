@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,21 +22,11 @@ from tools.core.errors import SettingsInvalid
 from ui.page import launch
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = os.environ.get("SUPERLINK_SCREENSHOTS")
 """A folder for pictures of the page, for people who work on its looks."""
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
@@ -79,30 +68,23 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def visited(address: str) -> Iterator[tuple["Page", list[str]]]:
+def visited(address: str, browser: "Browser") -> Iterator[tuple["Page", list[str]]]:
     """The page in a browser, and every address that it asks for."""
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
-        page.set_default_timeout(WAIT * 1000)
-        sync.expect.set_options(timeout=WAIT * 1000)
-        asked: list[str] = []
-        complaints: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(address)
-        page.get_by_placeholder("What should happen?").wait_for()
-        yield page, asked
-        browser.close()
-        # What is still coming when the page is left is aborted, and one test sends a file that is refused.
-        refused = "Failed to load resource: the server responded with a status of 413"
-        left = ("AbortError: ", "Unexpected error Connection errored out", refused)
-        assert [one for one in complaints if not one.startswith(left)] == []
+    page = browser.new_page(viewport={"width": 1280, "height": 860})
+    page.set_default_timeout(WAIT * 1000)
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(address)
+    page.get_by_placeholder("What should happen?").wait_for()
+    yield page, asked
+    page.close()
+    # What is still coming when the page is left is aborted, and one test sends a file that is refused.
+    refused = "Failed to load resource: the server responded with a status of 413"
+    left = ("AbortError: ", "Unexpected error Connection errored out", refused)
+    assert [one for one in complaints if not one.startswith(left)] == []
 
 
 def shot(page: "Page", name: str) -> None:

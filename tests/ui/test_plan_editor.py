@@ -1,9 +1,6 @@
 """The plan card and its editor in a browser, by mouse, by keyboard, and as screen readers know it."""
 
 import json
-import os
-import shutil
-import socket
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,13 +10,13 @@ import pytest
 pytest.importorskip("gradio")
 
 from tests.agents.fakes import TOOLS
+from tests.ui.blocks import serve_blocks
 from tests.ui.serve_card import page as card_page
 from tests.waiting import WAIT, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 FOCUSED = "document.activeElement?.closest('[id]:not([id^=range_id])')?.id"
 NAMELESS = """() => [...document.querySelectorAll('#plan-card :is(input, textarea, button, a[href], progress)')]
     .filter((each) => each.getClientRects().length && !(each.getAttribute('aria-label') || each.labels?.length
@@ -30,39 +27,8 @@ NAMELESS = """() => [...document.querySelectorAll('#plan-card :is(input, textare
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("card")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("GRADIO_")]:
-            patch.delenv(name)
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "page"))
-        patch.setenv("SUPERLINK_HOME", str(folder / "home"))
-        blocks = card_page(folder, TOOLS)
-        blocks.launch(
-            server_name="127.0.0.1",
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            allowed_paths=[str(folder)],
-        )
-        yield f"http://127.0.0.1:{port}"
-        blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        sync.expect.set_options(timeout=WAIT * 1000)
-        yield browser
-        browser.close()
+    with serve_blocks(lambda: card_page(folder, TOOLS), folder, folder / "home") as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The results of a turn in a browser: chosen, filtered, kept for the next request; words of others are inert."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image as Pil
 
 from agents.session.memory import close_saver, open_saver
 from tests.agents.fakes import TOOLS, Scripted, plan
+from tests.ui.blocks import serve_blocks
 from tests.waiting import WAIT
 from tools import Image, Store, Transcript, tool
 from tools.values.transcript import Segment
@@ -56,21 +56,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Turn
     _run(turns, thread, "find", street)
     for request in ("blur", "read", "cut"):
         _run(turns, thread, request)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(folder / "page"))
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+
+    def make() -> gr.Blocks:
         results = Results(turns._context, turns)
         with gr.Blocks(analytics_enabled=False) as blocks:
             number = gr.Number(1, precision=0, label="turn")
             results.lay_out()
             for event in (blocks.load, number.change):
                 event(lambda n: results.update(turns.view(thread, "local"), int(n)), number, results.outputs)
-        blocks.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False)
-        yield f"http://127.0.0.1:{port}", turns, thread
-        blocks.close()
+        return blocks
+
+    with serve_blocks(make, folder / "page") as address:
+        yield address, turns, thread
     turns.close()
     close_saver(saver)
     access.close()

@@ -1,7 +1,5 @@
 """The shapes component in a browser: drawn, moved and named by mouse and keyboard, and what reaches Python."""
 
-import os
-import socket
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from tests.ui.blocks import serve_blocks
 from tests.waiting import WAIT, until
 from tools.values import Detections, Image, Poses
 from ui.access.links import file_url
@@ -79,23 +78,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
         one.command(note, one, None)
         again.click(lambda: first, None, one)
         foreign.click(lambda: {**first, "picture": "https://192.0.2.1/x.png"}, None, one)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("GRADIO_")]:
-            patch.delenv(name)
-        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-        blocks.launch(
-            server_name="127.0.0.1",
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            allowed_paths=[str(folder)],
-        )
-        yield f"http://127.0.0.1:{port}", told
-        blocks.close()
+    with serve_blocks(lambda: blocks, folder) as address:
+        yield address, told
 
 
 def _event(data: dict[str, Any]) -> str:

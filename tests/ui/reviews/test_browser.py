@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from flows.batch.review import queue
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
 from tests.ui.reviews.conftest import make_run
-from tests.ui.test_page import FLAGS, ROOT
+from tests.ui.test_page import ROOT
 from tests.waiting import WAIT, until
 
 if TYPE_CHECKING:
@@ -58,18 +57,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     made.start()
     yield made
     made.kill()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
