@@ -133,8 +133,9 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
     named = _words(label for step in plan.steps for label in _labels(step, cards[step.tool]))
     done = {word for name in run for word in name.split("_")}  # "send_email" does what "email it" says
     second = [found["verb"].lower() for found in _SECOND.finditer(plan.request)]
+    understood = {*said, *verbs, *named, *done} | _GENERAL | _LOOKS | _PARTICLES
     for verb in dict.fromkeys([*first, *second]):
-        if verb in {*said, *verbs, *named, *done} | _GENERAL | _LOOKS | _PARTICLES:
+        if verb in understood:
             continue
         if looks and verb in _CHANGES:
             yield Problem(
@@ -167,15 +168,17 @@ def unnamed(plan: Plan, tools: Mapping[str, AnyTool]) -> Iterator[Problem]:
     # Up to three words together, as labels have few.
     phrases = {" ".join(said[n : n + length]) for length in (1, 2, 3) for n in range(len(said) - length + 1)}
     names = dict(enumerate(sorted(phrases)))
-    for step in plan.steps:
-        for label in _labels(step, cards[step.tool]):
-            if not any(labels.choose([part], names)[0] for part in (label, *_WORD.findall(label)) if part.strip()):
-                yield Problem(
-                    step.id,
-                    "labels",
-                    f'it looks for "{label}", which the request does not name',
-                    "Edit the plan, or name in English what is meant",
-                )
+    sought = [(step.id, label) for step in plan.steps for label in _labels(step, cards[step.tool])]
+    parts = {label: [part for part in (label, *_WORD.findall(label)) if part.strip()] for _, label in sought}
+    unknown = set(labels.choose([part for some in parts.values() for part in some], names)[1])
+    for step, label in sought:
+        if unknown.issuperset(parts[label]):
+            yield Problem(
+                step,
+                "labels",
+                f'it looks for "{label}", which the request does not name',
+                "Edit the plan, or name in English what is meant",
+            )
 
 
 def _labels(step: Step, card: Card) -> Iterator[str]:

@@ -90,15 +90,16 @@ def choose(labels: Sequence[str], names: Mapping[int, str]) -> tuple[dict[int, s
         The label of each matched class by its number (the first one if two labels match the class), and the labels
         that match none.
     """
+    by_name: dict[str, list[int]] = {}
     by_form: dict[str, list[int]] = {}
     for number, name in names.items():
+        by_name.setdefault(_plain(name), []).append(number)
         for form in {_plain(name), *_forms(name)}:
             by_form.setdefault(form, []).append(number)
     chosen: dict[int, str] = {}
     unknown: list[str] = []
     for label in labels:
-        matched = [n for n, name in names.items() if _plain(name) == _plain(label)]
-        matched = matched or next((by_form[form] for form in _forms(label) if form in by_form), [])
+        matched = by_name.get(_plain(label)) or next((by_form[form] for form in _forms(label) if form in by_form), [])
         for number in matched:
             chosen.setdefault(number, label)
         if not matched:
