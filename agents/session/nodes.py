@@ -139,19 +139,21 @@ class Nodes:
     def after_check(self, state: State) -> str:
         """Back to the planner, to a person, to work, or to the answer."""
         attempt, decision = self._attempt(state), state.get("decision")
+        action = decision["action"] if decision is not None else ""
         if attempt.problems or attempt.plan is None:
-            by_person = attempt.asked == 0 or (decision is not None and decision["action"] == "edit")
+            by_person = attempt.asked == 0 or action == "edit"
             if by_person:
                 return "answer" if self.policy.yes else "approve"
             return "plan" if attempt.again else "answer"
         if not attempt.works:
             return "answer"
-        edited = decision is not None and decision["action"] == "edit"
-        if decision is not None and decision["action"] == "change":  # the person waits to see what became of it
-            return "schedule" if self.policy.yes else "approve"
+        if self.policy.yes:
+            return "schedule"
+        if action == "change":  # the person waits to see what became of it
+            return "approve"
         lacks = bool(missing_weights(attempt.plan, self.tools))
         warned = bool(attempt.warnings) or lacks
-        allowed = (edited and not lacks) or self.policy.allows(attempt.plan, self.tools, warned)
+        allowed = (action == "edit" and not lacks) or self.policy.allows(attempt.plan, self.tools, warned)
         return "schedule" if allowed else "approve"
 
     def _run_planner(self, ask_planner: Callable[[], Plan]) -> Plan:
