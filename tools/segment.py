@@ -16,7 +16,7 @@ from tools.weights.needs import Need, with_needed
 def _needs(args: Mapping[str, object]) -> Iterator[Need]:
     if args.get("regions") is not None:
         return _needs_in_boxes(args["regions"])
-    return routing.needs(args.get("labels"), "segment", "segment_open", masks=True)
+    return routing.needs(args.get("labels"), "segment", "segment_open")
 
 
 def _needs_in_boxes(regions: object) -> Iterator[Need]:

@@ -75,7 +75,7 @@ def finders(
     return chosen
 
 
-def needs(requested: object, role: str, open_role: str, *, faces: bool = False, masks: bool = False) -> Iterator[Need]:
+def needs(requested: object, role: str, open_role: str, *, faces: bool = False) -> Iterator[Need]:
     """Yield the weights that a search takes, by the names that the catalogue says they know; nothing is loaded.
 
     Args:
@@ -83,7 +83,6 @@ def needs(requested: object, role: str, open_role: str, *, faces: bool = False, 
         role: As of `finders`.
         open_role: As of `finders`.
         faces: As of `finders`.
-        masks: As of `finders`.
     """
     rest = [label.strip() for label in requested if isinstance(label, str)] if isinstance(requested, list) else []
     if faces and (same := [label for label in rest if labels.is_face(label)]):
