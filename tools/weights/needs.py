@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from tools.core.errors import SuperlinkError, WeightsMissing
 from tools.core.settings import settings
-from tools.weights.catalogue import Weights, find
-from tools.weights.requirements import archives
+from tools.weights.catalogue import find
+from tools.weights.requirements import fetched_bytes
 from tools.weights.weights import locate
 
 
@@ -98,10 +98,5 @@ def _missing(need: Need) -> Missing | None:
     if need.role:
         choose = f'set {need.role} = "{need.weights}" under [roles] in settings.toml'
         command = f"{command}, and {choose}" if command else choose
-    return Missing(need.weights, need.what, entry.licence, _size(entry), command) if command else None
-
-
-def _size(entry: Weights) -> int:
-    sizes = list(archives(entry).values())
-    known = [size for size in sizes if size is not None]
-    return sum(known) if known and len(known) == len(sizes) else entry.size or entry.approximate_size or 0
+    size = fetched_bytes(entry) or entry.approximate_size or 0
+    return Missing(need.weights, need.what, entry.licence, size, command) if command else None

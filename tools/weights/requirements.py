@@ -22,15 +22,24 @@ def archives(entry: Weights) -> dict[str, int | None]:
     return {address(first): first.get("size", entry.size)}
 
 
+def fetched_bytes(entry: Weights) -> int | None:
+    """Return the bytes that are fetched; of weights without a source to fetch from, of their files. None if unknown."""
+    total = 0
+    for size in archives(entry).values() or [entry.size]:
+        if size is None:
+            return None
+        total += size
+    return total
+
+
 def size_in_words(entry: Weights) -> str:
     """Return how much is fetched, such as "145 MB", "about 2.7 GB" or "size unknown".
 
     Of weights without a source to fetch from it is the size of their files.
     """
-    sizes = list(archives(entry).values()) or [entry.size]
-    known = [size for size in sizes if size is not None]
-    if len(known) == len(sizes):
-        return in_words(sum(known))
+    size = fetched_bytes(entry)
+    if size is not None:
+        return in_words(size)
     return f"about {in_words(entry.approximate_size)}" if entry.approximate_size else "size unknown"
 
 
