@@ -17,7 +17,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 from common.coco import CLASSES as COCO
 from tools.core.errors import MediaError, SettingsInvalid, WeightsMissing
 from tools.core.settings import settings
-from tools.storage.atomic import write
+from tools.storage.toml import edit_toml
 from tools.values.files import read_source
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -239,8 +239,5 @@ def _read_toml(file: Path) -> dict[str, Any]:
 
 def write_table(file: Path, name: str, table: dict[str, Any]) -> None:
     """Set one table of a TOML file; comments and the rest stay as they are."""
-    import tomlkit
-
-    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-    document[name] = table
-    write(file, tomlkit.dumps(document))
+    with edit_toml(file) as document:
+        document[name] = table

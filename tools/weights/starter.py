@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.core.settings import STARTER_ROLES, settings, settings_path
-from tools.storage.atomic import write
+from tools.storage.toml import edit_toml
 from tools.weights.catalogue import Weights, find
 from tools.weights.requirements import archives
 from tools.weights.weights import is_here
@@ -49,11 +49,8 @@ def use() -> Path:
 
     Roles that have a line of their own under [roles] keep it.
     """
-    import tomlkit
-
     file = settings_path()
-    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-    document["weights"] = NAME
-    write(file, tomlkit.dumps(document))
+    with edit_toml(file) as document:
+        document["weights"] = NAME
     settings.cache_clear()
     return file

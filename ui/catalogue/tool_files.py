@@ -14,13 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomlkit
-
 from agents.plan.types import AnyTool
-from tools.core.errors import DeclarationInvalid, SettingsInvalid
+from tools.core.errors import DeclarationInvalid
 from tools.core.settings import expand_path, settings, settings_path
 from tools.runtime.registry import file_tools
 from tools.storage.atomic import write
+from tools.storage.toml import edit_toml
 from ui.catalogue.tools import file_of
 from ui.context import Context
 
@@ -155,17 +154,12 @@ def _copy(name: str) -> Path:
 
 def _change_kept(change: Callable[[list[str]], list[str]]) -> None:
     """Change `tools` in settings.toml, and leave its other lines as they are."""
-    place = settings_path()
-    try:
-        document = tomlkit.parse(place.read_text(encoding="utf-8")) if place.exists() else tomlkit.document()
-    except (OSError, ValueError) as error:
-        raise SettingsInvalid(f"{place} cannot be read: {error}", "Mend it, and try again") from error
-    said = document.get("tools", [])
-    files = said.split(os.pathsep) if isinstance(said, str) else [str(one) for one in said]
-    if change(files) != files:
-        document["tools"] = change(files)
-        write(place, tomlkit.dumps(document))
-        settings.cache_clear()
+    with edit_toml(settings_path()) as document:
+        said = document.get("tools", [])
+        files = said.split(os.pathsep) if isinstance(said, str) else [str(one) for one in said]
+        if (changed := change(files)) != files:
+            document["tools"] = changed
+    settings.cache_clear()
 
 
 def _try(file: Path, seconds: float) -> list[str]:

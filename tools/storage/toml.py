@@ -1,0 +1,32 @@
+"""Changing TOML files of a person, whose comments and other lines stay as they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.core.errors import SettingsInvalid
+from tools.storage.atomic import write
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
+
+
+@contextmanager
+def edit_toml(file: Path) -> "Iterator[TOMLDocument]":
+    """Yield the document of a file, empty where it is missing, and write what the block changed.
+
+    Raises:
+        SettingsInvalid: when the file cannot be read.
+        WriteError: when it cannot be written; it is then unchanged.
+    """
+    import tomlkit
+
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        document = tomlkit.parse(text)
+    except (OSError, ValueError) as error:
+        raise SettingsInvalid(f"{file} cannot be read: {error}", "Mend it, and try again") from error
+    yield document
+    if (changed := tomlkit.dumps(document)) != text:
+        write(file, changed)
