@@ -30,11 +30,11 @@ class _Parts:
     """The parts of one call; its file is opened for the first of them.
 
     Args:
-        folder: Where parts are kept; None for nowhere.
+        folder: Where parts are kept.
         call: What tells calls apart, as JSON.
     """
 
-    def __init__(self, folder: Path | None, call: Mapping[str, object]) -> None:
+    def __init__(self, folder: Path, call: Mapping[str, object]) -> None:
         self._folder, self._call = folder, call
         self._file: Path | None = None
         self._done: dict[int, Any] = {}
@@ -42,10 +42,8 @@ class _Parts:
 
     def get(self, number: int, work: Callable[[], Any]) -> Any:
         """Return the kept result of a part, or what `work` returns, which is kept."""
-        if self._folder is None:
-            return work()
         if self._file is None:
-            self._open(self._folder)
+            self._open()
         if number not in self._done:
             result = work()
             # A part that used weights that are not part of the file's name might be out of date later.
@@ -60,11 +58,11 @@ class _Parts:
             with suppress(OSError):
                 self._file.unlink()
 
-    def _open(self, folder: Path) -> None:
+    def _open(self) -> None:
         self._weights = _weights()
         name = hashlib.sha256(canonical_json({**self._call, "weights": self._weights})).hexdigest()
-        self._file = folder / name
-        sweep(folder.glob("*"), _AGE)
+        self._file = self._folder / name
+        sweep(self._folder.glob("*"), _AGE)
         try:
             lines = self._file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
@@ -102,13 +100,14 @@ def keeping(folder: Path | None, call: Mapping[str, object]) -> Iterator[None]:
         call: What tells calls apart, as JSON: tool, version, arguments and content of the inputs. The weights that
             were used before the first part are added.
     """
-    parts = _Parts(folder, call)
+    parts = None if folder is None else _Parts(folder, call)
     token = _current.set(parts)
     try:
         yield
     finally:
         _current.reset(token)
-    parts.drop()
+    if parts is not None:
+        parts.drop()
 
 
 def kept(number: int, work: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
