@@ -23,10 +23,11 @@ from urllib.parse import quote
 
 from superlink import Image, Plan, Store, SuperlinkError, settings
 from superlink.cli import main as superlink
+from tools.storage.store import as_list
 
 if TYPE_CHECKING:
     from agents.session.events import Record, StepRecord
-    from tools.storage.store import Ref, Refs
+    from tools.storage.store import Refs
 
     class WrittenRecord(Record):
         """A record as ``superlink run`` writes it: with the files of each output."""
@@ -284,7 +285,7 @@ def _item(name: str, folder: Path, record: "WrittenRecord", demo: Path) -> Item:
 
 
 def _load(ref: "Refs") -> Image:
-    value = Store(settings().store_url).get(_all(ref)[0])
+    value = Store(settings().store_url).get(as_list(ref)[0])
     assert isinstance(value, Image)
     return value
 
@@ -306,13 +307,9 @@ def _embedded(name: str, content: bytes, media_type: str, href: str = "") -> Emb
 
 
 def _weights(step: "StepRecord") -> Iterator[WeightsRow]:
-    for ref in _all(step.get("refs", [])):
+    for ref in as_list(step.get("refs", [])):
         for used in ref.get("provenance", {}).get("weights", ()):
             yield WeightsRow(step["tool"], used["id"], used["licence"], used["sha256"])
-
-
-def _all(refs: "Refs") -> "list[Ref]":
-    return refs if isinstance(refs, list) else [refs]
 
 
 def fetch_starter() -> tuple[int, float]:

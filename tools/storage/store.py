@@ -5,7 +5,7 @@ import os
 import re
 import uuid
 from pathlib import Path
-from typing import BinaryIO, NotRequired
+from typing import BinaryIO, NotRequired, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -72,8 +72,10 @@ class Ref(TypedDict):
 Refs = Ref | list[Ref]
 """One reference, or several of one kind."""
 
+R = TypeVar("R", Ref, Ref | str)
 
-def as_list(refs: Refs) -> list[Ref]:
+
+def as_list(refs: R | list[R]) -> list[R]:
     """References as a list, whether they are one or not."""
     return refs if isinstance(refs, list) else [refs]
 
