@@ -10,7 +10,8 @@ import pytest
 
 from tools import Batch, Detections, Image, Number, Store, Text, ToolError, Video, tool
 from tools.core.errors import ArgumentsInvalid, MediaError, OutOfMemory, SuperlinkError
-from tools.runtime.execute import call, call_each, call_many, join_results, rows_of
+from tools.runtime.arguments import rows_of
+from tools.runtime.execute import call, call_each, call_many, join_results
 from tools.runtime.memory import out_of_memory, retry_with_memory
 from tools.runtime.model_cache import evict_idle, loaded, resident
 from tools.weights.usage import record

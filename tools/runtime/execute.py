@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,6 +13,7 @@ from tools.core.abandon import Stopped, raise_if_abandoned
 from tools.core.errors import ArgumentsInvalid, SuperlinkError, ToolError
 from tools.core.faults import Fault, stops_the_program
 from tools.core.progress import counted_rows
+from tools.runtime.arguments import Args, Reference, check_arguments, rows_of
 from tools.runtime.memory import out_of_memory, retry_with_memory
 from tools.runtime.model_cache import in_use
 from tools.runtime.packing import Foreign
@@ -22,10 +23,6 @@ from tools.storage.store import Provenance, Ref, Refs, Store, WeightsUsed, as_li
 from tools.values import Text, Value
 from tools.values.convert import convert
 from tools.weights.usage import recording
-
-Args = Mapping[str, object]
-"""Plain parameters as they are; inputs as a `Ref`, a list of these, or for text the words themselves."""
-Reference = Ref | str | list[Ref | str]
 
 _log = log.logger.getChild("tools")
 
@@ -117,34 +114,6 @@ def _seconds(result: Refs) -> float:
     return next((ref["provenance"]["seconds"] for ref in as_list(result) if "provenance" in ref), 0.0)
 
 
-def rows_of(tool: AnyTool, args: Args) -> list[Args] | None:
-    """Return the arguments of each run of a call that maps over lists, or None for a single run.
-
-    Raises:
-        ArgumentsInvalid: when lists differ in length, or when they are empty and another argument is wrong.
-    """
-    mapped = {
-        name: items
-        for name, given in tool.inputs.items()
-        if not given.many and isinstance(items := args.get(name), list)
-    }
-    if not mapped:
-        return None
-    lengths = {len(items) for items in mapped.values()}
-    if len(lengths) > 1:
-        raise ArgumentsInvalid(
-            tool.name,
-            [
-                f"{' and '.join(mapped)}: lists of {' and '.join(map(str, sorted(lengths)))}"
-                " values cannot go together item by item"
-            ],
-        )
-    rows: list[Args] = [{**args, **{name: items[i] for name, items in mapped.items()}} for i in range(lengths.pop())]
-    if not rows:  # nothing to run, but a wrong argument is still wrong
-        _check_arguments(tool, {name: value for name, value in args.items() if name not in mapped}, mapped)
-    return rows
-
-
 def join_results(results: Sequence[Refs]) -> list[Ref]:
     """Return the results of the runs of a mapped call as one list."""
     return [ref for result in results for ref in as_list(result)]
@@ -173,25 +142,29 @@ def call_many(
     jobs: list[_Job] = []
     with counted_rows(len(rows)) as tell:
 
-        def flush() -> None:
+        def flush() -> bool:
+            """Run the jobs; return whether to end after them."""
             tell(len(outcomes), len(jobs))
-            outcomes.extend(_run_batch(tool, jobs, store, step))
+            done = _run_batch(tool, jobs, store, step)
+            outcomes.extend(done)
             jobs.clear()
+            return stop and any(isinstance(outcome, SuperlinkError) for outcome in done)
 
         for number, args in enumerate(rows):
             item = number if len(rows) > 1 else None
             try:
-                job = _Job(item, *_check_arguments(tool, args))
+                job = _Job(item, *check_arguments(tool, args))
             except ArgumentsInvalid as error:
                 flush()
                 outcomes.append(error)
-            else:
-                together = jobs and (job.params, job.refs.keys()) == (jobs[0].params, jobs[0].refs.keys())
-                if not (tool.batch and together and len(jobs) < batch_size):
-                    flush()
-                jobs.append(job)
-            if stop and any(isinstance(outcome, SuperlinkError) for outcome in outcomes):
+                if stop:
+                    return outcomes
+                continue
+            together = jobs and (job.params, job.refs.keys()) == (jobs[0].params, jobs[0].refs.keys())
+            joins = tool.batch and together and len(jobs) < batch_size
+            if not joins and flush():
                 return outcomes
+            jobs.append(job)
         flush()
     return outcomes
 
@@ -201,51 +174,6 @@ class _Job:
     item: int | None
     refs: dict[str, Reference]
     params: dict[str, object]
-
-
-def _check_arguments(
-    tool: AnyTool, args: Args, absent: Collection[str] = ()
-) -> tuple[dict[str, Reference], dict[str, object]]:
-    """Split arguments into inputs and plain parameters, and check them.
-
-    Args:
-        tool: The tool.
-        args: The arguments.
-        absent: Names of inputs that may be missing.
-
-    Raises:
-        ArgumentsInvalid: with all problems.
-    """
-    refs = {name: args[name] for name in tool.inputs if args.get(name) is not None}
-    problems = list(_input_problems(tool, refs, absent))
-    params: dict[str, object] = {}
-    try:
-        tool.check_one_of([name for name in (*args, *absent) if name in absent or args[name] is not None])
-        params = tool.arguments({name: value for name, value in args.items() if name not in tool.inputs})
-    except ArgumentsInvalid as error:
-        problems += error.problems
-    if problems:
-        raise ArgumentsInvalid(tool.name, problems)
-    return cast(dict[str, Reference], refs), params
-
-
-def _input_problems(tool: AnyTool, refs: Args, absent: Collection[str]) -> Iterator[str]:
-    for name, given in tool.inputs.items():
-        if name not in refs:
-            if not given.optional and name not in absent:
-                yield f"{name}: is missing ({' or '.join(given.kinds)})"
-            continue
-        ref = refs[name]
-        for value in ref if given.many and isinstance(ref, list) else [ref]:
-            if isinstance(value, str):
-                kind = "Text"
-            elif isinstance(value, Mapping) and isinstance(value.get("kind"), str):
-                kind = value["kind"]
-            else:
-                yield f"{name}: takes a reference to a stored value, not {type(value).__name__}"
-                continue
-            if not given.accepts(kind):
-                yield f"{name}: takes {' or '.join(given.kinds)}, not {kind}"
 
 
 def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> list[Refs | SuperlinkError]:
@@ -275,8 +203,10 @@ def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> 
 
 def _described(tool: AnyTool, job: _Job) -> dict[str, object]:
     """Return what tells a job's result from others, besides the weights."""
-    given = {name: ref if isinstance(ref, list) else [ref] for name, ref in job.refs.items()}
-    inputs = {name: [ref if isinstance(ref, str) else ref["sha256"] for ref in refs] for name, refs in given.items()}
+    inputs = {
+        name: [ref if isinstance(ref, str) else ref["sha256"] for ref in as_list(refs)]
+        for name, refs in job.refs.items()
+    }
     return {"tool": tool.name, "version": tool.version, "args": job.params, "inputs": inputs}
 
 
@@ -382,7 +312,7 @@ def _put_result(
             step=step,
             item=job.item,
         )
-    inputs = [ref for value in job.refs.values() for ref in (value if isinstance(value, list) else [value])]
+    inputs = [ref for value in job.refs.values() for ref in as_list(value)]
     words = {name: value for name, value in job.refs.items() if isinstance(value, str)}
     provenance: Provenance = {
         "step": step,
