@@ -124,3 +124,13 @@ def test_faults_of_the_program_stay_what_they_are(database: Database) -> None:
     database.close()
     with pytest.raises(sqlite3.ProgrammingError):
         database.execute("SELECT 1")
+
+
+def test_an_error_that_ends_its_transaction_is_not_hidden(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.execute("ROLLBACK")  # as SQLite does by itself where the disk is full
+        _ = 1 / 0
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        database.execute("UPDATE t SET b = 'y'")
+        _ = 1 / 0
+    assert not database.execute("SELECT * FROM t WHERE b = 'y'").fetchall()
