@@ -12,6 +12,7 @@ from ui.batches.progress import Progress, Thumbnail
 from ui.batches.schedules import ScheduleView
 from ui.batches.sources import SourceView
 from ui.templates import Templates
+from ui.units import byte_size
 
 STYLE = (Path(__file__).parent / "batch.css").read_text(encoding="utf-8")
 """CSS of all that is here."""
@@ -30,17 +31,9 @@ def span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def size(count: float) -> str:
-    """Return a number of bytes in words."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
-
-
 def source_html(view: SourceView) -> str:
     """Return what is in a source."""
-    return _render("source.html.j2", view=view, size=size(view.size))
+    return _render("source.html.j2", view=view, size=byte_size(view.size))
 
 
 def fault_html(message: str, hint: str = "") -> str:
@@ -77,8 +70,8 @@ def forecast_text(view: PilotView, free: int) -> str:
         return f"All {known.pilot} items are worked. Nothing is left to do but the exports."
     enough = "" if known.bytes < free else " That is more than what is free."
     return (
-        f"The other {known.items} items: about {span(known.seconds)}, {size(known.bytes)} on the disk "
-        f"({size(free)} free), {known.review} finds to review.{enough}"
+        f"The other {known.items} items: about {span(known.seconds)}, {byte_size(known.bytes)} on the disk "
+        f"({byte_size(free)} free), {known.review} finds to review.{enough}"
     )
 
 
@@ -139,7 +132,7 @@ def download_html(url: str, name: str, count: int, said: Sequence[str]) -> str:
         count: Bytes.
         said: Sentences.
     """
-    return _render("download.html.j2", url=url, name=name, size=size(count), said=said)
+    return _render("download.html.j2", url=url, name=name, size=byte_size(count), said=said)
 
 
 def schedules_html(said: str, rows: Sequence[ScheduleView] | None = None) -> str:

@@ -11,6 +11,7 @@ from ui.access.links import file_url
 from ui.conversation.thumbnails import thumbnail
 from ui.templates import Templates
 from ui.turns.view import QueuePlace, SessionView, TurnView
+from ui.units import byte_size
 
 _render = Templates("ui.conversation").render
 
@@ -143,15 +144,6 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{round(seconds / 3600)} h"
-
-
-def byte_size(size: int) -> str:
-    """Return bytes in words: "820 B", "41 kB", "3.2 MB"."""
-    if size < 1000:
-        return f"{size} B"
-    if size < 1_000_000:
-        return f"{size / 1e3:.0f} kB"
-    return f"{size / 1e6:.1f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen: bool) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ui.access.links import file_url
 from ui.templates import Templates
+from ui.units import byte_size
 
 _render = Templates("ui.results").render
 
@@ -22,7 +23,7 @@ def downloads_html(files: Sequence[Path], archive: str, record: Path | None) -> 
         record: Record of the turn.
     """
     listed = [
-        {"url": file_url(file), "name": file.name, "size": _size(file.stat().st_size)}
+        {"url": file_url(file), "name": file.name, "size": byte_size(file.stat().st_size)}
         for file in files
         if file.is_file()
     ]
@@ -34,7 +35,3 @@ def downloads_html(files: Sequence[Path], archive: str, record: Path | None) -> 
 def note_html(text: str) -> str:
     """Return sentences as a paragraph."""
     return f"<p>{escape(text)}</p>" if text else ""
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

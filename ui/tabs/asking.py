@@ -12,10 +12,11 @@ from tools.core.errors import SuperlinkError
 from tools.values import Transcript
 from tools.values.convert import open_file
 from ui.context import Context
-from ui.conversation.html import Chip, byte_size, chips_html, note_html, samples_html
+from ui.conversation.html import Chip, chips_html, note_html, samples_html
 from ui.conversation.samples import Sample, offered, works_here
 from ui.conversation.script import EVENTS
 from ui.turns.words import explain, sentences
+from ui.units import byte_size
 
 Chips = Mapping[str, Chip]
 """The files in the box, by path."""
