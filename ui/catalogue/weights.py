@@ -1,7 +1,8 @@
 """Weights as the Models tab shows them: what there is, what is on disk and in memory, and what each is used for."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+import psutil
 
 from tools.core.errors import WeightsMissing
 from tools.core.settings import main_memory, settings
@@ -11,8 +12,6 @@ from tools.weights.catalogue import Weights, address, catalogue, is_fetched, pin
 from tools.weights.requirements import doubts, has_gpu, in_words, is_permissive, size_in_words
 from tools.weights.weights import is_here, is_removable, locate, needs_trust
 from ui.catalogue.jobs import Job
-
-_PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,14 @@ class Computer:
     """What this computer has and uses.
 
     Attributes:
-        process: Memory of this process in bytes; None where the system does not tell.
+        process: Memory of this process in bytes.
         memory: Main memory in bytes; None where the system does not tell.
         models: Memory of loaded models in bytes, about.
         budget: Memory that loaded models may take in bytes.
         device: What models run on, in words.
     """
 
-    process: int | None
+    process: int
     memory: int | None
     models: int
     budget: int
@@ -121,7 +120,7 @@ def rows(jobs: dict[str, Job], search: str = "", missing_only: bool = False) -> 
 def computer() -> Computer:
     """Return what this computer has and uses."""
     return Computer(
-        _memory_of_process(),
+        psutil.Process().memory_info().rss,
         main_memory(),
         sum(model.bytes for model in loaded()),
         settings().memory_bytes,
@@ -180,10 +179,3 @@ def _place(entry: Weights) -> str:
         return str(locate(entry.id)) if entry.needed else ""
     except WeightsMissing:
         return ""
-
-
-def _memory_of_process() -> int | None:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):  # no Linux
-        return None
