@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agents.plan.plan import Plan, Step
 from agents.plan.preflight import missing_of
 from agents.plan.types import AnyTool, cards_of
-from common.card import ParameterSchema
+from common.card import Card, ParameterSchema
 from tools.core.errors import SuperlinkError
 from tools.runtime.registry import FILE_MODULE
 from tools.weights.needs import Missing
@@ -54,7 +54,7 @@ class ToolRow:
     changes: bool
     isolated: bool
     missing: tuple[Missing, ...]
-    fault: tuple[str, str] | None = None
+    fault: tuple[str, str] | None
 
     @property
     def works(self) -> bool:
@@ -79,7 +79,7 @@ def rows(
         faults: Why the last call of a tool failed, and the day, by name of the tool.
     """
     words = search.lower().split()
-    found = [replace(_row(tool), fault=(faults or {}).get(tool.name)) for tool in tools.values()]
+    found = [_row(tool, (faults or {}).get(tool.name)) for tool in tools.values()]
     return sorted(
         (
             row
@@ -94,7 +94,7 @@ def rows(
 
 def kinds(tools: Mapping[str, AnyTool]) -> list[str]:
     """Return the kinds of values that any tool takes or gives, by name."""
-    return sorted({kind for row in map(_row, tools.values()) for kind in (*row.takes, row.gives)})
+    return sorted({kind for card in cards_of(tools).values() for kind in (*_taken(card), card["returns"]["kind"])})
 
 
 def one_call(tool: AnyTool) -> Plan:
@@ -119,12 +119,16 @@ def file_of(tool: AnyTool) -> str:
     return str(getattr(sys.modules.get(module), "__file__", "")) if module.startswith(FILE_MODULE) else ""
 
 
-def _row(tool: AnyTool) -> ToolRow:
+def _row(tool: AnyTool, fault: tuple[str, str] | None) -> ToolRow:
     card = cards_of({tool.name: tool})[tool.name]
     inputs = [
-        Parameter(name, " or ".join(given["kinds"]) + (" (several)" if given["many"] else ""), given["optional"], doc)
+        Parameter(
+            name,
+            " or ".join(given["kinds"]) + (" (several)" if given["many"] else ""),
+            given["optional"],
+            tool.inputs[name].doc,
+        )
         for name, given in card["inputs"].items()
-        for doc in (tool.inputs[name].doc,)
     ]
     plain = [
         Parameter(name, _takes(schema), name not in card["required"], schema.get("description", ""))
@@ -134,7 +138,7 @@ def _row(tool: AnyTool) -> ToolRow:
         name=tool.name,
         title=label(tool.name),
         doc=tool.doc,
-        takes=tuple(dict.fromkeys(kind for given in card["inputs"].values() for kind in given["kinds"])),
+        takes=_taken(card),
         gives=card["returns"]["kind"],
         parameters=(*inputs, *plain),
         examples=tool.examples,
@@ -142,7 +146,12 @@ def _row(tool: AnyTool) -> ToolRow:
         changes=not tool.read_only,
         isolated=tool.isolated,
         missing=tuple(_missing(tool)),
+        fault=fault,
     )
+
+
+def _taken(card: Card) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(kind for given in card["inputs"].values() for kind in given["kinds"]))
 
 
 def _missing(tool: AnyTool) -> list[Missing]:
@@ -167,10 +176,6 @@ def _takes(schema: ParameterSchema) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and most is not None:
         return f"{name} from {least} to {most}"
-    return (
-        f"{name} of at least {least}"
-        if least is not None
-        else f"{name} of at most {most}"
-        if most is not None
-        else name
-    )
+    if least is not None:
+        return f"{name} of at least {least}"
+    return name if most is None else f"{name} of at most {most}"
