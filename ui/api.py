@@ -17,7 +17,6 @@ from agents.session.state import Decision
 from tools.core.errors import SuperlinkError
 from ui.access.owners import Files
 from ui.access.visitors import owner_of
-from ui.turns.live import WORKING
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 
@@ -123,7 +122,7 @@ class Endpoints:
 
     async def _ended(self, thread: str, owner: str) -> Json:
         """Return where a session stands once nothing happens in it without somebody's doing."""
-        while (view := await _said(self._turns.view, thread, owner)).stage in WORKING:
+        while (view := await _said(self._turns.view, thread, owner)).works:
             await asyncio.sleep(_LOOK)
         return _state(view)
 

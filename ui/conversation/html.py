@@ -148,7 +148,7 @@ def duration(seconds: float) -> str:
 
 def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen: bool) -> Mapping[str, object]:
     last = turn is view.turn
-    running = last and view.stage in ("queued", "planning", "running")
+    running = last and view.works
     shown = [file for result in turn.results if result.final or running for file in result.files]
     pictures = [file for file in shown if input_of(file.name) == "image"]
     return {

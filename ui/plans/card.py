@@ -86,7 +86,7 @@ def card_html(view: SessionView, turn: TurnView, scope: Scope, thumbnails: Mappi
     at = placed([Problem(**problem) for problem in turn.problems], plan, scope)
     # A person who let the plan run has seen them.
     decided = turn.decision is not None and turn.decision["action"] in ("accept", "edit")
-    busy = turn is view.turn and view.stage in ("queued", "planning", "running")
+    busy = turn is view.turn and view.works
     given = [name for name in chips if name not in {step.id for step in plan.steps}]
     outputs = [name for name in map(reference, plan.outputs) if name in chips]
     return _render(

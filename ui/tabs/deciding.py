@@ -6,8 +6,7 @@ import gradio as gr
 
 from ui.conversation.html import queue_words
 from ui.turns.view import SessionView
-
-_WORKING = ("queued", "planning", "running")
+from ui.turns.words import FAILED, PARTLY, STOPPED, STOPPING
 
 
 class Deciding:
@@ -58,8 +57,9 @@ class Deciding:
         waits = view.stage == "approval"
         runs = turn is not None and not turn.missing and not turn.problems
         line = queue_words(view.queue) if view.stage == "queued" else ""
-        stopping = turn is not None and turn.status.startswith("Stopping")
-        ended_early = view.stage == "idle" and turn is not None and turn.status in ("Stopped", "Failed", "Partly done")
+        stopping = turn is not None and turn.status == STOPPING.words
+        ended_early = {STOPPED.words, FAILED.words, PARTLY.words}
+        repeats = view.stage == "idle" and turn is not None and turn.plan is not None and turn.status in ended_early
         return [
             gr.update(visible=bool(line)),
             line,
@@ -68,6 +68,6 @@ class Deciding:
             gr.update(visible=False),
             "",
             view.always,
-            gr.update(visible=view.stage in _WORKING and not line, interactive=not stopping),
-            gr.update(visible=ended_early and turn is not None and turn.plan is not None),
+            gr.update(visible=view.works and not line, interactive=not stopping),
+            gr.update(visible=repeats),
         ]

@@ -46,7 +46,7 @@ class DownloadWidgets:
             number: Of the turn; 0 for none.
             item: What is shown; None when there is nothing.
         """
-        turn = view.turns[number - 1] if view is not None and 0 < number <= len(view.turns) else None
+        turn = view.numbered(number) if view is not None else None
         if view is None or turn is None or (item is None and turn.record is None):
             return self._nothing()
         ended = turn.record is not None

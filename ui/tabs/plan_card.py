@@ -115,7 +115,7 @@ class PlanCard:
             owner: User whose session it is.
             number: Number of the turn to show; 0 for the last.
         """
-        turn = next((turn for turn in view.turns if turn.number == number), view.turn)
+        turn = view.numbered(number) or view.turn
         if turn is None:
             card = empty_html(self._context.planner)
             hidden = gr.update(visible=False)

@@ -267,7 +267,7 @@ class Results:
 
 
 def _turn(view: SessionView | None, number: int) -> TurnView | None:
-    return view.turns[number - 1] if view is not None and 0 < number <= len(view.turns) else None
+    return view.numbered(number) if view is not None else None
 
 
 def _chosen(view: SessionView | None, number: int, place: Place) -> tuple[list[Shown], Shown | None]:

@@ -25,7 +25,6 @@ from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 from ui.turns.words import explain
 
-_WORKING = ("queued", "planning", "running")
 _QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
 
 Changes = dict[Any, Any]
@@ -210,7 +209,7 @@ class SessionTab:
             return self._noted(refused)
         try:
             view = self._turns.view(thread, owner) if thread else SessionView("")
-            if view.stage in _WORKING:
+            if view.works:
                 return self._noted("This session still works on your last request. Wait for it, or stop it first.")
             if view.stage in ("approval", "editing") and not instead:
                 return {self.asking.confirm: gr.update(visible=True)}
@@ -242,7 +241,7 @@ class SessionTab:
             at_hand = {one.kind for one in self._turns.types(thread, owner).values()} if thread else set()
             needed = kinds_needed(tool)
             files: list[Path] = []
-            if view.stage in (*_WORKING, "approval", "editing") or not all(at_hand & set(one) for one in needed):
+            if view.works or view.stage in ("approval", "editing") or not all(at_hand & set(one) for one in needed):
                 thread, files = self._turns.new_thread(), self.asking.samples_of(needed)
             view = self._turns.ask(thread or self._turns.new_thread(), owner, given["request"], files, given["plan"])
         except SuperlinkError as error:
@@ -324,7 +323,7 @@ class SessionTab:
         owner = owner_of(caller)
         folder = self._context.folder / "results" / (view.thread or "new")
         turn = view.turn
-        chosen = next((one for one in view.turns if one.number == seen.chosen), turn)
+        chosen = view.numbered(seen.chosen) or turn
         results = self.results.update(view, chosen.number if chosen else 0)
         # The buttons below the plan are about the last one.
         planned = chosen if view.stage == "idle" else turn

@@ -12,9 +12,6 @@ from ui.turns.runner import Ticket
 from ui.turns.view import SessionView, Stage, TurnView
 from ui.turns.words import Status
 
-WORKING: tuple[Stage, ...] = ("queued", "planning", "running")
-"""Stages in which a view changes without anybody's doing."""
-
 
 class Live:
     """A session in memory.
@@ -73,11 +70,11 @@ class Live:
         """
         while True:
             with self.lock:
-                while self.view.version <= since and self.view.stage in WORKING and not self.gone:
+                while self.view.version <= since and self.view.works and not self.gone:
                     self.lock.wait()
             view = self.snapshot()
             if view.version > since:
                 since = view.version
                 yield view
-            if view.stage not in WORKING or self.gone:
+            if not view.works or self.gone:
                 return

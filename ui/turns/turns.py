@@ -23,7 +23,7 @@ from ui.context import Context
 from ui.turns.catalogue import Catalogue, TurnRow
 from ui.turns.decisions import checked
 from ui.turns.files import keep_files
-from ui.turns.live import WORKING, Live
+from ui.turns.live import Live
 from ui.turns.loading import Loading
 from ui.turns.rebuild import Shelf, turn_view
 from ui.turns.runner import Runner
@@ -152,7 +152,7 @@ class Turns:
         if not request:
             raise SessionError("the request is empty", "Say what should happen")
         with live.lock:
-            if live.view.stage in WORKING:
+            if live.view.works:
                 raise SessionError("another request of this session is at work", "Wait until it has ended, or stop it")
             if len(files) > settings().ui_files:
                 raise MediaError(

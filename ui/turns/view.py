@@ -172,3 +172,12 @@ class SessionView:
     def turn(self) -> TurnView | None:
         """The last turn; None before the first."""
         return self.turns[-1] if self.turns else None
+
+    @property
+    def works(self) -> bool:
+        """Whether the last turn waits in a queue, plans or runs, so that the view changes without anybody's doing."""
+        return self.stage in ("queued", "planning", "running")
+
+    def numbered(self, number: int) -> TurnView | None:
+        """Return the turn with a number; None where there is none."""
+        return self.turns[number - 1] if 0 < number <= len(self.turns) else None

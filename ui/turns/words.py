@@ -28,6 +28,7 @@ RUNNING = Status("Running …")
 WAITS = Status("Waits for you", "wait")
 STOPPING = Status("Stopping …")
 STOPPED = Status("Stopped", "wait")
+PARTLY = Status("Partly done", "wait")
 FAILED = Status("Failed", "bad")
 REJECTED = Status("Rejected")
 REPLACED = Status("Replaced by a new request")
@@ -50,7 +51,7 @@ def status_of(record: Record, tools: Mapping[str, AnyTool]) -> Status:
         case "nothing":
             return Status("Nothing changed", "wait") if _makes_media(record, tools) else NOTHING_FOUND
         case "partly":
-            return Status("Partly done", "wait")
+            return PARTLY
         case "failed":
             return FAILED
     decision = record["decision"]
