@@ -15,6 +15,7 @@ from ui.context import Context
 from ui.conversation.html import Chip, chips_html, note_html, samples_html
 from ui.conversation.samples import Sample, offered, works_here
 from ui.conversation.script import EVENTS
+from ui.turns.files import measures
 from ui.turns.words import explain, sentences
 from ui.units import byte_size
 
@@ -121,13 +122,8 @@ class Asking:
         except SuperlinkError as error:
             return Chip(file, name, "", "", sentences(error.message.replace(file, name), error.hint))
         kind = value.kind.lower()
-        detail = [kind, byte_size(Path(file).stat().st_size)]
-        facts = value.summary()
-        if "width" in facts:
-            detail.append(f"{facts['width']} × {facts['height']}")
-        if "seconds" in facts:
-            detail.append(f"{facts['seconds']:.1f} s")
-        return Chip(file, name, kind, ", ".join(detail), words=kind == "audio" and self._hears())
+        detail = ", ".join(filter(None, (kind, byte_size(Path(file).stat().st_size), measures(value.summary()))))
+        return Chip(file, name, kind, detail, words=kind == "audio" and self._hears())
 
     def _hears(self) -> bool:
         """Return whether speech can be written down here."""

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from agents.plan.plan import PlanJson
 from agents.session.results import write_value
@@ -100,7 +101,7 @@ def file_views(row: TurnRow, folder: Path, store: Store) -> list[FileView]:
         if ref is not None and not place.exists():
             _restore(place, ref, store)
         kind = file["kind"] or ("" if ref is None else ref["kind"].lower())
-        views.append(FileView(place, file["name"], kind, file["size"], "" if ref is None else _detail(ref)))
+        views.append(FileView(place, file["name"], kind, file["size"], "" if ref is None else measures(ref["summary"])))
     return views
 
 
@@ -111,8 +112,8 @@ def _restore(place: Path, ref: Ref, store: Store) -> None:
         _log.warning("%s could not be written again: %s", place, error)
 
 
-def _detail(ref: Ref) -> str:
-    facts = ref["summary"]
+def measures(facts: Mapping[str, Any]) -> str:
+    """Return the pixels and seconds in the summary of a value, such as "640 × 480, 12.3 s"; "" where it has none."""
     size = f"{facts['width']} × {facts['height']}" if "width" in facts else ""
     length = f"{facts['seconds']:.1f} s" if "seconds" in facts else ""
     return ", ".join(part for part in (size, length) if part)
