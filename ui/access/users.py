@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
 from threading import Lock
 
@@ -76,7 +77,6 @@ class Users:
         self._database, self._clock = database, clock
         self._lock = Lock()
         self._hasher = PasswordHasher()
-        self._unknown = self._hasher.hash(secrets.token_urlsafe())
         database.executescript(_SCHEMA)
 
     def add(self, name: str, password: str) -> None:
@@ -176,9 +176,9 @@ class Users:
         Returns:
             The token of the login; None when name or password are wrong.
         """
-        row = self._row(name)
+        row, unknown = self._row(name), self._unknown
         # As slow for an unknown name, so that the time does not show which names exist.
-        if not self._matches(row[1] if row else self._unknown, password) or row is None:
+        if not self._matches(row[1] if row else unknown, password) or row is None:
             return None
         return self._enter(*row, self._clock() + LOGIN_SECONDS)
 
@@ -224,6 +224,11 @@ class Users:
             (_hashed(token), expires, name, hashed),
         )
         return token if made.rowcount else None
+
+    @cached_property
+    def _unknown(self) -> str:
+        """Hash that no password has; made at the first login, not whenever the users are opened."""
+        return self._hasher.hash(secrets.token_urlsafe())
 
     def _matches(self, hashed: str, password: str) -> bool:
         try:
