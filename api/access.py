@@ -6,7 +6,7 @@ from pathlib import Path
 from secrets import compare_digest
 
 from flows.orchestration.secret import secret
-from tools.core.http_guard import App, HttpGuard, Receive, Scope, Send, header, refuse
+from tools.core.http_guard import App, HttpGuard, Receive, Scope, Send, bearer_token, header, refuse
 from tools.core.settings import expand_path, settings
 
 TOKEN_FILE = "api-token"
@@ -40,7 +40,7 @@ class BearerToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse the request or pass it on."""
-        if scope["type"] == "lifespan" or self._is_known(scope):
+        if scope["type"] == "lifespan" or compare_digest(bearer_token(scope).encode(), self._token):
             await self._app(scope, receive, send)
             return
         given = header(scope, "authorization") is not None
@@ -52,10 +52,6 @@ class BearerToken:
         )
         headers = {b"content-type": b"application/json", b"www-authenticate": b"Bearer"}
         await refuse(scope, receive, send, 401, json.dumps(body), headers)
-
-    def _is_known(self, scope: Scope) -> bool:
-        scheme, _, token = (header(scope, "authorization") or "").partition(" ")
-        return scheme.lower() == "bearer" and compare_digest(token.strip().encode(), self._token)
 
 
 def error_body(

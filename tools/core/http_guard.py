@@ -125,6 +125,12 @@ def header(scope: Scope, name: str) -> str | None:
     return b", ".join(values).decode("latin-1") if values else None
 
 
+def bearer_token(scope: Scope) -> str:
+    """Return the token of the header `Authorization: Bearer TOKEN`; "" without one."""
+    scheme, _, token = (header(scope, "authorization") or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 async def refuse(
     scope: Scope, receive: Receive, send: Send, status: int, reason: str, headers: Mapping[bytes, bytes] = _PLAIN
 ) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
+from tools.core.http_guard import App, Message, Receive, Scope, Send, bearer_token, header, refuse
 from ui.access.attempts import Attempts
 from ui.access.http import answer, cookies_of, read_body, refuse_read
 from ui.access.users import LOCAL, LOGIN_SECONDS, Users
@@ -70,11 +70,9 @@ class Login:
         return self._users.user_of(token) if token else None
 
     def _token(self, scope: Scope) -> str:
-        given = header(scope, "authorization")
-        if given is None:
+        if header(scope, "authorization") is None:
             return cookies_of(scope).get(self.cookie, "")
-        scheme, _, token = given.partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else ""
+        return bearer_token(scope)
 
     async def _pass_on(self, user: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; a long answer ends when its user is logged out."""
