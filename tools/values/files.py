@@ -37,6 +37,11 @@ def open_regular(path: Path, name: str) -> BinaryIO:
     return file
 
 
+def damaged(name: str, error: Exception | str) -> MediaError:
+    """Return the error that a file turns out damaged while it is decoded."""
+    return MediaError(f"{name} is damaged or cut short: {error}", "Copy or download the file again")
+
+
 def check_source(source: bytes | Path, name: str) -> None:
     """Raise the errors of `open_regular`, also for empty bytes, without reading anything."""
     if isinstance(source, Path):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tools.core.errors import MediaError, ValueInvalid
 from tools.values.arrays import frozen
 from tools.values.base import FileValue, ValueSummary
-from tools.values.files import read_source
+from tools.values.files import damaged, read_source
 from tools.values.metadata import strip_metadata
 from tools.values.raster import LIMIT, SUFFIXES, count_pages, decode, open_picture, orientation_of
 
@@ -106,9 +106,7 @@ class Image(FileValue):
             try:
                 array = decode(picture, self._encoded)
             except Exception as error:  # decoders raise nearly anything on damaged files
-                raise MediaError(
-                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
-                ) from error
+                raise damaged(self._name, error) from error
         array.setflags(write=False)
         _DECODED.add(self, array)
         return array

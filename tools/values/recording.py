@@ -13,7 +13,7 @@ from tools.core.errors import MediaError
 from tools.core.progress import track
 from tools.core.settings import settings
 from tools.values.container import cover, first_stream, first_time, media_type, open_container
-from tools.values.files import check_size, check_source
+from tools.values.files import check_size, check_source, damaged
 
 if TYPE_CHECKING:
     import av
@@ -190,10 +190,6 @@ def _check_samples(block: Samples, name: str) -> Samples:
     return np.clip(block, -1, 1) if peak > 1 else block
 
 
-def _damaged(name: str, error: Exception | str) -> MediaError:
-    return MediaError(f"{name} is damaged or cut short: {error}", "Copy or download the file again")
-
-
 def _soundfile(source: bytes | Path) -> "soundfile.SoundFile":
     import soundfile
 
@@ -230,9 +226,9 @@ def _decode_soundfile(recording: Recording) -> Iterator[Samples]:
                 yield block
             # The length of an MP3 is an estimate.
             if file.format == "FLAC" and count < file.frames:
-                raise _damaged(recording.name, f"{count} of {file.frames} samples can be decoded")
+                raise damaged(recording.name, f"{count} of {file.frames} samples can be decoded")
     except soundfile.LibsndfileError as error:
-        raise _damaged(recording.name, error) from error
+        raise damaged(recording.name, error) from error
 
 
 def _open_container(source: bytes | Path, name: str) -> Recording:
@@ -271,7 +267,7 @@ def _decode_container(recording: Recording) -> Iterator[Samples]:
                 count += len(block)
                 yield block
         except (av.error.FFmpegError, ValueError) as error:
-            raise _damaged(recording.name, error) from error
+            raise damaged(recording.name, error) from error
 
 
 def _frames(container: Any, stream: Any, recording: Recording) -> "Iterator[tuple[av.AudioFrame | None, Samples]]":

@@ -17,7 +17,7 @@ from tools.core.errors import MediaError, ValueInvalid
 from tools.values.audio import Audio
 from tools.values.base import FileValue, ValueSummary
 from tools.values.container import first_stream, first_time, media_type, open_container
-from tools.values.files import check_size
+from tools.values.files import check_size, damaged
 
 # Bytes of memory for each pixel of a frame: decoders hold up to 16 frames in YUV, and some for their threads.
 _HELD = 30
@@ -75,7 +75,7 @@ class Video(FileValue):
                 kind = media_type(container)
             times, seconds, fps = _times(place, label)
         except (av.error.FFmpegError, ValueError) as error:
-            raise MediaError(f"{label} is damaged or cut short: {error}", "Copy or download the file again") from error
+            raise damaged(label, error) from error
         check_size(
             len(times) * width * height * 3,
             "max_video_bytes",
@@ -146,9 +146,7 @@ class Video(FileValue):
                         _check_frame(frame.width, frame.height, self._name)
                         yield index, frame.time - zero if frame.time is not None else index / self.fps, upright(frame)
             except (av.error.FFmpegError, ValueError) as error:
-                raise MediaError(
-                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
-                ) from error
+                raise damaged(self._name, error) from error
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """Decode one frame, from the nearest key frame before it on.
@@ -177,9 +175,7 @@ class Video(FileValue):
                         _check_frame(frame.width, frame.height, self._name)
                         return upright(frame)
             except (av.error.FFmpegError, ValueError) as error:
-                raise MediaError(
-                    f"{self._name} is damaged or cut short: {error}", "Copy or download the file again"
-                ) from error
+                raise damaged(self._name, error) from error
         return next(pixels for at, _, pixels in self.frames() if at == number)
 
     def audio(self) -> Audio:
