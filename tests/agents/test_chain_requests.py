@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan, Step
+from agents.plan.plan import Plan
 from benchmarks.planner import CATALOGUES, Row, catalogue, read, same, words
 from common.kinds import KIND_OF_INPUT
+from tests.agents.expected import plain, steps_of
 from tools.runtime.registry import file_tools, load
 from tools.runtime.tool import Tool
 
@@ -27,20 +28,10 @@ def tools() -> dict[str, Tool]:
 
 def wired(row: Row, plan: list[tuple[str, dict[str, object] | None]], tools: dict[str, Tool]) -> tuple[Plan, list[str]]:
     """Return an expected plan as the product wires it, and its problems."""
-    steps = [
-        {"id": f"s{n}", "tool": tool, "args": {k: _value(v) for k, v in (args or {}).items() if v != ""}}
-        for n, (tool, args) in enumerate(plan, 1)
-    ]
     values = {medium: KIND_OF_INPUT[medium] for medium in row["media"]}
-    written = Plan(request=row["request"], steps=tuple(Step.model_validate(step) for step in steps))
+    written = Plan(request=row["request"], steps=steps_of(plan))
     result, problems = wire_and_check(written, tools, values)
     return result, [f"{row['request']}: {problem}" for problem in problems]
-
-
-def _value(expected: object) -> object:
-    if isinstance(expected, dict):
-        return expected["in order"]
-    return expected.removeprefix("~") if isinstance(expected, str) else expected
 
 
 def test_every_expected_plan_passes_wiring_and_check(tools: dict[str, Tool]) -> None:
@@ -61,8 +52,8 @@ def test_texts_and_lists_of_a_plan_stand_in_the_request() -> None:
     for row in ROWS:
         asked = words(row["request"])
         for value in (v for _, args in row["plans"][0] for v in (args or {}).values()):
-            plain = _value(value)
-            texts = plain if isinstance(plain, list) else [plain] if plain != value else []
+            said = plain(value)
+            texts = said if isinstance(said, list) else [said] if said != value else []
             for word in (word for text in texts for word in words(text)):
                 assert any(one.startswith(word[:4]) for one in asked), (row["request"], word)
 

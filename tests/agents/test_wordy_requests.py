@@ -20,11 +20,12 @@ from pathlib import Path
 import pytest
 
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan, Step
+from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
 from backbone.training.phrasings import FREE_TEXT, requests, tool_templates
 from benchmarks.planner import Row, read, right, words
 from common.kinds import KIND_OF_INPUT
+from tests.agents.expected import steps_of
 from tools.runtime.registry import load
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -41,29 +42,15 @@ def test_every_expected_plan_can_run(built_in: dict[str, AnyTool]) -> None:
     for row in ROWS:
         values = {kind: KIND_OF_INPUT[kind] for kind in row["media"]}
         for expected in row["plans"]:
-            plan = Plan(steps=tuple(_step(n, *call) for n, call in enumerate(expected, 1)))
-            _, problems = wire_and_check(plan, built_in, values)
+            _, problems = wire_and_check(Plan(steps=steps_of(expected)), built_in, values)
             faults += [(row["request"], expected, str(problem)) for problem in problems]
     assert not faults
-
-
-def _step(number: int, tool: str, args: dict[str, object] | None) -> Step:
-    written = json.loads(json.dumps(args or {}))
-    return Step(
-        id=f"s{number}",
-        tool=tool,
-        args={
-            name: value.removeprefix("~") if isinstance(value, str) else value
-            for name, value in written.items()
-            if value != ""  # one that is left out
-        },
-    )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[str(n) for n in range(len(ROWS))])
 def test_every_expected_plan_scores_and_copies_its_texts_from_the_request(row: Row) -> None:
     for plan in row["plans"]:
-        steps = [_step(n, *call) for n, call in enumerate(plan, 1)]
+        steps = steps_of(plan)
         assert right(plan, [{"tool": step.tool, "args": dict(step.args)} for step in steps]) == (True, True)
         for step in steps:
             text = step.args.get(FREE_TEXT.get(step.tool, ""), "")
@@ -101,7 +88,7 @@ def _normal(text: str) -> str:
 
 
 def test_the_spread_is_that_of_the_table() -> None:
-    steps = [_step(1, *call) for row in ROWS for call in row["plans"][0]]
+    steps = [step for row in ROWS for step in steps_of(row["plans"][0])]
     calls = [(step.tool, step.args) for step in steps]
     choices = Counter(str(args[name]) for _, args in calls for name in ("which", "how") if name in args)
     arguments = Counter(name for _, args in calls for name in args if name not in ("which", "how", "labels"))
