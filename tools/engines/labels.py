@@ -1,7 +1,9 @@
 """Matching of labels with a model's class names, by plurals, spellings and synonyms."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 
 from tools.core.errors import ValueInvalid
 
@@ -93,13 +95,15 @@ def choose(labels: Sequence[str], names: Mapping[int, str]) -> tuple[dict[int, s
     by_name: dict[str, list[int]] = {}
     by_form: dict[str, list[int]] = {}
     for number, name in names.items():
-        by_name.setdefault(_plain(name), []).append(number)
-        for form in {_plain(name), *_forms(name)}:
+        forms = _forms(name)
+        by_name.setdefault(forms[0], []).append(number)
+        for form in set(forms):
             by_form.setdefault(form, []).append(number)
     chosen: dict[int, str] = {}
     unknown: list[str] = []
     for label in labels:
-        matched = by_name.get(_plain(label)) or next((by_form[form] for form in _forms(label) if form in by_form), [])
+        forms = _forms(label)
+        matched = by_name.get(forms[0]) or next((by_form[form] for form in forms if form in by_form), [])
         for number in matched:
             chosen.setdefault(number, label)
         if not matched:
@@ -112,14 +116,13 @@ def _plain(label: str) -> str:
     return re.sub(r"^(?:an?|the) (?=.)", "", words)
 
 
-def _forms(label: str) -> Iterator[str]:
-    """Yield a label's spelling, its singular, and the synonyms of both."""
+@lru_cache(maxsize=4096)  # each search asks for the forms of all class names
+def _forms(label: str) -> tuple[str, ...]:
+    """Return a label's spelling, its singular, and the synonyms of both."""
     spellings = [_plain(label), *_singulars(_plain(label))]
     spellings += [_ANYTHING.sub("thing", spelling) for spelling in spellings if _ANYTHING.search(spelling)]
-    yield from spellings
-    for group in _SYNONYMS:
-        if any(spelling in group for spelling in spellings):
-            yield from group
+    groups = (group for group in _SYNONYMS if any(spelling in group for spelling in spellings))
+    return (*spellings, *chain.from_iterable(groups))
 
 
 def _singulars(words: str) -> list[str]:
