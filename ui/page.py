@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from typing import Any
 
 import gradio as gr
@@ -70,24 +71,16 @@ def launch(
             file=sys.stderr,
         )
     os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
-    access = Access.open(folder)
-    try:
+    with ExitStack() as opened:
+        access = opened.enter_context(closing(Access.open(folder)))
         access.users.set_single(password)
         saver = open_saver(settings().home / "threads.sqlite")
-        try:
-            context = Context(dict(tools), planner, Store(settings().store_url), saver, folder, access.files)
-            turns = Turns(context)
-            try:
-                turns.start()
-                page = build(context, turns)
-                options: dict[str, Any] = {"is_open": is_local, "proxy": proxy, "max_upload": max_upload}
-                serve(application(page, access, [host, *hosts], endpoints=NAMES, **options), host, port)
-            finally:
-                turns.close()
-        finally:
-            close_saver(saver)
-    finally:
-        access.close()
+        opened.callback(close_saver, saver)
+        context = Context(dict(tools), planner, Store(settings().store_url), saver, folder, access.files)
+        turns = opened.enter_context(closing(Turns(context)))
+        turns.start()
+        options: dict[str, Any] = {"is_open": is_local, "proxy": proxy, "max_upload": max_upload}
+        serve(application(build(context, turns), access, [host, *hosts], endpoints=NAMES, **options), host, port)
 
 
 def build(context: Context, turns: Turns) -> gr.Blocks:
