@@ -143,7 +143,7 @@ class SessionTab:
             js="() => setTimeout(() => document.querySelector('#remark textarea')?.focus(), 60)",
             **_QUIET,
         )
-        self._begin(deciding.edit.click, self._edit, place, self._shown)
+        self._begin(deciding.edit.click, self._act(self._edit), place, self._shown)
         self._begin(self.card.run_edited.click, self._act(self.card.run), place, self._shown)
         self._begin(self.card.back.click, self._act(self.card.close), place, self._shown)
         self.card.get.click(None, None, None, js="() => window.superlink.tab(5)", **_QUIET)
@@ -190,12 +190,10 @@ class SessionTab:
         return self._open_thread("", seen, caller)
 
     def _open_thread(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
-        view, note = SessionView(""), ""
-        if thread:
-            try:
-                view = self._turns.view(thread, owner_of(caller))
-            except SuperlinkError as error:
-                note = explain(error)
+        try:
+            view, note = self._view(thread, owner_of(caller)), ""
+        except SuperlinkError as error:
+            view, note = SessionView(""), explain(error)
         seen.chosen = 0
         return self._changes(view, seen, caller, note)
 
@@ -208,7 +206,7 @@ class SessionTab:
         if refused := self.asking.refused(files, chips):
             return self._noted(refused)
         try:
-            view = self._turns.view(thread, owner) if thread else SessionView("")
+            view = self._view(thread, owner)
             if view.works:
                 return self._noted("This session still works on your last request. Wait for it, or stop it first.")
             if view.stage in ("approval", "editing") and not instead:
@@ -237,7 +235,7 @@ class SessionTab:
             return {self.seen: seen}
         owner, tool = owner_of(caller), self._context.tools[given["tool"]]
         try:
-            view = self._turns.view(thread, owner) if thread else SessionView("")
+            view = self._view(thread, owner)
             at_hand = {one.kind for one in self._turns.types(thread, owner).values()} if thread else set()
             needed = kinds_needed(tool)
             files: list[Path] = []
@@ -262,12 +260,9 @@ class SessionTab:
             return self._noted("Say what should be different.")
         return self._decide({"action": "change", "remark": words.strip()})(thread, seen, caller)
 
-    def _edit(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
-        def edit(thread: str, owner: str) -> SessionView:
-            turn = self._turns.view(thread, owner).turn
-            return self._turns.set_draft(thread, owner, turn.plan if turn else None)
-
-        return self._act(edit)(thread, seen, caller)
+    def _edit(self, thread: str, owner: str) -> SessionView:
+        turn = self._turns.view(thread, owner).turn
+        return self._turns.set_draft(thread, owner, turn.plan if turn else None)
 
     def _act(self, act: Callable[[str, str], SessionView]) -> Callable[..., Changes]:
         """Return the handler of a button that does something to the session that is shown."""
@@ -311,6 +306,10 @@ class SessionTab:
             if view.version < seen.version:
                 continue  # a button was quicker
             yield self._changes(view, seen, caller)
+
+    def _view(self, thread: str, owner: str) -> SessionView:
+        """Return the session that is shown; an empty one before the first request."""
+        return self._turns.view(thread, owner) if thread else SessionView("")
 
     def _noted(self, words: str) -> Changes:
         return {self.asking.note: note_html(words)}
