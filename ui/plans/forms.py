@@ -143,7 +143,7 @@ def _plain_field(name: str, value: JsonValue, tool: AnyTool, card: Card) -> Fiel
             choices = [("The tool's own", ""), *choices]
     least, most = _bounds(schema)
     whole = schema.get("type") == "integer"
-    field = Field(
+    return Field(
         name,
         label(name),
         kind,
@@ -152,14 +152,13 @@ def _plain_field(name: str, value: JsonValue, tool: AnyTool, card: Card) -> Fiel
         more=_is_extra(name, value, not required, card),
         note=schema.get("description", ""),
         choices=tuple(choices),
-        suggested=next(iter(_suggestions(tool, name)), None),
+        suggested=_suggested(tool, name),
         default=default,
         minimum=least,
         maximum=most,
         step=_step(least, most, whole, schema),
         whole=whole,
     )
-    return field
 
 
 def _unknown(name: str, value: JsonValue) -> Field:
@@ -177,8 +176,8 @@ def _is_extra(name: str, value: JsonValue, optional: bool, card: Card) -> bool:
     return optional and value is None and name not in card["one_of"]
 
 
-def _suggestions(tool: AnyTool, name: str) -> list[Suggested]:
-    return [one for one in tool.params.model_fields[name].metadata if isinstance(one, Suggested)]
+def _suggested(tool: AnyTool, name: str) -> Suggested | None:
+    return next((one for one in tool.params.model_fields[name].metadata if isinstance(one, Suggested)), None)
 
 
 def _kind(schema: ParameterSchema) -> Kind:

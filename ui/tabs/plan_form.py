@@ -286,7 +286,7 @@ class PlanForm:
         ends = {"Move up": to == 0, "Move down": to == len(keys) - 1}
         stay = what if not ends.get(what) else "Duplicate"
         focus = _button_id(to, stay) if keys else "add-step"
-        return self._reshown(form, plan, scope, keys, focus)
+        return self._reshown(form, plan, examine(plan, scope), keys, focus)
 
     def _add(self, form: Form, name: str | None) -> Changes:
         if not name:
@@ -297,14 +297,14 @@ class PlanForm:
         at = examine(plan, scope)
         first = next((f for f in form_of if (number, f.name) in at.fields), next(iter(form_of), None))
         focus = f"step-{number + 1}-{first.name}" if first is not None else _button_id(number, "Delete")
-        return self._reshown(form, plan, scope, [*form["keys"], max(form["keys"], default=0) + 1], focus)
+        return self._reshown(form, plan, at, [*form["keys"], max(form["keys"], default=0) + 1], focus)
 
-    def _reshown(self, form: Form, plan: Plan, scope: Scope, keys: list[int], focus: str) -> Changes:
+    def _reshown(self, form: Form, plan: Plan, at: Placed, keys: list[int], focus: str) -> Changes:
         serial = f"{form['serial']}+"
         shown = Form(
             thread=form["thread"], owner=form["owner"], plan=plan.to_json(), serial=serial, keys=keys, focus=focus
         )
-        return {self.form: shown, self.serial: serial, **self._changed(plan, examine(plan, scope))}
+        return {self.form: shown, self.serial: serial, **self._changed(plan, at)}
 
 
 def _results(plan: Plan, scope: Scope) -> tuple[list[tuple[str, str]], list[str]]:
