@@ -1,5 +1,6 @@
 """The results of a turn, item by item: how each is looked at, in which picture it was found, and what it says."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,16 +98,15 @@ def facts(shown: Shown) -> str:
 
 
 def _found(kind: str, summaries: Sequence[Mapping[str, object]]) -> str:
-    labels: dict[str, int] = {}
+    labels: Counter[str] = Counter()
     for one in summaries:
         names = one.get("labels", {"person": one["count"]})
         assert isinstance(names, dict)
-        for label, count in names.items():
-            labels[label] = labels.get(label, 0) + count
+        labels.update(names)
     total = sum(labels.values())
     if not total:
         return "Nobody was found." if kind == "Poses" else "Nothing was found."
-    said = ", ".join(f"{count} × {label}" for label, count in sorted(labels.items(), key=lambda one: -one[1]) if count)
+    said = ", ".join(f"{count} × {label}" for label, count in labels.most_common() if count)
     return f"{total} found: {said}."
 
 
