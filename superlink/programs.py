@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("api", "this server")
 """The extra whose packages both servers need, for `imports_of`."""
+_CLOSING = 3  # seconds that answers in hand have when a server is stopped
 
 
 def add_options(parser: argparse.ArgumentParser, port: int) -> None:
@@ -93,11 +94,11 @@ def serve_http(
     """
     with imports_of(*NEEDS):
         from api.access import guarded, token_file
-        from api.server import serve
+        from tools.core.serving import Server
     file = token_file(given.token_file)
 
     def say_started(address: str) -> None:
         # The token itself is not printed, because output may be logged.
         say(f"{what} is at {address}{path} (Ctrl+C stops it). Its token is in {file}, which only you can read")
 
-    serve(guarded(app, file, given.allow_host, max_body), host, given.port, say_started)
+    Server(guarded(app, file, given.allow_host, max_body), say_started, _CLOSING).serve_on(host, given.port)

@@ -2,7 +2,6 @@
 
 import socket
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ pytest.importorskip("mcp")
 import anyio
 import httpx
 
-from api import server
 from superlink.cli import main
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import App
+from tools.core.serving import Server
 
 
 @pytest.fixture
@@ -24,11 +23,12 @@ def serving(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list
     """What the commands would serve, and where."""
     found: list[tuple[App, str, int]] = []
 
-    def note(app: App, host: str, port: int, started: Callable[[str], None]) -> None:
+    def note(server: Server, host: str, port: int) -> None:
+        app: Any = server.config.app
         found.append((app, host, port))
-        started(f"http://{host}:{port}")
+        server.say_started(f"http://{host}:{port}")
 
-    monkeypatch.setattr(server, "serve", note)
+    monkeypatch.setattr(Server, "serve_on", note)
     monkeypatch.chdir(tmp_path)
     return found
 
@@ -101,4 +101,4 @@ def test_a_missing_package_is_named(
 
 def test_an_address_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SuperlinkError, match="is taken"):
-        server.serve(None, "127.0.0.1", taken.getsockname()[1], lambda address: None)  # type: ignore[arg-type]
+        Server(None, lambda address: None, 3).serve_on("127.0.0.1", taken.getsockname()[1])  # type: ignore[arg-type]

@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import gradio as gr
-import uvicorn
 from fastapi import FastAPI, Request
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import HEADERS, App, HttpGuard, Message, Receive, Scope, Send
-from tools.core.listening import listen
+from tools.core.serving import Server
 from tools.core.settings import settings
 from ui.access.access import Access
 from ui.access.archive import archives
@@ -147,33 +146,17 @@ def serve(app: App, host: str, port: int) -> None:
     Raises:
         SuperlinkError: when the address is in use, or is not an address of this computer.
     """
-    name = f"[{host}]" if ":" in host else host
-    with listen(host, port) as bound:
-        _Server(app, f"http://{name}:{bound.getsockname()[1]}/").run(sockets=[bound])
+    _PageServer(app).serve_on(host, port)
 
 
-class _Server(uvicorn.Server):
-    """A server that prints its address once it answers, and closes the connections of open pages when stopped."""
+class _PageServer(Server):
+    """A server that closes the connections of open pages when stopped."""
 
-    def __init__(self, app: App, address: str) -> None:
-        super().__init__(
-            uvicorn.Config(
-                self._until_stopped,
-                interface="asgi3",
-                ws="none",
-                log_level="warning",
-                server_header=False,
-                proxy_headers=False,  # `application` reads them, of a proxy that was named
-                timeout_graceful_shutdown=_CLOSING,
-            )
-        )
-        self._app, self._address = app, address
+    def __init__(self, app: App) -> None:
+        # `application` reads the headers of a proxy that was named.
+        super().__init__(self._until_stopped, _say_started, _CLOSING, proxy_headers=False)
+        self._app = app
         self._stopped = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to answer, and print the address."""
-        await super().startup(sockets)
-        print(f"superlink is at {self._address} (Ctrl+C stops it)", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; a page keeps a connection open while it is shown."""
@@ -191,3 +174,7 @@ class _Server(uvicorn.Server):
                 stopped.cancel()
 
         await self._app(scope, receiving if scope["type"] == "http" else receive, send)
+
+
+def _say_started(address: str) -> None:
+    print(f"superlink is at {address}/ (Ctrl+C stops it)", flush=True)
