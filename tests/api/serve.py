@@ -1,11 +1,9 @@
-"""A service with tiny tools and a planner of a few fixed rules, served on standard input and output or in a thread.
+"""A service with tiny tools and a planner of a few fixed rules, also served on standard input and output.
 
 Usage: serve.py FOLDER, with the tools file of `write_tools` and files of callers in it.
 """
 
-import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import anyio
-import uvicorn
 
 from agents.plan.plan import Plan
 from agents.session.memory import close_saver, open_saver
@@ -22,7 +19,6 @@ from api.roots import Roots
 from api.service import Service
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tools.core.errors import WeightsMissing
-from tools.core.http_guard import App
 from tools.runtime.registry import file_tools
 from tools.storage.store import Store
 
@@ -78,20 +74,6 @@ def opened(folder: Path) -> Iterator[Service]:
         yield Service(tools, Rules(), store, saver, Roots([root]), root / "results", [str(file)])
     finally:
         close_saver(saver)
-
-
-@contextmanager
-def served(app: App) -> Iterator[str]:
-    """An application on a free port of this computer; its address."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1))
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ from api.access import guarded, read_token, token_file
 from api.mcp_server import PATH, http_app
 from api.service import Service
 from tests.agents.fakes import blur, detect, shout
-from tests.api.serve import opened, served
+from tests.api.serve import opened
+from tests.serving import in_thread
 from tests.waiting import WAIT, until
 from tools.core.settings import settings
 from tools.weights.needs import weights_of
@@ -95,7 +96,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, own_home: Path) -> Iterato
 
 @pytest.fixture(scope="module")
 def address(service: Service) -> Iterator[str]:
-    with served(guarded(http_app(service), token_file())) as at:
+    with in_thread(guarded(http_app(service), token_file())) as at:
         yield f"{at}{PATH}"
 
 

@@ -23,7 +23,8 @@ from api.openai_server import application
 from api.service import Service
 from tests.agents.fakes import Scripted, blur, detect, picture, plan
 from tests.api.foreign import FOREIGN
-from tests.api.serve import opened, served
+from tests.api.serve import opened
+from tests.serving import in_thread
 from tests.waiting import WAIT, until
 from tools.weights.needs import weights_of
 
@@ -44,7 +45,7 @@ def service(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def address(service: Service, folder: Path) -> Iterator[str]:
-    with served(guarded(application(service, folder / "runs"), token_file(), max_body=LIMIT)) as at:
+    with in_thread(guarded(application(service, folder / "runs"), token_file(), max_body=LIMIT)) as at:
         yield f"{at}/v1"
 
 
@@ -327,7 +328,7 @@ def test_threads_of_other_doors_are_not_reached(http: httpx.Client, service: Ser
 def test_runs_survive_the_server(http: httpx.Client, service: Service, folder: Path, token: str) -> None:
     waiting = ended(http, http.post("/runs", json={"request": "blur the dogs", "paths": ["street.png"]}))
     with (
-        served(guarded(application(service, folder / "runs"), token_file())) as at,
+        in_thread(guarded(application(service, folder / "runs"), token_file())) as at,
         httpx.Client(base_url=f"{at}/v1", headers={"Authorization": f"Bearer {token}"}) as other,
     ):
         assert other.get(f"/runs/{waiting['id']}").json() == waiting

@@ -1,7 +1,5 @@
 """Serves the page within the process of the tests, and visits it as programs do."""
 
-import socket
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +9,11 @@ from typing import Any
 import argon2
 import httpx
 import pytest
-import uvicorn
 
 from agents.plan.types import AnyTool
 from agents.session.memory import close_saver, open_saver
 from tests.agents.fakes import say, shout
+from tests.serving import in_thread
 from tests.ui.serve import Rules
 from tests.waiting import WAIT
 from tools.storage.store import Store
@@ -51,19 +49,13 @@ def served(
         turns = Turns(context)
         turns.start()
         app = application(build(context, turns), access, max_upload=LIMIT, endpoints=NAMES, **options)
-        settings = {"log_level": "warning", "ws": "none", "timeout_graceful_shutdown": 1, "proxy_headers": False}
-        server = uvicorn.Server(uvicorn.Config(app, **settings))
-        with socket.create_server(("127.0.0.1", 0)) as bound:
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-            finally:
-                server.should_exit = True
-                thread.join(20)
-                turns.close()
-                close_saver(saver)
-                access.close()
+        try:
+            with in_thread(app) as address:
+                yield address
+        finally:
+            turns.close()
+            close_saver(saver)
+            access.close()
 
 
 @contextmanager
