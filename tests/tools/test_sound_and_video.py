@@ -1,5 +1,6 @@
 """Recordings and videos: real files of every troublesome sort."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -146,6 +147,13 @@ def test_one_frame_is_the_same_as_among_all(tmp_path: Path) -> None:
         for number in (-1, 70):
             with pytest.raises(ValueInvalid, match="Its frames are 0 to 69"):
                 one.frame(number)
+
+
+def test_a_frame_that_the_file_promises_and_lacks_is_damage() -> None:
+    video = Video.from_frames(_frames(3), 5)
+    promised = replace(video, frame_count=4, times=np.append(video.times, video.times[-1] + 0.2))
+    with pytest.raises(MediaError, match="damaged or cut short: frame 3 cannot be decoded"):
+        promised.frame(3)
 
 
 def test_odd_sides_are_padded() -> None:

@@ -176,7 +176,10 @@ class Video(FileValue):
                         return upright(frame)
             except (av.error.FFmpegError, ValueError) as error:
                 raise damaged(self._name, error) from error
-        return next(pixels for at, _, pixels in self.frames() if at == number)
+        for at, _, pixels in self.frames():
+            if at == number:
+                return pixels
+        raise damaged(self._name, f"frame {number} cannot be decoded")
 
     def audio(self) -> Audio:
         """Return the sound track.
