@@ -105,7 +105,8 @@ class Viewer:
         if isinstance(value, Image):
             return value, marks
         number = _fullest(marks)
-        return _frame(value, number), [_at(mark, number) for mark in marks]
+        picture = Image.from_numpy(value.frame(min(number, value.frame_count - 1)))
+        return picture, [_at(mark, number) for mark in marks]
 
     def labels_and_scores(self, row: DoneItem) -> list[tuple[str, float]]:
         """Label and score of all detections and poses in an item, the highest score first."""
@@ -212,10 +213,3 @@ def _fullest(marks: Iterable[Detections | Poses | Transcript]) -> int:
 
 def _at(mark: Detections | Poses | Transcript, frame: int) -> Detections | Poses | Transcript:
     return mark.select(mark.frames == frame) if isinstance(mark, Detections) and mark.frames is not None else mark
-
-
-def _frame(video: Video, number: int) -> Image:
-    for index, _, pixels in video.frames():  # noqa: B007
-        if index == number:
-            break
-    return Image.from_numpy(pixels)
