@@ -27,7 +27,6 @@ from agents.session.events import ApprovalEvent, DoneEvent
 from agents.session.session import Session
 from agents.session.state import Decision
 from api import batches, mcp_content
-from api.files import kind_of
 from api.mcp_calls import ACCEPT, Call, Progress, question
 from api.mcp_tools import (
     OWN,
@@ -153,13 +152,8 @@ class McpTools:
     async def _plan(self, call: Call, given: PlanArguments) -> types.CallToolResult:
         if unknown := [kind for kind in given.media if kind not in KIND_OF_INPUT]:
             raise ArgumentsInvalid("plan", [f"media: there is no kind {unknown[0]!r}; use {', '.join(KIND_OF_INPUT)}"])
-
-        def work() -> types.CallToolResult:
-            opened = {name: kind_of(value) for name, value in self._service.open_files(given.files).items()}
-            values = opened or {kind: KIND_OF_INPUT[kind] for kind in given.media}
-            return mcp_content.planned(self._service.plan(given.request, values))
-
-        return await self._work(call, work)
+        work = partial(self._service.plan, given.request, given.files, given.media)
+        return mcp_content.planned(await self._work(call, work))
 
     async def _run(self, call: Call, given: RunArguments) -> types.CallToolResult:
         if not (given.thread or given.request.strip() or given.plan):

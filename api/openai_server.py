@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 from agents.plan.plan import Plan
 from agents.session.state import Decision
 from api.completions import Plans, complete
-from api.files import kind_of
 from api.http_errors import add_error_handlers, json_of
 from api.messages import (
     MODEL,
@@ -31,7 +30,6 @@ from api.messages import (
 )
 from api.runs import Runs
 from api.service import Service
-from common.kinds import KIND_OF_INPUT
 
 MAX_FILES = 64
 """Most files of one request."""
@@ -99,10 +97,8 @@ def _add_plans(app: FastAPI, service: Service) -> None:
     def plans(request: PlanRequest) -> dict[str, Any]:
         """A checked plan over superlink's own tools; nothing is run."""
         _check_said(request.request, request.plan)
-        opened = {name: kind_of(value) for name, value in service.open_files(request.paths).items()}
-        values = opened or {kind: KIND_OF_INPUT[kind] for kind in request.media}
         plan = None if request.plan is None else Plan.load(request.plan)
-        return {"object": "plan", **service.plan(request.request, values, plan)}
+        return {"object": "plan", **service.plan(request.request, request.paths, request.media, plan)}
 
 
 def _add_runs(app: FastAPI, runs: Runs) -> None:

@@ -25,6 +25,7 @@ from agents.session.session import Session, SessionError
 from agents.session.state import Decision
 from api.files import Given, files_of, kind_of, named, open_as
 from api.roots import Roots
+from common.kinds import KIND_OF_INPUT
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
 from tools.storage.store import Store
 from tools.values import Value
@@ -131,17 +132,24 @@ class Service:
         """
         return named(open_file(self.roots.resolve(file)) for file in dict.fromkeys(files))
 
-    def plan(self, request: str, values: Mapping[str, str], plan: Plan | None = None) -> Planned:
+    def plan(
+        self, request: str, files: Sequence[str] = (), media: Sequence[str] = (), plan: Plan | None = None
+    ) -> Planned:
         """Plan a request, or check a plan; nothing is run.
 
         Args:
             request: in words.
-            values: what comes with it: name to kind.
+            files: that come with it, inside the roots.
+            media: without files, the kinds that will come: names of `common.kinds.KIND_OF_INPUT`.
             plan: to check, instead of asking the planner.
 
         Raises:
+            OutsideRoots: a path leads out of the roots.
+            MediaError: a file cannot be read.
             SuperlinkError: the planner cannot work.
         """
+        opened = {name: kind_of(value) for name, value in self.open_files(files).items()}
+        values = opened or {name: KIND_OF_INPUT[name] for name in media}
         if plan is None:
             return self._planned(plan_request(request, values, self.tools, self.planner))
         task = PlanningTask(request or plan.request, value_types(values), self.tools, given=values.keys())
