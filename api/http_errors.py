@@ -14,8 +14,8 @@ from api.access import error_body
 from api.messages import RequestInvalid
 from api.roots import OutsideRoots
 from api.runs import NoSuchRun
+from api.service import unforeseen
 from tools.core.errors import SettingsInvalid, StoreError, SuperlinkError, WeightsMissing, WriteError
-from tools.core.faults import Fault
 
 _STATUS: tuple[tuple[type[SuperlinkError], int, str], ...] = (
     (NoSuchRun, 404, "not_found_error"),
@@ -57,8 +57,8 @@ def add_error_handlers(app: FastAPI) -> None:
 
     async def of_any(request: Request, error: Exception) -> JSONResponse:
         _log.error("a request failed", exc_info=error)
-        what = f"a fault of superlink: {Fault.of(error, '').what}"
-        return _answer(500, what, "The server's log says more", "server_error")
+        found = unforeseen(error)
+        return _answer(500, found.message, found.hint, "server_error")
 
     app.add_exception_handler(SuperlinkError, of_superlink)
     app.add_exception_handler(RequestValidationError, of_validation)

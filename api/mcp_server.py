@@ -37,11 +37,10 @@ from api.mcp_tools import (
     declarations,
     parse,
 )
-from api.service import Outcome, Service, follow, new_thread
+from api.service import Outcome, Service, follow, new_thread, unforeseen
 from common.kinds import KIND_OF_INPUT
 from flows.batch.prepare import PlanRefused
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
-from tools.core.faults import Fault
 
 R = TypeVar("R")
 PATH = "/mcp"
@@ -129,8 +128,7 @@ class McpTools:
             return mcp_content.failure(error)
         except Exception as error:
             _log.exception("a call of %s failed", name)
-            what = Fault.of(error, "").what
-            return mcp_content.failure(SuperlinkError(f"a fault of superlink: {what}", "The log says more"))
+            return mcp_content.failure(unforeseen(error))
 
     def read(self, uri: str) -> ReadResourceContents:
         """The content of a file that a run wrote.
@@ -176,8 +174,8 @@ class McpTools:
                 return follow(
                     session,
                     events,
-                    lambda waiting: ACCEPT if given.approve and _can_run(waiting) else None,
                     progress.step,
+                    lambda waiting: ACCEPT if given.approve and _can_run(waiting) else None,
                 )
 
             last = await self._work(call, begin, session.stop)
@@ -198,7 +196,7 @@ class McpTools:
 
     @staticmethod
     def _resume(session: Session, decision: Decision, progress: Progress) -> ApprovalEvent | DoneEvent:
-        return follow(session, session.resume(decision), lambda waiting: None, progress.step)
+        return follow(session, session.resume(decision), progress.step)
 
     async def _annotate(self, call: Call, given: AnnotateArguments) -> types.CallToolResult:
         asked = batches.BatchRequest(

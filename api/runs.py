@@ -16,9 +16,8 @@ from agents.session.events import Event
 from agents.session.session import Session, SessionError
 from agents.session.state import Decision
 from api.files import files_of, named
-from api.service import Service, follow, new_thread
+from api.service import Service, follow, new_thread, unforeseen
 from tools.core.errors import MediaError, SuperlinkError, WeightsMissing
-from tools.core.faults import Fault
 from tools.storage.store import Refs
 from tools.values import Value
 from tools.values.convert import open_file
@@ -222,7 +221,7 @@ class Runs:
                     self._queued.discard(run_id)
                     self._sessions[run_id] = session
                 try:
-                    last = follow(session, begin(session), lambda waiting: None, lambda event: None)
+                    last = follow(session, begin(session))
                     if last["event"] == "done":
                         self._service.write(last["record"], self._folder / run_id)
                 except Exception as error:
@@ -237,14 +236,11 @@ class Runs:
                 self._queued.discard(run_id)
 
     def _note(self, run_id: str, error: Exception) -> None:
-        if isinstance(error, SuperlinkError):
-            found: ErrorJson = {"message": error.message, "hint": error.hint}
-        else:
+        if not isinstance(error, SuperlinkError):
             _log.error("the run %s failed", run_id, exc_info=error)
-            what = f"a fault of superlink: {Fault.of(error, '').what}"
-            found = {"message": what, "hint": "The server's log says more"}
+            error = unforeseen(error)
         with self._lock:
-            self._errors[run_id] = found
+            self._errors[run_id] = {"message": error.message, "hint": error.hint}
 
 
 def _open_upload(name: str, file: Path) -> Value:

@@ -27,6 +27,7 @@ from api.files import Given, files_of, kind_of, named, open_as
 from api.roots import Roots
 from common.kinds import KIND_OF_INPUT
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
+from tools.core.faults import Fault
 from tools.storage.store import Store
 from tools.values import Value
 from tools.values.convert import open_file
@@ -320,7 +321,7 @@ class Service:
             memory=InMemorySaver(),
             policy=Policy(yes=True),  # the caller chose tool and arguments: there is no plan to look at
         )
-        done = follow(session, session.start(name, values, plan), lambda waiting: None, notify)
+        done = follow(session, session.start(name, values, plan), notify)
         assert done["event"] == "done"
         return self.outcome(done["record"], "done", self.write(done["record"], self.results / thread))
 
@@ -337,28 +338,37 @@ class Service:
 
 
 def follow(
-    session: Session, events: Iterator[Event], decide: Decide, notify: Callable[[Event], None]
+    session: Session,
+    events: Iterator[Event],
+    notify: Callable[[Event], None] | None = None,
+    decide: Decide | None = None,
 ) -> ApprovalEvent | DoneEvent:
     """Read the events of a run to its end, or to a plan on which nobody decides.
 
     Args:
         session: of the run.
         events: of the session.
-        decide: asked when a plan waits.
         notify: called with every event.
+        decide: asked when a plan waits, which without it goes on waiting.
     """
     while True:
         last: Event | None = None
         for last in events:
-            notify(last)
+            if notify is not None:
+                notify(last)
         assert last is not None
         if last["event"] == "done":
             return last
         assert last["event"] == "approval"
-        decision = decide(last)
+        decision = None if decide is None else decide(last)
         if decision is None:
             return last
         events = session.resume(decision)
+
+
+def unforeseen(error: Exception) -> SuperlinkError:
+    """An exception that is none of superlink's own errors, as callers see it."""
+    return SuperlinkError(f"a fault of superlink: {Fault.of(error, '').what}", "The server's log says more")
 
 
 def new_thread() -> str:
