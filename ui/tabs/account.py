@@ -5,6 +5,7 @@ from markupsafe import Markup
 
 from ui.access.users import LOCAL
 from ui.access.visitors import owner_of
+from ui.tabs.events import QUIET
 
 _LINE = Markup('<p class="sl-note">Logged in as {}. <a href="/logout">Log out</a></p>')
 
@@ -15,7 +16,7 @@ class Account:
     def lay_out(self) -> None:
         """Place the line, which is filled when the page is loaded."""
         line = gr.HTML(elem_id="account")
-        gr.on(None, account_html, None, line, api_visibility="private", queue=False, show_progress="hidden")
+        gr.on(None, account_html, None, line, **QUIET)
 
 
 def account_html(caller: gr.Request) -> str:

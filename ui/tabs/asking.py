@@ -15,14 +15,13 @@ from ui.context import Context
 from ui.conversation.html import Chip, chips_html, note_html, samples_html
 from ui.conversation.samples import Sample, offered, works_here
 from ui.conversation.script import EVENTS
+from ui.tabs.events import QUIET, Changes
 from ui.turns.files import measures
 from ui.turns.words import explain, sentences
 from ui.units import byte_size
 
 Chips = Mapping[str, Chip]
 """The files in the box, by path."""
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class Asking:
@@ -64,20 +63,19 @@ class Asking:
 
     def connect(self) -> None:
         """Connect the events that stay within the box."""
-        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         self.request.change(
             None,
             [self.request, self.attached],
             self.attached,
             js="(said, before) => { const now = JSON.stringify((said?.files ?? []).map((file) => file.path)); "
             "return now === '[]' && !before ? '' : now; }",
-            **quiet,
+            **QUIET,
         )
-        self.attached.change(self._check, [self.request, self.chips], [self.chips, self.shown], **quiet)
+        self.attached.change(self._check, [self.request, self.chips], [self.chips, self.shown], **QUIET)
         filled = [self.request, self.attached]
-        self.shown.remove(self._remove, self.request, filled, **quiet)
-        self.samples.take(self._take, None, filled, **quiet).then(
-            None, None, None, js="() => document.querySelector('#request textarea')?.focus()", **quiet
+        self.shown.remove(self._remove, self.request, filled, **QUIET)
+        self.samples.take(self._take, None, filled, **QUIET).then(
+            None, None, None, js="() => document.querySelector('#request textarea')?.focus()", **QUIET
         )
         self.shown.words(
             self._write_down,

@@ -20,14 +20,11 @@ from ui.tabs.batch_pilot import PilotStep
 from ui.tabs.batch_plan import PlanStep
 from ui.tabs.batch_run import RunStep
 from ui.tabs.batch_source import SourceStep
+from ui.tabs.events import QUEUED, QUIET, Changes
 
 TITLE = "Batch"
 _SOURCE, _PLAN, _PILOT, _RUN = 1, 2, 3, 4
 _BADGE_SECONDS = 10
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class BatchTab:
@@ -88,36 +85,35 @@ class BatchTab:
         return [*outputs, *self.pilot.outputs, *self.work.outputs]
 
     def _connect(self) -> None:
-        quick: dict[str, Any] = {**_QUIET, "queue": False}
         listed = [self.filter, self.search, self.run]
-        self.page.load(self._opened, None, [*self.source.outputs, self.list, self.tab], **quick)
-        self.badge.tick(self._badge, None, self.tab, **quick)
+        self.page.load(self._opened, None, [*self.source.outputs, self.list, self.tab], **QUIET)
+        self.badge.tick(self._badge, None, self.tab, **QUIET)
         # Gradio's "input" of a text box is for keys that write; what is pasted or deleted is a "change".
         for event in (self.filter.input, self.search.change):
-            event(self._rows, listed, self.list, trigger_mode="always_last", **quick)
-        self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **quick)
-        self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **quick)
+            event(self._rows, listed, self.list, trigger_mode="always_last", **QUIET)
+        self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **QUIET)
+        self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **QUIET)
         self.to_batch.change(
             self._given,
             [self.to_batch, self.source.source, self.source.kinds],
             [self.tabs, self.source.seen, *self.plan.outputs],
-            **quick,
+            **QUIET,
         )
         self.source.next.click(
-            self._to_plan, [self.plan.plan, self.source.kinds], [self.steps, *self.plan.outputs], **quick
+            self._to_plan, [self.plan.plan, self.source.kinds], [self.steps, *self.plan.outputs], **QUIET
         )
-        self.plan.next.click(self._begin, [self.source.source, self.plan.plan], self._run_outputs, **_QUIET)
-        self.list.input(self._choose, self.list, self._run_outputs, **_QUIET)
-        self.open.click(self._open, self.folder, self._run_outputs, **_QUIET)
-        self.timer.tick(self._tick, [self.run, self.shown], self._run_outputs, **quick)
+        self.plan.next.click(self._begin, [self.source.source, self.plan.plan], self._run_outputs, **QUEUED)
+        self.list.input(self._choose, self.list, self._run_outputs, **QUEUED)
+        self.open.click(self._open, self.folder, self._run_outputs, **QUEUED)
+        self.timer.tick(self._tick, [self.run, self.shown], self._run_outputs, **QUIET)
         pilot, work = self.pilot, self.work
-        pilot.apply.click(self._apply, [self.run, pilot.finds, *pilot.bars], self._run_outputs, **_QUIET)
-        pilot.run.click(self._approve, [self.run, pilot.hash], self._run_outputs, **_QUIET)
+        pilot.apply.click(self._apply, [self.run, pilot.finds, *pilot.bars], self._run_outputs, **QUEUED)
+        pilot.run.click(self._approve, [self.run, pilot.hash], self._run_outputs, **QUEUED)
         for button, what in ((work.pause, Desk.pause), (work.resume, Desk.resume), (work.cancel, Desk.cancel)):
-            button.click(self._asking(what), self.run, self._run_outputs, **_QUIET)
-        work.retry.click(self._retry, [self.run, work.reason], self._run_outputs, **_QUIET)
+            button.click(self._asking(what), self.run, self._run_outputs, **QUEUED)
+        work.retry.click(self._retry, [self.run, work.reason], self._run_outputs, **QUEUED)
         # In the queue, without which the channel does not tell of its change.
-        work.review.click(self._review, self.run, self.to_review, **_QUIET)
+        work.review.click(self._review, self.run, self.to_review, **QUEUED)
 
     # The list
 

@@ -9,9 +9,7 @@ from ui.batches.html import LABELS, SHEET, STYLE, counts_html, note_html, pilot_
 from ui.batches.pilot import PilotView
 from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
+from ui.tabs.events import QUIET, Changes
 
 Finds = dict[str, list[float]]
 
@@ -49,10 +47,8 @@ class PilotStep:
                 self._move,
                 [self.finds, self.applied, *self.bars],
                 [self.counts, self.apply, self.run],
-                queue=False,
-                api_visibility="private",
-                show_progress="hidden",
                 trigger_mode="always_last",
+                **QUIET,
             )
 
     @property

@@ -12,12 +12,9 @@ from ui.batches.pilot import ITEMS
 from ui.batches.planning import PlanDraft
 from ui.context import Context
 from ui.plans.words import words
+from ui.tabs.events import QUEUED, QUIET, Changes
 
 _WORDS, _FILE = "In words", "From a file"
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class PlanStep:
@@ -57,11 +54,11 @@ class PlanStep:
             f"Next: try it on {ITEMS} items", variant="primary", interactive=False, elem_id="batch-to-pilot"
         )
         shown = self.outputs
-        self.how.change(self._choose, self.how, [self._words, self._file], queue=False, **_QUIET)
+        self.how.change(self._choose, self.how, [self._words, self._file], **QUIET)
         for event in (self.make.click, self.request.submit):
             event(self._plan, [self.request, kinds], shown, api_visibility="private", show_progress_on=self.shown)
         self.file.upload(self._read, [self.file, kinds], shown, api_visibility="private", show_progress_on=self.shown)
-        self.check.click(self._read_text, [self.text, kinds], shown, **_QUIET)
+        self.check.click(self._read_text, [self.text, kinds], shown, **QUEUED)
 
     @property
     def outputs(self) -> list[Any]:

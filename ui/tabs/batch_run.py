@@ -22,12 +22,9 @@ from ui.batches.html import (
 )
 from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
+from ui.tabs.events import QUIET, Changes
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _ALL = "All that failed"
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class RunStep:
@@ -83,10 +80,8 @@ class RunStep:
     def _connect(self, run: gr.State) -> None:
         self.export.click(self._export, [run, self.formats], self.link, api_visibility="private")
         for box in (self.cron, self.zone):
-            box.change(
-                self._times, [self.cron, self.zone], self.times, queue=False, trigger_mode="always_last", **_QUIET
-            )
-        self.scheduling.expand(self._times, [self.cron, self.zone], self.times, queue=False, **_QUIET)
+            box.change(self._times, [self.cron, self.zone], self.times, trigger_mode="always_last", **QUIET)
+        self.scheduling.expand(self._times, [self.cron, self.zone], self.times, **QUIET)
         self.create.click(self._create, [run, self.cron, self.zone, self.name], self.said, api_visibility="private")
         self.list.click(self._list, None, self.said, api_visibility="private")
         self.remove.click(self._remove, self.name, self.said, api_visibility="private")

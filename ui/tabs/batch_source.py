@@ -9,13 +9,10 @@ from ui.access.visitors import owner_of
 from ui.batches import sources
 from ui.batches.desk import Desk
 from ui.batches.html import STYLE, fault_html, source_html
+from ui.tabs.events import QUIET, Changes
 
 _FOLDER, _UPLOAD, _WORLD = "Folder on this server", "Upload", "Rendered pictures"
 _UP = "↑ one folder up"
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class SourceStep:
@@ -53,8 +50,8 @@ class SourceStep:
 
     def _connect(self) -> None:
         seen = [self.source, self.kinds, self.seen, self.next]
-        self.where.change(self._choose, self.where, [self._folder, self._upload, self._world], queue=False, **_QUIET)
-        self.inside.input(self._enter, [self.path, self.inside], [self.path, self.inside], queue=False, **_QUIET)
+        self.where.change(self._choose, self.where, [self._folder, self._upload, self._world], **QUIET)
+        self.inside.input(self._enter, [self.path, self.inside], [self.path, self.inside], **QUIET)
         for event in (self.use.click, self.path.submit):
             event(
                 self._look,

@@ -11,6 +11,7 @@ from ui.results.copyable import copyable
 from ui.results.downloads import repeat, write_plan
 from ui.results.html import STYLE, downloads_html
 from ui.results.reading import Item
+from ui.tabs.events import QUEUED
 from ui.tabs.panes import note
 from ui.turns.view import SessionView
 
@@ -86,13 +87,7 @@ class DownloadWidgets:
         Args:
             to_batch: A component whose value is a plan as JSON.
         """
-        self.batch.click(
-            self._plan,
-            [self._view, self._number],
-            to_batch,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        self.batch.click(self._plan, [self._view, self._number], to_batch, **QUEUED)
 
     @staticmethod
     def _plan(view: SessionView, number: int) -> PlanJson:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import gradio as gr
 
 from ui.conversation.html import header_html
+from ui.tabs.events import QUEUED
 
 _POLL = 0.5  # seconds between two looks at the planner
 
@@ -38,9 +39,7 @@ class Header:
             page: The page.
         """
         self.line = gr.HTML(header_html(self._state(), KEYS), elem_id="header")
-        page.load(
-            self.follow, None, self.line, api_visibility="private", show_progress="hidden", concurrency_limit=None
-        )
+        page.load(self.follow, None, self.line, concurrency_limit=None, **QUEUED)
 
     async def follow(self) -> AsyncIterator[str]:
         """Yield the line, and the line once more when the planner is loaded."""

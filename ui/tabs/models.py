@@ -16,10 +16,9 @@ from ui.catalogue.jobs import Jobs, to_accept
 from ui.catalogue.models import computer_html, question_html, rows_html, starter_question_html
 from ui.catalogue.rendering import SCRIPT, STYLE
 from ui.catalogue.weights import computer, rows, starter_set
+from ui.tabs.events import QUIET, Changes
 
-Changes = dict[Any, Any]
 _STARTER = "starter"
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 
 
 class ModelsTab:
@@ -64,8 +63,8 @@ class ModelsTab:
         self.note = gr.HTML(visible=False, elem_id="models-note", elem_classes="sl-live")
         self.table = gr.HTML(elem_id="models", js_on_load=SCRIPT, css_template=STYLE, padding=False)
         self.timer = gr.Timer(1.0, active=False)
-        self.to_models.change(lambda: gr.update(selected="models"), None, tabs, **_PRIVATE)
-        self.to_models.change(self._show, self.to_models, self.outputs, **_PRIVATE)
+        self.to_models.change(lambda: gr.update(selected="models"), None, tabs, **QUIET)
+        self.to_models.change(self._show, self.to_models, self.outputs, **QUIET)
         self._connect(tab)
 
     def _show(self, asked: tuple[str, int]) -> Changes:
@@ -96,13 +95,13 @@ class ModelsTab:
     def _connect(self, tab: gr.Tab) -> None:
         view = [self.search, self.missing, self.focus]
         for event in (self.page.load, self.timer.tick, self.search.change, self.missing.change):
-            event(self._shown, view, self.outputs, **_PRIVATE)
+            event(self._shown, view, self.outputs, **QUIET)
         # What tools have loaded meanwhile; a question that is open stays.
-        tab.select(self._seen, view, [self.computer, self.table], **_PRIVATE)
-        self.table.select(self._act, view, self.outputs, **_PRIVATE)
-        self.starter.click(self._ask_starter, view, self.outputs, **_PRIVATE)
-        self.yes.click(self._confirm, [*view, self.question], self.outputs, **_PRIVATE)
-        self.no.click(self._shown, view, self.outputs, **_PRIVATE)
+        tab.select(self._seen, view, [self.computer, self.table], **QUIET)
+        self.table.select(self._act, view, self.outputs, **QUIET)
+        self.starter.click(self._ask_starter, view, self.outputs, **QUIET)
+        self.yes.click(self._confirm, [*view, self.question], self.outputs, **QUIET)
+        self.no.click(self._shown, view, self.outputs, **QUIET)
 
     def _shown(self, search: str = "", missing: bool = False, focus: str = "", note: str = "") -> Changes:
         """Return the changes that show the present state; a question that was open is closed."""

@@ -10,8 +10,8 @@ from ui.results.panes import Panes
 from ui.results.preview import Track
 from ui.results.sentences import sentence_list
 from ui.shapes.component import shapes
+from ui.tabs.events import QUIET
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 _SEEK = """(at) => {
   const film = document.querySelector('#result-film video');
   if (film && at >= 0) film.currentTime = at;
@@ -56,8 +56,8 @@ class PaneWidgets:
         )
         self.sentences = sentence_list(visible=False, elem_id="result-sentences")
         self.text = copyable("Text", visible=False, elem_id="result-text")
-        self.track.change(self._follow, [self.tracks, self.track], [self.track_note, self.seek], **_QUIET).then(
-            None, self.seek, None, js=_SEEK, **_QUIET
+        self.track.change(self._follow, [self.tracks, self.track], [self.track_note, self.seek], **QUIET).then(
+            None, self.seek, None, js=_SEEK, **QUIET
         )
 
     @property

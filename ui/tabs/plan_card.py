@@ -14,7 +14,7 @@ from ui.context import Context
 from ui.plans.at_hand import scope_of, thumbnails
 from ui.plans.card import card_html, empty_html, note_html
 from ui.plans.scope import Placed, Scope, examine
-from ui.tabs.plan_fields import QUIET, Changes
+from ui.tabs.events import QUIET, Changes
 from ui.tabs.plan_form import Form, PlanForm
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView

@@ -9,11 +9,7 @@ import gradio as gr
 
 from ui.plans.card import note_html
 from ui.plans.forms import Field, Shown
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-"""Options of events that are answered at once."""
+from ui.tabs.events import QUIET, Changes
 
 _NO_ID = re.compile(r"\W")
 """What a plan as text may have in the name of an argument, and a list of ids may not."""

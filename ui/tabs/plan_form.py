@@ -16,7 +16,8 @@ from ui.plans.edits import add, delete, duplicate, move, set_argument, set_outpu
 from ui.plans.forms import Field, Shown, catalogue, fields, written
 from ui.plans.scope import Placed, Scope, examine
 from ui.plans.suggestions import Suggestions
-from ui.tabs.plan_fields import QUIET, Changes, FieldRow, field_label, lay_out_field, on_input
+from ui.tabs.events import QUIET, Changes
+from ui.tabs.plan_fields import FieldRow, field_label, lay_out_field, on_input
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 from ui.turns.words import explain

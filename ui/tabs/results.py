@@ -18,17 +18,14 @@ from ui.results.pictures import Seen
 from ui.results.preview import Previews
 from ui.results.reading import PAGE, Item, Shown, facts, read
 from ui.tabs.downloads import DownloadWidgets
+from ui.tabs.events import QUEUED, Changes
 from ui.tabs.panes import PaneWidgets, note
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 _ACROSS = 4  # items of a contact sheet side by side
 _SHEET = 340  # pixels of its height; more is scrolled
 _POLL = 0.4  # seconds between two looks at a preview that is being made
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 @dataclass(frozen=True)
@@ -121,12 +118,12 @@ class Results:
             (self.back.click, self._back, []),
             (self.forth.click, self._forth, []),
         ):
-            event(handler, [*shown_by, *more], self._all, concurrency_limit=4, concurrency_id="results", **_QUIET).then(
-                self._watch, shown_by, [self.panes.film, self.note], concurrency_limit=None, **_QUIET
+            event(handler, [*shown_by, *more], self._all, concurrency_limit=4, concurrency_id="results", **QUEUED).then(
+                self._watch, shown_by, [self.panes.film, self.note], concurrency_limit=None, **QUEUED
             )
         # Outlines of many things can be larger than a call may be.
         only = "(view, number, place, at) => [view, number, place, at && {threshold: at.threshold, hidden: at.hidden}]"
-        self.keep.click(self._keep, [*shown_by, self.panes.shapes], self.kept, js=only, **_QUIET)
+        self.keep.click(self._keep, [*shown_by, self.panes.shapes], self.kept, js=only, **QUEUED)
 
     @property
     def _all(self) -> list[Any]:

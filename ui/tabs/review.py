@@ -23,10 +23,10 @@ from ui.reviews.html import (
 )
 from ui.reviews.queue import REASONS, STATES
 from ui.shapes.component import shapes
+from ui.tabs.events import QUIET, Changes
 from ui.tabs.review_keys import KeyWidgets
 from ui.tabs.review_runs import Desks
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 _ALL = "All labels"
 _BUTTONS = {
     "accept": "Accept",
@@ -42,9 +42,6 @@ _TRAVELLED = {"undo": "Undone.", "redo": "Done again."}
 _ENDS = {"next": "This is the last one.", "previous": "This is the first one.", "open": "No other one is open."}
 _FOCUS = "() => document.querySelector('#review-editor svg')?.focus({preventScroll: true})"
 _EMPTY = "Nothing to review is open. Choose a run: its uncertain finds and a random sample come one after another."
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 class ReviewTab:
@@ -118,31 +115,31 @@ class ReviewTab:
         rest = [self.strip, self.figures, self.note]
 
         def after(event: Any, focus: bool = False) -> None:
-            done = event.then(self._around, here, rest, **_QUIET)
+            done = event.then(self._around, here, rest, **QUIET)
             if focus:
-                done.then(None, None, None, js=_FOCUS, **_QUIET)
+                done.then(None, None, None, js=_FOCUS, **QUIET)
 
-        visited = self.tab.select(self._visited, here, shown, **_QUIET)
+        visited = self.tab.select(self._visited, here, shown, **QUIET)
         after(visited)
-        given = self.to_review.change(self._given, [self.to_review, *here[1:]], [self.tabs, *shown], **_QUIET)
+        given = self.to_review.change(self._given, [self.to_review, *here[1:]], [self.tabs, *shown], **QUIET)
         after(given, focus=True)
-        after(self.run.input(self._open, [self.run, *here[1:]], shown, **_QUIET), focus=True)
+        after(self.run.input(self._open, [self.run, *here[1:]], shown, **QUIET), focus=True)
         for event in (self.open.click, self.folder.submit):
-            after(event(self._open, [self.folder, *here[1:]], shown, **_QUIET), focus=True)
+            after(event(self._open, [self.folder, *here[1:]], shown, **QUIET), focus=True)
         for part in (self.state, self.reason, self.label):
-            after(part.input(self._filtered, here, shown, **_QUIET))
+            after(part.input(self._filtered, here, shown, **QUIET))
         for bar in (self.least, self.most):
-            after(bar.release(self._filtered, here, shown, **_QUIET))
+            after(bar.release(self._filtered, here, shown, **QUIET))
         keyed = self.editor.command(
-            self._command, [*here, *words], [*shown, self.keys.list], trigger_mode="multiple", **_QUIET
+            self._command, [*here, *words], [*shown, self.keys.list], trigger_mode="multiple", **QUIET
         )
         after(keyed)
-        self.editor.input(self._save, here, [self.head, self.note], trigger_mode="always_last", **_QUIET)
+        self.editor.input(self._save, here, [self.head, self.note], trigger_mode="always_last", **QUIET)
         for name, button in self.buttons.items():
-            after(button.click(self._button(name), [*here, *words], shown, trigger_mode="multiple", **_QUIET))
-        after(self.strip.select(self._go, here, shown, **_QUIET))
+            after(button.click(self._button(name), [*here, *words], shown, trigger_mode="multiple", **QUIET))
+        after(self.strip.select(self._go, here, shown, **QUIET))
         for blur in (self.text.blur, self.text.submit, self.start.blur, self.end.blur):
-            blur(self._save_words, [*here, *words], [self.head, self.note], **_QUIET)
+            blur(self._save_words, [*here, *words], [self.head, self.note], **QUIET)
         self.keys.connect(self._keys_changed, here, shown)
 
     # Runs

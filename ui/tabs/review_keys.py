@@ -8,8 +8,8 @@ import gradio as gr
 from ui.reviews import keys as keyboard
 from ui.reviews.html import STYLE, keys_html, note_html
 from ui.reviews.keys import KeyRefused
+from ui.tabs.events import QUIET
 
-_QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
 _START: dict[str, Any] = {"run": "", "find": 0, "keys": {}}
 
 
@@ -40,11 +40,9 @@ class KeyWidgets:
         """
         own = [self.memory, self.table, self.said]
         for event in (self.change.click, self.key.submit):
-            event(self._change, [self.memory, self.action, self.key], own, **_QUIET).then(
-                show, inputs, outputs, **_QUIET
-            )
-        self.reset.click(self._reset, self.memory, own, **_QUIET).then(show, inputs, outputs, **_QUIET)
-        self.list.expand(self._listed, self.memory, self.table, **_QUIET)
+            event(self._change, [self.memory, self.action, self.key], own, **QUIET).then(show, inputs, outputs, **QUIET)
+        self.reset.click(self._reset, self.memory, own, **QUIET).then(show, inputs, outputs, **QUIET)
+        self.list.expand(self._listed, self.memory, self.table, **QUIET)
 
     def _change(self, memory: Any, action: str | None, key: str | None) -> dict[Any, Any]:
         kept = memory if isinstance(memory, dict) else dict(_START)

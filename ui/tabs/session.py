@@ -18,17 +18,13 @@ from ui.conversation.script import EVENTS
 from ui.plans.words import words
 from ui.tabs.asking import Asking, Chips
 from ui.tabs.deciding import Deciding
+from ui.tabs.events import QUEUED, QUIET, Changes
 from ui.tabs.plan_card import PlanCard
 from ui.tabs.results import Results
 from ui.tabs.sidebar import Sidebar, Undo
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 from ui.turns.words import explain
-
-_QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-
-Changes = dict[Any, Any]
-"""New value or update of each component, as Gradio takes them from an event handler."""
 
 
 @dataclass
@@ -131,52 +127,51 @@ class SessionTab:
             js="(said, ...rest) => { window.superlink.echo(said); return [said, ...rest]; }",
         )
         self._begin(asking.replace.click, self._ask_instead, ask, asked)
-        asking.keep.click(lambda: gr.update(visible=False), None, asking.confirm, **_QUIET)
+        asking.keep.click(lambda: gr.update(visible=False), None, asking.confirm, **QUIET)
         self._begin(deciding.run.click, self._decide({"action": "accept"}), place, self._shown)
         self._begin(deciding.reject.click, self._decide({"action": "reject"}), place, self._shown)
         for event in (deciding.again.click, deciding.words.submit):
             self._begin(event, self._change, [deciding.words, *place], self._shown)
-        deciding.change.click(lambda: gr.update(visible=True), None, deciding.remark, **_QUIET).then(
+        deciding.change.click(lambda: gr.update(visible=True), None, deciding.remark, **QUIET).then(
             None,
             None,
             None,
             js="() => setTimeout(() => document.querySelector('#remark textarea')?.focus(), 60)",
-            **_QUIET,
+            **QUIET,
         )
         self._begin(deciding.edit.click, self._act(self._edit), place, self._shown)
         self._begin(self.card.run_edited.click, self._act(self.card.run), place, self._shown)
         self._begin(self.card.back.click, self._act(self.card.close), place, self._shown)
-        self.card.get.click(None, None, None, js="() => window.superlink.tab(5)", **_QUIET)
+        self.card.get.click(None, None, None, js="() => window.superlink.tab(5)", **QUIET)
         self._begin(deciding.stop.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.withdraw.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.repeat.click, self._act(self._turns.again), place, self._shown)
         self._begin(self.refresh.click, self._refresh, place, self._shown)
-        deciding.always.input(self._set_always, [deciding.always, self.thread], None, **_QUIET)
-        self.conversation.show(self._choose, place, self._shown, **_QUIET)
+        deciding.always.input(self._set_always, [deciding.always, self.thread], None, **QUIET)
+        self.conversation.show(self._choose, place, self._shown, **QUIET)
 
         self._begin(sidebar.list.open, self._open_session, self.seen, self._shown)
         self._begin(sidebar.new.click, self._new, self.seen, self._shown)
         listed, changed = [self.thread, self.seen, sidebar.undo], [sidebar.list, sidebar.undo]
-        sidebar.search.change(self._search, [*listed, sidebar.search], changed, **_QUIET)
-        sidebar.list.rename(self._rename, listed, changed, **_QUIET)
-        sidebar.list.restore(self._restore, place, changed, **_QUIET)
+        sidebar.search.change(self._search, [*listed, sidebar.search], changed, **QUIET)
+        sidebar.list.rename(self._rename, listed, changed, **QUIET)
+        sidebar.list.restore(self._restore, place, changed, **QUIET)
         self._begin(sidebar.list.delete, self._delete, place, [sidebar.undo, *self._shown])
 
     def _begin(
         self, event: Callable[..., Any], handler: Callable[..., Any], inputs: Any, outputs: Any, js: str | None = None
     ) -> None:
         """Connect an event whose handler returns at once; the page then follows the work."""
-        after = event(handler, inputs, outputs, js=js, **_QUIET).then(
-            None, self.thread, None, js="(thread) => { window.superlink.settle(thread); }", **_QUIET
+        after = event(handler, inputs, outputs, js=js, **QUIET).then(
+            None, self.thread, None, js="(thread) => { window.superlink.settle(thread); }", **QUIET
         )
         after.then(
             self._follow_session,
             [self.thread, self.seen],
             self._shown,
-            api_visibility="private",
-            show_progress="hidden",
             concurrency_limit=None,
             trigger_mode="multiple",
+            **QUEUED,
         )
 
     def _load(self, thread: str, seen: Seen, said: Mapping[str, Any], caller: gr.Request) -> Changes:
@@ -225,7 +220,7 @@ class SessionTab:
             tabs: All tabs of the page.
         """
         to_session.change(
-            lambda given: gr.update(selected="session") if given else gr.skip(), to_session, tabs, **_QUIET
+            lambda given: gr.update(selected="session") if given else gr.skip(), to_session, tabs, **QUIET
         )
         self._begin(to_session.change, self._try, [to_session, self.thread, self.seen], self._shown)
 

@@ -13,11 +13,10 @@ from ui.catalogue.rendering import SCRIPT, STYLE, render
 from ui.catalogue.tool_files import Draft, forget, load, look_at
 from ui.catalogue.tools import file_of, kinds, one_call, rows
 from ui.context import Context
+from ui.tabs.events import QUIET, Changes
 from ui.turns.turns import Turns
 from ui.turns.words import explain
 
-Changes = dict[Any, Any]
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 _ANY = "Any kind"
 
 
@@ -75,7 +74,7 @@ class ToolsTab:
             self._rows,
             view,
             self.list,
-            **_PRIVATE,
+            **QUIET,
         )
         # In the queue: the channels tell of their changes after such events alone.
         self.list.select(
@@ -86,9 +85,9 @@ class ToolsTab:
             show_progress="hidden",
             concurrency_limit=None,
         )
-        self.file.upload(self._look, [self.file, *view], self.outputs, **_PRIVATE)
-        self.file.clear(self._leave, view, self.outputs, **_PRIVATE)
-        self.no.click(self._leave, view, self.outputs, **_PRIVATE)
+        self.file.upload(self._look, [self.file, *view], self.outputs, **QUIET)
+        self.file.clear(self._leave, view, self.outputs, **QUIET)
+        self.no.click(self._leave, view, self.outputs, **QUIET)
         # In the queue, because the import may take a while.
         self.yes.click(
             self._load,
