@@ -16,6 +16,7 @@ from tools.core.errors import SuperlinkError
 from tools.core.settings import expand_path, settings
 from tools.values.convert import open_file
 from ui.access.database import page_folder
+from ui.turns.files import link_or_copy
 
 _FOLDERS = 500
 _SECONDS = 2.0
@@ -181,7 +182,7 @@ def keep_uploads(folder: Path, files: Sequence[str | Path]) -> Path:
             while target.exists():
                 target = place / f"{file.stem.lstrip('.')}_{number}{file.suffix}"
                 number += 1
-            _link_or_copy(file, target)
+            link_or_copy(file, target)
     except OSError as error:
         shutil.rmtree(place, ignore_errors=True)
         raise SourceRefused(f"The uploads cannot be kept: {error.strerror}", "Free some space and try again") from error
@@ -211,10 +212,3 @@ def _fault(item: SourceItem) -> str:
     except Exception as error:  # a decoder's fault on a damaged file
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def _link_or_copy(file: Path, target: Path) -> None:
-    try:
-        os.link(file, target)
-    except OSError:  # another disk, or one without links
-        shutil.copyfile(file, target)

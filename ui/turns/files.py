@@ -51,21 +51,26 @@ def keep_files(folder: Path, files: Sequence[Path | str], own: Path) -> list[Fil
             size = file.stat().st_size
             place.parent.mkdir(parents=True, exist_ok=True)
             place.unlink(missing_ok=True)
-            _link_or_copy(file, place, own)
+            if own in file.absolute().parents:
+                link_or_copy(file, place)
+            else:
+                shutil.copyfile(file, place)
         except OSError as error:
             raise MediaError(f"{file.name} cannot be read: {error.strerror or error}", "Attach it again") from error
         kept.append({"name": file.name, "stored": stored, "kind": input_of(file.name) or "", "size": size})
     return kept
 
 
-def _link_or_copy(file: Path, place: Path, own: Path) -> None:
-    if own in file.absolute().parents:
-        try:
-            os.link(file, place)
-            return
-        except OSError:  # another disk, or one without links
-            pass
-    shutil.copyfile(file, place)
+def link_or_copy(file: Path, place: Path) -> None:
+    """Link a file that nobody changes to a new place, or copy it where links are not possible.
+
+    Raises:
+        OSError: when it cannot be copied.
+    """
+    try:
+        os.link(file, place)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(file, place)
 
 
 def open_given(row: TurnRow, folder: Path, store: Store) -> dict[str, Refs]:
