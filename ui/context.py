@@ -31,3 +31,8 @@ class Context:
     saver: Saver
     folder: Path
     files: Files
+
+    @property
+    def results(self) -> Path:
+        """Folder with a folder for each session and turn."""
+        return self.folder / "results"

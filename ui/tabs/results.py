@@ -260,7 +260,7 @@ class Results:
         return shown, faults
 
     def _seen(self, view: SessionView) -> Seen:
-        return Seen(self._context.folder / "results" / view.thread, self._context.store)
+        return Seen(self._context.results / view.thread, self._context.store)
 
 
 def _turn(view: SessionView | None, number: int) -> TurnView | None:

@@ -315,7 +315,7 @@ class SessionTab:
             seen.parts.clear()
         seen.thread, seen.version = view.thread, view.version
         owner = owner_of(caller)
-        folder = self._context.folder / "results" / (view.thread or "new")
+        folder = self._context.results / (view.thread or "new")
         turn = view.turn
         chosen = view.numbered(seen.chosen) or turn
         results = self.results.update(view, chosen.number if chosen else 0)

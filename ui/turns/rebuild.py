@@ -33,11 +33,6 @@ class Shelf:
     context: Context
 
     @property
-    def results(self) -> Path:
-        """Folder with a folder for each session and turn."""
-        return self.context.folder / "results"
-
-    @property
     def store(self) -> Store:
         """Store of values."""
         return self.context.store
@@ -49,7 +44,7 @@ class Shelf:
 
     def folder(self, row: TurnRow) -> Path:
         """Return the folder of a turn's files."""
-        return turn_folder(self.results, row.thread, row.number)
+        return turn_folder(self.context.results, row.thread, row.number)
 
 
 def turn_view(row: TurnRow, record: Record | None, shelf: Shelf, values: Mapping[str, Refs], last: bool) -> TurnView:

@@ -98,7 +98,7 @@ class Sessions:
         for thread in self._catalogue.deleted_before((datetime.now(UTC) - _KEPT_DELETED).isoformat()):
             with suppress(SuperlinkError):
                 self._context.saver.delete_thread(thread)
-                shutil.rmtree(self._shelf.results / thread, ignore_errors=True)
+                shutil.rmtree(self._context.results / thread, ignore_errors=True)
                 self._catalogue.purge(thread)
 
     def _rebuilt(self, thread: str, owner: str) -> Live:
