@@ -12,7 +12,7 @@ from ui.batches.pilot import ITEMS
 from ui.batches.planning import PlanDraft
 from ui.context import Context
 from ui.plans.words import words
-from ui.tabs.events import QUEUED, QUIET, Changes
+from ui.tabs.events import QUIET, Changes
 
 _WORDS, _FILE = "In words", "From a file"
 
@@ -57,8 +57,11 @@ class PlanStep:
         self.how.change(self._choose, self.how, [self._words, self._file], **QUIET)
         for event in (self.make.click, self.request.submit):
             event(self._plan, [self.request, kinds], shown, api_visibility="private", show_progress_on=self.shown)
-        self.file.upload(self._read, [self.file, kinds], shown, api_visibility="private", show_progress_on=self.shown)
-        self.check.click(self._read_text, [self.text, kinds], shown, **QUEUED)
+        # Planning alone takes long enough for the queue.
+        self.file.upload(
+            self._read, [self.file, kinds], shown, queue=False, api_visibility="private", show_progress_on=self.shown
+        )
+        self.check.click(self._read_text, [self.text, kinds], shown, **QUIET)
 
     @property
     def outputs(self) -> list[Any]:
