@@ -11,17 +11,18 @@ from hypothesis import strategies as st
 from pydantic import Field as Limits
 
 from agents.plan.plan import Plan, Step, reference, references
-from agents.plan.types import value_types
+from agents.plan.types import ValueType, value_types
 from agents.planners.base import renumber
 from tests.agents.test_properties import World, together, worlds
 from tests.waiting import WAIT
 from tools import Audio, Image, Text, Video, tool
+from tools.core.settings import settings as superlink_settings
 from tools.runtime.registry import load
 from tools.runtime.tool import Suggested
 from tools.weights.weights import locate
 from ui.plans.edits import add, delete, duplicate, move, set_argument, set_outputs
 from ui.plans.forms import Field, catalogue, fields, written
-from ui.plans.scope import Scope, check, placed
+from ui.plans.scope import Scope, check, examine, placed
 from ui.plans.suggestions import Suggestions
 
 TOOLS = load(entry_points=False)
@@ -286,6 +287,14 @@ def test_suggestions_never_keep_a_form_from_being_shown(home: Path) -> None:
 def test_labels_that_an_engine_here_knows_are_suggested(home: Path) -> None:
     known = form(BLUR, 0)["labels"].suggested
     assert Suggestions().of(known, WAIT) == ["face"]
+
+
+def test_weights_for_what_was_boxed_are_missed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPERLINK_WEIGHTS", "starter")
+    superlink_settings.cache_clear()
+    scope = Scope(load(entry_points=False), value_types({"image": ValueType("Image", turn=1)}))
+    boxed = plan(("detect", {"image": "$image", "labels": ["dog"]}), ("segment", {"regions": "$s1"}))
+    assert any(said.startswith("sam2.1-b") for said in examine(boxed, scope).missing[1])
 
 
 def test_the_catalogue_says_what_each_tool_does() -> None:

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from agents.plan import check as checks
 from agents.plan.interpreter import result_type
-from agents.plan.plan import Plan, Step, reference, references
-from agents.plan.preflight import missing_of
+from agents.plan.plan import Plan, reference, references
+from agents.plan.preflight import missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of
-from tools.values.base import canonical_json
 from tools.weights.requirements import in_words
 from ui.plans.words import places, words
 from ui.turns.words import sentences
@@ -40,7 +39,6 @@ class Scope:
     _known: dict[int, tuple[Plan, list[dict[str, ValueType]]]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _lacks: dict[bytes, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def lost(self) -> str:
@@ -57,17 +55,6 @@ class Scope:
                 self._known.clear()
             self._known[id(plan)] = plan, self._along(plan)
         return self._known[id(plan)][1][number]
-
-    def missing(self, step: Step) -> list[str]:
-        """Return the weights that a step takes and this computer lacks, in words."""
-        call = canonical_json([step.tool, step.args])
-        if call not in self._lacks:  # a change of a plan leaves most of its steps as they are
-            tool = self.tools.get(step.tool)
-            self._lacks[call] = [
-                missing_words(lack.weights, lack.licence, lack.size, lack.what)
-                for lack in (missing_of(tool, step.args) if tool is not None else ())
-            ]
-        return self._lacks[call]
 
     def _along(self, plan: Plan) -> list[dict[str, ValueType]]:
         """Return the types of the values at hand before each step, and after the last."""
@@ -125,8 +112,11 @@ class Placed:
 
 def examine(plan: Plan, scope: Scope) -> Placed:
     """Check a plan, and look for the weights that it takes; everything stands where a person can mend it."""
-    lacks = {number: scope.missing(step) for number, step in enumerate(plan.steps)}
-    missing = {number: said for number, said in lacks.items() if said}
+    lacks: dict[str, list[str]] = {}
+    for lack in missing_weights(plan, scope.tools):
+        said = missing_words(lack["weights"], lack["licence"], lack["size"], lack["what"])
+        lacks.setdefault(lack["step"], []).append(said)
+    missing = {number: lacks[step.id] for number, step in enumerate(plan.steps) if step.id in lacks}
     return replace(placed(check(plan, scope), plan, scope), missing=missing)
 
 
