@@ -218,7 +218,8 @@ class _Report:
         counted, done = self._count_phrase(step), self._participle(step)
         if self._is_unchanged(step, ref) or (done and counted is not None and not counted[1]):
             none = self._nothing_phrase(step, done) if counted is None or not counted[1] else ""
-            return _Sentence(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is unchanged.", False)
+            kept = self._kept_phrase(step, kind)
+            return _Sentence(f"{none or f'{step.tool} changed nothing'}; the {_MEDIA[kind]} is {kept}.", False)
         if done and counted is not None:
             return _Sentence(f"{counted[0]}: {medium}.")
         words = self._spoken_text(step) if kind == "Audio" else None
@@ -274,6 +275,15 @@ class _Report:
         labels = self._labels_sought(step)
         found = f"No {' or '.join(labels.split(', '))} found" if labels else "Nothing found"
         return f"{found}, so nothing was {done}" if done else f"{found}, so there was nothing to work on"
+
+    def _kept_phrase(self, step: Step, kind: str) -> str:
+        """How a step that did nothing left a picture, sound or video: "unchanged", or "as rotate made it"."""
+        makers = [
+            self.steps[name].tool
+            for name in sorted(uses(step) & self.steps.keys())
+            if any(ref["kind"] == kind for ref in as_list(self.refs.get(name, [])))
+        ]
+        return f"as {makers[0]} made it" if makers else "unchanged"
 
     def _is_unchanged(self, step: Step, ref: Ref) -> bool:
         """Whether a value is the same as one of the inputs of its step."""

@@ -111,10 +111,18 @@ def test_what_changed_nothing_is_not_reported_as_done(answered: Answered) -> Non
     assert (
         answered(("blur", {"image": "$image"}, seen), image=seen) == "blur changed nothing; the picture is unchanged."
     )
+    # What another step made is not what was given.
+    turned = ("rotate", {"image": "$image", "degrees": 90}, picture(20, 30))
+    boxed = ("detect", {"image": "$s1", "labels": ["face"]}, boxes())
+    hidden = ("redact", {"image": "$s1", "regions": "$s2"}, picture(20, 30))
+    assert (
+        answered(turned, boxed, hidden, outputs=["$s3"], image=seen)
+        == "No face found, so nothing was blurred; the picture is as rotate made it."
+    )
     assert answered((*find, boxes())).startswith("Found none")
     assert answered(("pose", {}, Poses.empty((4, 4)))) and answered(("read", {}, Transcript(())))
     assert answered(("ask", {}, [Text(""), Text(" ")]))
-    assert results == ["nothing"] * 9
+    assert results == ["nothing"] * 10
     assert (
         answered((*find, boxes()), ("count", {"regions": "$s1"}, Number(0))) and results[-1] == "done"
     )  # none is an answer

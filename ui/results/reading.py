@@ -94,7 +94,9 @@ def facts(shown: Shown) -> str:
             return "The recording is silent."
     if not shown.items:
         return "Nothing came out: the list is empty."
-    return f"{len(shown.items)} items." if shown.many else ""
+    if not shown.many:
+        return ""
+    return "1 item." if len(shown.items) == 1 else f"{len(shown.items)} items."
 
 
 def _found(kind: str, summaries: Sequence[Mapping[str, object]]) -> str:

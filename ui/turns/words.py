@@ -49,7 +49,7 @@ def status_of(record: Record, tools: Mapping[str, AnyTool]) -> Status:
         case "done":
             return NOTHING_FOUND if _counts_nothing(record) else Status("Done", "good")
         case "nothing":
-            return Status("Nothing changed", "wait") if _makes_media(record, tools) else NOTHING_FOUND
+            return Status("Nothing changed", "wait") if _leaves_media(record, tools) else NOTHING_FOUND
         case "partly":
             return PARTLY
         case "failed":
@@ -64,11 +64,14 @@ def _counts_nothing(record: Record) -> bool:
     return bool(refs) and all(ref["kind"] == "Number" and ref["summary"].get("value") == 0 for ref in refs)
 
 
-def _makes_media(record: Record, tools: Mapping[str, AnyTool]) -> bool:
-    """Whether a plan's outputs are pictures, sound or videos."""
-    made = {step["id"]: step["tool"] for step in record["steps"]}
-    names = [made[name] for name in record["outputs"] if name in made]
-    return any(tools[name].returns.kind in MEDIA_KINDS for name in names if name in tools)
+def _leaves_media(record: Record, tools: Mapping[str, AnyTool]) -> bool:
+    """Whether pictures, sound or videos came out of a plan as they went in: no step before made another."""
+    made = {
+        step["id"]
+        for step in record["steps"]
+        if step["tool"] in tools and tools[step["tool"]].returns.kind in MEDIA_KINDS
+    }
+    return bool(made) and made <= record["outputs"].keys()
 
 
 def sentences(*parts: str) -> str:
