@@ -21,6 +21,7 @@ from agents.session.memory import close_saver, open_saver
 from tests.agents.fakes import TOOLS, Scripted, plan
 from tests.waiting import until
 from tools import Detections, Image, Poses, Store, Text, Transcript, ValueInvalid, Video, tool
+from tools.runtime.registry import file_tools
 from tools.storage.store import Ref
 from tools.values.transcript import Segment
 from ui.access.access import Access
@@ -134,7 +135,7 @@ def test_what_a_person_keeps_of_shapes_is_used_next(turns: Any, tmp_path: Path, 
     assert store.get(view.turn.results[0].refs).text == "1"
     assert view.turn.given["kept"] == ref
     with pytest.raises(NotRepeatable, match="kept"):
-        repeat(view.turns, 2)
+        repeat(view.turns, 2, TOOLS)
 
 
 def test_scores_are_compared_as_they_are_shown(store: Store) -> None:
@@ -161,7 +162,7 @@ def test_a_turn_is_one_command_with_the_steps_it_used_before(turns: Any, tmp_pat
     thread = sessions.new_thread()
     run(sessions, thread, "find", photo(tmp_path, "a b.png"))
     view = run(sessions, thread, "it's blurred; rm -rf $HOME")
-    again = repeat(view.turns, 2)
+    again = repeat(view.turns, 2, TOOLS)
     assert shlex.split(again.command) == [
         "superlink", "run", "it's blurred; rm -rf $HOME", "a b.png", "--plan", "plan.json",
     ]  # fmt: skip
@@ -171,7 +172,22 @@ def test_a_turn_is_one_command_with_the_steps_it_used_before(turns: Any, tmp_pat
     assert Plan.load(place).to_json() == Plan.load(again.plan).to_json()
     with pytest.raises(NotRepeatable, match="nothing was planned"):
         view.turns[0].plan = None
-        repeat(view.turns, 1)
+        repeat(view.turns, 1, TOOLS)
+
+
+def test_the_command_names_the_files_of_its_tools(turns: Any, tmp_path: Path) -> None:
+    file = tmp_path / "my tools.py"
+    file.write_text(
+        "from superlink import Image, tool\n@tool\n"
+        "def mirror(image: Image) -> Image:\n    'Mirror.'\n    return image\n"
+    )
+    sessions = turns(plan(DETECT))
+    thread = sessions.new_thread()
+    view = run(sessions, thread, "find", photo(tmp_path, "a.png"))
+    mirror = {"id": "s9", "tool": "mirror", "args": {"image": "$image"}}
+    view.turn.plan["steps"].append(mirror)
+    again = repeat(view.turns, 1, {**TOOLS, "mirror": file_tools(file)[0]})
+    assert shlex.split(again.command)[-4:] == ["--plan", "plan.json", "--tools", "my tools.py"]
 
 
 def test_a_second_picture_is_called_image_by_the_command_too(turns: Any, tmp_path: Path) -> None:
@@ -179,7 +195,7 @@ def test_a_second_picture_is_called_image_by_the_command_too(turns: Any, tmp_pat
     thread = sessions.new_thread()
     run(sessions, thread, "find", photo(tmp_path, "a.png"))
     view = run(sessions, thread, "find", photo(tmp_path, "b.png", 90))
-    again = repeat(view.turns, 2)
+    again = repeat(view.turns, 2, TOOLS)
     assert view.turn.plan["steps"][0]["args"]["image"] == "$image_2"
     assert again.plan["steps"][0]["args"]["image"] == "$image" and [file.name for file in again.files] == ["b.png"]
 

@@ -132,6 +132,12 @@ def file_tools(file: Path) -> list[AnyTool]:
     return tools
 
 
+def file_of(tool: AnyTool) -> str:
+    """Return the path of the user's file that defines a tool; "" for any other tool."""
+    module = tool.fn.__module__
+    return str(getattr(sys.modules.get(module), "__file__", "")) if module.startswith(FILE_MODULE) else ""
+
+
 def _with_source(tool: AnyTool, source: bytes) -> None:
     """Add a hash of the source to a tool's version, so that cached results of other code are not used."""
     declared, _, _ = tool.version.partition("+")

@@ -1,6 +1,5 @@
 """Plans for runs: from words, from a file, or from a session; checked for the items of a source."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from agents.planners.base import Planner
 from common.kinds import MEDIA
 from flows.batch.prepare import check_for_items, plan_for_items
 from flows.batch.shard import PlanUnfit, media_kind
-from tools.runtime.registry import FILE_MODULE
+from tools.runtime.registry import file_of
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ def from_plan(
 def tool_files(plan: Plan, tools: Mapping[str, AnyTool]) -> tuple[str, ...]:
     """Return the Python files of the plan's tools that are neither built in nor of an installed package."""
     used = [tools[step.tool] for step in plan.steps if step.tool in tools]
-    own = [tool for tool in used if tool.fn.__module__.startswith(FILE_MODULE)]
-    return tuple(dict.fromkeys(str(Path(inspect.getsourcefile(tool.fn) or "").absolute()) for tool in own))
+    return tuple(dict.fromkeys(filter(None, map(file_of, used))))
 
 
 def _draft(plan: Plan, problems: tuple[str, ...], tools: Mapping[str, AnyTool]) -> PlanDraft:

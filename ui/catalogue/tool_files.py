@@ -17,10 +17,9 @@ from pathlib import Path
 from agents.plan.types import AnyTool
 from tools.core.errors import DeclarationInvalid
 from tools.core.settings import expand_path, settings, settings_path
-from tools.runtime.registry import file_tools
+from tools.runtime.registry import file_of, file_tools
 from tools.storage.atomic import write
 from tools.storage.toml import edit_toml
-from ui.catalogue.tools import file_of
 from ui.context import Context
 
 _SECONDS = 60
@@ -29,7 +28,7 @@ _MOST_BYTES = 1 << 20
 _TRIAL = """
 import json, os, sys
 from tools.core.errors import SuperlinkError
-from tools.runtime.registry import file_tools
+from tools.runtime.registry import file_of, file_tools
 try:
     said = {"tools": [tool.name for tool in file_tools(sys.argv[1])]}
 except SuperlinkError as error:

@@ -1,6 +1,5 @@
 """Tools as the Tools tab shows them: what each takes and gives, whether it works here, and one call of it as a plan."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from agents.plan.preflight import missing_of
 from agents.plan.types import AnyTool, cards_of
 from common.card import Card, ParameterSchema
 from tools.core.errors import SuperlinkError
-from tools.runtime.registry import FILE_MODULE
+from tools.runtime.registry import file_of
 from tools.weights.needs import Missing
 from ui.plans.words import label
 
@@ -111,12 +110,6 @@ def kinds_needed(tool: AnyTool) -> list[tuple[str, ...]]:
         if not given["optional"] or name in card["one_of"][:1]
         if not given.get("literal")
     ]
-
-
-def file_of(tool: AnyTool) -> str:
-    """Return the file of a tool that was loaded from a person's file; "" for any other."""
-    module = tool.fn.__module__
-    return str(getattr(sys.modules.get(module), "__file__", "")) if module.startswith(FILE_MODULE) else ""
 
 
 def _row(tool: AnyTool, fault: tuple[str, str] | None) -> ToolRow:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.plan.plan import PlanJson, references
+from agents.plan.types import AnyTool
 from tools.core.errors import SuperlinkError
+from tools.runtime.registry import file_of
 from tools.storage import atomic
 from tools.storage.store import Refs, as_list
 from ui.turns.view import FileView, TurnView
@@ -30,25 +32,29 @@ class Repeat:
         request: In words.
         plan: Of this turn and of what it used of earlier ones, with names as the command gives them.
         files: Files that the command needs, in its order.
+        tools: Names of the user's files that define tools of the plan.
     """
 
     request: str
     plan: PlanJson
     files: tuple[FileView, ...]
+    tools: tuple[str, ...]
 
     @property
     def command(self) -> str:
-        """The command, to be run where the files and `plan.json` are."""
+        """The command, to be run where the files, those with tools, and `plan.json` are."""
         files = [shlex.quote(f"./{file.name}" if file.name.startswith("-") else file.name) for file in self.files]
-        return " ".join(["superlink run", shlex.quote(self.request), *files, f"--plan {PLAN}"])
+        tools = [f"--tools {shlex.quote(name)}" for name in self.tools]
+        return " ".join(["superlink run", shlex.quote(self.request), *files, f"--plan {PLAN}", *tools])
 
 
-def repeat(turns: Sequence[TurnView], number: int) -> Repeat:
+def repeat(turns: Sequence[TurnView], number: int, tools: Mapping[str, AnyTool]) -> Repeat:
     """Return turn `number` as one command, with the steps of earlier turns that it used.
 
     Args:
         turns: Of the session.
         number: Of the turn, from 1.
+        tools: Tools by name.
 
     Raises:
         NotRepeatable: when there is no plan, or it used what no file holds, or inputs of one kind
@@ -78,7 +84,9 @@ def repeat(turns: Sequence[TurnView], number: int) -> Repeat:
         raise NotRepeatable("this used several files of one kind from different requests", "Ask once with all of them")
     files = [file for name in given for file in _files_of(name, at_hand, turns[:number])]
     steps = [_renamed(step, given) for name, step in known.items() if name in used]
-    return Repeat(turn.request, {**turn.plan, "steps": steps}, tuple(files))
+    own = dict.fromkeys(file_of(tools[step["tool"]]) for step in steps if step["tool"] in tools)
+    names = tuple(Path(file).name for file in own if file)
+    return Repeat(turn.request, {**turn.plan, "steps": steps}, tuple(files), names)
 
 
 def _files_of(name: str, at_hand: Mapping[str, Refs], turns: Sequence[TurnView]) -> Iterator[FileView]:

@@ -7,6 +7,7 @@ import gradio as gr
 from agents.plan.plan import PlanJson
 from tools.core.errors import SuperlinkError
 from ui.access.archive import archive_url
+from ui.context import Context
 from ui.results.copyable import copyable
 from ui.results.downloads import repeat, write_plan
 from ui.results.html import STYLE, downloads_html
@@ -17,7 +18,14 @@ from ui.turns.view import SessionView
 
 
 class DownloadWidgets:
-    """The widgets."""
+    """The widgets.
+
+    Args:
+        context: What all tabs share.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def lay_out(self, view: gr.State, number: gr.State) -> None:
         """Place the widgets.
@@ -54,11 +62,12 @@ class DownloadWidgets:
         address = archive_url(view.thread, number) if ended and turn.results else ""
         command = ""
         try:
-            again = repeat(view.turns, number)
+            again = repeat(view.turns, number, self._context.tools)
             if turn.record is not None:
                 write_plan(turn.record.parent, again.plan)
             command = again.command
-            said = "Run it where your files are. plan.json is in the zip."
+            files = ", ".join(["your files", *again.tools])
+            said = f"Run it where {files} and plan.json are. plan.json is in the zip."
         except SuperlinkError as error:
             said = f"One command cannot repeat this: {error}"
         return {
@@ -89,9 +98,8 @@ class DownloadWidgets:
         """
         self.batch.click(self._plan, [self._view, self._number], to_batch, **QUEUED)
 
-    @staticmethod
-    def _plan(view: SessionView, number: int) -> PlanJson:
+    def _plan(self, view: SessionView, number: int) -> PlanJson:
         try:
-            return repeat(view.turns, number).plan
+            return repeat(view.turns, number, self._context.tools).plan
         except SuperlinkError as error:
             raise gr.Error(str(error)) from error

@@ -60,7 +60,7 @@ class Results:
     def __init__(self, context: Context, turns: Turns) -> None:
         self._context, self._turns = context, turns
         self._previews = Previews()
-        self.panes, self.downloads = PaneWidgets(), DownloadWidgets()
+        self.panes, self.downloads = PaneWidgets(), DownloadWidgets(context)
 
     @property
     def outputs(self) -> list[Any]:

@@ -7,11 +7,12 @@ from typing import Any
 import gradio as gr
 
 from tools.core.errors import SuperlinkError
+from tools.runtime.registry import file_of
 from ui.access.users import may_administer
 from ui.access.visitors import owner_of
 from ui.catalogue.rendering import SCRIPT, STYLE, render
 from ui.catalogue.tool_files import Draft, forget, load, look_at
-from ui.catalogue.tools import file_of, kinds, one_call, rows
+from ui.catalogue.tools import kinds, one_call, rows
 from ui.context import Context
 from ui.tabs.events import QUIET, Changes
 from ui.turns.turns import Turns
