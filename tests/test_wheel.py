@@ -42,6 +42,7 @@ NEEDED = {
     "flows/orchestration/worker.py": "prefect",
     "flows/orchestration/setup.py": "prefect",
     "flows/workers/ray.py": "ray",
+    "tools/core/serving.py": "api",
     "tools/weights/tfjs": "photos",
 }
 

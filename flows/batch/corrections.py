@@ -118,7 +118,10 @@ def correct(value: Value, corrections: Mapping[int, Correction]) -> Corrected:
     Raises:
         SuperlinkError: a correction does not fit the value.
     """
-    count = len(value.segments) if isinstance(value, Transcript) else len(value) if _is_located(value) else 0  # type: ignore[arg-type]
+    if isinstance(value, Transcript):
+        count = len(value.segments)
+    else:
+        count = len(value) if isinstance(value, Detections | Poses) else 0
     kept = [row for row in range(count) if row not in corrections or not corrections[row].rejected]
     added = [row for row in corrections if row < 0 and not corrections[row].rejected]
     rows = (*kept, *added)
@@ -137,10 +140,6 @@ def correct(value: Value, corrections: Mapping[int, Correction]) -> Corrected:
             f"What a person changed does not fit what was found: {error}", "Change it again in the review"
         ) from error
     return Corrected(value, human, rows)
-
-
-def _is_located(value: Value) -> bool:
-    return isinstance(value, Detections | Poses)
 
 
 def _detections(

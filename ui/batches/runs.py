@@ -185,7 +185,7 @@ def spec_of(record: RunRecord) -> RunSpec:
         source = ledger.after_move(ledger.text("source"))
         update = {"plan": ledger.plan, "request": ledger.text("request"), "source": source, "out": record.folder}
         if said is None:
-            return RunSpec.load({**update, "plan": ledger.plan})
+            return RunSpec.load(update)
         return said.model_copy(update={**update, "scores": {}, "retry_failed": False, "reason": ""})
     finally:
         ledger.close()

@@ -209,8 +209,7 @@ class BatchTab:
     def _done(self, work: Callable[[], str], owner: str) -> Changes:
         """Do something to a run and show the run, whose id it returns."""
         try:
-            run = work()
-            return {**self._full(run, owner), self.list: self._choices(owner, run=run), self.tab: self._titled(owner)}
+            return self._full(work(), owner)
         except SuperlinkError as error:
             raise gr.Error(str(error)) from error
 
@@ -223,6 +222,8 @@ class BatchTab:
             self.run: run,
             self.shown: _marks(progress, stand),
             self.timer: gr.Timer(active=True),
+            self.list: self._choices(owner, run=run),
+            self.tab: self._titled(owner),
             self.steps: gr.Walkthrough(selected=_PILOT if at_pilot else _RUN),
             **self.pilot.changes(record, progress, stand),
             **self.work.changes(record, progress),
@@ -241,7 +242,7 @@ class BatchTab:
         if marks == shown:
             return gr.skip()
         if marks["state"] != shown.get("state"):
-            return {**self._full(run, owner), self.list: self._choices(owner, run=run), self.tab: self._titled(owner)}
+            return self._full(run, owner)
         found: Changes = {self.shown: marks}
         if marks["stand"] != shown.get("stand"):
             found |= {self.work.stand: stand, self.pilot.stand: stand}

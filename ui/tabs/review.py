@@ -1,6 +1,7 @@
 """The Review tab: finds of a run that a person should look at, one after another."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -177,13 +178,10 @@ class ReviewTab:
             self.run: gr.update(choices=self._desks.choices(owner_of(request), desk.folder), value=str(desk.folder)),
             self.label: gr.update(choices=[_ALL, *labels], value=label),
         }
-        number = desk.first(which)
         if isinstance(find, int):
-            try:
+            with suppress(NotShown):
                 return changes | self._show(desk, find, which, memory)
-            except NotShown:
-                number = desk.first(which)
-        return changes | self._show_or_say(desk, number, which, memory)
+        return changes | self._show_or_say(desk, desk.first(which), which, memory)
 
     # Going through the queue
 
