@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.layout import Layout
-from backbone.training.phrasings import ToolTemplate, argument_groups, requests, tool_templates
+from backbone.training.compound import Composer
+from backbone.training.phrasings import Phrasing, requests
 from backbone.training.samples import Sample, fill, held_out, join
 from backbone.training.synthetic_tools import SyntheticTool, draw_request, draw_tool
+from backbone.training.tool_templates import ToolTemplate, argument_groups, tool_templates
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class TrainingDataset:
         self.groups = [g for g in argument_groups() if held_out(g.arguments[0].names[0]) == validation]
         self.nothing = [p for p in self.phrasings if not p.calls]
         self.asking = [p for p in self.phrasings if p.calls]
+        long = [p for p in self.asking if p.family.startswith(("wordy", "chained"))]
+        self.long = long or self.asking
+        self.chained = [t for t in self.templates if t.clauses] or self.templates
+        self.composer = Composer(self.asking)
+
+    def asked(self, rng: random.Random) -> Phrasing:
+        """Draw a phrasing that asks for something: wordy ones and chains as often as all others together."""
+        return rng.choice(self.long if rng.random() < 0.5 else self.asking)
 
     def builtin_request(self, rng: random.Random) -> Sample:
         """Draw a request for built-in tools, from one phrasing or two joined ones, or a request that no tool fits."""
@@ -72,9 +82,13 @@ class TrainingDataset:
             return fill(rng.choice(self.nothing), rng)
         if roll < 0.14:
             return self.missing_tool_request(rng, ())
-        first = fill(rng.choice(self.asking), rng)
-        if roll < 0.24 and "Detections" not in first.have:
-            second = fill(rng.choice(self.asking), rng)
+        if roll < 0.24:
+            composed = self.composer.compose(rng, ())
+            if composed is not None:
+                return composed
+        first = fill(self.asked(rng), rng)
+        if roll < 0.3 and "Detections" not in first.have:
+            second = fill(self.asked(rng), rng)
             if second.have == first.have:
                 return join(first, second, rng)
         return first
@@ -106,8 +120,9 @@ class TrainingDataset:
         """Draw two to fourteen tools: neighbours in the files, which belong to one field, and others."""
         count = min(rng.randint(2, 14), len(self.templates))
         start = rng.randrange(len(self.templates))
-        near = self.templates[start : start + rng.randint(1, count)] if rng.random() < 0.6 else []
-        others = [tool for tool in rng.sample(self.templates, count) if not any(tool is other for other in near)]
+        near = self.templates[start : start + rng.randint(1, count)] if rng.random() < 0.4 else []
+        drawn = [rng.choice(self.chained if rng.random() < 0.5 else self.templates) for _ in range(count)]
+        others = [tool for tool in dict.fromkeys(drawn) if not any(tool is other for other in near)]
         chosen = [*near, *others][:count]
         if not any(tool.takes == ("Text",) for tool in chosen):
             chosen[-1] = rng.choice([tool for tool in self.templates if tool.takes == ("Text",)] or chosen)
@@ -117,16 +132,22 @@ class TrainingDataset:
     def request_with_cards(self, rng: random.Random, tools: Sequence[SyntheticTool]) -> Sample:
         """Draw a request after the cards of synthetic tools."""
         roll = rng.random()
-        if roll < 0.15:
+        if roll < 0.12:
             return self.builtin_request(rng)
-        if roll < 0.21:
+        if roll < 0.17:
             return self.missing_tool_request(rng, tools)
+        if roll < 0.47:
+            composed = self.composer.compose(rng, tools)
+            if composed is not None:
+                return composed
         # Tools that take media or text are drawn twice as often: the built-in tools compete with them, and users have
         # media.
         (synthetic,) = rng.choices(tools, [2 if synthetic.template.takes else 1 for synthetic in tools])
+        if roll < 0.52 and synthetic.example is not None:
+            return synthetic.example
         sample = draw_request(synthetic, rng)
-        if roll < 0.33:
-            other = draw_request(rng.choice(tools), rng) if rng.random() < 0.5 else fill(rng.choice(self.asking), rng)
+        if roll < 0.62:
+            other = draw_request(rng.choice(tools), rng) if rng.random() < 0.5 else fill(self.asked(rng), rng)
             if other.calls[0]["tool"] != sample.calls[0]["tool"] and "Detections" not in other.have:
                 return join(sample, other, rng) if rng.random() < 0.5 else join(other, sample, rng)
         return sample

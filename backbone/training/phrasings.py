@@ -5,16 +5,14 @@
   and ``{a}`` are a thing, its plural, and the thing with its article; ``{o2}`` is another thing. ``@media
   image+audio`` says what is attached to the requests below it, ``@have image, Detections`` which values of earlier
   turns are at hand.
-- ``tools_*.txt`` hold templates of synthetic tools with requests, ``asks_*.txt`` further requests for these.
-- ``arguments_*.txt`` hold groups of arguments that can be added to any synthetic tool, with phrases that give their
-  values.
+- ``tools_*.txt``, ``asks_*.txt`` and ``arguments_*.txt`` hold synthetic tools (``tool_templates.py``).
 - ``chains.txt`` holds phrases for a tool that works before or after another.
 - ``pools.toml`` holds the things, names and places that fill the slots.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -54,43 +52,6 @@ class Phrasing:
     calls: tuple[PhrasedCall, ...]
     have: tuple[str, ...]
     family: str
-
-
-@dataclass(frozen=True)
-class ArgumentTemplate:
-    """An argument of a synthetic tool: alternative names, and a type or choices."""
-
-    names: tuple[str, ...]
-    kind: str
-    choices: tuple[str, ...]
-    required: bool
-
-
-@dataclass(frozen=True)
-class ToolTemplate:
-    """The template of a synthetic tool: alternative names and descriptions, arguments, and marked requests."""
-
-    names: tuple[str, ...]
-    docs: tuple[str, ...]
-    arguments: tuple[ArgumentTemplate, ...]
-    asks: tuple[str, ...]
-    takes: tuple[str, ...] = ()
-    gives: str = "Text"
-
-
-@dataclass(frozen=True)
-class ArgumentGroup:
-    """Arguments that go together on any tool.
-
-    Attributes:
-        arguments: One to three arguments, often of one type.
-        docs: Phrases to add to a tool's description.
-        says: Phrases to add to a request, with marked values.
-    """
-
-    arguments: tuple[ArgumentTemplate, ...]
-    docs: tuple[str, ...]
-    says: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -172,7 +133,7 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
     request, arrow, plan = line.rpartition("=>")
     if not arrow:
         raise ValueError("no '=>'")
-    calls = [] if plan.strip() == "none" else [_call(c) for c in re.findall(r"\w+(?:\([^)]*\))?", plan)]
+    calls = [] if plan.strip() == "none" else [read_call(c) for c in re.findall(r"\w+(?:\([^)]*\))?", plan)]
     spans = len(re.findall(r"\[[^\]]+\]", request))
     needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in calls)
     if not needed <= spans <= needed + sum(name == "speak" for name, _, _ in calls):
@@ -180,7 +141,12 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
     return Phrasing(request.strip(), tuple(calls), have, f"{stem}:{' '.join(name for name, _, _ in calls)}")
 
 
-def _call(text: str) -> PhrasedCall:
+def read_call(text: str) -> PhrasedCall:
+    """Read a call, ``name(label, label; option=value)``; ``detect()`` is of everything that there is.
+
+    Raises:
+        ValueError: The call is none of a built-in tool, or lacks labels.
+    """
     name, _, inner = text.rstrip(")").partition("(")
     if name not in BUILTIN_TOOLS:
         raise ValueError(f"no tool {name!r}")
@@ -192,7 +158,7 @@ def _call(text: str) -> PhrasedCall:
         given[key.strip()] = float(value)
     if "@regions" in values:
         values, given = (), {**given, "regions": ABOVE}
-    if name in LABELS and not values and "regions" not in given:
+    if name in LABELS and not values and "regions" not in given and not text.endswith("()"):
         raise ValueError(f"{name} without labels")
     if values and name not in LABELS | set(CHOICE):
         raise ValueError(f"{name} takes nothing in brackets")
@@ -224,102 +190,3 @@ def chains() -> Chains:
                 case _:
                     on.setdefault(kind, []).append(line)
     return Chains(tuple(after), tuple(before), {kind: tuple(words) for kind, words in on.items()})
-
-
-def _blocks(files: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield file name and lines of each block of some files."""
-    for path in sorted(FOLDER.glob(files)):
-        for block in re.split(r"\n\s*\n", path.read_text()):
-            lines = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith("#")]
-            if lines:
-                yield path.name, lines
-
-
-@cache
-def argument_groups() -> tuple[ArgumentGroup, ...]:
-    """Read the groups of arguments, in the order of the files.
-
-    Raises:
-        PhrasingInvalid: A block cannot be read; the message names file and first line.
-    """
-    found = []
-    for name, lines in _blocks("arguments_*.txt"):
-        try:
-            fields = _fields(lines, ("doc", "arg", "say"))
-            arguments = tuple(_argument_template(text) for text in fields["arg"])
-            _check_marks(fields["say"], {a.names[0] for a in arguments})
-            found.append(ArgumentGroup(arguments, _alternatives(fields["doc"][0]), tuple(fields["say"])))
-        except (ValueError, KeyError, IndexError) as error:
-            raise PhrasingInvalid(f"{name}: {lines[0]}: {error}") from error
-    return tuple(found)
-
-
-@cache
-def tool_templates() -> tuple[ToolTemplate, ...]:
-    """Read the templates of synthetic tools, in the order of the files.
-
-    Raises:
-        PhrasingInvalid: A block cannot be read; the message names file and tool.
-    """
-    more: dict[str, list[str]] = {}
-    for _, (head, *lines) in _blocks("asks_*.txt"):
-        more.setdefault(head.partition(":")[2].strip(), []).extend(lines)
-    found = []
-    for name, lines in _blocks("tools_*.txt"):
-        try:
-            found.append(_tool_template([*lines, *more.pop(lines[0].partition(":")[2].partition("|")[0].strip(), ())]))
-        except (ValueError, KeyError) as error:
-            raise PhrasingInvalid(f"{name}: {lines[0]}: {error}") from error
-    if more:
-        raise PhrasingInvalid(f"asks_*.txt: no template of a tool named {', '.join(more)}")
-    return tuple(found)
-
-
-def _tool_template(lines: list[str]) -> ToolTemplate:
-    fields = _fields(lines, ("tool", "doc", "takes", "gives", "arg", "ask"))
-    arguments = tuple(_argument_template(text) for text in fields["arg"])
-    _check_marks(fields["ask"], {a.names[0] for a in arguments})
-    required = {a.names[0] for a in arguments if a.required}
-    asks = tuple(ask for ask in fields["ask"] if required <= marked(ask))
-    if not asks:
-        raise ValueError("no request gives all required arguments")
-    takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
-    gives = (fields["gives"] or ["Text"])[0]
-    return ToolTemplate(
-        _alternatives(fields["tool"][0]), _alternatives(fields["doc"][0]), arguments, asks, takes, gives
-    )
-
-
-def marked(text: str) -> set[str]:
-    """Return the names of the arguments whose values are marked in a request."""
-    return set(re.findall(r"\[([\w.]+)=", text))
-
-
-def _fields(lines: Sequence[str], keys: Sequence[str]) -> dict[str, list[str]]:
-    fields: dict[str, list[str]] = {key: [] for key in keys}
-    for line in lines:
-        key, _, rest = line.partition(":") if not line.startswith("arg ") else ("arg", "", line[4:])
-        fields[key.strip()].append(rest.strip())
-    return fields
-
-
-def _check_marks(texts: Sequence[str], names: set[str]) -> None:
-    for text in texts:
-        if marked(text) - names:
-            raise ValueError(f"no argument {marked(text) - names} for: {text}")
-
-
-def _alternatives(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split("|") if part.strip())
-
-
-def _argument_template(text: str) -> ArgumentTemplate:
-    head, _, kind = text.partition(":")
-    head, kind = head.strip(), kind.strip()
-    names = tuple(n.strip().rstrip("?") for n in head.split("|") if n.strip())
-    required = not head.split("|")[0].strip().endswith("?")
-    plain = kind in ("text", "number", "integer", "boolean", "list")
-    choices = () if plain else tuple(c.strip() for c in kind.split(",") if c.strip())
-    if not plain and len(choices) < 2:
-        raise ValueError(f"argument {names[0]}: {kind!r} is neither a type nor choices")
-    return ArgumentTemplate(names, kind if plain else "choice", choices, required)

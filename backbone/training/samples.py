@@ -3,7 +3,7 @@
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from backbone.planner.layout import Call
@@ -66,16 +66,23 @@ def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
             spare -= name == "speak"
             args[FREE_TEXT[name]] = given[position].strip()
             position += 1
-        elif name in LABELS and values:
-            args["labels"] = list(dict.fromkeys(put(value, slots) for value in values))
-        elif name in CHOICE and values:
-            args[CHOICE[name]] = values[0]
-        calls.append({"tool": name, "args": {**args, **options}})
+        calls.append(called((name, values, {**args, **options}), slots))
     parts = re.split(r"(\[[^\]]+\]|\{\w+\})", phrasing.request)
     words = "".join(
         style(put(part.strip("[]"), slots)) if part[:1] in ("[", "{") else style(_typo(part, rng)) for part in parts
     )
     return Sample(phrasing.have, frame(words, rng, bool(calls)), tuple(calls))
+
+
+def called(call: tuple[str, tuple[str, ...], Mapping[str, object]], slots: Mapping[str, str]) -> Call:
+    """Return a call of a phrasing as it stands in a plan, with the slots of its labels filled."""
+    name, values, options = call
+    args: dict[str, object] = {}
+    if name in LABELS and values:
+        args["labels"] = list(dict.fromkeys(put(value, slots) for value in values))
+    elif name in CHOICE and values:
+        args[CHOICE[name]] = values[0]
+    return {"tool": name, "args": {**args, **options}}
 
 
 def slots_for(text: str, rng: random.Random) -> dict[str, str]:
@@ -102,7 +109,7 @@ def slots_for(text: str, rng: random.Random) -> dict[str, str]:
     return slots
 
 
-def put(text: str, slots: dict[str, str]) -> str:
+def put(text: str, slots: Mapping[str, str]) -> str:
     """Return a text with its slots filled."""
     return re.sub(r"\{(\w+)\}", lambda match: slots.get(match[1], match[1]), text)
 

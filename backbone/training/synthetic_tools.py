@@ -6,21 +6,14 @@ planner learns to read cards instead of memorising tools.
 
 import random
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from backbone.planner.layout import Call
-from backbone.training.phrasings import (
-    ArgumentGroup,
-    ArgumentTemplate,
-    ToolTemplate,
-    chains,
-    marked,
-    pools,
-    requests,
-)
-from backbone.training.samples import Sample, fill, frame, lower_first, put, slots_for
+from backbone.training.marked_values import ArgumentValue, other_values, sentences, unmarked
+from backbone.training.phrasings import chains
+from backbone.training.samples import Sample, called, fill, frame, lower_first, slots_for
+from backbone.training.tool_templates import TEXTS, ArgumentGroup, ArgumentTemplate, ToolTemplate, Wording, marked
 from common.card import Card, CardInput, ParameterSchema
 
 SYLLABLES = (
@@ -50,33 +43,7 @@ SYLLABLES = (
     "und",
     "ax",
 )
-NUMBER_WORDS = (
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-)
 MOST_ARGUMENTS = 6
-ArgumentValue = str | bool | list[str]
-_NUMBER = re.compile(r"\d{1,5}(\.\d{1,2})?")
-_PERCENT = re.compile(r"(\d{1,2})(?=\s?(?:%|per ?cent))")
 
 
 @dataclass(frozen=True)
@@ -108,13 +75,15 @@ class SyntheticTool:
         names: Names of the template's arguments, to the names drawn.
         template: The template.
         extras: Further groups of arguments.
+        example: The request that the card shows, with its plan.
     """
 
     card: Card
-    asks: tuple[str, ...]
+    asks: tuple[Wording, ...]
     names: dict[str, str]
     template: ToolTemplate
     extras: tuple[DrawnGroup, ...] = ()
+    example: Sample | None = None
 
 
 def draw_tool(template: ToolTemplate, rng: random.Random, groups: Sequence[ArgumentGroup] = ()) -> SyntheticTool:
@@ -131,7 +100,7 @@ def draw_tool(template: ToolTemplate, rng: random.Random, groups: Sequence[Argum
     names = {a.names[0]: rng.choice(a.names) for a in template.arguments}
     if len(set(names.values())) < len(names):
         names = {a.names[0]: a.names[0] for a in template.arguments}
-    extras = _extras(template, set(names.values()), rng, groups)
+    extras = _extras(template, {*names.values(), *map(str.lower, template.takes)}, rng, groups)
     asks = list(template.asks)
     rng.shuffle(asks)
     shown = asks[:1] if len(asks) > 1 and rng.random() < 0.8 else []
@@ -142,7 +111,7 @@ def draw_tool(template: ToolTemplate, rng: random.Random, groups: Sequence[Argum
     arguments.sort(key=lambda argument: not argument[2])
     inputs: dict[str, CardInput] = {
         kind.lower(): {
-            "kinds": ["Text", "Transcript", "Number"] if kind == "Text" else [kind],
+            "kinds": [*TEXTS] if kind == "Text" else [kind],
             "many": False,
             "optional": False,
             "literal": kind == "Text",
@@ -161,7 +130,9 @@ def draw_tool(template: ToolTemplate, rng: random.Random, groups: Sequence[Argum
     }
     synthetic = SyntheticTool(card, tuple(asks[len(shown) :]), names, template, extras)
     if shown:
-        card["examples"] = [_worded(synthetic, shown[0], rng)[0]]
+        example = worded(synthetic, shown[0], rng)
+        card["examples"] = [example.request]
+        return replace(synthetic, example=example)
     return synthetic
 
 
@@ -212,8 +183,12 @@ def draw_request(synthetic: SyntheticTool, rng: random.Random) -> Sample:
     transcribe first. A tool that takes a picture is sometimes given one that another step edits first. A text that a
     tool returns is sometimes spoken.
     """
-    template = synthetic.template
-    request, args = _worded(synthetic, rng.choice(synthetic.asks), rng)
+    template, wording = synthetic.template, rng.choice(synthetic.asks)
+    sample = worded(synthetic, wording, rng)
+    if wording.have is not None:
+        literal = "text" in marked(wording.words)
+        return sample if literal else replace(sample, request=frame(sample.request, rng, True))
+    request, (call,) = sample.request, sample.calls
     have = template.takes or rng.choice(((), (), (), ("Image",), ("Audio",)))
     before: tuple[Call, ...] = ()
     after: tuple[Call, ...] = ()
@@ -226,28 +201,26 @@ def draw_request(synthetic: SyntheticTool, rng: random.Random) -> Sample:
             if rng.random() < 0.7:
                 request = _append(request, rng.choice(chains().on[kind]))
         elif roll < 0.9:
-            text = rng.choice(_sentences())
+            text = rng.choice(sentences())
             have = rng.choice(((), (), ("Image",)))
             request = request.rstrip(".!?: ") + rng.choice((": ", ": ", " - ", ", the text is: ", ': "')) + text
+            request += '"' * request.endswith(f': "{text}')
+            call = {"tool": call["tool"], "args": {"text": text} | call["args"]}
     elif template.takes == ("Image",) and rng.random() < 0.12:
         first = fill(rng.choice([phrasing for _, phrasing in chains().before]), rng)
         request, before = f"{first.request} {lower_first(request)}", first.calls
     if template.gives == "Text" and not text and rng.random() < 0.1:
         request = _append(request, rng.choice([words for kind, _, words in chains().after if kind == "Text"]))
         after = ({"tool": "speak", "args": {}},)
-    order = [*synthetic.card["params"]]
-    call = {
-        "tool": synthetic.card["name"],
-        "args": ({"text": text} if text else {}) | {n: args[n] for n in order if n in args},
-    }
     return Sample(have, request if text else frame(request, rng, True), (*before, call, *after))
 
 
-def _worded(synthetic: SyntheticTool, asked: str, rng: random.Random) -> tuple[str, dict[str, ArgumentValue]]:
-    """Return the words of a request, and the values of its arguments under their drawn names."""
+def worded(synthetic: SyntheticTool, wording: Wording, rng: random.Random) -> Sample:
+    """Fill a wording: other values, phrases for further arguments, and the steps that it asks for."""
     kinds = {a.names[0]: a for a in synthetic.template.arguments}
-    names = dict(synthetic.names)
-    text = _other_values(asked, kinds, synthetic.template.asks, rng)
+    kinds["text"] = ArgumentTemplate(("text",), "text", (), False)
+    names = {**synthetic.names, "text": "text"}
+    text = other_values(wording.words, kinds, [ask.words for ask in synthetic.template.asks], rng)
     for number, extra in enumerate(rng.sample(synthetic.extras, len(synthetic.extras))):
         if not extra.required and rng.random() < 0.3:
             continue
@@ -255,13 +228,20 @@ def _worded(synthetic: SyntheticTool, asked: str, rng: random.Random) -> tuple[s
         # Phrases that give all arguments of a group are drawn more often, as the planner tends to leave the later
         # ones out.
         says = extra.full if extra.full and rng.random() < 0.4 else extra.says
-        said = _other_values(rng.choice(says), own, extra.says, rng)
+        said = other_values(rng.choice(says), own, extra.says, rng)
         # An argument of the group may have the name of one of the template's.
         text = _add_phrase(text, re.sub(r"\[(\w+)=", rf"[{number}.\1=", said), rng)
         kinds |= {f"{number}.{name}": argument for name, argument in own.items()}
         names |= {f"{number}.{name}": drawn for name, drawn in extra.names.items()}
-    request, values = _unmarked(text, kinds, slots_for(text, rng))
-    return request, {names[name]: value for name, value in values.items()}
+    labels = " ".join(label for _, values, _ in (*wording.before, *wording.after) for label in values)
+    slots = slots_for(f"{text} {labels}", rng)
+    request, values = unmarked(text, kinds, slots)
+    given = {names[name]: value for name, value in values.items()}
+    args: dict[str, ArgumentValue] = {n: given[n] for n in ("text", *synthetic.card["params"]) if n in given}
+    call: Call = {"tool": synthetic.card["name"], "args": args}
+    before, after = ([called(one, slots) for one in calls] for calls in (wording.before, wording.after))
+    have = synthetic.template.takes if wording.have is None else wording.have
+    return Sample(have, request, (*before, call, *after))
 
 
 def _add_phrase(request: str, phrase: str, rng: random.Random) -> str:
@@ -280,94 +260,3 @@ def _append(request: str, words: str) -> str:
     """Append words to a request, before its full stop."""
     space = "" if words[:1] in " ,.;" else " "
     return request.rstrip(".!? ") + space + words
-
-
-@cache
-def _sentences() -> list[str]:
-    """Return the texts of requests to speak, as texts for other tools."""
-    spans = (
-        span
-        for phrasing in requests()
-        if [name for name, _, _ in phrasing.calls] == ["speak"]
-        for span in re.findall(r"\[([^\]]+)\]", phrasing.request)
-    )
-    return sorted({span for span in spans if "{" not in span and '"' not in span})
-
-
-def _other_values(
-    text: str, arguments: Mapping[str, ArgumentTemplate], others: Sequence[str], rng: random.Random
-) -> str:
-    """Exchange values that stand in the request word for word: numbers are drawn, texts and lists swapped.
-
-    So the planner learns from the words around a value which argument it belongs to.
-    """
-
-    def other(match: re.Match[str]) -> str:
-        name, value, words = match[1], match[2], match[3]
-        kind = arguments[name].kind
-        if kind in ("number", "integer"):
-            return f"[{name}={_number(value, words, rng)}]"
-        if kind == "text" and words is None and "{" not in value and rng.random() < 0.5:
-            if value[:1].isupper() and rng.random() < 0.4:
-                return f"[{name}={rng.choice(rng.choice((pools().names, pools().places)))}]"
-            found = [v for ask in others for v in re.findall(rf"\[{name}=([^\]|{{]+)\]", ask)]
-            return f"[{name}={rng.choice(found)}]" if found else match[0]
-        if kind == "list" and words is not None and "{" not in value and rng.random() < 0.6:
-            return _list(name, value, words, rng) or match[0]
-        return match[0]
-
-    return re.sub(r"\[(\w+)=([^\]|]*)(?:\|([^\]]*))?\]", other, text)
-
-
-def _number(value: str, words: str | None, rng: random.Random) -> str:
-    """Draw another number of similar size, in digits or as a word; unchanged where the words are no plain number."""
-    unchanged = value if words is None else f"{value}|{words}"
-    percent = _PERCENT.search(words or "")
-    if percent and _NUMBER.fullmatch(value) and float(value) == int(percent[1]) / 100:
-        drawn = rng.randint(1, 99)
-        return f"{drawn / 100:g}|{_PERCENT.sub(str(drawn), words or '', count=1)}"
-    spelt = words is not None and words in NUMBER_WORDS[1:]
-    if rng.random() < 0.2 or not (spelt or words is None) or not _NUMBER.fullmatch(value):
-        return unchanged
-    whole, point, part = value.partition(".")
-    low = 10 ** (len(whole) - 1) if len(whole) > 1 else 1
-    drawn = rng.randint(low, max(12, 10 ** len(whole) - 1) if spelt else 10 ** len(whole) - 1)
-    if not point and drawn < len(NUMBER_WORDS) and drawn > 1 and (spelt or rng.random() < 0.2):
-        return f"{drawn}|{NUMBER_WORDS[drawn]}"
-    return f"{drawn}{point}{''.join(rng.choice('0123456789') for _ in part)}"
-
-
-def _list(name: str, value: str, words: str, rng: random.Random) -> str:
-    """Exchange the items of a list that all stand in the words; returns "" where they do not."""
-    items = [item.strip() for item in value.split(";") if item.strip()]
-    if len(items) < 2 or not all(item in words for item in items):
-        return ""
-    names = all(item[:1].isupper() for item in items)
-    count = rng.randint(2, 6)
-    drawn = (
-        rng.sample(pools().names, count) if names else [rng.choice(pair) for pair in rng.sample(pools().things, count)]
-    )
-    last = rng.choice((" and ", " and ", ", ", " & ", ", and "))
-    return f"[{name}={'; '.join(drawn)}|{', '.join(drawn[:-1])}{last}{drawn[-1]}]"
-
-
-def _unmarked(
-    text: str, arguments: Mapping[str, ArgumentTemplate], slots: dict[str, str]
-) -> tuple[str, dict[str, ArgumentValue]]:
-    """Return the words of a marked request without marks, and the values of its arguments."""
-    values: dict[str, ArgumentValue] = {}
-
-    def unmark(match: re.Match[str]) -> str:
-        name, value, words = match[1], put(match[2], slots), put(match[3] or match[2], slots)
-        values[name] = _value(value.strip(), arguments[name].kind)
-        return words
-
-    return put(re.sub(r"\[([\w.]+)=([^\]|]*)(?:\|([^\]]*))?\]", unmark, text), slots), values
-
-
-def _value(text: str, kind: str) -> ArgumentValue:
-    if kind == "list":
-        return [item.strip() for item in text.split(";") if item.strip()]
-    if kind == "boolean":
-        return text.lower() in ("true", "yes")
-    return text.replace(",", "") if kind in ("number", "integer") else text  # the digits as in the request

@@ -22,7 +22,8 @@ import pytest
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
-from backbone.training.phrasings import FREE_TEXT, requests, tool_templates
+from backbone.training.phrasings import FREE_TEXT, requests
+from backbone.training.tool_templates import tool_templates
 from benchmarks.planner import Row, read, right, words
 from common.kinds import KIND_OF_INPUT
 from tests.agents.expected import steps_of
@@ -72,7 +73,7 @@ def test_nothing_is_asked_twice() -> None:
         for line in file.read_text().splitlines()
     ]
     trained = [phrasing.request for phrasing in requests()]
-    trained += [asked for tool in tool_templates() for asked in tool.asks]
+    trained += [asked.words for tool in tool_templates() for asked in (*tool.asks, *tool.clauses)]
     asked = Counter(_normal(row["request"]) for row in ROWS)
     assert [request for request, times in asked.items() if times > 1] == []
     assert not asked.keys() & {_normal(request) for request in others + trained}

@@ -15,14 +15,13 @@ from backbone.training.phrasings import (
     PhrasingInvalid,
     _have,
     _phrasing,
-    argument_groups,
     chains,
     pools,
     requests,
-    tool_templates,
 )
 from backbone.training.samples import fill, held_out, join, slots_for
 from backbone.training.synthetic_tools import draw_request, draw_tool
+from backbone.training.tool_templates import argument_groups, tool_templates
 
 from .test_grammar import check_types
 
@@ -180,7 +179,9 @@ def _alike(a: frozenset[str], b: frozenset[str]) -> float:
 @pytest.fixture(scope="module")
 def trained_on() -> dict[frozenset[str], str]:
     """Return the training requests as plain text, with their words."""
-    written = [p.request for p in requests()] + [asked for tool in tool_templates() for asked in tool.asks]
+    written = [p.request for p in requests()] + [
+        asked.words for tool in tool_templates() for asked in (*tool.asks, *tool.clauses)
+    ]
     plain = [re.sub(r"\[\w+=[^|\]]*\|([^\]]*)\]|\[(?:\w+=)?([^\]]*)\]", r"\1\2", text) for text in written]
     return {_words(text): text for text in plain}
 

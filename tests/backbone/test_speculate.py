@@ -6,8 +6,8 @@ from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.grammar import Grammar, Vocabulary, Walk
 from backbone.planner.layout import Layout
 from backbone.planner.speculate import MAX_SPECULATED, speculate
-from backbone.training.phrasings import tool_templates
 from backbone.training.synthetic_tools import draw_tool
+from backbone.training.tool_templates import tool_templates
 
 from .test_grammar import RESIZE, wander
 
