@@ -1,5 +1,6 @@
 """The page: five tabs over the same sessions, runs and tools as the command line."""
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,9 @@ def launch(
             file=sys.stderr,
         )
     os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
+    # Gradio asks matplotlib for its backend in every event. Without one, the first visitor waits for pyplot's import.
+    os.environ.setdefault("MPLBACKEND", "agg")
+    importlib.import_module("matplotlib")
     with ExitStack() as opened:
         access = opened.enter_context(closing(Access.open(folder)))
         access.users.set_single(password)

@@ -186,6 +186,11 @@ def test_only_what_the_page_needs_is_there(visitor: Visitor) -> None:
         assert client.get(f"{API}/file={quote(path)}").status_code in (403, 404), path
 
 
+def test_a_session_of_an_ended_server_is_told_so(visitor: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    assert '"session_not_found":true' in visitor.read()
+    assert not caplog.records
+
+
 def test_uploads_over_the_limit_leave_nothing(visitor: Visitor, folder: Path) -> None:
     def kept() -> set[Path]:
         return {path for path in (folder / "page").rglob("*") if path.is_file()}

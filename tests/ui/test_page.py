@@ -338,3 +338,24 @@ def test_keys_and_colours(visited: tuple["Page", list[str]], address: str) -> No
     for dark in (False, True, False):  # light, dark, system
         page.locator("#colours").click()
         assert page.evaluate("document.body.classList.contains('dark')") is dark
+
+
+def test_a_page_of_a_server_that_ended_is_loaded_again_with_its_words(
+    visited: tuple["Page", list[str]], address: str
+) -> None:
+    from playwright.sync_api import expect
+
+    page, _ = visited
+    begin(page, address)
+    box = page.get_by_placeholder("What should happen?")
+    box.fill("blur the f")
+    page.evaluate("window.old = true")
+    # The end of the old server and the start of the new one fell between two looks.
+    page.route("**/gradio_api/app_id", lambda route: route.fulfill(json={"app_id": 1}), times=1)
+    page.wait_for_function("!window.old")
+    expect(box).to_have_value("blur the f")
+    page.evaluate("window.old = true")
+    with page.expect_response("**/gradio_api/app_id"):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert page.evaluate("window.old")
+    box.fill("")

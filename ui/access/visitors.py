@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
+
 from tools.core.errors import SuperlinkError
 from tools.core.http_guard import App, Message, Receive, Scope, Send, header, refuse
 from ui.access.archive import ADDRESS
@@ -79,8 +81,22 @@ class Visitors:
             await self._upload(scope, receive, send, user)
         elif method == "POST":
             await self._call(scope, receive, send, user)
+        elif path.rstrip("/") == f"{_API}/queue/data":
+            await self._stream(scope, receive, _with_headers(send, path))
         else:
             await self._app(scope, receive, _with_headers(send, path))
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on the stream of a session's events.
+
+        Gradio tells a page whose session it does not know in the stream, and then raises.
+        """
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b""})
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
         """Pass a call on when its session and all of its files are the user's."""

@@ -131,22 +131,27 @@
     else if (act === "close") event.target.closest("dialog")?.close();
   });
 
-  /* A lost connection: buttons are off until the server answers; then the page is loaded again, with the words kept. */
-  let away = false, misses = 0;
+  /* A lost connection: buttons are off until the server answers; then the page is loaded again, with the words kept.
+     So it is where another server answers: it knows nothing of this page, even if its coming was not noticed. */
+  let away = false, misses = 0, next = 0, known = window.gradio_config?.app_id;
+  const again = () => {
+    const words = box()?.value;
+    if (words) sessionStorage.setItem("superlink-words", words);
+    location.reload();
+  };
   const look = async () => {
-    let wait = 4000;
+    clearTimeout(next);
+    next = 0;
+    let wait = 2000;
     try {
       const answer = await fetch("gradio_api/app_id", { cache: "no-store" });
       if (!answer.ok && answer.status >= 500) throw new Error("not yet");
-      if (away) {
-        const words = box()?.value;
-        if (words) sessionStorage.setItem("superlink-words", words);
-        location.reload();
-        return;
-      }
+      const server = answer.ok ? (await answer.json()).app_id : known;
+      known ??= server;
+      if (away || server !== known) { again(); return; }
       misses = 0;
     } catch {
-      wait = 500;
+      wait = 250;
       if (++misses === 2) {
         away = true;
         document.body.classList.add("sl-away");
@@ -154,8 +159,10 @@
         speak("The connection to superlink is lost. The page comes back by itself.");
       }
     }
-    setTimeout(look, wait);
+    next = setTimeout(look, wait);
   };
+  /* Timers are slow in a tab that nobody sees. */
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && next) look(); });
   page.words = () => {
     const words = sessionStorage.getItem("superlink-words") || "";
     sessionStorage.removeItem("superlink-words");
@@ -204,7 +211,7 @@
     line.id = "spoken";
     line.setAttribute("role", "status");
     document.body.append(lost, line);
-    setTimeout(look, 4000);
+    next = setTimeout(look, 500);
   };
   paint();
   if (document.body) started(); else addEventListener("DOMContentLoaded", started);
