@@ -46,9 +46,12 @@ class ArgumentTemplate:
     required: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ToolTemplate:
-    """The template of a synthetic tool: alternative names and descriptions, arguments, requests and clauses."""
+    """The template of a synthetic tool: alternative names and descriptions, arguments, requests and clauses.
+
+    A template is equal only to itself: the calls of its wordings hold mappings, which have no hash.
+    """
 
     names: tuple[str, ...]
     docs: tuple[str, ...]
