@@ -9,14 +9,14 @@ _LONGEST = 256  # tokens
 
 
 @tool(examples=["what colour is the car?", "is the door open?"], words="Answer: {question}", needs=weights_of("ask"))
-def ask(image: Image, question: str) -> Text:
+def ask(image: Image, question: Text) -> Text:
     """Answer a question about an image.
 
     The role `ask` in the settings chooses the vision-language model. It can be wrong; the usual one is small.
 
     Args:
         image: The picture.
-        question: What to find out.
+        question: What to find out, in words; a text from another step can be the question.
 
     Returns:
         The answer, in English for the usual model.
@@ -27,4 +27,4 @@ def ask(image: Image, question: str) -> Text:
     """
     from tools.engines import vision_language
 
-    return vision_language.answer(image, question, settings().role("ask"), longest=_LONGEST)
+    return vision_language.answer(image, str(question), settings().role("ask"), longest=_LONGEST)

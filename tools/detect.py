@@ -19,12 +19,12 @@ _AT_ONCE = 8  # frames
 
 @tool(
     examples=["find every dog", "where are the people and the bicycles", "look for faces", "detect license plates"],
-    words="Find: {labels}",
-    needs=lambda args: routing.needs(args.get("labels"), "detect", "detect_open", faces=True),
+    words=("Find: {labels}", "Find everything"),
+    needs=lambda args: routing.needs(args.get("labels", []), "detect", "detect_open", faces=True),
 )
 def detect(
     image: Batch[Image | Video],
-    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("detect", "detect_open", faces=True))],
+    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("detect", "detect_open", faces=True))] = [],  # noqa: B006
     min_score: Annotated[float | None, Field(ge=0, le=1)] = None,
 ) -> Batch[Detections]:
     """Find things in an image by what they are called.
@@ -33,11 +33,13 @@ def detect(
     "face" and "faces" to CenterFace; names that the weights of the role detect know (COCO's 80 by default, with
     plurals and synonyms such as people, bike, sofa) to these, which YOLO or NanoDet runs; every other label to the
     open-vocabulary weights of the role detect_open. Things that two labels of one engine mean are found once, under
-    the first. Every frame of a video is looked at by itself, and nothing is followed: track does that.
+    the first. Without labels, everything is found that the weights of the role detect have a name for, or those of
+    detect_open where the first are prompted with words. Every frame of a video is looked at by itself, and nothing is
+    followed: track does that.
 
     Args:
         image: The pictures or videos.
-        labels: What to look for, such as ["dog", "traffic light"].
+        labels: What to look for, such as ["dog", "traffic light"]; everything that the weights know when left out.
         min_score: Keep finds with at least this score; by default what the weights' catalogue says, mostly 0.25, for
             faces 0.4.
 
@@ -45,7 +47,7 @@ def detect(
         What was found in each picture or video; finds in a video have frame numbers.
 
     Raises:
-        ValueInvalid: when there is no label.
+        ValueInvalid: when a label is empty, or there is none and the weights have no names of their own.
         WeightsMissing: when the weights for a label are not here; names the label and the command that fetches them.
     """
     chosen = routing.finders(labels, "detect", "detect_open", faces=True)

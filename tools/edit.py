@@ -2,12 +2,12 @@
 
 from tools.core.settings import settings
 from tools.runtime.tool import tool
-from tools.values import Image
+from tools.values import Image, Text
 from tools.weights.needs import weights_of
 
 
 @tool(examples=["make it look like winter", "turn the car red"], words="Edit: {prompt}", needs=weights_of("edit"))
-def edit(image: Image, prompt: str) -> Image:
+def edit(image: Image, prompt: Text) -> Image:
     """Change an image as an instruction says.
 
     The role `edit` in the settings chooses the diffusion model. It works at its own size, about 512x512 for the
@@ -15,7 +15,7 @@ def edit(image: Image, prompt: str) -> Image:
 
     Args:
         image: The picture.
-        prompt: The instruction, such as "make it night".
+        prompt: The instruction, such as "make it night"; a text from another step can be it.
 
     Returns:
         A new picture of the same size.
@@ -27,4 +27,4 @@ def edit(image: Image, prompt: str) -> Image:
     """
     from tools.engines import diffusion
 
-    return diffusion.edit(image, prompt, settings().role("edit"))
+    return diffusion.edit(image, str(prompt), settings().role("edit"))

@@ -2,7 +2,7 @@
 
 from tools.core.settings import settings
 from tools.runtime.tool import tool
-from tools.values import Image
+from tools.values import Image, Text
 from tools.weights.needs import weights_of
 
 
@@ -11,14 +11,14 @@ from tools.weights.needs import weights_of
     words="Make a picture: {prompt}",
     needs=weights_of("generate"),
 )
-def generate(prompt: str) -> Image:
+def generate(prompt: Text) -> Image:
     """Make a picture from a description in words.
 
     The role `generate` in the settings chooses the diffusion model and with it the size, 512x512 for the usual one.
     The same words give the same picture.
 
     Args:
-        prompt: What the picture shows.
+        prompt: What the picture shows, in words; a text from another step can say it.
 
     Returns:
         A new picture.
@@ -30,4 +30,4 @@ def generate(prompt: str) -> Image:
     """
     from tools.engines import diffusion
 
-    return diffusion.generate(prompt, settings().role("generate"))
+    return diffusion.generate(str(prompt), settings().role("generate"))

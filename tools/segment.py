@@ -33,7 +33,7 @@ def _needs_in_boxes(regions: object) -> Iterator[Need]:
 @tool(
     examples=["outline every car", "cut out the dog exactly", "give me masks of the cups"],
     one_of=("labels", "regions"),
-    words=("Outline of {regions}: {labels}", "Outline: {labels}", "Outline {regions}"),
+    words=("Outline of {regions}: {labels}", "Outline: {labels}", "Outline {regions}", "Outline everything"),
     needs=_needs,
 )
 def segment(
@@ -47,28 +47,30 @@ def segment(
 
     By labels: names that the weights of the role segment know (COCO's 80 by default, with plurals and synonyms; people
     alone for selfie segmentation) are found by these, every other label by the open-vocabulary weights of the role
-    segment_open, from the score on that their catalogue says (mostly 0.25). By regions: the weights of the role
-    segment_boxes outline the thing in each box (Segment Anything anything, selfie segmentation people); regions keep
-    label and score and get a box close around the mask, and those in which nothing is made out are left out. With
-    both, only the regions of these labels are outlined.
+    segment_open, from the score on that their catalogue says (mostly 0.25); an empty list finds everything that the
+    weights of the role segment have a name for. By regions: the weights of the role segment_boxes outline the thing in
+    each box (Segment Anything anything, selfie segmentation people); regions keep label and score and get a box close
+    around the mask, and those in which nothing is made out are left out. With both, only the regions of these labels
+    are outlined, all of them for an empty list.
 
     Args:
         image: The picture.
-        labels: What to look for, such as ["dog", "cup"].
+        labels: What to look for, such as ["dog", "cup"]; everything that the weights know for an empty list.
         regions: Boxes from detect or track, in this picture.
 
     Returns:
         What was found, with masks.
 
     Raises:
-        ValueInvalid: when the regions belong to another picture, or there is no label.
+        ValueInvalid: when the regions belong to another picture, a label is empty, or there is none and the weights
+            have no names of their own.
         WeightsMissing: when weights are not here; names the label and the command that fetches them.
     """
     if regions is None:
         chosen = routing.finders(labels or [], "segment", "segment_open", masks=True)
         return routing.find([image.pixels], chosen, None)[0]
     check_regions(image, regions)
-    if labels is not None:
+    if labels:
         meant, _ = names.choose(names.normalize(labels), dict(enumerate(regions.labels)))
         regions = regions.select(sorted(meant))
     return dispatch.masks_in_boxes("segment_boxes").masks_in(image.pixels, regions)

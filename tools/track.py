@@ -20,28 +20,29 @@ _LOW = 0.4  # of an engine's usual score, a find needs this share to continue wh
 
 @tool(
     examples=["follow every car in the video", "track the people", "keep an eye on the ball in this clip"],
-    words="Follow: {labels}",
-    needs=lambda args: routing.needs(args.get("labels"), "track", "detect_open", faces=True),
+    words=("Follow: {labels}", "Follow everything"),
+    needs=lambda args: routing.needs(args.get("labels", []), "track", "detect_open", faces=True),
 )
 def track(
     video: Video,
-    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("track", "detect_open", faces=True))],
+    labels: Annotated[list[str], Suggested(lambda: routing.known_labels("track", "detect_open", faces=True))] = [],  # noqa: B006
 ) -> Detections:
     """Follow things through a video by what they are called; each keeps one id.
 
     Every frame is looked at by the engines that detect uses (names of the role track's weights by YOLO, faces by
-    CenterFace, every other label by the role detect_open), and ByteTrack joins the finds of each label to tracks.
+    CenterFace, every other label by the role detect_open; without labels, everything that the weights of the role track
+    have a name for), and ByteTrack joins the finds of each label to tracks.
     A thing counts once it is seen in two frames in a row; out of sight for more than a second it is a new one.
 
     Args:
         video: The video.
-        labels: What to follow, such as ["car", "person"].
+        labels: What to follow, such as ["car", "person"]; everything that the weights know when left out.
 
     Returns:
         Boxes with frame numbers and ids; ids count from 1 over all labels, in order of appearance.
 
     Raises:
-        ValueInvalid: when there is no label.
+        ValueInvalid: when a label is empty, or there is none and the weights have no names of their own.
         WeightsMissing: when the weights for a label are not here; names the label and the command that fetches them.
     """
     chosen = [

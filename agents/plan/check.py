@@ -10,7 +10,7 @@ from agents.plan.plan import ABOVE, Plan, Step, leaves, reference, references, u
 from agents.plan.problems import Problem, nearest
 from agents.plan.types import AnyTool, ValueType, argument_type, cards_of, kind_names, value_types
 from agents.plan.wiring import wire
-from common.card import Card
+from common.card import Card, CardInput
 from common.kinds import MEDIA_KINDS
 
 MAX_STEPS = 64
@@ -129,7 +129,7 @@ class _StepCheck:
         for name, given in inputs.items():
             if name not in args and not given["optional"]:
                 message = f"{self.step.tool} needs {kind_names(given['kinds'])}"
-                yield self._problem(name, message, self._where_from(given["kinds"]))
+                yield self._problem(name, message, self._where_from(given))
         yield from self._plain({name: value for name, value in args.items() if name in params})
         one_of = self.card["one_of"]
         if one_of and all(args.get(name) is None for name in one_of):
@@ -175,18 +175,18 @@ class _StepCheck:
             yield self._problem(
                 name,
                 f"{name} should be {kind_names(given['kinds'])} from above, but there is none",
-                self._where_from(given["kinds"]),
+                self._where_from(given),
             )
         elif not items or len(refers) != len(items):
             yield self._problem(
                 name,
                 f"{name} takes {kind_names(given['kinds'])}, not {_short(value)}",
-                self._reference_hint(value, given["kinds"]),
+                self._reference_hint(value, given),
             )
         else:
-            yield from self._references(name, value, refers, given["kinds"])
+            yield from self._references(name, value, refers, given)
 
-    def _references(self, name: str, value: JsonValue, refers: list[str], kinds: list[str]) -> Iterator[Problem]:
+    def _references(self, name: str, value: JsonValue, refers: list[str], given: CardInput) -> Iterator[Problem]:
         absent = [n for n in refers if n not in self.at_hand]
         for n in absent:
             if n not in self.unknown:
@@ -201,11 +201,11 @@ class _StepCheck:
                 + ", ".join(f"${n} ({self.at_hand[n]})" for n in refers),
                 "Take one of them",
             )
-        elif what.kind not in kinds:
+        elif what.kind not in given["kinds"]:
             yield self._problem(
                 name,
-                f"{name} takes {kind_names(kinds)}, but {_short(value)} is {kind_names([what.kind])}",
-                self._where_from(kinds),
+                f"{name} takes {kind_names(given['kinds'])}, but {_short(value)} is {kind_names([what.kind])}",
+                self._where_from(given),
             )
 
     def _absent(self, name: str) -> tuple[str, str]:
@@ -217,9 +217,10 @@ class _StepCheck:
             return f"${name} comes later in the plan", f"Put {name} before {self.step.id}"
         return f"there is no value ${name}", _nearest_value(name, self.at_hand)
 
-    def _where_from(self, kinds: Collection[str]) -> str:
-        """A hint where a value of these kinds can come from: a value at hand, a new file, or a tool that makes it."""
-        ways = []
+    def _where_from(self, given: CardInput) -> str:
+        """A hint where an input can come from: words, a value at hand, a new file, or a tool that makes it."""
+        kinds = given["kinds"]
+        ways = ["write it out"] if given.get("literal") else []
         here = [f"${name}" for name, what in self.at_hand.items() if what.kind in kinds]
         if here:
             ways.append(f"take {' or '.join(here[-3:])}")
@@ -233,10 +234,10 @@ class _StepCheck:
         hint = ", or ".join(ways)
         return hint[:1].upper() + hint[1:]
 
-    def _reference_hint(self, value: JsonValue, kinds: Collection[str]) -> str:
+    def _reference_hint(self, value: JsonValue, given: CardInput) -> str:
         if isinstance(value, str) and value in self.at_hand:
             return f"Did you mean ${value}?"
-        return self._where_from(kinds)
+        return self._where_from(given)
 
     def _lists(self) -> Iterator[Problem]:
         by_source: dict[str, list[str]] = {}

@@ -27,7 +27,7 @@ def plan_inputs(plan: Plan) -> set[str]:
 
 
 def labels_sought(step: Step | None, steps: Mapping[str, Step]) -> list[str]:
-    """The labels that a step, or the nearest one before it, looks for; none where neither does.
+    """The labels that a step, or the nearest one before it, looks for; none where neither names any.
 
     Args:
         step: of a plan; None has none.
@@ -36,7 +36,7 @@ def labels_sought(step: Step | None, steps: Mapping[str, Step]) -> list[str]:
     if step is None:
         return []
     labels = step.args.get("labels")
-    if isinstance(labels, list):
+    if isinstance(labels, list) and labels:
         return [str(label) for label in labels]
     return next(filter(None, (labels_sought(steps.get(name), steps) for name in sorted(uses(step)))), [])
 

@@ -309,6 +309,9 @@ class _Report:
             return f"Followed {facts['tracks']} through the video ({_label_list(facts['labels'])} boxes)."
         if "frames" in facts:
             return f"Found {' and '.join(map(_plural, facts['labels']))} in {_quantity(facts['frames'], 'frame')}."
+        if not self._labels_sought(step):  # everything was looked for
+            what = ", ".join(_some(count, label) for label, count in facts["labels"].items())
+            return f"Found {_some(facts['count'], 'object')}: {what}."
         return f"Found {facts['count']} ({_label_list(facts['labels'])})."
 
     def _describe_number(self, value: Number, step: Step | None) -> str:
@@ -358,6 +361,11 @@ def _label_list(labels: Mapping[str, int]) -> str:
 
 def _quantity(count: int, one: str, many: str = "") -> str:
     return f"{count} {one if count == 1 else many or _plural(one)}"
+
+
+def _some(count: int, one: str) -> str:
+    """A count in a sentence: "a dog", "an umbrella", "2 dogs"."""
+    return _quantity(count, one) if count != 1 else f"{'an' if one[:1].lower() in 'aeiou' else 'a'} {one}"
 
 
 def _plural(label: str) -> str:

@@ -199,6 +199,16 @@ class Walk:
         """Whether the value that is being written is an item of a list."""
         return self._argument is not None and self._argument.parameter.many
 
+    def first_argument(self) -> int | None:
+        """The next token of the name of a call's first argument; None but for texts that no value at hand fills in."""
+        if not self.calls or self.calls[-1]["args"] or self._argument is not None:
+            return None
+        every = self.grammar.parameters[self.calls[-1]["tool"]]
+        if not every or every[0].kind != "text" or self.have & set(every[0].given_by):
+            return None
+        name, depth = self.layout.piece(f" {every[0].name}="), len(self._path)
+        return name[depth] if name[:depth] == self._path else None
+
     def first_feasible_tool(self) -> str | None:
         """The first tool that has every input at hand; tools that need no input come last. None if there is none."""
         fits = [name for name, card in self.grammar.cards.items() if self._feasible(card)]

@@ -36,10 +36,8 @@ def speculate(walk: Walk, request: Sequence[int]) -> list[int]:
 def _likely_token(walk: Walk, request: Sequence[int]) -> int | None:
     if walk.text:
         return _copied_token(walk, walk.text, request)
-    if not walk.calls:
-        token = walk.layout.tool_tokens.get(walk.first_feasible_tool() or "")
-        return token if token in walk.allowed() else None
-    return None
+    token = walk.first_argument() if walk.calls else walk.layout.tool_tokens.get(walk.first_feasible_tool() or "")
+    return token if token in walk.allowed() else None
 
 
 def _copied_token(walk: Walk, text: list[int], request: Sequence[int]) -> int | None:

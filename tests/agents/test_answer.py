@@ -62,6 +62,12 @@ FIND: tuple[str, dict[str, Any]] = ("detect", {"image": "$image", "labels": ["do
 def test_what_was_found(answered: Answered) -> None:
     assert answered((*FIND, boxes("dog", "cat", "dog"))) == "Found 3 (dog 2, cat 1)."
     assert answered((*FIND, boxes())) == "Found none (looked for dog, cat)."
+    everything = ("detect", {"image": "$image"})
+    assert answered((*everything, boxes("dog", "ski", "dog", "umbrella"))) == (
+        "Found 4 objects: 2 dogs, a ski, an umbrella."
+    )
+    assert answered(("detect", {"labels": []}, boxes("cat"))) == "Found an object: a cat."
+    assert answered((*everything, boxes())) == "Found none."
     assert (
         answered(("track", {}, boxes("car", "car", "car", ids=[1, 1, 2])))
         == "Followed 2 through the video (car 3 boxes)."

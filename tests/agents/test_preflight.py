@@ -69,6 +69,8 @@ def test_the_choice_in_the_settings_counts(lacks: Lacks, monkeypatch: pytest.Mon
     ]
     assert lacks("segment", regions="$s0", chosen="starter") == [("selfie-segmentation", "")]
     assert lacks("remove", regions="$s0") == []
+    assert lacks("detect", chosen="starter") == lacks("detect", labels=[], chosen="starter") == [("nanodet", "")]
+    assert lacks("segment", labels=[]) == [("yolo26n-seg", "")] and lacks("track")[0] == lacks("detect")[0]
     assert lacks("transcribe") == [("whisper-base", ""), ("silero-vad", "")]
     kokoro = ("kokoro-82m", "espeak-ng")
     assert lacks("speak", chosen="starter", have=kokoro) == [("kokoro-af-heart", "")]
@@ -95,7 +97,7 @@ def test_what_is_in_the_boxes_counts(lacks: Lacks, monkeypatch: pytest.MonkeyPat
 
 
 def test_faulty_arguments_and_own_tools_need_nothing(lacks: Lacks) -> None:
-    assert lacks("detect", labels="dog") == lacks("detect") == lacks("nonsense") == lacks("count", regions="$s0") == []
+    assert lacks("detect", labels="dog") == lacks("nonsense") == lacks("count", regions="$s0") == []
 
     @tool(needs=weights_of("caption"))
     def of_mine(text: Text) -> Text:

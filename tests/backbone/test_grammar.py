@@ -148,12 +148,29 @@ def test_a_tool_whose_one_of_cannot_be_written_is_left_out(layout: Layout, vocab
         parameters(odd)
 
 
-def test_the_name_of_an_argument_is_forced(layout: Layout, vocabulary: Vocabulary) -> None:
+def test_the_name_of_a_required_argument_is_forced(layout: Layout, vocabulary: Vocabulary) -> None:
     walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
-    walk.push(layout.tool_tokens["detect"])
-    for expected in layout.piece(" labels="):
+    walk.push(layout.tool_tokens["edit"])
+    for expected in layout.piece(" prompt="):
         assert walk.allowed() == [expected]
         walk.push(expected)
+
+
+def test_everything_can_be_looked_for(layout: Layout, vocabulary: Vocabulary) -> None:
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    for token in (layout.tool_tokens["detect"], layout.tool_tokens["count"], layout.end):
+        walk.push(token)
+    assert walk.calls == [{"tool": "detect", "args": {}}, {"tool": "count", "args": {}}]
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk.push(layout.tool_tokens["segment"])
+    assert layout.end not in walk.allowed()
+
+
+def test_words_flow_from_an_earlier_step(layout: Layout, vocabulary: Vocabulary) -> None:
+    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Audio"])
+    for token in (layout.tool_tokens["transcribe"], layout.tool_tokens["generate"]):
+        walk.push(token)
+    assert {layout.end, layout.piece(" prompt=")[0]} <= set(walk.allowed())
 
 
 def test_a_wrong_token_is_refused(layout: Layout, vocabulary: Vocabulary) -> None:

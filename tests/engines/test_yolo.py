@@ -15,7 +15,7 @@ import torch
 from tests.engines.drawn import Thing, draw, iou, scene
 from tests.engines.helpers import TINY
 from tests.engines.training import WORDS
-from tools.core.errors import SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
+from tools.core.errors import ArgumentsInvalid, SettingsInvalid, ToolError, ValueInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
 from tools.core.settings import settings
 from tools.detect import detect
@@ -74,8 +74,34 @@ def test_only_what_was_asked_for(choose: Choose, trained: Trained) -> None:
     assert detect([Image.from_numpy(PICTURE)], ["Cars"])[0].labels == ("Cars",)
     assert len(detect([Image.from_numpy(PICTURE)], ["car", "person"], 1.0)[0]) == 0
     assert len(detect([Image.from_numpy(PICTURE)], ["car", "person"], 0.0)[0]) > 2
-    with pytest.raises(ValueInvalid, match="no label"):
-        detect([Image.from_numpy(PICTURE)], [])
+    with pytest.raises(ValueInvalid, match="label"):
+        detect([Image.from_numpy(PICTURE)], [" "])
+
+
+def test_without_labels_everything_that_the_weights_know_is_found(
+    choose: Choose, trained: Trained, store: Store
+) -> None:
+    names = {"person": "person", "car": "car"}
+    choose("detect", trained("detect"))
+    image = store.put(Image.from_numpy(PICTURE))
+    for args in ({}, {"labels": []}):
+        found = store.get(execute.call(detect, {"image": image, **args}, store))
+        assert isinstance(found, Detections)
+        matched(found, THINGS, names)
+    choose("segment", trained("segment"))
+    outlined = segment(Image.from_numpy(PICTURE), labels=[])
+    assert outlined.masks is not None
+    matched(outlined, THINGS, names)
+    with pytest.raises(ArgumentsInvalid, match="at least one of labels, regions"):
+        segment(Image.from_numpy(PICTURE))
+
+
+def test_everything_needs_weights_with_names(choose: Choose, trained: Trained) -> None:
+    choose("detect", trained("open"))
+    with pytest.raises(ValueInvalid, match=r"drawn-detect are prompted with words.*Name what to find"):
+        detect([Image.from_numpy(PICTURE)])
+    choose("detect_open", trained("detect"))  # these have names
+    matched(detect([Image.from_numpy(PICTURE)])[0], THINGS, {"person": "person", "car": "car"})
 
 
 def test_a_picture_does_not_depend_on_its_company(choose: Choose, trained: Trained) -> None:
@@ -202,6 +228,7 @@ def test_tracks(choose: Choose, trained: Trained, store: Store) -> None:
         thing = next((t for t in truth[one.frame] if {"people": "person", "cars": "car"}[one.label] == t.name), None)
         right += thing is not None and iou(thing.box, one.box) > 0.3
     assert right == len(found) >= 40
+    assert track(video).labels == tuple({"people": "person", "cars": "car"}[label] for label in found.labels)
     assert list(found.frames) == sorted(found.frames)
 
 
@@ -209,7 +236,7 @@ def test_tracking_nothing(choose: Choose, trained: Trained) -> None:
     pytest.importorskip("trackers")
     choose("track", trained("detect"))
     video = Video.from_frames((np.full((64, 64, 3), 220, np.uint8) for _ in range(3)), fps=5)
-    found = track(video, ["car"])
+    found = track(video)
     assert len(found) == 0 and found.ids is not None and found.frames is not None and found.size == (64, 64)
     assert Detections.from_bytes(found.to_bytes()) == found
 

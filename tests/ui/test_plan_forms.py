@@ -53,7 +53,7 @@ def test_the_form_of_detect() -> None:
     found = form(BLUR, 0)
     assert [(name, field.kind, field.required, field.more) for name, field in found.items()] == [
         ("image", "reference", True, False),
-        ("labels", "tags", True, False),
+        ("labels", "tags", False, False),
         ("min_score", "slider", False, True),
     ]
     assert found["labels"].value == ["face"] and found["labels"].suggested is not None
@@ -235,7 +235,7 @@ def test_a_reference_to_a_deleted_step_is_a_problem_at_its_field() -> None:
     assert problems.fields == {(0, "regions"): ["The step that made it was deleted. Choose another value."]}
     assert form(one, 0)["regions"].value is None
     grown = add(one, "detect", HERE)  # gets an id that the reference once named
-    assert placed(check(grown, HERE), grown, HERE).fields.keys() == {(0, "regions"), (1, "labels")}
+    assert placed(check(grown, HERE), grown, HERE).fields.keys() == {(0, "regions")}
 
 
 def test_steps_move_with_what_refers_to_them() -> None:

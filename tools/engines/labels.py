@@ -65,14 +65,11 @@ def normalize(labels: Sequence[str]) -> list[str]:
     """Return the labels without surrounding blanks and without duplicates.
 
     Raises:
-        ValueInvalid: when there is no label, or one is empty.
+        ValueInvalid: when one is empty.
     """
     stripped = [label.strip() for label in labels]
-    if not stripped or not all(stripped):
-        raise ValueInvalid(
-            "There is no label to look for" if not stripped else "One of the labels is empty",
-            'Name what to find, such as ["dog"]',
-        )
+    if not all(stripped):
+        raise ValueInvalid("One of the labels is empty", 'Name what to find, such as ["dog"]')
     return list(dict.fromkeys(stripped))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from tools.core.errors import WeightsMissing, WeightsUnsafe
+from tools.core.errors import ValueInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.settings import DEFAULT_ROLES, settings
 from tools.engines import centerface, dispatch, labels, open_vocabulary
 from tools.engines.dispatch import Picture
@@ -34,16 +34,19 @@ def finders(
     """Choose an engine for every label.
 
     Args:
-        requested: Labels as people write them.
+        requested: Labels as people write them; none for everything that the weights of `role` have a name for, or
+            those of `open_role` where the first are prompted with words.
         role: Role whose weights detect the classes that they know.
         open_role: Role whose weights detect all other labels; they are prompted with words, or know further classes.
         faces: Whether faces are detected by a separate engine.
         masks: Whether the detections must have masks.
 
     Raises:
-        ValueInvalid: when there is no label.
+        ValueInvalid: when a label is empty, or there is none and the weights have no names of their own.
         WeightsMissing: when an engine's weights are missing; names the label and the command that fetches them.
     """
+    if not requested:
+        return [_everything(role, open_role, masks)]
     rest = labels.normalize(requested)
     chosen: list[Finder] = []
     if faces and (same := [label for label in rest if labels.is_face(label)]):
@@ -79,11 +82,13 @@ def needs(requested: object, role: str, open_role: str, *, faces: bool = False) 
     """Yield the weights that a search takes, by the names that the catalogue says they know; nothing is loaded.
 
     Args:
-        requested: Labels as people write them; anything else needs nothing.
+        requested: Labels as people write them, or an empty list; anything else needs nothing.
         role: As of `finders`.
         open_role: As of `finders`.
         faces: As of `finders`.
     """
+    if requested == []:
+        yield from dispatch.needs(role)
     rest = [label.strip() for label in requested if isinstance(label, str)] if isinstance(requested, list) else []
     if faces and (same := [label for label in rest if labels.is_face(label)]):
         yield from with_needed(settings().role("face"), same[0])
@@ -121,6 +126,22 @@ def known_labels(role: str, open_role: str, *, faces: bool = False, masks: bool 
         with suppress(WeightsMissing):
             found += dispatch.named_things(one).class_names(one, masks).values()
     return list(dict.fromkeys(found))
+
+
+def _everything(role: str, open_role: str, masks: bool) -> Finder:
+    """Return the finder of all classes that weights have a name for."""
+    names = dispatch.named_things(role).class_names(role, masks)
+    if names:
+        return _fixed(role, names, masks)
+    with suppress(WeightsMissing):  # of the first role; that these are not here is no reason
+        names = dispatch.named_things(open_role).class_names(open_role, masks)
+    if not names:
+        raise ValueInvalid(
+            f"The weights {settings().role(role)} are prompted with words, and there is no label",
+            f'Name what to find, such as ["dog"], or choose weights with names of their own for the role {role} in '
+            "settings.toml",
+        )
+    return _fixed(open_role, names, masks)
 
 
 def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:

@@ -149,7 +149,8 @@ def _plain_field(name: str, value: JsonValue, tool: AnyTool, card: Card) -> Fiel
         kind,
         _as_text(shown) if kind == "json" else _shown(shown),
         required=required,
-        more=_is_extra(name, value, not required, card),
+        # An empty list as the default means everything there is, which a person is to see.
+        more=default != [] and _is_extra(name, value, not required, card),
         note=schema.get("description", ""),
         choices=tuple(choices),
         suggested=_suggested(tool, name),

@@ -92,7 +92,7 @@ class _Said:
         return capital(plain) + (f": {said}" if said else "") + self._rest(worded)
 
     def _is_given(self, name: str) -> bool:
-        return self.args.get(name, self._default(name)) is not None
+        return self.args.get(name, self._default(name)) not in (None, [])
 
     def _default(self, name: str) -> object:
         return self.card["params"].get(name, {}).get("default")
@@ -102,7 +102,7 @@ class _Said:
         rest = [
             f"{name.replace('_', ' ')} {self._argument(name, {})}"
             for name, value in self.args.items()
-            if name not in said and name in self.card["params"] and value not in (None, self._default(name))
+            if name not in said and name in self.card["params"] and value not in (None, [], self._default(name))
         ]
         return f" ({', '.join(rest)})" if rest else ""
 
