@@ -6,7 +6,6 @@ So plans are chains across tools of all kinds, and texts that a step makes are n
 
 import random
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.layout import Call
@@ -18,6 +17,8 @@ from common.card import Card
 
 MEDIA = ((), ("Image",), ("Image",), ("Image",), ("Audio",), ("Audio",), ("Video",), ("Video",), ("Image", "Audio"))
 """What comes with a request, as often as each is drawn."""
+
+MOST_CALLS = 6
 
 VERBS = frozenset(
     """
@@ -85,7 +86,6 @@ def is_clause(words: str) -> bool:
     return first.lower() in VERBS and "?" not in words and ". " not in words and len(words) < 110
 
 
-@cache
 def clauses_of(template: ToolTemplate) -> tuple[Wording, ...]:
     """Return the clauses of a template; those of its requests that are imperative where it has none."""
     return template.clauses or tuple(ask for ask in template.asks if is_clause(ask.words))
@@ -112,13 +112,16 @@ class Composer:
             if found is None:
                 break
             sample, newest = found
+            if sum(len(part.calls) for part in (*parts, sample)) > MOST_CALLS:
+                break
             at_hand |= newest
             parts.append(sample)
         if len(parts) < 2:
             return None
         request = joined([part.request for part in parts], rng)
         calls = tuple(call for part in parts for call in part.calls)
-        if newest & set(TEXTS) and calls[-1]["tool"] != "speak" and rng.random() < 0.15:
+        says = newest & set(TEXTS) and calls[-1]["tool"] != "speak" and len(calls) < MOST_CALLS
+        if says and rng.random() < 0.15:
             words = rng.choice([words for kind, _, words in chains().after if kind == "Text"])
             request = request.rstrip(".!? ") + ("" if words[:1] in " ,.;" else " ") + words
             calls = (*calls, {"tool": "speak", "args": {}})
@@ -140,7 +143,7 @@ class Composer:
                 if synthetic.card["name"] in called:
                     continue
                 wording = rng.choice(clauses_of(synthetic.template))
-                sample = worded(synthetic, wording, rng)
+                sample = worded(synthetic, wording, rng, further=0.25)
                 needs = set(sample.have)
                 cards: Mapping[str, Card] = {**BUILTIN_CARDS, synthetic.card["name"]: synthetic.card}
             else:

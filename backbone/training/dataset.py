@@ -66,7 +66,7 @@ class TrainingDataset:
         self.groups = [g for g in argument_groups() if held_out(g.arguments[0].names[0]) == validation]
         self.nothing = [p for p in self.phrasings if not p.calls]
         self.asking = [p for p in self.phrasings if p.calls]
-        long = [p for p in self.asking if p.family.startswith(("wordy", "chained"))]
+        long = [p for p in self.asking if p.family.startswith(("wordy", "chained", "flowing"))]
         self.long = long or self.asking
         self.chained = [t for t in self.templates if t.clauses] or self.templates
         self.composer = Composer(self.asking)
@@ -122,7 +122,9 @@ class TrainingDataset:
         start = rng.randrange(len(self.templates))
         near = self.templates[start : start + rng.randint(1, count)] if rng.random() < 0.4 else []
         drawn = [rng.choice(self.chained if rng.random() < 0.5 else self.templates) for _ in range(count)]
-        others = [tool for tool in dict.fromkeys(drawn) if not any(tool is other for other in near)]
+        others = [
+            tool for tool in {tool.names: tool for tool in drawn}.values() if not any(tool is other for other in near)
+        ]
         chosen = [*near, *others][:count]
         if not any(tool.takes == ("Text",) for tool in chosen):
             chosen[-1] = rng.choice([tool for tool in self.templates if tool.takes == ("Text",)] or chosen)

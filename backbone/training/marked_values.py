@@ -62,7 +62,7 @@ def other_values(
         kind = arguments[name].kind
         if kind in ("number", "integer"):
             return f"[{name}={_number(value, words, rng)}]"
-        if name == "text":  # the input, of which an exchanged value may be any text
+        if kind == "input":  # any text may take its place
             return f"[text={rng.choice(sentences())}]" if rng.random() < 0.3 and words is None else match[0]
         if kind == "text" and words is None and "{" not in value and rng.random() < 0.5:
             if value[:1].isupper() and rng.random() < 0.4:

@@ -1,7 +1,8 @@
 """Reads the hand-written requests in ``phrasings/``.
 
 - Most ``*.txt`` hold one request a line, ``request => plan``. The plan is calls separated by spaces,
-  ``name(label, label; option=value)``. Words in square brackets are the next free-text argument. ``{o}``, ``{os}``
+  ``name(label, label; option=value)``. Words in square brackets are the next free-text argument, empty brackets after
+  a tool that takes one (``generate()``) mean that an earlier step makes it. ``{o}``, ``{os}``
   and ``{a}`` are a thing, its plural, and the thing with its article; ``{o2}`` is another thing. ``@media
   image+audio`` says what is attached to the requests below it, ``@have image, Detections`` which values of earlier
   turns are at hand.
@@ -135,7 +136,7 @@ def _phrasing(line: str, have: tuple[str, ...], stem: str) -> Phrasing:
         raise ValueError("no '=>'")
     calls = [] if plan.strip() == "none" else [read_call(c) for c in re.findall(r"\w+(?:\([^)]*\))?", plan)]
     spans = len(re.findall(r"\[[^\]]+\]", request))
-    needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in calls)
+    needed = sum(name in FREE_TEXT and name != "speak" and values != (ABOVE,) for name, values, _ in calls)
     if not needed <= spans <= needed + sum(name == "speak" for name, _, _ in calls):
         raise ValueError(f"{spans} spans in brackets for {needed} free-text calls")
     return Phrasing(request.strip(), tuple(calls), have, f"{stem}:{' '.join(name for name, _, _ in calls)}")
@@ -160,7 +161,9 @@ def read_call(text: str) -> PhrasedCall:
         values, given = (), {**given, "regions": ABOVE}
     if name in LABELS and not values and "regions" not in given and not text.endswith("()"):
         raise ValueError(f"{name} without labels")
-    if values and name not in LABELS | set(CHOICE):
+    if text.endswith("()") and name in FREE_TEXT:
+        values = (ABOVE,)
+    elif values and name not in LABELS | set(CHOICE):
         raise ValueError(f"{name} takes nothing in brackets")
     return name, values, given
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from backbone.planner.layout import Call
+from backbone.planner.layout import ABOVE, Call
 from backbone.training.phrasings import CHOICE, FREE_TEXT, LABELS, Phrasing, pools
 
 JOINTS = (
@@ -58,11 +58,11 @@ def fill(phrasing: Phrasing, rng: random.Random) -> Sample:
     style = _style(rng)
     given = [style(put(span, slots)) for span in spans]
     calls, position = [], 0
-    needed = sum(name in FREE_TEXT and name != "speak" for name, _, _ in phrasing.calls)
+    needed = sum(name in FREE_TEXT and name != "speak" and values != (ABOVE,) for name, values, _ in phrasing.calls)
     spare = len(given) - needed
     for name, values, options in phrasing.calls:
         args: dict[str, object] = {}
-        if name in FREE_TEXT and (name != "speak" or spare > 0):
+        if name in FREE_TEXT and values != (ABOVE,) and (name != "speak" or spare > 0):
             spare -= name == "speak"
             args[FREE_TEXT[name]] = given[position].strip()
             position += 1

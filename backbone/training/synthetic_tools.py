@@ -215,14 +215,21 @@ def draw_request(synthetic: SyntheticTool, rng: random.Random) -> Sample:
     return Sample(have, request if text else frame(request, rng, True), (*before, call, *after))
 
 
-def worded(synthetic: SyntheticTool, wording: Wording, rng: random.Random) -> Sample:
-    """Fill a wording: other values, phrases for further arguments, and the steps that it asks for."""
+def worded(synthetic: SyntheticTool, wording: Wording, rng: random.Random, further: float = 0.7) -> Sample:
+    """Fill a wording: other values, phrases for further arguments, and the steps that it asks for.
+
+    Args:
+        synthetic: The tool.
+        wording: One of its requests or clauses.
+        rng: Source of everything that is drawn.
+        further: Share of the optional groups of arguments that are asked for.
+    """
     kinds = {a.names[0]: a for a in synthetic.template.arguments}
-    kinds["text"] = ArgumentTemplate(("text",), "text", (), False)
-    names = {**synthetic.names, "text": "text"}
+    kinds.setdefault("text", ArgumentTemplate(("text",), "input", (), False))
+    names = {"text": "text", **synthetic.names}
     text = other_values(wording.words, kinds, [ask.words for ask in synthetic.template.asks], rng)
     for number, extra in enumerate(rng.sample(synthetic.extras, len(synthetic.extras))):
-        if not extra.required and rng.random() < 0.3:
+        if not extra.required and rng.random() >= further:
             continue
         own = {a.names[0]: a for a in extra.group.arguments}
         # Phrases that give all arguments of a group are drawn more often, as the planner tends to leave the later

@@ -3,9 +3,10 @@
 A template in ``tools_*.txt`` is a block of lines: ``tool`` (alternative names), ``doc`` (alternative descriptions),
 ``takes`` and ``gives`` (kinds of value), ``arg`` (names, then a type or choices; "?" marks an optional one), ``ask``
 (whole requests) and ``do`` (imperative clauses, to be joined to one request). ``[name=value|words]`` marks the words
-that give an argument. A request or clause may end with ``=> steps``: the built-in steps that its words ask for besides
-the tool, in the notation of ``phrasings.py``, ``*`` at the place of the tool (last by default), and in front the media
-that come with it, where these do not follow from the steps (``=> video: transcribe``).
+that give an argument, ``[text=words]`` those of the tool's text. A request or clause may end with ``=> steps``:
+the built-in steps that its words ask for besides the tool, in the notation of ``phrasings.py``, ``*`` at the place of
+the tool (last by default), and in front the media that come with it, where these do not follow from the steps
+(``=> video: transcribe``).
 """
 
 import re
@@ -148,11 +149,12 @@ def _tool_template(lines: list[str]) -> ToolTemplate:
     arguments = tuple(_argument_template(text) for text in fields["arg"])
     takes = tuple(w for w in re.split(r"[,\s]+", " ".join(fields["takes"])) if w)
     gives = (fields["gives"] or ["Text"])[0]
-    names = {a.names[0] for a in arguments} | ({"text"} if "Text" in takes else set())
+    names = {a.names[0] for a in arguments} | {"text"}
     _check_marks(fields["ask"] + fields["do"], names)
     required = {a.names[0] for a in arguments if a.required}
+    takes_text = "Text" in takes or any(a.names[0] == "text" for a in arguments)
     asks, clauses = (
-        tuple(_wording(words, takes, gives) for words in fields[key] if required <= marked(words))
+        tuple(_wording(words, takes, gives, takes_text) for words in fields[key] if required <= marked(words))
         for key in ("ask", "do")
     )
     if not asks:
@@ -162,7 +164,7 @@ def _tool_template(lines: list[str]) -> ToolTemplate:
     )
 
 
-def _wording(line: str, takes: Sequence[str], gives: str) -> Wording:
+def _wording(line: str, takes: Sequence[str], gives: str, takes_text: bool) -> Wording:
     """Read a request or clause with the steps that it asks for besides the tool.
 
     Raises:
@@ -170,8 +172,10 @@ def _wording(line: str, takes: Sequence[str], gives: str) -> Wording:
     """
     words, arrow, steps = line.partition(" => ")
     given = "text" in marked(words)
+    if given and not takes_text:
+        raise ValueError(f"the tool takes no text: {line}")
     if not arrow:
-        return Wording(words, () if given and tuple(takes) == ("Text",) else None)
+        return Wording(words, tuple(kind for kind in takes if kind != "Text") if given and "Text" in takes else None)
     media, colon, plan = steps.rpartition(":")
     before, star, after = plan.partition("*")
     calls = [tuple(read_call(call) for call in re.findall(r"\w+(?:\([^)]*\))?", part)) for part in (before, after)]

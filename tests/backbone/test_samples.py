@@ -10,6 +10,7 @@ import pytest
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import parameters
 from backbone.planner.layout import Layout
+from backbone.training.compound import joined
 from backbone.training.dataset import TrainingDataset
 from backbone.training.phrasings import (
     PhrasingInvalid,
@@ -21,7 +22,7 @@ from backbone.training.phrasings import (
 )
 from backbone.training.samples import fill, held_out, join, slots_for
 from backbone.training.synthetic_tools import draw_request, draw_tool
-from backbone.training.tool_templates import argument_groups, tool_templates
+from backbone.training.tool_templates import _wording, argument_groups, outputs, tool_templates
 
 from .test_grammar import check_types
 
@@ -223,3 +224,62 @@ def test_what_is_worded_alike_is_found(tmp_path: Path, trained_on: dict[frozense
         "count all of the [dogs] in this picture"
     ]
     assert all("[" not in text for text in trained_on.values())
+
+
+def test_composed_requests_are_chains_that_can_run(layout: Layout) -> None:
+    """Each step has its inputs; what a step makes is not written out; several tools of both kinds are joined."""
+    dataset = TrainingDataset(layout, 1)
+    rng, lengths, joined_kinds = random.Random(6), set(), 0
+    for _ in range(300):
+        tools = [draw_tool(template, rng, dataset.groups) for template in dataset.catalogue(rng)]
+        sample = dataset.composer.compose(rng, tools)
+        if sample is None:
+            continue
+        cards = {**BUILTIN_CARDS, **{tool.card["name"]: tool.card for tool in tools}}
+        kinds = set(sample.have)
+        for call in sample.calls:
+            kinds |= outputs(cards[call["tool"]], kinds)
+        lengths.add(len(sample.calls))
+        joined_kinds += any(call["tool"] in BUILTIN_CARDS for call in sample.calls) and any(
+            call["tool"] not in BUILTIN_CARDS for call in sample.calls
+        )
+        for call in sample.calls:
+            if "text" in cards[call["tool"]]["inputs"] and "text" in call["args"]:
+                assert call["args"]["text"].lower().rstrip(".!?") in sample.request.lower()
+    assert lengths == {2, 3, 4, 5, 6}
+    assert joined_kinds > 60
+
+
+def test_clauses_are_told_forwards_and_backwards() -> None:
+    rng = random.Random(1)
+    told = {joined(["blur it", "read it"], rng).lower() for _ in range(300)}
+    assert "before you read it, blur it" in told and "first blur it, then read it" in told
+    assert all("blur it" in words and "read it" in words for words in told)
+    assert not any(words.startswith("before you blur it") for words in told)
+
+
+def test_a_wording_says_which_other_steps_it_asks_for() -> None:
+    found = _wording(
+        "flags over the {os}, and their number => detect({os}) * count", ("Image", "Detections"), "Image", False
+    )
+    assert found.words == "flags over the {os}, and their number"
+    assert found.have == ("Image",)
+    assert [name for name, _, _ in found.before] == ["detect"]
+    assert [name for name, _, _ in found.after] == ["count"]
+    assert _wording("order it by date => video: transcribe", ("Text",), "Text", True).have == ("Video",)
+    assert _wording("order it by date => transcribe", ("Text",), "Text", True).have == ("Audio",)
+    assert _wording("order [text=c. b. a.]", ("Text",), "Text", True).have == ()
+    assert _wording("order it", ("Text",), "Text", True).have is None
+
+
+@pytest.mark.parametrize(
+    ("line", "takes", "fault"),
+    [
+        ("flags over the dogs => caption", ("Image", "Detections"), "no step before the tool makes"),
+        ("count hats => read_text count *", ("Image",), "count needs Detections"),
+        ('lower "[text=Hello.]"', ("Audio",), "takes no text"),
+    ],
+)
+def test_steps_that_cannot_run_are_named(line: str, takes: tuple[str, ...], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        _wording(line, takes, "Text", "Text" in takes)
