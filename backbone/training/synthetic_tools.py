@@ -254,6 +254,8 @@ def worded(synthetic: SyntheticTool, wording: Wording, rng: random.Random, furth
 def _add_phrase(request: str, phrase: str, rng: random.Random) -> str:
     """Add a phrase to a request: as a sentence before or after it, or within its sentence."""
     first = re.sub(r"^\[[^|\]]*[=|]", "", phrase)[:1]
+    if "[text=" in request:  # where the text ends has to stay clear
+        return f"{phrase.rstrip('.!? ')}. {request}" if first.isupper() else f"{phrase.rstrip('.!? ')}, {request}"
     if first.isupper() and (phrase[:1] != "[" or phrase[-1:] in ".!?"):
         if rng.random() < 0.3:
             return f"{phrase}{'' if phrase[-1:] in '.!?' else '.'} {request}"
