@@ -5,7 +5,6 @@ gives the allowed next tokens; a single allowed token is forced and needs no mod
 plan, ``Walk.calls``.
 """
 
-import codecs
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
@@ -17,77 +16,19 @@ from numpy.typing import NDArray
 
 from backbone.planner.cards import Parameter, UnplannableTool, parameters
 from backbone.planner.layout import ABOVE, Layout, PlannedCall, Scalar
+from backbone.planner.spans import late_starts, literal_spans, quoted_spans, unfinished
+from backbone.planner.vocabulary import Vocabulary, utf8_state
 from common.card import Card, CardInput
 
 MAX_CALLS = 12
 MAX_ITEMS = 16
 MAX_TEXT = 160
-"""Limits: calls in a plan, items in a list, tokens in a text. Every walk ends."""
+"""Limits: calls in a plan, items in a list, tokens in a text that is no quotation. Every walk ends."""
 
 _NUMBER = re.compile(r" (-?(\d{1,12}(\.\d{0,6})?)?)?")
 _INTEGER = re.compile(r" (-?(\d{1,12})?)?")
 _FREE = ("text", "number", "integer")
-
-
-class Vocabulary:
-    """Byte strings of the core's tokens, and the classes of tokens that texts and numbers are made of.
-
-    Masks are (V,) booleans over all ids, those of the added tokens included.
-
-    Attributes:
-        bytes: byte string of each token; empty for special tokens and control characters, which are never allowed.
-        whole: mask of the tokens that are complete UTF-8.
-        opening: mask of the tokens that end within a UTF-8 character.
-        partial: ids of all tokens that are not complete UTF-8.
-        spaced: mask of the tokens that begin with a space.
-        blank: mask of the tokens that are spaces only.
-        numeric: ids of the tokens made of digits, minus, point and space.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        tokenizer = layout.tokenizer
-        special = set(tokenizer.get_added_tokens_decoder())
-        to_byte = {char: byte for byte, char in _byte_alphabet().items()}
-        size = layout.first + layout.added
-        self.bytes: list[bytes] = []
-        self.whole, self.opening, self.spaced, self.blank = (np.zeros(size, dtype=bool) for _ in range(4))
-        self.partial: list[int] = []
-        self.numeric: list[int] = []
-        for i in range(layout.first):
-            token = tokenizer.id_to_token(i) or ""
-            raw = bytes(to_byte.get(c, 0) for c in token) if i not in special else b""
-            if any(b < 0x20 or b == 0x7F for b in raw):
-                raw = b""
-            self.bytes.append(raw)
-            state = _utf8(raw)
-            self.whole[i] = bool(raw) and state == "whole"
-            self.opening[i] = state == "open"
-            self.spaced[i] = raw.startswith(b" ")
-            self.blank[i] = bool(raw) and not raw.strip()
-            if raw and state != "whole":
-                self.partial.append(i)
-            if raw and re.fullmatch(rb"[ \-.\d]+", raw):
-                self.numeric.append(i)
-
-
-def _utf8(raw: bytes) -> str:
-    """State of a byte string as UTF-8: ``whole``, ``open`` (ends within a character) or ``broken``."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        decoder.decode(raw)
-    except UnicodeDecodeError:
-        return "broken"
-    tail = decoder.getstate()[0]
-    # The decoder reports the start of a surrogate as incomplete, but no byte can complete it.
-    return "broken" if tail[:1] == b"\xed" and tail[1:2] >= b"\xa0" else "open" if tail else "whole"
-
-
-def _byte_alphabet() -> dict[int, str]:
-    """The character that represents each byte in byte-level BPE vocabularies (GPT-2's table)."""
-    shown = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    table = {b: chr(b) for b in shown}
-    hidden = (b for b in range(256) if b not in table)
-    return table | {b: chr(256 + n) for n, b in enumerate(hidden)}
+_WORDS = {"Text", "Transcript"}
 
 
 class Grammar:
@@ -116,14 +57,15 @@ class Grammar:
             except UnplannableTool as error:
                 self.left_out[card["name"]] = str(error)
 
-    def walk(self, have: Iterable[str], typed: bool = False) -> "Walk":
+    def walk(self, have: Iterable[str], typed: bool = False, request: str = "") -> "Walk":
         """Start a plan.
 
         Args:
             have: kinds of value at hand.
             typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
+            request: what is asked for; its quoted spans are copied whole.
         """
-        return Walk(self, have, typed)
+        return Walk(self, have, typed, request)
 
 
 _Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
@@ -152,9 +94,12 @@ class Walk:
         done: the end token was written.
     """
 
-    def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool) -> None:
+    def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool, request: str) -> None:
         self.grammar, self.layout, self.vocabulary = grammar, grammar.layout, grammar.vocabulary
         self.have, self.typed = set(have), typed
+        self._quoted, self._literal = quoted_spans(request), literal_spans(request)
+        starts = map(self.layout.text, late_starts(self._quoted))
+        self._late = [ids[0] for ids in starts if len(ids) == 1]
         self.calls: list[PlannedCall] = []
         self.done = False
         self._pending: dict[tuple[int, ...], Callable[[Walk], None]] = {}
@@ -277,6 +222,8 @@ class Walk:
             parameter = every[position]
             if parameter.kind == "above" and not self.have & set(parameter.given_by):
                 continue
+            if self._is_made(parameter) and not self._literal:
+                continue
             yield self.layout.piece(f" {parameter.name}="), partial(Walk._begin_argument, position=position)
             if parameter.required and not self.have & set(parameter.given_by):
                 return
@@ -286,6 +233,23 @@ class Walk:
         self.have |= added
         yield from self._tool_alternatives()
         self.have -= added
+
+    def _is_made(self, parameter: Parameter) -> bool:
+        """Whether an earlier call makes the words that a text input takes, and no call since has taken them.
+
+        Such an input is left out, or copies a span that the request gives word for word. The built-in tools are
+        exempt: their weights have learnt when words are for them ("describe it, then make it look old").
+        """
+        if not _WORDS & set(parameter.given_by) or self.calls[-1]["tool"] in self.layout.tool_tokens:
+            return False
+        waiting = 0
+        for call in self.calls[:-1]:
+            card = self.grammar.cards[call["tool"]]
+            for name, given in card["inputs"].items():
+                taken = call["args"].get(name) == ABOVE if given["optional"] else name not in call["args"]
+                waiting -= bool(waiting and taken and _WORDS & set(given["kinds"]))
+            waiting += card["returns"]["kind"] in parameter.given_by and card["returns"]["kind"] in _WORDS
+        return waiting > 0
 
     def _writable_one_of(self, card: Card) -> list[str]:
         """The arguments of the tool's ``one_of`` that can be written here, in the order of ``parameters``."""
@@ -298,6 +262,8 @@ class Walk:
 
     def _begin_argument(self, position: int) -> None:
         parameter = self.grammar.parameters[self.calls[-1]["tool"]][position]
+        if self._is_made(parameter):
+            parameter = replace(parameter, kind="choice", choices=tuple(self._literal))
         self._next_parameter = position + 1
         self._argument = _Argument(parameter, [], [])
         self._set_value_alternatives()
@@ -343,17 +309,22 @@ class Walk:
         vocabulary, written = self.vocabulary, self._written()
         mask: NDArray[np.bool_] = np.zeros_like(vocabulary.whole)
         if argument.parameter.kind == "text":
-            state = _utf8(written)
+            state = utf8_state(written)
+            rest = unfinished(written.decode().lstrip(), self._quoted) if state == "whole" else ""
+            rest = "" if argument.parameter.many else rest
             if state == "open":
                 for token in vocabulary.partial:
-                    mask[token] = _utf8(written + vocabulary.bytes[token]) != "broken"
+                    mask[token] = utf8_state(written + vocabulary.bytes[token]) != "broken"
             elif len(argument.ids) < MAX_TEXT:
                 mask = vocabulary.whole | vocabulary.opening
+            elif rest:
+                mask[self.layout.text(rest)[0]] = True
             if not argument.ids:
                 mask &= vocabulary.spaced
+                mask[[] if argument.parameter.many else self._late] = False
             elif not written.strip():
                 mask &= ~vocabulary.blank  # or else a text of spaces could reach its limit, and could not be closed
-            complete = bool(written.strip()) and state == "whole"
+            complete = bool(written.strip()) and state == "whole" and not rest
         else:
             shape = _NUMBER if argument.parameter.kind == "number" else _INTEGER
             for token in vocabulary.numeric:

@@ -10,11 +10,12 @@ from tokenizers import Tokenizer
 
 from backbone.planner.adapter import ADAPTER
 from backbone.planner.engine import Context, Engine
-from backbone.planner.grammar import Grammar, Vocabulary, Walk
+from backbone.planner.grammar import Grammar, Walk
 from backbone.planner.layout import Call, Layout, PlannedCall
 from backbone.planner.quantized import read_quantized
 from backbone.planner.speculate import speculate
 from backbone.planner.tensors import Array
+from backbone.planner.vocabulary import Vocabulary
 from common.card import Card
 
 KEPT_PREFIXES = 4
@@ -92,7 +93,7 @@ class PlannerModel:
         request_ids = self.layout.request(have, request)
         with self._lock:
             repeated = self._likeliest_card(grammar, prefix, request_ids)
-            return self._decode(grammar.walk(have, typed), prefix, repeated, request_ids).calls
+            return self._decode(grammar.walk(have, typed, request), prefix, repeated, request_ids).calls
 
     def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.

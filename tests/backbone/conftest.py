@@ -7,9 +7,9 @@ import pytest
 from tokenizers import Tokenizer, pre_tokenizers
 
 from backbone.planner.core import read_tokenizer
-from backbone.planner.grammar import Vocabulary
 from backbone.planner.layout import Layout
 from backbone.planner.model import PlannerModel
+from backbone.planner.vocabulary import Vocabulary
 from tests.gguf_core import write_core
 
 

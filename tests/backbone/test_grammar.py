@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import UnplannableTool, card_text, parameters
-from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Vocabulary, Walk
+from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Walk
 from backbone.planner.layout import ABOVE, Layout
+from backbone.planner.vocabulary import Vocabulary
 from backbone.training.synthetic_tools import draw_tool
 from backbone.training.tool_templates import tool_templates
 from common.card import Card

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from agents.planners.backbone import model_file
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.core import Core
-from backbone.planner.grammar import Grammar, Vocabulary, Walk
+from backbone.planner.grammar import Grammar, Walk
 from backbone.planner.layout import Layout
 from backbone.planner.model import PlannerModel
 from backbone.planner.quantize import write_quantized
+from backbone.planner.vocabulary import Vocabulary
 from backbone.training.average import average
 from backbone.training.dataset import TrainingDataset
 from backbone.training.planner import Recipe, TrainingModel, attention_mask, train
@@ -191,6 +192,12 @@ def test_demonstrations_stand_in_front(layout: Layout) -> None:
 )
 def test_the_shipped_planner(trained_planner: PlannerModel, request_: str, have: list[str], tools: list[str]) -> None:
     assert [call["tool"] for call in trained_planner.plan(request_, have, CARDS)] == tools
+
+
+@pytest.mark.parametrize("quoted", ["“Who's there? It's me. Open the door.”", "'It's late. Come in! Sit down.'"])
+def test_the_shipped_planner_copies_a_quotation_whole(trained_planner: PlannerModel, quoted: str) -> None:
+    calls = trained_planner.plan(f"say {quoted} and transcribe the recording", ["Audio"], CARDS)
+    assert {"tool": "speak", "args": {"text": quoted[1:-1]}} in calls
 
 
 def test_the_shipped_planner_reads_a_card(trained_planner: PlannerModel) -> None:

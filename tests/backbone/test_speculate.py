@@ -3,9 +3,10 @@
 import random
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
-from backbone.planner.grammar import Grammar, Vocabulary, Walk
+from backbone.planner.grammar import Grammar, Walk
 from backbone.planner.layout import Layout
 from backbone.planner.speculate import MAX_SPECULATED, speculate
+from backbone.planner.vocabulary import Vocabulary
 from backbone.training.synthetic_tools import draw_tool
 from backbone.training.tool_templates import tool_templates
 

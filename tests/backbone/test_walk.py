@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Vocabulary, Walk, _byte_alphabet, _utf8
+from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Walk
 from backbone.planner.layout import ABOVE, Layout
+from backbone.planner.vocabulary import Vocabulary, byte_alphabet, utf8_state
 from common.card import Card
 from tests.backbone.cards import card
 
@@ -109,6 +110,63 @@ def test_the_first_tool_that_has_its_inputs(writer: Any) -> None:
     )
     assert made.grammar.walk([]).first_feasible_tool() == "dream"
     assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).first_feasible_tool() is None
+
+
+# Words that an earlier call makes, and words that the request quotes.
+
+
+def words(name: str, gives: str = "Text") -> Card:
+    one = card(name, gives)
+    one["inputs"]["text"] = {
+        "kinds": ["Text", "Transcript", "Number"],
+        "many": False,
+        "optional": False,
+        "literal": True,
+    }
+    return one
+
+
+def test_words_that_an_earlier_call_makes_are_not_written_out(writer: Any) -> None:
+    made = writer(
+        words("say_it", "Audio"), words("turn_it"), card("hear_it", "Transcript", ["Audio"]), card("count_it")
+    )
+
+    def can_write(*calls: str, request: str = "hear it, then say it") -> bool:
+        walk = made.write(made.grammar.walk(["Audio", "Text"], request=request), *calls)
+        return bool(made.can(walk, " text=", " so", ";"))
+
+    assert can_write("say_it(") and can_write("count_it(", "say_it(") and can_write("say_it(", "turn_it(")
+    assert not can_write("hear_it(", "say_it(") and not can_write("hear_it(", "count_it(", "turn_it(")
+    assert can_write("hear_it(", "say_it(", "say_it(")  # the first of them took the words
+    assert not can_write("hear_it(", "turn_it(", "say_it(")  # it took words, and made others
+    assert can_write("hear_it(", "say_it(", "turn_it(")
+
+
+def test_what_the_request_gives_word_for_word_may_be_copied_whole(writer: Any) -> None:
+    made = writer(words("say_it", "Audio"), card("hear_it", "Transcript", ["Audio"]))
+    for request in ("write it down; say 'Good day. Sit down.'", "write it down and say: Good day. Sit down."):
+        walk = made.write(made.grammar.walk(["Audio"], request=request), "hear_it(", "say_it(")
+        assert made.can(walk, ".") and made.can(walk, " text=", " Good day. Sit down.", ";")
+        assert not made.can(walk, " text=", " Good day.", ";") and not made.can(walk, " text=", " something")
+        made.write(walk, " text=", " Good day. Sit down.", ";", ".")
+        assert walk.calls[1] == {"tool": "say_it", "args": {"text": "Good day. Sit down."}}
+
+
+def test_a_quotation_that_was_begun_is_not_ended_early(writer: Any) -> None:
+    made = writer(words("say_it", "Audio"))
+    walk = made.write(made.grammar.walk([], request='say "Good day. It\'s late." please'), "say_it(", " text=")
+    assert not made.can(walk, " Good", ";") and not made.can(walk, " Good day.", ";")
+    assert made.can(walk, " Good day. It's late.", ";") and made.can(walk, " Good dog", ";")
+    assert not made.can(walk, ' a sign "Good day.', ";") and made.can(walk, ' a sign "Good day. It\'s late."', ";")
+
+
+def test_a_quotation_may_be_longer_than_other_texts(writer: Any) -> None:
+    long = "ab " * MAX_TEXT + "end"
+    made = writer(words("say_it", "Audio"))
+    walk = made.write(made.grammar.walk([], request=f"say '{long}'"), "say_it(", " text=", f" {long}"[:MAX_TEXT])
+    assert np.flatnonzero(walk.allowed()).tolist() == made.layout.text(long[MAX_TEXT - 1])
+    made.write(walk, long[MAX_TEXT - 1 :], ";", ".")
+    assert walk.calls == [{"tool": "say_it", "args": {"text": long}}]
 
 
 # Forks.
@@ -299,11 +357,11 @@ def test_a_text_is_not_spaces_alone(writer: Any) -> None:
     ],
 )
 def test_the_utf8_state_of_bytes(raw: bytes, state: str) -> None:
-    assert _utf8(raw) == state
+    assert utf8_state(raw) == state
 
 
 def test_bytes_are_written_as_in_byte_level_vocabularies() -> None:
-    table = _byte_alphabet()
+    table = byte_alphabet()
     assert sorted(table) == list(range(256)) and set(table.values()) == set(pre_tokenizers.ByteLevel.alphabet())
     for char in map(chr, [*range(0x800), *range(0x800, 0xD800, 0x400), *range(0xE000, 0x110000, 0x1000)]):
         assert byte_level(char) == "".join(table[byte] for byte in char.encode())
