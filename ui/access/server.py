@@ -17,6 +17,7 @@ from tools.core.serving import Server
 from tools.core.settings import settings
 from ui.access.access import Access
 from ui.access.archive import archives
+from ui.access.assets import Assets
 from ui.access.login import USER, Login
 from ui.access.owners import Files
 from ui.access.visitors import Visitors
@@ -91,7 +92,7 @@ def application(
         head=HEAD,
     )
     headers = {**HEADERS, "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items())}
-    guarded = Visitors(served, access.files)
+    guarded = Visitors(Assets(served), access.files)
     login = Login(
         guarded, access.users, access.attempts, str(access.folder), is_open=is_open and not proxy, is_secure=bool(proxy)
     )
