@@ -86,12 +86,16 @@ class BatchTab:
 
     def _connect(self) -> None:
         listed = [self.filter, self.search, self.run]
-        self.page.load(self._opened, None, [*self.source.outputs, self.list, self.tab], **QUIET)
-        self.badge.tick(self._badge, None, self.tab, **QUIET)
+        # What is not seen yet is filled at the first visit, so that the page is usable sooner.
+        for count in (self.page.load, self.badge.tick):
+            count(self._badge, None, self.tab, **QUIET)
         # Gradio's "input" of a text box is for keys that write; what is pasted or deleted is a "change".
         for event in (self.filter.input, self.search.change):
             event(self._rows, listed, self.list, trigger_mode="always_last", **QUIET)
-        self.tabs.select(self._visited, [self.run, *listed[:2]], [self.timer, self.list], **QUIET)
+        self.tab.select(
+            self._visited, [*listed, self.source.path], [self.timer, self.list, self.source.inside], **QUIET
+        )
+        self.tabs.select(self._left, None, self.timer, **QUIET)
         self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **QUIET)
         self.to_batch.change(
             self._given,
@@ -117,10 +121,6 @@ class BatchTab:
 
     # The list
 
-    def _opened(self, request: gr.Request) -> Changes:
-        owner = owner_of(request)
-        return {**self.source.opened(), self.list: self._choices(owner), self.tab: self._titled(owner)}
-
     def _badge(self, request: gr.Request) -> Any:
         return self._titled(owner_of(request))
 
@@ -137,11 +137,16 @@ class BatchTab:
         label = "Choose a run" if rows else "There is no such run" if search or shown != FILTERS[0] else "No run yet"
         return gr.update(choices=[(row.title, row.id) for row in rows], label=label, **chosen)
 
-    def _visited(self, run: str, shown: str, search: str, chosen: gr.SelectData, request: gr.Request) -> Changes:
+    def _visited(self, shown: str, search: str, run: str, path: str, request: gr.Request) -> Changes:
         """Follow the run while the tab is shown, and only then."""
-        if not str(chosen.value).startswith(TITLE):
-            return {self.timer: gr.Timer(active=False)}
-        return {self.timer: gr.Timer(active=bool(run)), self.list: self._choices(owner_of(request), shown, search, run)}
+        return {
+            self.timer: gr.Timer(active=bool(run)),
+            self.list: self._choices(owner_of(request), shown, search, run),
+            self.source.inside: self.source.choices(path),
+        }
+
+    def _left(self, chosen: gr.SelectData) -> Any:
+        return gr.skip() if str(chosen.value).startswith(TITLE) else gr.Timer(active=False)
 
     # The steps
 

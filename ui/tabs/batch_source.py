@@ -31,6 +31,7 @@ class SourceStep:
         self.where = gr.Radio([_FOLDER, _UPLOAD, _WORLD], value=_FOLDER, label="Where are the files?")
         with gr.Column() as self._folder:
             self.path = gr.Textbox(
+                str(sources.roots()[0]),
                 label="Folder or pattern",
                 info="Such as photos or photos/*.jpg, inside the folders that this page may use",
                 elem_id="batch-folder",
@@ -70,7 +71,7 @@ class SourceStep:
         """Return the changes with which the step begins."""
         return {
             self.path: str(sources.roots()[0]),
-            self.inside: self._choices(str(sources.roots()[0])),
+            self.inside: self.choices(str(sources.roots()[0])),
             self.source: "",
             self.kinds: (),
             self.seen: "",
@@ -87,7 +88,8 @@ class SourceStep:
     def _choose(where: str) -> list[Any]:
         return [gr.update(visible=where == one) for one in (_FOLDER, _UPLOAD, _WORLD)]
 
-    def _choices(self, path: str) -> Any:
+    def choices(self, path: str) -> Any:
+        """Return the change that offers the folders in and around a path."""
         try:
             place = sources.allowed(path)
             names = sources.folders(place)
@@ -99,10 +101,10 @@ class SourceStep:
         return gr.update(choices=[*up, *places, *others], value=None)
 
     def _enter(self, path: str, chosen: str | None) -> tuple[str, Any]:
-        return (chosen or path), self._choices(chosen or path)
+        return (chosen or path), self.choices(chosen or path)
 
     def _look(self, path: str, request: gr.Request) -> Changes:
-        return {**self._seen(path, request), self.inside: self._choices(path)}
+        return {**self._seen(path, request), self.inside: self.choices(path)}
 
     def _keep(self, files: list[str] | None, request: gr.Request) -> Changes:
         try:

@@ -94,10 +94,10 @@ class ModelsTab:
 
     def _connect(self, tab: gr.Tab) -> None:
         view = [self.search, self.missing, self.focus]
-        for event in (self.page.load, self.timer.tick, self.search.change, self.missing.change):
+        for event in (self.timer.tick, self.search.change, self.missing.change):
             event(self._shown, view, self.outputs, **QUIET)
-        # What tools have loaded meanwhile; a question that is open stays.
-        tab.select(self._seen, view, [self.computer, self.table], **QUIET)
+        # Nothing is shown before the first visit; a question that is open stays.
+        tab.select(self._seen, view, [self.computer, self.starter, self.table, self.timer], **QUIET)
         self.table.select(self._act, view, self.outputs, **QUIET)
         self.starter.click(self._ask_starter, view, self.outputs, **QUIET)
         self.yes.click(self._confirm, [*view, self.question], self.outputs, **QUIET)
@@ -118,7 +118,7 @@ class ModelsTab:
 
     def _seen(self, search: str, missing: bool, focus: str) -> Changes:
         shown = self._shown(search, missing, focus)
-        return {one: shown[one] for one in (self.computer, self.table)}
+        return {one: shown[one] for one in (self.computer, self.starter, self.table, self.timer)}
 
     def _act(self, search: str, missing: bool, focus: str, event: gr.EventData, caller: gr.Request) -> Changes:
         """Do what a button of the table says, or ask first."""

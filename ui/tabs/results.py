@@ -75,8 +75,10 @@ class Results:
             number: Number of the turn that is shown, from 1; 0 for none.
         """
         turn = _turn(view, number)
-        made = [] if turn is None else [(one.name, one.final, len(one.files)) for one in turn.results]
-        return [view, number, repr((view.thread, number, made, turn is not None and turn.record is not None))]
+        if turn is None:
+            return [view, number, ""]
+        made = [(one.name, one.final, len(one.files)) for one in turn.results]
+        return [view, number, repr((view.thread, number, made, turn.record is not None))]
 
     def lay_out(self) -> None:
         """Place everything; called within the column of results."""

@@ -71,7 +71,7 @@ class ToolsTab:
     def _connect(self, tab: gr.Tab) -> None:
         view = [self.search, self.kind, self.works, self.opened]
         gr.on(
-            [self.page.load, tab.select, self.search.change, self.kind.change, self.works.change],
+            [tab.select, self.search.change, self.kind.change, self.works.change],
             self._rows,
             view,
             self.list,

@@ -1,12 +1,17 @@
-"""Gradio's scripts and styles are read and compressed once, and sent from memory after that."""
+"""What a browser loads before the page can be used."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("gradio")
 
+import httpx
+
+from tests.ui.served import served
 from ui.access.assets import Assets
 
 
@@ -56,3 +61,27 @@ def test_what_is_missing_or_differs_between_visitors_is_not_kept() -> None:
         _get(app, "/assets/a.js", "HEAD")
         _get(app, "/assets/a.js", range="bytes=0-3")
     assert len(gradio.asked) == 8
+
+
+def test_tabs_that_are_not_shown_are_not_filled(tmp_path: Path) -> None:
+    with served(tmp_path) as address:
+        config = httpx.get(f"{address}/config").json()
+    parts = {part["id"]: part for part in config["components"]}
+
+    def within(node: dict[str, Any]) -> Iterator[int]:
+        for child in node.get("children", []):
+            yield child["id"]
+            yield from within(child)
+
+    def hidden(node: dict[str, Any]) -> Iterator[int]:
+        for child in node.get("children", []):
+            part = parts[child["id"]]
+            yield from (
+                within(child) if part["type"] == "tabitem" and part["props"]["id"] != "session" else hidden(child)
+            )
+
+    unseen = set(hidden(config["layout"]))
+    assert len(unseen) > 100
+    loading = [call for call in config["dependencies"] if "load" in [event for _, event in call["targets"]]]
+    assert len(loading) > 2
+    assert [call["api_name"] for call in loading if unseen & {*call["outputs"]}] == []
