@@ -10,7 +10,7 @@ from onnxruntime import InferenceSession, OrtValue, SessionOptions
 from backbone.planner.engine import INITIAL_CAPACITY, grown_capacity, rotary_tables
 from backbone.planner.onnx_graph import Graph, decoder_graph, scores_graph
 from backbone.planner.quantized import Quantized, dequantize
-from backbone.planner.tensors import Array
+from backbone.planner.tensors import Array, forget_pages
 from common.threads import usable_threads
 
 MOST_THREADS = 8
@@ -27,6 +27,8 @@ class OnnxEngine:
         self.config, self.tensors = model.config, model.tensors
         self.session = _session(decoder_graph(model.config, model.tensors), model.tensors)
         self._scores = _session(scores_graph(model.tensors), model.tensors)
+        # The sessions have packed the weights into memory of their own.
+        forget_pages(self.tensors["embedding.weight"])
 
     def new_context(self) -> "OnnxContext":
         """An empty context."""

@@ -1,6 +1,7 @@
 """Tensors of a safetensors file as numpy arrays, mapped into memory."""
 
 import json
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def read_tensors(file: Path) -> tuple[dict[str, NDArray[np.generic]], dict[str, 
 def _tensor(data: NDArray[np.uint8], dtype: str, shape: list[int], data_offsets: list[int]) -> NDArray[np.generic]:
     array = data[slice(*data_offsets)].view(_TYPES[dtype]).reshape(shape)
     return (array.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else array
+
+
+def forget_pages(tensor: NDArray[np.generic]) -> None:
+    """Take the pages of the file that a mapped tensor is part of out of memory; they are read again when used."""
+    base: object = tensor
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def float32(array: NDArray[np.generic]) -> Array:

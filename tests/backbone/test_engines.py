@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +173,14 @@ def test_eight_bits_are_within_half_a_step() -> None:
     assert blocks.shape == (5, 3, BLOCK) and blocks.dtype == np.uint8
     difference = np.abs(dequantize(blocks, scale) - weight).reshape(5, 3, BLOCK)
     assert (difference <= 0.501 * scale[..., None]).all() and not difference[2, 0].any()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_engine_has_the_weights_in_memory_once(file: Path) -> None:
+    engine = OnnxEngine(read_quantized(file))
+    mapped = Path("/proc/self/smaps").read_text(encoding="utf-8").partition(str(file))[2]
+    assert re.search(r"^Rss: +0 kB", mapped.partition("VmFlags")[0], re.MULTILINE), mapped[:500]
+    assert engine.embed([3]).any()  # read again
 
 
 def test_a_damaged_file_is_named(file: Path, tmp_path: Path) -> None:

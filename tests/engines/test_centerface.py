@@ -1,10 +1,12 @@
 """Faces, with the network that comes in a package: nothing is downloaded."""
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from tests.engines.drawn import iou
@@ -44,6 +46,16 @@ def test_the_astronaut_through_the_executor(store: Store, astronaut: np.ndarray)
         }
     ]
     assert json.loads(found.to_bytes())["masks"] is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_memory_of_a_run_is_not_kept(store: Store, astronaut: np.ndarray) -> None:
+    picture = store.put(Image.from_numpy(astronaut[:200, :200]))
+    execute.call(detect, {"image": picture, "labels": ["face"]}, store, "s1")  # what is imported and loaded once
+    before = psutil.Process().memory_info().rss
+    picture = store.put(Image.from_numpy(astronaut))  # in a run, about 400 MB
+    execute.call(detect, {"image": picture, "labels": ["face"]}, store, "s1")
+    assert psutil.Process().memory_info().rss - before < 150e6
 
 
 @pytest.mark.parametrize("scale", [0.125, 0.25, 0.5, 1.7, 4, 12])

@@ -99,6 +99,18 @@ def test_inside_a_run_models_stay_until_its_end() -> None:
     assert len(loaded()) == 1
 
 
+def test_freed_memory_is_returned_after_a_run_and_after_an_eviction(monkeypatch: pytest.MonkeyPatch) -> None:
+    returned: list[int] = []
+    monkeypatch.setattr("tools.runtime.model_cache._malloc_trim", returned.append)
+    loader = Loader(60)
+    with in_use():
+        loader.get("a")
+        assert returned == []
+    assert returned == [0]
+    assert evict_idle() == 1
+    assert returned == [0, 0]
+
+
 def test_a_model_larger_than_the_budget_is_loaded_alone() -> None:
     small, large = Loader(10), Loader(200)
     small.get("a")
