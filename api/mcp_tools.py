@@ -7,6 +7,7 @@ from mcp import types
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from agents.plan.types import AnyTool
+from common.kinds import USUAL_MEDIA
 from tools.core.errors import ArgumentsInvalid, SettingsInvalid
 
 Arguments = TypeVar("Arguments", bound=BaseModel)
@@ -22,7 +23,8 @@ class PlanArguments(_Arguments):
     request: str = Field(min_length=1, description='What should happen, in words, such as "blur every face"')
     files: list[str] = Field([], description="Paths of the pictures, sound, video or texts that come with it")
     media: list[str] = Field(
-        [], description='Without files: the kinds that will come, of "image", "audio", "video", "text"'
+        list(USUAL_MEDIA),
+        description='Without files: the kinds that will come, of "image", "audio", "video", "text"; usually "image"',
     )
 
 

@@ -125,7 +125,7 @@ class PlanRequest(BaseModel):
 
     request: str = ""
     paths: list[str] = []
-    media: list[Literal["image", "audio", "video", "text"]] = []
+    media: list[Literal["image", "audio", "video", "text"]] | None = None
     plan: dict[str, Any] | None = None
 
 

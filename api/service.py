@@ -25,7 +25,7 @@ from agents.session.session import Session, SessionError
 from agents.session.state import Decision
 from api.files import Given, files_of, kind_of, named, open_as
 from api.roots import Roots
-from common.kinds import KIND_OF_INPUT
+from common.kinds import KIND_OF_INPUT, USUAL_MEDIA
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
 from tools.core.faults import Fault
 from tools.storage.store import Store
@@ -134,14 +134,14 @@ class Service:
         return named(open_file(self.roots.resolve(file)) for file in dict.fromkeys(files))
 
     def plan(
-        self, request: str, files: Sequence[str] = (), media: Sequence[str] = (), plan: Plan | None = None
+        self, request: str, files: Sequence[str] = (), media: Sequence[str] | None = None, plan: Plan | None = None
     ) -> Planned:
         """Plan a request, or check a plan; nothing is run.
 
         Args:
             request: in words.
             files: that come with it, inside the roots.
-            media: without files, the kinds that will come: names of `common.kinds.KIND_OF_INPUT`.
+            media: without files, the kinds that will come: names of `common.kinds.KIND_OF_INPUT`; None for the usual.
             plan: to check, instead of asking the planner.
 
         Raises:
@@ -150,7 +150,7 @@ class Service:
             SuperlinkError: the planner cannot work.
         """
         opened = {name: kind_of(value) for name, value in self.open_files(files).items()}
-        values = opened or {name: KIND_OF_INPUT[name] for name in media}
+        values = opened or {name: KIND_OF_INPUT[name] for name in (USUAL_MEDIA if media is None else media)}
         if plan is None:
             return self._planned(plan_request(request, values, self.tools, self.planner))
         task = PlanningTask(request or plan.request, value_types(values), self.tools, given=values.keys())

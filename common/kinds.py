@@ -46,6 +46,10 @@ def input_of(name: str) -> str:
     return "text" if name.lower().endswith(TEXT_SUFFIXES) else media_kind_of(name)
 
 
+USUAL_MEDIA = ("image",)
+"""Names of the kinds of file that are thought to be at hand where none are named."""
+
+
 def media_kind_of(name: str) -> str:
     """Return the medium that a file's name says: "image", "audio", "video", or "" for any other name."""
     return _medium(PurePosixPath(name).suffix.lower())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from superlink.terminal import ask, console, one_line, say
 
 if TYPE_CHECKING:
+    from rich.table import Column
+
     from superlink.commands.options import Commands
     from tools.weights.catalogue import Weights
     from tools.weights.starter import Choice
@@ -47,9 +49,16 @@ def add(commands: "Commands") -> None:
     add_.set_defaults(command=own)
 
 
+def _columns(*names: str) -> "list[Column]":
+    """Return the columns of a table; people copy ids and licences, so a narrow terminal cuts none and wraps no id."""
+    from rich.table import Column
+
+    return [Column(name, no_wrap=name in ("id", "size"), overflow="fold") for name in names]
+
+
 def show(given: argparse.Namespace) -> int:
     """Print the catalogue."""
-    from rich.table import Column, Table
+    from rich.table import Table
     from rich.text import Text
 
     from tools.core.settings import settings
@@ -57,9 +66,7 @@ def show(given: argparse.Namespace) -> int:
     from tools.weights.requirements import in_words, is_slow, lacks_memory
     from tools.weights.weights import is_here
 
-    # People copy ids and licences from here, so that a narrow terminal wraps them and does not cut them.
-    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here", "runs"))
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(*_columns("id", "roles", "size", "licence", "here", "runs"), box=None, header_style="bold")
     used = set(settings().roles.values())
     for entry in catalogue().values():
         here = is_here(entry.id)
@@ -123,14 +130,13 @@ def pull(given: argparse.Namespace) -> int:
 
 def _show_starter(chosen: "list[Choice]") -> None:
     """Print what the starter set is: sizes and licences."""
-    from rich.table import Column, Table
+    from rich.table import Table
     from rich.text import Text
 
     from tools.weights.requirements import in_words
     from tools.weights.starter import bytes_to_fetch
 
-    columns = (Column(name, overflow="fold") for name in ("id", "roles", "size", "licence", "here"))
-    table = Table(*columns, box=None, header_style="bold")
+    table = Table(*_columns("id", "roles", "size", "licence", "here"), box=None, header_style="bold")
     for choice in chosen:
         entry = choice.entry
         table.add_row(

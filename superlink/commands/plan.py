@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from common.kinds import KIND_OF_INPUT
+from common.kinds import KIND_OF_INPUT, USUAL_MEDIA
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
 from superlink.terminal import say, say_json
 
@@ -21,12 +21,12 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "--media",
         nargs="*",
-        default=["image"],
+        default=list(USUAL_MEDIA),
         choices=sorted(KIND_OF_INPUT),
         help="kinds of file at hand (default: image)",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    parser.add_argument("--requests", type=Path, metavar="FILE.jsonl", help='many: lines of {"id", "request", "media"}')
+    parser.add_argument("--requests", type=Path, metavar="FILE.jsonl", help='many: lines of {"id", "request", "media"}; without media, those of --media')
     parser.add_argument("--out", type=Path, metavar="FILE.jsonl", help='where the answers go: lines of {"id", "steps"}')
     add_planner(parser)
     add_tools(parser)
@@ -67,7 +67,7 @@ def _values(media: list[str]) -> dict[str, str]:
 def _many(given: argparse.Namespace) -> int:
     from tools.storage import atomic
 
-    rows = list(_read_requests(given.requests))  # all are read before the first is planned, which takes long
+    rows = list(_read_requests(given.requests, given.media))  # all are read before the first is planned, which takes long
     if given.out is None:
         return _plan_all(rows, given, say_json)
     with atomic.open_new(given.out) as file:
@@ -95,6 +95,8 @@ def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict
         }
         if last.problems:
             answer["problems"] = [str(problem) for problem in last.problems]
+            for problem in last.problems:
+                say(f"{name}: {problem}", error=True)
         write(answer)
     return 1 if faulty else 0
 
@@ -103,8 +105,12 @@ def _line(answer: dict[str, object]) -> bytes:
     return (json.dumps(answer, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _read_requests(file: Path) -> Iterator[_Row]:
+def _read_requests(file: Path, usual: list[str]) -> Iterator[_Row]:
     """Yield the requests of a file of lines of JSON.
+
+    Args:
+        file: Of the requests.
+        usual: Kinds of file at hand, for lines that name none.
 
     Raises:
         ArgumentsInvalid: when the file cannot be read or a line is malformed.
@@ -120,7 +126,7 @@ def _read_requests(file: Path) -> Iterator[_Row]:
             continue
         try:
             row = json.loads(line.decode("utf-8-sig"))
-            request, media = words(row["request"]), row.get("media", [])
+            request, media = words(row["request"]), row.get("media", usual)
             if not isinstance(media, list) or not all(kind in KIND_OF_INPUT for kind in media):
                 raise ValueError(f"media are a list of {', '.join(KIND_OF_INPUT)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, argparse.ArgumentTypeError) as error:

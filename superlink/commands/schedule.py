@@ -63,7 +63,10 @@ def schedule(given: argparse.Namespace) -> int:
         if given.list and given.json:
             say_json([asdict(one) for one in list_schedules()], indent=2)
         elif given.list:
-            for one in list_schedules():
+            schedules = list_schedules()
+            if not schedules:
+                screen.print("Nothing is scheduled.")
+            for one in schedules:
                 screen.print(
                     one_line(f"{one.name}: {one.cron} ({one.timezone}): {one.request}, {one.source} → {one.out}")
                 )

@@ -383,7 +383,7 @@ def content(file: Path) -> bytes:
 
 
 def test_the_same_name_changes_the_schedule_and_it_can_be_removed(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pictures = make(tmp_path / "pictures", 1)
     first = place.schedule("changing", DARKEN, pictures)
@@ -396,6 +396,9 @@ def test_the_same_name_changes_the_schedule_and_it_can_be_removed(
     assert "changing: " not in capsys.readouterr().out
     assert main(["schedule", "--remove", "changing"]) == 1
     assert "There is no schedule 'changing'" in capsys.readouterr().err
+    monkeypatch.setattr("flows.orchestration.deployments.list_schedules", list)
+    assert main(["schedule", "--list"]) == 0
+    assert "Nothing is scheduled." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tools.core.errors import WeightsMissing
 from tools.core.settings import settings
 from tools.runtime.model_cache import evict_idle
 from tools.weights import weights
+from tools.weights.catalogue import catalogue
 
 PLAN = {
     "request": "hide the faces",
@@ -228,6 +229,7 @@ def test_models_list_and_pull_say_what_weights_take(
         return next(line for line in lines if line.startswith(f" {start}")).split()
 
     assert row("sd-turbo")[2:5] == ["about", "2.6", "GB"] and row("sd-turbo")[-2:] == ["no", "slow"]
+    assert not set(catalogue()) - {line.split()[0] for line in lines if line.strip()}  # none is wrapped
     assert row("stable-diffusio")[-2:] == ["no", "no"]
     assert row("smolvlm-256m")[-1] == "no" and row("centerface")[-1] == "yes"
     assert row("yolo26n-pose")[2:4] == ["size", "unknown"]

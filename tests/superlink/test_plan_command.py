@@ -32,6 +32,17 @@ def test_answers_are_written_whole(requests: Path, tmp_path: Path) -> None:
     assert out.read_bytes() == before and list(out.parent.iterdir()) == [out]
 
 
+def test_lines_without_media_have_the_usual_and_failures_are_said(
+    requests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests.write_text('{"id": "a", "request": "box the dog"}\n{"id": "b", "request": "box it", "media": []}\n')
+    assert main(["plan", "--requests", str(requests)]) == 1
+    shown = capsys.readouterr()
+    first, second = map(json.loads, shown.out.splitlines())
+    assert "problems" not in first and second["problems"]
+    assert shown.err.startswith("b: s1.image: ")
+
+
 def test_a_full_disk_and_a_missing_file_are_reported(
     requests: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
