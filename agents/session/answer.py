@@ -8,6 +8,7 @@ from typing import NamedTuple
 from agents.plan.interpreter import labels_sought, uses
 from agents.plan.plan import Plan, Step, reference
 from agents.plan.types import kind_names
+from agents.session.policy import BEFOREHAND
 from agents.session.state import State, TurnResult, problems_of, refs_of, types_of
 from common.card import Card
 from common.kinds import MEDIA_KINDS
@@ -109,7 +110,9 @@ class _Report:
         self.outcomes = state.get("outcomes", {})
         self.refs = refs_of(state)
         # A person who accepted the plan, or wrote it, has seen them.
-        self.warnings = [] if state.get("decision") else state.get("warnings", [])
+        decision = state.get("decision")
+        was_read = decision is not None and decision.get("reason") != BEFOREHAND
+        self.warnings = [] if was_read else state.get("warnings", [])
 
     def answer(self) -> Answer:
         names = [name for name in map(reference, self.plan.outputs) if name is not None and name in self.refs]

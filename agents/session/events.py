@@ -90,7 +90,7 @@ class Record(TypedDict):
         hash: `Plan.hash`; "" where there is no plan.
         problems: of the plan.
         warnings: of the plan.
-        decision: of a person, the last one, if there was one.
+        decision: of a person, the last one, if there was one; with `Policy.yes`, "accept" for a plan that would wait.
         decisions: all decisions of a person on the plans of the turn, in order.
         superseded: whether a new request took the place of the plan while it waited for a person.
         began: ISO time of the request.

@@ -19,7 +19,7 @@ from agents.planners.repair import Attempt, PlanningTask, ask, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
 from agents.session.gate import Gate, OpenGate
-from agents.session.policy import Policy
+from agents.session.policy import BEFOREHAND, Policy
 from agents.session.state import (
     Decision,
     Given,
@@ -120,8 +120,18 @@ class Nodes:
         attempt = examine(task, self._attempt(state))
         changing = state.get("changing")
         if changing is None or attempt.again:
-            return self._update(attempt)
+            return {**self._update(attempt), **self._beforehand(state, attempt)}
         return {**self._update(self._changed(task, Plan.load(changing), attempt)), "changing": None}
+
+    def _beforehand(self, state: State, attempt: Attempt) -> State:
+        """The decision that `Policy.yes` makes on a plan that would wait for a person."""
+        if not self.policy.yes or not attempt.works or attempt.plan is None:
+            return {}
+        warned = bool(attempt.warnings) or bool(missing_weights(attempt.plan, self.tools))
+        if replace(self.policy, yes=False).allows(attempt.plan, self.tools, warned):
+            return {}
+        decision: Decision = {"action": "accept", "reason": BEFOREHAND}
+        return {"decision": decision, "decisions": [*state.get("decisions", []), decision]}
 
     def _changed(self, task: PlanningTask, before: Plan, attempt: Attempt) -> Attempt:
         """The new plan, or the one from before a remark that led to none that works; a warning says if it is that."""

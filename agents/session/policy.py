@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
 
+BEFOREHAND = "every plan was accepted beforehand"
+"""Reason of the decision that `Policy.yes` makes in the place of a person."""
+
 
 @dataclass(frozen=True)
 class Policy:

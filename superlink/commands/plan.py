@@ -26,7 +26,12 @@ def add(commands: "Commands") -> None:
         help="kinds of file at hand (default: image)",
     )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    parser.add_argument("--requests", type=Path, metavar="FILE.jsonl", help='many: lines of {"id", "request", "media"}; without media, those of --media')
+    parser.add_argument(
+        "--requests",
+        type=Path,
+        metavar="FILE.jsonl",
+        help='many: lines of {"id", "request", "media"}; without media, those of --media',
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.jsonl", help='where the answers go: lines of {"id", "steps"}')
     add_planner(parser)
     add_tools(parser)
@@ -67,7 +72,8 @@ def _values(media: list[str]) -> dict[str, str]:
 def _many(given: argparse.Namespace) -> int:
     from tools.storage import atomic
 
-    rows = list(_read_requests(given.requests, given.media))  # all are read before the first is planned, which takes long
+    # All are read before the first is planned, which takes long.
+    rows = list(_read_requests(given.requests, given.media))
     if given.out is None:
         return _plan_all(rows, given, say_json)
     with atomic.open_new(given.out) as file:

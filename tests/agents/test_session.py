@@ -106,7 +106,12 @@ def test_policy(open_session: Open) -> None:
     other = open_session(blur, thread="other", policy=Policy(approved={first["hash"]}))
     assert list(other.start("blur those", {"image": picture()}))[-1]["event"] == "approval"
     every = open_session(blur, thread="yes", policy=Policy(yes=True))
-    assert list(every.start("blur those", {"image": picture()}))[-1]["event"] == "done"
+    done = list(every.start("blur those", {"image": picture()}))[-1]
+    assert done["event"] == "done" and done["record"]["decision"] == done["record"]["decisions"][0]
+    assert done["record"]["decision"] == {"action": "accept", "reason": "every plan was accepted beforehand"}
+    looks = open_session(plan(DOGS), thread="looks", policy=Policy(yes=True))
+    seen = list(looks.start("find the dogs and cats", {"image": picture()}))
+    assert seen[-1]["record"]["decision"] is None  # it would not have waited
     never = open_session(plan(DOGS), thread="never", policy=Policy(read_only=False))
     assert list(never.start("find", {"image": picture()}))[-1]["event"] == "approval"
 

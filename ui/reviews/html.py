@@ -28,9 +28,14 @@ element.addEventListener('click', (event) => {
 """Script of the strip: sends the event "select" with the number of the find that was clicked."""
 
 
-def head_html(look: Look) -> str:
-    """Return where a find is in the queue, and what it is."""
-    return _render("head.html.j2", look=look)
+def head_html(look: Look, who: str = "") -> str:
+    """Return where a find is in the queue, and what it is.
+
+    Args:
+        look: At the find.
+        who: Name of the person who looks, whose verdicts are "by you".
+    """
+    return _render("head.html.j2", look=look, who=who)
 
 
 def sound_html(look: Look) -> str:

@@ -256,7 +256,7 @@ class ReviewTab:
     def _kept(self, desk: Desk, number: int, which: Filter, changed: bool) -> Changes:
         if not changed:
             return {self.note: gr.skip()}
-        return {self.head: head_html(desk.look(number, which, {}, {})), self.note: note_html("Kept.")}
+        return {self.head: head_html(desk.look(number, which, {}, {}), desk.who), self.note: note_html("Kept.")}
 
     def _at(self, value: Any, chosen: tuple[Any, ...], request: gr.Request, act: Any) -> Changes:
         """Do something at the find that is shown; a fault is said, and nothing else changes."""
@@ -284,7 +284,7 @@ class ReviewTab:
         look = desk.look(number, which, keyboard.editor_keys(keys), commands)
         return {
             self.editor: look.shapes,
-            self.head: head_html(look),
+            self.head: head_html(look, desk.who),
             self.note: note_html(look.said, bad=True) if look.said else note_html(said),
             self.bar: gr.update(visible=True),
             self.strip: gr.update(visible=True),

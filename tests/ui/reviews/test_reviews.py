@@ -129,7 +129,9 @@ def test_a_second_key_at_the_same_look_is_no_second_word(reviewer: Reviewer) -> 
         raise AssertionError("twice")
 
     assert ann.desk.once(base, accept) == ann.desk.once(base, reject) == second
-    assert ann.go(first).entry.verdict == "accepted" and key_of(ann.shapes())[1] > base
+    look = ann.go(first)
+    assert look.entry.verdict == "accepted" and key_of(ann.shapes())[1] > base
+    assert " by you</span>" in head_html(look, ann.desk.who) and f" by {ann.desk.who}</span>" in head_html(look, "bob")
     # What could not be done does not count.
     base = key_of(ann.shapes())[1]
     with pytest.raises(AssertionError):
