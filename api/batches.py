@@ -18,6 +18,7 @@ from flows.batch.status import RunStatus
 from flows.batch.summary import Summary
 from flows.items.run_files import FAILURES
 from flows.items.source import scan
+from flows.ledger.file import LedgerError
 from flows.ledger.ledger import Ledger
 
 _SHOWN = 20
@@ -110,6 +111,24 @@ def annotate(service: Service, asked: BatchRequest, approve: Approve, on_event: 
     )
     summary = run_batch(spec, Callbacks(service.planner, approve, on_event))
     return batch_status(service, str(out), summary)
+
+
+def plan_hash(service: Service, folder: str) -> str:
+    """`Plan.hash` of the last run of a folder; "" where there was none.
+
+    Raises:
+        OutsideRoots: the folder is outside the roots.
+    """
+    try:
+        ledger = Ledger.open_existing(service.roots.resolve(folder), read_only=True)
+    except LedgerError:
+        return ""
+    try:
+        return ledger.plan.hash
+    except LedgerError:
+        return ""
+    finally:
+        ledger.close()
 
 
 def batch_status(service: Service, folder: str, summary: Summary | None = None) -> BatchStatus:

@@ -14,6 +14,7 @@ from agents.plan.interpreter import ready_steps
 from agents.plan.plan import Plan, reference
 from agents.planners.base import Planner
 from agents.planners.repair import Attempt, plan_request
+from agents.session import policy
 from api.functions import Functions, functions_of
 from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
 
@@ -107,7 +108,8 @@ def _reply(request: ChatRequest, plans: Plans) -> Reply:
         return Reply(content=_no_plan(attempt, functions))
     turn = f"call_{plan.hash[:16]}_{start}_"  # a request that is said twice is two turns
     results = _results(plan, turn, later)
-    if attempt.warnings and not forced and not results:
+    doubt = policy.doubt(attempt.confidence)
+    if (attempt.warnings or doubt) and not forced and not results:
         return Reply(content=_warned(attempt, plan))
     ready = ready_steps(plan, results, results)
     if not ready:
@@ -199,19 +201,24 @@ def _report(plan: Plan, functions: Functions, results: dict[str, str]) -> str:
 
 
 def _warned(attempt: Attempt, plan: Plan) -> str:
-    """The plan, and what it leaves out: it does not run before somebody has looked at it."""
+    """The plan, what it leaves out, and why it is doubtful: it does not run before somebody has looked at it."""
     return "\n".join(
         [
             "I made this plan, and call nothing yet:",
             plan.tree(),
             *_left_out_of(attempt),
+            *_sentences(policy.doubt(attempt.confidence)),
             "Say it in other words, or call again with tool_choice required to have these calls as they are.",
         ]
     )
 
 
 def _left_out_of(attempt: Attempt) -> list[str]:
-    return [f"{warning.message[:1].upper()}{warning.message[1:]}." for warning in attempt.warnings]
+    return _sentences(*(warning.message for warning in attempt.warnings))
+
+
+def _sentences(*said: str) -> list[str]:
+    return [f"{one[:1].upper()}{one[1:]}." for one in said if one]
 
 
 def _no_plan(attempt: Attempt, functions: Functions) -> str:

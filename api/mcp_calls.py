@@ -67,6 +67,7 @@ class Progress:
         self.tree = ""
         self.warnings: list[str] = []
         self.forecast: list[str] = []
+        self.doubt = ""
 
     def step(self, event: Event) -> None:
         """Report an event of a session."""
@@ -83,7 +84,8 @@ class Progress:
         """Report an event of a batch run."""
         match event["event"]:
             case "plan":
-                self.tree, self.warnings = event["tree"], event["warnings"]
+                self.tree, self.doubt = event["tree"], event["doubt"]
+                self.warnings = [*event["warnings"], *filter(None, (event["sure"], event["doubt"]))]
                 self._report(self._sent, None, "planned")
             case "scan":
                 self._report(self._sent, None, f"{event['items']} items, {event['pending']} to do")

@@ -10,6 +10,8 @@ from typing import Any, cast
 from mcp import types
 from pydantic import AnyUrl
 
+from agents.session.policy import in_words
+from agents.session.state import confidence_of
 from api.batches import BatchStatus
 from api.service import Outcome, Planned
 from tools.core.errors import SuperlinkError
@@ -27,6 +29,7 @@ def planned(found: Planned) -> types.CallToolResult:
     lines = [found["tree"] if found["works"] else "No plan fits this request: nothing would run."]
     lines += [f"Problem: {problem}" for problem in found["problems"]]
     lines += [f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]]
+    lines += _sure(found)
     if found["needs_approval"]:
         lines.append("A person has to approve this plan before it runs.")
     return result(lines, found, error=not found["works"])
@@ -40,6 +43,7 @@ def outcome(found: Outcome) -> types.CallToolResult:
             found["tree"],
             *found["problems"],
             *(f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]),
+            *_sure(found),
         ]
         first = "Get what it needs first. " if found["missing"] else ""
         lines.append(f"This plan waits for approval, thread {found['thread']}. {first}{RUN_AGAIN}.")
@@ -50,6 +54,14 @@ def outcome(found: Outcome) -> types.CallToolResult:
         lines.append(f"Files in {files[0].parent}: {', '.join(file.name for file in files[:_FILES])}")
     failed = found["result"] == "failed" or not found["works"] or bool(found["missing"])
     return result(lines, found, files, error=failed)
+
+
+def _sure(found: Planned) -> list[str]:
+    """How sure the planner is of a plan that has not run, and why it waits for a person if it doubts it."""
+    steps = [] if found["plan"] is None else [step["id"] for step in found["plan"]["steps"]]
+    line = in_words(confidence_of(found), steps) if found["works"] else ""
+    doubt = f"A person has to look at it: {found['doubt']}." if found["doubt"] else ""
+    return [said for said in (line and f"{line}.", doubt) if said]
 
 
 def batch(found: BatchStatus, more: Sequence[str] = ()) -> types.CallToolResult:

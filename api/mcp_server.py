@@ -24,8 +24,9 @@ from starlette.types import Receive, Scope, Send
 
 from agents.plan.plan import Plan
 from agents.session.events import ApprovalEvent, DoneEvent
+from agents.session.policy import doubt, doubtful
 from agents.session.session import Session
-from agents.session.state import Decision
+from agents.session.state import Decision, confidence_of
 from api import batches, mcp_content
 from api.mcp_calls import ACCEPT, Call, Progress, question
 from api.mcp_tools import (
@@ -161,6 +162,10 @@ class McpTools:
         service, thread = self._service, given.thread or new_thread()
         folder = service.results / thread if given.out is None else service.roots.resolve(given.out)
         progress = Progress(call)
+
+        def seen(waiting: ApprovalEvent) -> bool:  # who approves a plan beforehand has not looked at it
+            return given.thread is not None or not doubtful(confidence_of(waiting))
+
         with service.session(thread) as session:
 
             def begin() -> ApprovalEvent | DoneEvent:
@@ -175,12 +180,13 @@ class McpTools:
                     session,
                     events,
                     progress.step,
-                    lambda waiting: ACCEPT if given.approve and _can_run(waiting) else None,
+                    lambda waiting: ACCEPT if given.approve and _can_run(waiting) and seen(waiting) else None,
                 )
 
             last = await self._work(call, begin, session.stop)
             if last["event"] == "approval" and _can_run(last):
-                decision = await call.ask_person(question(last["tree"], [w["message"] for w in last["warnings"]]))
+                said = [*(w["message"] for w in last["warnings"]), doubt(confidence_of(last))]
+                decision = await call.ask_person(question(last["tree"], list(filter(None, said))))
                 if decision is not None:
                     resume = partial(self._resume, session, decision, progress)
                     last = await self._work(call, resume, session.stop)
@@ -210,12 +216,15 @@ class McpTools:
         )
         progress = Progress(call)
         run = partial(batches.annotate, self._service, asked, on_event=progress.batch)
+        before = await self._work(call, partial(batches.plan_hash, self._service, given.out))
         asking = False
 
         def approve(plan: Plan, forecast: object) -> bool:
             nonlocal asking
-            asking = not given.approve
-            return given.approve
+            # Who approves a plan beforehand has not looked at it.
+            approved = given.approve and (not progress.doubt or plan.hash == before)
+            asking = not approved
+            return approved
 
         try:
             return mcp_content.batch(await self._work(call, partial(run, approve=approve)))

@@ -15,14 +15,14 @@ from agents.plan.plan import Plan, PlanJson, Step, escape
 from agents.plan.preflight import in_sentence, missing_weights
 from agents.plan.problems import ProblemJson, nearest
 from agents.plan.types import AnyTool, step_number, value_types
-from agents.planners.base import Planner
+from agents.planners.base import ConfidenceJson, Planner
 from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
 from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
 from agents.session.memory import Saver
-from agents.session.policy import Policy
+from agents.session.policy import Policy, doubt
 from agents.session.results import RECORD, write_results, written_names
 from agents.session.session import Session, SessionError
-from agents.session.state import Decision
+from agents.session.state import Decision, confidence_of
 from api.files import Given, files_of, kind_of, named, open_as
 from api.roots import Roots
 from common.kinds import KIND_OF_INPUT, USUAL_MEDIA
@@ -49,6 +49,8 @@ class Planned(TypedDict):
         problems: why it cannot run, one sentence each.
         warnings: what a person should know before it runs.
         missing: weights that it takes and this computer lacks, with the commands that fetch them.
+        confidence: how sure the planner is of it; None for plans of others.
+        doubt: why it waits for a person, whatever else is allowed; "" where it does not.
         works: whether there is something to run, and it can run.
         needs_approval: whether it runs only after a person approved it.
     """
@@ -59,6 +61,8 @@ class Planned(TypedDict):
     problems: list[str]
     warnings: list[str]
     missing: list[str]
+    confidence: ConfidenceJson | None
+    doubt: str
     works: bool
     needs_approval: bool
 
@@ -166,10 +170,12 @@ class Service:
             "problems": list(map(str, attempt.problems)),
             "warnings": list(map(str, attempt.warnings)),
             "missing": missing,
+            "confidence": None if attempt.confidence is None else attempt.confidence.to_json(),
+            "doubt": doubt(attempt.confidence) if attempt.works else "",
             "works": attempt.works,
             "needs_approval": plan is not None
             and attempt.works
-            and not Policy().allows(plan, self.tools, bool(attempt.warnings or missing)),
+            and not Policy().allows(plan, self.tools, bool(attempt.warnings or missing), attempt.confidence),
         }
 
     @contextmanager
@@ -247,6 +253,8 @@ class Service:
             "problems": [_sentence(problem) for problem in record["problems"]],
             "warnings": [_sentence(warning) for warning in record["warnings"]],
             "missing": _missing(plan, self.tools) if stands == "approval" else [],
+            "confidence": record["confidence"],
+            "doubt": doubt(confidence_of(record)) if stands == "approval" else "",
             "works": plan is not None and bool(plan.steps) and not record["problems"],
             "needs_approval": stands == "approval",
             "steps": steps,

@@ -26,10 +26,8 @@ that an earlier step makes must not be written out.
 import argparse
 import json
 import random
-import re
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -37,8 +35,8 @@ from typing import TypedDict
 from agents.plan.types import planner_cards
 from agents.planners.backbone import model_file
 from backbone.planner.adapter import ADAPTER
-from backbone.planner.layout import PlannedCall
 from backbone.planner.model import PlannerModel
+from backbone.training.scoring import right
 from common.card import Card
 from common.kinds import KIND_OF_INPUT
 from tools.core.settings import settings
@@ -60,73 +58,6 @@ class Row(TypedDict):
 
 def read(path: Path) -> list[Row]:
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-
-
-def words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def singular(label: str) -> str:
-    parts = [w for w in words(label) if w not in ("the", "a", "an", "all", "every", "any")]
-    if not parts:
-        return ""
-    last = {
-        "people": "person",
-        "buses": "bus",
-        "men": "man",
-        "women": "woman",
-        "children": "child",
-        "knives": "knife",
-        "leaves": "leaf",
-    }.get(parts[-1], parts[-1])
-    if last.endswith("ies") and len(last) > 4:
-        last = last[:-3] + "y"
-    elif re.search(r"(ch|sh|x|ss|o)es$", last):
-        last = last[:-2]
-    elif last.endswith("s") and not last.endswith("ss") and len(last) > 3:
-        last = last[:-1]
-    return " ".join([*parts[:-1], last])
-
-
-def overlap(a: str, b: str) -> float:
-    x, y = Counter(words(a)), Counter(words(b))
-    both = sum((x & y).values())
-    return 2 * both / (sum(x.values()) + sum(y.values())) if both else 0.0
-
-
-def same(gold: object, got: object) -> bool:
-    """Whether an argument is as good as the expected one.
-
-    Null accepts anything, "" only an argument that is left out, ``{"in order": […]}`` only these items in this order.
-    """
-    if gold is None:
-        return True
-    if gold == "":
-        return got is None
-    if isinstance(gold, dict):
-        return isinstance(got, list) and [words(g) for g in gold["in order"]] == [words(str(g)) for g in got]
-    if isinstance(gold, list):
-        return isinstance(got, list) and {singular(str(g)) for g in gold} == {singular(str(g)) for g in got}
-    if isinstance(gold, bool) or isinstance(got, bool):
-        return gold is got
-    if isinstance(gold, int | float):
-        return isinstance(got, int | float) and abs(gold - got) < 1e-6
-    if not isinstance(gold, str) or not isinstance(got, str):
-        return False
-    if gold.startswith("~"):
-        return overlap(gold[1:], got) >= 0.6
-    return words(gold) == words(got)
-
-
-def right(plan: list[tuple[str, dict[str, object] | None]], steps: list[PlannedCall]) -> tuple[bool, bool]:
-    """Whether the tools are as expected, and whether the arguments are, too."""
-    tools = [name for name, _ in plan] == [step["tool"] for step in steps]
-    full = tools and all(
-        same(value, step["args"].get(name))
-        for (_, args), step in zip(plan, steps, strict=True)
-        for name, value in (args or {}).items()
-    )
-    return tools, full
 
 
 def catalogue(row: Row, cards: Mapping[str, Card], size: int) -> list[Card]:

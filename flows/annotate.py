@@ -11,7 +11,7 @@ from flows.batch.events import Approve, Callbacks, OnEvent
 from flows.batch.folder_lock import lock_folder
 from flows.batch.job import BatchJob, open_job
 from flows.batch.pilot import RecordedPilot, run_pilot
-from flows.batch.prepare import PlanRefused, ask_approval, is_approved, prepare
+from flows.batch.prepare import PlanRefused, ask_approval, is_approved, note_approval, prepare, refuse_doubtful
 from flows.batch.shard import RunStopped
 from flows.batch.spec import RunSpec
 from flows.batch.status import StatusNotes, end_noted
@@ -53,6 +53,7 @@ def annotate(
         SpecInvalid: there is no such option, or it has a value that it cannot have.
         SourceError: nothing to work on.
         PlanRefused: the plan has problems or was not approved.
+        PlanDoubtful: the planner doubts its plan, and there is nobody to ask.
         AnnotateError: the folder is in use, or is of another source.
         RunStopped: weights are missing, or the disk is full; what is done stays done.
     """
@@ -130,7 +131,7 @@ def approve_pilot(out: Path, plan_hash: str) -> None:
         try:
             if ledger.plan.hash != plan_hash or RecordedPilot.read(ledger) is None:
                 raise PlanRefused("The plan has changed since its pilot", "Have the pilot worked again and look at it")
-            ask_approval(ledger, None, None)
+            note_approval(ledger)
         finally:
             ledger.close()
 
@@ -145,7 +146,7 @@ def approve_plan(spec: RunSpec, callbacks: Callbacks) -> Plan:
         prepare(spec, callbacks)
         ledger = Ledger(spec.out / LEDGER)
         try:
-            ask_approval(ledger, callbacks.approve, None)
+            ask_approval(ledger, callbacks, None)
             return ledger.plan
         finally:
             ledger.close()
@@ -173,6 +174,8 @@ class _Batch:
         recorded = RecordedPilot.read(self.ledger)
         if not pilot_only and (is_approved(self.ledger) or not (pending or recorded)):
             return pending
+        if not pilot_only:
+            refuse_doubtful(self.ledger, self.callbacks)
         left, summary, count = pending, self.summary, self.spec.pilot
         if recorded is not None:
             summary.forecast = recorded.forecast
@@ -186,7 +189,7 @@ class _Batch:
             self.callbacks.notify({"event": "forecast", "forecast": summary.forecast})
         self.notes.stage("waiting")
         if not pilot_only:
-            ask_approval(self.ledger, self.callbacks.approve, summary.forecast)
+            ask_approval(self.ledger, self.callbacks, summary.forecast)
         return left
 
     def work(self, ids: list[int]) -> None:

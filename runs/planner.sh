@@ -19,8 +19,8 @@ mkdir -p "$OUT"
 exec > >(tee -a "$OUT/log.txt") 2>&1
 
 scaled() { echo $((($1 * STEPS + TOTAL - 1) / TOTAL)); }
-SIZE=--compile
-if [ "$STEPS" != "$TOTAL" ]; then SIZE="--validation 1"; fi
+SIZE=--compile REQUESTS=480
+if [ "$STEPS" != "$TOTAL" ]; then SIZE="--validation 1" REQUESTS=12; fi
 if [ -z "${CORE:-}" ]; then
     "$PYTHON" -m superlink models pull smollm2-135m
     CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
@@ -53,4 +53,7 @@ adapter() { echo "$OUT/adapter-$(scaled "$1")=$2"; }
 "$PYTHON" -m backbone.training.average --out "$OUT/shipped" \
     "$(adapter 5460 1)" "$(adapter 5650 1)" "$(adapter 6400 2)" "$(adapter 6450 2)"
 cp "$OUT/curve.jsonl" "$OUT/shipped/"
+
+# How far the confidence of this adapter can be trusted: calibration.json, which belongs to it.
+"$PYTHON" -m backbone.training.calibrate --core "$CORE" --adapter "$OUT/shipped" --requests "$REQUESTS"
 echo "wrote $OUT/shipped; measure it with: $PYTHON benchmarks/planner.py --adapter $OUT/shipped"

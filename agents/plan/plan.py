@@ -68,6 +68,12 @@ class Plan(BaseModel):
     steps: tuple[Step, ...] = ()
     outputs: tuple[str, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_confidence(cls, data: Any) -> Any:
+        # `superlink plan --json` says it of its planner; a plan that somebody hands over is theirs.
+        return {key: value for key, value in data.items() if key != "confidence"} if isinstance(data, dict) else data
+
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:
         # NaN, infinity and lone surrogates have no JSON, and so no hash.

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from pydantic import JsonValue
 from agents.plan.plan import ABOVE, Plan, Step, escape
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
-from agents.planners.base import Demonstration, first_free
+from agents.planners.base import Confidence, Demonstration, first_free
 from common.card import Card, ParameterSchema
 from tools.core.errors import SettingsInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
@@ -20,6 +21,8 @@ from tools.storage import atomic
 from tools.weights import weights
 
 if TYPE_CHECKING:
+    from backbone.planner.choices import Choice
+    from backbone.planner.confidence import Calibration
     from backbone.planner.model import PlannerModel
 
 MAX_HAVE = 3
@@ -62,17 +65,28 @@ class BackbonePlanner:
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
+        return self.plan_with_confidence(request, values, tools, demonstrations, problems)[0]
+
+    def plan_with_confidence(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+        problems: Sequence[Problem] = (),
+    ) -> tuple[Plan, Confidence | None]:
+        """Plan a request as `plan` does, and say how sure the model is; None for an adapter without calibration."""
         have = [value.kind for value in value_types(values).values()]
         if len(have) > MAX_HAVE:
             have = list(dict.fromkeys(reversed(have)))[::-1]
         with _model.lease(self.adapter) as model:
-            calls = model.plan(request, have, tools, demonstrations, typed=bool(problems))
+            calls, choices = model.decode(request, have, tools, demonstrations, typed=bool(problems))
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))
             for n, call in enumerate(calls, first_free(values))
         )
-        return Plan(request=request, steps=steps)
+        return Plan(request=request, steps=steps), _confidence(self.adapter, choices, len(steps), tools, not problems)
 
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text in the model's vocabulary.
@@ -82,6 +96,28 @@ class BackbonePlanner:
         """
         with _model.lease(self.adapter) as model:
             return len(model.layout.text(text))
+
+
+def _confidence(
+    adapter: Path | None, choices: Sequence["Choice"], steps: int, tools: Sequence[Card], first: bool
+) -> Confidence | None:
+    from backbone.planner.confidence import plan_features, step_features
+    from backbone.planner.layout import BUILTIN_TOOLS
+
+    calibration = _calibration(adapter)
+    if calibration is None:
+        return None
+    known = all(card["name"] in BUILTIN_TOOLS for card in tools)
+    each = tuple(calibration.of_step(step_features(choices, step, known, first)) for step in range(steps))
+    return Confidence(calibration.of_plan(plan_features(choices, known, first)), each, calibration.least)
+
+
+@cache
+def _calibration(adapter: Path | None) -> "Calibration | None":
+    from backbone.planner.adapter import ADAPTER
+    from backbone.planner.confidence import Calibration
+
+    return Calibration.read(adapter or ADAPTER)
 
 
 def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:

@@ -1,7 +1,8 @@
 """The protocol of planners, which turn a request in words into a plan."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypedDict
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -35,6 +36,42 @@ class Demonstration(NamedTuple):
     calls: list[ToolCall]
 
 
+class ConfidenceJson(TypedDict):
+    """A `Confidence` as plain JSON."""
+
+    plan: float
+    steps: list[float]
+    least: float
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure a planner is of its plan.
+
+    Attributes:
+        plan: probability that the whole plan is right.
+        steps: probability that each step is right, in their order.
+        least: `plan` below which a plan is doubtful where the settings say nothing else.
+    """
+
+    plan: float
+    steps: tuple[float, ...] = ()
+    least: float = 0.0
+
+    def to_json(self) -> ConfidenceJson:
+        """As plain JSON, to three places."""
+        return {
+            "plan": round(self.plan, 3),
+            "steps": [round(step, 3) for step in self.steps],
+            "least": round(self.least, 3),
+        }
+
+    @classmethod
+    def of_json(cls, data: ConfidenceJson) -> "Confidence":
+        """Read `to_json`."""
+        return cls(data["plan"], tuple(data["steps"]), data["least"])
+
+
 class Planner(Protocol):
     """Turns a request into a plan."""
 
@@ -60,6 +97,25 @@ class Planner(Protocol):
 
         Raises:
             PlanInvalid: the model wrote no plan; the planner is asked again with this message.
+        """
+
+
+@runtime_checkable
+class ConfidentPlanner(Planner, Protocol):
+    """A planner that knows how sure it is."""
+
+    def plan_with_confidence(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+        problems: Sequence[Problem] = (),
+    ) -> tuple[Plan, Confidence | None]:
+        """Plan a request as `plan` does.
+
+        Returns:
+            The plan, and how sure the planner is of it; None where that is not known.
         """
 
 

@@ -13,7 +13,8 @@ from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, planner_cards, value_types
 from agents.plan.warnings import unnamed, warnings
-from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
+from agents.planners.base import ATTEMPTS, Confidence, ConfidentPlanner, Demonstration, Planner, renumber
+from common.card import Card
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Attempt:
         warnings: what a person should know before it runs.
         asked: how often the planner was asked; `ATTEMPTS` also when asking again would not help.
         faulty: hash of the last plan with problems.
+        confidence: of the planner in the plan; None where it has none, as for plans of people.
     """
 
     plan: Plan | None = None
@@ -66,6 +68,7 @@ class Attempt:
     warnings: Sequence[Problem] = ()
     asked: int = 0
     faulty: str = ""
+    confidence: Confidence | None = None
 
     @property
     def works(self) -> bool:
@@ -78,11 +81,15 @@ class Attempt:
         return bool(self.problems) and self.asked < ATTEMPTS
 
 
+Asked = tuple[Plan, Confidence | None]
+"""A plan as the planner gave it, and how sure it is of it."""
+
+
 def ask(
     task: PlanningTask,
     before: Attempt,
     planner: Planner,
-    run: Callable[[Callable[[], Plan]], Plan] = lambda work: work(),
+    run: Callable[[Callable[[], Asked]], Asked] = lambda work: work(),
 ) -> Attempt:
     """Ask the planner, with the problems of the attempt before.
 
@@ -105,7 +112,7 @@ def ask(
     cards = planner_cards(task.tools)
     asked = before.asked + 1
     try:
-        plan = run(lambda: planner.plan(task.words, kinds, cards, task.demonstrations, before.problems))
+        plan, confidence = run(lambda: _asked(planner, task, kinds, cards, before.problems))
     except PlanInvalid as error:
         return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
     if before.plan is not None and not plan.steps:
@@ -114,7 +121,15 @@ def ask(
     # An id that is the name of a value is reported by the check: what "$s1" refers to is not known.
     if task.values.keys().isdisjoint(step.id for step in plan.steps):
         plan = renumber(plan, {*task.values, *task.used_names})
-    return Attempt(plan, (), (), asked, before.faulty)
+    return Attempt(plan, (), (), asked, before.faulty, confidence)
+
+
+def _asked(
+    planner: Planner, task: PlanningTask, kinds: Mapping[str, str], cards: Sequence[Card], problems: Sequence[Problem]
+) -> Asked:
+    if isinstance(planner, ConfidentPlanner):
+        return planner.plan_with_confidence(task.words, kinds, cards, task.demonstrations, problems)
+    return planner.plan(task.words, kinds, cards, task.demonstrations, problems), None
 
 
 def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
@@ -132,7 +147,7 @@ def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
             found += unnamed(remarked, task.tools)
         return replace(attempt, plan=plan, problems=(), warnings=tuple(found))
     asked = ATTEMPTS if attempt.faulty == plan.hash else attempt.asked
-    return Attempt(plan, tuple(problems), (), asked, plan.hash)
+    return replace(attempt, plan=plan, problems=tuple(problems), warnings=(), asked=asked, faulty=plan.hash)
 
 
 def plan_request(

@@ -9,6 +9,7 @@ from typing import Literal, NotRequired, TypedDict
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.preflight import MissingJson
 from agents.plan.problems import ProblemJson
+from agents.planners.base import ConfidenceJson
 from agents.session.state import Decision, Fault, StepOutcome, TurnResult
 from tools.storage.store import Refs
 
@@ -16,7 +17,7 @@ from tools.storage.store import Refs
 class PlanEvent(TypedDict):
     """A plan passed every check. ``tree`` is `Plan.tree`, ``hash`` is `Plan.hash`.
 
-    ``missing`` are weights that it takes and this computer lacks.
+    ``missing`` are weights that it takes and this computer lacks; ``confidence`` is None for plans of people.
     """
 
     event: Literal["plan"]
@@ -25,6 +26,7 @@ class PlanEvent(TypedDict):
     hash: str
     warnings: list[ProblemJson]
     missing: list[MissingJson]
+    confidence: ConfidenceJson | None
 
 
 class ProblemsEvent(TypedDict):
@@ -45,6 +47,7 @@ class ApprovalEvent(TypedDict):
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
     missing: list[MissingJson]
+    confidence: ConfidenceJson | None
 
 
 class StepEvent(TypedDict):
@@ -90,6 +93,7 @@ class Record(TypedDict):
         hash: `Plan.hash`; "" where there is no plan.
         problems: of the plan.
         warnings: of the plan.
+        confidence: of the planner in the plan; None where it has none, and for plans of people.
         decision: of a person, the last one, if there was one; with `Policy.yes`, "accept" for a plan that would wait.
         decisions: all decisions of a person on the plans of the turn, in order.
         superseded: whether a new request took the place of the plan while it waited for a person.
@@ -109,6 +113,7 @@ class Record(TypedDict):
     hash: str
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
+    confidence: ConfidenceJson | None
     decision: Decision | None
     decisions: list[Decision]
     superseded: bool
@@ -152,7 +157,9 @@ class DoneEvent(TypedDict):
 Event = PlanEvent | ProblemsEvent | ApprovalEvent | StepEvent | ProgressEvent | SupersededEvent | DoneEvent
 
 
-def plan_event(plan: Plan, warnings: list[ProblemJson], missing: list[MissingJson]) -> PlanEvent:
+def plan_event(
+    plan: Plan, warnings: list[ProblemJson], missing: list[MissingJson], confidence: ConfidenceJson | None
+) -> PlanEvent:
     """The event of a plan that passed every check."""
     data = deepcopy(plan.to_json())  # receivers of the event may edit it
     return {
@@ -162,14 +169,19 @@ def plan_event(plan: Plan, warnings: list[ProblemJson], missing: list[MissingJso
         "hash": plan.hash,
         "warnings": warnings,
         "missing": missing,
+        "confidence": confidence,
     }
 
 
 def approval_event(
-    plan: Plan, problems: list[ProblemJson], warnings: list[ProblemJson], missing: list[MissingJson]
+    plan: Plan,
+    problems: list[ProblemJson],
+    warnings: list[ProblemJson],
+    missing: list[MissingJson],
+    confidence: ConfidenceJson | None,
 ) -> ApprovalEvent:
     """The event of a plan that waits for a person."""
-    return {**plan_event(plan, warnings, missing), "event": "approval", "problems": problems}
+    return {**plan_event(plan, warnings, missing, confidence), "event": "approval", "problems": problems}
 
 
 def step_event(step: str, outcome: StepOutcome) -> StepEvent:

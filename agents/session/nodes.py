@@ -15,7 +15,7 @@ from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
 from agents.planners.base import Demonstration, Planner, renumber
-from agents.planners.repair import Attempt, PlanningTask, ask, examine
+from agents.planners.repair import Asked, Attempt, PlanningTask, ask, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
 from agents.session.gate import Gate, OpenGate
@@ -27,6 +27,7 @@ from agents.session.state import (
     State,
     StepCall,
     StepOutcome,
+    confidence_of,
     fault_of,
     given_names,
     problems_of,
@@ -100,6 +101,7 @@ class Nodes:
             "problems": [],
             "warnings": [],
             "faulty": "",
+            "confidence": None,
             "decision": None,
             "decisions": [],
             "changing": None,
@@ -124,11 +126,12 @@ class Nodes:
         return {**self._update(self._changed(task, Plan.load(changing), attempt)), "changing": None}
 
     def _beforehand(self, state: State, attempt: Attempt) -> State:
-        """The decision that `Policy.yes` makes on a plan that would wait for a person."""
-        if not self.policy.yes or not attempt.works or attempt.plan is None:
+        """The decision that `Policy.yes` makes on a plan that would wait for a person, unless a person has made one."""
+        if not self.policy.yes or not attempt.works or attempt.plan is None or state.get("decision"):
             return {}
         warned = bool(attempt.warnings) or bool(missing_weights(attempt.plan, self.tools))
-        if replace(self.policy, yes=False).allows(attempt.plan, self.tools, warned):
+        given = attempt.plan, self.tools, warned, attempt.confidence
+        if replace(self.policy, yes=False).allows(*given) or not self.policy.allows(*given):
             return {}
         decision: Decision = {"action": "accept", "reason": BEFOREHAND}
         return {"decision": decision, "decisions": [*state.get("decisions", []), decision]}
@@ -153,20 +156,20 @@ class Nodes:
         if attempt.problems or attempt.plan is None:
             by_person = attempt.asked == 0 or action == "edit"
             if by_person:
-                return "answer" if self.policy.yes else "approve"
+                return "answer" if self.policy.yes and action != "edit" else "approve"
             return "plan" if attempt.again else "answer"
         if not attempt.works:
             return "answer"
-        if self.policy.yes:
-            return "schedule"
         if action == "change":  # the person waits to see what became of it
             return "approve"
         lacks = bool(missing_weights(attempt.plan, self.tools))
         warned = bool(attempt.warnings) or lacks
-        allowed = (action == "edit" and not lacks) or self.policy.allows(attempt.plan, self.tools, warned)
+        allowed = (action == "edit" and not lacks) or self.policy.allows(
+            attempt.plan, self.tools, warned, attempt.confidence
+        )
         return "schedule" if allowed else "approve"
 
-    def _run_planner(self, ask_planner: Callable[[], Plan]) -> Plan:
+    def _run_planner(self, ask_planner: Callable[[], Asked]) -> Asked:
         return abandonable(ask_planner, self.stop)
 
     def _task(self, state: State) -> PlanningTask:
@@ -182,7 +185,14 @@ class Nodes:
 
     def _attempt(self, state: State) -> Attempt:
         plan = self.plans.plan_of(state)
-        return Attempt(plan, problems_of(state), warnings_of(state), state["attempts"], state.get("faulty", ""))
+        return Attempt(
+            plan,
+            problems_of(state),
+            warnings_of(state),
+            state["attempts"],
+            state.get("faulty", ""),
+            confidence_of(state),
+        )
 
     def _update(self, attempt: Attempt) -> State:
         return {
@@ -191,19 +201,32 @@ class Nodes:
             "warnings": [warning.to_json() for warning in attempt.warnings],
             "attempts": attempt.asked,
             "faulty": attempt.faulty,
+            "confidence": None if attempt.confidence is None else attempt.confidence.to_json(),
         }
 
     def approve(self, state: State) -> State:
         """Wait for a person. Everything before the interrupt is done again when the answer comes."""
         decision: Decision = interrupt(
-            {"plan": state["plan"], "problems": state["problems"], "warnings": state["warnings"]}
+            {
+                "plan": state["plan"],
+                "problems": state["problems"],
+                "warnings": state["warnings"],
+                "confidence": state.get("confidence"),
+            }
         )
         made: State = {"decision": decision, "decisions": [*state.get("decisions", []), decision]}
         if decision["action"] == "edit":
             plan = self.plans.parse(decision["plan"]).with_request(state["request"])
-            return {**made, "plan": self.plans.to_json(plan), "problems": []}
+            return {**made, "plan": self.plans.to_json(plan), "problems": [], "confidence": None}
         if decision["action"] == "change":
-            fresh: State = {"plan": None, "problems": [], "warnings": [], "attempts": 0, "faulty": ""}
+            fresh: State = {
+                "plan": None,
+                "problems": [],
+                "warnings": [],
+                "attempts": 0,
+                "faulty": "",
+                "confidence": None,
+            }
             return {**made, **fresh, "changing": state["plan"]}
         return made
 

@@ -268,6 +268,7 @@ class Session:
             "hash": plan.hash if plan else "",
             "problems": state.get("problems", []),
             "warnings": state.get("warnings", []),
+            "confidence": state.get("confidence"),
             "decision": state.get("decision"),
             "decisions": state.get("decisions", []),
             "superseded": False,
@@ -310,13 +311,15 @@ class Session:
                 waiting = update[0].value
                 plan = self._nodes.plans.plan_of(waiting)
                 assert plan is not None
-                yield approval_event(plan, waiting["problems"], waiting["warnings"], self._missing(plan))
+                yield approval_event(
+                    plan, waiting["problems"], waiting["warnings"], self._missing(plan), waiting.get("confidence")
+                )
             elif node == "check" and update["problems"]:
                 yield {"event": "problems", "plan": deepcopy(update["plan"]), "problems": update["problems"]}
             elif node == "check":
                 plan = self._nodes.plans.plan_of(update)
                 assert plan is not None
-                yield plan_event(plan, update["warnings"], self._missing(plan))
+                yield plan_event(plan, update["warnings"], self._missing(plan), update["confidence"])
             elif node == "schedule":
                 for step, outcome in update["outcomes"].items():
                     yield step_event(step, outcome)

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.problems import Problem, ProblemJson
 from agents.plan.types import ValueType, ValueTypeJson, step_number
+from agents.planners.base import Confidence, ConfidenceJson
 from tools.core import faults
 from tools.core.errors import SuperlinkError, ToolError
 from tools.storage.store import Refs
@@ -102,6 +103,7 @@ class State(Request, total=False):
         problems: of the plan.
         warnings: of a plan without problems.
         faulty: `Attempt.faulty` of this turn.
+        confidence: of the planner in the plan; None where it has none, and for plans of people.
         decision: of a person, the last one; None before it, or when none was needed.
         decisions: of a person on the plans of this turn, in order.
         changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
@@ -119,6 +121,7 @@ class State(Request, total=False):
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
     faulty: str
+    confidence: ConfidenceJson | None
     decision: Decision | None
     decisions: list[Decision]
     changing: PlanJson | None
@@ -178,6 +181,12 @@ def problems_of(state: State) -> list[Problem]:
 def warnings_of(state: State) -> list[Problem]:
     """The warnings about the plan of this turn."""
     return [Problem(**warning) for warning in state.get("warnings", [])]
+
+
+def confidence_of(state: Mapping[str, Any]) -> Confidence | None:
+    """How sure the planner is of the plan of a turn, from its state, its record or an event."""
+    data = state.get("confidence")
+    return None if data is None else Confidence.of_json(data)
 
 
 def remarks_of(state: State) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +154,15 @@ class Walk:
             return None
         name, depth = self.layout.piece(f" {every[0].name}="), len(self._path)
         return name[depth] if name[:depth] == self._path else None
+
+    @property
+    def writing(self) -> Literal["value", "argument", "tool"] | None:
+        """What has been begun: a value, or the name of an argument or of a tool; None between these."""
+        if self._argument is not None:
+            return "value"
+        if not self._path:
+            return None
+        return "tool" if self._path[0] == self.layout.call else "argument"
 
     def first_feasible_tool(self) -> str | None:
         """The first tool that has every input at hand; tools that need no input come last. None if there is none."""

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from backbone.planner.adapter import ADAPTER
+from backbone.planner.choices import Choice, choices_of
 from backbone.planner.engine import Context, Engine
 from backbone.planner.grammar import Grammar, Walk
 from backbone.planner.layout import Call, Layout, PlannedCall
@@ -23,6 +25,18 @@ KEPT_PREFIXES = 4
 
 RESCORED = 16
 """Tokens whose logits are computed again in float32, where any token may follow."""
+
+
+class Decoded(NamedTuple):
+    """A plan as it was decoded.
+
+    Attributes:
+        calls: in order, ``{"tool": name, "args": {…}}``.
+        choices: of the tokens that were not forced, in the order of writing.
+    """
+
+    calls: list[PlannedCall]
+    choices: list[Choice]
 
 
 class PlannerModel:
@@ -76,7 +90,18 @@ class PlannerModel:
         demonstrations: Sequence[tuple[Sequence[str], str, Sequence[Call]]] = (),
         typed: bool = False,
     ) -> list[PlannedCall]:
-        """Plan a request.
+        """Plan a request; `decode` without the choices."""
+        return self.decode(request, have, cards, demonstrations, typed).calls
+
+    def decode(
+        self,
+        request: str,
+        have: Sequence[str],
+        cards: Sequence[Card],
+        demonstrations: Sequence[tuple[Sequence[str], str, Sequence[Call]]] = (),
+        typed: bool = False,
+    ) -> Decoded:
+        """Plan a request, and keep how probable each choice was.
 
         Args:
             request: what somebody asks for, in words.
@@ -86,14 +111,14 @@ class PlannerModel:
             typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
 
         Returns:
-            The calls in order, ``{"tool": name, "args": {…}}``; empty when there is nothing to run.
+            The calls, none when there is nothing to run, and the choices.
         """
         grammar = Grammar(self.layout, self._vocabulary, cards)
         prefix = self.layout.prefix(list(grammar.cards.values()), demonstrations)
         request_ids = self.layout.request(have, request)
         with self._lock:
             repeated = self._likeliest_card(grammar, prefix, request_ids)
-            return self._decode(grammar.walk(have, typed, request), prefix, repeated, request_ids).calls
+            return self._decode(grammar.walk(have, typed, request), prefix, repeated, request_ids)
 
     def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.
@@ -110,7 +135,7 @@ class PlannerModel:
             while not walk.calls:
                 token = walk.forced()
                 if token is None:
-                    token = self._best(context.read(unread)[-1], walk.allowed())
+                    token = self._best(context.read(unread)[-1], walk.allowed())[0]
                     unread = []
                 walk.push(token)
                 unread.append(token)
@@ -118,13 +143,14 @@ class PlannerModel:
             context.length = len(prefix)
         return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
-    def _decode(self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int]) -> Walk:
+    def _decode(self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int]) -> Decoded:
         """Write the plan, each token the best that the grammar allows.
 
         One pass reads the tokens that are certain and draft tokens after them. While the drafts are what the model
         writes, their states give the tokens that follow.
         """
         context, certain = self._context(prefix), [*repeated, *request]
+        choices: list[Choice] = []
         try:
             while not walk.done:
                 read = certain + speculate(walk, request)
@@ -135,7 +161,8 @@ class PlannerModel:
                     if token is None:
                         if certain:
                             break
-                        token = self._best(states[at], walk.allowed())
+                        token, compared, logits = self._best(states[at], walk.allowed())
+                        choices += choices_of(walk, token, compared, logits)
                     walk.push(token)
                     if not certain and read[at + 1 : at + 2] == [token]:
                         at += 1
@@ -144,18 +171,22 @@ class PlannerModel:
                 context.length -= len(read) - 1 - at
         finally:
             context.length = len(prefix)
-        return walk
+        return Decoded(walk.calls, choices)
 
-    def _best(self, state: Array, allowed: list[int] | NDArray[np.bool_]) -> int:
+    def _best(self, state: Array, allowed: list[int] | NDArray[np.bool_]) -> tuple[int, list[int], Array]:
         """The allowed token of the highest logit after a state, (D,).
 
         Where any token may follow, the best ones by approximate logits are compared again in float32.
+
+        Returns:
+            The token, the tokens that were compared, and their logits.
         """
         if not isinstance(allowed, list):
             approximate = np.where(allowed, self.engine.scores(state), -np.inf)
             best = np.argpartition(approximate, -RESCORED)[-RESCORED:]
             allowed = [int(token) for token in best if allowed[token]]
-        return allowed[int(self.engine.scores(state, allowed).argmax())]
+        logits = self.engine.scores(state, allowed)
+        return allowed[int(logits.argmax())], allowed, logits
 
     def _context(self, prefix: list[int]) -> Context:
         """The context of a prefix, read at its first use."""

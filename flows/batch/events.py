@@ -11,12 +11,17 @@ from flows.ledger.rows import ItemFault
 
 
 class PlanEvent(TypedDict):
-    """The plan passed its checks: its tree in words, its sha256, and its warnings."""
+    """The plan passed its checks: its tree in words, its sha256, and its warnings.
+
+    ``sure`` says how sure the planner is, and ``doubt`` why the plan waits for a person; "" where there is no such.
+    """
 
     event: Literal["plan"]
     tree: str
     hash: str
     warnings: list[str]
+    sure: str
+    doubt: str
 
 
 class ScanEvent(TypedDict):
@@ -85,13 +90,16 @@ class Callbacks:
 
     Attributes:
         planner: writes the plan; not called when the run has one for this request.
-        approve: asked after the pilot, unless this plan was approved here before; None approves.
+        approve: asked after the pilot, unless this plan was approved here before; None approves what the planner does
+            not doubt (`agents.session.policy.doubtful`).
+        look: asked instead about a doubtful plan where `approve` is None; a doubtful plan is refused where both are.
         on_event: called with each event, if given.
     """
 
     planner: Planner | None = None
     approve: Approve | None = None
     on_event: OnEvent | None = None
+    look: Approve | None = None
 
     def notify(self, event: Event) -> None:
         """Report an event."""

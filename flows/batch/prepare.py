@@ -12,10 +12,11 @@ from agents.plan.preflight import in_sentence, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
-from agents.planners.base import Planner
+from agents.planners.base import Confidence, Planner
 from agents.planners.repair import Attempt, plan_request
+from agents.session import policy
 from common.kinds import MEDIA
-from flows.batch.events import Approve, Callbacks
+from flows.batch.events import Callbacks
 from flows.batch.failures import failed_for
 from flows.batch.folder_lock import AnnotateError
 from flows.batch.job import BatchJob
@@ -67,12 +68,20 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
     try:
         _check_source(spec, source, ledger)
         store = _checked_store(spec, ledger)
-        plan = _make_plan(spec, callbacks.planner, ledger, tools, found)
+        plan, confidence = _make_plan(spec, callbacks.planner, ledger, tools, found)
         kind = media_kind(plan)
         run_signature = signature(plan, tools)
         items = [item for item in found.items if item.media in ("", kind) or (kind, item.media) == ("audio", "video")]
         changes = ledger.record_scan(items, source)
-        ledger.set_facts(source=source, request=plan.request, plan=plan.to_json(), signature=run_signature, store=store)
+        ledger.set_facts(
+            source=source,
+            request=plan.request,
+            plan=plan.to_json(),
+            confidence=None if confidence is None else confidence.to_json(),
+            signature=run_signature,
+            store=store,
+        )
+        doubt = "" if is_approved(ledger) else policy.doubt(confidence)
         pending = ledger.pending(run_signature, spec.retry_failed)
         if spec.retry_failed and spec.reason:
             chosen = set(failed_for(ledger, spec.reason))
@@ -83,7 +92,16 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
     # Items of other kinds, which no step uses, are counted below.
     texts = [str(warning) for warning in warnings(plan, tools, ())]
     texts += [f"{in_sentence(lack)}. Get it: {lack['command']}" for lack in missing_weights(plan, tools)]
-    callbacks.notify({"event": "plan", "tree": plan.tree(), "hash": plan.hash, "warnings": texts})
+    callbacks.notify(
+        {
+            "event": "plan",
+            "tree": plan.tree(),
+            "hash": plan.hash,
+            "warnings": texts,
+            "sure": policy.in_words(confidence),
+            "doubt": doubt,
+        }
+    )
     callbacks.notify(
         {
             "event": "scan",
@@ -100,21 +118,40 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
     return Prepared(BatchJob(str(spec.out), store, spec.tools, routing, run_signature), pending, changes.items)
 
 
-def ask_approval(ledger: Ledger, approve: Approve | None, forecast: Forecast | None) -> None:
+def ask_approval(ledger: Ledger, callbacks: Callbacks, forecast: Forecast | None) -> None:
     """Have the plan of a ledger approved, unless it was approved before.
 
     Args:
         ledger: of the run.
-        approve: asked; None approves.
+        callbacks: of which `approve` or `look` is asked.
         forecast: of the pilot, if there was one.
 
     Raises:
         PlanRefused: the plan was not approved.
+        PlanDoubtful: its planner doubts it, and there is nobody to ask.
     """
     if is_approved(ledger):
         return
+    refuse_doubtful(ledger, callbacks)
+    approve = callbacks.approve or (callbacks.look if policy.doubtful(ledger.confidence) else None)
     if approve is not None and not approve(ledger.plan, forecast):
         raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
+    note_approval(ledger)
+
+
+def refuse_doubtful(ledger: Ledger, callbacks: Callbacks) -> None:
+    """Refuse a plan that its planner doubts, if there is nobody to ask and nobody approved it before.
+
+    Raises:
+        PlanDoubtful: it is refused.
+    """
+    doubt = "" if is_approved(ledger) else policy.doubt(ledger.confidence)
+    if doubt and callbacks.approve is None and callbacks.look is None:
+        raise policy.PlanDoubtful(doubt)
+
+
+def note_approval(ledger: Ledger) -> None:
+    """Keep that a person approved the plan of a ledger."""
     ledger.set_facts(approved=[*ledger.approved, ledger.plan.hash])
 
 
@@ -203,22 +240,25 @@ def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
 
 def _make_plan(
     spec: RunSpec, planner: Planner | None, ledger: Ledger, tools: Mapping[str, AnyTool], found: Scan
-) -> Plan:
+) -> tuple[Plan, Confidence | None]:
     """The checked plan: the given one, that of the ledger for this request, or a new one of the planner.
+
+    Returns:
+        The plan, and how sure the planner is of it.
 
     Raises:
         PlanRefused: there is none, or it has problems.
     """
-    plan = spec.plan
+    plan, confidence = spec.plan, None
     if plan is None and spec.request and ledger.text("request") == spec.request:
-        plan = ledger.plan
+        plan, confidence = ledger.plan, ledger.confidence
     kinds = sorted({item.media for item in found.items if item.media})
     problems: Sequence[Problem]
     if plan is not None:
         plan, problems = check_for_items(plan, kinds, tools)
     elif planner is not None and spec.request:
         last = plan_for_items(spec.request, kinds, tools, planner)
-        plan, problems = last.plan or Plan(request=spec.request), last.problems
+        plan, problems, confidence = last.plan or Plan(request=spec.request), last.problems, last.confidence
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
     if problems:
@@ -226,4 +266,4 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores)
-    return plan.with_request(spec.request or plan.request)
+    return plan.with_request(spec.request or plan.request), confidence

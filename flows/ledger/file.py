@@ -6,11 +6,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack, cast
 
 from pydantic import JsonValue
 
 from agents.plan.plan import Plan, PlanJson
+from agents.planners.base import Confidence, ConfidenceJson
 from flows.items.run_files import RESULTS
 from flows.ledger import schema
 from tools.core.errors import SuperlinkError
@@ -32,6 +33,7 @@ class Facts(TypedDict, total=False):
         source: absolute path or URL of the source.
         request: in words.
         plan: of the last run.
+        confidence: of the planner in that plan; None for plans of people.
         signature: of plan, tools and weights of the last run; see `flows.ledger.keys.signature`.
         store: address of the values.
         approved: hashes of the plans that were approved.
@@ -48,6 +50,7 @@ class Facts(TypedDict, total=False):
     source: str
     request: str
     plan: PlanJson | None
+    confidence: ConfidenceJson | None
     signature: str
     store: str
     approved: list[str]
@@ -144,6 +147,12 @@ class LedgerFile:
         """Hashes of the plans that a person approved in this folder."""
         hashes = self.fact("approved")
         return [str(one) for one in hashes] if isinstance(hashes, list) else []
+
+    @property
+    def confidence(self) -> Confidence | None:
+        """How sure the planner was of the plan of the last run."""
+        data = self.fact("confidence")
+        return None if data is None else Confidence.of_json(cast(ConfidenceJson, data))
 
     def set_facts(self, **facts: Unpack[Facts]) -> None:
         """Set facts of the run, in a transaction of their own."""

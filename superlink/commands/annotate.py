@@ -119,7 +119,7 @@ def annotate(given: argparse.Namespace) -> int:
     recorded = (configured() or given.runner == "ray") and not given.pilot_only
     # Errors are printed here in our own words; Prefect's messages with tracebacks are in its dashboard.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    approve = None if given.yes else asker(screen, "Run it on all?")
+    approve, look = approval(screen, "Run it on all?", given.yes)
     with Stopping(), server() if recorded else nullcontext(), Progress(screen) as progress:
         run: Callable[..., Summary]
         if recorded:
@@ -136,7 +136,7 @@ def annotate(given: argparse.Namespace) -> int:
             limit=given.limit,
             relocate=given.relocate,
         )
-        summary = run(spec, Callbacks(make_planner(given), approve, progress.show))
+        summary = run(spec, Callbacks(make_planner(given), approve, progress.show, look))
     if given.pilot_only:
         screen.print("Nothing else was worked on. The same command without --pilot-only goes on.")
         return 0
@@ -201,6 +201,10 @@ class Progress:
         match event["event"]:
             case "plan":
                 self.console.print(event["tree"])
+                if event["sure"]:
+                    self.console.print(event["sure"], style="dim")
+                if event["doubt"]:
+                    self.console.print(f"Look at it: {event['doubt']}.", style="yellow")
                 for warning in event["warnings"]:
                     self.console.print(f"Warning: {warning}", style="yellow")
             case "scan":
@@ -242,6 +246,18 @@ def _forecast(forecast: "Forecast") -> str:
     if forecast.sheet:
         lines.append(f"Look at {one_line(forecast.sheet)}")
     return "\n".join(lines)
+
+
+def approval(screen: "Console", question: str, yes: bool) -> "tuple[Approve | None, Approve | None]":
+    """Return whom to ask about a plan, and whom about a doubtful one if nobody else is asked: see `Callbacks`.
+
+    Args:
+        screen: The terminal.
+        question: What to ask there.
+        yes: Whether a plan that the planner does not doubt needs no approval.
+    """
+    person = asker(screen, question)
+    return (None, person if sys.stdin.isatty() else None) if yes else (person, None)
 
 
 def asker(screen: "Console", question: str) -> "Approve":

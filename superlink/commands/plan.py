@@ -11,6 +11,8 @@ from superlink.commands.options import add_planner, add_tools, load_tools, make_
 from superlink.terminal import say, say_json
 
 if TYPE_CHECKING:
+    from agents.planners.base import ConfidenceJson
+    from agents.planners.repair import Attempt
     from superlink.commands.options import Commands
 
 
@@ -48,14 +50,17 @@ def plan(given: argparse.Namespace) -> int:
     from agents.plan.plan import Plan
     from agents.plan.preflight import in_sentence, missing_weights
     from agents.planners.repair import plan_request
+    from agents.session.policy import in_words
 
     tools = load_tools(given)
     last = plan_request(given.request, _values(given.media), tools, make_planner(given))
     found = last.plan or Plan(request=given.request)
     if given.json:
-        say_json(found.to_json())
+        say_json({**found.to_json(), **_confidence(last)})
     else:
         say(found.tree() if found.steps else "Nothing to run.")
+        if line := in_words(last.confidence, [step.id for step in found.steps]):
+            say(line)
     for problem in last.problems:
         say(problem, error=True)
     for warning in last.warnings:
@@ -63,6 +68,11 @@ def plan(given: argparse.Namespace) -> int:
     for lack in missing_weights(found, tools):
         say(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", error=True)
     return 1 if last.problems else 0
+
+
+def _confidence(attempt: "Attempt") -> "dict[str, ConfidenceJson]":
+    """Return the confidence in the plan as part of its JSON; nothing where the planner has none."""
+    return {} if attempt.confidence is None else {"confidence": attempt.confidence.to_json()}
 
 
 def _values(media: list[str]) -> dict[str, str]:
@@ -98,6 +108,7 @@ def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict
         answer: dict[str, object] = {
             "id": name,
             "steps": [{"tool": step.tool, "args": dict(step.args)} for step in (last.plan.steps if last.plan else ())],
+            **_confidence(last),
         }
         if last.problems:
             answer["problems"] = [str(problem) for problem in last.problems]

@@ -235,10 +235,14 @@ class _Work:
         from rich.text import Text
 
         from agents.plan.preflight import in_sentence
+        from agents.session.policy import in_words
+        from agents.session.state import confidence_of
 
         if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
             self.shown.add(event["hash"])
             self.screen.print(event["tree"])
+            if line := in_words(confidence_of(event), [step["id"] for step in event["plan"]["steps"]]):
+                self.screen.print(line, style="dim")
             for warning in event["warnings"]:
                 self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
             for lack in event["missing"]:
@@ -299,12 +303,19 @@ def _decision(screen: "Console", waiting: "ApprovalEvent") -> "Decision":
         SuperlinkError: when standard input is no terminal.
     """
     from agents.plan.preflight import error_of
+    from agents.session.policy import PlanDoubtful, doubt
+    from agents.session.state import confidence_of
     from tools.core.errors import SuperlinkError
 
+    why = doubt(confidence_of(waiting))
     if not sys.stdin.isatty():
         if waiting["missing"]:
             raise error_of(waiting["missing"])
+        if why:
+            raise PlanDoubtful(why)
         raise SuperlinkError("this plan needs approval, and nobody can be asked here", "Look at it and add --yes")
+    if why:
+        screen.print(f"Look at it: {why}.", style="yellow")
     while True:
         said = ask(screen, "Run it? [y]es, [e]dit, [n]o:")
         if said in ("y", "yes"):

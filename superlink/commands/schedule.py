@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.commands.annotate import Progress, add_work, asker, run_spec
+from superlink.commands.annotate import Progress, add_work, approval, run_spec
 from superlink.commands.options import add_planner, add_tools, make_planner, words
 from superlink.terminal import console, one_line, say_json
 
@@ -81,9 +81,9 @@ def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console"
 
     name = given.name or re.sub(r"[^\w-]+", "-", given.out.absolute().name)
     spec = run_spec(given, pilot=0).portable()
-    approve = None if given.yes else asker(screen, f"Run it at {given.cron!r}?")
+    approve, look = approval(screen, f"Run it at {given.cron!r}?", given.yes)
     with Progress(screen) as progress:
-        plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show))
+        plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show, look))
     create_schedule(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
     screen.print(one_line(f"{name}: {describe(given.cron)} ({given.timezone}). superlink serve-flows runs it."))
     times = ", ".join(f"{time:%a %d %b %H:%M}" for time in next_times(given.cron, given.timezone))

@@ -9,7 +9,7 @@ from pydantic import Field
 from agents.plan.plan import Plan, PlanInvalid, Step
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool
-from agents.planners.base import Demonstration, first_free
+from agents.planners.base import Confidence, Demonstration, first_free
 from common.card import Card
 from tools import Audio, Detections, Image, Number, Text, Transcript, tool
 
@@ -137,3 +137,26 @@ class Scripted:
     def answer(self, request: str) -> Plan | PlanInvalid | Exception:
         """The plan of a request, with steps numbered from s1, or the error to raise."""
         return next(self.plans)
+
+
+UNSURE = Confidence(0.3, (0.9, 0.4), 0.5)
+
+
+class Confident(Scripted):
+    """A `Scripted` that says how sure it is of its plans: the same of each."""
+
+    def __init__(
+        self, plans: Iterable[Plan | PlanInvalid | Exception] = (), confidence: Confidence | None = UNSURE
+    ) -> None:
+        super().__init__(plans)
+        self.confidence = confidence
+
+    def plan_with_confidence(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+        problems: Sequence[Problem] = (),
+    ) -> tuple[Plan, Confidence | None]:
+        return self.plan(request, values, tools, demonstrations, problems), self.confidence

@@ -1,5 +1,7 @@
 """How the backbone is asked, and how its calls become a plan."""
 
+import json
+import math
 import sys
 import threading
 import time
@@ -14,6 +16,8 @@ from agents.plan.problems import Problem
 from agents.planners.backbone import BackbonePlanner, model_file
 from agents.planners.base import Demonstration, first_free
 from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
+from backbone.planner.choices import Choice
+from backbone.planner.confidence import CALIBRATION
 from backbone.planner.tensors import DamagedFile
 from tests.agents.fakes import TOOLS
 from tools.core.errors import SettingsInvalid, WeightsMissing, WriteError
@@ -27,6 +31,7 @@ class Model:
 
     made: list["Model"] = []
     calls: list[dict[str, Any]] = []
+    choices: list[Choice] = []
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -39,13 +44,13 @@ class Model:
             raise DamagedFile(f"{file} is cut short")
         return cls(file)
 
-    def plan(
+    def decode(
         self, request: str, have: Any, cards: Any, demonstrations: Any = (), typed: bool = False
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], list[Choice]]:
         self.asked.append(
             {"request": request, "have": have, "cards": cards, "shown": list(demonstrations), "typed": typed}
         )
-        return Model.calls
+        return Model.calls, Model.choices
 
 
 class Cores:
@@ -118,6 +123,23 @@ def test_texts_are_escaped_and_choices_get_their_type(cores: Cores) -> None:
     Model.calls = [{"tool": "turn", "args": {"text": "$5", "by": "180", "tags": ["$a", "b"]}}]
     (step,) = BackbonePlanner().plan("turn", {}, [turn.card()]).steps
     assert step.args == {"text": "$$5", "by": 180, "tags": ["$$a", "b"]}
+
+
+def test_confidence_comes_from_the_calibration_beside_the_adapter(cores: Cores, tmp_path: Path) -> None:
+    Model.calls = [{"tool": "detect", "args": {"labels": ["dog"]}}, {"tool": "count", "args": {}}]
+    Model.choices = [Choice(0, "tool", -0.7), Choice(1, "tool", 0.0), Choice(2, "end", 0.0)]
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for name in ADAPTER_FILES:
+        (adapter / name).write_bytes(b"")
+    assert BackbonePlanner(adapter).plan_with_confidence("count the dogs", {}, CARDS)[1] is None
+    weights = {"bias": 0.0, "product": 1.0}
+    (tmp_path / "other").symlink_to(adapter)
+    (adapter / CALIBRATION).write_text(json.dumps({"plan": weights, "step": weights, "least": 0.4, "adapter": ""}))
+    plan, confidence = BackbonePlanner(tmp_path / "other").plan_with_confidence("count the dogs", {}, CARDS)
+    assert confidence is not None and confidence.least == 0.4 and len(confidence.steps) == len(plan.steps)
+    assert confidence.plan == pytest.approx(math.exp(-0.7)) and confidence.steps[0] == pytest.approx(math.exp(-0.7))
+    assert confidence.steps[1] > 0.99
 
 
 def test_the_model_is_written_once_by_several_at_a_time(cores: Cores) -> None:

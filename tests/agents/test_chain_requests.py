@@ -9,7 +9,8 @@ import pytest
 
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan
-from benchmarks.planner import CATALOGUES, Row, catalogue, read, same, words
+from backbone.training.scoring import same, words
+from benchmarks.planner import CATALOGUES, Row, catalogue, read
 from common.kinds import KIND_OF_INPUT
 from tests.agents.expected import plain, steps_of
 from tools.runtime.registry import file_tools, load

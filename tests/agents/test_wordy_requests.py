@@ -23,8 +23,9 @@ from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool
 from backbone.training.phrasings import FREE_TEXT, requests
+from backbone.training.scoring import right, words
 from backbone.training.tool_templates import tool_templates
-from benchmarks.planner import Row, read, right, words
+from benchmarks.planner import Row, read
 from common.kinds import KIND_OF_INPUT
 from tests.agents.expected import steps_of
 from tools.runtime.registry import load

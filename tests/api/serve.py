@@ -14,10 +14,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import anyio
 
 from agents.plan.plan import Plan
+from agents.planners.base import Confidence
 from agents.session.memory import close_saver, open_saver
 from api.roots import Roots
 from api.service import Service
-from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tests.agents.fakes import TOOLS, UNSURE, Confident, picture, plan
 from tools.core.errors import WeightsMissing
 from tools.runtime.registry import file_tools
 from tools.storage.store import Store
@@ -49,8 +50,14 @@ def noise(words: str) -> Text:
 '''
 
 
-class Rules(Scripted):
-    """Plans by the first rule whose word is in the request; the inputs are wired by type."""
+class Rules(Confident):
+    """Plans by the first rule whose word is in the request, and doubts what "may" be meant; the inputs are wired."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def plan_with_confidence(self, request: str, *more: Any) -> tuple[Plan, Confidence | None]:
+        return self.plan(request, *more), UNSURE if "may" in request.split() else None
 
     def answer(self, request: str) -> Plan | Exception:
         if "away" in request:

@@ -189,3 +189,12 @@ def test_chunks_carry_what_the_whole_carries() -> None:
     ]
     assert deltas[0] == {"role": "assistant", "content": None} and deltas[-1] == {}
     assert read[-2]["choices"][0]["finish_reason"] == "tool_calls" and read[-1]["usage"]["total_tokens"] == 9
+
+
+def test_a_doubtful_plan_is_shown_before_it_is_called() -> None:
+    reply = ask("it may mail it")
+    assert (
+        not reply.calls and "only 30 % sure" in (reply.content or "") and "send_email" in (reply.content or "").lower()
+    )
+    assert ask("it may mail it", tool_choice="required").calls
+    assert ask("mail it").calls

@@ -382,6 +382,22 @@ def test_the_person_is_asked_after_the_pilot(address: str) -> None:
         assert data(client.call("annotate", **what, out="accepted"))["done"] == 3
 
 
+def test_a_doubtful_plan_is_not_approved_beforehand(client: Client, root: Path, address: str) -> None:
+    planned = client.call("plan", request="you may count the dogs", files=["street.png"])
+    assert data(planned)["needs_approval"] and "only 30 % sure" in said(planned)
+    waiting = client.call("run", request="you may count the dogs", files=["street.png"], approve=True)
+    assert data(waiting)["stands"] == "approval" and "only 30 % sure" in said(waiting)
+    assert data(waiting)["confidence"]["plan"] == 0.3
+    assert data(client.call("run", thread=data(waiting)["thread"], approve=True))["result"] == "done"
+    what = {"request": "it may darken", "folder": "photos", "out": "doubtful", "pilot": 1, "approve": True}
+    first = client.call("annotate", **what)
+    assert data(first)["done"] == 1 and not data(first)["approved"] and "only 30 % sure" in said(first)
+    assert data(client.call("annotate", **what))["done"] == 3  # who has seen the plan may approve it
+    with asked(address, types.ElicitResult(action="accept", content={"approve": True})) as (other, questions):
+        ran = other.call("run", request="you may count the dogs", files=["street.png"], approve=True)
+        assert data(ran)["result"] == "done" and "only 30 % sure" in questions[0]
+
+
 # ---- access ----------------------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_planner_is_trained_in_stages_and_averaged(
     steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *stages, mean = calls("planner.sh", tmp_path, STEPS=str(steps))
+    *stages, mean, calibration = calls("planner.sh", tmp_path, STEPS=str(steps))
     ends, kept = [], set()
     for stage in stages:
         core, out, recipe, compiled, options = received(stage, "train", monkeypatch)
@@ -62,6 +62,10 @@ def test_the_planner_is_trained_in_stages_and_averaged(
     adapters, shipped, _ = received(mean, "average", monkeypatch)
     assert shipped == tmp_path / "out" / "shipped" and sum(adapters.values()) == 6
     assert {folder.name for folder in adapters} == {f"adapter-{step}" for step in kept}
+    _, _, *options = calibration
+    size = "480" if steps == 6450 else "12"
+    assert options == ["--core", str(tmp_path / "core"), "--adapter", str(shipped), "--requests", size]
+    assert calibration[1] == "backbone.training.calibrate"
 
 
 def test_the_specialists_are_trained_on_pictures_of_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,18 @@ import pytest
 from PIL import Image as Pil
 
 from agents.plan.plan import Plan
-from flows.annotate import annotate
+from agents.session.policy import PlanDoubtful
+from flows.annotate import annotate, approve_plan
+from flows.batch.events import Callbacks, Event
 from flows.batch.folder_lock import AnnotateError
 from flows.batch.prepare import PlanRefused
 from flows.batch.review import ReviewRouting
 from flows.batch.shard import PlanUnfit, RunStopped, media_kind
+from flows.batch.spec import RunSpec
 from flows.batch.summary import Summary
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
-from tests.agents.fakes import Scripted, plan
+from tests.agents.fakes import Confident, Scripted, plan
 from tests.flows.conftest import DARKEN, FIND, TOOLS, Run, make
 
 
@@ -334,3 +337,29 @@ def test_a_folder_of_sound_and_video_is_planned_for_one_of_them(home: Path, tmp_
 def test_calls_of_the_pilot_are_counted(run: Run, pictures: Path) -> None:
     summary = run(pictures, pilot=4)
     assert summary.forecast is not None and summary.forecast.ran == 4 - summary.forecast.failed and summary.ran == 12
+
+
+def test_a_doubtful_plan_is_not_worked_before_a_person_has_looked(pictures: Path, tmp_path: Path, log: Path) -> None:
+    def planner() -> Confident:
+        return Confident([plan(("bright", {}))] * 9)
+
+    what, events = {"tools": [TOOLS], "pilot": 2}, list[Event]()
+    args = ("find the bright parts", str(pictures), tmp_path / "out")
+    for _ in range(2):  # the second time, the plan is that of the ledger
+        with pytest.raises(PlanDoubtful, match="only 30 % sure"):
+            annotate(*args, planner=planner(), on_event=events.append, **what)
+    assert calls(log, "bright") == 0
+    shown = [event for event in events if event["event"] == "plan"]
+    assert all("30 % sure" in event["sure"] and "looked" in event["doubt"] for event in shown) and len(shown) == 2
+    with pytest.raises(PlanRefused):
+        annotate(*args, planner=planner(), approve=lambda plan, forecast: False, **what)
+    assert calls(log, "bright") == 2  # the pilot that the person looked at
+    assert annotate(*args, planner=planner(), approve=lambda plan, forecast: True, **what).done == 12
+    assert annotate(*args, planner=planner(), **what).done == 12  # it was approved here
+    spec = RunSpec.load({"request": args[0], "source": args[1], "out": tmp_path / "schedule", "tools": [TOOLS]})
+    with pytest.raises(PlanDoubtful):
+        approve_plan(spec, Callbacks(planner()))
+    looked: list[Plan] = []
+    assert approve_plan(spec, Callbacks(planner(), look=lambda plan, forecast: not looked.append(plan))) == looked[0]
+    given = annotate("", *args[1:2], tmp_path / "given", plan=looked[0], tools=[TOOLS], pilot=0)
+    assert given.done == 12  # a plan that somebody hands over is theirs

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.plan.plan import Plan
 from superlink.cli import main
 from superlink.commands import plan as command
-from tests.agents.fakes import Scripted, plan
+from tests.agents.fakes import UNSURE, Confident, Scripted, plan
 
 DOG = plan(("detect", {"labels": ["dog"]}))
 
@@ -50,3 +51,18 @@ def test_a_full_disk_and_a_missing_file_are_reported(
     assert "/dev/full cannot be written: the disk is full" in capsys.readouterr().err
     assert main(["plan", "--requests", str(tmp_path / "none.jsonl")]) == 1
     assert "none.jsonl cannot be read" in capsys.readouterr().err
+
+
+def test_how_sure_the_planner_is_is_shown_and_is_no_part_of_the_plan(
+    requests: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "make_planner", lambda given: Confident([DOG] * 9))
+    assert main(["plan", "box the dog"]) == 0
+    assert "30 % sure of this plan" in capsys.readouterr().out
+    assert main(["plan", "box the dog", "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert written.pop("confidence") == UNSURE.to_json()
+    assert Plan.load({**written, "confidence": UNSURE.to_json()}) == Plan.load(written)
+    assert main(["plan", "--requests", str(requests), "--out", str(tmp_path / "out.jsonl")]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["confidence"]["plan"] for row in rows] == [0.3, 0.3]

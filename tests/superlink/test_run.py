@@ -16,6 +16,7 @@ from agents.session import nodes
 from superlink.cli import main
 from superlink.commands import run as command
 from superlink.stopping import Stopping
+from tests.agents.fakes import UNSURE, Confident, plan
 from tools.core.settings import settings
 from tools.storage import atomic
 
@@ -206,3 +207,24 @@ def test_a_terminal_shows_how_much_of_a_step_is_done(
     monkeypatch.setenv("FORCE_COLOR", "1")  # by which rich takes any output for a terminal
     assert run(steps, "--fresh") == 0
     assert "/1234" in capsys.readouterr().out
+
+
+def test_a_doubtful_plan_is_shown_and_not_run_without_a_person(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = plan(("note", {"text": "a", "number": 1}))
+    monkeypatch.setenv("OWN_TOOLS", str(tmp_path))
+    monkeypatch.setattr(Stopping, "_start_watcher", lambda self: None)
+    monkeypatch.setattr(command, "make_planner", lambda given: Confident([note] * 9))
+    go = ["run", "note it", "--tools", OWN, "--yes", "--out", str(tmp_path / "out")]
+    for _ in range(2):  # the same command again does not slip through
+        assert main(go) == 1
+        said = " ".join("".join(capsys.readouterr()).split())
+        assert "s1 note(" in said and "only 30 % sure" in said and "--plan" in said
+    assert not (tmp_path / "log").exists() and not (tmp_path / "out").exists()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(command, "ask", lambda screen, question: "y")
+    assert main(go) == 0
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["confidence"] == UNSURE.to_json()
+    (tmp_path / "plan.json").write_text(note.dumps())
+    assert main([*go, "--plan", str(tmp_path / "plan.json"), "--fresh"]) == 0

@@ -135,3 +135,15 @@ def test_nothing_and_a_plan_that_is_being_changed() -> None:
     said = card(turn(), stage="editing")
     assert "You are changing this plan" in said and "Pixelate" not in said
     assert "Planning …" in card(turn(Plan(), status="Planning …"), stage="planning")
+
+
+def test_doubt_is_said_in_words_until_a_person_has_decided() -> None:
+    unsure = {"plan": 0.3, "steps": [0.9, 0.41], "least": 0.5}
+    said = text(card(turn(confidence=unsure)))
+    assert "only 30 % sure of this plan. Look at it before you run it." in said and "41 % sure" in said
+    assert "90 %" not in said
+    assert "60 % sure of this plan" in text(card(turn(confidence={**unsure, "plan": 0.6})))
+    sure = text(card(turn(confidence={"plan": 0.93, "steps": [0.97, 0.96], "least": 0.5})))
+    assert " sure" not in sure and " sure" not in text(card(turn()))
+    assert " sure" not in text(card(turn(confidence=unsure, decision={"action": "accept"}), stage="running"))
+    assert " sure" not in text(card(turn(confidence=unsure), stage="editing"))

@@ -149,6 +149,8 @@ class Settings(BaseSettings):
         ui_disk_bytes: Most that the uploads and results of one user of the page may take (SUPERLINK_UI_DISK_BYTES).
         ui_waiting: Most requests of one user of the page that wait for the planner or the tools (SUPERLINK_UI_WAITING).
         ui_parallel: Requests on the page whose steps run at the same time (SUPERLINK_UI_PARALLEL).
+        least_confidence: Plans of which the built-in planner is less sure wait for a person, with --yes, too: 0 for
+            none, 1 for all (SUPERLINK_LEAST_CONFIDENCE). By default the value that was fitted to the planner.
         weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
             `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
             (SUPERLINK_WEIGHTS).
@@ -179,6 +181,7 @@ class Settings(BaseSettings):
     ui_disk_bytes: Bytes = 20 << 30
     ui_waiting: Annotated[int, Field(gt=0)] = 4
     ui_parallel: Annotated[int, Field(gt=0)] = 1
+    least_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 

@@ -1,7 +1,7 @@
 """Plans for runs: from words, from a file, or from a session; checked for the items of a source."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.plan.plan import Plan
@@ -9,6 +9,7 @@ from agents.plan.preflight import missing_weights
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
 from agents.planners.base import Planner
+from agents.session.policy import doubt
 from common.kinds import MEDIA
 from flows.batch.prepare import check_for_items, plan_for_items
 from flows.batch.shard import PlanUnfit, media_kind
@@ -55,7 +56,9 @@ def from_words(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool],
     if attempt.plan is None or not attempt.plan.steps:
         said = tuple(str(problem) for problem in attempt.problems)
         return PlanDraft(None, said or ("Nothing that the tools can do fits this request. Say it in other words.",))
-    return _draft(attempt.plan, tuple(str(problem) for problem in attempt.problems), tools)
+    draft = _draft(attempt.plan, tuple(str(problem) for problem in attempt.problems), tools)
+    why = "" if draft.problems else doubt(attempt.confidence)
+    return replace(draft, warnings=(*draft.warnings, f"Look at the plan: {why}.")) if why else draft
 
 
 def from_plan(

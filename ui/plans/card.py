@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from agents.plan.plan import Plan, Step, reference, references
 from agents.plan.problems import Problem
 from agents.planners.backbone import BackbonePlanner
-from agents.planners.base import Planner
+from agents.planners.base import Confidence, Planner
+from agents.session.policy import doubtful, percent, unsure
+from agents.session.state import confidence_of
 from ui.plans.scope import Placed, Scope, missing_words, placed
 from ui.plans.words import noun, places, words
 from ui.templates import Templates
@@ -57,6 +59,7 @@ class Line:
     words: str
     state: str
     note: str
+    sure: str
     done: int
     total: int
     inputs: list[Chip]
@@ -89,13 +92,17 @@ def card_html(view: SessionView, turn: TurnView, scope: Scope, thumbnails: Mappi
     busy = turn is view.turn and view.works
     given = [name for name in chips if name not in {step.id for step in plan.steps}]
     outputs = [name for name in map(reference, plan.outputs) if name in chips]
+    confidence = None if editing or decided else confidence_of({"confidence": turn.confidence})
     return _render(
         "card.html.j2",
         status="You are changing this plan" if editing else turn.status,
         colour="wait" if editing else turn.colour,
         busy=busy and not editing,
         takes=[] if editing else [chips[name] for name in given],
-        steps=[] if editing else [_line(n, plan, turn, scope, chips, at, busy) for n in range(len(plan.steps))],
+        steps=[]
+        if editing
+        else [_line(n, plan, turn, scope, chips, at, busy, confidence) for n in range(len(plan.steps))],
+        sure=_sure(plan, confidence),
         gives=[] if editing else [chips[name] for name in outputs if name is not None],
         warnings=[]
         if decided
@@ -153,7 +160,14 @@ def _chips(plan: Plan, scope: Scope, thumbnails: Mapping[str, str]) -> dict[str,
 
 
 def _line(
-    number: int, plan: Plan, turn: TurnView, scope: Scope, chips: Mapping[str, Chip], at: Placed, busy: bool
+    number: int,
+    plan: Plan,
+    turn: TurnView,
+    scope: Scope,
+    chips: Mapping[str, Chip],
+    at: Placed,
+    busy: bool,
+    confidence: Confidence | None,
 ) -> Line:
     step = plan.steps[number]
     progress = turn.steps.get(step.id, StepView())
@@ -169,6 +183,7 @@ def _line(
         words(step, scope.tools, scope.before(plan, number)),
         progress.state,
         _note(step, plan, turn, progress, busy),
+        unsure(confidence.steps[number]) if confidence is not None and number < len(confidence.steps) else "",
         progress.done,
         progress.total if progress.state == "started" else 0,
         [chips[name] for name in dict.fromkeys(_uses(step)) if name in chips],
@@ -176,6 +191,16 @@ def _line(
         problems,
         fault,
     )
+
+
+def _sure(plan: Plan, confidence: Confidence | None) -> str:
+    """Return how sure the planner is of a plan; "" where it is, or where that is not known."""
+    if confidence is None or not plan.steps:
+        return ""
+    if doubtful(confidence):
+        return f"The planner is only {percent(confidence.plan)} sure of this plan. Look at it before you run it."
+    said = unsure(confidence.plan)
+    return f"The planner is {said} of this plan." if said else ""
 
 
 def _note(step: Step, plan: Plan, turn: TurnView, progress: StepView, busy: bool) -> str:

@@ -84,6 +84,7 @@ def show_record(turn: TurnView, record: Record) -> None:
     if turn.plan is not None and not turn.plan["steps"]:
         turn.plan = None
     turn.problems, turn.warnings = record["problems"], record["warnings"]
+    turn.confidence = record.get("confidence")  # not in records of older versions
     turn.decision, turn.superseded = record["decision"], record["superseded"]
     turn.answer, turn.result = record["answer"], record["result"]
     turn.given = dict(record["given"])

@@ -12,6 +12,7 @@ def take(turn: TurnView, event: Event) -> None:
     """Change the view of a turn by an event; the end of a turn is not handled here."""
     if event["event"] in ("plan", "approval"):
         turn.plan, turn.hash, turn.warnings = event["plan"], event["hash"], event["warnings"]
+        turn.confidence = event["confidence"]
         turn.problems = event["problems"] if event["event"] == "approval" else []
         turn.missing = missing_views(event["missing"])
         turn.steps = {step["id"]: turn.steps.get(step["id"], StepView()) for step in event["plan"]["steps"]}
@@ -19,6 +20,7 @@ def take(turn: TurnView, event: Event) -> None:
             turn.plan = None
     elif event["event"] == "problems":
         turn.plan, turn.problems, turn.warnings = event["plan"], event["problems"], []
+        turn.confidence = None
         turn.status, turn.colour = MENDING
     elif event["event"] == "step":
         step = turn.steps.setdefault(event["step"], StepView())

@@ -6,6 +6,7 @@ from typing import Literal
 
 from agents.plan.plan import PlanJson
 from agents.plan.problems import ProblemJson
+from agents.planners.base import ConfidenceJson
 from agents.session.state import Decision, Fault, TurnResult
 from tools.storage.store import Refs
 
@@ -103,6 +104,7 @@ class TurnView:
         hash: `Plan.hash`; "" where there is no plan.
         problems: Of the plan.
         warnings: Of the plan.
+        confidence: How sure the planner is of the plan; None for plans of people.
         missing: Weights that the plan needs and that are not here; Run is off until they are.
         steps: Step id to its progress.
         decision: Of a person; None before it, or when none was needed.
@@ -123,6 +125,7 @@ class TurnView:
     hash: str = ""
     problems: list[ProblemJson] = field(default_factory=list)
     warnings: list[ProblemJson] = field(default_factory=list)
+    confidence: ConfidenceJson | None = None
     missing: list[MissingWeights] = field(default_factory=list)
     steps: dict[str, StepView] = field(default_factory=dict)
     decision: Decision | None = None
