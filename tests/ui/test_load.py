@@ -15,52 +15,40 @@ from tests.ui.served import served
 from ui.access.assets import Assets
 
 
-class _Gradio:
-    """Answers with the coding that was asked for; there is nothing at an address with "gone"."""
+def _get(app: Assets, path: str, accepted: str = "", method: str = "GET") -> httpx.Response:
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as client:
+            return await client.request(method, path, headers={"accept-encoding": accepted})
 
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        accepted = dict(scope["headers"]).get(b"accept-encoding", b"")
-        self.asked.append(scope["path"])
-        status = 404 if "gone" in scope["path"] else 200
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-encoding", accepted)]})
-        await send({"type": "http.response.body", "body": b"half ", "more_body": True})
-        await send({"type": "http.response.body", "body": accepted})
+    return asyncio.run(get())
 
 
-def _get(app: Assets, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
-    answers: list[Any] = []
-
-    async def send(message: Any) -> None:
-        answers.append(message)
-
-    encoded = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": method, "path": path, "headers": encoded}
-    asyncio.run(app(scope, None, send))  # type: ignore[arg-type]
-    return answers[0]["status"], b"".join(message.get("body", b"") for message in answers[1:])
-
-
-def test_a_script_is_asked_for_once_for_each_coding() -> None:
-    gradio = _Gradio()
-    app = Assets(gradio)
-    for _ in range(2):
-        assert _get(app, "/assets/a.js", accept_encoding="br") == (200, b"half br")
-        assert _get(app, "/assets/a.js", accept_encoding="gzip") == (200, b"half gzip")
-        assert _get(app, "/assets/b.css") == (200, b"half ")
-    assert gradio.asked == ["/assets/a.js", "/assets/a.js", "/assets/b.css"]
+def test_a_script_is_read_once_and_compressed_for_those_who_can_read_that(tmp_path: Path) -> None:
+    script, text = tmp_path / "a.js", "export default 1; " * 100
+    script.write_text(text)
+    app = Assets(_gradio, tmp_path)
+    plain, small = _get(app, "/assets/a.js"), _get(app, "/assets/a.js", "br, gzip")
+    script.write_text("changed")
+    for answer in (plain, small, _get(app, "/assets/a.js"), _get(app, "/assets/a.js", "gzip")):
+        assert (answer.status_code, answer.text, answer.headers["vary"]) == (200, text, "Accept-Encoding")
+        assert answer.headers["content-type"].startswith("text/javascript")
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert int(small.headers["content-length"]) < int(plain.headers["content-length"])
 
 
-def test_what_is_missing_or_differs_between_visitors_is_not_kept() -> None:
-    gradio = _Gradio()
-    app = Assets(gradio)
-    for _ in range(2):
-        assert _get(app, "/assets/gone.js")[0] == 404
-        _get(app, "/theme.css")
-        _get(app, "/assets/a.js", "HEAD")
-        _get(app, "/assets/a.js", range="bytes=0-3")
-    assert len(gradio.asked) == 8
+def test_everything_else_is_gradios(tmp_path: Path) -> None:
+    (tmp_path / "a.js").touch()
+    (tmp_path / "font.woff2").touch()
+    app = Assets(_gradio, tmp_path)
+    for path in ("/assets/gone.js", "/assets/font.woff2", "/assets/../a.js", "/theme.css"):
+        assert _get(app, path).text == "Gradio"
+    assert _get(app, "/assets/a.js", method="HEAD").headers["server"] == "Gradio"
+
+
+async def _gradio(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"server", b"Gradio")]})
+    await send({"type": "http.response.body", "body": b"Gradio"})
 
 
 def test_tabs_that_are_not_shown_are_not_filled(tmp_path: Path) -> None:

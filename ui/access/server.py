@@ -20,6 +20,7 @@ from ui.access.archive import archives
 from ui.access.assets import Assets
 from ui.access.login import USER, Login
 from ui.access.owners import Files
+from ui.access.streams import Streams
 from ui.access.visitors import Visitors
 from ui.theme import CSS, HEAD, THEME
 
@@ -92,7 +93,8 @@ def application(
         head=HEAD,
     )
     headers = {**HEADERS, "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in _POLICY.items())}
-    guarded = Visitors(Assets(served), access.files)
+    streams = Streams(Assets(served), lambda session: bool(page._queue.pending_event_ids_session.get(session)))
+    guarded = Visitors(streams, access.files)
     login = Login(
         guarded, access.users, access.attempts, str(access.folder), is_open=is_open and not proxy, is_secure=bool(proxy)
     )

@@ -22,6 +22,7 @@ from ui.access.http import read_body, refuse_read, replay
 from ui.access.limits import check_media
 from ui.access.login import USER
 from ui.access.owners import DiskFull, Files
+from ui.access.streams import SESSION
 from ui.access.users import LOCAL
 
 if TYPE_CHECKING:
@@ -105,13 +106,13 @@ class Visitors:
             await refuse_read(scope, send, 413, f"A call may have at most {_MAX_JSON} bytes.")
             return
         try:
-            files = self._checked(body, user)
+            session, files = self._checked(body, user)
         except _RefusedCall as error:
             await refuse_read(scope, send, 403, str(error))
             return
         if files:
             await asyncio.to_thread(self._files.note_use, files)
-        await self._app(scope, replay(body, receive), send)
+        await self._app({**scope, SESSION: session}, replay(body, receive), send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send, user: str) -> None:
         """Take an upload for which the user has room."""
@@ -176,8 +177,8 @@ class Visitors:
             return "This session belongs to another user."
         return None
 
-    def _checked(self, body: bytes, user: str) -> list[str]:
-        """Return the files of a call, all of which the user may read.
+    def _checked(self, body: bytes, user: str) -> tuple[str, list[str]]:
+        """Return the session of a call, "" for none, and its files, all of which the user may read.
 
         Raises:
             _RefusedCall: when the call is no JSON, or names a session or a file of somebody else.
@@ -192,7 +193,7 @@ class Visitors:
         files = list(_paths(call))
         if not all(self._files.may_read(file, user) for file in files):
             raise _RefusedCall("A file in this call belongs to another user, or is gone.")
-        return files
+        return session if isinstance(session, str) else "", files
 
     def _is_own(self, session: str, user: str) -> bool:
         """Return whether a session of Gradio belongs to the user; a new session is given to the user."""

@@ -53,8 +53,6 @@ class SourceStep:
         seen = [self.source, self.kinds, self.seen, self.next]
         self.where.change(self._choose, self.where, [self._folder, self._upload, self._world], **QUIET)
         self.inside.input(self._enter, [self.path, self.inside], [self.path, self.inside], **QUIET)
-        # Not in the queue: Gradio's client can lose the answer to an event that joins while the stream of the one
-        # before is being closed, and then takes no further one.
         for event in (self.use.click, self.path.submit):
             event(
                 self._look,
