@@ -20,6 +20,7 @@ from ui.access.access import Access, has_users
 from ui.access.database import page_folder
 from ui.access.server import application, serve
 from ui.api import NAMES, Endpoints
+from ui.batches.sources import missing_roots
 from ui.context import Context
 from ui.tabs.batch import BatchTab
 from ui.tabs.header import Header
@@ -71,6 +72,9 @@ def launch(
             "(--behind-proxy) prevents it",
             file=sys.stderr,
         )
+    if missing := missing_roots():
+        names = ", ".join(map(str, missing))
+        print(f"superlink: ui_roots (SUPERLINK_UI_ROOTS) names what is no folder: {names}", file=sys.stderr)
     os.environ.setdefault("GRADIO_TEMP_DIR", str(folder))
     # Gradio asks matplotlib for its backend in every event. Without one, the first visitor waits for pyplot's import.
     os.environ.setdefault("MPLBACKEND", "agg")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from agents.plan.plan import Plan, PlanJson
-    from agents.session.events import ApprovalEvent, DoneEvent, Event, ProgressEvent, Record
+    from agents.session.events import ApprovalEvent, DoneEvent, Event, ProblemsEvent, ProgressEvent, Record
     from agents.session.session import Session
     from agents.session.state import Decision
     from superlink.commands.options import Commands
@@ -63,6 +63,7 @@ class _Work:
         plan: The plan, once it is known; later items use it again.
         approved: Hashes of approved plans.
         shown: Hashes of plans that were printed.
+        problems: Problems that were not printed yet.
         steps: Ids of finished steps of the current item.
         items: All items.
         ended: Number of items that have ended.
@@ -73,6 +74,7 @@ class _Work:
         self.plan: Plan | None = None
         self.approved: set[str] = set()
         self.shown: set[str] = set()
+        self.problems: list[ProblemsEvent] = []
         self.steps: list[str] = []
         self.items: list[RunItem] = []
         self.ended = 0
@@ -238,6 +240,12 @@ class _Work:
         from agents.session.policy import in_words
         from agents.session.state import confidence_of
 
+        if event["event"] == "problems":
+            self.problems.append(event)
+            return
+        if event["event"] == "done" and event["record"]["problems"]:
+            del self.problems[-1:]  # the answer names them
+        self._print_problems()
         if event["event"] in ("plan", "approval") and event["hash"] not in self.shown:
             self.shown.add(event["hash"])
             self.screen.print(event["tree"])
@@ -247,11 +255,7 @@ class _Work:
                 self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
             for lack in event["missing"]:
                 self.screen.print(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", style="yellow")
-        if event["event"] == "problems":
-            for problem in event["problems"]:
-                where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
-                self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
-        elif event["event"] == "step" and event["state"] == "started":
+        if event["event"] == "step" and event["state"] == "started":
             self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
         elif event["event"] == "step":
             if event["state"] == "finished":
@@ -259,6 +263,16 @@ class _Work:
             colour = {"finished": "green", "failed": "red"}.get(event["state"], "yellow")
             ended = f"{event['step']} {event['tool']} {event['state']}"
             self.screen.print(Text.assemble((ended, colour), f" in {event['seconds']:.1f} s"))
+
+    def _print_problems(self) -> None:
+        """Print the problems of the plans that did not work."""
+        from rich.text import Text
+
+        for event in self.problems:
+            for problem in event["problems"]:
+                where = one_line(".".join(filter(None, (problem["step"], problem["argument"]))))
+                self.screen.print(Text.assemble((where, "yellow"), f" {problem['message']}. {problem['hint']}"))
+        self.problems.clear()
 
 
 class _StepBars:

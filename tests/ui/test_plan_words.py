@@ -70,7 +70,7 @@ def test_any_tool_reads_well_without_being_known() -> None:
         return words(Step(id="a", tool=name, args=args), tools)
 
     assert one("brighten", image="$image", by=1.2) == "Make an image brighter"
-    assert one("brighten", image="$image", by=2, smooth=True) == "Make an image brighter (by 2, smooth yes)"
+    assert one("brighten", image="$image", by=2.0, smooth=True) == "Make an image brighter (by 2, smooth yes)"
     assert one("stamp", image="$image", text="Hi", where="bottom") == "Write some words on an image: Hi (where bottom)"
 
 

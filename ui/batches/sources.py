@@ -56,6 +56,11 @@ def roots() -> list[Path]:
     return [Path(os.path.realpath(root)) for root in settings().ui_roots]
 
 
+def missing_roots() -> list[Path]:
+    """Return the folders of `ui_roots` that are not there."""
+    return [root for root in roots() if not root.is_dir()]
+
+
 def allowed(path: str | Path, also: Sequence[Path] = ()) -> Path:
     """Return the real path of a folder or file that the page may use.
 
@@ -74,7 +79,8 @@ def allowed(path: str | Path, also: Sequence[Path] = ()) -> Path:
     if not any(place.is_relative_to(root) for root in (*roots(), *also)):
         raise SourceRefused(
             f"{text} is outside of the folders that this page may use",
-            "They are set by ui_roots in settings.toml, or SUPERLINK_UI_ROOTS",
+            f"Use files inside {', '.join(map(str, roots()))}; ui_roots in settings.toml, or SUPERLINK_UI_ROOTS, sets "
+            "these folders",
         )
     _refuse_others(place, text, also)
     return place

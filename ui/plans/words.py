@@ -128,6 +128,8 @@ def _plain(value: object) -> str:
             return " ".join(value.split())
         case bool():
             return "yes" if value else "no"
+        case float() if value.is_integer():
+            return str(int(value))
         case list() if all(isinstance(item, str) for item in value):
             return ", ".join(value)
         case _:

@@ -11,6 +11,8 @@ from ui.batches.progress import ACTIVE, Progress
 from ui.batches.runs import RunRecord
 from ui.tabs.events import QUIET, Changes
 
+_CHANGED = "The scores have changed: try them before the run, or move them back."
+
 Finds = dict[str, list[float]]
 
 
@@ -118,7 +120,7 @@ class PilotStep:
         scores = self.scores(finds, values)
         changed = scores != applied
         return {
-            self.counts: counts_html(finds, scores),
+            self.counts: counts_html(finds, scores) + (note_html(_CHANGED) if changed else ""),
             self.apply: gr.update(visible=changed),
             self.run: gr.update(interactive=not changed),
         }

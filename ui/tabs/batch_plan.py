@@ -51,7 +51,7 @@ class PlanStep:
             self.text = gr.Code(language="json", label="Plan", lines=8, max_lines=20, interactive=True)
             self.check = gr.Button("Use this text", size="sm")
         self.next = gr.Button(
-            f"Next: try it on {ITEMS} items", variant="primary", interactive=False, elem_id="batch-to-pilot"
+            f"Next: try it on up to {ITEMS} items", variant="primary", interactive=False, elem_id="batch-to-pilot"
         )
         shown = self.outputs
         self.how.change(self._choose, self.how, [self._words, self._file], **QUIET)

@@ -34,8 +34,8 @@ from ui.turns.view import Colour, SessionView, Stage
 from ui.turns.words import PLANNING, REPLACED, RUNNING, STOPPING, sentences
 from ui.turns.work import Work
 
-_TITLE = 60
-"""Maximum number of characters of a title that comes from a request."""
+_TITLE = 200
+"""Maximum number of characters of a title that comes from a request; the list shows as many as it has room for."""
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ def test_nothing_outside_of_the_roots_is_read(photos: Path, tmp_path_factory: py
             view(path)
         with pytest.raises(SourceRefused):
             folders(path)
+    with pytest.raises(SourceRefused) as refused:
+        allowed("/etc")
+    assert str(photos.parent) in refused.value.hint
     assert "link" not in folders(photos)
     assert allowed("photos") == photos and allowed(elsewhere, [elsewhere]) == elsewhere
     (photos / "list.txt").write_text("/etc/hostname\n")
