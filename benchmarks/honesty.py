@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from agents.planners.backbone import BackbonePlanner
-from agents.session.policy import Policy
+from agents.session.policy import Policy, doubt
 from agents.session.session import Session
+from agents.session.state import confidence_of
 from tools.core.errors import SuperlinkError
 from tools.runtime.registry import load
 from tools.storage.store import Store
@@ -76,8 +77,11 @@ def main() -> None:
             ) as session:
                 try:
                     end = list(session.start(request, media))[-1]
-                    assert end["event"] == "done"
-                    result, answer = end["result"], end["answer"]
+                    if end["event"] == "approval":  # the planner doubts the plan
+                        result, answer = "waits", doubt(confidence_of(end))
+                    else:
+                        assert end["event"] == "done"
+                        result, answer = end["result"], end["answer"]
                 except SuperlinkError as error:
                     result, answer = "refused", str(error)
             done += [request] if result == "done" else []

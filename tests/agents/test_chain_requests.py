@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan
-from backbone.training.scoring import same, words
-from benchmarks.planner import CATALOGUES, Row, catalogue, read
+from agents.plan.plan import ABOVE, Plan, Step
+from backbone.training.scoring import right, same, words
+from benchmarks.planner import CATALOGUES, Answer, Row, catalogue, judged, product, read, written
 from common.kinds import KIND_OF_INPUT
 from tests.agents.expected import plain, steps_of
+from tests.agents.fakes import UNSURE, Confident, plan
 from tools.runtime.registry import file_tools, load
 from tools.runtime.tool import Tool
 
@@ -75,12 +76,50 @@ def test_no_request_stands_twice_or_in_another_file() -> None:
 
 @pytest.mark.parametrize("size", CATALOGUES)
 def test_a_catalogue_holds_the_tools_of_the_plans_and_is_the_same_each_time(size: int) -> None:
-    cards = {name: tool.card() for name, tool in {**load(entry_points=False), **OTHER, **NEW}.items()}
+    every = {**load(entry_points=False), **OTHER, **NEW}
     for row in ROWS:
-        offered = [card["name"] for card in catalogue(row, cards, size)]
+        offered = list(catalogue(row, every, size))
         assert len(set(offered)) == size
         assert {tool for plan in row["plans"] for tool, _ in plan} <= set(offered)
-        assert offered == [card["name"] for card in catalogue(row, cards, size)]
+        assert offered == list(catalogue(row, every, size))
+
+
+def test_what_wiring_filled_in_is_not_compared_and_what_was_written_out_is(tools: dict[str, Tool]) -> None:
+    """A wired plan is scored as the planner wrote it."""
+    spoken = Plan(
+        steps=(
+            Step(id="s1", tool="detect", args={"labels": ["dog"]}),
+            Step(id="s2", tool="segment", args={"regions": ABOVE}),
+            Step(id="s3", tool="caption"),
+            Step(id="s4", tool="speak"),
+        )
+    )
+    wired, problems = wire_and_check(spoken, tools, {"image": "Image"})
+    assert not problems and wired.steps[3].args == {"text": "$s3"} and wired.steps[1].args["regions"] == "$s1"
+    calls = written(wired, tools)
+    assert calls == [{"tool": step.tool, "args": step.args} for step in spoken.steps]
+    expected = [("detect", {}), ("segment", {"regions": ABOVE}), ("caption", {}), ("speak", {"text": ""})]
+    assert right(expected, calls) == (True, True)
+    copied = written(
+        wired.model_copy(update={"steps": (*wired.steps[:3], Step(id="s4", tool="speak", args={"text": "$$5"}))}), tools
+    )
+    assert copied[3]["args"] == {"text": "$5"} and right(expected, copied) == (True, False)
+
+
+def test_a_plan_that_cannot_run_is_wrong(tools: dict[str, Tool]) -> None:
+    row: Row = {"request": "count the dogs", "media": ["image"], "plans": [[("detect", {}), ("count", {})]]}
+    calls = [{"tool": "detect", "args": {"labels": ["dog"]}}, {"tool": "count", "args": {}}]
+    answers = [Answer(calls), Answer(calls, valid=False), Answer([])]
+    assert [judged(lambda row, tools, a=a: a, row, tools).full for a in answers] == [True, False, False]  # type: ignore[misc]
+
+
+def test_the_benchmark_plans_as_the_product_does(tools: dict[str, Tool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks again after a faulty plan, and gives the confidence of the last one."""
+    faulty, good = plan(("count", {})), plan(("detect", {"labels": ["dog"]}), ("count", {}))
+    monkeypatch.setattr("benchmarks.planner.BackbonePlanner", lambda adapter: Confident([faulty, good]))
+    row: Row = {"request": "count the dogs", "media": ["image"], "plans": [[("detect", {}), ("count", {})]]}
+    verdict = judged(product(BENCHMARKS), row, tools)
+    assert verdict.full and verdict.answer.valid and verdict.answer.confidence == UNSURE
 
 
 def test_a_text_of_an_earlier_step_must_not_be_written_out() -> None:

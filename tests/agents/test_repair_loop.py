@@ -1,5 +1,6 @@
 """The repair loop: a session and the commands that only plan ask the same planner equally often, for the same plan."""
 
+import ast
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -17,6 +18,7 @@ from agents.session.session import Session
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tools import Store
 
+ROOT = Path(__file__).parents[2]
 REQUEST, VALUES = "read it and detect things", {"image": "Image"}
 ANSWERS: dict[str, Plan | PlanInvalid] = {
     "good": plan(("read", {}), outputs=("$s1",), request="other words"),
@@ -136,3 +138,16 @@ def test_a_tool_for_people_alone_is_not_offered_but_may_be_in_a_plan() -> None:
     )
     assert "detect" in seen and "keep" not in seen
     assert asked.works, asked.problems
+
+
+def test_only_the_loop_asks_a_planner() -> None:
+    """Every door plans through it, so that one planning is measured and obeys one policy."""
+    asking = set()
+    for package in ("agents", "api", "flows", "superlink", "ui"):
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Attribute) and node.attr in ("plan", "plan_with_confidence", "decode"):
+                    owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+                    if owner in ("planner", "model"):
+                        asking.add(str(file.relative_to(ROOT)))
+    assert asking == {"agents/planners/repair.py", "agents/planners/backbone.py"}
