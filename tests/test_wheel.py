@@ -168,6 +168,7 @@ def test_the_wheel_is_under_the_licence_of_what_is_in_it(wheel: Path) -> None:
     folders = (
         "backbone/training/phrasings",
         "backbone/weights/planner",
+        "backbone/weights/retrieval",
         "backbone/weights/world",
         "tools/weights",
         "flows/report/templates",

@@ -70,9 +70,11 @@ class Plan(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _without_confidence(cls, data: Any) -> Any:
-        # `superlink plan --json` says it of its planner; a plan that somebody hands over is theirs.
-        return {key: value for key, value in data.items() if key != "confidence"} if isinstance(data, dict) else data
+    def _without_remarks(cls, data: Any) -> Any:
+        # `superlink plan --json` says them of its planner; a plan that somebody hands over is theirs.
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if key not in ("confidence", "why")}
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:

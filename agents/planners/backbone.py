@@ -1,7 +1,7 @@
 """The default planner: the backbone, a small model on this computer."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from agents.plan.plan import ABOVE, Plan, Step, escape
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
 from agents.planners.base import Confidence, Demonstration, first_free
+from agents.planners.shortlist import LIMIT, Shortlist, by_reading, kept, shortlist
 from common.card import Card, ParameterSchema
 from tools.core.errors import SettingsInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from backbone.planner.choices import Choice
     from backbone.planner.confidence import Calibration
     from backbone.planner.model import PlannerModel
+    from backbone.retrieval.retriever import Retriever
 
 MAX_HAVE = 3
 """Values at hand in the training data, at most. Of more, each kind is given once, at the place of its newest value."""
@@ -49,8 +51,9 @@ class BackbonePlanner:
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
+        request, have = "find the dog", ["Image"]
         with _model.lease(self.adapter) as model:
-            model.plan("find the dog", ["Image"], tools)
+            model.decode(request, have, self._cards(request, have, tools))
 
     def plan(
         self,
@@ -61,6 +64,8 @@ class BackbonePlanner:
         problems: Sequence[Problem] = (),
     ) -> Plan:
         """Plan a request; after problems, the model may only call tools whose inputs are available.
+
+        Of more than `LIMIT` tools that are no built-in ones, it reads the cards of the `shortlist`.
 
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
@@ -76,17 +81,36 @@ class BackbonePlanner:
         problems: Sequence[Problem] = (),
     ) -> tuple[Plan, Confidence | None]:
         """Plan a request as `plan` does, and say how sure the model is; None for an adapter without calibration."""
-        have = [value.kind for value in value_types(values).values()]
-        if len(have) > MAX_HAVE:
-            have = list(dict.fromkeys(reversed(have)))[::-1]
+        have = _have(values)
+        offered = self._cards(request, have, tools, demonstrations)
         with _model.lease(self.adapter) as model:
-            calls, choices = model.decode(request, have, tools, demonstrations, typed=bool(problems))
+            calls, choices = model.decode(request, have, offered, demonstrations, typed=bool(problems))
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))
             for n, call in enumerate(calls, first_free(values))
         )
         return Plan(request=request, steps=steps), _confidence(self.adapter, choices, len(steps), tools, not problems)
+
+    def shortlist(
+        self,
+        request: str,
+        values: Mapping[str, str],
+        tools: Sequence[Card],
+        demonstrations: Sequence[Demonstration] = (),
+    ) -> Shortlist:
+        """Return which tools the planner may call for a request, with scores; the arguments are those of `plan`."""
+        return _shortlist(request, _have(values), tools, demonstrations)
+
+    def _cards(
+        self, request: str, have: Sequence[str], tools: Sequence[Card], demonstrations: Sequence[Demonstration] = ()
+    ) -> Sequence[Card]:
+        """The cards that the model gets, in the order of the tools."""
+        from backbone.planner.layout import BUILTIN_TOOLS
+
+        if len(by_reading(tools, BUILTIN_TOOLS)[0]) <= LIMIT:
+            return tools
+        return kept(tools, _shortlist(request, have, tools, demonstrations))
 
     def count_tokens(self, text: str) -> int:
         """The number of tokens of a text in the model's vocabulary.
@@ -118,6 +142,30 @@ def _calibration(adapter: Path | None) -> "Calibration | None":
     from backbone.planner.confidence import Calibration
 
     return Calibration.read(adapter or ADAPTER)
+
+
+def _have(values: Mapping[str, str]) -> list[str]:
+    """The kinds of the values at hand, as the model is told them."""
+    have = [value.kind for value in value_types(values).values()]
+    return have if len(have) <= MAX_HAVE else list(dict.fromkeys(reversed(have)))[::-1]
+
+
+def _shortlist(
+    request: str, have: Sequence[str], tools: Sequence[Card], demonstrations: Iterable[Demonstration]
+) -> Shortlist:
+    from backbone.planner.layout import BUILTIN_TOOLS
+
+    cards, built_in = by_reading(tools, BUILTIN_TOOLS)
+    scores = _retriever().scores(request, have, cards, built_in)
+    called = {call["tool"] for shown in demonstrations for call in shown.calls}
+    return shortlist(request, cards, [float(score) for score in scores], have, built_in, called)
+
+
+@cache
+def _retriever() -> "Retriever":
+    from backbone.retrieval.retriever import Retriever
+
+    return Retriever.read()
 
 
 def _arguments(args: Mapping[str, JsonValue], card: Card) -> dict[str, JsonValue]:

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,8 +11,10 @@ from superlink.commands.options import add_planner, add_tools, load_tools, make_
 from superlink.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from agents.planners.base import ConfidenceJson
+    from agents.plan.types import AnyTool
+    from agents.planners.base import ConfidenceJson, Planner
     from agents.planners.repair import Attempt
+    from agents.planners.shortlist import Shortlist
     from superlink.commands.options import Commands
 
 
@@ -35,6 +37,11 @@ def add(commands: "Commands") -> None:
         help='many: lines of {"id", "request", "media"}; without media, those of --media',
     )
     parser.add_argument("--out", type=Path, metavar="FILE.jsonl", help='where the answers go: lines of {"id", "steps"}')
+    parser.add_argument(
+        "--why",
+        action="store_true",
+        help="also print which tools the planner considered and left out",
+    )
     add_planner(parser)
     add_tools(parser)
     parser.set_defaults(command=plan)
@@ -52,14 +59,18 @@ def plan(given: argparse.Namespace) -> int:
     from agents.planners.repair import plan_request
     from agents.session.policy import in_words
 
-    tools = load_tools(given)
-    last = plan_request(given.request, _values(given.media), tools, make_planner(given))
+    tools, planner = load_tools(given), make_planner(given)
+    last = plan_request(given.request, _values(given.media), tools, planner)
     found = last.plan or Plan(request=given.request)
+    chosen = _shortlist(planner, given.request, given.media, tools) if given.why else None
     if given.json:
-        say_json({**found.to_json(), **_confidence(last)})
+        why = {"why": chosen.to_json()} if chosen else {}
+        say_json({**found.to_json(), **_confidence(last), **why})
     else:
         say(found.tree() if found.steps else "Nothing to run.")
         if line := in_words(last.confidence, [step.id for step in found.steps]):
+            say(line)
+        for line in chosen.lines() if chosen else ():
             say(line)
     for problem in last.problems:
         say(problem, error=True)
@@ -77,6 +88,18 @@ def _confidence(attempt: "Attempt") -> "dict[str, ConfidenceJson]":
 
 def _values(media: list[str]) -> dict[str, str]:
     return {kind: KIND_OF_INPUT[kind] for kind in media}
+
+
+def _shortlist(planner: "Planner", request: str, media: list[str], tools: "Mapping[str, AnyTool]") -> "Shortlist":
+    """Return which tools the planner considered; all where it reads every card, as chat models do."""
+    from agents.plan.types import planner_cards
+    from agents.planners.backbone import BackbonePlanner
+    from agents.planners.shortlist import Shortlist
+
+    cards = planner_cards(tools)
+    if isinstance(planner, BackbonePlanner):
+        return planner.shortlist(request, _values(media), cards)
+    return Shortlist((), tuple(card["name"] for card in cards))
 
 
 def _many(given: argparse.Namespace) -> int:
@@ -114,6 +137,8 @@ def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict
             answer["problems"] = [str(problem) for problem in last.problems]
             for problem in last.problems:
                 say(f"{name}: {problem}", error=True)
+        if given.why:
+            answer["why"] = _shortlist(planner, request, media, tools).to_json()
         write(answer)
     return 1 if faulty else 0
 

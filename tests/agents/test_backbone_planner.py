@@ -19,6 +19,7 @@ from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
 from backbone.planner.choices import Choice
 from backbone.planner.confidence import CALIBRATION
 from backbone.planner.tensors import DamagedFile
+from common.card import Card
 from tests.agents.fakes import TOOLS
 from tools.core.errors import SettingsInvalid, WeightsMissing, WriteError
 from tools.runtime.model_cache import evict_idle
@@ -183,3 +184,58 @@ def test_a_damaged_model_is_named_with_what_to_do(cores: Cores) -> None:
 def test_numbers_go_on() -> None:
     assert first_free({}) == 1
     assert first_free({"image": 0, "s1": 0, "s7": 0, "song": 0, "s": 0}) == 8
+
+
+def own_tools() -> list[Card]:
+    """Cards of twelve registered tools; one makes the loops that another one counts."""
+    from tools import Image, Number, Text, tool
+
+    def named(name: str, doc: str) -> Card:
+        return {**plain.card(), "name": name, "doc": doc}
+
+    @tool
+    def plain(image: Image) -> Text:
+        """Anything."""
+        return Text("")
+
+    @tool(examples=["how many knots are in the rope?"])
+    def count_knots(image: Image) -> Number:
+        """Count the knots of a rope."""
+        return Number(0)
+
+    fillers = ["weather", "postage", "recipes", "trains", "horoscopes", "tax", "lottery", "tides", "rhymes", "moles"]
+    cards = [named(f"about_{n}", f"Tell about {what}.") for n, what in enumerate(fillers)]
+    counting: Card = {**count_knots.card(), "inputs": {"loops": {"kinds": ["Loops"], "many": False, "optional": False}}}
+    making: Card = {**named("zz", "Prepare."), "returns": {"kind": "Loops", "many": False}}
+    return [counting, *cards, making]
+
+
+def test_of_many_registered_tools_the_model_gets_the_cards_that_fit(cores: Cores) -> None:
+    Model.calls = []
+    own = own_tools()
+    tools = [CARDS[0], *own]
+    planner = BackbonePlanner()
+    planner.plan("how many knots are in the rope?", {"image": "Image"}, tools)
+    planner.plan("how many knots are in the rope?", {"image": "Image"}, tools[:9])
+    shown = Demonstration(["Image"], "tides?", [{"tool": "about_7", "args": {}}])
+    planner.plan("find the dog", {"image": "Image"}, tools, [shown])
+    planner.load(tools)
+    many, few, demonstrated, loaded = (model["cards"] for model in Model.made[0].asked)
+    assert few == tools[:9]
+    names = [card["name"] for card in many]
+    assert names == [card["name"] for card in tools if card["name"] in names]
+    assert {CARDS[0]["name"], "count_knots", "zz"} <= set(names)
+    assert "about_7" in {card["name"] for card in demonstrated}
+    assert len(many) == len(demonstrated) == len(loaded) == 1 + 8
+
+
+def test_what_was_considered_is_what_the_model_gets(cores: Cores) -> None:
+    Model.calls = []
+    tools = [CARDS[0], *own_tools()]
+    planner = BackbonePlanner()
+    planner.plan("the tides please", {"song": "Audio"}, tools)
+    chosen = planner.shortlist("the tides please", {"song": "Audio"}, tools)
+    assert chosen.names == {card["name"] for card in Model.made[0].asked[0]["cards"]}
+    assert chosen.considered[0].tool == "about_7" and len(chosen.considered) == 12
+    few = planner.shortlist("the tides please", {}, tools[:5])
+    assert all(one.read and one.reason == "all fit in" for one in few.considered) and len(few.considered) == 4

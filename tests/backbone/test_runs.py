@@ -81,3 +81,10 @@ def test_the_colours_are_fitted(tmp_path: Path) -> None:
     assert calls("world-colours.sh", tmp_path, SCENES="60") == [
         ["-m", "backbone.world.check.fit_colours", "--scenes", "60", "--out", str(tmp_path / "out")]
     ]
+
+
+def test_the_retriever_is_trained_from_encoder_and_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (call,) = calls("retrieval.sh", tmp_path, STEPS="20", ENCODER=str(tmp_path / "encoder"))
+    core, encoder, out, steps, seed, *_ = received(call, "train", monkeypatch)
+    assert (core, encoder, out) == (tmp_path / "core", tmp_path / "encoder", tmp_path / "out")
+    assert (steps, seed) == (20, 7)

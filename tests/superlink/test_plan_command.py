@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agents.plan.plan import Plan
+from agents.planners.backbone import BackbonePlanner
 from superlink.cli import main
 from superlink.commands import plan as command
 from tests.agents.fakes import UNSURE, Confident, Scripted, plan
@@ -66,3 +67,26 @@ def test_how_sure_the_planner_is_is_shown_and_is_no_part_of_the_plan(
     assert main(["plan", "--requests", str(requests), "--out", str(tmp_path / "out.jsonl")]) == 0
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["confidence"]["plan"] for row in rows] == [0.3, 0.3]
+
+
+def test_why_says_which_tools_were_considered(
+    requests: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["plan", "box the dog", "--why"]) == 0
+    assert "Always offered: " in capsys.readouterr().out  # by a planner that reads every card
+    assert main(["plan", "box the dog", "--why", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    why = said.pop("why")
+    assert "detect" in why["offered"] and why["considered"] == []
+    assert Plan.load({**said, "why": why}) == Plan.load(said) and said["request"] == "box the dog"
+    own = ["--tools", str(Path(__file__).parents[2] / "benchmarks" / "chain_tools.py")]
+    monkeypatch.setattr(BackbonePlanner, "plan_with_confidence", lambda planner, *given: (DOG, None))
+    monkeypatch.setattr(command, "make_planner", lambda given: BackbonePlanner())
+    assert main(["plan", "draw the result as tally marks", "--why", *own]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "Considered by score: 16, of which the planner read 8" in lines
+    assert any("tally_marks" in line and line.endswith("read: fits best") for line in lines)
+    assert any(line.endswith("left out: others fit better") for line in lines)
+    assert main(["plan", "--requests", str(requests), "--why", *own]) == 0
+    first, _ = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert len(first["why"]["considered"]) == 16 and first["steps"]
