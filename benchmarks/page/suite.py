@@ -24,7 +24,6 @@ class Suite:
         table: Takes the figures.
         minutes: How long the rows last that watch something for minutes.
         complaints: What pages complained of, by the row in which they did.
-        row: Name of the row at work.
     """
 
     folder: Path
@@ -34,7 +33,6 @@ class Suite:
     table: Table
     minutes: float
     complaints: dict[str, list[str]] = field(default_factory=dict)
-    row: str = ""
     _open: list[Walk] = field(default_factory=list)
 
     def visit(self, size: tuple[int, int] = WIDE, dark: bool = False, query: str = "") -> Walk:
@@ -46,7 +44,6 @@ class Suite:
     @contextmanager
     def within(self, row: str) -> Iterator[None]:
         """Run a row; the last screens of one that fails stay in the folder."""
-        self.row = row
         try:
             yield
         except Exception:

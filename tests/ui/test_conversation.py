@@ -3,6 +3,8 @@
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from ui.conversation.html import (
     samples_html,
     sessions_html,
 )
+from ui.tabs.asking import Asking
 from ui.tabs.sidebar import day_words
 from ui.turns.view import FileView, QueuePlace, ResultView, SessionView, TurnView
 
@@ -111,3 +114,13 @@ def test_places_and_days_in_words() -> None:
         "Yesterday",
         "24 December 2025",
     ]
+
+
+def test_samples_are_those_of_the_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here: set[str] = set()
+    monkeypatch.setattr("ui.conversation.samples.works_here", here.__contains__)
+    context: Any = SimpleNamespace(tools={"transcribe": None}, folder=tmp_path)
+    asking = Asking(context)
+    assert "notice.ogg" not in asking.offer()
+    here.add("transcribe")
+    assert "notice.ogg" in asking.offer() and asking.samples_of([("Audio",)]) == [tmp_path / "samples" / "notice.ogg"]

@@ -137,11 +137,6 @@ class Runs:
         with FileLock(self._records / f"{number}.lock"):
             yield self.get(number, owner)
 
-    def forget(self, number: str, owner: str) -> None:
-        """Remove a run from the list; its folder stays."""
-        self.get(number, owner)
-        (self._records / f"{number}.json").unlink(missing_ok=True)
-
     def _of(self, record: RunRecord, owner: str) -> RunRecord:
         if record.owner != owner:
             raise RunNotFound("There is no such run", "Choose one of the list")

@@ -96,7 +96,10 @@ class Sample:
     def as_shown(self) -> dict[str, object]:
         """Return what the page's template shows."""
         kind = input_of(self.name)
-        width, height = Image.open(self.path).size if kind == "image" else (0, 0)
+        width, height = 0, 0
+        if kind == "image":
+            with Image.open(self.path) as picture:
+                width, height = picture.size
         about = {"path": self.path, "name": self.name, "caption": self.caption, "licence": self.licence}
         return {**about, "kind": kind, "requests": self.requests, "width": width, "height": height}
 

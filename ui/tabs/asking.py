@@ -33,7 +33,6 @@ class Asking:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._samples: list[Sample] = []
 
     def lay_out(self) -> None:
         """Place the box; `lay_out_samples` places the samples elsewhere."""
@@ -98,9 +97,8 @@ class Asking:
         return list(dict.fromkeys(path for path in picked if path is not None))
 
     def _offered(self) -> list[Sample]:
-        if not self._samples:
-            self._samples = offered(self._context.tools, self._context.folder / "samples")
-        return self._samples
+        """Return the samples of this moment: tools and weights come and go."""
+        return offered(self._context.tools, self._context.folder / "samples")
 
     def refused(self, files: Sequence[str], chips: Chips) -> str:
         """Return why files cannot be sent; "" where they can."""
@@ -136,7 +134,9 @@ class Asking:
         return self.filled(said.get("text") or "", [file for file in said.get("files") or [] if file != chosen.path])
 
     def _take(self, chosen: gr.EventData) -> Changes:
-        sample = next(sample for sample in self._samples if sample.name == chosen.name)
+        sample = next((sample for sample in self._offered() if sample.name == chosen.name), None)
+        if sample is None:  # what it takes was removed since
+            return {self.request: gr.skip()}
         return self.filled(str(chosen.request), [str(sample.path)])
 
     def _write_down(self, said: Mapping[str, Any], chosen: gr.EventData) -> Changes:

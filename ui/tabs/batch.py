@@ -100,7 +100,7 @@ class BatchTab:
         self.to_batch.change(
             self._given,
             [self.to_batch, self.source.source, self.source.kinds],
-            [self.tabs, self.source.seen, *self.plan.outputs],
+            [self.tabs, self.source.seen, self.plan.request, *self.plan.outputs],
             **QUIET,
         )
         self.source.next.click(
@@ -162,7 +162,7 @@ class BatchTab:
     def _given(self, plan: Any, source: str, kinds: tuple[str, ...]) -> Changes:
         if not plan:
             return {self.tabs: gr.skip()}
-        found = {self.tabs: gr.Tabs(selected="batch"), **self.plan.given(plan, kinds)}
+        found = {self.tabs: gr.Tabs(selected="batch"), **self.plan.taken(plan, kinds)}
         return found if source else {**found, self.source.seen: note_html("The plan is here. Choose the files for it.")}
 
     def _to_plan(self, plan: Any, kinds: tuple[str, ...]) -> Changes:

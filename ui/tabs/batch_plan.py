@@ -81,8 +81,13 @@ class PlanStep:
             self.next: gr.update(interactive=draft.works),
         }
 
+    def taken(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
+        """Return the changes that show a plan of a session, with the words that it was made from."""
+        said = str(plan.get("request") or "") if isinstance(plan, dict) else ""
+        return {self.request: said, **self.given(plan, kinds)}
+
     def given(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
-        """Return the changes that show a plan of a session."""
+        """Return the changes that show a plan as JSON, checked for these kinds."""
         try:
             return self.changes(self._desk.check_plan(Plan.load(plan), kinds))
         except SuperlinkError as error:

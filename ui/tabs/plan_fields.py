@@ -53,7 +53,7 @@ def lay_out_field(field: Field, number: int, problems: Sequence[str], suggestion
 def field_label(field: Field, value: Shown) -> str:
     """Return the label of a field; it says where the tool decides, as a slider always stands somewhere."""
     undecided = field.kind == "slider" and value is None
-    return f"{field.label} (the tool's own)" if undecided else field.label
+    return f"{field.label} (the tool's own until you move it)" if undecided else field.label
 
 
 def on_input(widget: Any, handler: Callable[..., Changes], inputs: list[Any], outputs: list[Any]) -> None:

@@ -8,8 +8,37 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from tools.core.errors import SuperlinkError
+from ui.tabs.batch_pilot import PilotStep
 from ui.tabs.batch_plan import PlanStep
 from ui.tabs.batch_source import SourceStep
+
+
+class Refusing:
+    """A desk that can check no plan."""
+
+    def check_plan(self, plan: object, kinds: tuple[str, ...]) -> None:
+        raise SuperlinkError("not here", "elsewhere")
+
+
+def test_a_plan_of_a_session_brings_its_words() -> None:
+    desk: Any = Refusing()
+    with gr.Blocks():
+        step = PlanStep(desk, desk)
+        step.lay_out(gr.State(()))
+    changes = step.taken({"request": "blur every face", "steps": [], "outputs": []}, ("image",))
+    assert changes[step.request] == "blur every face" and "not here" in changes[step.shown]
+
+
+def test_a_button_that_is_off_says_why() -> None:
+    nothing: Any = None
+    with gr.Blocks():
+        step = PilotStep(nothing)
+        step.lay_out()
+    moved = step._move({"dog": [0.4]}, {}, 0.5)
+    assert moved[step.run]["interactive"] is False and "try them before the run" in moved[step.counts]
+    back = step._move({"dog": [0.4]}, {"dog": 0.5}, 0.5)
+    assert back[step.run]["interactive"] is True and "try them" not in back[step.counts]
 
 
 def test_short_work_is_not_in_the_queue() -> None:
