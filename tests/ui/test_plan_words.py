@@ -43,7 +43,7 @@ def said(name: str, /, **args: Any) -> str:
         (said("speak", text="$texts"), "Say out loud: the texts"),
         (said("transcribe", audio="$clip"), "Write down what is said in the video"),
         (said("transcribe", audio="$audio"), "Write down what is said in the recording"),
-        (said("nothing", a=1), "nothing"),
+        (said("find_it", a=1), "Find it (a tool that is not loaded)"),
         (said("generate", prompt="x" * 500), f"Make a picture: “{'x' * 79}…”"),
     ],
 )

@@ -36,8 +36,8 @@ def words(step: Step, tools: Mapping[str, AnyTool], types: Mapping[str, ValueTyp
         types: Types of the values at hand, for the kinds of what it refers to; without them the tool's declaration
             says what it takes.
     """
-    if step.tool not in tools:
-        return step.tool
+    if step.tool not in tools:  # a tool file that was not kept, or a plan from elsewhere
+        return f"{label(step.tool)} (a tool that is not loaded)"
     tool = tools[step.tool]
     said = _Said(step, cards_of({step.tool: tool})[step.tool], types or {})
     return said.by_template(tool.words) if tool.words else said.by_doc(tool.doc)
