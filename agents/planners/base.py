@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from pydantic import JsonValue
+from typing_extensions import TypedDict
 
 from agents.plan.plan import Plan
 from agents.plan.problems import Problem
