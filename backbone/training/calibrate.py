@@ -75,7 +75,7 @@ def examples(layout: Layout, seed: int) -> Iterator[Example]:
     phrasings = (shuffled[n % len(shuffled)] for n in count())
     for group in count():
         rng = random.Random(f"{seed}:{group}")
-        tools = _tools(data, rng, group % 4 == 1) if group % 2 else []
+        tools = _tools(data, rng) if group % 2 else []
         cards = [tool.card for tool in tools] + builtin
         for _ in range(TOGETHER):
             roll = rng.random()
@@ -88,9 +88,9 @@ def examples(layout: Layout, seed: int) -> Iterator[Example]:
             yield Example(sample.have, sample.request, expected(sample, cards), cards)
 
 
-def _tools(data: TrainingDataset, rng: random.Random, grouped: bool) -> list[SyntheticTool]:
-    """Draw tools of different names, with further groups of arguments or without."""
-    drawn = (draw_tool(template, rng, data.groups if grouped else ()) for template in data.catalogue(rng))
+def _tools(data: TrainingDataset, rng: random.Random) -> list[SyntheticTool]:
+    """Draw tools of different names, without the groups of arguments that training puts on cards at random."""
+    drawn = (draw_tool(template, rng) for template in data.catalogue(rng))
     return list({tool.card["name"]: tool for tool in drawn}.values())
 
 
