@@ -1,8 +1,9 @@
 """Problems of plans, in words from which a planner or a person can correct them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -16,6 +17,8 @@ class ProblemJson(TypedDict):
     argument: str
     message: str
     hint: str
+    tools: NotRequired[list[str]]
+    first: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,22 @@ class Problem:
         argument: name of the argument, or empty.
         message: what is wrong.
         hint: what to do about it.
+        tools: names of tools of which a step is missing; none where no step would mend it.
+        first: whether that step has to come before others.
     """
 
     step: str
     argument: str
     message: str
     hint: str = ""
+    tools: Sequence[str] = ()
+    first: bool = False
 
     def __post_init__(self) -> None:
         """Shorten both texts: a plan may hold texts of any length."""
         object.__setattr__(self, "message", shortened(self.message, 1000))
         object.__setattr__(self, "hint", shortened(self.hint, 1000))
+        object.__setattr__(self, "tools", tuple(self.tools))
 
     def __str__(self) -> str:
         """One line: the place, the message and the hint."""
@@ -47,7 +55,13 @@ class Problem:
 
     def to_json(self) -> ProblemJson:
         """As plain JSON."""
-        return {"step": self.step, "argument": self.argument, "message": self.message, "hint": self.hint}
+        plain: ProblemJson = {
+            "step": self.step,
+            "argument": self.argument,
+            "message": self.message,
+            "hint": self.hint,
+        }
+        return {**plain, "tools": list(self.tools), "first": self.first} if self.tools else plain
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from tools.engines import labels
 # First words of examples that do not identify the tool: question words, and verbs such as "make" that fit many tools.
 _GENERAL = frozenset(
     """
-    a an are can cut do does draw find get give how in is it keep let look make put say show take tell that
+    a an are can cut do does draw find get give how i in is it keep let look make put say show take tell that
     the this turn what where which who write
     """.split()  # noqa: SIM905
 )
@@ -79,11 +79,15 @@ def warnings(
     if not plan.steps:
         return []
     cards = cards_of(tools)
-    return [*_unused(plan, given), *_earlier(plan, given, values or {}), *_dropped(plan, cards)]
+    return [*_unused(plan, given, values or {}, cards), *_earlier(plan, given, values or {}), *_dropped(plan, cards)]
 
 
-def _unused(plan: Plan, given: Collection[str]) -> Iterator[Problem]:
+def _unused(
+    plan: Plan, given: Collection[str], values: Mapping[str, ValueType], cards: Mapping[str, Card]
+) -> Iterator[Problem]:
     used = {name for step in plan.steps for name in uses(step)} | set(map(reference, plan.outputs))
+    # Of several files, one that is left out is often meant for later.
+    kinds = {name: values[name].kind for name in given if name in values and used.isdisjoint(given)}
     for name in given:
         if name not in used:
             yield Problem(
@@ -91,7 +95,13 @@ def _unused(plan: Plan, given: Collection[str]) -> Iterator[Problem]:
                 "",
                 f"no step uses ${name}, which came with the request",
                 "Say what should happen to it, or leave it out",
+                [tool for tool, card in cards.items() if name in kinds and _takes(card, kinds[name])],
+                first=name in kinds,  # later the newest value of its kind may be another one
             )
+
+
+def _takes(card: Card, kind: str) -> bool:
+    return any(kind in given["kinds"] for given in card["inputs"].values())
 
 
 def _earlier(plan: Plan, given: Collection[str], values: Mapping[str, ValueType]) -> Iterator[Problem]:
@@ -127,6 +137,7 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
                 "",
                 f'the request says "{verb}", and no step does ({" or ".join(able)} would)',
                 "Say it in other words, or edit the plan",
+                able if len(able) == 1 else [],  # "read" may mean two things, and an earlier step may do one
             )
             said.add(verb)
     looks = all(cards[step.tool].get("read_only") for step in plan.steps)

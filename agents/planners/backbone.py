@@ -67,6 +67,9 @@ class BackbonePlanner:
 
         Of more than `LIMIT` tools that are no built-in ones, it reads the cards of the `shortlist`.
 
+        Where a file is left out, the first step has to take one of its kind; where a verb is, a step of a tool for it
+        comes at the end unless the model writes one before.
+
         Raises:
             WeightsMissing: the language core is not on this computer; names the command that fetches it.
         """
@@ -84,7 +87,9 @@ class BackbonePlanner:
         have = _have(values)
         offered = self._cards(request, have, tools, demonstrations)
         with _model.lease(self.adapter) as model:
-            calls, choices = model.decode(request, have, offered, demonstrations, typed=bool(problems))
+            first = {name for problem in problems if problem.first for name in problem.tools}
+            missing = [problem.tools for problem in problems if problem.tools and not problem.first]
+            calls, choices = model.decode(request, have, offered, demonstrations, bool(problems), first, missing)
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))

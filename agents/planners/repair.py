@@ -1,5 +1,8 @@
 """The repair loop: a planner is asked for a plan, and asked again with its problems, `ATTEMPTS` times at most.
 
+A plan that could run, but leaves a file or a verb of the request out, counts as a problem once: the planner is asked
+again, and the better of the two plans is taken.
+
 `ask` and `examine` are one round, and `Attempt.again` says whether another one follows. `plan_request` runs the rounds
 for commands that only plan. The nodes "plan" and "check" of `agents.session.nodes` run the same rounds, with
 a checkpoint after each of the two.
@@ -61,6 +64,7 @@ class Attempt:
         asked: how often the planner was asked; `ATTEMPTS` also when asking again would not help.
         faulty: hash of the last plan with problems.
         confidence: of the planner in the plan; None where it has none, as for plans of people.
+        kept: a plan that could run and leaves something out, while the planner is asked for another one.
     """
 
     plan: Plan | None = None
@@ -69,6 +73,7 @@ class Attempt:
     asked: int = 0
     faulty: str = ""
     confidence: Confidence | None = None
+    kept: Plan | None = None
 
     @property
     def works(self) -> bool:
@@ -114,14 +119,16 @@ def ask(
     try:
         plan, confidence = run(lambda: _asked(planner, task, kinds, cards, before.problems))
     except PlanInvalid as error:
+        if before.kept is not None:
+            return Attempt(before.kept, asked=ATTEMPTS)
         return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
     if before.plan is not None and not plan.steps:
-        return replace(before, asked=ATTEMPTS)
+        return replace(before, asked=ATTEMPTS) if before.kept is None else Attempt(before.kept, asked=ATTEMPTS)
     plan = plan.with_request(task.request)
     # An id that is the name of a value is reported by the check: what "$s1" refers to is not known.
     if task.values.keys().isdisjoint(step.id for step in plan.steps):
         plan = renumber(plan, {*task.values, *task.used_names})
-    return Attempt(plan, (), (), asked, before.faulty, confidence)
+    return Attempt(plan, (), (), asked, before.faulty, confidence, before.kept)
 
 
 def _asked(
@@ -135,19 +142,33 @@ def _asked(
 def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
     """Wire the plan of an attempt and check it.
 
-    A planner that repeats a faulty plan would go on repeating it, so it is not asked again.
+    A planner that repeats a faulty plan would go on repeating it, so it is not asked again. Where a plan is kept, the
+    new one is taken if it can run and has fewer warnings.
     """
-    if attempt.plan is None:
+    if attempt.plan is None or (attempt.kept is not None and attempt.problems):
         return attempt
     plan, problems = wire_and_check(attempt.plan, task.tools, task.values, task.used_names)
+    found = [] if problems else _warnings(task, plan, by_planner=attempt.asked > 0)
+    if attempt.kept is not None:
+        before = _warnings(task, attempt.kept, by_planner=True)
+        if problems or len(found) >= len(before):
+            return Attempt(attempt.kept, (), tuple(before), ATTEMPTS)
+        return Attempt(plan, (), tuple(found), ATTEMPTS, confidence=attempt.confidence)
     if not problems:
-        found = warnings(plan, task.tools, task.given, task.values)
-        if attempt.asked:  # a person may look for what the request does not name
-            remarked = plan.with_request(task.words)
-            found += unnamed(remarked, task.tools)
+        missing = tuple(warning for warning in found if warning.tools)
+        # A remark may take something back, and a person waits to see what became of it.
+        if missing and 0 < attempt.asked < ATTEMPTS and not task.remarks:
+            return replace(attempt, plan=plan, problems=missing, warnings=(), kept=plan)
         return replace(attempt, plan=plan, problems=(), warnings=tuple(found))
     asked = ATTEMPTS if attempt.faulty == plan.hash else attempt.asked
     return replace(attempt, plan=plan, problems=tuple(problems), warnings=(), asked=asked, faulty=plan.hash)
+
+
+def _warnings(task: PlanningTask, plan: Plan, by_planner: bool) -> list[Problem]:
+    found = warnings(plan, task.tools, task.given, task.values)
+    if by_planner:  # a person may look for what the request does not name
+        found += unnamed(plan.with_request(task.words), task.tools)
+    return found
 
 
 def plan_request(

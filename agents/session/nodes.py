@@ -14,7 +14,7 @@ from agents.plan.plan import Plan
 from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, cards_of, step_number
-from agents.planners.base import Demonstration, Planner, renumber
+from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
 from agents.planners.repair import Asked, Attempt, PlanningTask, ask, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
@@ -102,6 +102,7 @@ class Nodes:
             "warnings": [],
             "faulty": "",
             "confidence": None,
+            "kept": None,
             "decision": None,
             "decisions": [],
             "changing": None,
@@ -143,7 +144,7 @@ class Nodes:
         why = "it led to the same plan again"
         if not attempt.works:
             why = "; ".join(problem.message for problem in attempt.problems) or "no tool fits it"
-            attempt = examine(task, Attempt(before, asked=attempt.asked))
+            attempt = examine(task, Attempt(before, asked=ATTEMPTS))
         warning = Problem(
             "", "", f"the remark did not change the plan: {why}", "Say it in other words, or edit the plan"
         )
@@ -184,7 +185,7 @@ class Nodes:
         )
 
     def _attempt(self, state: State) -> Attempt:
-        plan = self.plans.plan_of(state)
+        plan, kept = self.plans.plan_of(state), state.get("kept")
         return Attempt(
             plan,
             problems_of(state),
@@ -192,6 +193,7 @@ class Nodes:
             state["attempts"],
             state.get("faulty", ""),
             confidence_of(state),
+            None if kept is None else Plan.load(kept),
         )
 
     def _update(self, attempt: Attempt) -> State:
@@ -202,6 +204,7 @@ class Nodes:
             "attempts": attempt.asked,
             "faulty": attempt.faulty,
             "confidence": None if attempt.confidence is None else attempt.confidence.to_json(),
+            "kept": None if attempt.kept is None else attempt.kept.to_json(),
         }
 
     def approve(self, state: State) -> State:
@@ -217,7 +220,8 @@ class Nodes:
         made: State = {"decision": decision, "decisions": [*state.get("decisions", []), decision]}
         if decision["action"] == "edit":
             plan = self.plans.parse(decision["plan"]).with_request(state["request"])
-            return {**made, "plan": self.plans.to_json(plan), "problems": [], "confidence": None}
+            edited: State = {"plan": self.plans.to_json(plan), "problems": [], "attempts": ATTEMPTS, "confidence": None}
+            return {**made, **edited}
         if decision["action"] == "change":
             fresh: State = {
                 "plan": None,
@@ -226,6 +230,7 @@ class Nodes:
                 "attempts": 0,
                 "faulty": "",
                 "confidence": None,
+                "kept": None,
             }
             return {**made, **fresh, "changing": state["plan"]}
         return made

@@ -314,6 +314,8 @@ class Session:
                 yield approval_event(
                     plan, waiting["problems"], waiting["warnings"], self._missing(plan), waiting.get("confidence")
                 )
+            elif node == "check" and update["kept"] is not None:
+                continue  # it could run; the planner is asked for a better one
             elif node == "check" and update["problems"]:
                 yield {"event": "problems", "plan": deepcopy(update["plan"]), "problems": update["problems"]}
             elif node == "check":

@@ -104,6 +104,7 @@ class State(Request, total=False):
         warnings: of a plan without problems.
         faulty: `Attempt.faulty` of this turn.
         confidence: of the planner in the plan; None where it has none, and for plans of people.
+        kept: `Attempt.kept` of this turn.
         decision: of a person, the last one; None before it, or when none was needed.
         decisions: of a person on the plans of this turn, in order.
         changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
@@ -122,6 +123,7 @@ class State(Request, total=False):
     warnings: list[ProblemJson]
     faulty: str
     confidence: ConfidenceJson | None
+    kept: PlanJson | None
     decision: Decision | None
     decisions: list[Decision]
     changing: PlanJson | None

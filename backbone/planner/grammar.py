@@ -6,7 +6,7 @@ plan, ``Walk.calls``.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,15 +58,24 @@ class Grammar:
             except UnplannableTool as error:
                 self.left_out[card["name"]] = str(error)
 
-    def walk(self, have: Iterable[str], typed: bool = False, request: str = "") -> "Walk":
+    def walk(
+        self,
+        have: Iterable[str],
+        typed: bool = False,
+        request: str = "",
+        first: Collection[str] = (),
+        missing: Iterable[Collection[str]] = (),
+    ) -> "Walk":
         """Start a plan.
 
         Args:
             have: kinds of value at hand.
             typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
             request: what is asked for; its quoted spans are copied whole.
+            first: names of tools, of which one comes first where its inputs are at hand; any tool may if none is named.
+            missing: names of tools, of each of which one should be called: see `Walk.refuse_end`.
         """
-        return Walk(self, have, typed, request)
+        return Walk(self, have, typed, request, first, missing)
 
 
 _Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
@@ -95,9 +104,19 @@ class Walk:
         done: the end token was written.
     """
 
-    def __init__(self, grammar: Grammar, have: Iterable[str], typed: bool, request: str) -> None:
+    def __init__(
+        self,
+        grammar: Grammar,
+        have: Iterable[str],
+        typed: bool,
+        request: str,
+        first: Collection[str],
+        missing: Iterable[Collection[str]],
+    ) -> None:
         self.grammar, self.layout, self.vocabulary = grammar, grammar.layout, grammar.vocabulary
         self.have, self.typed = set(have), typed
+        self._first = set(first)
+        self._missing = [set(names) for names in missing]
         self._quoted, self._literal = quoted_spans(request), literal_spans(request)
         starts = map(self.layout.text, late_starts(self._quoted))
         self._late = [ids[0] for ids in starts if len(ids) == 1]
@@ -193,11 +212,34 @@ class Walk:
         self._path = []
 
     def _tool_alternatives(self) -> Iterator[_Alternative]:
-        if len(self.calls) < MAX_CALLS:
-            for name, card in self.grammar.cards.items():
-                if not self.typed or self._feasible(card):
-                    yield self.layout.head(name), partial(Walk._begin, name=name)
+        if self._first and not self.calls:
+            chosen = list(self._calls(name for name in self.grammar.cards if name in self._first))
+            if chosen:
+                yield from chosen
+                return
+        yield from self._calls(self.grammar.cards)
         yield [self.layout.end], Walk._finish
+
+    def _calls(self, names: Iterable[str]) -> Iterator[_Alternative]:
+        """The starts of calls of some tools, as far as they are possible here."""
+        for name in names if len(self.calls) < MAX_CALLS else ():
+            if not self.typed or self._feasible(self.grammar.cards[name]):
+                yield self.layout.head(name), partial(Walk._begin, name=name)
+
+    def refuse_end(self) -> bool:
+        """Where the plan may end, allow only the calls that are missing instead; False where none is, or can be made.
+
+        Only at the end: which calls come before is for the model to say.
+        """
+        called = {call["tool"] for call in self.calls}
+        missing = {name for names in self._missing if names.isdisjoint(called) for name in names}
+        made = self._output_kinds(self.grammar.cards[self.calls[-1]["tool"]]) - self.have if self.calls else set()
+        self.have |= made
+        calls = list(self._calls(name for name in self.grammar.cards if name in missing))
+        self.have -= made
+        if calls:
+            self._set_alternatives(iter(calls))
+        return bool(calls)
 
     def _feasible(self, card: Card) -> bool:
         """Whether every required input is at hand and at least one argument of ``one_of`` can be given."""

@@ -1,6 +1,6 @@
 """The trained planner: request and cards in, plan out, by constrained decoding with a cached prefix."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -100,6 +100,8 @@ class PlannerModel:
         cards: Sequence[Card],
         demonstrations: Sequence[tuple[Sequence[str], str, Sequence[Call]]] = (),
         typed: bool = False,
+        first: Collection[str] = (),
+        missing: Sequence[Collection[str]] = (),
     ) -> Decoded:
         """Plan a request, and keep how probable each choice was.
 
@@ -109,6 +111,8 @@ class PlannerModel:
             cards: the tools that may be called.
             demonstrations: requests with their plans, ``(have, request, calls)``, put in front.
             typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
+            first: names of tools, of which one comes first; any tool may if none is named.
+            missing: names of tools, of each of which one has to be called.
 
         Returns:
             The calls, none when there is nothing to run, and the choices.
@@ -118,7 +122,7 @@ class PlannerModel:
         request_ids = self.layout.request(have, request)
         with self._lock:
             repeated = self._likeliest_card(grammar, prefix, request_ids)
-            return self._decode(grammar.walk(have, typed, request), prefix, repeated, request_ids)
+            return self._decode(grammar.walk(have, typed, request, first, missing), prefix, repeated, request_ids)
 
     def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.
@@ -162,6 +166,8 @@ class PlannerModel:
                         if certain:
                             break
                         token, compared, logits = self._best(states[at], walk.allowed())
+                        if token == self.layout.end and walk.refuse_end():
+                            token = self._best(states[at], walk.allowed())[0]
                         choices += choices_of(walk, token, compared, logits)
                     walk.push(token)
                     if not certain and read[at + 1 : at + 2] == [token]:

@@ -113,7 +113,7 @@ def picture(width: int = 12, height: int = 10, value: int = 200) -> Image:
 
 
 class Scripted:
-    """A planner that returns prepared plans in turn, and records what it was asked."""
+    """A planner that returns prepared plans in turn, then gives up, and records what it was asked."""
 
     def __init__(self, plans: Iterable[Plan | PlanInvalid | Exception] = ()) -> None:
         self.plans: Iterator[Plan | PlanInvalid | Exception] = iter(plans)
@@ -136,7 +136,7 @@ class Scripted:
 
     def answer(self, request: str) -> Plan | PlanInvalid | Exception:
         """The plan of a request, with steps numbered from s1, or the error to raise."""
-        return next(self.plans)
+        return next(self.plans, Plan())
 
 
 UNSURE = Confidence(0.3, (0.9, 0.4), 0.5)

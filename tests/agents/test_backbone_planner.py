@@ -37,6 +37,7 @@ class Model:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.asked: list[dict[str, Any]] = []
+        self.wanted: tuple[Any, Any] = (), ()
         Model.made.append(self)
 
     @classmethod
@@ -46,11 +47,19 @@ class Model:
         return cls(file)
 
     def decode(
-        self, request: str, have: Any, cards: Any, demonstrations: Any = (), typed: bool = False
+        self,
+        request: str,
+        have: Any,
+        cards: Any,
+        demonstrations: Any = (),
+        typed: bool = False,
+        first: Any = (),
+        missing: Any = (),
     ) -> tuple[list[dict[str, Any]], list[Choice]]:
         self.asked.append(
             {"request": request, "have": have, "cards": cards, "shown": list(demonstrations), "typed": typed}
         )
+        self.wanted = first, missing
         return Model.calls, Model.choices
 
 
@@ -109,6 +118,9 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(cores: Cores, home: Pa
     assert first["shown"] == [(["Image"], "find cats", [{"tool": "detect", "args": {"labels": ["cat"]}}])]
     assert second["have"] == ["Image", "Detections", "Image"]
     assert (first["typed"], second["typed"]) == (False, True)
+    left_out = [Problem("", "", "unused", "", ["read", "crop"], True), Problem("", "", "verb", "", ["blur"])]
+    planner.plan("again", few, CARDS, problems=left_out)
+    assert model.wanted == ({"read", "crop"}, [("blur",)])
 
 
 def test_texts_are_escaped_and_choices_get_their_type(cores: Cores) -> None:

@@ -27,6 +27,7 @@ ANSWERS: dict[str, Plan | PlanInvalid] = {
     "unknown": plan(("reed", {}), ("count", {})),
     "invalid": PlanInvalid("no call came back", "Call submit_plan once"),
     "nothing": plan(),
+    "whole": plan(("read", {}), ("detect", {"labels": ["thing"]})),
 }
 TASK = PlanningTask(REQUEST, value_types(VALUES), TOOLS, given=["image"])
 
@@ -76,8 +77,10 @@ def test_sessions_and_commands_plan_alike(first: str, in_session: InSession) -> 
 @pytest.mark.parametrize(
     ("names", "asked", "works"),
     [
-        (["good", "faulty"], 1, True),
-        (["faulty", "good"], 2, True),
+        (["good", "good", "faulty"], 2, True),  # it does not detect, and is asked for that once
+        (["good", "faulty", "good"], 2, True),
+        (["whole", "good"], 1, True),
+        (["faulty", "good"], 3, True),
         (["faulty", "unknown", "good"], 3, True),
         (["faulty", "unknown", "invalid", "good"], 3, False),
         (["faulty", "faulty", "good"], 2, False),  # it would repeat itself
@@ -110,13 +113,57 @@ def test_one_round() -> None:
     assert (asked.plan.request, asked.asked, asked.problems) == (REQUEST, 1, ())
     examined = examine(TASK, asked)
     assert examined.plan is not None and examined.plan.steps[0].args == {"image": "$image"}
-    assert examined.works and not examined.again and [w.message for w in examined.warnings] != []
+    assert examined.again and examined.kept == examined.plan and not examined.works
+    assert [problem.tools for problem in examined.problems] == [("detect",)]
     assert examine(TASK, examined) == examined  # a killed process examines it again
+    brought = examine(TASK, Attempt(asked.plan))  # by a person, who knows what is left out
+    assert brought.works and not brought.again and [w.message for w in brought.warnings] != []
     faulty = examine(TASK, Attempt(plan(("reed", {})), asked=1))
     assert faulty.again and not faulty.works and faulty.plan is not None and faulty.faulty == faulty.plan.hash
     assert (
         ask(TASK, Attempt(None, (Problem("", "", "none"),), asked=2, faulty="x"), scripted(["invalid"])).faulty == "x"
     )
+
+
+@pytest.mark.parametrize(
+    ("second", "taken"),
+    [
+        ("whole", True),
+        ("good", False),
+        ("nothing", False),
+        ("invalid", False),
+        ("unknown", False),
+        ("stranger", False),  # it covers the verb, but looks for what nobody named
+    ],
+)
+def test_a_plan_that_leaves_something_out_is_kept_unless_a_better_one_comes(
+    second: str, taken: bool, in_session: InSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ANSWERS, "stranger", plan(("read", {}), ("detect", {"labels": ["unicorn"]})))
+    planner = scripted(["good", second])
+    last = plan_request(REQUEST, VALUES, TOOLS, planner)
+    assert len(planner.asked) == 2 and [problem.tools for problem in planner.asked[1][2]] == [("detect",)]
+    assert last.works and last.plan is not None
+    assert last.plan.tools == (("read", "detect") if taken else ("read",))
+    assert [str(w) for w in last.warnings] == (
+        []
+        if taken
+        else ['the request says "detect", and no step does (detect would). Say it in other words, or edit the plan']
+    )
+    assert in_session(scripted(["good", second]), f"kept-{second}") == (
+        last.plan.to_json(),
+        [],
+        [warning.to_json() for warning in last.warnings],
+    )
+
+
+def test_a_file_that_no_step_uses_is_asked_for_once() -> None:
+    first, second = plan(("say", {"text": "hello"})), plan(("read", {}), ("say", {"text": "$s1"}))
+    for plans, tools in (((first, second), ("read", "say")), ((first, first), ("say",))):
+        planner = Scripted(plans)
+        last = plan_request("say it", VALUES, TOOLS, planner)
+        assert last.plan is not None and last.plan.tools == tools and len(planner.asked) == 2
+        assert "read" in planner.asked[1][2][0].tools and "say" not in planner.asked[1][2][0].tools
 
 
 def test_a_tool_for_people_alone_is_not_offered_but_may_be_in_a_plan() -> None:

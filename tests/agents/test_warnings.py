@@ -117,3 +117,18 @@ def test_labels_that_the_request_does_not_name(request_: str, label: str, named:
     step = {"id": "s1", "tool": "detect", "args": {"image": "$image", "labels": [label]}}
     found = list(unnamed(Plan.load({"request": request_, "steps": [step]}), load()))
     assert (found == []) is named
+
+
+def test_warnings_name_the_tools_of_which_a_step_is_missing() -> None:
+    tools, both = load(), {"image": ValueType("Image"), "audio": ValueType("Audio")}
+
+    def missing(plan: Plan, *given: str) -> list[tuple[set[str], bool]]:
+        return [(set(w.tools), w.first) for w in warnings(plan, tools, given, {name: both[name] for name in given})]
+
+    spoken = Plan.load({"steps": [{"id": "s1", "tool": "speak", "args": {"text": "hello"}}]})
+    ((able, first),) = missing(spoken, "image")
+    assert first and "caption" in able and able.isdisjoint({"speak", "transcribe"})
+    # Of several files one may be meant for later, and a word may mean several tools.
+    assert missing(made("hello", "caption"), "image", "audio") == [(set(), False)]
+    assert missing(made("caption it and read the sign", "caption"), "image") == [(set(), False)]
+    assert missing(made("caption it and blur the dogs", "caption"), "image") == [({"redact"}, False)]

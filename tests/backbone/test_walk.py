@@ -169,6 +169,34 @@ def test_a_quotation_may_be_longer_than_other_texts(writer: Any) -> None:
     assert walk.calls == [{"tool": "say_it", "args": {"text": long}}]
 
 
+# Calls that should not be missing.
+
+
+def test_one_of_some_tools_comes_first(writer: Any) -> None:
+    made = writer(card("see_it", needs=["Image"]), card("hear_it", needs=["Audio"]), card("dream"))
+    walk = made.grammar.walk(["Image"], typed=True, first={"see_it", "hear_it"})
+    assert made.offered(walk) == {"see_it"} and not made.can(walk, ".")
+    assert made.offered(made.write(walk, "see_it(")) == {"see_it", "dream"} and made.can(walk, ".")
+    assert made.offered(made.grammar.walk([], typed=True, first={"see_it"})) == {"dream"}
+
+
+def test_a_missing_call_takes_the_place_of_the_end(writer: Any) -> None:
+    made = writer(
+        card("see_it", "Detections", ["Image"]),
+        card("cut_it", "Image", ["Detections"]),
+        card("hear_it", needs=["Audio"]),
+    )
+    walk = made.grammar.walk(["Image"], typed=True, missing=[["cut_it", "hear_it", "unknown"]])
+    assert not walk.refuse_end() and made.can(walk, ".")  # none of them has its input
+    made.write(walk, "see_it(")
+    assert made.can(walk, ".") and walk.refuse_end()
+    assert not made.can(walk, ".") and made.offered(walk) == {"cut_it"} and walk.have == {"Image"}
+    made.write(walk, "cut_it(")
+    assert not walk.refuse_end() and made.offered(walk) == {"see_it", "cut_it"}
+    made.write(walk, ".")
+    assert [call["tool"] for call in walk.calls] == ["see_it", "cut_it"]
+
+
 # Forks.
 
 
