@@ -65,6 +65,7 @@ class Attempt:
         faulty: hash of the last plan with problems.
         confidence: of the planner in the plan; None where it has none, as for plans of people.
         kept: a plan that could run and leaves something out, while the planner is asked for another one.
+        kept_confidence: of the planner in that plan.
     """
 
     plan: Plan | None = None
@@ -74,6 +75,7 @@ class Attempt:
     faulty: str = ""
     confidence: Confidence | None = None
     kept: Plan | None = None
+    kept_confidence: Confidence | None = None
 
     @property
     def works(self) -> bool:
@@ -120,15 +122,17 @@ def ask(
         plan, confidence = run(lambda: _asked(planner, task, kinds, cards, before.problems))
     except PlanInvalid as error:
         if before.kept is not None:
-            return Attempt(before.kept, asked=ATTEMPTS)
+            return Attempt(before.kept, asked=ATTEMPTS, confidence=before.kept_confidence)
         return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
     if before.plan is not None and not plan.steps:
-        return replace(before, asked=ATTEMPTS) if before.kept is None else Attempt(before.kept, asked=ATTEMPTS)
+        if before.kept is None:
+            return replace(before, asked=ATTEMPTS)
+        return Attempt(before.kept, asked=ATTEMPTS, confidence=before.kept_confidence)
     plan = plan.with_request(task.request)
     # An id that is the name of a value is reported by the check: what "$s1" refers to is not known.
     if task.values.keys().isdisjoint(step.id for step in plan.steps):
         plan = renumber(plan, {*task.values, *task.used_names})
-    return Attempt(plan, (), (), asked, before.faulty, confidence, before.kept)
+    return Attempt(plan, (), (), asked, before.faulty, confidence, before.kept, before.kept_confidence)
 
 
 def _asked(
@@ -152,13 +156,14 @@ def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
     if attempt.kept is not None:
         before = _warnings(task, attempt.kept, by_planner=True)
         if problems or len(found) >= len(before):
-            return Attempt(attempt.kept, (), tuple(before), ATTEMPTS)
+            return Attempt(attempt.kept, (), tuple(before), ATTEMPTS, confidence=attempt.kept_confidence)
         return Attempt(plan, (), tuple(found), ATTEMPTS, confidence=attempt.confidence)
     if not problems:
         missing = tuple(warning for warning in found if warning.tools)
         # A remark may take something back, and a person waits to see what became of it.
         if missing and 0 < attempt.asked < ATTEMPTS and not task.remarks:
-            return replace(attempt, plan=plan, problems=missing, warnings=(), kept=plan)
+            sure = attempt.confidence
+            return replace(attempt, plan=plan, problems=missing, warnings=(), kept=plan, kept_confidence=sure)
         return replace(attempt, plan=plan, problems=(), warnings=tuple(found))
     asked = ATTEMPTS if attempt.faulty == plan.hash else attempt.asked
     return replace(attempt, plan=plan, problems=tuple(problems), warnings=(), asked=asked, faulty=plan.hash)

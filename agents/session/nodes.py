@@ -103,6 +103,7 @@ class Nodes:
             "faulty": "",
             "confidence": None,
             "kept": None,
+            "kept_confidence": None,
             "decision": None,
             "decisions": [],
             "changing": None,
@@ -194,9 +195,11 @@ class Nodes:
             state.get("faulty", ""),
             confidence_of(state),
             None if kept is None else Plan.load(kept),
+            confidence_of(state, "kept_confidence"),
         )
 
     def _update(self, attempt: Attempt) -> State:
+        kept, sure = attempt.kept, attempt.kept_confidence
         return {
             "plan": None if attempt.plan is None else self.plans.to_json(attempt.plan),
             "problems": [problem.to_json() for problem in attempt.problems],
@@ -204,7 +207,8 @@ class Nodes:
             "attempts": attempt.asked,
             "faulty": attempt.faulty,
             "confidence": None if attempt.confidence is None else attempt.confidence.to_json(),
-            "kept": None if attempt.kept is None else attempt.kept.to_json(),
+            "kept": None if kept is None else kept.to_json(),
+            "kept_confidence": None if sure is None else sure.to_json(),
         }
 
     def approve(self, state: State) -> State:
@@ -231,6 +235,7 @@ class Nodes:
                 "faulty": "",
                 "confidence": None,
                 "kept": None,
+                "kept_confidence": None,
             }
             return {**made, **fresh, "changing": state["plan"]}
         return made

@@ -105,6 +105,7 @@ class State(Request, total=False):
         faulty: `Attempt.faulty` of this turn.
         confidence: of the planner in the plan; None where it has none, and for plans of people.
         kept: `Attempt.kept` of this turn.
+        kept_confidence: `Attempt.kept_confidence` of this turn.
         decision: of a person, the last one; None before it, or when none was needed.
         decisions: of a person on the plans of this turn, in order.
         changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
@@ -124,6 +125,7 @@ class State(Request, total=False):
     faulty: str
     confidence: ConfidenceJson | None
     kept: PlanJson | None
+    kept_confidence: ConfidenceJson | None
     decision: Decision | None
     decisions: list[Decision]
     changing: PlanJson | None
@@ -185,9 +187,11 @@ def warnings_of(state: State) -> list[Problem]:
     return [Problem(**warning) for warning in state.get("warnings", [])]
 
 
-def confidence_of(state: Mapping[str, Any]) -> Confidence | None:
-    """How sure the planner is of the plan of a turn, from its state, its record or an event."""
-    data = state.get("confidence")
+def confidence_of(
+    state: Mapping[str, Any], name: Literal["confidence", "kept_confidence"] = "confidence"
+) -> Confidence | None:
+    """How sure the planner is of a plan of a turn, from its state, its record or an event."""
+    data = state.get(name)
     return None if data is None else Confidence.of_json(data)
 
 

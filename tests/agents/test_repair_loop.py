@@ -4,6 +4,7 @@ import ast
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -11,7 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from agents.plan.plan import Plan, PlanInvalid, Step
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
-from agents.planners.base import ATTEMPTS
+from agents.planners.base import ATTEMPTS, Confidence
 from agents.planners.repair import Attempt, PlanningTask, ask, examine, plan_request
 from agents.session.policy import Policy
 from agents.session.session import Session
@@ -155,6 +156,16 @@ def test_a_plan_that_leaves_something_out_is_kept_unless_a_better_one_comes(
         [],
         [warning.to_json() for warning in last.warnings],
     )
+
+
+@pytest.mark.parametrize(("second", "sure"), [("whole", 0.2), ("good", 0.7), ("nothing", 0.7), ("invalid", 0.7)])
+def test_confidence_is_of_the_plan_that_was_taken(second: str, sure: float) -> None:
+    class Sure(Scripted):
+        def plan_with_confidence(self, *given: Any) -> tuple[Plan, Confidence]:
+            return self.plan(*given), Confidence(0.7 if len(self.asked) == 1 else 0.2)
+
+    last = plan_request(REQUEST, VALUES, TOOLS, Sure(scripted(["good", second]).plans))
+    assert last.confidence == Confidence(sure)
 
 
 def test_a_file_that_no_step_uses_is_asked_for_once() -> None:
