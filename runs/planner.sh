@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Train the planner's adapter (backbone/weights/planner) from the language core: ten schedules, each of which continues
-# from the one before, then the mean of four adapters. Give the same command again to continue after a stop.
+# from the one before, and the mean of four adapters; from there a second round, and the mean of both rounds. Give the
+# same command again to continue after a stop.
 #
-#   runs/planner.sh             all 6450 steps: about ten hours on two CPU cores
-#   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps in all, with rows of 256 tokens, not compiled: minutes
+#   runs/planner.sh             all 6450 and 1000 steps: about eleven hours on two CPU cores
+#   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps and 1, with rows of 256 tokens, not compiled: minutes
 #
-# OUT (out/planner) gets checkpoint.pt, curve.jsonl, log.txt, adapter-STEP/ and shipped/, what backbone/weights/planner holds.
+# OUT (out/planner) gets for each round (first/, second/) checkpoint.pt, curve.jsonl and adapters, log.txt, and shipped/,
+# what backbone/weights/planner holds.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,15 +28,17 @@ if [ -z "${CORE:-}" ]; then
     CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
 fi
 
-# stage STEPS STOP ROWS LENGTH RATE: a cosine over STEPS steps, of which those up to STOP are taken.
-stage() {
-    local steps stop length=$4
-    steps=$(scaled "$1") stop=$(scaled "$2")
+# train FOLDER STEPS STOP ROWS LENGTH RATE OPTIONS: a cosine over STEPS steps, of which those up to STOP are taken.
+train() {
+    local folder=$1 steps stop rows=$4 length=$5 rate=$6
+    steps=$(scaled "$2") stop=$(scaled "$3")
+    shift 6
     if [ "$STEPS" != "$TOTAL" ]; then length=256; fi
-    echo "schedule of $steps steps, to step $stop: $3 rows of $length tokens, peak rate $5"
-    "$PYTHON" -m backbone.training.planner --core "$CORE" --out "$OUT" --steps "$steps" --stop "$stop" \
-        --rows "$3" --length "$length" --rate "$5" --seed 7 --keep $KEEP $SIZE
+    echo "$folder: schedule of $steps steps, to step $stop: $rows rows of $length tokens, peak rate $rate"
+    "$PYTHON" -m backbone.training.planner --core "$CORE" --out "$OUT/$folder" --steps "$steps" --stop "$stop" \
+        --rows "$rows" --length "$length" --rate "$rate" $SIZE "$@"
 }
+stage() { train first "$@" --seed 7 --keep $KEEP; }
 
 KEEP="$(scaled 5460) $(scaled 5650) $(scaled 6400) $(scaled 6450)"
 stage 1900 1900 2 512 8e-4
@@ -49,10 +53,14 @@ stage 6700 6300 1 1024 2.8e-3
 stage 6450 6450 2 1024 8e-4
 
 # A sixth each of the two before the last two schedules, a third each of the last two.
-adapter() { echo "$OUT/adapter-$(scaled "$1")=$2"; }
-"$PYTHON" -m backbone.training.average --out "$OUT/shipped" \
+adapter() { echo "$OUT/first/adapter-$(scaled "$1")=$2"; }
+"$PYTHON" -m backbone.training.average --out "$OUT/first/mean" \
     "$(adapter 5460 1)" "$(adapter 5650 1)" "$(adapter 6400 2)" "$(adapter 6450 2)"
-cp "$OUT/curve.jsonl" "$OUT/shipped/"
+
+# Chains and wordy requests, all of whose data is newer than the first round. The mean keeps more of single calls.
+train second 1000 1000 1 1024 1.5e-3 --from "$OUT/first/mean" --seed 11
+"$PYTHON" -m backbone.training.average --out "$OUT/shipped" "$OUT/first/mean=3" "$OUT/second/adapter=7"
+cat "$OUT"/first/curve.jsonl "$OUT"/second/curve.jsonl >"$OUT/shipped/curve.jsonl"
 
 # How far the confidence of this adapter can be trusted: calibration.json, which belongs to it.
 "$PYTHON" -m backbone.training.calibrate --core "$CORE" --adapter "$OUT/shipped" --requests "$REQUESTS"

@@ -1,6 +1,7 @@
 """Checks of a plan against the declarations of the tools. Only plans without problems run."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
 from pydantic import JsonValue, ValidationError
@@ -163,7 +164,7 @@ class _StepCheck:
                     continue
                 where = f"in item {'.'.join(item)}, " if item else ""
                 said = f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, not {_short(fault['input'])}"
-                yield self._problem(name, where + said)
+                yield replace(self._problem(name, where + said), tool=self.step.tool)
 
     def _input(self, name: str, value: JsonValue) -> Iterator[Problem]:
         given = self.card["inputs"][name]

@@ -17,6 +17,7 @@ class ProblemJson(TypedDict):
     argument: str
     message: str
     hint: str
+    tool: NotRequired[str]
     tools: NotRequired[list[str]]
     first: NotRequired[bool]
 
@@ -32,6 +33,7 @@ class Problem:
         hint: what to do about it.
         tools: names of tools of which a step is missing; none where no step would mend it.
         first: whether that step has to come before others.
+        tool: of the step, where the value of an argument is wrong.
     """
 
     step: str
@@ -40,6 +42,7 @@ class Problem:
     hint: str = ""
     tools: Sequence[str] = ()
     first: bool = False
+    tool: str = ""
 
     def __post_init__(self) -> None:
         """Shorten both texts: a plan may hold texts of any length."""
@@ -61,6 +64,8 @@ class Problem:
             "message": self.message,
             "hint": self.hint,
         }
+        if self.tool:
+            plain["tool"] = self.tool
         return {**plain, "tools": list(self.tools), "first": self.first} if self.tools else plain
 
 

@@ -89,7 +89,10 @@ class BackbonePlanner:
         with _model.lease(self.adapter) as model:
             first = {name for problem in problems if problem.first for name in problem.tools}
             missing = [problem.tools for problem in problems if problem.tools and not problem.first]
-            calls, choices = model.decode(request, have, offered, demonstrations, bool(problems), first, missing)
+            refused = {(problem.tool, problem.argument) for problem in problems if problem.tool}
+            calls, choices = model.decode(
+                request, have, offered, demonstrations, bool(problems), first, missing, refused
+            )
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))

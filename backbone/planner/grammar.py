@@ -65,6 +65,7 @@ class Grammar:
         request: str = "",
         first: Collection[str] = (),
         missing: Iterable[Collection[str]] = (),
+        refused: Collection[tuple[str, str]] = (),
     ) -> "Walk":
         """Start a plan.
 
@@ -74,8 +75,9 @@ class Grammar:
             request: what is asked for; its quoted spans are copied whole.
             first: names of tools, of which one comes first where its inputs are at hand; any tool may if none is named.
             missing: names of tools, of each of which one should be called: see `Walk.refuse_end`.
+            refused: tools with optional arguments that are not written, as their values were wrong.
         """
-        return Walk(self, have, typed, request, first, missing)
+        return Walk(self, have, typed, request, first, missing, refused)
 
 
 _Alternative = tuple[Sequence[int], Callable[["Walk"], None]]
@@ -112,11 +114,13 @@ class Walk:
         request: str,
         first: Collection[str],
         missing: Iterable[Collection[str]],
+        refused: Collection[tuple[str, str]],
     ) -> None:
         self.grammar, self.layout, self.vocabulary = grammar, grammar.layout, grammar.vocabulary
         self.have, self.typed = set(have), typed
         self._first = set(first)
         self._missing = [set(names) for names in missing]
+        self._refused = set(refused)
         self._quoted, self._literal = quoted_spans(request), literal_spans(request)
         starts = map(self.layout.text, late_starts(self._quoted))
         self._late = [ids[0] for ids in starts if len(ids) == 1]
@@ -272,6 +276,8 @@ class Walk:
         waiting = [] if any(name in call["args"] for name in card["one_of"]) else self._writable_one_of(card)
         for position in range(self._next_parameter, len(every)):
             parameter = every[position]
+            if (call["tool"], parameter.name) in self._refused and not parameter.required and not waiting:
+                continue
             if parameter.kind == "above" and not self.have & set(parameter.given_by):
                 continue
             if self._is_made(parameter) and not self._literal:

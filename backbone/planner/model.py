@@ -102,6 +102,7 @@ class PlannerModel:
         typed: bool = False,
         first: Collection[str] = (),
         missing: Sequence[Collection[str]] = (),
+        refused: Collection[tuple[str, str]] = (),
     ) -> Decoded:
         """Plan a request, and keep how probable each choice was.
 
@@ -113,6 +114,7 @@ class PlannerModel:
             typed: allow only tools whose inputs are at hand or are outputs of earlier calls.
             first: names of tools, of which one comes first; any tool may if none is named.
             missing: names of tools, of each of which one has to be called.
+            refused: tools with optional arguments that are left out, as their values were wrong.
 
         Returns:
             The calls, none when there is nothing to run, and the choices.
@@ -122,7 +124,8 @@ class PlannerModel:
         request_ids = self.layout.request(have, request)
         with self._lock:
             repeated = self._likeliest_card(grammar, prefix, request_ids)
-            return self._decode(grammar.walk(have, typed, request, first, missing), prefix, repeated, request_ids)
+            walk = grammar.walk(have, typed, request, first, missing, refused)
+            return self._decode(walk, prefix, repeated, request_ids)
 
     def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.

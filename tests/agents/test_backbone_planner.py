@@ -38,6 +38,7 @@ class Model:
         self.file = file
         self.asked: list[dict[str, Any]] = []
         self.wanted: tuple[Any, Any] = (), ()
+        self.refused: Any = ()
         Model.made.append(self)
 
     @classmethod
@@ -55,11 +56,12 @@ class Model:
         typed: bool = False,
         first: Any = (),
         missing: Any = (),
+        refused: Any = (),
     ) -> tuple[list[dict[str, Any]], list[Choice]]:
         self.asked.append(
             {"request": request, "have": have, "cards": cards, "shown": list(demonstrations), "typed": typed}
         )
-        self.wanted = first, missing
+        self.wanted, self.refused = (first, missing), refused
         return Model.calls, Model.choices
 
 
@@ -121,6 +123,8 @@ def test_the_model_is_loaded_once_and_asked_plainly_first(cores: Cores, home: Pa
     left_out = [Problem("", "", "unused", "", ["read", "crop"], True), Problem("", "", "verb", "", ["blur"])]
     planner.plan("again", few, CARDS, problems=left_out)
     assert model.wanted == ({"read", "crop"}, [("blur",)])
+    planner.plan("again", few, CARDS, problems=[Problem("s1", "often", "too big", tool="blur")])
+    assert model.refused == {("blur", "often")}
 
 
 def test_texts_are_escaped_and_choices_get_their_type(cores: Cores) -> None:

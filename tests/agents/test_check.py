@@ -280,3 +280,10 @@ def test_cut_outs_of_two_steps_do_not_go_together() -> None:
     assert problems(*steps, ("blur", {"image": "$s3", "regions": "$s4"})) == []
     (apart,) = problems(*steps, ("blur", {"image": "$s2", "regions": "$s4"}))
     assert "do not go together" in apart
+
+
+def test_a_wrong_value_names_the_tool_for_the_planner() -> None:
+    """Other faults do not: an input that is missing is not mended by leaving the argument out."""
+    plan = Plan(steps=(Step(id="s1", tool="detect", args={**DETECT[1], "min_score": 2}), Step(id="s2", tool="count")))
+    found = {problem.argument: problem.tool for problem in check(plan, TOOLS, {"image": "Image"})}
+    assert found == {"min_score": "detect", "regions": ""}

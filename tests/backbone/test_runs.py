@@ -24,10 +24,9 @@ def calls(script: str, folder: Path, **size: str) -> list[list[str]]:
     recorder, record = folder / "python", folder / "calls.jsonl"
     recorder.write_text(RECORDER)
     recorder.chmod(0o755)
-    for name in ("adapter", "out"):
-        (folder / name).mkdir(exist_ok=True)
-    (folder / "out" / "curve.jsonl").touch()
-    (folder / "out" / "shipped").mkdir()
+    for name in ("adapter", "out/first", "out/second", "out/shipped"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "curve.jsonl").touch()
     own = {"PYTHON": str(recorder), "CALLS": str(record), "OUT": str(folder / "out"), "CORE": str(folder / "core")}
     subprocess.run([ROOT / "runs" / script], check=True, env={**os.environ, **own, **size}, capture_output=True)
     assert (folder / "out" / "log.txt").exists()
@@ -50,18 +49,23 @@ def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_planner_is_trained_in_stages_and_averaged(
     steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *stages, mean, calibration = calls("planner.sh", tmp_path, STEPS=str(steps))
+    *stages, mean, second, both, calibration = calls("planner.sh", tmp_path, STEPS=str(steps))
+    out = tmp_path / "out"
     ends, kept = [], set()
     for stage in stages:
-        core, out, recipe, compiled, options = received(stage, "train", monkeypatch)
-        assert core == tmp_path / "core" and out == tmp_path / "out" and recipe.seed == 7
-        assert compiled == (steps == 6450) and options["stop"] <= recipe.steps
+        core, folder, recipe, compiled, options = received(stage, "train", monkeypatch)
+        assert core == tmp_path / "core" and folder == out / "first" and recipe.seed == 7
+        assert compiled == (steps == 6450) and options["stop"] <= recipe.steps and options["start"] is None
         ends.append(options["stop"])
         kept |= set(options["keep"])
     assert ends == sorted(ends) and ends[-1] == steps
-    adapters, shipped, _ = received(mean, "average", monkeypatch)
-    assert shipped == tmp_path / "out" / "shipped" and sum(adapters.values()) == 6
+    adapters, first, _ = received(mean, "average", monkeypatch)
+    assert first == out / "first" / "mean" and sum(adapters.values()) == 6
     assert {folder.name for folder in adapters} == {f"adapter-{step}" for step in kept}
+    _, folder, recipe, _, options = received(second, "train", monkeypatch)
+    assert folder == out / "second" and options["start"] == first
+    adapters, shipped, _ = received(both, "average", monkeypatch)
+    assert shipped == out / "shipped" and adapters == {first: 3, out / "second" / "adapter": 7}
     _, _, *options = calibration
     size = "480" if steps == 6450 else "12"
     assert options == ["--core", str(tmp_path / "core"), "--adapter", str(shipped), "--requests", size]

@@ -441,3 +441,13 @@ def test_the_classes_of_tokens() -> None:
     assert np.flatnonzero(walk.allowed()).tolist() == sorted(
         [at(byte_level(" ")), at(byte_level(" a")), at(byte_level(" -"))]
     )
+
+
+def test_a_refused_argument_is_not_offered_again(writer: Any) -> None:
+    made = writer(
+        card("shake_it", "Image", ["Image"], params={"often": {"type": "integer"}, "far": {"type": "integer"}}),
+        card("name_it", "Text", ["Image"], params={"often": {"type": "integer"}}, required=["often"]),
+    )
+    walk = made.grammar.walk(["Image"], refused=[("shake_it", "often"), ("name_it", "often")])
+    assert not made.can(walk, "shake_it(", " often=") and made.can(walk, "shake_it(", " far=")
+    assert made.can(walk, "name_it(", " often=")  # which cannot do without
