@@ -18,6 +18,8 @@ from agents.plan.types import AnyTool, ValueType, planner_cards, value_types
 from agents.plan.warnings import unnamed, warnings
 from agents.planners.base import ATTEMPTS, Confidence, ConfidentPlanner, Demonstration, Planner, renumber
 from common.card import Card
+from common.kinds import PICTURE_KINDS
+from common.reach import needs
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def ask(
     """Ask the planner, with the problems of the attempt before.
 
     A planner that gives up after a faulty plan says less than the problems of that plan ("attach a picture"), so these
-    stay, and it is not asked again.
+    stay, and it is not asked again. So does one that makes up the picture that is missing.
 
     Args:
         task: what is to be planned.
@@ -124,7 +126,7 @@ def ask(
         if before.kept is not None:
             return Attempt(before.kept, asked=ATTEMPTS, confidence=before.kept_confidence)
         return Attempt(None, (Problem("", "", error.message, error.hint),), (), asked, before.faulty)
-    if before.plan is not None and not plan.steps:
+    if before.plan is not None and (not plan.steps or _makes_up(plan, before, cards)):
         if before.kept is None:
             return replace(before, asked=ATTEMPTS)
         return Attempt(before.kept, asked=ATTEMPTS, confidence=before.kept_confidence)
@@ -133,6 +135,13 @@ def ask(
     if task.values.keys().isdisjoint(step.id for step in plan.steps):
         plan = renumber(plan, {*task.values, *task.used_names})
     return Attempt(plan, (), (), asked, before.faulty, confidence, before.kept, before.kept_confidence)
+
+
+def _makes_up(plan: Plan, before: Attempt, cards: Sequence[Card]) -> bool:
+    """Return whether a plan makes a picture out of nothing, of which neither the plan before nor its problems knew."""
+    makers = {card["name"] for card in cards if card["returns"]["kind"] in PICTURE_KINDS and not needs(card)}
+    known = {*(before.plan.tools if before.plan else ()), *(name for one in before.problems for name in one.tools)}
+    return not (makers & set(plan.tools)) <= known
 
 
 def _asked(

@@ -177,6 +177,19 @@ def test_a_file_that_no_step_uses_is_asked_for_once() -> None:
         assert "read" in planner.asked[1][2][0].tools and "say" not in planner.asked[1][2][0].tools
 
 
+def test_a_picture_that_is_missing_is_not_made_up() -> None:
+    from tools.generate import generate
+
+    tools = {**TOOLS, "generate": generate}
+    faulty, drawn = plan(("detect", {"labels": ["dog"]})), plan(("generate", {"prompt": "the dog"}))
+    last = plan_request("cut out the dog", {}, tools, Scripted([faulty, drawn]))
+    assert last.plan is not None and last.plan.tools == ("detect",)
+    assert [problem.argument for problem in last.problems] == ["image"]
+    wrong = plan(("generate", {"prompt": "a dog", "seed": "x"}))
+    last = plan_request("paint a dog", {}, tools, Scripted([wrong, drawn]))  # which was asked for
+    assert last.works and last.plan is not None and last.plan.tools == ("generate",)
+
+
 def test_a_tool_for_people_alone_is_not_offered_but_may_be_in_a_plan() -> None:
     from tools.keep import keep
 

@@ -54,7 +54,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Turn
     turns = Turns(Context(tools, planner, Store(folder / "store"), saver, folder / "page", access.files))
     thread = turns.new_thread()
     _run(turns, thread, "find", street)
-    for request in ("blur", "read", "cut"):
+    for request in ("blur", "what is written", "cut"):
         _run(turns, thread, request)
 
     def make() -> gr.Blocks:
