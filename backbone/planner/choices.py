@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from backbone.planner.grammar import Walk
 from backbone.planner.tensors import Array
+from backbone.planner.walk import Walk
 
 ChoiceKind = Literal["tool", "end", "argument", "value"]
 """Which tool is called next; that the plan ends; which argument follows, or that none does; part of a value."""

@@ -12,12 +12,13 @@ from tokenizers import Tokenizer
 from backbone.planner.adapter import ADAPTER
 from backbone.planner.choices import Choice, choices_of
 from backbone.planner.engine import Context, Engine
-from backbone.planner.grammar import Grammar, Walk
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Call, Layout, PlannedCall
 from backbone.planner.quantized import read_quantized
 from backbone.planner.speculate import speculate
 from backbone.planner.tensors import Array
 from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import Walk
 from common.card import Card
 
 KEPT_PREFIXES = 4
@@ -124,7 +125,7 @@ class PlannerModel:
         request_ids = self.layout.request(have, request)
         with self._lock:
             repeated = self._likeliest_card(grammar, prefix, request_ids)
-            walk = grammar.walk(have, typed, request, first, missing, refused)
+            walk = Walk(grammar, have, typed, request, first, missing, refused)
             return self._decode(walk, prefix, repeated, request_ids)
 
     def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
@@ -133,7 +134,7 @@ class PlannerModel:
         The card is repeated before the request: cards in the middle of many are read worst (Liu et al. 2023), and
         without the repetition a plan depends on the order of the tools.
         """
-        walk, unread = grammar.walk(()), [*request, self.layout.call]
+        walk, unread = Walk(grammar, ()), [*request, self.layout.call]
         if self.layout.call not in walk.allowed():
             return []
         walk.push(self.layout.call)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from backbone.planner.grammar import Walk
+from backbone.planner.walk import Walk
 
 MAX_SPECULATED = 12
 """Draft tokens in one pass: a pass over up to about this many takes little longer than one over two."""

@@ -15,6 +15,7 @@ from backbone.planner.confidence import CALIBRATION, Calibration, plan_features,
 from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Layout
 from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import Walk
 from backbone.training.calibrate import (
     LOCATING,
     Outcome,
@@ -40,7 +41,7 @@ def test_what_each_token_of_a_plan_chooses(layout: Layout, vocabulary: Vocabular
         {"tool": "redact", "args": {"how": "blur"}},
         {"tool": "rotate", "args": {"degrees": 90}},
     ]
-    walk, found, total = Grammar(layout, vocabulary, cards).walk(["Image"]), list[Choice](), 0.0
+    walk, found, total = Walk(Grammar(layout, vocabulary, cards), ["Image"]), list[Choice](), 0.0
     for token in layout.calls(calls, {card["name"]: card for card in cards}):
         allowed = walk.allowed()
         options = np.flatnonzero(allowed).tolist() if isinstance(allowed, np.ndarray) else allowed

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import UnplannableTool, card_text, parameters
-from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, Grammar, Walk
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import ABOVE, Layout
 from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import MAX_CALLS, MAX_ITEMS, Walk
 from backbone.training.synthetic_tools import draw_tool
 from backbone.training.tool_templates import tool_templates
 from common.card import Card
@@ -83,11 +84,11 @@ def test_every_walk_is_a_plan(layout: Layout, vocabulary: Vocabulary, seed: int,
     made_up = [draw_tool(tool, rng).card for tool in rng.sample(tool_templates(), 4)]
     cards = [*BUILTIN_CARDS.values(), *{card["name"]: card for card in made_up}.values(), RESIZE]
     grammar = Grammar(layout, vocabulary, cards)
-    walk = grammar.walk(media, typed)
+    walk = Walk(grammar, media, typed)
     ids = wander(walk, rng, layout)
     assert len(walk.calls) <= MAX_CALLS
     check_types(walk.calls, grammar.cards)
-    again = grammar.walk(media, typed)
+    again = Walk(grammar, media, typed)
     for token in ids:
         again.push(token)
     assert again.calls == walk.calls
@@ -106,7 +107,7 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
         {"tool": "speak", "args": {"text": "hello there"}},
     ]
     grammar = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), RESIZE])
-    walk = grammar.walk(["Image"])
+    walk = Walk(grammar, ["Image"])
     for token in layout.calls(calls, grammar.cards):
         walk.push(token)
     assert walk.done
@@ -115,11 +116,11 @@ def test_plan_and_tokens_round_trip(layout: Layout, vocabulary: Vocabulary) -> N
 
 def test_typed_walks_allow_only_tools_with_their_inputs(layout: Layout, vocabulary: Vocabulary) -> None:
     grammar = Grammar(layout, vocabulary, BUILTIN_CARDS.values())
-    offered = set(grammar.walk([], typed=True).allowed())
+    offered = set(Walk(grammar, [], typed=True).allowed())
     assert offered == {layout.tool_tokens["generate"], layout.tool_tokens["speak"], layout.end}
-    heard = set(grammar.walk(["Audio"], typed=True).allowed())
+    heard = set(Walk(grammar, ["Audio"], typed=True).allowed())
     assert layout.tool_tokens["transcribe"] in heard and layout.tool_tokens["detect"] not in heard
-    assert layout.tool_tokens["redact"] in set(grammar.walk(["Image", "Detections"], typed=True).allowed())
+    assert layout.tool_tokens["redact"] in set(Walk(grammar, ["Image", "Detections"], typed=True).allowed())
 
 
 def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, vocabulary: Vocabulary) -> None:
@@ -128,7 +129,7 @@ def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, v
     grammar = Grammar(layout, vocabulary, [both, either])
 
     def offered(*have: str, typed: bool = True) -> set[str]:
-        walk = grammar.walk(have, typed)
+        walk = Walk(grammar, have, typed)
         return {name for name in grammar.cards if tuple(layout.head(name)) in walk._pending}
 
     assert offered("Image") == offered("Audio") == offered() == set()
@@ -136,7 +137,7 @@ def test_a_typed_walk_needs_every_input_and_one_of_the_choices(layout: Layout, v
     assert offered("Poses") == offered("Video") == {"either"}
     assert offered(typed=False) == {"both", "either"}
     for have, args in ((["Poses"], {"poses": ABOVE}), (["Video"], {"video": ABOVE}), ([], {})):
-        walk = grammar.walk(have)
+        walk = Walk(grammar, have)
         for token in layout.head("either"):
             walk.push(token)
         wander(walk, random.Random(1), layout)
@@ -150,7 +151,7 @@ def test_a_tool_whose_one_of_cannot_be_written_is_left_out(layout: Layout, vocab
 
 
 def test_the_name_of_a_required_argument_is_forced(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Image"])
     walk.push(layout.tool_tokens["edit"])
     for expected in layout.piece(" prompt="):
         assert walk.allowed() == [expected]
@@ -158,30 +159,30 @@ def test_the_name_of_a_required_argument_is_forced(layout: Layout, vocabulary: V
 
 
 def test_everything_can_be_looked_for(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Image"])
     for token in (layout.tool_tokens["detect"], layout.tool_tokens["count"], layout.end):
         walk.push(token)
     assert walk.calls == [{"tool": "detect", "args": {}}, {"tool": "count", "args": {}}]
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Image"])
     walk.push(layout.tool_tokens["segment"])
     assert layout.end not in walk.allowed()
 
 
 def test_words_flow_from_an_earlier_step(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Audio"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Audio"])
     for token in (layout.tool_tokens["transcribe"], layout.tool_tokens["generate"]):
         walk.push(token)
     assert {layout.end, layout.piece(" prompt=")[0]} <= set(walk.allowed())
 
 
 def test_a_wrong_token_is_refused(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Image"])
     with pytest.raises(ValueError, match="cannot follow"):
         walk.push(layout.sep)
 
 
 def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> None:
-    walk = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk(["Image"])
+    walk = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), ["Image"])
     for token in [layout.tool_tokens["detect"], *layout.piece(" labels=")]:
         walk.push(token)
     for _ in range(MAX_ITEMS - 1):
@@ -190,7 +191,7 @@ def test_lists_and_text_are_bounded(layout: Layout, vocabulary: Vocabulary) -> N
     for token in layout.text(" a"):
         walk.push(token)
     assert not walk.allowed()[layout.item]
-    long = Grammar(layout, vocabulary, BUILTIN_CARDS.values()).walk([])
+    long = Walk(Grammar(layout, vocabulary, BUILTIN_CARDS.values()), [])
     wander(long, random.Random(3), layout, close=0.0)
 
 

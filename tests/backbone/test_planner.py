@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save_file
 from agents.planners.backbone import model_file
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.core import Core
-from backbone.planner.grammar import Grammar, Walk
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Layout
 from backbone.planner.model import PlannerModel
 from backbone.planner.quantize import write_quantized
 from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import Walk
 from backbone.training.average import average
 from backbone.training.dataset import TrainingDataset
 from backbone.training.planner import Recipe, TrainingModel, attention_mask, train
@@ -140,7 +141,7 @@ def test_plans_are_those_of_one_token_at_a_time(
     """Speculation, forced tokens in the same pass and a cached prefix change no token of a plan."""
     # A model that has learnt nothing writes up to every bound, and its scores lie close together.
     for bound, value in (("MAX_CALLS", 3), ("MAX_ITEMS", 3), ("MAX_TEXT", 6)):
-        monkeypatch.setattr(f"backbone.planner.grammar.{bound}", value)
+        monkeypatch.setattr(f"backbone.planner.walk.{bound}", value)
     planner = planners[engine]
     layout = planner.layout
     cards = [*CARDS, _rotate(), _mirror()]
@@ -157,12 +158,13 @@ def test_plans_are_those_of_one_token_at_a_time(
     for words in ("turn it round", "blur the dog and count the cats", "turn it round"):
         request = layout.request(["Image"], words)
         # The likeliest tool with a card, whose card is then read again.
-        walk, ids = Grammar(layout, vocabulary, [_rotate(), _mirror()]).walk(()), [*prefix, *request, layout.call]
+        walk, ids = Walk(Grammar(layout, vocabulary, [_rotate(), _mirror()]), ()), [*prefix, *request, layout.call]
         walk.push(layout.call)
         while not walk.calls:
             step(walk, ids)
         again = next(card for card in cards if card["name"] == walk.calls[0]["tool"])
-        walk, ids = Grammar(layout, vocabulary, cards).walk(["Image"], typed), prefix + layout.prefix([again]) + request
+        walk = Walk(Grammar(layout, vocabulary, cards), ["Image"], typed)
+        ids = prefix + layout.prefix([again]) + request
         while not walk.done:
             step(walk, ids)
         assert planner.plan(words, ["Image"], cards, typed=typed) == walk.calls
@@ -240,8 +242,8 @@ PLAN = """
 import sys
 from pathlib import Path
 from agents.planners.backbone import BackbonePlanner
-import backbone.planner.grammar, superlink.commands.plan
-backbone.planner.grammar.MAX_CALLS, backbone.planner.grammar.MAX_TEXT = 1, 6
+import backbone.planner.walk, superlink.commands.plan
+backbone.planner.walk.MAX_CALLS, backbone.planner.walk.MAX_TEXT = 1, 6
 superlink.commands.plan.make_planner = lambda given: BackbonePlanner(Path(sys.argv[1]))
 from superlink.cli import main
 main(["plan", "blur the dog"])

@@ -3,10 +3,11 @@
 import random
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
-from backbone.planner.grammar import Grammar, Walk
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Layout
 from backbone.planner.speculate import MAX_SPECULATED, speculate
 from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import Walk
 from backbone.training.synthetic_tools import draw_tool
 from backbone.training.tool_templates import tool_templates
 
@@ -14,7 +15,7 @@ from .test_grammar import RESIZE, wander
 
 
 def _walk(layout: Layout, vocabulary: Vocabulary, have: list[str], ids: list[int]) -> Walk:
-    walk = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), RESIZE]).walk(have)
+    walk = Walk(Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), RESIZE]), have)
     for token in ids:
         walk.push(token)
     return walk
@@ -53,14 +54,14 @@ def test_every_draft_is_allowed_and_leaves_the_walk_unchanged(layout: Layout, vo
     for seed in range(25):
         made_up = {card["name"]: card for card in (draw_tool(t, rng).card for t in rng.sample(tool_templates(), 3))}
         grammar = Grammar(layout, vocabulary, [*BUILTIN_CARDS.values(), *made_up.values(), RESIZE])
-        ids = wander(grammar.walk(["Image"], seed % 2 == 0), rng, layout)
-        walk = grammar.walk(["Image"], seed % 2 == 0)
+        ids = wander(Walk(grammar, ["Image"], seed % 2 == 0), rng, layout)
+        walk = Walk(grammar, ["Image"], seed % 2 == 0)
         for token in ids:
             ahead = walk.fork()
             for draft in speculate(walk, layout.request(["Image"], "turn the dog by 45.5 and make it red")):
                 ahead.push(draft)
             walk.push(token)
-        again = grammar.walk(["Image"], seed % 2 == 0)
+        again = Walk(grammar, ["Image"], seed % 2 == 0)
         for token in ids:
             again.push(token)
         assert walk.done and walk.calls == again.calls

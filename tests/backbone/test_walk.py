@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from backbone.planner.grammar import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Grammar, Walk
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import ABOVE, Layout
 from backbone.planner.vocabulary import Vocabulary, byte_alphabet, utf8_state
+from backbone.planner.walk import MAX_CALLS, MAX_ITEMS, MAX_TEXT, Walk
 from common.card import Card
 from tests.backbone.cards import card
 
@@ -67,7 +68,7 @@ def test_the_output_of_a_call_is_an_input_for_the_next_call_only(writer: Any) ->
         card("both_of", "Text", ["Image", "Number"]),
         card("hear_it", "Text", ["Audio"]),
     )
-    walk = made.grammar.walk(["Image"], typed=True)
+    walk = Walk(made.grammar, ["Image"], typed=True)
     assert made.offered(walk) == {"count_it"} and walk.have == {"Image"}
     made.write(walk, "count_it(")
     assert made.offered(walk) == {"count_it", "say_it", "both_of"}  # once this call is done, there is a number
@@ -92,7 +93,7 @@ def test_an_output_that_follows_an_input(writer: Any) -> None:
         (["Image"], {"blur_it", "see_it"}),
         (["Video", "Audio"], {"blur_it", "play_it", "hear_it"}),
     ):
-        walk = made.grammar.walk(have, typed=True)
+        walk = Walk(made.grammar, have, typed=True)
         assert made.offered(made.write(walk, "blur_it(")) == kinds
         assert made.offered(made.write(walk, "blur_it(")) == kinds and walk.have == set(have)
 
@@ -105,11 +106,11 @@ def test_the_first_tool_that_has_its_inputs(writer: Any) -> None:
         card("look_at", needs=["Image"]),
     )
     assert (
-        made.grammar.walk(["Image"]).first_feasible_tool() == "see_it"
-        and made.grammar.walk(["Audio"]).first_feasible_tool() == "hear_it"
+        Walk(made.grammar, ["Image"]).first_feasible_tool() == "see_it"
+        and Walk(made.grammar, ["Audio"]).first_feasible_tool() == "hear_it"
     )
-    assert made.grammar.walk([]).first_feasible_tool() == "dream"
-    assert writer(card("hear_it", needs=["Audio"])).grammar.walk(["Image"]).first_feasible_tool() is None
+    assert Walk(made.grammar, []).first_feasible_tool() == "dream"
+    assert Walk(writer(card("hear_it", needs=["Audio"])).grammar, ["Image"]).first_feasible_tool() is None
 
 
 # Words that an earlier call makes, and words that the request quotes.
@@ -132,7 +133,7 @@ def test_words_that_an_earlier_call_makes_are_not_written_out(writer: Any) -> No
     )
 
     def can_write(*calls: str, request: str = "hear it, then say it") -> bool:
-        walk = made.write(made.grammar.walk(["Audio", "Text"], request=request), *calls)
+        walk = made.write(Walk(made.grammar, ["Audio", "Text"], request=request), *calls)
         return bool(made.can(walk, " text=", " so", ";"))
 
     assert can_write("say_it(") and can_write("count_it(", "say_it(") and can_write("say_it(", "turn_it(")
@@ -145,7 +146,7 @@ def test_words_that_an_earlier_call_makes_are_not_written_out(writer: Any) -> No
 def test_what_the_request_gives_word_for_word_may_be_copied_whole(writer: Any) -> None:
     made = writer(words("say_it", "Audio"), card("hear_it", "Transcript", ["Audio"]))
     for request in ("write it down; say 'Good day. Sit down.'", "write it down and say: Good day. Sit down."):
-        walk = made.write(made.grammar.walk(["Audio"], request=request), "hear_it(", "say_it(")
+        walk = made.write(Walk(made.grammar, ["Audio"], request=request), "hear_it(", "say_it(")
         assert made.can(walk, ".") and made.can(walk, " text=", " Good day. Sit down.", ";")
         assert not made.can(walk, " text=", " Good day.", ";") and not made.can(walk, " text=", " something")
         made.write(walk, " text=", " Good day. Sit down.", ";", ".")
@@ -154,7 +155,7 @@ def test_what_the_request_gives_word_for_word_may_be_copied_whole(writer: Any) -
 
 def test_a_quotation_that_was_begun_is_not_ended_early(writer: Any) -> None:
     made = writer(words("say_it", "Audio"))
-    walk = made.write(made.grammar.walk([], request='say "Good day. It\'s late." please'), "say_it(", " text=")
+    walk = made.write(Walk(made.grammar, [], request='say "Good day. It\'s late." please'), "say_it(", " text=")
     assert not made.can(walk, " Good", ";") and not made.can(walk, " Good day.", ";")
     assert made.can(walk, " Good day. It's late.", ";") and made.can(walk, " Good dog", ";")
     assert not made.can(walk, ' a sign "Good day.', ";") and made.can(walk, ' a sign "Good day. It\'s late."', ";")
@@ -163,7 +164,7 @@ def test_a_quotation_that_was_begun_is_not_ended_early(writer: Any) -> None:
 def test_a_quotation_may_be_longer_than_other_texts(writer: Any) -> None:
     long = "ab " * MAX_TEXT + "end"
     made = writer(words("say_it", "Audio"))
-    walk = made.write(made.grammar.walk([], request=f"say '{long}'"), "say_it(", " text=", f" {long}"[:MAX_TEXT])
+    walk = made.write(Walk(made.grammar, [], request=f"say '{long}'"), "say_it(", " text=", f" {long}"[:MAX_TEXT])
     assert np.flatnonzero(walk.allowed()).tolist() == made.layout.text(long[MAX_TEXT - 1])
     made.write(walk, long[MAX_TEXT - 1 :], ";", ".")
     assert walk.calls == [{"tool": "say_it", "args": {"text": long}}]
@@ -174,10 +175,10 @@ def test_a_quotation_may_be_longer_than_other_texts(writer: Any) -> None:
 
 def test_one_of_some_tools_comes_first(writer: Any) -> None:
     made = writer(card("see_it", needs=["Image"]), card("hear_it", needs=["Audio"]), card("dream"))
-    walk = made.grammar.walk(["Image"], typed=True, first={"see_it", "hear_it"})
+    walk = Walk(made.grammar, ["Image"], typed=True, first={"see_it", "hear_it"})
     assert made.offered(walk) == {"see_it"} and not made.can(walk, ".")
     assert made.offered(made.write(walk, "see_it(")) == {"see_it", "dream"} and made.can(walk, ".")
-    assert made.offered(made.grammar.walk([], typed=True, first={"see_it"})) == {"dream"}
+    assert made.offered(Walk(made.grammar, [], typed=True, first={"see_it"})) == {"dream"}
 
 
 def test_a_missing_call_takes_the_place_of_the_end(writer: Any) -> None:
@@ -186,7 +187,7 @@ def test_a_missing_call_takes_the_place_of_the_end(writer: Any) -> None:
         card("cut_it", "Image", ["Detections"]),
         card("hear_it", needs=["Audio"]),
     )
-    walk = made.grammar.walk(["Image"], typed=True, missing=[["cut_it", "hear_it", "unknown"]])
+    walk = Walk(made.grammar, ["Image"], typed=True, missing=[["cut_it", "hear_it", "unknown"]])
     assert not walk.refuse_end() and made.can(walk, ".")  # none of them has its input
     made.write(walk, "see_it(")
     assert made.can(walk, ".") and walk.refuse_end()
@@ -209,7 +210,7 @@ def test_a_fork_is_independent(writer: Any) -> None:
         card("see_it", needs=["Image"]),
     )
     begun = ["find_it(", " tags=", " a", ",", " b"]
-    left = made.write(made.grammar.walk([], typed=True), *begun)
+    left = made.write(Walk(made.grammar, [], typed=True), *begun)
     right = left.fork()
     made.write(left, "x", ",", " c", ";")
     assert right.calls == [{"tool": "find_it", "args": {}}] and right.text == made.ids(" b")
@@ -234,7 +235,7 @@ def test_an_argument_of_one_of_is_written_before_the_call_ends(writer: Any) -> N
     made = writer(
         card("seek", above=["Poses", "Video"], params={"words": text, "note": text}, one_of=["poses", "video", "words"])
     )
-    walk = made.write(made.grammar.walk(["Poses"]), "seek(")
+    walk = made.write(Walk(made.grammar, ["Poses"]), "seek(")
     assert not made.can(walk, ".") and not made.can(walk, "seek(") and not made.can(walk, " video=")
     assert not made.can(walk, " note=")  # it comes after the last of the choices
     for first in ([" poses=", " above", ";"], [" words=", " x", ";"]):
@@ -249,17 +250,17 @@ def test_required_arguments_come_first_and_texts_may_come_from_values(writer: An
     say = card("say_it", "Audio", params={"speed": number, "count": number}, required=["count"])
     say["inputs"] = {"text": {"kinds": ["Text"], "many": False, "optional": False, "literal": True}}
     made = writer(say)
-    walk = made.write(made.grammar.walk([]), "say_it(")
+    walk = made.write(Walk(made.grammar, []), "say_it(")
     assert not made.can(walk, ".") and not made.can(walk, " count=") and not made.can(walk, " speed=")
     made.write(walk, " text=", " hi", ";")
     assert not made.can(walk, ".") and not made.can(walk, " speed=") and made.can(walk, " count=", " 3", ";", " speed=")
-    given = made.write(made.grammar.walk(["Text"]), "say_it(")
+    given = made.write(Walk(made.grammar, ["Text"]), "say_it(")
     assert made.can(given, " count=", " 3", ";", ".")
 
 
 def test_the_calls_of_a_plan_are_limited(writer: Any) -> None:
     made = writer(card("dream", "Image"))
-    walk = made.grammar.walk([])
+    walk = Walk(made.grammar, [])
     assert walk.done is False and walk.forced() is None
     for _ in range(MAX_CALLS):
         made.write(walk, "dream(")
@@ -278,7 +279,7 @@ def test_numbers_have_their_type(writer: Any) -> None:
         "sizes": {"type": "array", "items": {"type": "integer"}},
     }
     made = writer(card("fit_it", params=params))
-    walk = made.write(made.grammar.walk([]), "fit_it(", " width=")
+    walk = made.write(Walk(made.grammar, []), "fit_it(", " width=")
     for wrong in (["1"], [" x"], [" ", ";"], [" -", ";"], [" --1"], [" 1.5"], [" 1 2"], [" " + "1" * 13], [" 1", ","]):
         assert not made.can(walk, *wrong), wrong
     made.write(walk, " " + "1" * 12, ";", " scale=")
@@ -297,7 +298,7 @@ def test_booleans_and_choices_are_the_allowed_ones(writer: Any) -> None:
     made = writer(
         card("fit_it", params={"keep": {"type": "boolean"}, "how": soft, "all": {"type": "array", "items": soft}})
     )
-    walk = made.write(made.grammar.walk([]), "fit_it(", " keep=")
+    walk = made.write(Walk(made.grammar, []), "fit_it(", " keep=")
     assert not made.can(walk, " True") and not made.can(walk, " yes") and not made.can(walk, " true", ",")
     assert walk.text is None and not walk.in_list
     assert made.write(walk.fork(), " false", ";", ".").calls == [{"tool": "fit_it", "args": {"keep": False}}]
@@ -319,7 +320,7 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
     made = writer(
         card("say_it", params={"text": {"type": "string"}, "texts": {"type": "array", "items": {"type": "string"}}})
     )
-    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    walk = made.write(Walk(made.grammar, []), "say_it(", " text=")
     assert walk.text == [] and not walk.in_list and walk.forced() is None
     assert (
         not made.can(walk, "a")
@@ -341,7 +342,7 @@ def test_a_text_is_closed_when_it_is_whole(writer: Any) -> None:
 
 def test_the_tokens_of_a_text_are_limited(writer: Any) -> None:
     made = writer(card("say_it", params={"text": {"type": "string"}}))
-    walk = made.write(made.grammar.walk([]), "say_it(", " text=", " " + "a" * (MAX_TEXT - 2))
+    walk = made.write(Walk(made.grammar, []), "say_it(", " text=", " " + "a" * (MAX_TEXT - 2))
     ahead = walk.fork()
     made.write(walk, "a")
     allowed = walk.allowed()
@@ -356,7 +357,7 @@ def test_the_tokens_of_a_text_are_limited(writer: Any) -> None:
 def test_a_text_is_not_spaces_alone(writer: Any) -> None:
     """A text of spaces is no text: at its limit nothing could follow."""
     made = writer(card("say_it", params={"text": {"type": "string"}}))
-    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    walk = made.write(Walk(made.grammar, []), "say_it(", " text=")
     assert made.can(walk, " ", "a", " ", " ", ";") and not made.can(walk, " ", " ")
 
 
@@ -437,7 +438,7 @@ def test_the_classes_of_tokens() -> None:
     # A text begins with a space, and with nothing broken after it.
     layout = Layout(tokenizer, len(words) + 2)
     made = Writer(layout, found, card("say_it", params={"text": {"type": "string"}}))
-    walk = made.write(made.grammar.walk([]), "say_it(", " text=")
+    walk = made.write(Walk(made.grammar, []), "say_it(", " text=")
     assert np.flatnonzero(walk.allowed()).tolist() == sorted(
         [at(byte_level(" ")), at(byte_level(" a")), at(byte_level(" -"))]
     )
@@ -448,6 +449,6 @@ def test_a_refused_argument_is_not_offered_again(writer: Any) -> None:
         card("shake_it", "Image", ["Image"], params={"often": {"type": "integer"}, "far": {"type": "integer"}}),
         card("name_it", "Text", ["Image"], params={"often": {"type": "integer"}}, required=["often"]),
     )
-    walk = made.grammar.walk(["Image"], refused=[("shake_it", "often"), ("name_it", "often")])
+    walk = Walk(made.grammar, ["Image"], refused=[("shake_it", "often"), ("name_it", "often")])
     assert not made.can(walk, "shake_it(", " often=") and made.can(walk, "shake_it(", " far=")
     assert made.can(walk, "name_it(", " often=")  # which cannot do without

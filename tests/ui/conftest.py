@@ -8,22 +8,13 @@ import pytest
 
 from tests.waiting import WAIT
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Chromium, driven by Playwright; tests that need it are skipped without it."""
     sync = pytest.importorskip("playwright.sync_api")
+    from benchmarks.page.browser import FLAGS
+
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed: apt-get install chromium fonts-dejavu-core")
