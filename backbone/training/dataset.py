@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.layout import Layout
 from backbone.training.compound import Composer
+from backbone.training.houses import MOST_EXAMPLES, Houses
 from backbone.training.phrasings import Phrasing, requests
 from backbone.training.samples import Sample, fill, held_out, join
 from backbone.training.synthetic_tools import SyntheticTool, draw_request, draw_tool
@@ -70,6 +71,7 @@ class TrainingDataset:
         self.long = long or self.asking
         self.chained = [t for t in self.templates if t.clauses] or self.templates
         self.composer = Composer(self.asking)
+        self.houses = Houses(self.phrasings, validation)
 
     def asked(self, rng: random.Random) -> Phrasing:
         """Draw a phrasing that asks for something: wordy ones and chains as often as all others together."""
@@ -102,19 +104,56 @@ class TrainingDataset:
         return Sample(sample.have, sample.request, ())
 
     def row(self, index: int, length: int) -> Row:
-        """Return row ``index``: requests for built-in tools, or the cards of synthetic tools and requests."""
+        """Return row ``index``: the cards of synthetic tools, if any, examples, if any, and requests."""
         rng = random.Random(f"{self.seed}:{index}")
-        if rng.random() < 0.2:
+        roll = rng.random()
+        if roll < 0.18:
+            return self.house_row(rng, length)
+        if roll < 0.34:
             samples = [self.builtin_request(rng) for _ in range(length // 20)]
             return self._packed([], samples, length, ())
         room = length * rng.uniform(0.25, 0.62)
-        tools = [draw_tool(template, rng, self.groups) for template in self.catalogue(rng)]
-        tools = list({synthetic.card["name"]: synthetic for synthetic in tools}.values())
+        tools = self.tools(rng, self.catalogue(rng), room)
+        samples = [self.request_with_cards(rng, tools) for _ in range(length // 20)]
+        # Examples that have nothing to do with a request must not change its plan.
+        shown = [self.request_with_cards(rng, tools) for _ in range(rng.choice((0,) * 9 + (1, 2, 4)))]
+        return self._packed(tools, samples, length, shown)
+
+    def house_row(self, rng: random.Random, length: int) -> Row:
+        """Draw a row of one house: examples of its conventions and others, and requests by them and ordinary ones."""
+        tools = self.tools(rng, self.catalogue(rng)[: rng.choice((0, 0, 2, 3, 4, 6))], length * 0.3)
+
+        def compose(rng: random.Random) -> Sample:
+            return self.composer.compose(rng, tools) or self.builtin_request(rng)
+
+        conventions = [self.houses.convention(rng, tools, compose) for _ in range(rng.choice((1, 1, 2, 2, 3, 4)))]
+        fixed = {convention.tool for convention in conventions}
+
+        def ordinary() -> Sample:
+            while True:
+                sample = self.request_with_cards(rng, tools) if tools else self.builtin_request(rng)
+                if fixed.isdisjoint(call["tool"] for call in sample.calls):
+                    return sample
+
+        # Of every convention one example at least: without it, its requests mean nothing.
+        shown = [one.draw(rng) for one in conventions]
+        further = [one.draw(rng) for one in conventions for _ in range(rng.choice((0, 0, 0, 1, 1, 2)))]
+        further += [ordinary() for _ in range(rng.choice((0, 0, 1, 1, 2, 3)))]
+        rng.shuffle(further)
+        shown += further[: MOST_EXAMPLES - len(shown)]
+        rng.shuffle(shown)
+        samples = [
+            rng.choice(conventions).draw(rng) if rng.random() < 0.65 else ordinary() for _ in range(length // 20)
+        ]
+        return self._packed(tools, samples, length, shown)
+
+    def tools(self, rng: random.Random, templates: Sequence[ToolTemplate], room: float) -> list[SyntheticTool]:
+        """Draw a tool of each template, as many as fit into ``room`` tokens, with different names."""
+        drawn = [draw_tool(template, rng, self.groups) for template in templates]
+        tools = list({synthetic.card["name"]: synthetic for synthetic in drawn}.values())
         while len(tools) > 1 and len(self.layout.prefix([synthetic.card for synthetic in tools])) > room:
             tools.pop()
-        samples = [self.request_with_cards(rng, tools) for _ in range(length // 20)]
-        demonstrations = [self.request_with_cards(rng, tools) for _ in range(rng.choice((0, 0, 0, 0, 0, 1)))]
-        return self._packed(tools, samples, length, demonstrations)
+        return tools
 
     def catalogue(self, rng: random.Random) -> list[ToolTemplate]:
         """Draw two to fourteen tools: neighbours in the files, which belong to one field, and others."""
