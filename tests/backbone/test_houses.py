@@ -1,80 +1,51 @@
-"""House conventions of the training data."""
+"""The house requests: what is in the file, and that every plan in it can be written by the planner."""
 
-import random
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter, defaultdict
 
-import pytest
-
+from backbone.planner.builtin_cards import BUILTIN_CARDS
+from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Layout
-from backbone.training import dataset
-from backbone.training.dataset import TrainingDataset
-from backbone.training.houses import MOST_EXAMPLES, words
-from backbone.training.samples import Sample
-from backbone.training.synthetic_tools import SyntheticTool
+from backbone.planner.vocabulary import Vocabulary
+from backbone.planner.walk import Walk
+from benchmarks import house_tools, houses
+from benchmarks.houses import SIZES
+from common.kinds import KIND_OF_INPUT
+from tools import Tool
+
+CARDS = {**BUILTIN_CARDS, **{name: tool.card() for name, tool in vars(house_tools).items() if isinstance(tool, Tool)}}
+ROWS = houses.read()
 
 
-@pytest.fixture(scope="module")
-def data(layout: Layout) -> TrainingDataset:
-    return TrainingDataset(layout, 3)
+def test_the_file_is_made_from_the_pieces() -> None:
+    assert houses.generate() == [{**row, "plans": [[tuple(call) for call in p] for p in row["plans"]]} for row in ROWS]
 
 
-def _row(
-    data: TrainingDataset, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> tuple[Sequence[SyntheticTool], list[Sample], list[Sample]]:
-    """Return tools, requests and examples of a house's row."""
-    seen: list[Any] = []
-    monkeypatch.setattr(data, "_packed", lambda *given: seen.append(given))
-    data.house_row(random.Random(seed), 1024)
-    ((tools, samples, _, shown),) = seen
-    return tools, samples, shown
+def test_parts_have_their_sizes_and_share_no_request() -> None:
+    by_house = defaultdict(list)
+    for row in ROWS:
+        by_house[row["house"]].append(row)
+    assert len(by_house) >= 30 and sum(row["part"] == "test" for row in ROWS) >= 400
+    for rows in by_house.values():
+        assert len({row["request"].lower() for row in rows}) == len(rows)
+        assert {part: Counter(row["kind"] for row in rows if row["part"] == part) for part in SIZES} == SIZES
 
 
-def _is_house_word(request: str) -> bool:
-    """Return whether a request has a verb of a house in a frame of it."""
-    return any(request.lower() in (f"{verb} it", f"please {verb} this", f"can you {verb} this?") for verb in _VERBS)
+def test_most_of_what_a_test_joins_no_anchor_joins() -> None:
+    joined = defaultdict(set)
+    for row in ROWS:
+        if row["kind"] == "both":
+            joined[row["house"], row["part"]].add(str(row["plans"][0]))
+    for house in {row["house"] for row in ROWS}:
+        assert len(joined[house, "test"] - joined[house, "anchor"]) >= 3
+        assert not joined[house, "pool"]
 
 
-_VERBS = words(validation=False).verbs
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_an_example_gives_the_plan_of_a_nickname(
-    data: TrainingDataset, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    _, samples, shown = _row(data, monkeypatch, seed)
-    plans = [example.calls for example in shown]
-    assert len(shown) <= MOST_EXAMPLES
-    for sample in samples:
-        if _is_house_word(sample.request):
-            assert sample.calls in plans
-
-
-def test_a_house_has_no_request_against_its_options(data: TrainingDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = 0
-    for seed in range(120):
-        _, samples, shown = _row(data, monkeypatch, seed)
-        scores = [call["args"].get("min_score") for s in shown for call in s.calls if call["tool"] == "detect"]
-        always = {score for score in scores if score is not None and scores.count(score) > 1}
-        alone = [s for s in samples if len(s.calls) == 1 and s.calls[0]["tool"] == "detect"]
-        if len(always) == 1 and None not in scores and alone:
-            found += 1
-            assert all("min_score" in s.calls[0]["args"] for s in alone)
-    assert found
-
-
-def test_words_are_held_out() -> None:
-    trained, unseen = words(validation=False), words(validation=True)
-    for name in ("verbs", "nouns", "aliases"):
-        assert getattr(unseen, name)
-        assert set(getattr(trained, name)).isdisjoint(getattr(unseen, name))
-
-
-def test_rows_of_houses_are_a_share_of_all(data: TrainingDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    houses: list[int] = []
-    monkeypatch.setattr(data, "house_row", lambda rng, length: houses.append(length))
-    monkeypatch.setattr(data, "_packed", lambda *given: None)
-    for index in range(300):
-        data.row(index, 64)
-    assert 30 < len(houses) < 80
-    assert dataset.MOST_EXAMPLES == 8
+def test_the_planner_can_write_every_plan(layout: Layout, vocabulary: Vocabulary) -> None:
+    for row in ROWS:
+        cards = [card for name, card in CARDS.items() if name in BUILTIN_CARDS or name in row["tools"]]
+        for plan in row["plans"]:
+            calls = [{"tool": tool, "args": args} for tool, args in plan]
+            walk = Walk(Grammar(layout, vocabulary, cards), [KIND_OF_INPUT[kind] for kind in row["media"]], typed=True)
+            for token in layout.calls(calls, CARDS):
+                walk.push(token)
+            assert walk.calls == calls
