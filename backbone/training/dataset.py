@@ -67,14 +67,14 @@ class TrainingDataset:
         self.groups = [g for g in argument_groups() if held_out(g.arguments[0].names[0]) == validation]
         self.nothing = [p for p in self.phrasings if not p.calls]
         self.asking = [p for p in self.phrasings if p.calls]
-        long = [p for p in self.asking if p.family.startswith(("wordy", "chained", "flowing"))]
+        long = [p for p in self.asking if p.family.startswith(("wordy", "chained", "flowing", "everything"))]
         self.long = long or self.asking
         self.chained = [t for t in self.templates if t.clauses] or self.templates
         self.composer = Composer(self.asking)
         self.houses = Houses(self.phrasings, validation)
 
     def asked(self, rng: random.Random) -> Phrasing:
-        """Draw a phrasing that asks for something: wordy ones and chains as often as all others together."""
+        """Draw a phrasing that asks for something: the long ones as often as all others together."""
         return rng.choice(self.long if rng.random() < 0.5 else self.asking)
 
     def builtin_request(self, rng: random.Random) -> Sample:

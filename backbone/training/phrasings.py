@@ -159,7 +159,7 @@ def read_call(text: str) -> PhrasedCall:
         given[key.strip()] = float(value)
     if "@regions" in values:
         values, given = (), {**given, "regions": ABOVE}
-    if name in LABELS and not values and "regions" not in given and not text.endswith("()"):
+    if name in LABELS and not values and "regions" not in given and not re.search(r"\(\s*[;)]", text):
         raise ValueError(f"{name} without labels")
     if text.endswith("()") and name in FREE_TEXT:
         values = (ABOVE,)
