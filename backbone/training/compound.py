@@ -64,6 +64,16 @@ FORWARDS = (
     "two things: {a}, then {b}",
     "when you're done with this: {a}, go on and {b}",
 )
+# Forms that say first of all that the result is to be spoken.
+SPOKEN = (
+    "Aloud, please: {a}",
+    "By voice: {a}",
+    "I want to hear what comes out of this: {a}",
+    "As speech at the end: {a}",
+    "I can't look at the screen, so tell me the result aloud. {a}",
+    "let me hear the outcome: {a}",
+    "for the answer, use your voice: {a}",
+)
 # Forms of three and more clauses: how the clauses are joined, and the last one.
 LISTS = (
     (", ", " and "),
@@ -121,9 +131,12 @@ class Composer:
         request = joined([part.request for part in parts], rng)
         calls = tuple(call for part in parts for call in part.calls)
         says = newest & set(TEXTS) and calls[-1]["tool"] != "speak" and len(calls) < MOST_CALLS
-        if says and rng.random() < 0.15:
+        if says and rng.random() < 0.25:
             words = rng.choice([words for kind, _, words in chains().after if kind == "Text"])
-            request = request.rstrip(".!? ") + ("" if words[:1] in " ,.;" else " ") + words
+            if rng.random() < 0.3:
+                request = rng.choice(SPOKEN).format(a=lower_first(request))
+            else:
+                request = request.rstrip(".!? ") + ("" if words[:1] in " ,.;" else " ") + words
             calls = (*calls, {"tool": "speak", "args": {}})
         return Sample(have, frame(request, rng, True), calls)
 

@@ -5,6 +5,7 @@ machine.
 """
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,6 +72,7 @@ class TrainingDataset:
         self.long = long or self.asking
         self.chained = [t for t in self.templates if t.clauses] or self.templates
         self.composer = Composer(self.asking)
+        self.described = {t: frozenset(re.findall(r"[a-z]{3,}", " ".join(t.docs).lower())) for t in self.templates}
         self.houses = Houses(self.phrasings, validation)
 
     def asked(self, rng: random.Random) -> Phrasing:
@@ -156,10 +158,13 @@ class TrainingDataset:
         return tools
 
     def catalogue(self, rng: random.Random) -> list[ToolTemplate]:
-        """Draw two to fourteen tools: neighbours in the files, which belong to one field, and others."""
+        """Draw two to fourteen tools: neighbours in the files or tools that are described alike, and others."""
         count = min(rng.randint(2, 14), len(self.templates))
-        start = rng.randrange(len(self.templates))
-        near = self.templates[start : start + rng.randint(1, count)] if rng.random() < 0.4 else []
+        start, most, roll = rng.randrange(len(self.templates)), rng.randint(1, count), rng.random()
+        if roll < 0.3:
+            near = self.templates[start : start + most]
+        else:
+            near = self.alike(self.templates[start], most) if roll < 0.6 else []
         drawn = [rng.choice(self.chained if rng.random() < 0.5 else self.templates) for _ in range(count)]
         others = [
             tool for tool in {tool.names: tool for tool in drawn}.values() if not any(tool is other for other in near)
@@ -169,6 +174,18 @@ class TrainingDataset:
             chosen[-1] = rng.choice([tool for tool in self.templates if tool.takes == ("Text",)] or chosen)
         rng.shuffle(chosen)
         return chosen
+
+    def alike(self, template: ToolTemplate, count: int) -> list[ToolTemplate]:
+        """Return a tool and those that are described the most like it, of all that take the same kinds of value.
+
+        Args:
+            template: One of the dataset's templates.
+            count: Number of tools to return, itself included.
+        """
+        own = self.described[template]
+        same = [other for other in self.templates if set(other.takes) == set(template.takes) and other is not template]
+        same.sort(key=lambda other: -len(own & self.described[other]) / len(own | self.described[other]))
+        return [template, *same[: count - 1]]
 
     def request_with_cards(self, rng: random.Random, tools: Sequence[SyntheticTool]) -> Sample:
         """Draw a request after the cards of synthetic tools."""

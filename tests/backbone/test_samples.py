@@ -283,3 +283,19 @@ def test_a_wording_says_which_other_steps_it_asks_for() -> None:
 def test_steps_that_cannot_run_are_named(line: str, takes: tuple[str, ...], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         _wording(line, takes, "Text", "Text" in takes)
+
+
+def test_tools_described_alike_are_neighbours(layout: Layout) -> None:
+    """The tools nearest to one take the same kinds and differ in one respect of their descriptions."""
+    dataset = TrainingDataset(layout, 1)
+    by_name = {template.names[0]: template for template in dataset.templates}
+    near = dataset.alike(by_name["opening_sentences"], 4)
+    assert near[0].names[0] == "opening_sentences" and len(near) == 4
+    assert {"closing_sentences", "longest_sentences"} <= {template.names[0] for template in near}
+    assert all(set(template.takes) == {"Text"} for template in near)
+
+
+@pytest.mark.parametrize("plan", ["detect(; min_score=0.5)", "detect()", "track()"])
+def test_everything_has_no_labels(plan: str) -> None:
+    (call,) = _phrasing(f"all there is => {plan}", ("Image",), "x").calls
+    assert call[1] == ()
