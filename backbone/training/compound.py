@@ -165,6 +165,8 @@ class Composer:
             texts = needs == {"Text"} and at_hand & set(TEXTS)
             if not (needs <= at_hand or texts) or (not needs and rng.random() < 0.8):
                 continue
+            if "Detections" in needs - newest:  # "count them" speaks of what the clause before has found
+                continue
             if parts and not (needs & newest or (texts and newest & set(TEXTS))) and rng.random() < 0.8:
                 continue
             made = _made(sample.calls, cards, at_hand)

@@ -10,7 +10,7 @@ import pytest
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.cards import parameters
 from backbone.planner.layout import Layout
-from backbone.training.compound import joined
+from backbone.training.compound import Composer, joined
 from backbone.training.dataset import TrainingDataset
 from backbone.training.phrasings import (
     PhrasingInvalid,
@@ -299,3 +299,15 @@ def test_tools_described_alike_are_neighbours(layout: Layout) -> None:
 def test_everything_has_no_labels(plan: str) -> None:
     (call,) = _phrasing(f"all there is => {plan}", ("Image",), "x").calls
     assert call[1] == ()
+
+
+def test_a_pronoun_speaks_of_what_the_clause_before_found() -> None:
+    found, changed = (
+        _phrasing(line, ("Image",), "x") for line in ("find the {os} => detect({o})", "brighten [it all] => edit")
+    )
+    composer = Composer([found, changed, _phrasing("count them => count", ("Image", "Detections"), "x")])
+    rng, before = random.Random(1), []
+    for _ in range(200):
+        called = [call["tool"] for call in sample.calls] if (sample := composer.compose(rng, ())) else []
+        before += [one for one, next_one in zip(called, called[1:], strict=False) if next_one == "count"]
+    assert set(before) == {"detect"}
