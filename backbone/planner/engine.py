@@ -31,6 +31,9 @@ class Engine(Protocol):
     def new_context(self) -> Context:
         """An empty context."""
 
+    def embed(self, ids: Sequence[int]) -> Array:
+        """Embeddings of tokens, (T, D); also the weights of their logits."""
+
     def scores(self, state: Array, rows: Sequence[int] | None = None) -> Array:
         """Logits of the next token from one state, (D,).
 

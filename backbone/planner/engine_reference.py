@@ -50,10 +50,13 @@ class ReferenceEngine:
         """An empty context."""
         return ReferenceContext(self)
 
+    def embed(self, ids: Sequence[int]) -> Array:
+        """Embeddings of tokens, (T, D)."""
+        return np.asarray(self.tensors["embedding"][list(ids)])
+
     def scores(self, state: Array, rows: Sequence[int] | None = None) -> Array:
         """Logits of the next token, of all, (V,), or of some; both exact."""
-        embedding = self.tensors["embedding"]
-        return np.asarray((embedding if rows is None else embedding[list(rows)]) @ state)
+        return np.asarray((self.tensors["embedding"] if rows is None else self.embed(rows)) @ state)
 
 
 class ReferenceContext:
@@ -76,7 +79,7 @@ class ReferenceContext:
             self._cache = np.pad(self._cache, ((0, 0), (0, 0), (0, 0), (0, added), (0, 0)))
         cos, sin = (table[start:end, None] for table in rotary_tables(config, end))
         future = np.arange(end) > np.arange(start, end)[:, None]
-        x = weights["embedding"][list(ids)]
+        x = self._engine.embed(ids)
         for layer in range(config.layers):
             name = f"layers.{layer}"
             rows = _rms_norm(x, weights[f"{name}.attn_norm"], config.eps) @ weights[f"{name}.query_key_value"].T

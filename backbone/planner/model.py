@@ -1,6 +1,6 @@
 """The trained planner: request and cards in, plan out, by constrained decoding with a cached prefix."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -120,25 +120,34 @@ class PlannerModel:
         Returns:
             The calls, none when there is nothing to run, and the choices.
         """
-        grammar = Grammar(self.layout, self._vocabulary, cards)
+        grammar = self.grammar(cards)
         prefix = self.layout.prefix(list(grammar.cards.values()), demonstrations)
         request_ids = self.layout.request(have, request)
         with self._lock:
-            repeated = self._likeliest_card(grammar, prefix, request_ids)
+            repeated = self.likeliest_card(grammar, self._context(prefix), request_ids)
             walk = Walk(grammar, have, typed, request, first, missing, refused)
             return self._decode(walk, prefix, repeated, request_ids)
 
-    def _likeliest_card(self, grammar: Grammar, prefix: list[int], request: list[int]) -> list[int]:
+    def grammar(self, cards: Iterable[Card]) -> Grammar:
+        """The grammar of plans over some tools."""
+        return Grammar(self.layout, self._vocabulary, cards)
+
+    def likeliest_card(self, grammar: Grammar, context: Context, request: list[int]) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.
 
         The card is repeated before the request: cards in the middle of many are read worst (Liu et al. 2023), and
         without the repetition a plan depends on the order of the tools.
+
+        Args:
+            grammar: of the tools.
+            context: has read their cards, and the examples; it is left as it is.
+            request: ids of the request.
         """
         walk, unread = Walk(grammar, ()), [*request, self.layout.call]
         if self.layout.call not in walk.allowed():
             return []
         walk.push(self.layout.call)
-        context = self._context(prefix)
+        start = context.length
         try:
             while not walk.calls:
                 token = walk.forced()
@@ -148,7 +157,7 @@ class PlannerModel:
                 walk.push(token)
                 unread.append(token)
         finally:
-            context.length = len(prefix)
+            context.length = start
         return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
     def _decode(self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int]) -> Decoded:
