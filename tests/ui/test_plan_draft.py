@@ -13,9 +13,12 @@ from agents.session.memory import close_saver, open_saver
 from agents.session.session import SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
 from tools import Store
+from tools.core.errors import SuperlinkError
 from ui.access.owners import Files
 from ui.context import Context
+from ui.plans.edits import set_argument
 from ui.tabs.plan_card import PlanCard
+from ui.tabs.plan_form import Form
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 
@@ -87,3 +90,19 @@ def test_a_good_draft_runs_and_the_editor_closes(card: tuple[PlanCard, Turns]) -
 
 def test_a_session_without_requests_is_shown(card: tuple[PlanCard, Turns]) -> None:
     assert "The plan appears here" in str(shown(card[0], SessionView(""))["card"])
+
+
+def test_a_change_that_comes_after_the_decision_is_told_unless_the_plan_has_it(card: tuple[PlanCard, Turns]) -> None:
+    found, turns = card
+    waiting = turns.view(THREAD, OWNER).turns[0].plan
+    assert waiting is not None
+    turns.set_draft(THREAD, OWNER, waiting)
+    found.run(THREAD, OWNER)
+    rest(turns)
+    forms, form = found._forms, Form(thread=THREAD, owner=OWNER, keys=[0, 1])
+    before, after, _ = forms._edit(form, lambda plan, scope: set_argument(plan, 0, "labels", ["face"], scope))
+    assert before == after
+    with pytest.raises(SuperlinkError, match="your last change came too late"):
+        forms._edit(form, lambda plan, scope: set_argument(plan, 0, "labels", ["person"], scope))
+    with pytest.raises(SuperlinkError, match="your last change came too late"):
+        forms._edit(Form(), lambda plan, scope: plan)

@@ -34,6 +34,13 @@ _BUTTONS: dict[str, Callable[[Plan, int, Scope], Plan]] = {
 }
 
 
+class _TooLate(SuperlinkError):
+    """A change came after the plan had been decided on."""
+
+    def __init__(self) -> None:
+        super().__init__("your last change came too late: the plan is without it", "Ask again, or change the next plan")
+
+
 class Form(TypedDict, total=False):
     """What the forms show; they are made anew whenever it changes.
 
@@ -134,7 +141,7 @@ class PlanForm:
                 elem_id="plan-outputs",
             )
             about = gr.HTML(note_html([*at.outputs, *at.plan]), elem_classes="sl-note", elem_id="plan-outputs-note")
-        self._connect(rows, titles, adder, shown, about)
+        self._connect(form, rows, titles, adder, shown, about)
 
     # Only what no event changes has a key: Gradio loses a keyed component that is changed while it is made anew. So the
     # heading follows the title by script (`plan.js`).
@@ -182,8 +189,12 @@ class PlanForm:
         problems = at.fields.get((number, field.name), ())
         return lay_out_field(field, number, problems, self._suggestions.of(field.suggested))
 
-    def _connect(self, rows: list[FieldRow], titles: list[Any], adder: Any, shown: Any, about: Any) -> None:
-        """Connect the widgets: every change is checked, and kept as the session's draft."""
+    def _connect(self, form: Form, rows: list[FieldRow], titles: list[Any], adder: Any, shown: Any, about: Any) -> None:
+        """Connect the widgets: every change is checked, and kept as the session's draft.
+
+        A field tells of its change as the focus leaves it, which is also when Run is pressed. So a change can come when
+        `self.form` holds nothing any more, or another session; it is always one of the forms that were laid out.
+        """
         places = [component for row in rows for component in (row.widget, row.note, row.clear) if component is not None]
         outputs = [*places, *titles, shown, about, *self._outside]
 
@@ -216,28 +227,29 @@ class PlanForm:
                 changes[about] = note_html([*new.outputs, *new.plan])
             return changes
 
-        def edited(change: Callable[[Plan, Scope], Plan], source: Any, form: Form) -> Changes:
+        def edited(change: Callable[[Plan, Scope], Plan], source: Any) -> Changes:
             try:
                 before, plan, scope = self._edit(form, change, len(titles))
+            except _TooLate as error:
+                raise gr.Error(escape(explain(error))) from error
             except SuperlinkError as error:
                 return {about: note_html([explain(error)])}
             return refreshed(before, plan, scope, source) if plan != before else {about: gr.skip()}
 
-        def set_field(row: FieldRow, form: Form, value: Shown) -> Changes:
+        def set_field(row: FieldRow, value: Shown) -> Changes:
             return edited(
                 lambda plan, scope: set_argument(plan, row.number, row.field.name, written(row.field, value), scope),
                 row.widget,
-                form,
             )
 
-        def choose(form: Form, names: list[str]) -> Changes:
-            return edited(lambda plan, scope: set_outputs(plan, names, scope), shown, form)
+        def choose(names: list[str]) -> Changes:
+            return edited(lambda plan, scope: set_outputs(plan, names, scope), shown)
 
         for row in rows:
-            on_input(row.widget, partial(set_field, row), [self.form, row.widget], outputs)
+            on_input(row.widget, partial(set_field, row), [row.widget], outputs)
             if row.clear is not None:
-                row.clear.click(partial(set_field, row, value=None), self.form, outputs, **QUIET)
-        on_input(shown, choose, [self.form, shown], outputs)
+                row.clear.click(partial(set_field, row, value=None), None, outputs, **QUIET)
+        on_input(shown, choose, [shown], outputs)
         # "input" would come twice: once for the choice, and once as the focus leaves.
         adder.change(self._add, [self.form, adder], [*self.outputs, *self._outside], trigger_mode="once", **QUIET)
 
@@ -247,13 +259,21 @@ class PlanForm:
         """Change the draft of a session; returns the plan before and after, and its scope.
 
         Raises:
-            SuperlinkError: when nothing is edited any more, or the draft has other steps by now.
+            _TooLate: when nothing is edited any more, and the plan that was decided is without the change.
+            SuperlinkError: when the draft has other steps by now.
         """
+        if not form:
+            raise _TooLate
         thread, owner = form["thread"], form["owner"]
         with self._lock:
             view = self._turns.view(thread, owner)
             if view.draft is None:
-                raise SuperlinkError("this plan is no longer being changed", "Load the page again")
+                if view.turn is None or view.turn.plan is None:
+                    raise _TooLate
+                scope, decided = self._scope(view, owner), Plan.load(view.turn.plan)
+                if (count is not None and count != len(decided.steps)) or change(decided, scope) != decided:
+                    raise _TooLate
+                return decided, decided, scope
             scope, before = self._scope(view, owner), Plan.load(view.draft)
             if count is not None and count != len(before.steps):
                 raise SuperlinkError("the plan was changed elsewhere", "Load the page again")

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +11,9 @@ from agents.planners.base import Planner
 from common.card import Card
 from tools.core.errors import SuperlinkError
 from ui.turns.words import explain
+
+DELAY = 2.0
+"""Seconds that the loading waits: at the start of the server a browser is opened, whose page needs the processor."""
 
 _log = logging.getLogger("superlink.ui")
 
@@ -25,12 +29,16 @@ class Loads(Protocol):
 class Loading:
     """The state of the planner.
 
+    Args:
+        delay: Seconds before the loading begins; a request in this time loads the planner itself.
+
     Attributes:
         state: "loading", "ready", or "failed: " and the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, delay: float = DELAY) -> None:
         self.state = "loading"
+        self._delay = delay
 
     def start(self, planner: Planner, tools: Mapping[str, AnyTool]) -> None:
         """Load a planner in a thread of its own; one that has nothing to load is ready at once."""
@@ -40,6 +48,7 @@ class Loading:
             self.state = "ready"
 
     def _load(self, planner: Loads, tools: Mapping[str, AnyTool]) -> None:
+        time.sleep(self._delay)
         try:
             planner.load(planner_cards(tools))
             self.state = "ready"
