@@ -7,7 +7,8 @@ https://www.sqlite.org/fileformat2.html
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -239,6 +240,38 @@ class Salvage:
         if len(payload) != size:
             raise _Damaged
         return number, _record(payload)
+
+
+def copy_rows(file: Path, new: Path, left_out: Collection[str], strays: Collection[str]) -> dict[str, int]:
+    """Copy the rows that can be read; returns their numbers by table.
+
+    Args:
+        file: The damaged database.
+        new: A database with empty tables.
+        left_out: Tables that stay empty.
+        strays: Tables whose rows are also taken from pages to which no table leads; deleted rows may stand there.
+    """
+    with closing(sqlite3.connect(new)) as database:
+        known = tables(database)
+        salvage = Salvage(file, database)
+        for name in known:
+            if not set(salvage.tables[name].columns) <= set(known[name].columns):  # its names are damaged
+                salvage.tables[name] = known[name]
+            rows = list(salvage.rows(name))  # read in any case: `strays` yields what is left
+            _insert_rows(database, salvage, name, [] if name in left_out else rows)
+        for name, row in salvage.strays():
+            _insert_rows(database, salvage, name, [row] if name in strays else [])
+        database.commit()
+        count = {name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in known}
+    return {name: number for name, number in count.items() if name not in left_out}
+
+
+def _insert_rows(database: sqlite3.Connection, salvage: Salvage, table: str, rows: Iterable[Row]) -> None:
+    columns = salvage.tables[table].columns
+    sql = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+    for row in rows:
+        with suppress(sqlite3.IntegrityError):
+            database.execute(sql, row)
 
 
 def _log(file: Path, size: int) -> dict[int, bytes]:

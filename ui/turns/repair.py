@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 
 from tools.storage.atomic import write_error
 from tools.storage.database import examine, put_in_place
+from tools.storage.salvage import copy_rows
 from ui.access.access import Access
 from ui.access.database import NAME
-from ui.access.salvage import copy_rows
 from ui.turns.catalogue import Catalogue
 
 _LEFT_OUT = {"logins", "attempts"}
