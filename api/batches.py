@@ -109,7 +109,7 @@ def annotate(service: Service, asked: BatchRequest, approve: Approve, on_event: 
             "tools": service.tool_files,
         }
     )
-    summary = run_batch(spec, Callbacks(service.planner, approve, on_event))
+    summary = run_batch(spec, Callbacks(service.planner, approve, on_event, examples=service.examples))
     return batch_status(service, str(out), summary)
 
 

@@ -10,6 +10,7 @@ from typing import NotRequired
 from langgraph.checkpoint.memory import InMemorySaver
 from typing_extensions import TypedDict
 
+from agents.examples.use import open_examples
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanJson, Step, escape
 from agents.plan.preflight import in_sentence, missing_weights
@@ -125,6 +126,7 @@ class Service:
         """Keep the objects that all calls share."""
         self.tools, self.planner, self.store, self.saver = tools, planner, store, saver
         self.roots, self.results, self.tool_files = roots, results, tuple(tool_files)
+        self.examples = open_examples()  # callers may be programs, so that none of their plans are kept
         self._at_work: set[str] = set()
         self._lock = threading.Lock()
 
@@ -156,7 +158,7 @@ class Service:
         opened = {name: kind_of(value) for name, value in self.open_files(files).items()}
         values = opened or {name: KIND_OF_INPUT[name] for name in (USUAL_MEDIA if media is None else media)}
         if plan is None:
-            return self._planned(plan_request(request, values, self.tools, self.planner))
+            return self._planned(plan_request(request, values, self.tools, self.planner, self.examples))
         task = PlanningTask(request or plan.request, value_types(values), self.tools, given=values.keys())
         return self._planned(examine(task, Attempt(plan.with_request(task.request))))
 
@@ -206,7 +208,13 @@ class Service:
 
     def _open(self, thread: str, policy: Policy | None = None) -> Session:
         return Session(
-            thread, tools=self.tools, planner=self.planner, store=self.store, memory=self.saver, policy=policy
+            thread,
+            tools=self.tools,
+            planner=self.planner,
+            store=self.store,
+            memory=self.saver,
+            policy=policy,
+            examples=self.examples,
         )
 
     def status(self, thread: str, folder: Path | None = None) -> Outcome:

@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.examples.use import Examples
 from agents.plan.plan import Plan
 from agents.planners.base import Planner
 from flows.batch.budget import Budget
@@ -11,7 +12,15 @@ from flows.batch.events import Approve, Callbacks, OnEvent
 from flows.batch.folder_lock import lock_folder
 from flows.batch.job import BatchJob, open_job
 from flows.batch.pilot import RecordedPilot, run_pilot
-from flows.batch.prepare import PlanRefused, ask_approval, is_approved, note_approval, prepare, refuse_doubtful
+from flows.batch.prepare import (
+    PlanRefused,
+    ask_approval,
+    is_approved,
+    keep_example,
+    note_approval,
+    prepare,
+    refuse_doubtful,
+)
 from flows.batch.shard import RunStopped
 from flows.batch.spec import RunSpec
 from flows.batch.status import StatusNotes, end_noted
@@ -115,12 +124,13 @@ def run_batch(
         open_job.cache_clear()
 
 
-def approve_pilot(out: Path, plan_hash: str) -> None:
+def approve_pilot(out: Path, plan_hash: str, examples: Examples | None = None) -> None:
     """Approve the plan of a run whose pilot a person has looked at; the run then goes on without asking.
 
     Args:
         out: folder of the run.
         plan_hash: of the plan that the person saw.
+        examples: of the person, among which the plan is kept; None for none.
 
     Raises:
         PlanRefused: the run has another plan by now, or no pilot.
@@ -132,6 +142,7 @@ def approve_pilot(out: Path, plan_hash: str) -> None:
             if ledger.plan.hash != plan_hash or RecordedPilot.read(ledger) is None:
                 raise PlanRefused("The plan has changed since its pilot", "Have the pilot worked again and look at it")
             note_approval(ledger)
+            keep_example(ledger, examples, "approved")
         finally:
             ledger.close()
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from superlink.commands import (
     annotate,
+    examples,
     export,
     mcp,
     models,
@@ -27,7 +28,23 @@ from superlink.commands import (
 from superlink.stopping import leave
 from superlink.terminal import one_line, prepare, safe, say
 
-COMMANDS = (run, plan, annotate, schedule, serve_flows, export, review, repair, tools, models, ui, mcp, serve, world)
+COMMANDS = (
+    run,
+    plan,
+    annotate,
+    schedule,
+    serve_flows,
+    export,
+    review,
+    examples,
+    repair,
+    tools,
+    models,
+    ui,
+    mcp,
+    serve,
+    world,
+)
 
 FAULT = 70
 """Exit status for a fault of superlink itself (EX_SOFTWARE of sysexits.h)."""

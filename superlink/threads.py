@@ -23,7 +23,10 @@ except ImportError:  # not on Windows
 def thread_of(
     request: str, media: "Mapping[str, Ref]", plan: "Plan | None", planner: str, tools: "Mapping[str, AnyTool]"
 ) -> str:
-    """Return the name of the thread: a hash of all that decides what is planned and run.
+    """Return the name of the thread: a hash of all that decides what is planned and run, except the planner's examples.
+
+    A plan becomes an example itself when it is approved, and the same command must find its thread again. So
+    `superlink run` compares the examples that the thread's planner saw with those that it would see now.
 
     Args:
         request: The request.

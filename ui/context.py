@@ -1,14 +1,17 @@
 """What all tabs of the page share."""
 
+import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.examples.use import Examples, open_examples
 from agents.plan.types import AnyTool
 from agents.planners.base import Planner
 from agents.session.memory import Saver
 from tools.storage.store import Store
 from ui.access.owners import Files
+from ui.access.users import LOCAL
 
 
 @dataclass
@@ -36,3 +39,8 @@ class Context:
     def results(self) -> Path:
         """Folder with a folder for each session and turn."""
         return self.folder / "results"
+
+
+def examples_of(owner: str) -> Examples | None:
+    """Return the examples of a user, which other users' planners do not see; None where they are switched off."""
+    return open_examples(getpass.getuser()) if owner == LOCAL else open_examples(owner, owner)

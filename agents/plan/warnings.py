@@ -164,16 +164,29 @@ def _dropped(plan: Plan, cards: Mapping[str, Card]) -> Iterator[Problem]:
             )
 
 
-def unnamed(plan: Plan, tools: Mapping[str, AnyTool]) -> Iterator[Problem]:
+def unnamed(plan: Plan, tools: Mapping[str, AnyTool], taught: Collection[str] = ()) -> Iterator[Problem]:
     """Look for labels of a planner's plan that the request does not name, in any form or synonym.
 
     Args:
         plan: one that passed every check.
         tools: name to tool.
+        taught: labels that need not be named.
 
     Returns:
         One warning for each label.
     """
+    for step, label in unnamed_labels(plan, tools):
+        if label not in taught:
+            yield Problem(
+                step,
+                "labels",
+                f'it looks for "{label}", which the request does not name',
+                "Edit the plan, or name in English what is meant",
+            )
+
+
+def unnamed_labels(plan: Plan, tools: Mapping[str, AnyTool]) -> Iterator[tuple[str, str]]:
+    """The labels that `unnamed` warns of, each with the id of its step; all tools of the plan have to be there."""
     cards = cards_of(tools)
     said = _WORD.findall(plan.request)
     # Up to three words together, as labels have few.
@@ -184,12 +197,7 @@ def unnamed(plan: Plan, tools: Mapping[str, AnyTool]) -> Iterator[Problem]:
     unknown = set(labels.choose([part for some in parts.values() for part in some], names)[1])
     for step, label in sought:
         if unknown.issuperset(parts[label]):
-            yield Problem(
-                step,
-                "labels",
-                f'it looks for "{label}", which the request does not name',
-                "Edit the plan, or name in English what is meant",
-            )
+            yield step, label
 
 
 def _labels(step: Step, card: Card) -> Iterator[str]:

@@ -22,6 +22,9 @@ from tools.storage import atomic
 from tools.weights import weights
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from backbone.planner.choices import Choice
     from backbone.planner.confidence import Calibration
     from backbone.planner.model import PlannerModel
@@ -85,6 +88,7 @@ class BackbonePlanner:
     ) -> tuple[Plan, Confidence | None]:
         """Plan a request as `plan` does, and say how sure the model is; None for an adapter without calibration."""
         have = _have(values)
+        demonstrations = [shown._replace(have=_usual(shown.have)) for shown in demonstrations]
         offered = self._cards(request, have, tools, demonstrations)
         with _model.lease(self.adapter) as model:
             first = {name for problem in problems if problem.first for name in problem.tools}
@@ -154,7 +158,11 @@ def _calibration(adapter: Path | None) -> "Calibration | None":
 
 def _have(values: Mapping[str, str]) -> list[str]:
     """The kinds of the values at hand, as the model is told them."""
-    have = [value.kind for value in value_types(values).values()]
+    return _usual([value.kind for value in value_types(values).values()])
+
+
+def _usual(have: list[str]) -> list[str]:
+    """Kinds at hand, as many as the model knows from its training."""
     return have if len(have) <= MAX_HAVE else list(dict.fromkeys(reversed(have)))[::-1]
 
 
@@ -167,6 +175,21 @@ def _shortlist(
     scores = _retriever().scores(request, have, cards, built_in)
     called = {call["tool"] for shown in demonstrations for call in shown.calls}
     return shortlist(request, cards, [float(score) for score in scores], have, built_in, called)
+
+
+class RequestEncoder:
+    """Vectors of requests, by the word vectors of the retriever. It takes a few milliseconds and no core."""
+
+    @property
+    def name(self) -> str:
+        """Changes with the vectors, so that stored ones can be told from those of other weights."""
+        from backbone.retrieval.retriever import WEIGHTS
+
+        return f"retriever-{sha256_of(WEIGHTS)[:16]}"
+
+    def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        """Return vectors (N, D) of length 1 of N requests; 0 for one without words."""
+        return _retriever().embed(texts)
 
 
 @cache

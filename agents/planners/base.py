@@ -1,5 +1,6 @@
 """The protocol of planners, which turn a request in words into a plan."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -11,6 +12,7 @@ from agents.plan.plan import Plan
 from agents.plan.problems import Problem
 from agents.plan.types import step_number
 from common.card import Card
+from tools.values.base import canonical_json
 
 ATTEMPTS = 3
 """Most times that a planner is asked for one request."""
@@ -21,6 +23,15 @@ class ToolCall(TypedDict):
 
     tool: str
     args: dict[str, JsonValue]
+
+
+class DemonstrationJson(TypedDict):
+    """A `Demonstration` as plain JSON, with its id."""
+
+    id: str
+    have: list[str]
+    request: str
+    calls: list[ToolCall]
 
 
 class Demonstration(NamedTuple):
@@ -35,6 +46,36 @@ class Demonstration(NamedTuple):
     have: list[str]
     request: str
     calls: list[ToolCall]
+
+    @property
+    def id(self) -> str:
+        """The first 12 digits of the sha256 of its content: equal examples have equal ids on every computer."""
+        return hashlib.sha256(canonical_json([self.have, self.request, self.calls])).hexdigest()[:12]
+
+    def to_json(self) -> DemonstrationJson:
+        """As plain JSON."""
+        return {"id": self.id, "have": self.have, "request": self.request, "calls": self.calls}
+
+    @classmethod
+    def of_json(cls, data: DemonstrationJson) -> "Demonstration":
+        """Read `to_json`."""
+        return cls(data["have"], data["request"], data["calls"])
+
+
+class DemonstrationSource(Protocol):
+    """Chooses the examples that a planner sees."""
+
+    def choose(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> Sequence[Demonstration]:
+        """Choose examples for a request.
+
+        Args:
+            request: in words.
+            have: kinds of the values at hand, ordered from old to new.
+            tools: cards of the tools that may be called.
+
+        Returns:
+            Examples that call these tools alone, in the order in which the planner reads them.
+        """
 
 
 class ConfidenceJson(TypedDict):

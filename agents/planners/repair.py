@@ -12,11 +12,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan, PlanInvalid
+from agents.plan.plan import Plan, PlanInvalid, Step
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, ValueType, planner_cards, value_types
-from agents.plan.warnings import unnamed, warnings
-from agents.planners.base import ATTEMPTS, Confidence, ConfidentPlanner, Demonstration, Planner, renumber
+from agents.plan.warnings import unnamed, unnamed_labels, warnings
+from agents.planners.base import (
+    ATTEMPTS,
+    Confidence,
+    ConfidentPlanner,
+    Demonstration,
+    DemonstrationSource,
+    Planner,
+    renumber,
+)
 from common.card import Card
 from common.kinds import PICTURE_KINDS
 from common.reach import needs
@@ -68,6 +76,7 @@ class Attempt:
         confidence: of the planner in the plan; None where it has none, as for plans of people.
         kept: a plan that could run and leaves something out, while the planner is asked for another one.
         kept_confidence: of the planner in that plan.
+        demonstrations: that the planner saw, of `plan_request`; a session keeps them in its state.
     """
 
     plan: Plan | None = None
@@ -78,6 +87,7 @@ class Attempt:
     confidence: Confidence | None = None
     kept: Plan | None = None
     kept_confidence: Confidence | None = None
+    demonstrations: Sequence[Demonstration] = ()
 
     @property
     def works(self) -> bool:
@@ -181,7 +191,16 @@ def examine(task: PlanningTask, attempt: Attempt) -> Attempt:
 def _warnings(task: PlanningTask, plan: Plan, by_planner: bool) -> list[Problem]:
     found = warnings(plan, task.tools, task.given, task.values)
     if by_planner:  # a person may look for what the request does not name
-        found += unnamed(plan.with_request(task.words), task.tools)
+        found += unnamed(plan.with_request(task.words), task.tools, _taught(task))
+    return found
+
+
+def _taught(task: PlanningTask) -> set[str]:
+    """Labels that an example gives to a request which does not name them either: words of the house."""
+    found: set[str] = set()
+    for shown in task.demonstrations:
+        steps = tuple(Step(id=f"s{n}", **call) for n, call in enumerate(shown.calls, 1))
+        found |= {label for _, label in unnamed_labels(Plan(request=shown.request, steps=steps), task.tools)}
     return found
 
 
@@ -190,7 +209,7 @@ def plan_request(
     values: Mapping[str, str],
     tools: Mapping[str, AnyTool],
     planner: Planner,
-    demonstrations: Sequence[Demonstration] = (),
+    examples: DemonstrationSource | None = None,
 ) -> Attempt:
     """Plan a request; nothing is run.
 
@@ -199,7 +218,7 @@ def plan_request(
         values: what comes with the request: name to kind, ordered from old to new.
         tools: name to tool.
         planner: the planner.
-        demonstrations: examples for the planner.
+        examples: chooses the examples that the planner sees; None for none.
 
     Returns:
         The last attempt.
@@ -207,8 +226,19 @@ def plan_request(
     Raises:
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
-    task = PlanningTask(request, value_types(values), tools, given=values.keys(), demonstrations=demonstrations)
+    types = value_types(values)
+    shown = choose_demonstrations(examples, request, types, tools)
+    task = PlanningTask(request, types, tools, given=values.keys(), demonstrations=shown)
     attempt = examine(task, ask(task, Attempt(), planner))
     while attempt.again:
         attempt = examine(task, ask(task, attempt, planner))
-    return attempt
+    return replace(attempt, demonstrations=shown)
+
+
+def choose_demonstrations(
+    examples: DemonstrationSource | None, request: str, values: Mapping[str, ValueType], tools: Mapping[str, AnyTool]
+) -> Sequence[Demonstration]:
+    """The examples that a planner sees for a request; none without a source of examples."""
+    if examples is None:
+        return ()
+    return examples.choose(request, [value.kind for value in values.values()], planner_cards(tools))

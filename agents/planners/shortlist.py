@@ -121,6 +121,10 @@ def shortlist(
         if card["name"] in reasons or len(reasons) >= limit:
             return
         reasons[card["name"]] = reason
+        choose_makers(card)
+
+    def choose_makers(card: Card) -> None:
+        """Add makers of what a chosen card needs."""
         lacking = [kinds for kinds in needs(card) if made.isdisjoint(kinds)]
         made.add(card["returns"]["kind"])
         for kinds in lacking:
@@ -128,9 +132,11 @@ def shortlist(
             if maker is not None:
                 choose(maker, f"makes {maker['returns']['kind']} for {card['name']}")
 
-    for card in ranked:
-        if card["name"] in demonstrated:
-            choose(card, "an example calls it")
+    called = [card for card in ranked if card["name"] in demonstrated]
+    # All of them before the makers: the planner cannot read an example whose tool it does not know.
+    reasons |= {card["name"]: "an example calls it" for card in called}
+    for card in called:
+        choose_makers(card)
     for card in ranked:
         if any(_says(request, example) for example in card["examples"]):
             choose(card, "the request is its example")

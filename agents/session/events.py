@@ -9,7 +9,7 @@ from typing import Literal, NotRequired, TypedDict
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.preflight import MissingJson
 from agents.plan.problems import ProblemJson
-from agents.planners.base import ConfidenceJson
+from agents.planners.base import ConfidenceJson, DemonstrationJson
 from agents.session.state import Decision, Fault, StepOutcome, TurnResult
 from tools.storage.store import Refs
 
@@ -94,6 +94,7 @@ class Record(TypedDict):
         problems: of the plan.
         warnings: of the plan.
         confidence: of the planner in the plan; None where it has none, and for plans of people.
+        demonstrations: examples that the planner saw.
         decision: of a person, the last one, if there was one; with `Policy.yes`, "accept" for a plan that would wait.
         decisions: all decisions of a person on the plans of the turn, in order.
         superseded: whether a new request took the place of the plan while it waited for a person.
@@ -114,6 +115,7 @@ class Record(TypedDict):
     problems: list[ProblemJson]
     warnings: list[ProblemJson]
     confidence: ConfidenceJson | None
+    demonstrations: list[DemonstrationJson]
     decision: Decision | None
     decisions: list[Decision]
     superseded: bool

@@ -40,8 +40,9 @@ def build(nodes: Nodes, saver: Saver | None) -> Machine:
 
 def machine() -> Machine:
     """The machine with all tools and default settings, for a LangGraph server, which keeps the threads itself."""
+    from agents.examples.use import open_examples
     from agents.planners.backbone import BackbonePlanner
     from tools.core.settings import settings
     from tools.runtime.registry import load
 
-    return build(Nodes(load(), BackbonePlanner(), Store(settings().store_url)), None)
+    return build(Nodes(load(), BackbonePlanner(), Store(settings().store_url), examples=open_examples()), None)

@@ -2,34 +2,36 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from langgraph.runtime import Runtime
 from langgraph.types import Send, interrupt
 
+from agents.examples.use import Examples
 from agents.plan.interpreter import ready_steps, resolve_arguments, result_type, skipped_steps
 from agents.plan.plan import Plan
 from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool, ValueType, cards_of, step_number
-from agents.planners.base import ATTEMPTS, Demonstration, Planner, renumber
-from agents.planners.repair import Asked, Attempt, PlanningTask, ask, examine
+from agents.plan.types import AnyTool, cards_of
+from agents.planners.base import ATTEMPTS, DemonstrationJson, Planner, renumber
+from agents.planners.repair import Asked, Attempt, PlanningTask, ask, choose_demonstrations, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
 from agents.session.gate import Gate, OpenGate
 from agents.session.policy import BEFOREHAND, Policy
 from agents.session.state import (
     Decision,
-    Given,
     PlanCache,
     State,
     StepCall,
     StepOutcome,
     confidence_of,
+    demonstrations_of,
     fault_of,
     given_names,
+    name_media,
+    now,
     problems_of,
     refs_of,
     remarks_of,
@@ -39,11 +41,11 @@ from agents.session.state import (
 )
 from common.card import Card
 from tools.core.abandon import Stopped, TimeUp, abandonable
-from tools.core.errors import ToolError, ValueInvalid
+from tools.core.errors import ToolError
 from tools.core.progress import listening
 from tools.core.settings import settings
 from tools.runtime.execute import call
-from tools.storage.store import Refs, Store, as_list
+from tools.storage.store import Refs, Store
 
 _PROGRESS_SECONDS = 0.2  # between two progress events of a step
 
@@ -57,7 +59,7 @@ class Nodes:
         planner: the planner.
         store: where values are.
         policy: what runs without approval.
-        demonstrations: examples for the planner.
+        examples: chooses the examples that the planner sees, and keeps plans that a person approves; None for none.
         gate: where the planner and steps wait before they begin.
         stop: when it is set, the planner and running steps are abandoned, and their nodes raise `Stopped`.
         plans: the plan of the state.
@@ -68,7 +70,7 @@ class Nodes:
     planner: Planner
     store: Store
     policy: Policy = Policy()
-    demonstrations: Sequence[Demonstration] = ()
+    examples: Examples | None = None
     gate: Gate = OpenGate()
     stop: threading.Event = field(default_factory=threading.Event)
     plans: PlanCache = field(default_factory=PlanCache)
@@ -104,6 +106,7 @@ class Nodes:
             "confidence": None,
             "kept": None,
             "kept_confidence": None,
+            "demonstrations": None,
             "decision": None,
             "decisions": [],
             "changing": None,
@@ -116,7 +119,18 @@ class Nodes:
     def plan(self, state: State) -> State:
         """Ask the planner."""
         with self.gate.planning():
-            return self._update(ask(self._task(state), self._attempt(state), self.planner, self._run_planner))
+            shown = self._demonstrations(state)
+            state = {**state, "demonstrations": shown}
+            update = self._update(ask(self._task(state), self._attempt(state), self.planner, self._run_planner))
+            return {**update, "demonstrations": shown}
+
+    def _demonstrations(self, state: State) -> list[DemonstrationJson]:
+        """The examples that the planner sees; all plans of a turn are made with the same."""
+        found = state.get("demonstrations")
+        if found is None:
+            chosen = choose_demonstrations(self.examples, state["request"], types_of(state), self.tools)
+            found = [shown.to_json() for shown in chosen]
+        return found
 
     def check(self, state: State) -> State:
         """Wire the plan and check it."""
@@ -124,7 +138,13 @@ class Nodes:
         attempt = examine(task, self._attempt(state))
         changing = state.get("changing")
         if changing is None or attempt.again:
-            return {**self._update(attempt), **self._beforehand(state, attempt)}
+            update: State = {**self._update(attempt), **self._beforehand(state, attempt)}
+            decision = state.get("decision")
+            if decision is not None and decision["action"] == "edit":
+                checked: State = {**state, **update}
+                if self.after_check(checked) == "schedule":
+                    self._keep_example(checked)
+            return update
         return {**self._update(self._changed(task, Plan.load(changing), attempt)), "changing": None}
 
     def _beforehand(self, state: State, attempt: Attempt) -> State:
@@ -181,7 +201,8 @@ class Nodes:
             self.tools,
             given_names(state),
             used_names(state),
-            self.demonstrations,
+            # A tool may be gone since they were chosen.
+            [shown for shown in demonstrations_of(state) if all(call["tool"] in self.tools for call in shown.calls)],
             remarks_of(state),
         )
 
@@ -238,7 +259,17 @@ class Nodes:
                 "kept_confidence": None,
             }
             return {**made, **fresh, "changing": state["plan"]}
+        if decision["action"] == "accept" and not state["problems"]:
+            self._keep_example({**state, **made})
         return made
+
+    def _keep_example(self, state: State) -> None:
+        """Keep the plan that a person has just approved or corrected, as an example for later plans."""
+        plan = self.plans.plan_of(state)
+        if self.examples is not None and plan is not None:
+            edited = any(decision["action"] == "edit" for decision in state["decisions"])
+            words = self._task(state).words
+            self.examples.keep(plan, words, types_of(state), self.tools, "edited" if edited else "approved")
 
     def after_approve(self, state: State) -> str:
         """To the check, to the planner, to work, to the answer, or back when a plan with problems was accepted."""
@@ -349,36 +380,3 @@ def _gone(tool: str) -> StepOutcome:
         "seconds": 0.0,
         "error": {"message": f"there is no tool {tool!r} any more", "hint": "Load its file again, or ask anew"},
     }
-
-
-def name_media(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:
-    """The values that come with a request, under names that are free: a second "image" becomes "image_2".
-
-    Args:
-        media: name to reference, or to a list of references of one kind.
-        given: the values of earlier turns; the same value under the same name keeps it.
-        turn: number of the turn.
-
-    Raises:
-        ValueInvalid: a name is no identifier or looks like a step's, or a list is empty or of several kinds.
-    """
-    found: dict[str, Given] = {}
-    for wish, refs in media.items():
-        if not wish.isidentifier() or step_number(wish):
-            raise ValueInvalid(f"a value cannot be called {wish!r}", 'Use letters, such as "image"; "s1" is a step')
-        kinds = {ref["kind"] for ref in as_list(refs)}
-        if len(kinds) != 1:
-            raise ValueInvalid(f"the list {wish} holds {', '.join(sorted(kinds)) or 'nothing'}", "Give one kind")
-        name, number = wish, 1
-        while name in found or (name in given and given[name]["refs"] != refs):
-            number += 1
-            name = f"{wish}_{number}"
-        many = isinstance(refs, list)
-        what = ValueType(kinds.pop(), many, source=name if many else "", frame=name, turn=turn)
-        found[name] = {"refs": refs, "known": what.to_json()}
-    return found
-
-
-def now() -> str:
-    """The time as ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

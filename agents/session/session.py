@@ -1,6 +1,6 @@
 """Sessions: one thread of requests, as the command line, the page and the Python API use it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +11,12 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.types import Command
 
+from agents.examples.use import Examples
 from agents.plan.check import MAX_STEPS
 from agents.plan.plan import Plan, reference
 from agents.plan.preflight import MissingJson, missing_weights
 from agents.plan.types import AnyTool, ValueType
-from agents.planners.base import Demonstration, Planner
+from agents.planners.base import Planner
 from agents.session.events import (
     DoneEvent,
     Event,
@@ -30,10 +31,10 @@ from agents.session.events import (
 from agents.session.gate import Gate, OpenGate
 from agents.session.graph import build
 from agents.session.memory import Saver, close_saver, open_saver
-from agents.session.nodes import Nodes, name_media, now
+from agents.session.nodes import Nodes
 from agents.session.policy import Policy
 from agents.session.reuse import unusable
-from agents.session.state import Decision, Given, Request, State, refs_of, types_of
+from agents.session.state import Decision, Given, Request, State, name_media, now, refs_of, types_of
 from tools.core.errors import SuperlinkError
 from tools.storage.store import Refs, Store
 from tools.values import Value
@@ -53,7 +54,7 @@ class Session:
         store: where values are.
         memory: an SQLite file or "postgresql://…" where threads are kept, or an open saver to share.
         policy: what runs without approval.
-        demonstrations: examples for the planner.
+        examples: chooses the examples that the planner sees, and keeps plans that a person approves; None for none.
         parallel: most steps that run side by side.
         gate: where the planner and steps wait before they begin.
     """
@@ -67,7 +68,7 @@ class Session:
         store: Store,
         memory: Path | str | Saver,
         policy: Policy | None = None,
-        demonstrations: Sequence[Demonstration] = (),
+        examples: Examples | None = None,
         parallel: int = 4,
         gate: Gate | None = None,
     ) -> None:
@@ -80,7 +81,7 @@ class Session:
         self._running = False
         self._own = not isinstance(memory, BaseCheckpointSaver)
         self._saver = memory if isinstance(memory, BaseCheckpointSaver) else open_saver(memory)
-        self._nodes = Nodes(tools, planner, store, policy or Policy(), demonstrations, gate or OpenGate())
+        self._nodes = Nodes(tools, planner, store, policy or Policy(), examples, gate or OpenGate())
         self._machine = build(self._nodes, self._saver)
         self._config: RunnableConfig = {
             "configurable": {"thread_id": thread},
@@ -269,6 +270,7 @@ class Session:
             "problems": state.get("problems", []),
             "warnings": state.get("warnings", []),
             "confidence": state.get("confidence"),
+            "demonstrations": state.get("demonstrations") or [],
             "decision": state.get("decision"),
             "decisions": state.get("decisions", []),
             "superseded": False,

@@ -1,6 +1,7 @@
 """State of a thread between the nodes of the machine: plain JSON with references, never pixels or tensors."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from typing_extensions import TypedDict
@@ -8,10 +9,10 @@ from typing_extensions import TypedDict
 from agents.plan.plan import Plan, PlanJson
 from agents.plan.problems import Problem, ProblemJson
 from agents.plan.types import ValueType, ValueTypeJson, step_number
-from agents.planners.base import Confidence, ConfidenceJson
+from agents.planners.base import Confidence, ConfidenceJson, Demonstration, DemonstrationJson
 from tools.core import faults
-from tools.core.errors import SuperlinkError, ToolError
-from tools.storage.store import Refs
+from tools.core.errors import SuperlinkError, ToolError, ValueInvalid
+from tools.storage.store import Refs, as_list
 
 V = TypeVar("V")
 
@@ -106,6 +107,7 @@ class State(Request, total=False):
         confidence: of the planner in the plan; None where it has none, and for plans of people.
         kept: `Attempt.kept` of this turn.
         kept_confidence: `Attempt.kept_confidence` of this turn.
+        demonstrations: examples that the planner saw for this turn; None before it was asked.
         decision: of a person, the last one; None before it, or when none was needed.
         decisions: of a person on the plans of this turn, in order.
         changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
@@ -126,6 +128,7 @@ class State(Request, total=False):
     confidence: ConfidenceJson | None
     kept: PlanJson | None
     kept_confidence: ConfidenceJson | None
+    demonstrations: list[DemonstrationJson] | None
     decision: Decision | None
     decisions: list[Decision]
     changing: PlanJson | None
@@ -195,6 +198,11 @@ def confidence_of(
     return None if data is None else Confidence.of_json(data)
 
 
+def demonstrations_of(state: State) -> list[Demonstration]:
+    """The examples that the planner sees in this turn."""
+    return [Demonstration.of_json(shown) for shown in state.get("demonstrations") or ()]
+
+
 def remarks_of(state: State) -> list[str]:
     """What a person asked to change in the plans of this turn, in order."""
     return [decision.get("remark", "") for decision in state.get("decisions", []) if decision["action"] == "change"]
@@ -223,3 +231,36 @@ def refs_of(state: State) -> dict[str, Refs]:
 def used_names(state: State) -> set[str]:
     """Names that no further step may have: those of all values given, and ids of all steps that ended."""
     return {*state.get("given", {}), *state.get("outcomes", {})}
+
+
+def name_media(media: Mapping[str, Refs], given: Mapping[str, Given], turn: int) -> dict[str, Given]:
+    """The values that come with a request, under names that are free: a second "image" becomes "image_2".
+
+    Args:
+        media: name to reference, or to a list of references of one kind.
+        given: the values of earlier turns; the same value under the same name keeps it.
+        turn: number of the turn.
+
+    Raises:
+        ValueInvalid: a name is no identifier or looks like a step's, or a list is empty or of several kinds.
+    """
+    found: dict[str, Given] = {}
+    for wish, refs in media.items():
+        if not wish.isidentifier() or step_number(wish):
+            raise ValueInvalid(f"a value cannot be called {wish!r}", 'Use letters, such as "image"; "s1" is a step')
+        kinds = {ref["kind"] for ref in as_list(refs)}
+        if len(kinds) != 1:
+            raise ValueInvalid(f"the list {wish} holds {', '.join(sorted(kinds)) or 'nothing'}", "Give one kind")
+        name, number = wish, 1
+        while name in found or (name in given and given[name]["refs"] != refs):
+            number += 1
+            name = f"{wish}_{number}"
+        many = isinstance(refs, list)
+        what = ValueType(kinds.pop(), many, source=name if many else "", frame=name, turn=turn)
+        found[name] = {"refs": refs, "known": what.to_json()}
+    return found
+
+
+def now() -> str:
+    """The time as ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

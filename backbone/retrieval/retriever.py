@@ -47,20 +47,23 @@ class Words:
         words: the words, each once.
         vectors: (N, D) their vectors; made unit vectors here.
         weights: (N, 2) their weights in requests and in cards.
+
+    Attributes:
+        size: D.
     """
 
     def __init__(self, words: Sequence[str], vectors: Array, weights: Array) -> None:
         self._rows = {word: row for row, word in enumerate(words)}
         self._vectors, self._weights = vectors, weights
+        self.size = int(vectors.shape[1])
         self._usual = weights.mean(0)
         self._of = lru_cache(maxsize=65536)(self._find)
 
     def vectors(self, words: Sequence[str]) -> tuple[Array, Array]:
         """Return unit vectors (T, D) and weights (T, 2) of words."""
         found = [self._of(word) for word in words]
-        size = self._vectors.shape[1]
         if not found:
-            return np.zeros((0, size), np.float32), np.zeros((0, 2), np.float32)
+            return np.zeros((0, self.size), np.float32), np.zeros((0, 2), np.float32)
         return np.stack([vector for vector, _ in found]), np.stack([weight for _, weight in found])
 
     def _find(self, word: str) -> tuple[Array, Array]:
@@ -68,7 +71,7 @@ class Words:
         if row is not None:
             vector = self._vectors[row].astype(np.float32)
             return vector / np.float32(np.linalg.norm(vector) + 1e-6), self._weights[row]
-        return unknown(word, self._vectors.shape[1]), self._usual
+        return unknown(word, self.size), self._usual
 
 
 def known(word: str, rows: dict[str, int]) -> int | None:
@@ -135,6 +138,21 @@ class Retriever:
         words = tensors["words"].tobytes().decode().split("\n")
         table = Words(words, tensors["vectors"], tensors["weights"].astype(np.float32))
         return cls(table, tensors["scale"].astype(np.float32), tensors["mix"].astype(np.float32))
+
+    def embed(self, requests: Sequence[str]) -> Array:
+        """Return a vector for each request, by which requests can be compared.
+
+        Args:
+            requests: in words.
+
+        Returns:
+            (N, D) weighted means of the vectors of their words, scaled to length 1; zero where there are no words.
+        """
+        found = np.zeros((len(requests), self.words.size), np.float32)
+        for row, request in zip(found, requests, strict=True):
+            vectors, weights = self.words.vectors(split(request))
+            row += weights[:, 0] @ vectors
+        return _unit(found)
 
     def scores(self, request: str, have: Sequence[str], cards: Sequence[Card], offered: Sequence[Card] = ()) -> Array:
         """Score tools for a request.

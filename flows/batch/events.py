@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
+from agents.examples.use import Examples
 from agents.plan.plan import Plan
 from agents.planners.base import Planner
 from flows.batch.pilot import Forecast
@@ -93,6 +94,7 @@ class Callbacks:
         approve: asked after the pilot, unless this plan was approved here before; None approves what the planner does
             not doubt (`agents.session.policy.doubtful`).
         look: asked instead about a doubtful plan where `approve` is None; a doubtful plan is refused where both are.
+        examples: chooses the examples that the planner sees, and keeps a plan that was approved; None for none.
         on_event: called with each event, if given.
     """
 
@@ -100,6 +102,7 @@ class Callbacks:
     approve: Approve | None = None
     on_event: OnEvent | None = None
     look: Approve | None = None
+    examples: Examples | None = None
 
     def notify(self, event: Event) -> None:
         """Report an event."""

@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from agents.examples.bank import Origin
+from agents.examples.convert import NoExample, demonstration_of
+from agents.examples.use import Examples
 from agents.plan.check import wire_and_check
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
 from agents.plan.preflight import in_sentence, missing_weights
 from agents.plan.problems import Problem
-from agents.plan.types import AnyTool
+from agents.plan.types import AnyTool, value_types
 from agents.plan.warnings import warnings
-from agents.planners.base import Confidence, Planner
+from agents.planners.base import Confidence, Demonstration, DemonstrationJson, DemonstrationSource, Planner
 from agents.planners.repair import Attempt, plan_request
 from agents.session import policy
 from common.kinds import MEDIA
@@ -21,7 +24,7 @@ from flows.batch.failures import failed_for
 from flows.batch.folder_lock import AnnotateError
 from flows.batch.job import BatchJob
 from flows.batch.pilot import Forecast
-from flows.batch.scores import with_scores
+from flows.batch.scores import with_scores, without_scores
 from flows.batch.shard import media_kind
 from flows.batch.spec import RunSpec
 from flows.items.run_files import LEDGER
@@ -68,7 +71,7 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
     try:
         _check_source(spec, source, ledger)
         store = _checked_store(spec, ledger)
-        plan, confidence = _make_plan(spec, callbacks.planner, ledger, tools, found)
+        plan, confidence, shown = _make_plan(spec, callbacks, ledger, tools, found)
         kind = media_kind(plan)
         run_signature = signature(plan, tools)
         items = [item for item in found.items if item.media in ("", kind) or (kind, item.media) == ("audio", "video")]
@@ -78,6 +81,8 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
             request=plan.request,
             plan=plan.to_json(),
             confidence=None if confidence is None else confidence.to_json(),
+            demonstrations=[one.to_json() for one in shown],
+            example=_as_example(plan, tools),
             signature=run_signature,
             store=store,
         )
@@ -137,6 +142,8 @@ def ask_approval(ledger: Ledger, callbacks: Callbacks, forecast: Forecast | None
     if approve is not None and not approve(ledger.plan, forecast):
         raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
     note_approval(ledger)
+    if approve is not None:  # somebody was asked
+        keep_example(ledger, callbacks.examples, "approved")
 
 
 def refuse_doubtful(ledger: Ledger, callbacks: Callbacks) -> None:
@@ -155,12 +162,39 @@ def note_approval(ledger: Ledger) -> None:
     ledger.set_facts(approved=[*ledger.approved, ledger.plan.hash])
 
 
+def keep_example(ledger: Ledger, examples: Examples | None, origin: Origin) -> None:
+    """Keep the plan of a ledger as an example for later plans, because a person said so.
+
+    Args:
+        ledger: of the run.
+        examples: of the person; None where they are switched off.
+        origin: "approved", or "reviewed" where the person judged what the plan found.
+    """
+    if examples is not None and ledger.example is not None:
+        examples.keep_demonstration(ledger.example, origin)
+
+
+def _as_example(plan: Plan, tools: Mapping[str, AnyTool]) -> DemonstrationJson | None:
+    """The plan of a run as an example, without what the options of the run added; None where it cannot be one."""
+    plan = without_scores(plan)
+    try:
+        return demonstration_of(plan, plan.request, value_types(_values(_kinds_of(plan))), tools).to_json()
+    except NoExample:
+        return None
+
+
 def is_approved(ledger: Ledger) -> bool:
     """Whether the plan of a ledger was approved in its folder."""
     return ledger.plan.hash in ledger.approved
 
 
-def plan_for_items(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool], planner: Planner) -> Attempt:
+def plan_for_items(
+    request: str,
+    kinds: Sequence[str],
+    tools: Mapping[str, AnyTool],
+    planner: Planner,
+    examples: DemonstrationSource | None = None,
+) -> Attempt:
     """Plan a request for many items, each of one kind.
 
     A request that does not say which of several kinds is meant may fit one of them alone.
@@ -170,6 +204,7 @@ def plan_for_items(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTo
         kinds: media of the items, such as "image"; pictures where none is known.
         tools: name to tool.
         planner: the planner.
+        examples: chooses the examples that the planner sees; None for none.
 
     Returns:
         The last attempt.
@@ -179,7 +214,7 @@ def plan_for_items(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTo
     """
     values = _values(kinds)
     choices = [values, *({kind: values[kind]} for kind in kinds if len(kinds) > 1)]
-    attempts = (plan_request(request, choice, tools, planner) for choice in choices)
+    attempts = (plan_request(request, choice, tools, planner, examples) for choice in choices)
     first = next(attempts)
     return first if first.works else next((other for other in attempts if other.works), first)
 
@@ -195,9 +230,13 @@ def check_for_items(plan: Plan, kinds: Sequence[str], tools: Mapping[str, AnyToo
     Returns:
         The plan, wired, and its problems.
     """
-    used_kinds = {name for step in plan.steps for name in uses(step)} & set(MEDIA)
     # A plan may work on the sound of videos.
-    return wire_and_check(plan, tools, _values(sorted(used_kinds)) if used_kinds else _values(kinds))
+    return wire_and_check(plan, tools, _values(_kinds_of(plan) or kinds))
+
+
+def _kinds_of(plan: Plan) -> list[str]:
+    """Media of the items that a plan names."""
+    return sorted({name for step in plan.steps for name in uses(step)} & set(MEDIA))
 
 
 def _values(kinds: Sequence[str]) -> dict[str, str]:
@@ -239,26 +278,29 @@ def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
 
 
 def _make_plan(
-    spec: RunSpec, planner: Planner | None, ledger: Ledger, tools: Mapping[str, AnyTool], found: Scan
-) -> tuple[Plan, Confidence | None]:
+    spec: RunSpec, callbacks: Callbacks, ledger: Ledger, tools: Mapping[str, AnyTool], found: Scan
+) -> tuple[Plan, Confidence | None, Sequence[Demonstration]]:
     """The checked plan: the given one, that of the ledger for this request, or a new one of the planner.
 
     Returns:
-        The plan, and how sure the planner is of it.
+        The plan, how sure the planner is of it, and the examples that the planner saw.
 
     Raises:
         PlanRefused: there is none, or it has problems.
     """
-    plan, confidence = spec.plan, None
+    plan, planner = spec.plan, callbacks.planner
+    confidence: Confidence | None = None
+    shown: Sequence[Demonstration] = ()
     if plan is None and spec.request and ledger.text("request") == spec.request:
-        plan, confidence = ledger.plan, ledger.confidence
+        plan, confidence, shown = ledger.plan, ledger.confidence, ledger.demonstrations
     kinds = sorted({item.media for item in found.items if item.media})
     problems: Sequence[Problem]
     if plan is not None:
         plan, problems = check_for_items(plan, kinds, tools)
     elif planner is not None and spec.request:
-        last = plan_for_items(spec.request, kinds, tools, planner)
-        plan, problems, confidence = last.plan or Plan(request=spec.request), last.problems, last.confidence
+        last = plan_for_items(spec.request, kinds, tools, planner, callbacks.examples)
+        plan, problems = last.plan or Plan(request=spec.request), last.problems
+        confidence, shown = last.confidence, last.demonstrations
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
     if problems:
@@ -266,4 +308,4 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores)
-    return plan.with_request(spec.request or plan.request), confidence
+    return plan.with_request(spec.request or plan.request), confidence, shown

@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict
 from pydantic import JsonValue
 
 from agents.plan.plan import PlanJson
+from agents.planners.base import DemonstrationJson
 from flows.batch.corrections import Shape
 from flows.batch.reading import Reading
 from flows.ledger.review_queue import FindRow
@@ -60,6 +61,7 @@ class DataSetProvenance(TypedDict):
         request: in words.
         plan: of the run.
         plan_sha256: of the plan.
+        demonstrations: examples that the planner saw.
         steps: ids of the steps whose results are in the data set.
         tools: tool to version.
         weights: sorted by id.
@@ -73,6 +75,7 @@ class DataSetProvenance(TypedDict):
     request: str
     plan: PlanJson
     plan_sha256: str
+    demonstrations: list[DemonstrationJson]
     steps: list[str]
     tools: dict[str, str]
     weights: list[WeightsRecord]
@@ -123,6 +126,7 @@ def provenance(reading: Reading) -> DataSetProvenance:
         "request": plan.request,
         "plan": plan.to_json(),
         "plan_sha256": plan.hash,
+        "demonstrations": [shown.to_json() for shown in reading.ledger.demonstrations],
         "steps": list(reading.steps),
         "tools": dict(sorted(tools.items())),
         "weights": [

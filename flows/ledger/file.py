@@ -11,7 +11,7 @@ from typing import Literal, TypedDict, Unpack, cast
 from pydantic import JsonValue
 
 from agents.plan.plan import Plan, PlanJson
-from agents.planners.base import Confidence, ConfidenceJson
+from agents.planners.base import Confidence, ConfidenceJson, Demonstration, DemonstrationJson
 from flows.items.run_files import RESULTS
 from flows.ledger import schema
 from tools.core.errors import SuperlinkError
@@ -34,6 +34,8 @@ class Facts(TypedDict, total=False):
         request: in words.
         plan: of the last run.
         confidence: of the planner in that plan; None for plans of people.
+        demonstrations: examples that the planner of that plan saw; empty for plans of people.
+        example: that plan as an example for later ones, once a person approves it; None where it cannot be one.
         signature: of plan, tools and weights of the last run; see `flows.ledger.keys.signature`.
         store: address of the values.
         approved: hashes of the plans that were approved.
@@ -51,6 +53,8 @@ class Facts(TypedDict, total=False):
     request: str
     plan: PlanJson | None
     confidence: ConfidenceJson | None
+    demonstrations: list[DemonstrationJson]
+    example: DemonstrationJson | None
     signature: str
     store: str
     approved: list[str]
@@ -153,6 +157,18 @@ class LedgerFile:
         """How sure the planner was of the plan of the last run."""
         data = self.fact("confidence")
         return None if data is None else Confidence.of_json(cast(ConfidenceJson, data))
+
+    @property
+    def demonstrations(self) -> list[Demonstration]:
+        """Examples that the planner saw for the plan of the last run."""
+        found = self.fact("demonstrations")
+        return [Demonstration.of_json(shown) for shown in cast(list[DemonstrationJson], found or [])]
+
+    @property
+    def example(self) -> Demonstration | None:
+        """The plan of the last run as an example for later plans; None where it cannot be one."""
+        data = self.fact("example")
+        return None if data is None else Demonstration.of_json(cast(DemonstrationJson, data))
 
     def set_facts(self, **facts: Unpack[Facts]) -> None:
         """Set facts of the run, in a transaction of their own."""

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.commands.options import add_planner, add_tools, make_planner, whole, words
+from superlink.commands.options import add_planner, add_tools, examples_of_user, make_planner, whole, words
 from superlink.stopping import Stopping
 from superlink.terminal import ask, console, one_line, safe
 
@@ -136,7 +136,7 @@ def annotate(given: argparse.Namespace) -> int:
             limit=given.limit,
             relocate=given.relocate,
         )
-        summary = run(spec, Callbacks(make_planner(given), approve, progress.show, look))
+        summary = run(spec, Callbacks(make_planner(given), approve, progress.show, look, examples_of_user()))
     if given.pilot_only:
         screen.print("Nothing else was worked on. The same command without --pilot-only goes on.")
         return 0

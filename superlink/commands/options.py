@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
     """What a command adds its parser to."""
 
+    from agents.examples.use import Examples
     from agents.planners.base import Planner
     from tools.runtime.tool import AnyTool
 
@@ -103,6 +104,15 @@ def load_tools(given: argparse.Namespace) -> "dict[str, AnyTool]":
     from tools.runtime.registry import load
 
     return load(given.tools)
+
+
+def examples_of_user() -> "Examples | None":
+    """Return the examples of whoever gives the command; None where they are switched off."""
+    import getpass
+
+    from agents.examples.use import open_examples
+
+    return open_examples(getpass.getuser())
 
 
 def make_planner(given: argparse.Namespace) -> "Planner":

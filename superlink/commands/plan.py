@@ -2,17 +2,17 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from common.kinds import KIND_OF_INPUT, USUAL_MEDIA
 from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
-from superlink.terminal import say, say_json
+from superlink.terminal import one_line, say, say_json
 
 if TYPE_CHECKING:
     from agents.plan.types import AnyTool
-    from agents.planners.base import ConfidenceJson, Planner
+    from agents.planners.base import ConfidenceJson, Demonstration, Planner
     from agents.planners.repair import Attempt
     from agents.planners.shortlist import Shortlist
     from superlink.commands.options import Commands
@@ -40,7 +40,7 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "--why",
         action="store_true",
-        help="also print which tools the planner considered and left out",
+        help="also print which tools the planner considered and left out, and which examples it saw",
     )
     add_planner(parser)
     add_tools(parser)
@@ -54,23 +54,23 @@ def plan(given: argparse.Namespace) -> int:
     if not given.request:
         say("superlink plan: give a request in words, or --requests FILE.jsonl", error=True)
         return 2
+    from agents.examples.use import open_examples
     from agents.plan.plan import Plan
     from agents.plan.preflight import in_sentence, missing_weights
     from agents.planners.repair import plan_request
     from agents.session.policy import in_words
 
     tools, planner = load_tools(given), make_planner(given)
-    last = plan_request(given.request, _values(given.media), tools, planner)
+    last = plan_request(given.request, _values(given.media), tools, planner, open_examples())
     found = last.plan or Plan(request=given.request)
-    chosen = _shortlist(planner, given.request, given.media, tools) if given.why else None
     if given.json:
-        why = {"why": chosen.to_json()} if chosen else {}
+        why = {"why": _why(planner, given.request, given.media, tools, last)} if given.why else {}
         say_json({**found.to_json(), **_confidence(last), **why})
     else:
         say(found.tree() if found.steps else "Nothing to run.")
         if line := in_words(last.confidence, [step.id for step in found.steps]):
             say(line)
-        for line in chosen.lines() if chosen else ():
+        for line in _why_lines(planner, given.request, given.media, tools, last) if given.why else ():
             say(line)
     for problem in last.problems:
         say(problem, error=True)
@@ -90,7 +90,33 @@ def _values(media: list[str]) -> dict[str, str]:
     return {kind: KIND_OF_INPUT[kind] for kind in media}
 
 
-def _shortlist(planner: "Planner", request: str, media: list[str], tools: "Mapping[str, AnyTool]") -> "Shortlist":
+def _why(
+    planner: "Planner", request: str, media: list[str], tools: "Mapping[str, AnyTool]", attempt: "Attempt"
+) -> dict[str, object]:
+    """Return what the planner considered, and the examples that it saw, as plain JSON."""
+    considered = _shortlist(planner, request, media, tools, attempt.demonstrations).to_json()
+    return {**considered, "examples": [shown.to_json() for shown in attempt.demonstrations]}
+
+
+def _why_lines(
+    planner: "Planner", request: str, media: list[str], tools: "Mapping[str, AnyTool]", attempt: "Attempt"
+) -> Iterator[str]:
+    """Yield `_why` as lines of text."""
+    from agents.examples.convert import in_words
+
+    yield from _shortlist(planner, request, media, tools, attempt.demonstrations).lines()
+    yield f"Examples seen: {len(attempt.demonstrations) or 'none'}"
+    for shown in attempt.demonstrations:
+        yield one_line(f"  {shown.id}  {shown.request}: {in_words(shown)}")
+
+
+def _shortlist(
+    planner: "Planner",
+    request: str,
+    media: list[str],
+    tools: "Mapping[str, AnyTool]",
+    demonstrations: "Sequence[Demonstration]",
+) -> "Shortlist":
     """Return which tools the planner considered; all where it reads every card, as chat models do."""
     from agents.plan.types import planner_cards
     from agents.planners.backbone import BackbonePlanner
@@ -98,7 +124,7 @@ def _shortlist(planner: "Planner", request: str, media: list[str], tools: "Mappi
 
     cards = planner_cards(tools)
     if isinstance(planner, BackbonePlanner):
-        return planner.shortlist(request, _values(media), cards)
+        return planner.shortlist(request, _values(media), cards, demonstrations)
     return Shortlist((), tuple(card["name"] for card in cards))
 
 
@@ -121,12 +147,13 @@ class _Row(NamedTuple):
 
 def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict[str, object]], object]) -> int:
     """Plan every request and write each answer; return the exit status."""
+    from agents.examples.use import open_examples
     from agents.planners.repair import plan_request
 
-    tools, planner = load_tools(given), make_planner(given)
+    tools, planner, examples = load_tools(given), make_planner(given), open_examples()
     faulty = 0
     for name, request, media in rows:
-        last = plan_request(request, _values(media), tools, planner)
+        last = plan_request(request, _values(media), tools, planner, examples)
         faulty += bool(last.problems)
         answer: dict[str, object] = {
             "id": name,
@@ -138,7 +165,7 @@ def _plan_all(rows: list[_Row], given: argparse.Namespace, write: Callable[[dict
             for problem in last.problems:
                 say(f"{name}: {problem}", error=True)
         if given.why:
-            answer["why"] = _shortlist(planner, request, media, tools).to_json()
+            answer["why"] = _why(planner, request, media, tools, last)
         write(answer)
     return 1 if faulty else 0
 

@@ -1,4 +1,4 @@
-"""``superlink repair``: recover what can be read of a damaged ledger, and of the databases of threads and page."""
+"""``superlink repair``: recover what can be read of a damaged ledger, and of the databases of the home."""
 
 import argparse
 from pathlib import Path
@@ -16,26 +16,27 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Declare the command."""
     parser = commands.add_parser(
-        "repair", help="recover what can be read of a damaged run, or of the memory of sessions"
+        "repair", help="recover what can be read of a damaged run, or of the memory of sessions and examples"
     )
     parser.add_argument(
         "folder",
         type=Path,
         nargs="?",
         metavar="DIR",
-        help="the folder that superlink annotate wrote to, or the page's (default: SUPERLINK_HOME, for its threads and "
-        "page)",
+        help="the folder that superlink annotate wrote to, or the page's (default: SUPERLINK_HOME, for its threads, "
+        "examples and page)",
     )
     parser.set_defaults(command=repair)
 
 
 def repair(given: argparse.Namespace) -> int:
-    """Repair a ledger, or the databases of threads and page; print faults, what was recovered, and what to do next."""
+    """Repair a ledger, or the databases of the home; print faults, what was recovered, and what to do next."""
     from tools.core.settings import settings
 
     home = settings().home
     if given.folder is None or given.folder.absolute() == home:
         _repair_threads(home / "threads.sqlite")
+        _repair_examples(home)
         if (home / "page" / _PAGE).exists():
             _repair_page(home / "page")
     elif (given.folder / _PAGE).exists():
@@ -51,6 +52,17 @@ def _repair_threads(file: Path) -> None:
     done = repair_threads(file)
     _print_faults(file, done.faults, done.kept)
     say(f"{done.threads} threads with {done.states} states.")
+
+
+def _repair_examples(home: Path) -> None:
+    from agents.examples.bank import NAME
+    from agents.examples.repair import repair_examples
+
+    if not any((home / f"{NAME}{end}").exists() for end in ("", "-wal")):
+        return
+    done = repair_examples(home / NAME)
+    _print_faults(home / NAME, done.faults, done.kept)
+    say(f"{done.examples} examples.")
 
 
 def _repair_page(folder: Path) -> None:

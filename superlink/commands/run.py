@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.commands.options import add_planner, add_tools, load_tools, make_planner, words
+from superlink.commands.options import add_planner, add_tools, examples_of_user, load_tools, make_planner, words
 from superlink.terminal import ask, console, one_line
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from agents.plan.plan import Plan, PlanJson
-    from agents.session.events import ApprovalEvent, DoneEvent, Event, ProblemsEvent, ProgressEvent, Record
+    from agents.session.events import ApprovalEvent, DoneEvent, Event, ProblemsEvent, ProgressEvent, Record, ThreadState
     from agents.session.session import Session
     from agents.session.state import Decision
     from superlink.commands.options import Commands
@@ -94,6 +94,7 @@ class _Work:
 
         self.tools = load_tools(self.given)
         self.planner = make_planner(self.given)
+        self.examples = examples_of_user()
         self.store = Store(settings().store_url)
         self.plan = Plan.load(self.given.plan) if self.given.plan else None
         self.opened, failures = open_files(self.given.files)
@@ -167,6 +168,7 @@ class _Work:
                 store=self.store,
                 memory=home / "threads.sqlite",
                 policy=Policy(yes=given.yes, approved=frozenset(self.approved)),
+                examples=self.examples,
             ) as session,
             self.stopping.watching(session),
         ):
@@ -195,6 +197,9 @@ class _Work:
         if state["stands"] == "working":
             self.screen.print("Continuing a run that was cut short.", style="dim")
             return session.continue_()
+        if not self._sees_the_same(state, media):
+            self.screen.print("The planner's examples have changed since, so this is planned anew.", style="dim")
+            session.forget()
         try:
             events = session.again()
         except SessionError:  # nothing has run
@@ -204,6 +209,19 @@ class _Work:
             "Going on from earlier work on the same request and content; --fresh begins anew.", style="dim"
         )
         return events
+
+    def _sees_the_same(self, state: "ThreadState", media: "Mapping[str, Ref]") -> bool:
+        """Return whether the plan of an earlier run was made with the examples that the planner would see now."""
+        from agents.plan.plan import Plan
+        from agents.plan.types import value_types
+
+        if state["plan"] is None or self.plan is not None:  # there was no plan, or it is given
+            return True
+        before = [shown["id"] for shown in state["demonstrations"]]
+        if self.examples is None:
+            return not before
+        values = value_types({name: ref["kind"] for name, ref in media.items()})
+        return self.examples.would_show(before, Plan.load(state["plan"]), self.given.request, values, self.tools)
 
     def _follow(self, session: "Session", events: "Iterator[Event]") -> "DoneEvent | None":
         """Follow a turn to its end; return None when the person rejected the plan."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from superlink.commands.annotate import Progress, add_work, approval, run_spec
-from superlink.commands.options import add_planner, add_tools, make_planner, words
+from superlink.commands.options import add_planner, add_tools, examples_of_user, make_planner, words
 from superlink.terminal import console, one_line, say_json
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def _schedule(given: argparse.Namespace, when: "CronSchedule", screen: "Console"
     spec = run_spec(given, pilot=0).portable()
     approve, look = approval(screen, f"Run it at {given.cron!r}?", given.yes)
     with Progress(screen) as progress:
-        plan = approve_plan(spec, Callbacks(make_planner(given), approve, progress.show, look))
+        callbacks = Callbacks(make_planner(given), approve, progress.show, look, examples_of_user())
+        plan = approve_plan(spec, callbacks)
     create_schedule(name, when, spec.model_copy(update={"plan": plan, "request": plan.request}))
     screen.print(one_line(f"{name}: {describe(given.cron)} ({given.timezone}). superlink serve-flows runs it."))
     times = ", ".join(f"{time:%a %d %b %H:%M}" for time in next_times(given.cron, given.timezone))

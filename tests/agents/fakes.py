@@ -118,6 +118,7 @@ class Scripted:
     def __init__(self, plans: Iterable[Plan | PlanInvalid | Exception] = ()) -> None:
         self.plans: Iterator[Plan | PlanInvalid | Exception] = iter(plans)
         self.asked: list[tuple[str, dict[str, str], list[Problem]]] = []
+        self.shown: list[list[Demonstration]] = []
 
     def plan(
         self,
@@ -128,6 +129,7 @@ class Scripted:
         problems: Sequence[Problem] = (),
     ) -> Plan:
         self.asked.append((request, dict(values), list(problems)))
+        self.shown.append(list(demonstrations))
         answer = self.answer(request)
         if isinstance(answer, Exception):
             raise answer

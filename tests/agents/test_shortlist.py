@@ -60,6 +60,9 @@ def test_makers_of_makers_are_kept_and_never_more_than_the_limit() -> None:
 def test_tools_of_examples_are_read_whatever_they_score() -> None:
     cards = [card(f"t{n}") for n in range(20)]
     assert "t19" in read(cards, [-float(n) for n in range(20)], demonstrated={"t19", "elsewhere"})
+    chain = [card(f"c{n}", takes=f"K{n}", gives=f"K{n + 1}") for n in range(9)]
+    shown = {"c8", "t19"}
+    assert shown <= set(read([*chain, *cards], [1.0] * 9 + [0.0] * 20, demonstrated=shown)), "the makers took its place"
 
 
 def test_a_tool_that_is_asked_for_by_its_own_example_is_read_whatever_it_scores() -> None:

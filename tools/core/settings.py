@@ -72,6 +72,9 @@ STARTER_ROLES = {
 
 _PRESETS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES, "starter": STARTER_ROLES}
 
+DEFAULT_EXAMPLES: Literal["off", "similar", "majority"] = "off"
+"""Until the planner's weights have been trained to use examples."""
+
 
 def expand_path(path: str | Path) -> Path:
     """Return a path with its "~" replaced.
@@ -151,6 +154,8 @@ class Settings(BaseSettings):
         ui_parallel: Requests on the page whose steps run at the same time (SUPERLINK_UI_PARALLEL).
         least_confidence: Plans of which the built-in planner is less sure wait for a person, with --yes, too: 0 for
             none, 1 for all (SUPERLINK_LEAST_CONFIDENCE). By default the value that was fitted to the planner.
+        examples: Which examples the planner sees (SUPERLINK_EXAMPLES): "off" for none, which also keeps no new ones;
+            "similar" for those most like the request; "majority" for a fixed list.
         weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
             `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
             (SUPERLINK_WEIGHTS).
@@ -182,6 +187,7 @@ class Settings(BaseSettings):
     ui_waiting: Annotated[int, Field(gt=0)] = 4
     ui_parallel: Annotated[int, Field(gt=0)] = 1
     least_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    examples: Literal["off", "similar", "majority"] = DEFAULT_EXAMPLES
     weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 

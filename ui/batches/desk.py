@@ -19,7 +19,7 @@ from ui.batches.planning import PlanDraft, from_plan, from_words, tool_files
 from ui.batches.process import approve_and_run, cancel, is_running, pause, resume, retry, start_pilot
 from ui.batches.progress import ACTIVE, Followers, Progress
 from ui.batches.runs import RunRecord, Runs, spec_of, with_spec
-from ui.context import Context
+from ui.context import Context, examples_of
 
 FILTERS = ("All", "Running", "Failed", "Done")
 """Which runs a list shows. "Running" has those that wait or are paused, too."""
@@ -72,9 +72,9 @@ class Desk:
 
     # Plans
 
-    def plan_words(self, request: str, kinds: Sequence[str]) -> PlanDraft:
+    def plan_words(self, request: str, kinds: Sequence[str], owner: str) -> PlanDraft:
         """Have a request planned; see `planning.from_words`."""
-        return from_words(request, kinds, self._context.tools, self._context.planner)
+        return from_words(request, kinds, self._context.tools, self._context.planner, examples_of(owner))
 
     def check_plan(self, plan: object, kinds: Sequence[str]) -> PlanDraft:
         """Check a plan of a file, its text, or a session; see `planning.from_plan`."""

@@ -8,7 +8,7 @@ from agents.plan.plan import Plan
 from agents.plan.preflight import missing_weights
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
-from agents.planners.base import Planner
+from agents.planners.base import DemonstrationSource, Planner
 from agents.session.policy import doubt
 from common.kinds import MEDIA
 from flows.batch.prepare import check_for_items, plan_for_items
@@ -38,7 +38,13 @@ class PlanDraft:
         return self.plan is not None and not self.problems and not self.missing
 
 
-def from_words(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool], planner: Planner) -> PlanDraft:
+def from_words(
+    request: str,
+    kinds: Sequence[str],
+    tools: Mapping[str, AnyTool],
+    planner: Planner,
+    examples: DemonstrationSource | None = None,
+) -> PlanDraft:
     """Have a request planned.
 
     Args:
@@ -46,13 +52,14 @@ def from_words(request: str, kinds: Sequence[str], tools: Mapping[str, AnyTool],
         kinds: Media of the items of the source.
         tools: Tools by name.
         planner: The planner.
+        examples: Chooses the examples that the planner sees; None for none.
 
     Raises:
         SuperlinkError: when the planner cannot work.
     """
     if not request.strip():
         return PlanDraft(None, ("Say what should happen to each file.",))
-    attempt = plan_for_items(request.strip(), _media(kinds), tools, planner)
+    attempt = plan_for_items(request.strip(), _media(kinds), tools, planner, examples)
     if attempt.plan is None or not attempt.plan.steps:
         said = tuple(str(problem) for problem in attempt.problems)
         return PlanDraft(None, said or ("Nothing that the tools can do fits this request. Say it in other words.",))

@@ -26,6 +26,7 @@ from flows.ledger.ledger import Ledger
 from tools.core.errors import SuperlinkError
 from tools.storage.atomic import write
 from ui.batches.runs import Asked, RunRecord, Runs, spec_of, with_spec
+from ui.context import examples_of
 
 LOG = "run.log"
 PLAN = "plan.json"
@@ -87,7 +88,7 @@ def approve_and_run(runs: Runs, number: str, owner: str, plan_hash: str) -> RunR
     """
     with runs.changing(number, owner) as record:
         _check_idle(record)
-        approve_pilot(record.folder, plan_hash)
+        approve_pilot(record.folder, plan_hash, examples_of(owner))
         return _start(runs, record, "run")
 
 

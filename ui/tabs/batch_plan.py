@@ -6,6 +6,7 @@ import gradio as gr
 
 from agents.plan.plan import Plan
 from tools.core.errors import SuperlinkError
+from ui.access.visitors import owner_of
 from ui.batches.desk import Desk
 from ui.batches.html import STYLE, fault_html, plan_html
 from ui.batches.pilot import ITEMS
@@ -97,9 +98,9 @@ class PlanStep:
     def _choose(how: str) -> list[Any]:
         return [gr.update(visible=how == one) for one in (_WORDS, _FILE)]
 
-    def _plan(self, request: str, kinds: tuple[str, ...]) -> Changes:
+    def _plan(self, said: str, kinds: tuple[str, ...], request: gr.Request) -> Changes:
         try:
-            return self.changes(self._desk.plan_words(request, kinds))
+            return self.changes(self._desk.plan_words(said, kinds, owner_of(request)))
         except SuperlinkError as error:
             return self._failed(error)
 

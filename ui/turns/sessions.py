@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from agents.session.policy import Policy
 from agents.session.session import Session
 from tools.core.errors import SuperlinkError
-from ui.context import Context
+from ui.context import Context, examples_of
 from ui.turns.catalogue import Catalogue
 from ui.turns.live import Live
 from ui.turns.rebuild import Shelf, turn_view
@@ -90,6 +90,7 @@ class Sessions:
             store=context.store,
             memory=context.saver,
             policy=Policy(approved_tools=approved),
+            examples=None if kept is None else examples_of(kept.owner),
             gate=gate,
         )
 

@@ -1,0 +1,1 @@
+"""Examples for planners: plans that people approved, and which of them a planner sees."""

@@ -1,0 +1,157 @@
+"""The examples as the doors use them: a planner sees some, and plans that a person approves are kept."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from agents.examples.bank import NAME, Bank, Encoder, Example, Origin
+from agents.examples.choose import CHOOSERS, Chooser
+from agents.examples.convert import NoExample, demonstration_of, fits
+from agents.plan.plan import Plan
+from agents.plan.types import AnyTool, ValueType, planner_cards
+from agents.planners.backbone import RequestEncoder
+from agents.planners.base import Demonstration
+from common.card import Card
+from tools.core.errors import SuperlinkError
+from tools.core.settings import PREFIX, settings, settings_path
+
+SHOWN = 2
+"""Most examples that a planner sees for a request."""
+
+_log = logging.getLogger("superlink.examples")
+
+
+class Examples:
+    """The examples of one person.
+
+    Args:
+        bank: where they are kept.
+        chooser: chooses those that a planner sees.
+        encoder: makes vectors of requests.
+        who: the person, as in verdicts on finds; "" where the caller may be a program: then nothing is kept.
+        owner: user of the page, whose examples nobody else sees; "" for the command line, whose examples all see.
+    """
+
+    def __init__(self, bank: Bank, chooser: Chooser, encoder: Encoder, who: str = "", owner: str = "") -> None:
+        """Read nothing yet."""
+        self.bank, self._chooser, self._encoder, self.who, self._owner = bank, chooser, encoder, who, owner
+
+    def choose(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> list[Demonstration]:
+        """Choose what a planner sees; see `DemonstrationSource`.
+
+        Raises:
+            BankError: the bank cannot be read.
+        """
+        return self._choose(request, have, tools)
+
+    def would_show(
+        self,
+        before: Sequence[str],
+        plan: Plan | None,
+        request: str,
+        values: Mapping[str, ValueType],
+        tools: Mapping[str, AnyTool],
+    ) -> bool:
+        """Whether a planner would see the same examples now as when it made a plan.
+
+        The plan itself, which became an example when it was approved, is no difference.
+
+        Args:
+            before: ids of the examples that it saw.
+            plan: that came of it, wired.
+            request: in words.
+            values: what was at hand.
+            tools: name to tool.
+        """
+        have, cards = [value.kind for value in values.values()], planner_cards(tools)
+        if list(before) == [shown.id for shown in self.choose(request, have, cards)]:
+            return True
+        try:
+            own = None if plan is None else demonstration_of(plan, request, values, tools)
+        except NoExample:
+            own = None
+        if own is None:
+            return False
+        return list(before) == [shown.id for shown in self._choose(request, have, cards, but=own)]
+
+    def _choose(
+        self, request: str, have: Sequence[str], tools: Sequence[Card], but: Demonstration | None = None
+    ) -> list[Demonstration]:
+        cards, pool = {card["name"]: card for card in tools}, self.bank.pool(self._encoder, self._owner)
+        left_out = {one.id for one in pool.examples if not fits(one.demonstration, cards)}
+        if but is not None:
+            left_out.add(but.id)
+        return self._chooser.choose(request, have, pool.without(left_out) if left_out else pool, SHOWN)
+
+    def keep(
+        self,
+        plan: Plan,
+        request: str,
+        values: Mapping[str, ValueType],
+        tools: Mapping[str, AnyTool],
+        origin: Origin,
+    ) -> None:
+        """Keep a plan that a person approved. The person's work goes on where it cannot be kept; the log says why.
+
+        Args:
+            plan: wired and checked.
+            request: in words.
+            values: what was at hand.
+            tools: name to tool.
+            origin: how it was approved.
+        """
+        if not self.who:
+            return
+        try:
+            self.keep_demonstration(demonstration_of(plan, request, values, tools), origin)
+        except NoExample as error:
+            _log.info("the plan is not kept as an example: %s", error)
+
+    def keep_demonstration(self, shown: Demonstration, origin: Origin) -> None:
+        """Keep an example that a person approved, as `keep` does."""
+        if not self.who:
+            return
+        try:
+            self.bank.add([Example(shown, origin, self.who, owner=self._owner)])
+        except SuperlinkError as error:
+            _log.warning("the approved plan could not be kept as an example: %s", error)
+
+
+class Use(NamedTuple):
+    """How examples are used, and why.
+
+    Attributes:
+        chooser: name of the chooser, or "off".
+        why: where that is set, in words.
+    """
+
+    chooser: str
+    why: str
+
+
+def use() -> Use:
+    """How examples are used by the settings."""
+    found = settings()
+    variable = f"{PREFIX}EXAMPLES"
+    if os.environ.get(variable):
+        return Use(found.examples, f"{variable} says so")
+    if "examples" in found.model_fields_set:
+        return Use(found.examples, f"{settings_path()} says so")
+    return Use(found.examples, "by default")
+
+
+def open_bank() -> Bank:
+    """The bank of the home."""
+    return Bank(settings().home / NAME)
+
+
+def open_examples(who: str = "", owner: str = "") -> Examples | None:
+    """The examples for a person; None where they are switched off, so that no planner sees any and none are kept.
+
+    Args:
+        who: see `Examples`.
+        owner: see `Examples`.
+    """
+    name = settings().examples
+    return None if name == "off" else Examples(open_bank(), CHOOSERS[name](), RequestEncoder(), who, owner)

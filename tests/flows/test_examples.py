@@ -1,0 +1,91 @@
+"""Plans of runs as examples: who approves one keeps it, and the record names those that its planner saw."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.examples.bank import Bank, Example
+from agents.examples.choose import Similar
+from agents.examples.use import Examples
+from agents.plan.plan import Plan
+from agents.planners.backbone import RequestEncoder
+from agents.planners.base import Demonstration
+from flows.annotate import approve_pilot, approve_plan, run_batch
+from flows.batch.events import Callbacks
+from flows.batch.prepare import PlanRefused, keep_example
+from flows.batch.provenance import provenance
+from flows.batch.reading import Reading
+from flows.batch.spec import RunSpec
+from flows.items.run_files import LEDGER
+from flows.ledger.ledger import Ledger
+from tests.agents.fakes import UNSURE, Confident, Scripted, plan
+from tests.flows.conftest import DARKEN, FIND, TOOLS
+from tools import Store
+
+CALLS = [{"tool": "bright", "args": {}}, {"tool": "darken", "args": {}}]
+
+
+@pytest.fixture
+def examples(home: Path) -> Examples:
+    return Examples(Bank(home / "examples.sqlite"), Similar(), RequestEncoder(), "ada")
+
+
+def spec_of(pictures: Path, out: Path, **more: Any) -> RunSpec:
+    return RunSpec.load({"source": str(pictures), "out": out, "tools": [TOOLS], **more})
+
+
+def kept(examples: Examples) -> list[tuple[str, str, list[Any]]]:
+    return [(one.demonstration.request, one.origin, one.demonstration.calls) for one in examples.bank.all()]
+
+
+def test_a_plan_that_a_person_approves_is_kept_without_what_the_options_added(
+    pictures: Path, tmp_path: Path, examples: Examples
+) -> None:
+    spec = spec_of(pictures, tmp_path / "out", plan=DARKEN, scores={"left": 0.5})
+    with pytest.raises(PlanRefused):
+        approve_plan(spec, Callbacks(approve=lambda plan, forecast: False, examples=examples))
+    assert kept(examples) == []
+    made = approve_plan(spec, Callbacks(approve=lambda plan, forecast: True, examples=examples))
+    assert "keep" in made.tools
+    assert kept(examples) == [("darken the bright parts", "approved", CALLS)]
+
+
+def test_a_plan_that_nobody_looked_at_is_not_kept(pictures: Path, tmp_path: Path, examples: Examples) -> None:
+    approve_plan(spec_of(pictures, tmp_path / "yes", plan=FIND), Callbacks(examples=examples))
+    assert kept(examples) == []
+    doubted = Confident([plan(("bright", {}))], UNSURE)
+    spec = spec_of(pictures, tmp_path / "doubted", request="find what shines")
+    approve_plan(spec, Callbacks(doubted, look=lambda plan, forecast: True, examples=examples))
+    assert kept(examples) == [("find what shines", "approved", CALLS[:1])]
+
+
+def test_the_pilot_that_a_person_approves_later_and_a_reviewed_run(
+    pictures: Path, tmp_path: Path, log: Path, examples: Examples
+) -> None:
+    spec = spec_of(pictures, tmp_path / "out", plan=FIND, pilot=2)
+    run_batch(spec, Callbacks(), pilot_only=True)
+    approve_pilot(spec.out, Plan.load(FIND).hash, examples)
+    assert kept(examples) == [("find the bright parts", "approved", CALLS[:1])]
+    examples.bank.remove([one.id for one in examples.bank.all()])
+    ledger = Ledger(spec.out / LEDGER)
+    keep_example(ledger, None, "reviewed")
+    assert kept(examples) == []
+    keep_example(ledger, examples, "reviewed")
+    ledger.close()
+    assert kept(examples) == [("find the bright parts", "reviewed", CALLS[:1])]
+
+
+def test_the_record_of_a_run_names_the_examples_that_its_planner_saw(
+    pictures: Path, tmp_path: Path, log: Path, examples: Examples
+) -> None:
+    shown = Demonstration(["Image"], "tag it", [{"tool": "bright", "args": {}}])
+    examples.bank.add([Example(shown, "added", "ada")])
+    planner = Scripted([plan(("bright", {}))])
+    spec = spec_of(pictures, tmp_path / "out", request="tag them", limit=1, pilot=0)
+    for _ in range(2):  # the second time the plan is that of the ledger
+        run_batch(spec, Callbacks(planner, examples=examples))
+        ledger = Ledger.open_existing(spec.out)
+        said = provenance(Reading(ledger, Store(ledger.text("store")), ["Detections"]))
+        ledger.close()
+        assert planner.shown == [[shown]] and said["demonstrations"] == [shown.to_json()]
