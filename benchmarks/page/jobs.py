@@ -55,6 +55,7 @@ def by_keyboard(suite: Suite) -> None:
     page.keyboard.press("Enter")
     walk.done()
     page.locator("#result-downloads .sl-file").first.wait_for()
+    until(lambda: _in(walk, "#request textarea"), "the focus back in the box", 10)
     with page.expect_download():
         _tab_to(walk, "#result-downloads .sl-file", back=True)
         page.keyboard.press("Enter")
