@@ -28,6 +28,13 @@ THEME = Base(
     button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
     button_primary_text_color_dark="white",
+    # Gradio's border has 1.5:1, and in the dark none that can be seen; 3:1 is what a control needs (WCAG 1.4.11).
+    checkbox_border_width="1px",
+    checkbox_border_width_dark="1px",
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
+    checkbox_border_color_hover="*neutral_700",
+    checkbox_border_color_hover_dark="*neutral_200",
     link_text_color="*primary_700",
     link_text_color_dark="*primary_300",
 )
