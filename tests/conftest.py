@@ -17,6 +17,9 @@ LONGEST = ["flows/test_prefect.py", "test_wheel.py", "flows/test_exports.py", "f
 # Libraries read this when they are imported; the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# No test sees, or adds to, the examples of whoever runs it.
+os.environ["SUPERLINK_EXAMPLES"] = "off"
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first, unless the order is to be random."""

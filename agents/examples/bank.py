@@ -123,6 +123,7 @@ class Bank:
         """Open nothing yet."""
         self.file = file
         self._lock = threading.RLock()
+        self._last: tuple[object, Pool] | None = None
 
     def add(self, examples: Iterable[Example]) -> list[Outcome]:
         """Add examples, all or none; each takes the place of another plan for the same request and kinds.
@@ -158,10 +159,21 @@ class Bank:
     def pool(self, encoder: Encoder, owner: str = "") -> Pool:
         """The enabled examples that a person may see: those of everyone, and their own.
 
+        The last pool is kept until the file changes.
+
         Args:
             encoder: vectors that were made by another one are made anew.
             owner: user of the page; "" for the command line.
         """
+        with self._lock:
+            # The first counts changes by other connections, the second those by this one.
+            changes = self._rows("PRAGMA data_version")
+            version = encoder.name, owner, changes, self._db.total_changes if changes else 0
+            if self._last is None or self._last[0] != version:
+                self._last = version, self._read_pool(encoder, owner)
+            return self._last[1]
+
+    def _read_pool(self, encoder: Encoder, owner: str) -> Pool:
         rows = self._rows(
             f"SELECT rowid, {COLUMNS}, encoder, vector FROM examples WHERE enabled AND owner IN ('', ?) ORDER BY rowid",
             (owner,),

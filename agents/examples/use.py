@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from agents.examples.bank import NAME, Bank, Encoder, Example, Origin
@@ -142,8 +143,11 @@ def use() -> Use:
 
 
 def open_bank() -> Bank:
-    """The bank of the home."""
-    return Bank(settings().home / NAME)
+    """The bank of the home, which all threads of a process share."""
+    return _bank(settings().home / NAME)
+
+
+_bank = cache(Bank)
 
 
 def open_examples(who: str = "", owner: str = "") -> Examples | None:

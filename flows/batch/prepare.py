@@ -307,5 +307,7 @@ def _make_plan(
         raise PlanRefused("The plan cannot run: " + "; ".join(str(problem) for problem in problems))
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
-    plan = with_scores(plan, tools, spec.scores)
-    return plan.with_request(spec.request or plan.request), confidence, shown
+    plan = with_scores(plan, tools, spec.scores).with_request(spec.request or plan.request)
+    if spec.plan is not None and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
+        shown = ledger.demonstrations
+    return plan, confidence, shown

@@ -124,6 +124,18 @@ def test_vectors_are_kept_until_the_encoder_changes(bank: Bank) -> None:
     assert np.allclose(bank.pool(other).vectors, other.embed(["zebra", "ABBA"]))
 
 
+def test_a_pool_is_kept_until_somebody_changes_the_file(bank: Bank) -> None:
+    letters = Letters()
+    bank.add([example("abba", "dog")])
+    bank.pool(letters)
+    pool = bank.pool(letters)
+    assert bank.pool(letters) is pool
+    Bank(bank.file).add([example("zebra", "dog")])
+    assert len(bank.pool(letters).examples) == 2
+    bank.remove([pool.examples[0].id])
+    assert len(bank.pool(letters).examples) == 1 and bank.pool(letters, "bob") is not bank.pool(letters)
+
+
 def test_two_processes_may_add_at_once(bank: Bank) -> None:
     banks = [bank, Bank(bank.file)]
     threads = [
@@ -320,6 +332,8 @@ def test_a_plan_that_became_an_example_is_no_change_and_any_other_is(bank: Bank)
 
 
 def test_the_settings_say_which_are_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUPERLINK_EXAMPLES")
+    settings.cache_clear()
     assert use().why == "by default"
     for name in ("off", *CHOOSERS):
         monkeypatch.setenv("SUPERLINK_EXAMPLES", name)

@@ -1,6 +1,6 @@
 """Plans that a person approves or corrects in a session become examples, which the next plan's planner sees."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from agents.examples.bank import Bank, Example
 from agents.examples.choose import Similar
 from agents.examples.use import Examples
 from agents.plan.plan import Plan
+from agents.plan.types import AnyTool
 from agents.planners.backbone import RequestEncoder
 from agents.planners.base import Demonstration
 from agents.session.policy import Policy
 from agents.session.session import Session
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
-from tools import Store
+from tools import Store, Text, tool
+from tools.weights.needs import weights_of
 
 DOGS, CATS = ("detect", {"labels": ["dog"]}), ("detect", {"labels": ["cat"]})
 Ask = Callable[..., dict[str, Any]]
@@ -30,11 +32,17 @@ class Home:
         self.planners: list[Scripted] = []
         self.sessions: list[Session] = []
 
-    def open(self, *plans: Plan, who: str = "ada", policy: Policy | None = None) -> Session:
+    def open(
+        self,
+        *plans: Plan,
+        who: str = "ada",
+        policy: Policy | None = None,
+        tools: Mapping[str, AnyTool] = TOOLS,
+    ) -> Session:
         self.planners.append(Scripted(plans))
         session = Session(
             f"t{len(self.sessions)}",
-            tools=TOOLS,
+            tools=tools,
             planner=self.planners[-1],
             store=self.store,
             memory=self.folder / "threads.sqlite",
@@ -106,6 +114,26 @@ def test_nothing_enters_without_a_persons_approval(at_home: Home) -> None:
     program = at_home.open(plan(DOGS, ("blur", {})), who="")
     start(program)
     assert list(program.resume({"action": "accept"}))[-1]["event"] == "done"
+    assert at_home.kept() == []
+
+
+def test_a_corrected_plan_that_lacks_weights_and_is_then_refused_does_not_enter(
+    at_home: Home, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERLINK_ROLE_CAPTION", "smolvlm-256m")
+    monkeypatch.delenv("SUPERLINK_MODELS", raising=False)
+
+    @tool(needs=weights_of("caption"))
+    def describe(text: Text) -> Text:
+        """Describe."""
+        return text
+
+    session = at_home.open(plan(DOGS, ("blur", {})), tools={**TOOLS, "describe": describe})
+    start(session)
+    edit = plan(("describe", {"text": "x"})).to_json()
+    waiting = list(session.resume({"action": "edit", "plan": edit}))[-1]
+    assert waiting["event"] == "approval" and waiting["missing"]
+    list(session.resume({"action": "reject"}))
     assert at_home.kept() == []
 
 

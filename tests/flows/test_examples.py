@@ -83,8 +83,10 @@ def test_the_record_of_a_run_names_the_examples_that_its_planner_saw(
     examples.bank.add([Example(shown, "added", "ada")])
     planner = Scripted([plan(("bright", {}))])
     spec = spec_of(pictures, tmp_path / "out", request="tag them", limit=1, pilot=0)
-    for _ in range(2):  # the second time the plan is that of the ledger
-        run_batch(spec, Callbacks(planner, examples=examples))
+    made = approve_plan(spec, Callbacks(planner, examples=examples))
+    scheduled = spec.model_copy(update={"plan": made})
+    for again in (spec, scheduled):  # the plan is that of the ledger
+        run_batch(again, Callbacks(planner, examples=examples))
         ledger = Ledger.open_existing(spec.out)
         said = provenance(Reading(ledger, Store(ledger.text("store")), ["Detections"]))
         ledger.close()

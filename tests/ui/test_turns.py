@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("gradio")
 
+from agents.examples.use import open_bank
 from agents.plan.plan import Plan, PlanInvalid
 from agents.plan.types import AnyTool
 from agents.session.memory import close_saver, open_saver
@@ -23,6 +24,7 @@ from tests.waiting import WAIT, until
 from tools import Detections, Image, Store, Text, tool
 from tools.core.abandon import Stopped
 from tools.core.errors import MediaError, SuperlinkError
+from tools.core.settings import settings
 from ui.access.visitors import Files
 from ui.context import Context
 from ui.turns.catalogue import TurnRow
@@ -98,6 +100,26 @@ def test_from_request_to_files(open_turns: Open, photo: Path) -> None:
     final = next(one for one in turn.results if one.final)
     assert final.name == "s2" and final.files[0].read_bytes() and final.kind == "Image"
     assert turn.record is not None and turn.record.exists()
+
+
+def test_approved_plans_are_examples_of_their_user_alone(
+    open_turns: Open, photo: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERLINK_EXAMPLES", "similar")
+    settings.cache_clear()
+    turns = open_turns(*[BLUR] * 4)
+    seen = []
+    for owner in ("ada", "bob", "ada"):
+        thread = turns.new_thread()
+        turns.ask(thread, owner, "blur the dogs", [photo])
+        view = rest(turns, thread, owner)
+        assert view.stage == "approval", view
+        seen.append(len(turns._context.planner.shown[-1]))  # type: ignore[attr-defined]  # a Scripted
+        turns.decide(thread, owner, {"action": "accept"})
+        rest(turns, thread, owner)
+    assert seen == [0, 0, 1]
+    kept = [(one.who, one.owner, one.demonstration.request) for one in open_bank().all()]
+    assert kept == [("ada", "ada", "blur the dogs"), ("bob", "bob", "blur the dogs")]
 
 
 def test_a_restart_gives_the_same_view(open_turns: Open, photo: Path) -> None:
