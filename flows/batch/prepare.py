@@ -243,6 +243,16 @@ def _values(kinds: Sequence[str]) -> dict[str, str]:
     return {kind: kind.capitalize() for kind in kinds or ["image"]}
 
 
+def _has_other_examples(
+    spec: RunSpec, callbacks: Callbacks, ledger: Ledger, kinds: Sequence[str], tools: Mapping[str, AnyTool]
+) -> bool:
+    """Whether the planner would see other examples than it saw for the plan of the ledger, which it made."""
+    before = [shown.id for shown in ledger.demonstrations]
+    if callbacks.planner is None or callbacks.examples is None:
+        return callbacks.planner is not None and bool(before)
+    return not callbacks.examples.would_show(before, None, spec.request, value_types(_values(kinds)), tools)
+
+
 def _check_source(spec: RunSpec, source: str, ledger: Ledger) -> None:
     """Check that a ledger is of this source, or may be relocated to it.
 
@@ -291,9 +301,10 @@ def _make_plan(
     plan, planner = spec.plan, callbacks.planner
     confidence: Confidence | None = None
     shown: Sequence[Demonstration] = ()
-    if plan is None and spec.request and ledger.text("request") == spec.request:
-        plan, confidence, shown = ledger.plan, ledger.confidence, ledger.demonstrations
     kinds = sorted({item.media for item in found.items if item.media})
+    known = plan is None and spec.request and ledger.text("request") == spec.request
+    if known and (is_approved(ledger) or not _has_other_examples(spec, callbacks, ledger, kinds, tools)):
+        plan, confidence, shown = ledger.plan, ledger.confidence, ledger.demonstrations
     problems: Sequence[Problem]
     if plan is not None:
         plan, problems = check_for_items(plan, kinds, tools)

@@ -91,3 +91,21 @@ def test_the_record_of_a_run_names_the_examples_that_its_planner_saw(
         said = provenance(Reading(ledger, Store(ledger.text("store")), ["Detections"]))
         ledger.close()
         assert planner.shown == [[shown]] and said["demonstrations"] == [shown.to_json()]
+
+
+def test_a_plan_that_was_refused_is_made_anew_once_an_example_says_what_is_meant(
+    pictures: Path, tmp_path: Path, examples: Examples
+) -> None:
+    planner = Scripted([plan(("bright", {})), plan(("bright", {}), ("darken", {}))])
+    spec = spec_of(pictures, tmp_path / "out", request="tag them")
+    no = Callbacks(planner, approve=lambda plan, forecast: False, examples=examples)
+    for _ in range(2):
+        with pytest.raises(PlanRefused):
+            approve_plan(spec, no)
+    assert planner.shown == [[]]
+    shown = Demonstration(["Image"], "tag it", [{"tool": "bright", "args": {}}, {"tool": "darken", "args": {}}])
+    examples.bank.add([Example(shown, "added", "ada")])
+    yes = Callbacks(planner, approve=lambda plan, forecast: True, examples=examples)
+    assert approve_plan(spec, yes).tools == ("bright", "darken") and planner.shown == [[], [shown]]
+    examples.bank.remove([shown.id])
+    assert approve_plan(spec, yes).tools == ("bright", "darken") and len(planner.shown) == 2, "it was approved"
