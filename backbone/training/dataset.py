@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.layout import Layout
 from backbone.training.compound import Composer
-from backbone.training.houses import MOST_EXAMPLES, Houses
+from backbone.training.houses import MOST_EXAMPLES, Convention, Houses
 from backbone.training.phrasings import Phrasing, requests
 from backbone.training.samples import Sample, fill, held_out, join
 from backbone.training.synthetic_tools import SyntheticTool, draw_request, draw_tool
@@ -128,7 +128,9 @@ class TrainingDataset:
         def compose(rng: random.Random) -> Sample:
             return self.composer.compose(rng, tools) or self.builtin_request(rng)
 
-        conventions = [self.houses.convention(rng, tools, compose) for _ in range(rng.choice((1, 1, 2, 2, 3, 4)))]
+        conventions: list[Convention] = []
+        for _ in range(rng.choice((1, 1, 2, 2, 3, 4))):
+            conventions.append(self.houses.convention(rng, tools, compose, conventions))
         fixed = {convention.tool for convention in conventions}
 
         def ordinary() -> Sample:

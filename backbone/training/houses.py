@@ -44,10 +44,12 @@ class Convention:
     Attributes:
         draw: Draws a request by the convention, with its plan.
         tool: The tool whose option is set; other requests for it would contradict the convention.
+        alias: A name for things, and what these are; other conventions may be about them.
     """
 
     draw: Draw
     tool: str = ""
+    alias: tuple[str, tuple[str, ...]] | None = None
 
 
 @cache
@@ -79,20 +81,23 @@ class Houses:
         self.hiding = [p for p in hiding if not re.search(r"blur|fuzz|smudg|smear|soft|mosaic|hazy", p.request, re.I)]
         self.finding = [p for p in plain if len(p.calls) == 1 and p.calls[0][0] == "detect" and not p.calls[0][2]]
 
-    def convention(self, rng: random.Random, tools: Sequence[SyntheticTool], compose: Draw) -> Convention:
+    def convention(
+        self, rng: random.Random, tools: Sequence[SyntheticTool], compose: Draw, others: Sequence[Convention] = ()
+    ) -> Convention:
         """Draw a convention.
 
         Args:
             rng: Source of everything that is drawn.
             tools: Synthetic tools at hand.
             compose: Draws an ordinary request with several steps.
+            others: Conventions that the house has.
         """
         roll = rng.random()
         optional = [t for t in tools if any(not extra.required for extra in t.extras)]
         if roll < 0.4:
             return self._nickname(rng, tools, compose)
         if roll < 0.6:
-            return self._nickname_with_thing(rng)
+            return self._nickname_with_thing(rng, [one.alias for one in others if one.alias is not None])
         if roll < 0.78 and self.for_aliases:
             return self._alias(rng)
         if optional and roll < 0.92:
@@ -123,33 +128,43 @@ class Houses:
 
         return Convention(draw)
 
-    def _nickname_with_thing(self, rng: random.Random) -> Convention:
+    def _nickname_with_thing(self, rng: random.Random, aliases: Sequence[tuple[str, tuple[str, ...]]]) -> Convention:
         phrasing = rng.choice(self.of_things)
         word, verb = self._word(rng)
         frames = self.words.verb_frames_with_thing if verb else self.words.noun_frames_with_thing
 
         def draw(rng: random.Random) -> Sample:
             slots = {**slots_for("{o}", rng), "w": word}
+            things: tuple[str, ...] = (slots["o"],)
+            if aliases and rng.random() < 0.5:  # two conventions in one request
+                alias, things = rng.choice(aliases)
+                slots |= {"o": alias, "os": alias}
             request = frame(put(rng.choice(frames), slots), rng, True)
-            return Sample(phrasing.have, request, tuple(called(call, slots) for call in phrasing.calls))
+            calls = tuple(
+                (name, things if name in LABELS and values == ("{o}",) else values, options)
+                for name, values, options in phrasing.calls
+            )
+            return Sample(phrasing.have, request, tuple(called(call, slots) for call in calls))
 
         return Convention(draw)
 
     def _alias(self, rng: random.Random) -> Convention:
         made_up = "".join(rng.sample(SYLLABLES, 2)) + "s"
         alias = made_up if rng.random() < 0.2 else rng.choice(self.words.aliases)
-        meant = [one for one, _ in rng.sample(pools().things, rng.choice((1, 2, 2, 3)))]
+        meant = tuple(one for one, _ in rng.sample(pools().things, rng.choice((1, 2, 2, 3))))
 
         def draw(rng: random.Random) -> Sample:
             phrasing = rng.choice(self.for_aliases)
             sample = fill(replace(phrasing, request=phrasing.request.replace("{os}", alias)), rng)
             calls = (
-                {"tool": name, "args": {"labels": meant, **options}} if name in LABELS and values == ("{o}",) else call
+                {"tool": name, "args": {"labels": [*meant], **options}}
+                if name in LABELS and values == ("{o}",)
+                else call
                 for call, (name, values, options) in zip(sample.calls, phrasing.calls, strict=True)
             )
             return Sample(sample.have, sample.request, tuple(calls))
 
-        return Convention(draw)
+        return Convention(draw, alias=(alias, meant))
 
     def _option(self, rng: random.Random, synthetic: SyntheticTool) -> Convention:
         """Draw the value of an optional argument that a house always gives."""
