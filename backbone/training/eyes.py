@@ -10,11 +10,8 @@ pictures in ``pictures/``.
 """
 
 import argparse
-import json
-import math
-import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,6 +22,7 @@ from torch import Tensor, nn
 
 from backbone.training.dense_loss import losses
 from backbone.training.dense_scores import LEAST, average_precisions
+from backbone.training.loop import cosine, log, save_checkpoint
 from backbone.training.vision_data import (
     PHRASES,
     DenseTargets,
@@ -70,10 +68,7 @@ class Recipe:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        if step < self.warmup:
-            return self.rate * (step + 1) / self.warmup
-        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
-        return self.rate * (0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2)
+        return cosine(step, self.steps, self.warmup, self.rate, 0.02)
 
 
 class DenseModel(nn.Module):
@@ -192,15 +187,15 @@ def train(
                 "seconds": round(time.time() - began),
                 "cpu_seconds": round(time.process_time() - cpu),
             }
-            with (out / "curve.jsonl").open("a") as curve:
-                curve.write(json.dumps(facts) + "\n")
-            print(json.dumps(facts), flush=True)
+            log(out, facts)
             sums, since = {}, step
             # The weights come first: a training that is stopped between the two writes them again.
             save_file(
                 {name: value.contiguous() for name, value in model.state_dict().items()}, out / "eyes.safetensors"
             )
-            _save(checkpoint, {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()})
+            save_checkpoint(
+                checkpoint, {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
+            )
         if step == last:
             return
 
@@ -221,12 +216,6 @@ def validate(model: DenseModel, count: int, size: int, cache: Path | None = None
     run = pictures(range(count), "val", size, workers=0, cache=cache)
     shown = iter(lambda: list(islice(run, rows)), [])
     return average_precisions(shown, find, meant_by_phrases)
-
-
-def _save(path: Path, state: Mapping[str, object]) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
 
 
 def main() -> None:

@@ -10,11 +10,8 @@ was stopped continues from its last checkpoint when the same command is given ag
 """
 
 import argparse
-import json
-import math
-import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from backbone.planner.adapter import ADAPTER_FILES
 from backbone.planner.layout import BUILTIN_TOOLS, CONTROL, Layout
 from backbone.training.core import load_core, load_tokenizer
 from backbone.training.dataset import Row, TrainingDataset
+from backbone.training.loop import cosine, log, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,7 @@ class Recipe:
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        if step < self.warmup:
-            return self.rate * (step + 1) / self.warmup
-        progress = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
-        return self.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * progress)) / 2)
+        return cosine(step, self.steps, self.warmup, self.rate, 0.05)
 
 
 class TrainingModel(nn.Module):
@@ -220,14 +215,12 @@ def train(
                 "seconds": round(time.time() - began),
                 "cpu_seconds": round(time.process_time() - cpu),
             }
-            with (out / "curve.jsonl").open("a") as curve:
-                curve.write(json.dumps(facts) + "\n")
-            print(json.dumps(facts), flush=True)
+            log(out, facts)
             losses = []
             # The adapters come first: a training that is stopped between the two writes them again.
             for name in ("adapter", f"adapter-{step}") if step in keep else ("adapter",):
                 write_adapter(model, out / name)
-            _save(
+            save_checkpoint(
                 checkpoint,
                 {
                     "step": step,
@@ -252,12 +245,6 @@ def write_adapter(model: TrainingModel, folder: Path) -> None:
     file = folder / "adapter_model.safetensors"
     save_file({name: value.bfloat16() for name, value in load_file(file).items()}, file, metadata={"format": "pt"})
     save_file({"rows": model.rows.data.bfloat16().cpu().contiguous()}, folder / ADAPTER_FILES[2])
-
-
-def _save(path: Path, state: Mapping[str, object]) -> None:
-    partial = path.with_suffix(".partial")
-    torch.save(dict(state), partial)
-    os.replace(partial, path)
 
 
 def main() -> None:

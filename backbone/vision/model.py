@@ -1,6 +1,6 @@
 """The model: a language core that sees pictures and addresses decoders; with words alone it is the planner."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,16 +39,29 @@ class Links(NamedTuple):
     pictures: Tensor
 
 
-class Output(NamedTuple):
-    """What one pass gives.
+class Read(NamedTuple):
+    """What one pass reads.
 
     Attributes:
-        loss: Mean cross-entropy of the labels; None without labels.
-        logits: (B, T, V + rows), or those of the last tokens alone.
         states: (B, T, D), the core's last states.
         features: What the eyes saw; None without pictures.
         links: For each decoder that was addressed.
         cache: Keys and values of what was read; None unless it was asked for.
+    """
+
+    states: Tensor
+    features: Features | None
+    links: dict[str, Links]
+    cache: Cache | None
+
+
+class Output(NamedTuple):
+    """What one pass reads, with logits.
+
+    Attributes:
+        loss: Mean cross-entropy of the labels; None without labels.
+        logits: (B, T, V + rows), or those of the last tokens alone.
+        states: As in `Read`, like all that follows.
     """
 
     loss: Tensor | None
@@ -101,18 +114,33 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
         """Leave the initial weights as the modules' own constructors draw them."""
 
     def forward(
+        self, input_ids: Tensor, labels: Tensor | None = None, logits_to_keep: int = 0, **inputs: Any
+    ) -> Output:
+        """Read tokens, pictures and regions, and predict the next tokens.
+
+        Args:
+            input_ids: (B, T), ids of `SeeingLayout`.
+            labels: (B, T), the ids to be predicted, `IGNORED` for others; places are never predicted.
+            logits_to_keep: Number of last tokens whose logits are given; 0 for all.
+            inputs: As for `read`.
+        """
+        read = self.read(input_ids, **inputs)
+        logits = self.logits(read.states[:, -logits_to_keep:])
+        loss = None if labels is None else self.prediction(input_ids, read.states, labels != IGNORED)[0]
+        return Output(loss, logits, *read)
+
+    def read(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
         pixel_values: Tensor | None = None,
+        features: Features | None = None,
         region_masks: Tensor | None = None,
         region_pictures: Tensor | None = None,
-        labels: Tensor | None = None,
         cache: Cache | None = None,
         use_cache: bool = False,
-        logits_to_keep: int = 0,
-    ) -> Output:
+    ) -> Read:
         """Read tokens, pictures and regions.
 
         Args:
@@ -120,19 +148,19 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
             attention_mask: (B, all tokens), 0 for padding, or (B, 1, T, all tokens), whether a token sees another.
             position_ids: (B, T); by default tokens are counted.
             pixel_values: (P, 3, S, S), from -1 to 1: the pictures in the order of their places, row after row.
+            features: What the eyes see in them, if it is known already.
             region_masks: (R, S, S), the regions in the order of their places.
             region_pictures: (R,), index of the picture of each region.
-            labels: (B, T), the ids to be predicted, `IGNORED` for others; places are never predicted.
             cache: What was read before, to which this is appended.
             use_cache: Whether to keep keys and values.
-            logits_to_keep: Number of last tokens whose logits are given; 0 for all.
 
         Raises:
             ValueError: Pictures or regions are more or fewer than their places, or queries are incomplete.
         """
         if use_cache and cache is None:
             cache = DynamicCache(config=self.config.core)
-        features = None if pixel_values is None else self.eyes(pixel_values)
+        if features is None and pixel_values is not None:
+            features = self.eyes(pixel_values)
         embedded = self._embed(input_ids, features, pixel_values, region_masks, region_pictures)
         states = self.core(
             inputs_embeds=embedded,
@@ -141,14 +169,22 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
             cache=cache,
             use_cache=cache is not None,
         ).last_hidden_state
-        logits = self.logits(states[:, -logits_to_keep:])
-        loss = None
-        if labels is not None:
-            wanted = labels.masked_fill(input_ids >= self.first_place, IGNORED)[:, 1:]
-            loss = functional.cross_entropy(
-                logits[:, :-1].flatten(0, 1).float(), wanted.flatten(), ignore_index=IGNORED
-            )
-        return Output(loss, logits, states, features, self.link(input_ids, states), cache)
+        return Read(states, features, self.link(input_ids, states), cache)
+
+    def prediction(self, input_ids: Tensor, states: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropy of tokens, and the share of them whose prediction is right.
+
+        Args:
+            input_ids: (B, T).
+            states: (B, T, D), the core's last states.
+            target: (B, T), whether a token is to be predicted; places never are.
+        """
+        target = (target & (input_ids < self.first_place))[:, 1:]
+        wanted = input_ids[:, 1:][target]
+        logits = self.logits(states[:, :-1][target]).float()
+        count = max(1, len(wanted))
+        right = (logits.argmax(1) == wanted).float().sum() / count
+        return functional.cross_entropy(logits, wanted, reduction="sum") / count, right
 
     def logits(self, states: Tensor) -> Tensor:
         """Return the logits of the core's tokens and of the added ones that have a row, (…, V + rows)."""

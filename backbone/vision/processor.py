@@ -46,15 +46,17 @@ class BackboneProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers h
         have: Sequence[str] = (),
         segments: Sequence[tuple[str, str]] = (),
     ) -> dict[str, Tensor]:
-        """Return ``input_ids`` (1, T) of a request with its pictures, and their ``pixel_values`` if there are any.
+        """Return ``input_ids`` (1, T), and ``pixel_values`` (P, 3, S, S) if there are pictures.
 
         Args:
             images: (H, W, 3) each, RGB.
-            text: The request.
+            text: The request; left out where it is empty.
             have: Kinds of value at hand.
-            segments: Tools and words to address decoders with, after the request.
+            segments: Tools and words to address decoders with.
         """
-        ids = [token for _ in images for token in self.layout.picture()] + self.layout.request(have, text)
+        ids = [token for _ in images for token in self.layout.picture()]
+        if text:
+            ids += self.layout.request(have, text)
         for tool, words in segments:
             ids += self.layout.segment(tool, words)
         inputs = {"input_ids": torch.tensor([ids])}

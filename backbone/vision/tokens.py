@@ -1,13 +1,14 @@
 """Token layout of prompts with pictures and regions, and of the segments whose queries address a linked decoder.
 
-A picture is ``[PICTURE]`` and one token for each patch. A segment begins with a tool's routing token, goes on with
-words or a region, and ends with the learned queries of the tool's decoder:
+A picture is ``[PICTURE]`` and one token for each patch. A plan follows ``[PLAN]``, an answer in words ``[SAY]``. A
+segment begins with a tool's routing token, goes on with words or a region, and ends with the learned queries of the
+tool's decoder; it needs no request:
 
     [PICTURE] patch … [REQ] image: request [PLAN] call … [END]
-    [PICTURE] patch … [REQ] image: request [PLAN] [DETECT] red car query query query query
+    [PICTURE] patch … [REQ] image: question [SAY] answer [END]
+    [PICTURE] patch … [DETECT] red car query query query query
 
-An answer in words is ``[SAY] text [END]``. Patches, regions and queries are places whose embeddings do not come from
-the vocabulary; they are never predicted.
+Patches, regions and queries are places whose embeddings do not come from the vocabulary; they are never predicted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,10 +71,10 @@ class SeeingLayout(Layout):
         """Return the ids of an answer in words."""
         return [self.say, *self.text(f" {text}"), self.end]
 
-    def ask(self, have: Sequence[str], question: str, region: bool = False) -> list[int]:
-        """Return the ids of a question, as those of a request; with a region, it stands before the words."""
-        ids = self.request(have, question)
-        return [ids[0], self.region, *ids[1:]] if region else ids
+    def question(self, have: Sequence[str], question: str, region: bool = False) -> list[int]:
+        """Return the ids of a question that is answered in words; a region stands before the words."""
+        mark, *words, _ = self.request(have, question)
+        return [mark, *[self.region] * region, *words]
 
 
 def query_ids(first_place: int, queries: Mapping[str, int]) -> dict[str, range]:

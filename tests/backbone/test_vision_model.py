@@ -170,7 +170,7 @@ def test_several_pictures_are_told_apart(model: BackboneModel, processor: Backbo
 @torch.no_grad()
 def test_a_region_is_one_embedding(model: BackboneModel, processor: BackboneProcessor) -> None:
     layout = processor.layout
-    ids = torch.tensor([[*layout.picture(), *layout.ask(["Image"], "what is this", region=True)]])
+    ids = torch.tensor([[*layout.picture(), *layout.question(["Image"], "what is this", region=True)]])
     assert int((ids == layout.region).sum()) == 1
     pixels = processor.pixel_values([PICTURE])
     masks = [box_mask((0, 0, 20, 20), (64, 64)), box_mask((30, 30, 60, 60), (64, 64)), point_mask((5, 5), (64, 64))]

@@ -1,0 +1,329 @@
+"""Train the model that sees, in three stages.
+
+    python -m backbone.training.stages stage1 --core FILE.gguf --from eyes.safetensors --out FOLDER [--steps 3000]
+    python -m backbone.training.stages stage2 --core FILE.gguf --from stage1/seeing.safetensors --out FOLDER
+    python -m backbone.training.stages stage3 --core FILE.gguf --from stage2/seeing.safetensors --out FOLDER
+
+Stage 1 teaches the core to read pictures and regions, stage 2 joins it with the decoders through the link, stage 3
+trains links and decoders alone (``freezing.py``). A batch holds one task; tasks take turns by chance, and requests of
+the planner's training are among them. A stage that was stopped continues from its last checkpoint when the same command
+is given again. Writes ``curve.jsonl`` with hashes of all parts, ``checkpoint.pt`` and ``seeing.safetensors``, which
+holds all but the core.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from backbone.planner.adapter import ADAPTER
+from backbone.training import seeing_data
+from backbone.training.assemble import assemble, load_eyes
+from backbone.training.core import load_tokenizer
+from backbone.training.dataset import TrainingDataset
+from backbone.training.dense_loss import losses
+from backbone.training.freezing import TRAINED, freeze, groups, hashes, part_of, prove
+from backbone.training.loop import cosine, log, save_checkpoint
+from backbone.training.planner import attention_mask, fastest_dtype
+from backbone.training.vision_data import drawn_pictures, normalised, targets
+from backbone.vision.dense_head import cells
+from backbone.vision.model import BackboneModel
+from backbone.vision.tokens import DECODERS, SeeingLayout
+from backbone.world import Rendered
+from backbone.world.io.loader import pictures
+
+MAKERS: Mapping[str, seeing_data.Maker] = {
+    "answers": seeing_data.answers,
+    "regions": seeing_data.regions,
+    "detect": seeing_data.finds,
+    "pose": seeing_data.poses,
+}
+"""Tasks with pictures; the other task, ``words``, is that of the planner."""
+
+MIXTURE: Mapping[str, Mapping[str, float]] = {
+    "stage1": {"answers": 4, "regions": 2, "words": 3},
+    "stage2": {"answers": 2, "regions": 1, "detect": 4, "pose": 2, "words": 3},
+    "stage3": {"detect": 3, "pose": 1},
+}
+"""How often each task is drawn."""
+
+RATES = {"adapter": 0.2, "rows": 0.2, "projector": 1.0, "regions": 1.0, "links": 1.0, "decoders": 0.5}
+"""Learning rate of each part, as a share of the recipe's."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hyperparameters of a stage.
+
+    Attributes:
+        steps: Optimiser steps of the schedule.
+        rows: Rows in a batch, each with one picture or with requests.
+        length: Tokens in a row with a picture.
+        words: Tokens in a row of requests.
+        pictures: Pictures in a pass, a multiple of 32.
+        rate: Peak learning rate, reached after ``warmup`` steps; from there it falls along a cosine to a twentieth.
+        warmup: Steps in which the learning rate rises.
+        seed: Seed of tasks, rows and initial weights.
+    """
+
+    steps: int = 3000
+    rows: int = 4
+    length: int = 256
+    words: int = 512
+    pictures: int = 16384
+    rate: float = 1e-3
+    warmup: int = 100
+    seed: int = 7
+
+    def task(self, stage: str, step: int) -> str:
+        """Return the task of a step."""
+        tasks = MIXTURE[stage]
+        return random.Random(f"{self.seed}:{stage}:{step}").choices(list(tasks), list(tasks.values()))[0]
+
+    def shown(self, stage: str, step: int) -> int:
+        """Return the number of pictures that the steps before this one take."""
+        return self.rows * sum(self.task(stage, before) != "words" for before in range(step))
+
+
+class Trainer:
+    """The losses of all tasks.
+
+    Args:
+        model: The model.
+        layout: Its token layout.
+        recipe: The hyperparameters.
+    """
+
+    def __init__(self, model: BackboneModel, layout: SeeingLayout, recipe: Recipe) -> None:
+        self.model, self.layout, self.recipe = model, layout, recipe
+        self.device = model.rows.device
+        self.reduced = fastest_dtype() == torch.bfloat16 and model.core.embed_tokens.weight.dtype == torch.bfloat16
+
+    def on_words(self, dataset: TrainingDataset, first: int) -> dict[str, Tensor]:
+        """Return the loss of requests without pictures, and the share of right tokens."""
+        rows = [dataset.row(first + n, self.recipe.words) for n in range(self.recipe.rows)]
+        ids, block, position, target = (
+            torch.tensor([getattr(row, name) for row in rows], device=self.device)
+            for name in ("ids", "block", "position", "target")
+        )
+        with self._autocast():
+            read = self.model.read(ids, attention_mask(block), position)
+            loss, right = self.model.prediction(ids, read.states, target)
+        return {"words": loss, "words_right": right}
+
+    def on_pictures(self, task: str, drawn: list[Rendered], seed: str) -> dict[str, Tensor]:
+        """Return the losses of a task on a batch of pictures, and the share of right tokens of an answer.
+
+        Args:
+            task: One of ``MAKERS``.
+            drawn: The pictures.
+            seed: Seed of what is asked.
+        """
+        rng = random.Random(seed)
+        made = [MAKERS[task](self.layout, picture, rng, self.recipe.length) for picture in drawn]
+        batch = targets(drawn, [one.meant for one in made]).to(self.device)
+        pixels = normalised(batch.pixels).to(memory_format=torch.channels_last)
+        with torch.no_grad():
+            features = self.model.eyes(pixels)
+        ids, block, position, target = (
+            torch.tensor([getattr(one.row, name) for one in made], device=self.device)
+            for name in ("ids", "block", "position", "target")
+        )
+        masks = owner = None
+        if regions := [torch.from_numpy(region) for one in made for region in one.regions]:
+            owners = [number for number, one in enumerate(made) for _ in one.regions]
+            masks = torch.stack(regions).to(self.device)
+            owner = torch.tensor(owners, device=self.device)
+        with self._autocast():
+            read = self.model.read(ids, attention_mask(block), position, pixels, features, masks, owner)
+            if task not in DECODERS:
+                loss, right = self.model.prediction(ids, read.states, target)
+                return {task: loss, f"{task}_right": right}
+        decoder = DECODERS[task]
+        dense, slots = self.model.decode(decoder, features, read.links[decoder])
+        # A picture with fewer segments than others is not asked for more.
+        dense = dense._replace(scores=dense.scores.masked_fill((slots < 0)[..., None], -1e4))
+        found = losses(dense, batch, batch.matches[:, : slots.shape[1]], cells(features.levels)[0])
+        return {f"{task}_{name}": value for name, value in found.items()}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced)
+
+    @torch.no_grad()
+    def validate(self, stage: str, held_out: TrainingDataset, batches: int) -> dict[str, float]:
+        """Return the mean losses of all tasks of a stage on pictures of ``val`` and held-out requests."""
+        trained = [module for module in self.model.modules() if module.training]
+        self.model.eval()
+        sums: dict[str, float] = {}
+        rows, size = self.recipe.rows, self.model.config.image_size
+        shown = list(pictures(range(batches * rows), "val", size, workers=0))
+        for number in range(batches):
+            for task in MIXTURE[stage]:
+                batch = shown[number * rows : (number + 1) * rows]
+                found = (
+                    self.on_words(held_out, number * rows)
+                    if task == "words"
+                    else self.on_pictures(task, batch, f"val:{task}:{number}")
+                )
+                for name, value in found.items():
+                    sums[f"unseen_{name}"] = sums.get(f"unseen_{name}", 0.0) + value.item() / batches
+        for module in trained:
+            module.training = True
+        return sums
+
+
+def train(
+    stage: str,
+    core: Path,
+    start: Path,
+    out: Path,
+    recipe: Recipe,
+    every: int = 100,
+    stop: int | None = None,
+    validation: int = 4,
+    workers: int = 1,
+    cache: Path | None = None,
+    adapter: Path = ADAPTER,
+    **settings: Any,
+) -> None:
+    """Train one stage, resuming from the checkpoint in ``out`` if there is one.
+
+    Args:
+        stage: One of ``TRAINED``.
+        core: GGUF file of the core.
+        start: What the stage before wrote: ``eyes.safetensors`` for stage 1, else ``seeing.safetensors``.
+        out: Folder of checkpoint, curve and weights.
+        recipe: The hyperparameters.
+        every: Steps between two checkpoints.
+        stop: Step at which to end before the schedule does.
+        validation: Batches of each task that a checkpoint is validated on; 0 for none.
+        workers: Processes that render pictures.
+        cache: Folder of the rendered pictures.
+        adapter: Folder of the planner's adapter, with which stage 1 begins.
+        settings: Fields of `BackboneConfig`.
+    """
+    last = min(recipe.steps, stop or recipe.steps)
+    checkpoint, step = out / "checkpoint.pt", 0
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True) if checkpoint.exists() else None
+    if state is not None and (step := state["step"]) >= last:
+        return
+    torch.manual_seed(recipe.seed)
+    model = assemble(core, adapter, dtype=fastest_dtype(), **settings)
+    if stage == "stage1":
+        load_eyes(model, start)
+    else:
+        load_seeing(model, load_file(start), start)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    before = hashes(model)
+    if state is not None:
+        load_seeing(model, state["model"], checkpoint)
+    freeze(model, stage)
+    optimiser = torch.optim.AdamW(groups(model, RATES), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    out.mkdir(parents=True, exist_ok=True)
+    if state is None:
+        log(out, {"stage": stage, "step": 0, "trained": list(TRAINED[stage]), "hashes": before})
+    else:
+        optimiser.load_state_dict(state["optimiser"])
+    config = model.config
+    layout = SeeingLayout(load_tokenizer(core), config.core.vocab_size, config.queries, config.patches)
+    trainer = Trainer(model, layout, recipe)
+    dataset, held_out = (TrainingDataset(layout, recipe.seed, validation=unseen) for unseen in (False, True))
+    begun = recipe.shown(stage, step)
+    shown: Iterator[Rendered] = drawn_pictures(
+        recipe.pictures, recipe.seed, begun, config.image_size, workers, cache or out / "pictures"
+    )
+    began, cpu, sums = time.time(), time.process_time(), dict[str, list[float]]()
+    while step < last:
+        for group in optimiser.param_groups:
+            group["lr"] = cosine(step, recipe.steps, recipe.warmup, recipe.rate, 0.05) * group["share"]
+        task = recipe.task(stage, step)
+        if task == "words":
+            found = trainer.on_words(dataset, step * recipe.rows)
+        else:
+            batch = list(islice(shown, recipe.rows))
+            found = trainer.on_pictures(task, batch, f"{recipe.seed}:{stage}:{step}")
+        total = sum((value for name, value in found.items() if not name.endswith("_right")), model.rows.new_zeros(()))
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        for name, value in found.items():
+            sums.setdefault(name, []).append(value.item())
+        step += 1
+        if step % every == 0 or step == last:
+            after = hashes(model)
+            prove(before, after, stage)
+            facts: dict[str, object] = {name: round(sum(values) / len(values), 4) for name, values in sums.items()}
+            if validation:
+                unseen = trainer.validate(stage, held_out, validation)
+                facts |= {name: round(value, 4) for name, value in unseen.items()}
+            spent = {"seconds": round(time.time() - began), "cpu_seconds": round(time.process_time() - cpu)}
+            log(out, {"stage": stage, "step": step, **facts, **spent, "hashes": after})
+            sums = {}
+            # The weights come first: a training that is stopped between the two writes them again.
+            save_file(seeing(model), out / "seeing.safetensors")
+            save_checkpoint(checkpoint, {"step": step, "model": seeing(model), "optimiser": optimiser.state_dict()})
+
+
+def seeing(model: BackboneModel) -> dict[str, Tensor]:
+    """Return all parameters and buffers but those of the core."""
+    return {name: v.contiguous() for name, v in model.state_dict().items() if part_of(name) != "core"}
+
+
+def load_seeing(model: BackboneModel, state: Mapping[str, Tensor], file: Path) -> None:
+    """Take over all parameters but those of the core.
+
+    Raises:
+        ValueError: They are of another model.
+    """
+    own = seeing(model)
+    if own.keys() != state.keys() or any(own[name].shape != value.shape for name, value in state.items()):
+        raise ValueError(f"{file} is of another model, or of a stage before; give seeing.safetensors of the last stage")
+    model.load_state_dict(dict(state), strict=False)
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=list(TRAINED))
+    parser.add_argument("--core", type=Path, required=True, help="GGUF file of the core")
+    parser.add_argument("--from", type=Path, dest="start", required=True, help="weights that the stage before wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, curve and weights")
+    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the schedule")
+    parser.add_argument("--stop", type=int, help="end at this step, before the schedule does")
+    parser.add_argument("--every", type=int, default=100, help="steps between two checkpoints")
+    parser.add_argument("--rows", type=int, default=Recipe.rows, help="rows in a batch")
+    parser.add_argument("--length", type=int, default=Recipe.length, help="tokens in a row with a picture")
+    parser.add_argument("--words", type=int, default=Recipe.words, help="tokens in a row of requests")
+    parser.add_argument("--pictures", type=int, default=Recipe.pictures, help="pictures in a pass, a multiple of 32")
+    parser.add_argument("--cache", type=Path, help="folder of the rendered pictures, that of another stage for example")
+    parser.add_argument("--rate", type=float, default=Recipe.rate, help="peak learning rate")
+    parser.add_argument("--validation", type=int, default=4, help="batches of each task to validate on")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render pictures")
+    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    given = parser.parse_args()
+    names = ("steps", "rows", "length", "words", "pictures", "rate", "seed")
+    train(
+        given.stage,
+        given.core,
+        given.start,
+        given.out,
+        Recipe(**{name: getattr(given, name) for name in names}),
+        every=given.every,
+        stop=given.stop,
+        validation=given.validation,
+        workers=given.workers,
+        cache=given.cache,
+    )
+
+
+if __name__ == "__main__":
+    main()
