@@ -67,13 +67,14 @@ class Scorer:
         self._context, self._read = model.engine.new_context(), list[int]()
 
     def scores(self, prompts: Sequence[Prompt]) -> list[float]:
-        """Return I for each prompt.
+        """Return I for each prompt. The same prompts have the same scores, to the last digit, whatever came before.
 
         Raises:
             ValueError: the grammar of these tools does not allow a request's plan.
         """
         prefixes = [self._model.layout.prefix([*self._cards.values()], shown) for shown, _ in prompts]
         choices: list[list[_Choice]] = [[] for _ in prompts]
+        self._context.length, self._read = 0, []
         for at in sorted(range(len(prompts)), key=prefixes.__getitem__):
             self._move_to(prefixes[at])
             choices[at] = self._choices(prompts[at][1])

@@ -87,6 +87,7 @@ def test_scores_do_not_depend_on_what_was_scored_before(model: PlannerModel) -> 
     prompts: list[Prompt] = [((CAT, LOG), DOG), ((LOG,), DOG), ((LOG, CAT), DOG), ((), DOG)]
     together = scorer.scores(prompts)
     np.testing.assert_allclose([scorer.scores([prompt])[0] for prompt in reversed(prompts)], together[::-1], rtol=1e-5)
+    assert scorer.scores(prompts) == together == Scorer(model, BUILT_IN).scores(prompts)
 
 
 def test_a_plan_outside_of_the_grammar_is_refused(model: PlannerModel) -> None:

@@ -33,13 +33,16 @@ def calls(script: str, folder: Path, **size: str) -> list[list[str]]:
     return [json.loads(line) for line in record.read_text().splitlines()]
 
 
-def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, ...]:
-    """Run a module's main with the arguments of a call, and return what it hands to one of its functions."""
+def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch, result: Any = None) -> tuple[Any, ...]:
+    """Run a module's main with the arguments of a call, and return what it hands to one of its functions.
+
+    The function does nothing but return ``result``.
+    """
     dash, name, *arguments = call
     assert dash == "-m"
     module = import_module(name)
     found: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(module, function, lambda *args, **kwargs: found.append((*args, kwargs)))
+    monkeypatch.setattr(module, function, lambda *args, **kwargs: found.append((*args, kwargs)) or result)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     module.main()
     return found[0]
@@ -108,3 +111,16 @@ def test_the_eyes_begin_with_weights_or_with_none(
     out, recipe, _, imagenet, options = received(call, "train", monkeypatch)
     assert (out, imagenet, recipe.steps, recipe.pictures, recipe.seed) == (tmp_path / "out", file, 20, 64, 7)
     assert options["stop"] is None
+
+
+def test_lever_lm_is_trained_on_what_was_grown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, grown = tmp_path / "bank.jsonl", tmp_path / "out" / "grown.jsonl"
+    pull, growing, training = calls("lever.sh", tmp_path, BANK=str(bank), STEPS="20")
+    assert pull == ["-m", "superlink", "models", "pull", "smollm2-135m"]
+    given, out, tools, seed, *_ = received(growing, "grow_file", monkeypatch)
+    assert (given, out, seed) == (bank, grown, 7) and "detect" in tools
+    for reader in ("read_bank", "read_grown", "lessons"):
+        monkeypatch.setattr(f"backbone.lever.train.{reader}", lambda *given: [*map(str, given[:2])])
+    taught, weights, recipe, *_ = received(training, "train", monkeypatch, result=[1.0])
+    assert taught == [f"['{bank}']", f"['{grown}']"]
+    assert (weights, recipe.steps, recipe.seed) == (tmp_path / "out" / "lever.safetensors", 20, 7)
