@@ -105,13 +105,14 @@ def say(claim: str, more: Shares, less: Shares, margin: float, losing: bool = Fa
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation; equal values share their mean rank."""
+    """Rank correlation; equal values share their mean rank. 0 where all values of one are equal."""
 
     def ranks(values: Sequence[float]) -> Shares:
         _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
         return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
 
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
+    first, second = ranks(a), ranks(b)
+    return float(np.corrcoef(first, second)[0, 1]) if np.ptp(first) and np.ptp(second) else 0.0
 
 
 def read_tools() -> dict[str, AnyTool]:
@@ -270,7 +271,7 @@ def verdicts(shares: Mapping[tuple[str, int], Shares], levers: Sequence[str], la
         say("    over none by 15 points", shares[name, 0], shares["none", 0], 15)
         say("    over word by word, which is not trained, by 0", shares[name, 0], shares["words", 0], 0)
         say(
-            "    over the majority list by 0 (else the list is to be shipped)",
+            "    over the majority list, by 0",
             shares[name, 0],
             shares["majority", 0],
             0,

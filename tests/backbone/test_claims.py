@@ -51,6 +51,7 @@ def test_what_only_some_seeds_gain_does_not_hold(claims: ModuleType, capsys: pyt
 def test_equal_values_share_their_rank(claims: ModuleType) -> None:
     assert claims.spearman([1, 2, 3, 4], [0, 0, 1, 1]) == pytest.approx(0.894, abs=1e-3)
     assert claims.spearman([4, 3, 2, 1], [1, 5, 6, 9]) == pytest.approx(-1)
+    assert claims.spearman([4, 3, 2, 1], [0, 0, 0, 0]) == 0
 
 
 def test_choices_by_likeness_are_of_the_house_and_by_words_complete_each_other(lever: ModuleType) -> None:
