@@ -124,3 +124,13 @@ def test_lever_lm_is_trained_on_what_was_grown(tmp_path: Path, monkeypatch: pyte
     taught, weights, recipe, *_ = received(training, "train", monkeypatch, result=[1.0])
     assert taught == [f"['{bank}']", f"['{grown}']"]
     assert (weights, recipe.steps, recipe.seed) == (tmp_path / "out" / "lever.safetensors", 20, 7)
+
+
+def test_each_stage_begins_with_what_the_one_before_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = tmp_path / "eyes.safetensors"
+    for number, call in enumerate(calls("seeing.sh", tmp_path, STEPS="4", EYES=str(begun)), 1):
+        stage, core, start, out, recipe, options = received(call, "train", monkeypatch)
+        assert (stage, core, start, recipe.steps) == (f"stage{number}", tmp_path / "core", begun, 4)
+        assert out == tmp_path / "out" / stage and options["cache"] == tmp_path / "out" / "pictures"
+        begun = out / "seeing.safetensors"
+    assert number == 3

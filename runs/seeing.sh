@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Train the model that sees from the planner's adapter and the eyes of runs/eyes.sh, in three stages.
+#
+#   runs/seeing.sh            3000 steps each of stages 1 and 2, 2000 of stage 3
+#   STEPS=4 runs/seeing.sh    4 steps of each
+#
+# OUT (out/seeing) gets a folder for each stage with checkpoint.pt, curve.jsonl and seeing.safetensors, the rendered
+# pictures, and log.txt. Give the same command again to continue after a stop. EYES is eyes.safetensors of runs/eyes.sh.
+# CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${OUT:-out/seeing}
+EYES=${EYES:-out/eyes/eyes.safetensors}
+PYTHON=${PYTHON:-.venv/bin/python}
+export PYTHONPATH=$PWD
+mkdir -p "$OUT"
+exec > >(tee -a "$OUT/log.txt") 2>&1
+
+if [ -z "${CORE:-}" ]; then
+    "$PYTHON" -m superlink models pull smollm2-135m
+    CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
+fi
+# Without these, the allocator gives large tensors back to the system after each step and asks for them again.
+export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
+
+# stage NAME STEPS FROM
+stage() {
+    "$PYTHON" -m backbone.training.stages "$1" --core "$CORE" --from "$3" --out "$OUT/$1" --steps "${STEPS:-$2}" \
+        --cache "$OUT/pictures" --seed 7
+}
+stage stage1 3000 "$EYES"
+stage stage2 3000 "$OUT/stage1/seeing.safetensors"
+stage stage3 2000 "$OUT/stage2/seeing.safetensors"
+echo "wrote $OUT/stage3/seeing.safetensors"
