@@ -35,8 +35,11 @@ class Anchors:
 
         try:
             self._groups = read_bank(bank)
-        except (BankInvalid, OSError, UnicodeDecodeError) as error:
+        except BankInvalid as error:
             raise ArgumentsInvalid("lever", [str(error)]) from error
+        except (OSError, UnicodeDecodeError) as error:
+            problem = error.strerror if isinstance(error, OSError) else "no text"
+            raise ArgumentsInvalid("lever", [f"{bank} cannot be read: {problem}"]) from error
         called = {
             call["tool"]
             for g in self._groups.values()
