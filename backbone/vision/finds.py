@@ -15,7 +15,9 @@ from backbone.vision.dense_head import Dense, masks_of
 SAME = 0.65
 """IoU from which on two boxes are the same thing."""
 MOST = 100
-"""Finds of a picture, for each link vector."""
+"""Finds of a picture, of all link vectors together."""
+CANDIDATES = 200
+"""Cells of the best scores that are looked at, for each link vector."""
 
 
 class Find(NamedTuple):
@@ -45,25 +47,28 @@ def finds(dense: Dense, picture: int, least: float, size: int) -> Iterator[Find]
         size: Sides of the picture in pixels, to which boxes are clipped.
     """
     boxes = dense.boxes[picture].clamp(0, size)
-    for logits in dense.scores[picture]:
-        scores = logits.sigmoid()
-        kept = _suppressed(scores, boxes, least)
+    every = dense.scores[picture].sigmoid()
+    found = [_suppressed(scores, boxes, least) for scores in every]
+    together = torch.cat([scores[kept] for scores, kept in zip(every, found, strict=True)])
+    cut = together.topk(min(MOST, len(together))).values.min() if len(together) else least
+    for scores, best in zip(every, found, strict=True):
+        kept = best[scores[best] >= cut]
         masks, joints = None, None
         if dense.prototypes is not None and dense.coefficients is not None:
             masks = _masks(dense.prototypes[picture], dense.coefficients[picture, kept], boxes[kept], size)
         if dense.joints is not None:
-            found = dense.joints[picture, kept]
-            joints = torch.cat([found[..., :2], found[..., 2:].sigmoid()], -1).cpu().numpy()
+            marks = dense.joints[picture, kept]
+            joints = torch.cat([marks[..., :2], marks[..., 2:].sigmoid()], -1).cpu().numpy()
         yield Find(scores[kept].cpu().numpy(), boxes[kept].cpu().numpy(), masks, joints)
 
 
 def _suppressed(scores: Tensor, boxes: Tensor, least: float) -> Tensor:
     """Return the indices of the cells that are kept, from the best score on."""
-    best = scores.topk(min(int((scores >= least).sum()), 5 * MOST)).indices
+    best = scores.topk(min(int((scores >= least).sum()), CANDIDATES)).indices
     corners = boxes[best].cpu().numpy()
     rows = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
     kept = cv2.dnn.NMSBoxes(rows.tolist(), scores[best].cpu().tolist(), least, SAME)
-    return best[torch.as_tensor(np.array(kept, np.int64).reshape(-1)[:MOST], device=best.device)]
+    return best[torch.as_tensor(np.array(kept, np.int64).reshape(-1), device=best.device)]
 
 
 def _masks(prototypes: Tensor, coefficients: Tensor, boxes: Tensor, size: int) -> NDArray[np.bool_]:

@@ -164,6 +164,19 @@ def test_precision_is_whole_for_finds_without_fault(drawn: list[Rendered], batch
     assert average_precisions([drawn], found, meant_by_phrases)["box"] < 0.2
 
 
+def test_a_picture_has_a_hundred_finds_at_most() -> None:
+    """Those of the best scores, whatever they are of; the same thing again is left out."""
+    boxes = torch.tensor([[n * 10.0, 0, n * 10 + 8, 8] for n in range(80)]).repeat(1, 2, 1)
+    logits = torch.linspace(3, 1, 160).repeat(1, 3, 1) - torch.tensor([0.0, 0.2, 40.0])[:, None]
+    found = list(finds(Dense(logits, boxes, None, None, None), 0, 0.5, 1000))
+    assert sum(len(one.scores) for one in found) == 100 and not len(found[2].scores)
+    assert found[0].boxes[0].tolist() == [0, 0, 8, 8] and len({tuple(box) for box in found[0].boxes}) == len(
+        found[0].boxes
+    )
+    least = min(found[0].scores.min(), found[1].scores.min())
+    assert np.isclose(least, logits[0, :2, :80].sigmoid().flatten().sort(descending=True).values[99])
+
+
 def test_imagenet_weights_are_taken_over(tmp_path: Path) -> None:
     torch.manual_seed(0)
     source, other = Eyes(tiny_config()), Eyes(tiny_config())
