@@ -74,7 +74,7 @@ class Plan(BaseModel):
         # `superlink plan --json` says them of its planner; a plan that somebody hands over is theirs.
         if not isinstance(data, dict):
             return data
-        return {key: value for key, value in data.items() if key not in ("confidence", "why")}
+        return {key: value for key, value in data.items() if key not in ("confidence", "demonstrations", "why")}
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:

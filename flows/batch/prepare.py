@@ -300,7 +300,7 @@ def _make_plan(
     """
     plan, planner = spec.plan, callbacks.planner
     confidence: Confidence | None = None
-    shown: Sequence[Demonstration] = ()
+    shown: Sequence[Demonstration] = [Demonstration.of_json(one) for one in spec.demonstrations]
     kinds = sorted({item.media for item in found.items if item.media})
     known = plan is None and spec.request and ledger.text("request") == spec.request
     if known and (is_approved(ledger) or not _has_other_examples(spec, callbacks, ledger, kinds, tools)):
@@ -319,6 +319,6 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores).with_request(spec.request or plan.request)
-    if spec.plan is not None and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
+    if spec.plan is not None and not shown and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
         shown = ledger.demonstrations
     return plan, confidence, shown

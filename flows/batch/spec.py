@@ -1,8 +1,9 @@
 """What a run over many files is asked to do, as one value that travels as JSON."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -14,17 +15,32 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    model_validator,
 )
 
 from agents.plan.plan import Plan
+from agents.planners.base import DemonstrationJson
 from flows.batch.budget import Budget
 from flows.batch.review import ReviewRouting
 from flows.items.source import absolute_source
-from tools.core.errors import SettingsInvalid
+from tools.core.errors import MediaError, SettingsInvalid
+from tools.values.files import read_source
 
 
 def _plan(value: object) -> object:
     return Plan.load(value) if isinstance(value, Mapping | Path | str | bytes) else value
+
+
+def _demonstrations(plan: object) -> object:
+    """What stands beside the steps of a plan; nothing where it cannot be read, which `_plan` reports."""
+    try:
+        if isinstance(plan, Path):
+            plan = read_source(plan, str(plan), "max_text_bytes")
+        if isinstance(plan, str | bytes):
+            plan = json.loads(plan)
+    except (MediaError, ValueError, RecursionError):
+        return None
+    return plan.get("demonstrations") if isinstance(plan, Mapping) else None
 
 
 def _limits(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,6 +60,7 @@ class RunSpec(BaseModel):
         source: see `flows.items.source.scan`.
         out: folder of the run: its ledger, contact sheet and exports.
         plan: run this plan instead of asking the planner; the request may then be empty.
+        demonstrations: examples that the planner of `plan` saw; those of a file of `superlink plan --json` by default.
         scores: label to the least score of what is kept of it; see `flows.batch.scores`.
         tools: Python files with further tools.
         pilot: number of items to try before approval is asked; 0 for none.
@@ -66,6 +83,7 @@ class RunSpec(BaseModel):
     source: str
     out: Path
     plan: Annotated[Plan | None, BeforeValidator(_plan)] = None
+    demonstrations: tuple[DemonstrationJson, ...] = ()
     scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     tools: tuple[Annotated[str, BeforeValidator(str)], ...] = ()
     pilot: NonNegativeInt = 8
@@ -80,6 +98,14 @@ class RunSpec(BaseModel):
     routing: ReviewRouting = ReviewRouting()
     store: str = ""
     relocate: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_demonstrations(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "demonstrations" in data:
+            return data
+        found = _demonstrations(data.get("plan"))
+        return {**data, "demonstrations": found} if found else data
 
     @classmethod
     def load(cls, options: Mapping[str, object]) -> "RunSpec":

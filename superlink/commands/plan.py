@@ -65,7 +65,8 @@ def plan(given: argparse.Namespace) -> int:
     found = last.plan or Plan(request=given.request)
     if given.json:
         why = {"why": _why(planner, given.request, given.media, tools, last)} if given.why else {}
-        say_json({**found.to_json(), **_confidence(last), **why})
+        seen = [shown.to_json() for shown in last.demonstrations]
+        say_json({**found.to_json(), **_confidence(last), **({"demonstrations": seen} if seen else {}), **why})
     else:
         say(found.tree() if found.steps else "Nothing to run.")
         if line := in_words(last.confidence, [step.id for step in found.steps]):

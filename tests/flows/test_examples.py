@@ -1,5 +1,6 @@
 """Plans of runs as examples: who approves one keeps it, and the record names those that its planner saw."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from flows.batch.events import Callbacks
 from flows.batch.prepare import PlanRefused, keep_example
 from flows.batch.provenance import provenance
 from flows.batch.reading import Reading
-from flows.batch.spec import RunSpec
+from flows.batch.spec import RunSpec, SpecInvalid
 from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
 from tests.agents.fakes import UNSURE, Confident, Scripted, plan
@@ -109,3 +110,21 @@ def test_a_plan_that_was_refused_is_made_anew_once_an_example_says_what_is_meant
     assert approve_plan(spec, yes).tools == ("bright", "darken") and planner.shown == [[], [shown]]
     examples.bank.remove([shown.id])
     assert approve_plan(spec, yes).tools == ("bright", "darken") and len(planner.shown) == 2, "it was approved"
+
+
+def test_a_plan_of_a_file_brings_the_examples_that_its_planner_saw(
+    pictures: Path, tmp_path: Path, examples: Examples
+) -> None:
+    shown = Demonstration(["Image"], "tag it", [{"tool": "bright", "args": {}}])
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps({**FIND, "demonstrations": [shown.to_json()], "why": {}}))
+    spec = spec_of(pictures, tmp_path / "out", plan=file)
+    assert spec.demonstrations == (shown.to_json(),) and RunSpec.load(spec.to_json()) == spec
+    assert spec_of(pictures, tmp_path / "out", plan=FIND).demonstrations == ()
+    approve_plan(spec, Callbacks())
+    ledger = Ledger.open_existing(spec.out)
+    assert ledger.demonstrations == [shown]
+    ledger.close()
+    file.write_text(json.dumps({**FIND, "demonstrations": 3}))
+    with pytest.raises(SpecInvalid, match="demonstrations = 3"):
+        spec_of(pictures, tmp_path / "out", plan=file)

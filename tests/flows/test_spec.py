@@ -20,6 +20,7 @@ CHANGES: dict[str, Any] = {
     "source": "/elsewhere",
     "out": Path("/elsewhere"),
     "plan": None,
+    "demonstrations": ({"id": "1", "have": [], "request": "x", "calls": []},),
     "scores": {"dog": 0.4},
     "tools": (),
     "pilot": 1,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.plan.plan import Plan
+from agents.planners.base import DemonstrationJson
 from flows.batch.spec import RunSpec
 from flows.ledger.ledger import Ledger
 from tools.core.settings import settings
@@ -49,6 +50,7 @@ class Desk:
         self._context = context
         self.runs = Runs(settings().home)
         self._followers = Followers()
+        self._seen: dict[tuple[str, str], tuple[DemonstrationJson, ...]] = {}
         self._pilots: dict[str, tuple[object, PilotView]] = {}
         self._lock = threading.Lock()
 
@@ -74,7 +76,13 @@ class Desk:
 
     def plan_words(self, request: str, kinds: Sequence[str], owner: str) -> PlanDraft:
         """Have a request planned; see `planning.from_words`."""
-        return from_words(request, kinds, self._context.tools, self._context.planner, examples_of(owner))
+        draft = from_words(request, kinds, self._context.tools, self._context.planner, examples_of(owner))
+        if draft.plan is not None and draft.demonstrations:
+            with self._lock:
+                self._seen[owner, draft.plan.hash] = draft.demonstrations
+                while len(self._seen) > _SHOWN:
+                    del self._seen[next(iter(self._seen))]
+        return draft
 
     def check_plan(self, plan: object, kinds: Sequence[str]) -> PlanDraft:
         """Check a plan of a file, its text, or a session; see `planning.from_plan`."""
@@ -98,6 +106,7 @@ class Desk:
                 "out": record.folder,
                 "request": plan.request,
                 "plan": plan,
+                "demonstrations": self._seen.get((owner, plan.hash), ()),
                 "tools": tool_files(plan, self._context.tools),
                 "pilot": ITEMS,
             }

@@ -8,7 +8,7 @@ from agents.plan.plan import Plan
 from agents.plan.preflight import missing_weights
 from agents.plan.types import AnyTool
 from agents.plan.warnings import warnings
-from agents.planners.base import DemonstrationSource, Planner
+from agents.planners.base import DemonstrationJson, DemonstrationSource, Planner
 from agents.session.policy import doubt
 from common.kinds import MEDIA
 from flows.batch.prepare import check_for_items, plan_for_items
@@ -25,12 +25,14 @@ class PlanDraft:
         problems: Why it cannot run, in words.
         missing: Weights that it needs and this computer lacks, in words.
         warnings: What a person should know, in words.
+        demonstrations: Examples that its planner saw.
     """
 
     plan: Plan | None
     problems: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    demonstrations: tuple[DemonstrationJson, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -65,7 +67,9 @@ def from_words(
         return PlanDraft(None, said or ("Nothing that the tools can do fits this request. Say it in other words.",))
     draft = _draft(attempt.plan, tuple(str(problem) for problem in attempt.problems), tools)
     why = "" if draft.problems else doubt(attempt.confidence)
-    return replace(draft, warnings=(*draft.warnings, f"Look at the plan: {why}.")) if why else draft
+    doubts = (f"Look at the plan: {why}.",) if why else ()
+    seen = tuple(shown.to_json() for shown in attempt.demonstrations)
+    return replace(draft, warnings=(*draft.warnings, *doubts), demonstrations=seen)
 
 
 def from_plan(

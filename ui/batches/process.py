@@ -186,7 +186,8 @@ def _start(runs: Runs, record: RunRecord, asked: Asked, *more: str) -> RunRecord
     if spec.plan is None:
         raise AnnotateError("The run has no plan yet", "Make one in the step Plan")
     plan = spec.plan.with_request(spec.request or spec.plan.request)
-    plan_file = write(record.folder / PLAN, json.dumps(plan.to_json(), indent=2, ensure_ascii=False))
+    written = {**plan.to_json(), "demonstrations": spec.demonstrations}
+    plan_file = write(record.folder / PLAN, json.dumps(written, indent=2, ensure_ascii=False))
     given = [sys.executable, "-m", "superlink", *command(spec, plan_file, *more)]
     # Not those of Gradio's own, which are of this server.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}

@@ -5,20 +5,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
+from agents.examples.bank import Example
+from agents.examples.use import open_bank
 from agents.plan.plan import PlanInvalid
+from agents.planners.base import Demonstration
 from flows.annotate import run_batch
 from flows.batch.events import Callbacks
+from flows.batch.spec import RunSpec
 from flows.orchestration.times import ScheduleError
 from superlink.cli import _parser
 from superlink.commands.annotate import run_spec
-from tests.agents.fakes import Scripted, plan
+from tests.agents.fakes import Scripted, picture, plan
 from tests.flows.conftest import FIND, TOOLS
 from tests.ui.batches.conftest import OWNER, Desk
+from tools import Store
+from tools.core.settings import settings
 from tools.runtime.registry import load
+from ui.access.owners import Files
 from ui.batches import schedules
+from ui.batches.desk import Desk as PageDesk
 from ui.batches.planning import from_plan, from_words, tool_files
 from ui.batches.runs import with_spec
+from ui.context import Context
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +78,26 @@ def test_a_schedule_asks_for_what_was_approved(desk: Desk, monkeypatch: pytest.M
     assert wanted.plan is not None and [step.tool for step in wanted.plan.steps] == ["bright", "keep"]
     assert (wanted.source, wanted.out, wanted.tools, wanted.formats) == (spec.source, spec.out, spec.tools, ("coco",))
     assert schedules.preview("0 2 * * 1", "UTC").startswith("At 02:00 on Monday (UTC). Next: Mon ")
+
+
+def test_a_run_names_the_examples_that_the_planner_saw_for_its_user(
+    tools: dict[str, Any], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERLINK_EXAMPLES", "similar")
+    monkeypatch.setenv("SUPERLINK_UI_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    shown = Demonstration(["Image"], "tag it", [{"tool": "bright", "args": {}}])
+    open_bank().add([Example(shown, "approved", "ada", owner="ada")])
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "a.png").write_bytes(picture().to_bytes())
+    begun: list[RunSpec] = []
+    monkeypatch.setattr("ui.batches.desk.start_pilot", lambda runs, number, owner, spec: begun.append(spec))
+    folder = tmp_path / "page"
+    planner = Scripted([plan(("bright", {}))] * 2)
+    desk = PageDesk(Context(tools, planner, Store(tmp_path / "store"), InMemorySaver(), folder, Files(folder)))
+    for owner in ("ada", "bob"):
+        draft = desk.plan_words("tag this", ["image"], owner)
+        assert draft.plan is not None
+        desk.begin(owner, str(photos), draft.plan)
+    assert [list(spec.demonstrations) for spec in begun] == [[shown.to_json()], []]
