@@ -56,7 +56,7 @@ class BackbonePlanner:
         """
         request, have = "find the dog", ["Image"]
         with _model.lease(self.adapter) as model:
-            model.decode(request, have, self._cards(request, have, tools))
+            model.decode(request, have, self._cards(request, have, tools), needed=_needed(request, have, tools))
 
     def plan(
         self,
@@ -68,7 +68,8 @@ class BackbonePlanner:
     ) -> Plan:
         """Plan a request; after problems, the model may only call tools whose inputs are available.
 
-        Of more than `LIMIT` tools that are no built-in ones, it reads the cards of the `shortlist`.
+        Of more than `LIMIT` tools that are no built-in ones, it reads the cards of the `shortlist`. What the retriever
+        says about which of them are needed counts as much as what the model says.
 
         Where a file is left out, the first step has to take one of its kind; where a verb is, a step of a tool for it
         comes at the end unless the model writes one before.
@@ -94,8 +95,9 @@ class BackbonePlanner:
             first = {name for problem in problems if problem.first for name in problem.tools}
             missing = [problem.tools for problem in problems if problem.tools and not problem.first]
             refused = {(problem.tool, problem.argument) for problem in problems if problem.tool}
+            needed = _needed(request, have, tools, demonstrations)
             calls, choices = model.decode(
-                request, have, offered, demonstrations, bool(problems), first, missing, refused
+                request, have, offered, demonstrations, bool(problems), first, missing, refused, needed
             )
         cards = {card["name"]: card for card in tools}
         steps = tuple(
@@ -190,6 +192,20 @@ class RequestEncoder:
     def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return vectors (N, D) of length 1 of N requests; 0 for one without words."""
         return _retriever().embed(texts)
+
+
+def _needed(
+    request: str, have: Sequence[str], tools: Sequence[Card], demonstrations: Iterable[Demonstration] = ()
+) -> dict[str, float]:
+    """Log odds that a request needs each tool with a card, but for those of examples, whose words may be new."""
+    from backbone.planner.builtin_cards import BUILTIN_CARDS
+
+    cards, _ = by_reading(tools, BUILTIN_CARDS)
+    if not cards:
+        return {}
+    shown = {call["tool"] for one in demonstrations for call in one.calls}
+    odds = _retriever().needed(request, have, cards, list(BUILTIN_CARDS.values()))
+    return {name: x for name, x in odds.items() if name not in shown}
 
 
 @cache

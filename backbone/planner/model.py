@@ -1,17 +1,18 @@
 """The trained planner: request and cards in, plan out, by constrained decoding with a cached prefix."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from backbone.planner.adapter import ADAPTER
 from backbone.planner.choices import Choice, choices_of
 from backbone.planner.engine import Context, Engine
+from backbone.planner.evidence import weighed
 from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Call, Layout, PlannedCall
 from backbone.planner.quantized import read_quantized
@@ -104,6 +105,7 @@ class PlannerModel:
         first: Collection[str] = (),
         missing: Sequence[Collection[str]] = (),
         refused: Collection[tuple[str, str]] = (),
+        needed: Mapping[str, float] = MappingProxyType({}),
     ) -> Decoded:
         """Plan a request, and keep how probable each choice was.
 
@@ -116,6 +118,7 @@ class PlannerModel:
             first: names of tools, of which one comes first; any tool may if none is named.
             missing: names of tools, of each of which one has to be called.
             refused: tools with optional arguments that are left out, as their values were wrong.
+            needed: log odds that the request needs a tool, by name, as evidence beside the model's (`evidence.py`).
 
         Returns:
             The calls, none when there is nothing to run, and the choices.
@@ -124,15 +127,22 @@ class PlannerModel:
         prefix = self.layout.prefix(list(grammar.cards.values()), demonstrations)
         request_ids = self.layout.request(have, request)
         with self._lock:
-            repeated = self.likeliest_card(grammar, self._context(prefix), request_ids)
+            needed = {name: odds for name, odds in needed.items() if name in grammar.cards}
+            repeated = self.likeliest_card(grammar, self._context(prefix), request_ids, needed)
             walk = Walk(grammar, have, typed, request, first, missing, refused)
-            return self._decode(walk, prefix, repeated, request_ids)
+            return self._decode(walk, prefix, repeated, request_ids, needed)
 
     def grammar(self, cards: Iterable[Card]) -> Grammar:
         """The grammar of plans over some tools."""
         return Grammar(self.layout, self._vocabulary, cards)
 
-    def likeliest_card(self, grammar: Grammar, context: Context, request: list[int]) -> list[int]:
+    def likeliest_card(
+        self,
+        grammar: Grammar,
+        context: Context,
+        request: list[int],
+        needed: Mapping[str, float] = MappingProxyType({}),
+    ) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.
 
         The card is repeated before the request: cards in the middle of many are read worst (Liu et al. 2023), and
@@ -142,6 +152,7 @@ class PlannerModel:
             grammar: of the tools.
             context: has read their cards, and the examples; it is left as it is.
             request: ids of the request.
+            needed: log odds that the request needs a tool, by name.
         """
         walk, unread = Walk(grammar, ()), [*request, self.layout.call]
         if self.layout.call not in walk.allowed():
@@ -152,7 +163,7 @@ class PlannerModel:
             while not walk.calls:
                 token = walk.forced()
                 if token is None:
-                    token = self._best(context.read(unread)[-1], walk.allowed())[0]
+                    token = self._best(context.read(unread)[-1], walk, needed)[0]
                     unread = []
                 walk.push(token)
                 unread.append(token)
@@ -160,7 +171,9 @@ class PlannerModel:
             context.length = start
         return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
-    def _decode(self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int]) -> Decoded:
+    def _decode(
+        self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int], needed: Mapping[str, float]
+    ) -> Decoded:
         """Write the plan, each token the best that the grammar allows.
 
         One pass reads the tokens that are certain and draft tokens after them. While the drafts are what the model
@@ -178,9 +191,9 @@ class PlannerModel:
                     if token is None:
                         if certain:
                             break
-                        token, compared, logits = self._best(states[at], walk.allowed())
+                        token, compared, logits = self._best(states[at], walk, needed)
                         if token == self.layout.end and walk.refuse_end():
-                            token = self._best(states[at], walk.allowed())[0]
+                            token = self._best(states[at], walk, needed)[0]
                         choices += choices_of(walk, token, compared, logits)
                     walk.push(token)
                     if not certain and read[at + 1 : at + 2] == [token]:
@@ -192,19 +205,20 @@ class PlannerModel:
             context.length = len(prefix)
         return Decoded(walk.calls, choices)
 
-    def _best(self, state: Array, allowed: list[int] | NDArray[np.bool_]) -> tuple[int, list[int], Array]:
-        """The allowed token of the highest logit after a state, (D,).
+    def _best(self, state: Array, walk: Walk, needed: Mapping[str, float]) -> tuple[int, list[int], Array]:
+        """The allowed token of the highest logit after a state, (D,), with the evidence about tools.
 
         Where any token may follow, the best ones by approximate logits are compared again in float32.
 
         Returns:
             The token, the tokens that were compared, and their logits.
         """
+        allowed = walk.allowed()
         if not isinstance(allowed, list):
             approximate = np.where(allowed, self.engine.scores(state), -np.inf)
             best = np.argpartition(approximate, -RESCORED)[-RESCORED:]
             allowed = [int(token) for token in best if allowed[token]]
-        logits = self.engine.scores(state, allowed)
+        logits = weighed(walk, allowed, self.engine.scores(state, allowed), needed)
         return allowed[int(logits.argmax())], allowed, logits
 
     def _context(self, prefix: list[int]) -> Context:

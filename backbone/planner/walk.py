@@ -6,6 +6,7 @@ is always a valid plan, ``Walk.calls``.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -147,6 +148,17 @@ class Walk:
             return None
         return "tool" if self._path[0] == self.layout.call else "argument"
 
+    def named(self, token: int) -> list[str]:
+        """The tools with a card whose calls may begin with what is written of a name, and a token after it."""
+        begun = [*self._path, token]
+        heads = {name: self.layout.head(name) for name in self.grammar.cards if name not in self.layout.tool_tokens}
+        return [name for name, head in heads.items() if head[: len(begun)] == begun]
+
+    def feasible(self) -> list[str]:
+        """The tools whose required inputs are at hand once the last call is done."""
+        with self._last_call_done():
+            return [name for name, card in self.grammar.cards.items() if self._feasible(card)]
+
     def first_feasible_tool(self) -> str | None:
         """The first tool that has every input at hand; tools that need no input come last. None if there is none."""
         fits = [name for name, card in self.grammar.cards.items() if self._feasible(card)]
@@ -197,10 +209,8 @@ class Walk:
         """
         called = {call["tool"] for call in self.calls}
         missing = {name for names in self._missing if names.isdisjoint(called) for name in names}
-        made = self._output_kinds(self.grammar.cards[self.calls[-1]["tool"]]) - self.have if self.calls else set()
-        self.have |= made
-        calls = list(self._calls(name for name in self.grammar.cards if name in missing))
-        self.have -= made
+        with self._last_call_done():
+            calls = list(self._calls(name for name in self.grammar.cards if name in missing))
         if calls:
             self._set_alternatives(iter(calls))
         return bool(calls)
@@ -218,6 +228,14 @@ class Walk:
 
     def _finish(self) -> None:
         self.done = True
+
+    @contextmanager
+    def _last_call_done(self) -> Iterator[None]:
+        """Have the outputs of the last call at hand for a while."""
+        made = self._output_kinds(self.grammar.cards[self.calls[-1]["tool"]]) - self.have if self.calls else set()
+        self.have |= made
+        yield
+        self.have -= made
 
     def _add_outputs(self) -> None:
         """Add the outputs of the last call to the kinds at hand."""
@@ -247,10 +265,8 @@ class Walk:
                 return
             if waiting and parameter.name == waiting[-1]:
                 return
-        added = self._output_kinds(card) - self.have
-        self.have |= added
-        yield from self._tool_alternatives()
-        self.have -= added
+        with self._last_call_done():
+            yield from self._tool_alternatives()
 
     def _is_made(self, parameter: Parameter) -> bool:
         """Whether an earlier call makes the words that a text input takes, and no call since has taken them.

@@ -36,6 +36,9 @@ STEM_WEIGHTS = (1.0, 0.8, 0.5, 0.8)
 WINDOW, STRIDE = 8, 4
 """Words of a window of a request, and words from one window to the next. The whole request is a window, too."""
 
+NEEDED = (3.1, -5.5)
+"""Slope and bias of the log odds that a tool is needed, as a function of how far its score is above the mean."""
+
 KEPT_CATALOGUES = 8
 """Sets of cards that are kept ready; the least recently used one is dropped."""
 
@@ -169,6 +172,28 @@ class Retriever:
         if not cards:
             return np.zeros(0, np.float32)
         return np.asarray(self.features(request, have, cards, offered) @ self._mix, np.float32)
+
+    def needed(
+        self, request: str, have: Sequence[str], cards: Sequence[Card], reference: Sequence[Card]
+    ) -> dict[str, float]:
+        """Tell how likely it is that a request needs each tool.
+
+        Scores are comparable within one request only. Above the mean of the tools and of those for reference, they say
+        as much of one card as of many.
+
+        Args:
+            request: in words.
+            have: kinds of value at hand.
+            cards: the tools.
+            reference: the built-in tools, whether or not they are offered.
+
+        Returns:
+            Log odds by name of `cards`, fitted by ``backbone.training.retrieval.fitted_needed``.
+        """
+        scores = self.scores(request, have, [*cards, *reference])
+        slope, bias = NEEDED
+        odds = slope * (scores - scores.mean()) + bias if cards else scores
+        return {card["name"]: float(x) for card, x in zip(cards, odds, strict=False)}
 
     def features(self, request: str, have: Sequence[str], cards: Sequence[Card], offered: Sequence[Card]) -> Array:
         """Compare a request with cards.

@@ -30,6 +30,7 @@ from backbone.planner.layout import Layout
 from backbone.planner.model import Decoded, PlannerModel
 from backbone.planner.quantize import write_quantized
 from backbone.planner.tensors import Array
+from backbone.retrieval.retriever import Retriever
 from backbone.training.dataset import TrainingDataset
 from backbone.training.samples import Sample, fill
 from backbone.training.scoring import Expected, right, right_steps, words
@@ -121,19 +122,21 @@ def _looser(value: object, kind: str) -> object:
     return f"~{value}" if isinstance(value, str) and len(words(value)) > 3 else value
 
 
-def planned(model: PlannerModel, example: Example) -> tuple[Decoded, bool]:
+def planned(model: PlannerModel, retriever: Retriever, example: Example) -> tuple[Decoded, bool]:
     """Plan a request, again under types where a tool of the plan has no input, as `agents.planners.repair` would.
 
     Returns:
         The plan, and whether it is the first one.
     """
-    decoded = model.decode(example.request, example.have, example.cards)
+    own = [card for card in example.cards if card["name"] not in BUILTIN_CARDS]
+    needed = retriever.needed(example.request, example.have, own, list(BUILTIN_CARDS.values()))
+    decoded = model.decode(example.request, example.have, example.cards, needed=needed)
     cards, kinds = {card["name"]: card for card in example.cards}, set(example.have)
     try:
         for call in decoded.calls:
             kinds |= outputs(cards[call["tool"]], kinds | ({"Text"} if "text" in call["args"] else set()))
     except ValueError:
-        return model.decode(example.request, example.have, example.cards, typed=True), False
+        return model.decode(example.request, example.have, example.cards, typed=True, needed=needed), False
     return decoded, True
 
 
@@ -145,8 +148,9 @@ def outcomes(model: PlannerModel, seed: int, requests: int) -> tuple[list[Outcom
     """
     plans: list[Outcome] = []
     steps: list[Outcome] = []
+    retriever = Retriever.read()
     for example in islice(examples(model.layout, seed), requests):
-        (calls, choices), first = planned(model, example)
+        (calls, choices), first = planned(model, retriever, example)
         known = all(card["name"] in BUILTIN_CARDS for card in example.cards)
         best = max(example.plans, key=lambda plan: (right(plan, calls), sum(right_steps(plan, calls))))
         plans.append(Outcome(plan_features(choices, known, first), right(best, calls)[1]))

@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from gguf import GGUFReader
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.core import read_tokenizer
-from backbone.retrieval.retriever import FEATURES, Array, Retriever, known, unknown
+from backbone.retrieval.retriever import FEATURES, NEEDED, Array, Retriever, known, unknown
 from backbone.retrieval.words import FIELDS, split
 from backbone.training.encoder import Encoder
 from backbone.training.retrieval_data import Packed, RetrievalDataset, WordIds, pack
@@ -119,6 +120,34 @@ def recall(retriever: Retriever, data: RetrievalDataset, catalogues: int, size: 
     return {count: sum(hits) / len(hits) for count, hits in sorted(found.items())}
 
 
+def fitted_needed(retriever: Retriever, data: RetrievalDataset, sizes: Sequence[int], catalogues: int) -> Array:
+    """Fit the slope and the bias of `Retriever.needed`, by Newton's method.
+
+    Args:
+        retriever: with its weights.
+        data: held-out requests and tools.
+        sizes: of the catalogues.
+        catalogues: number of them of each size, with 40 requests each.
+
+    Returns:
+        (2,) slope and bias.
+    """
+    above, right = list[Array](), list[NDArray[np.bool_]]()
+    offered = list(BUILTIN_CARDS.values())
+    for index, size in ((index, size) for size in sizes for index in range(catalogues)):
+        example = data.example(index, size, 40)
+        for sample, needed in zip(example.samples, example.right, strict=True):
+            odds = retriever.needed(sample.request, sample.have, example.cards, offered)
+            above.append(np.array([(odds[card["name"]] - NEEDED[1]) / NEEDED[0] for card in example.cards], np.float32))
+            right.append(needed)
+    x = np.stack([np.concatenate(above), np.ones(sum(map(len, above)))], 1)
+    y, weights = np.concatenate(right).astype(np.float64), np.zeros(2)
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ weights))
+        weights -= np.linalg.solve((x.T * (p * (1 - p))) @ x + 1e-6 * np.eye(2), x.T @ (p - y))
+    return np.asarray(weights, np.float32)
+
+
 def vocabulary(core: Path, encoder: Encoder, data: RetrievalDataset) -> list[str]:
     """Return the words of the table: of both vocabularies and of the training data, in lower case, each once."""
     tokens = read_tokenizer(GGUFReader(core)).get_vocab()
@@ -179,6 +208,7 @@ def train(core: Path, folder: Path, out: Path, steps: int, seed: int, rate: floa
                 curve.write(json.dumps(line) + "\n")
                 total = 0.0
     print(dict(zip(FEATURES, model.mix.tolist(), strict=True)))
+    print("NEEDED", fitted_needed(Retriever.read(file), validation, (4, 8, 24, 60), 6).round(1))
 
 
 def main() -> None:

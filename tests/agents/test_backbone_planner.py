@@ -39,6 +39,7 @@ class Model:
         self.asked: list[dict[str, Any]] = []
         self.wanted: tuple[Any, Any] = (), ()
         self.refused: Any = ()
+        self.needed: Any = None
         Model.made.append(self)
 
     @classmethod
@@ -57,11 +58,12 @@ class Model:
         first: Any = (),
         missing: Any = (),
         refused: Any = (),
+        needed: Any = None,
     ) -> tuple[list[dict[str, Any]], list[Choice]]:
         self.asked.append(
             {"request": request, "have": have, "cards": cards, "shown": list(demonstrations), "typed": typed}
         )
-        self.wanted, self.refused = (first, missing), refused
+        self.wanted, self.refused, self.needed = (first, missing), refused, needed
         return Model.calls, Model.choices
 
 
@@ -255,3 +257,17 @@ def test_what_was_considered_is_what_the_model_gets(cores: Cores) -> None:
     assert chosen.considered[0].tool == "about_7" and len(chosen.considered) == 12
     few = planner.shortlist("the tides please", {}, tools[:5])
     assert all(one.read and one.reason == "all fit in" for one in few.considered) and len(few.considered) == 4
+
+
+def test_the_model_is_told_which_tools_with_a_card_are_needed(cores: Cores) -> None:
+    Model.calls = []
+    planner, own = BackbonePlanner(), own_tools()
+    planner.plan("how many knots are in the rope?", {"image": "Image"}, [CARDS[0], *own])
+    needed = Model.made[0].needed
+    assert needed.keys() == {card["name"] for card in own}
+    assert max(needed, key=needed.get) == "count_knots" and needed["count_knots"] > 0
+    shown = Demonstration(["Image"], "what would Grandpa ask?", [{"tool": "count_knots", "args": {}}])
+    planner.plan("what would Grandpa ask?", {"image": "Image"}, [CARDS[0], *own], [shown])
+    assert needed.keys() - Model.made[0].needed.keys() == {"count_knots"}
+    planner.plan("find the dog", {"image": "Image"}, CARDS[:1])
+    assert Model.made[0].needed == {}

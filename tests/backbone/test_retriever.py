@@ -120,3 +120,36 @@ def test_the_shipped_weights_find_tools_among_a_hundred_unseen_ones(shipped: Ret
             scores = shipped.scores(sample.request, sample.have, held_out.cards, BUILT_IN)
             hits.append(right[np.argsort(-scores)[:8]].any())
     assert np.mean(hits) > 0.6  # a tenth by chance; the benchmark says more
+
+
+def test_how_likely_a_tool_is_needed_is_calibrated_for_few_cards_and_for_many(shipped: Retriever) -> None:
+    data = RetrievalDataset(5, validation=True)
+    for size in (4, 30):
+        odds, needed = list[float](), list[bool]()
+        for index in range(3):
+            example = data.example(index, size, 30)
+            for sample, right in zip(example.samples, example.right, strict=True):
+                odds += shipped.needed(sample.request, sample.have, example.cards, BUILT_IN).values()
+                needed += right.tolist()
+        told, true = 1 / (1 + np.exp(-np.array(odds))), np.array(needed)
+        assert abs(told.mean() - true.mean()) < 0.1
+        assert true[told > 0.8].mean() > 0.8 and true[told < 0.2].mean() < 0.2
+
+
+def test_what_is_needed_of_one_tool_is_told_by_comparison_with_the_built_in_ones(shipped: Retriever) -> None:
+    bill: Card = {
+        "name": "share_bill",
+        "doc": "Share the bill of a restaurant among friends.",
+        "inputs": {},
+        "params": {"friends": {"type": "integer"}},
+        "required": ["friends"],
+        "one_of": [],
+        "returns": {"kind": "Number", "many": False},
+        "examples": ["share the bill among five friends"],
+    }
+    asked, other = (
+        shipped.needed(request, ["Image"], [bill], BUILT_IN)["share_bill"]
+        for request in ("please share the bill among 3 friends", "blur every face")
+    )
+    assert asked > 0 > other
+    assert shipped.needed("blur every face", ["Image"], [], BUILT_IN) == {}
