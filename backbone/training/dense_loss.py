@@ -100,12 +100,16 @@ def assign(dense: Dense, boxes: Tensor, present: Tensor, matches: Tensor, centre
 
 
 def _joint_losses(found: Tensor, truth: Tensor, boxes: Tensor, share: Tensor) -> dict[str, Tensor]:
-    """Return one minus COCO's similarity of keypoints, and the loss of being in the picture."""
+    """Return how wrong the joints are, and the loss of being in the picture.
+
+    One minus COCO's similarity says nothing of joints that are far off, so the distance is added, as a share of the
+    person's size.
+    """
     sigmas = torch.tensor(SIGMAS[: truth.shape[1]], device=found.device) / 1000
     marked = (truth[..., 2] > 0).float()
     area = ((boxes[:, 2:] - boxes[:, :2]).prod(-1) * 0.53).clamp_min(1)[:, None]
     distance = ((found[..., :2] - truth[..., :2]) ** 2).sum(-1)
-    wrong = 1 - torch.exp(-distance / (2 * area * (2 * sigmas) ** 2))
+    wrong = 1 - torch.exp(-distance / (2 * area * (2 * sigmas) ** 2)) + (distance / area + 1e-6).sqrt()
     visible = functional.binary_cross_entropy_with_logits(found[..., 2], marked, reduction="none").mean(-1)
     person = (marked.sum(-1) > 0).float()
     mean = (wrong * marked).sum(-1) / marked.sum(-1).clamp_min(1)

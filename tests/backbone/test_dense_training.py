@@ -143,11 +143,14 @@ def test_joints_are_those_of_people(batch: DenseTargets) -> None:
         joints,
     )
     least = losses(pose, batch, batch.people[:, None], centres())
-    assert least["joint"] < 0.01 and least["visible"] < 0.01 and least["score"] < 0.15
-    apart = losses(pose._replace(joints=joints + 10), batch, batch.people[:, None], centres())
-    assert apart["joint"] > 1
+    assert least["joint"] < 0.05 and least["visible"] < 0.01 and least["score"] < 0.15
+    near, far = (
+        losses(pose._replace(joints=joints + apart), batch, batch.people[:, None], centres())["joint"]
+        for apart in (40, 60)
+    )
+    assert far > near + 1 > 2  # joints that are far off still count by how far
     nobody = replace(batch, joints=torch.zeros_like(batch.joints))
-    assert losses(pose, nobody, nobody.people[:, None], centres())["joint"] == 0
+    assert losses(pose, nobody, nobody.people[:, None], centres())["joint"] < 1e-3
 
 
 def test_precision_is_whole_for_finds_without_fault(drawn: list[Rendered], batch: DenseTargets) -> None:
