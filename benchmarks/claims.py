@@ -41,6 +41,7 @@ from pathlib import Path
 
 import houses
 import numpy as np
+import torch
 from houses import HouseRow
 from lever import DRAWS, Bench, House, at_random, bank_lines, by_words, majority, shuffled, similar
 from numpy.typing import NDArray
@@ -296,6 +297,7 @@ def main() -> None:
     parser.add_argument("--grown", type=Path, help="lever: the file of sequences, if not FOLDER/grown.jsonl")
     parser.add_argument("--small", action="store_true", help="a try with two houses and a third of their requests")
     given = parser.parse_args()
+    torch.set_num_threads(1)  # more cost these small models time
     bench = Bench(given.out / ("small" if given.small else ""))
     of = read_houses(given.small)
     if given.claim == "gate0":
