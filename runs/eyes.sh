@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train the eyes and the linked decoders on dense tasks of the rendered world (stage 0 of the model that sees).
 #
-#   runs/eyes.sh                            6000 steps of 16 pictures: about three hours on two free CPU cores
+#   runs/eyes.sh                            6000 steps of 16 pictures: about two hours on two free CPU cores
 #   STEPS=4 PICTURES=64 runs/eyes.sh        fewer steps and pictures
 #   ENCODER= runs/eyes.sh                   the encoder begins with random weights
 #
