@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Train the planner's adapter (backbone/weights/planner) from the language core: ten schedules, each of which continues
-# from the one before, and the mean of four adapters; from there a second round, and the mean of both rounds. Give the
-# same command again to continue after a stop.
+# from the one before, and the mean of four adapters; from there a second round of two schedules, and the mean of both
+# rounds. Give the same command again to continue after a stop.
 #
-#   runs/planner.sh             all 6450 and 1000 steps: about eleven hours on two CPU cores
-#   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps and 1, with rows of 256 tokens, not compiled: minutes
+#   runs/planner.sh             all 6450 and 2750 steps: about twelve hours on two CPU cores
+#   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps and 2, with rows of 256 tokens, not compiled: minutes
 #
 # OUT (out/planner) gets for each round (first/, second/) checkpoint.pt, curve.jsonl and adapters, log.txt, and shipped/,
 # what backbone/weights/planner holds.
@@ -57,8 +57,10 @@ adapter() { echo "$OUT/first/adapter-$(scaled "$1")=$2"; }
 "$PYTHON" -m backbone.training.average --out "$OUT/first/mean" \
     "$(adapter 5460 1)" "$(adapter 5650 1)" "$(adapter 6400 2)" "$(adapter 6450 2)"
 
-# Chains and wordy requests, all of whose data is newer than the first round. The mean keeps more of single calls.
-train second 1000 1000 1 1024 1.5e-3 --from "$OUT/first/mean" --seed 11
+# Chains, wordy requests and examples, all of whose data is newer than the first round.
+further() { train second "$@" 1 1024 1.5e-3 --from "$OUT/first/mean" --seed 11; }
+further 1000 1000
+further 2750 2750
 "$PYTHON" -m backbone.training.average --out "$OUT/shipped" "$OUT/first/mean=3" "$OUT/second/adapter=7"
 cat "$OUT"/first/curve.jsonl "$OUT"/second/curve.jsonl >"$OUT/shipped/curve.jsonl"
 

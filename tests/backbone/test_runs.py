@@ -52,7 +52,7 @@ def received(call: list[str], function: str, monkeypatch: pytest.MonkeyPatch, re
 def test_the_planner_is_trained_in_stages_and_averaged(
     steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    *stages, mean, second, both, calibration = calls("planner.sh", tmp_path, STEPS=str(steps))
+    *stages, mean, second, third, both, calibration = calls("planner.sh", tmp_path, STEPS=str(steps))
     out = tmp_path / "out"
     ends, kept = [], set()
     for stage in stages:
@@ -65,8 +65,10 @@ def test_the_planner_is_trained_in_stages_and_averaged(
     adapters, first, _ = received(mean, "average", monkeypatch)
     assert first == out / "first" / "mean" and sum(adapters.values()) == 6
     assert {folder.name for folder in adapters} == {f"adapter-{step}" for step in kept}
-    _, folder, recipe, _, options = received(second, "train", monkeypatch)
-    assert folder == out / "second" and options["start"] == first
+    for further, end in ((second, 1000), (third, 2750)):
+        _, folder, recipe, _, options = received(further, "train", monkeypatch)
+        assert folder == out / "second" and options["start"] == first and recipe.seed == 11
+        assert steps < 6450 or recipe.steps == options["stop"] == end
     adapters, shipped, _ = received(both, "average", monkeypatch)
     assert shipped == out / "shipped" and adapters == {first: 3, out / "second" / "adapter": 7}
     _, _, *options = calibration
