@@ -3,7 +3,7 @@
 # from the one before, and the mean of four adapters; from there a second round of two schedules, and the mean of both
 # rounds. Give the same command again to continue after a stop.
 #
-#   runs/planner.sh             all 6450 and 2750 steps: about twelve hours on two CPU cores
+#   runs/planner.sh             all 6450 and 2500 steps: about twelve hours on two CPU cores
 #   STEPS=4 runs/planner.sh     the same schedules scaled to 4 steps and 2, with rows of 256 tokens, not compiled: minutes
 #
 # OUT (out/planner) gets for each round (first/, second/) checkpoint.pt, curve.jsonl and adapters, log.txt, and shipped/,
@@ -60,8 +60,8 @@ adapter() { echo "$OUT/first/adapter-$(scaled "$1")=$2"; }
 # Chains, wordy requests and examples, all of whose data is newer than the first round.
 further() { train second "$@" 1 1024 1.5e-3 --from "$OUT/first/mean" --seed 11; }
 further 1000 1000
-further 2750 2750
-"$PYTHON" -m backbone.training.average --out "$OUT/shipped" "$OUT/first/mean=3" "$OUT/second/adapter=7"
+further 2750 2500
+"$PYTHON" -m backbone.training.average --out "$OUT/shipped" "$OUT/first/mean=1" "$OUT/second/adapter=9"
 cat "$OUT"/first/curve.jsonl "$OUT"/second/curve.jsonl >"$OUT/shipped/curve.jsonl"
 
 # How far the confidence of this adapter can be trusted: calibration.json, which belongs to it.
