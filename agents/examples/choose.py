@@ -12,6 +12,11 @@ MOST_COMPARED = 1000
 """The newest examples that are compared with one another for the majority list."""
 
 
+LEAST = 0.5
+"""The least cosine of an example that is shown; one that has nothing to do with a request can only mislead. Half of the
+requests that training holds out have none as near as that among a hundred examples of other meaning."""
+
+
 class Chooser(Protocol):
     """Chooses examples out of a pool."""
 
@@ -30,7 +35,7 @@ class Chooser(Protocol):
 
 
 class Similar:
-    """The examples whose requests are most similar to the request, by the cosine of their vectors.
+    """The examples whose requests are most similar to the request, by the cosine of their vectors, at least `LEAST`.
 
     Of equally similar ones, those for the same kinds go first, then those of the person's own, then the newest.
     """
@@ -45,7 +50,7 @@ class Similar:
         same = np.array([set(example.demonstration.have) == kinds for example in bank.examples])
         own = np.array([example.owner != "" for example in bank.examples])
         order = np.lexsort((np.arange(len(own)), own, same, cosines))
-        return [bank.examples[row].demonstration for row in order[max(len(order) - k, 0) :] if cosines[row] > 0]
+        return [bank.examples[row].demonstration for row in order[max(len(order) - k, 0) :] if cosines[row] >= LEAST]
 
 
 class Majority:
