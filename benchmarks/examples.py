@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import houses
-from planner import Row, read, right, written
+from planner import Row, read, written
 
 from agents.examples.bank import Bank, Example
 from agents.examples.choose import Similar
@@ -29,6 +29,7 @@ from agents.planners.backbone import BackbonePlanner, RequestEncoder
 from agents.planners.base import Demonstration
 from agents.planners.repair import plan_request
 from backbone.planner.adapter import ADAPTER
+from backbone.training.scoring import right
 from common.kinds import KIND_OF_INPUT
 from tools.runtime.registry import file_tools, load
 
