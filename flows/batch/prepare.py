@@ -319,6 +319,7 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores).with_request(spec.request or plan.request)
-    if spec.plan is not None and not shown and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
-        shown = ledger.demonstrations
+    if spec.plan is not None and not shown and (known_before := ledger.demonstrations):
+        if ledger.fact("plan") == plan.to_json():  # such as that of a schedule
+            shown = known_before
     return plan, confidence, shown

@@ -42,12 +42,12 @@ WRONG = [
     ("read the text", "image", "words|rapidocr"),
     ("write down what is said", "audio", "words|whisper"),
     ("find the unicorns", "image", "unicorn"),
-    ("blur the", "image", "person"),
+    ("blur the", "image", "person|'blur'|nothing to run"),
     # The file is of the wrong kind.
     ("blur every face", "audio", "needs an image"),
     ("transcribe this", "image", "transcribe"),
     ("write down what is said", "text", "needs a sound"),
-    ("count the dogs", "text", "needs an image"),
+    ("count the dogs", "text", "needs an image|nothing to run"),
     ("how are the people standing", "audio", "needs an image"),
     ("read the text", "audio", "read"),
     # There is no file.
@@ -56,14 +56,14 @@ WRONG = [
     ("cut out the dog", "", "needs an image"),
     ("what does the sign say?", "", "needs an image"),
     # It is in another language.
-    ("verwische alle Gesichter", "image", "verwische"),
+    ("verwische alle Gesichter", "image", "verwische|nothing to run"),
     ("compte les chiens", "image", "does not name"),
-    ("borra el coche", "image", "coche"),
+    ("borra el coche", "image", "coche|nothing to run"),
     ("вырежи собаку", "image", "nothing to run"),
     ("数一数有几只狗", "image", "does not name"),
     # It asks for two things, of which one can be done.
     ("count the dogs and rotate the picture", "image", '"rotate"'),
-    ("blur the faces and email it to me", "image", '"email"'),
+    ("blur the faces and email it to me", "image", "[\"']email[\"']"),
     ("find the cars and translate the sign", "image", '"translate"'),
     ("transcribe it and summarise it in one sentence", "audio", '"summarise"'),
 ]
