@@ -319,7 +319,7 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores).with_request(spec.request or plan.request)
-    if spec.plan is not None and not shown and (known_before := ledger.demonstrations):
-        if ledger.fact("plan") == plan.to_json():  # such as that of a schedule
-            shown = known_before
+    seen = ledger.demonstrations if spec.plan is not None and not shown else ()
+    if seen and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
+        shown = seen
     return plan, confidence, shown
