@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from tools.core.progress import track
+from tools.core.progress import track_parts
 from tools.engines import routing
 from tools.runtime.parts import kept_values
 from tools.runtime.tool import Batch, Suggested, tool
@@ -56,9 +55,8 @@ def detect(
 
 
 def _in_frames(video: Video, chosen: Sequence[routing.Finder], min_score: float | None) -> Detections:
-    frames = track(video.frames(), video.frame_count)
     found = [replace(Detections.empty(video.size), frames=np.zeros(0, np.int64))]
-    while part := list(islice(frames, _AT_ONCE)):
+    for part in track_parts(video.frames(), _AT_ONCE, video.frame_count):
         pictures = [pixels for _, _, pixels in part]
         seen = kept_values(part[0][0], routing.find, pictures, chosen, min_score)
         found += [

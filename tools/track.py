@@ -55,11 +55,10 @@ def track(
         )
         for finder in routing.finders(labels, "track", "detect_open", faces=True)
     ]
-    frames = progress.track(video.frames(), video.frame_count)
     found: list[Detections] = []
     ids: dict[tuple[str, int], int] = {}
     dropped = 0
-    while part := list(islice(frames, _AT_ONCE)):
+    for part in progress.track_parts(video.frames(), _AT_ONCE, video.frame_count):
         pictures = [pixels for _, _, pixels in part]
         rows = iter(kept_values(part[0][0], _find, pictures, [finder for finder, _ in chosen]))
         seen = [list(islice(rows, len(part))) for _ in chosen]

@@ -12,7 +12,7 @@ from tests.waiting import WAIT
 from tools import Batch, Text, Video, tool
 from tools.core import abandon
 from tools.core.abandon import Stopped, abandonable, on_abandon, raise_if_abandoned
-from tools.core.progress import listening, report, stoppable, track
+from tools.core.progress import listening, report, stoppable, track, track_parts
 from tools.runtime.execute import call, call_each
 from tools.storage.store import Store
 from tools.values.reencode import reencode
@@ -33,6 +33,12 @@ def test_each_round_is_reported(told: Told) -> None:
     assert told == [(0, 2), (1, 2), (2, 2)]
     report(3, 9)
     assert list(track(iter("ab"))) == ["a", "b"] and told[3:] == [(3, 9)]  # nobody knows how many
+
+
+def test_a_part_counts_when_it_is_done_and_not_when_it_is_taken(told: Told) -> None:
+    seen = [(part, list(told)) for part in track_parts("abcde", 2)]
+    assert [part for part, _ in seen] == [["a", "b"], ["c", "d"], ["e"]]
+    assert [before[-1] for _, before in seen] == [(0, 5), (2, 5), (4, 5)] and told[-1] == (5, 5)
 
 
 def test_of_loops_within_loops_the_outermost_of_several_rounds_is_shown(told: Told) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import islice
 from typing import Protocol, TypeVar
 
 from tools.core.abandon import raise_if_abandoned
@@ -157,12 +158,30 @@ def track(items: Iterable[T], total: int | None = None) -> Iterator[T]:
     Raises:
         Stopped: when the current work was abandoned.
     """
+    for (item,) in track_parts(items, 1, total):
+        yield item
+
+
+def track_parts(items: Iterable[T], size: int, total: int | None = None) -> Iterator[list[T]]:
+    """Yield parts of the items, and report before and after each how many items are done.
+
+    Args:
+        items: Frames, pictures or chunks.
+        size: Most items of a part.
+        total: Their number; by default their length. Without either, only `Stopped` is raised.
+
+    Raises:
+        Stopped: when the current work was abandoned.
+    """
     if total is None:
         total = len(items) if isinstance(items, Sized) else 0
+    rest = iter(items)
     with counted(total) as tell:
-        tell(0)
-        for done, item in enumerate(items, 1):
-            yield item
+        done = 0
+        tell(done)
+        while part := list(islice(rest, size)):
+            yield part
+            done += len(part)
             tell(done)
 
 
