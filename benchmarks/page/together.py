@@ -32,6 +32,7 @@ class Person:
     asked: int = 0
     began: float = 0.0
     planned: bool = False
+    decided: bool = False
     plans: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
@@ -46,10 +47,9 @@ class Person:
             self.plans.append(time.perf_counter() - self.began)
             self.planned = True
         if stage == "approval":
-            if walk.page.locator("#run").is_enabled():
-                walk.page.locator("#run").click()
-            else:
-                walk.page.locator("#reject").click()
+            if not self.decided:  # the page shows the buttons until the server has answered
+                self.decided = True
+                walk.page.locator("#run" if walk.page.locator("#run").is_enabled() else "#reject").click()
             return True
         if stage not in ("new", "idle"):
             return True
@@ -60,7 +60,7 @@ class Person:
             return False
         if self.asked == 0:
             walk.attach(self.picture)
-        self.began, self.planned = time.perf_counter(), False
+        self.began, self.planned, self.decided = time.perf_counter(), False, False
         walk.say(_REQUESTS[(self.asked + int(self.picture.stem.split("_")[1])) % len(_REQUESTS)])
         self.asked += 1
         return True
