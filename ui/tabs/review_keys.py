@@ -29,19 +29,23 @@ class KeyWidgets:
                 self.change = gr.Button("Change", size="sm", min_width=80)
                 self.reset = gr.Button("As at first", size="sm", min_width=80)
             self.said = gr.HTML("", css_template=STYLE, elem_classes="sl-live")
+        self.outcome = gr.State("")
 
     def connect(self, show: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
-        """Connect the events.
+        """Connect the events; what came of a change is said once the editor has the keys.
 
         Args:
             show: Shows the find again, with the keys that were changed.
             inputs: Of `show`.
             outputs: Of `show`.
         """
-        own = [self.memory, self.table, self.said]
-        for event in (self.change.click, self.key.submit):
-            event(self._change, [self.memory, self.action, self.key], own, **QUIET).then(show, inputs, outputs, **QUIET)
-        self.reset.click(self._reset, self.memory, own, **QUIET).then(show, inputs, outputs, **QUIET)
+        own = [self.memory, self.table, self.outcome]
+        changed = [
+            event(self._change, [self.memory, self.action, self.key], own, **QUIET)
+            for event in (self.change.click, self.key.submit)
+        ]
+        for event in (*changed, self.reset.click(self._reset, self.memory, own, **QUIET)):
+            event.then(show, inputs, outputs, **QUIET).then(lambda said: said, self.outcome, self.said, **QUIET)
         self.list.expand(self._listed, self.memory, self.table, **QUIET)
 
     def _change(self, memory: Any, action: str | None, key: str | None) -> dict[Any, Any]:
@@ -51,12 +55,12 @@ class KeyWidgets:
                 raise KeyRefused("No action is chosen", "Choose what the key should do")
             keys = keyboard.changed(keyboard.checked(kept.get("keys") or {}), action, key or "")
         except KeyRefused as error:
-            return {self.said: note_html(str(error), bad=True)}
-        return {self.memory: {**kept, "keys": keys}, self.table: keys_html(keys), self.said: note_html("Changed.")}
+            return {self.outcome: note_html(str(error), bad=True)}
+        return {self.memory: {**kept, "keys": keys}, self.table: keys_html(keys), self.outcome: note_html("Changed.")}
 
     def _reset(self, memory: Any) -> dict[Any, Any]:
         kept = memory if isinstance(memory, dict) else dict(_START)
-        return {self.memory: {**kept, "keys": {}}, self.table: keys_html({}), self.said: note_html("As at first.")}
+        return {self.memory: {**kept, "keys": {}}, self.table: keys_html({}), self.outcome: note_html("As at first.")}
 
     def _listed(self, memory: Any) -> str:
         keys = memory.get("keys") if isinstance(memory, dict) else None
