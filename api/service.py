@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from agents.examples.use import open_examples
 from agents.plan.check import wire_and_check
 from agents.plan.plan import Plan, PlanJson, Step, escape
-from agents.plan.preflight import in_sentence, missing_weights
+from agents.plan.preflight import missing_weights, with_remedy
 from agents.plan.problems import ProblemJson, nearest
 from agents.plan.types import AnyTool, step_number, value_types
 from agents.planners.base import ConfidenceJson, Planner
@@ -393,8 +393,7 @@ def new_thread() -> str:
 
 
 def _missing(plan: Plan | None, tools: Mapping[str, AnyTool]) -> list[str]:
-    lacks = [] if plan is None else missing_weights(plan, tools)
-    return [f"{in_sentence(lack)}. Get it: {lack['command']}" for lack in lacks]
+    return [] if plan is None else [with_remedy(lack) for lack in missing_weights(plan, tools)]
 
 
 def _sentence(problem: ProblemJson, place: str = "") -> str:

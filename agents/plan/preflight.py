@@ -78,6 +78,11 @@ def in_sentence(lack: MissingJson) -> str:
     return f"{lack['step']} needs {lack['weights']}{about}{for_what}, which is not ready on this computer"
 
 
+def with_remedy(lack: MissingJson) -> str:
+    """Return what a step lacks, and the command that gets it, as one line."""
+    return f"{in_sentence(lack)}. Get it: {lack['command']}"
+
+
 def error_of(lacks: list[MissingJson]) -> WeightsMissing:
     """Return the error that steps lack weights; its hint says how to get them."""
     commands = dict.fromkeys(lack["command"] for lack in lacks)

@@ -11,7 +11,7 @@ from agents.examples.use import Examples
 from agents.plan.check import wire_and_check
 from agents.plan.interpreter import uses
 from agents.plan.plan import Plan
-from agents.plan.preflight import in_sentence, missing_weights
+from agents.plan.preflight import missing_weights, with_remedy
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, value_types
 from agents.plan.warnings import warnings
@@ -96,7 +96,7 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
         ledger.close()
     # Items of other kinds, which no step uses, are counted below.
     texts = [str(warning) for warning in warnings(plan, tools, ())]
-    texts += [f"{in_sentence(lack)}. Get it: {lack['command']}" for lack in missing_weights(plan, tools)]
+    texts += map(with_remedy, missing_weights(plan, tools))
     callbacks.notify(
         {
             "event": "plan",

@@ -56,7 +56,7 @@ def plan(given: argparse.Namespace) -> int:
         return 2
     from agents.examples.use import open_examples
     from agents.plan.plan import Plan
-    from agents.plan.preflight import in_sentence, missing_weights
+    from agents.plan.preflight import missing_weights, with_remedy
     from agents.planners.repair import plan_request
     from agents.session.policy import in_words
 
@@ -78,7 +78,7 @@ def plan(given: argparse.Namespace) -> int:
     for warning in last.warnings:
         say(f"Warning: {warning}", error=True)
     for lack in missing_weights(found, tools):
-        say(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", error=True)
+        say(f"Warning: {with_remedy(lack)}", error=True)
     return 1 if last.problems else 0
 
 

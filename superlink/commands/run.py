@@ -254,7 +254,7 @@ class _Work:
     def _print_event(self, event: "Event") -> None:
         from rich.text import Text
 
-        from agents.plan.preflight import in_sentence
+        from agents.plan.preflight import with_remedy
         from agents.session.policy import in_words
         from agents.session.state import confidence_of
 
@@ -272,7 +272,7 @@ class _Work:
             for warning in event["warnings"]:
                 self.screen.print(f"Warning: {warning['message']}. {warning['hint']}", style="yellow")
             for lack in event["missing"]:
-                self.screen.print(f"Warning: {in_sentence(lack)}. Get it: {lack['command']}", style="yellow")
+                self.screen.print(f"Warning: {with_remedy(lack)}", style="yellow")
         if event["event"] == "step" and event["state"] == "started":
             self.screen.print(f"{event['step']} {event['tool']} …", style="dim")
         elif event["event"] == "step":
