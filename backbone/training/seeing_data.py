@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backbone.training.dataset import Row
+from backbone.training.vision_data import PHRASES
 from backbone.vision.prompts import box_mask, point_mask, scribble_mask
 from backbone.vision.tokens import SeeingLayout
 from backbone.world import Instance, Rendered
@@ -51,11 +52,13 @@ class PictureRow:
         row: The tokens; blocks see the picture and themselves.
         regions: The regions in the order of their places, (S, S) each.
         meant: The instances that each segment means, in the order of the segments.
+        kinds: What kind of question each block asks: those of the world's questions, or ``region``; empty for others.
     """
 
     row: Row
     regions: tuple[Mask, ...]
     meant: tuple[tuple[int, ...], ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,15 @@ class _Block:
     answer: list[int]
     region: Mask | None = None
     meant: tuple[int, ...] | None = None
+    kind: str = ""
 
 
 def answers(layout: SeeingLayout, picture: Rendered, rng: random.Random, length: int) -> PictureRow:
     """Pack questions about a picture and captions of it with their answers, as many as fit."""
-    pairs = [(one.question, one.answer) for one in questions(picture)]
-    pairs += [(words, caption(picture)) for caption, words in WHOLE.items()]
+    pairs = [(one.question, one.answer, one.kind) for one in questions(picture)]
+    pairs += [(words, caption(picture), "") for caption, words in WHOLE.items()]
     rng.shuffle(pairs)
-    blocks = [_Block(layout.question(IMAGE, asked), layout.answer(answer)) for asked, answer in pairs]
+    blocks = [_Block(layout.question(IMAGE, asked), layout.answer(answer), kind=kind) for asked, answer, kind in pairs]
     return _packed(layout, blocks, length)
 
 
@@ -80,7 +84,12 @@ def regions(layout: SeeingLayout, picture: Rendered, rng: random.Random, length:
     seen = noticeable(picture)
     rng.shuffle(seen)
     blocks = [
-        _Block(layout.question(IMAGE, REGION, region=True), layout.answer(noun(one.thing)), drawn_region(one, rng))
+        _Block(
+            layout.question(IMAGE, REGION, region=True),
+            layout.answer(noun(one.thing)),
+            drawn_region(one, rng),
+            kind="region",
+        )
         for one in seen
     ]
     return _packed(layout, blocks, length)
@@ -94,6 +103,14 @@ def finds(layout: SeeingLayout, picture: Rendered, rng: random.Random, length: i
 def poses(layout: SeeingLayout, picture: Rendered, rng: random.Random, length: int) -> PictureRow:
     """Pack segments for the decoder of joints, as many as fit."""
     return _segments(layout, phrases(picture, rng, ("person",)), rng, ("pose",), length)
+
+
+def everything(layout: SeeingLayout) -> PictureRow:
+    """Pack a segment for each of ``PHRASES``, and one for the joints of people, all of them whatever they take."""
+    blocks = [_Block(layout.segment("detect", words), []) for words in PHRASES]
+    blocks.append(_Block(layout.segment("pose", "person"), []))
+    length = layout.patches + 1 + sum(len(one.asked) for one in blocks)
+    return _packed(layout, blocks, length)
 
 
 Maker = Callable[[SeeingLayout, Rendered, random.Random, int], PictureRow]
@@ -202,4 +219,5 @@ def _packed(layout: SeeingLayout, blocks: Sequence[_Block], length: int) -> Pict
     rest = length - len(ids)
     row = Row(ids + [layout.end] * rest, block + [-1] * rest, position + [0] * rest, target + [False] * rest)
     masks = tuple(one.region for one in kept if one.region is not None)
-    return PictureRow(row, masks, tuple(one.meant for one in kept if one.meant is not None))
+    meant = tuple(one.meant for one in kept if one.meant is not None)
+    return PictureRow(row, masks, meant, tuple(one.kind for one in kept))

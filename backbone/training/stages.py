@@ -33,6 +33,7 @@ from backbone.training.dense_loss import losses
 from backbone.training.freezing import TRAINED, freeze, groups, hashes, part_of, prove
 from backbone.training.loop import cosine, log, save_checkpoint
 from backbone.training.planner import attention_mask, fastest_dtype
+from backbone.training.seeing_scores import Exact, linked_precisions
 from backbone.training.vision_data import drawn_pictures, normalised, targets
 from backbone.vision.dense_head import cells
 from backbone.vision.model import BackboneModel
@@ -119,13 +120,14 @@ class Trainer:
             loss, right = self.model.prediction(ids, read.states, target)
         return {"words": loss, "words_right": right}
 
-    def on_pictures(self, task: str, drawn: list[Rendered], seed: str) -> dict[str, Tensor]:
+    def on_pictures(self, task: str, drawn: list[Rendered], seed: str, exact: Exact | None = None) -> dict[str, Tensor]:
         """Return the losses of a task on a batch of pictures, and the share of right tokens of an answer.
 
         Args:
             task: One of ``MAKERS``.
             drawn: The pictures.
             seed: Seed of what is asked.
+            exact: Counts the answers, and those that are right.
         """
         rng = random.Random(seed)
         made = [MAKERS[task](self.layout, picture, rng, self.recipe.length) for picture in drawn]
@@ -146,6 +148,8 @@ class Trainer:
             read = self.model.read(ids, attention_mask(block), position, pixels, features, masks, owner)
             if task not in DECODERS:
                 loss, right = self.model.prediction(ids, read.states, target)
+                if exact is not None:
+                    exact.add(self.model, made, ids, read.states)
                 return {task: loss, f"{task}_right": right}
         decoder = DECODERS[task]
         dense, slots = self.model.decode(decoder, features, read.links[decoder])
@@ -158,23 +162,40 @@ class Trainer:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced)
 
     @torch.no_grad()
-    def validate(self, stage: str, held_out: TrainingDataset, batches: int) -> dict[str, float]:
-        """Return the mean losses of all tasks of a stage on pictures of ``val`` and held-out requests."""
+    def validate(
+        self, stage: str, held_out: TrainingDataset, batches: int, cache: Path | None = None
+    ) -> dict[str, float]:
+        """Measure all tasks of a stage on pictures of ``val`` and held-out requests.
+
+        Args:
+            stage: One of ``TRAINED``.
+            held_out: The requests.
+            batches: Number of batches.
+            cache: Folder of the rendered pictures.
+
+        Returns:
+            Mean losses; the share of answers that are right to the last token, of all questions and of each kind; AP50
+            of boxes, masks and joints through the link, whose phrases are those of stage 0.
+        """
         trained = [module for module in self.model.modules() if module.training]
         self.model.eval()
         sums: dict[str, float] = {}
-        rows, size = self.recipe.rows, self.model.config.image_size
-        shown = list(pictures(range(batches * rows), "val", size, workers=0))
+        rows, size, exact = self.recipe.rows, self.model.config.image_size, Exact()
+        shown = list(pictures(range(batches * rows), "val", size, workers=0, cache=cache))
         for number in range(batches):
             for task in MIXTURE[stage]:
                 batch = shown[number * rows : (number + 1) * rows]
                 found = (
                     self.on_words(held_out, number * rows)
                     if task == "words"
-                    else self.on_pictures(task, batch, f"val:{task}:{number}")
+                    else self.on_pictures(task, batch, f"val:{task}:{number}", exact)
                 )
                 for name, value in found.items():
                     sums[f"unseen_{name}"] = sums.get(f"unseen_{name}", 0.0) + value.item() / batches
+        sums |= exact.shares()
+        if not DECODERS.keys().isdisjoint(MIXTURE[stage]):
+            precisions = linked_precisions(self.model, self.layout, shown, rows, self.reduced)
+            sums |= {f"ap50_{name}": value for name, value in precisions.items()}
         for module in trained:
             module.training = True
         return sums
@@ -236,10 +257,8 @@ def train(
     layout = SeeingLayout(load_tokenizer(core), config.core.vocab_size, config.queries, config.patches)
     trainer = Trainer(model, layout, recipe)
     dataset, held_out = (TrainingDataset(layout, recipe.seed, validation=unseen) for unseen in (False, True))
-    begun = recipe.shown(stage, step)
-    shown: Iterator[Rendered] = drawn_pictures(
-        recipe.pictures, recipe.seed, begun, config.image_size, workers, cache or out / "pictures"
-    )
+    begun, cache = recipe.shown(stage, step), cache or out / "pictures"
+    shown: Iterator[Rendered] = drawn_pictures(recipe.pictures, recipe.seed, begun, config.image_size, workers, cache)
     began, cpu, sums = time.time(), time.process_time(), dict[str, list[float]]()
     while step < last:
         for group in optimiser.param_groups:
@@ -263,7 +282,7 @@ def train(
             prove(before, after, stage)
             facts: dict[str, object] = {name: round(sum(values) / len(values), 4) for name, values in sums.items()}
             if validation:
-                unseen = trainer.validate(stage, held_out, validation)
+                unseen = trainer.validate(stage, held_out, validation, cache)
                 facts |= {name: round(value, 4) for name, value in unseen.items()}
             spent = {"seconds": round(time.time() - began), "cpu_seconds": round(time.process_time() - cpu)}
             log(out, {"stage": stage, "step": step, **facts, **spent, "hashes": after})

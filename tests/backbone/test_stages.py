@@ -10,13 +10,18 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from backbone.training import stages
+from backbone.training.dataset import TrainingDataset
 from backbone.training.eyes import DenseModel
 from backbone.training.freezing import PARTS, TRAINED, FrozenPartChanged, freeze, hashes, part_of, prove
-from backbone.training.seeing_data import answers, finds, phrases, poses, regions, related
-from backbone.vision.model import BackboneModel
+from backbone.training.seeing_data import answers, everything, finds, phrases, poses, regions, related
+from backbone.training.seeing_scores import Exact, linked_precisions
+from backbone.training.vision_data import PHRASES, targets
+from backbone.vision.dense_head import Dense
+from backbone.vision.model import BackboneModel, Links
 from backbone.vision.tokens import SeeingLayout
 from backbone.world import Rendered, compose, render
 from backbone.world.words.questions import questions
+from tests.backbone.test_dense_training import perfect
 from tests.backbone.tiny_model import SEEING, tiny_config, write_random_adapter
 
 QUERIES = {"perception": 4, "pose": 4}
@@ -99,6 +104,63 @@ def test_what_does_not_fit_is_left_out(seeing_layout: SeeingLayout, drawn: list[
         )
 
 
+class _Oracle:
+    """Stands in for a model: its states are the logits."""
+
+    def logits(self, states: torch.Tensor) -> torch.Tensor:
+        return states
+
+
+def test_an_answer_is_right_if_every_token_is(seeing_layout: SeeingLayout, drawn: list[Rendered]) -> None:
+    made = [maker(seeing_layout, picture, random.Random(3), 900) for maker in (answers, regions) for picture in drawn]
+    ids = torch.tensor([one.row.ids for one in made])
+    states = torch.nn.functional.one_hot(ids.roll(-1, 1), int(ids.max()) + 1).float()
+    counts: dict[str, int] = {}
+    for one in made:
+        for kind in filter(None, one.kinds):
+            counts[kind] = counts.get(kind, 0) + 1
+    exact = Exact()
+    exact.add(_Oracle(), made, ids, states)  # type: ignore[arg-type]
+    assert exact.asked == counts == exact.right and set(exact.shares().values()) == {1.0}
+    assert {"count", "colour", "relation", "exist", "compare", "pose", "region"} <= counts.keys()
+    # The last token of a count of the first row, and one of no answer at all, are taken for others.
+    row = made[0].row
+    block = 1 + next(n for n, kind in enumerate(made[0].kinds) if kind == "count")
+    last = max(n for n, number in enumerate(row.block) if number == block)
+    asked = row.block.index(block)
+    for place in (last, asked):
+        states[0, place - 1] = states[0, place - 1].roll(1)
+    exact = Exact()
+    exact.add(_Oracle(), made, ids, states)  # type: ignore[arg-type]
+    wrong = {kind: counts[kind] - exact.right[kind] for kind in counts if counts[kind] != exact.right[kind]}
+    of = sum(counts.values()) - counts["region"]
+    assert wrong == {"count": 1} and exact.shares()["exact"] == pytest.approx((of - 1) / of)
+
+
+def test_each_phrase_is_asked_through_the_link(
+    seeing_layout: SeeingLayout, drawn: list[Rendered], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = everything(seeing_layout).row
+    for block, phrase in enumerate(PHRASES, 1):
+        of = [token for token, number in zip(made.ids, made.block, strict=True) if number == block]
+        assert words(seeing_layout, of).strip("|") == f" {phrase}" and of[-4:] == list(
+            seeing_layout.queries["perception"]
+        )
+    model, shown = BackboneModel(tiny_config()).eval(), drawn[:3]
+    right, asked = perfect(targets(shown)), list[tuple[str, list[int]]]()
+
+    def decode(decoder: str, features: object, links: Links) -> tuple[Dense, None]:
+        asked.append((decoder, links.pictures.tolist()))
+        return right if decoder == "perception" else right._replace(scores=right.scores[:, :1]), None
+
+    monkeypatch.setattr(model, "decode", decode)
+    with torch.no_grad():
+        scores = linked_precisions(model, seeing_layout, shown, 3)
+    every = [picture for picture in range(3) for _ in PHRASES]
+    assert asked == [("perception", every), ("pose", [0, 1, 2])]
+    assert scores["box"] > 0.9 and scores["mask"] > 0.5
+
+
 @pytest.mark.parametrize("stage", TRAINED)
 def test_a_stage_trains_its_parts_alone(stage: str) -> None:
     model = BackboneModel(tiny_config())
@@ -156,4 +218,16 @@ def test_a_stage_goes_on_where_it_was_stopped(tiny_core: Path, tmp_path: Path, m
     for name, value in whole["model"].items():
         assert torch.equal(parts["model"][name], value), name
     last = json.loads((tmp_path / "parts" / "curve.jsonl").read_text().splitlines()[-1])
-    assert {"unseen_answers", "unseen_regions_right", "unseen_words"} <= last.keys()
+    assert {"unseen_answers", "unseen_regions_right", "unseen_words", "exact", "exact_region"} <= last.keys()
+    assert not any(name.startswith("ap50") for name in last)  # nothing is linked yet
+
+
+def test_finds_through_the_link_are_measured(tiny_core: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    recipe = stages.Recipe(rows=2, length=300, words=200)
+    model = BackboneModel(tiny_config())
+    layout = SeeingLayout(stages.load_tokenizer(tiny_core), 257, QUERIES, model.config.patches)
+    freeze(model, "stage3")
+    found = stages.Trainer(model, layout, recipe).validate("stage3", TrainingDataset(layout, 7, validation=True), 1)
+    assert {"ap50_box", "ap50_mask", "ap50_joint", "unseen_detect_box"} <= found.keys() and "exact" not in found
+    assert model.links.training and not model.eyes.training  # as before
