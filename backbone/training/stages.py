@@ -14,11 +14,11 @@ holds all but the core.
 import argparse
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -28,7 +28,7 @@ from backbone.planner.adapter import ADAPTER
 from backbone.training import seeing_data
 from backbone.training.assemble import assemble, load_eyes
 from backbone.training.core import load_tokenizer
-from backbone.training.dataset import TrainingDataset
+from backbone.training.dataset import Row, TrainingDataset
 from backbone.training.dense_loss import losses
 from backbone.training.freezing import TRAINED, freeze, groups, hashes, part_of, prove
 from backbone.training.loop import cosine, log, save_checkpoint
@@ -36,7 +36,8 @@ from backbone.training.planner import attention_mask, fastest_dtype
 from backbone.training.seeing_scores import Exact, linked_precisions
 from backbone.training.vision_data import drawn_pictures, normalised, targets
 from backbone.vision.dense_head import cells
-from backbone.vision.model import BackboneModel
+from backbone.vision.eyes import Features
+from backbone.vision.model import BackboneModel, Read
 from backbone.vision.tokens import DECODERS, SeeingLayout
 from backbone.world import Rendered
 from backbone.world.io.loader import pictures
@@ -94,6 +95,13 @@ class Recipe:
         return self.rows * sum(self.task(stage, before) != "words" for before in range(step))
 
 
+class Rows(Protocol):
+    """Rows of requests, as `TrainingDataset` draws them."""
+
+    def row(self, index: int, length: int) -> Row:
+        """Return row ``index``, of ``length`` tokens."""
+
+
 class Trainer:
     """The losses of all tasks.
 
@@ -101,14 +109,21 @@ class Trainer:
         model: The model.
         layout: Its token layout.
         recipe: The hyperparameters.
+        makers: Make the rows of each task with pictures.
     """
 
-    def __init__(self, model: BackboneModel, layout: SeeingLayout, recipe: Recipe) -> None:
-        self.model, self.layout, self.recipe = model, layout, recipe
+    def __init__(
+        self,
+        model: BackboneModel,
+        layout: SeeingLayout,
+        recipe: Recipe,
+        makers: Mapping[str, seeing_data.Maker] = MAKERS,
+    ) -> None:
+        self.model, self.layout, self.recipe, self.makers = model, layout, recipe, makers
         self.device = model.rows.device
         self.reduced = fastest_dtype() == torch.bfloat16 and model.core.embed_tokens.weight.dtype == torch.bfloat16
 
-    def on_words(self, dataset: TrainingDataset, first: int) -> dict[str, Tensor]:
+    def on_words(self, dataset: Rows, first: int) -> dict[str, Tensor]:
         """Return the loss of requests without pictures, and the share of right tokens."""
         rows = [dataset.row(first + n, self.recipe.words) for n in range(self.recipe.rows)]
         ids, block, position, target = (
@@ -124,28 +139,19 @@ class Trainer:
         """Return the losses of a task on a batch of pictures, and the share of right tokens of an answer.
 
         Args:
-            task: One of ``MAKERS``.
+            task: One of those that have a maker.
             drawn: The pictures.
             seed: Seed of what is asked.
             exact: Counts the answers, and those that are right.
         """
         rng = random.Random(seed)
-        made = [MAKERS[task](self.layout, picture, rng, self.recipe.length) for picture in drawn]
+        made = [self.makers[task](self.layout, picture, rng, self.recipe.length) for picture in drawn]
         batch = targets(drawn, [one.meant for one in made]).to(self.device)
         pixels = normalised(batch.pixels).to(memory_format=torch.channels_last)
         with torch.no_grad():
             features = self.model.eyes(pixels)
-        ids, block, position, target = (
-            torch.tensor([getattr(one.row, name) for one in made], device=self.device)
-            for name in ("ids", "block", "position", "target")
-        )
-        masks = owner = None
-        if regions := [torch.from_numpy(region) for one in made for region in one.regions]:
-            owners = [number for number, one in enumerate(made) for _ in one.regions]
-            masks = torch.stack(regions).to(self.device)
-            owner = torch.tensor(owners, device=self.device)
         with self._autocast():
-            read = self.model.read(ids, attention_mask(block), position, pixels, features, masks, owner)
+            ids, target, read = self.read(made, pixels, features)
             if task not in DECODERS:
                 loss, right = self.model.prediction(ids, read.states, target)
                 if exact is not None:
@@ -157,6 +163,30 @@ class Trainer:
         dense = dense._replace(scores=dense.scores.masked_fill((slots < 0)[..., None], -1e4))
         found = losses(dense, batch, batch.matches[:, : slots.shape[1]], cells(features.levels)[0])
         return {f"{task}_{name}": value for name, value in found.items()}
+
+    def read(
+        self, made: Sequence[seeing_data.PictureRow], pixels: Tensor, features: Features
+    ) -> tuple[Tensor, Tensor, Read]:
+        """Read rows with one picture each.
+
+        Args:
+            made: B rows of T tokens.
+            pixels: (B, 3, S, S), from -1 to 1.
+            features: What the eyes see in them.
+
+        Returns:
+            The tokens (B, T), whether each is to be predicted (B, T), and what was read.
+        """
+        ids, block, position, target = (
+            torch.tensor([getattr(one.row, name) for one in made], device=self.device)
+            for name in ("ids", "block", "position", "target")
+        )
+        masks = owner = None
+        if regions := [torch.from_numpy(region) for one in made for region in one.regions]:
+            owners = [number for number, one in enumerate(made) for _ in one.regions]
+            masks = torch.stack(regions).to(self.device)
+            owner = torch.tensor(owners, device=self.device)
+        return ids, target, self.model.read(ids, attention_mask(block), position, pixels, features, masks, owner)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced)
