@@ -9,7 +9,7 @@ import numpy as np
 from backbone.training.dataset import Row
 from backbone.training.vision_data import PHRASES
 from backbone.vision.prompts import box_mask, point_mask, scribble_mask
-from backbone.vision.tokens import SeeingLayout
+from backbone.vision.tokens import CAPTION, IMAGE, LONG_CAPTION, REGION, SeeingLayout
 from backbone.world import Instance, Rendered
 from backbone.world.io.yolo import has_own_colour
 from backbone.world.paint.categories import CATEGORIES
@@ -19,10 +19,8 @@ from backbone.world.words.questions import questions, referring
 from backbone.world.words.wording import noun
 from common.masks import Mask
 
-IMAGE = ("Image",)
-WHOLE = {short_caption: "describe the picture", long_caption: "describe the picture in detail"}
+WHOLE = {short_caption: CAPTION, long_caption: LONG_CAPTION}
 """Requests for captions."""
-REGION = "what is this?"
 SEGMENTS = 8
 """Segments of a picture, at most."""
 ABSENT = 2

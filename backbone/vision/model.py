@@ -161,7 +161,13 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
             cache = DynamicCache(config=self.config.core)
         if features is None and pixel_values is not None:
             features = self.eyes(pixel_values)
-        embedded = self._embed(input_ids, features, pixel_values, region_masks, region_pictures)
+        patches = None if features is None else self.projector(features).flatten(0, 1)
+        regions = None
+        if region_masks is not None:
+            if features is None or pixel_values is None or region_pictures is None:
+                raise ValueError("regions need pixel_values and region_pictures")
+            regions = self.encode_regions(pixel_values, region_masks, features, region_pictures)
+        embedded = self.embed(input_ids, self.core.embed_tokens(self.plain(input_ids)), patches, regions)
         states = self.core(
             inputs_embeds=embedded,
             attention_mask=attention_mask,
@@ -239,17 +245,38 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
         vectors = links.vectors[slots.clamp_min(0)] * (slots >= 0)[..., None]
         return self.decoders[decoder](features, vectors), slots
 
-    def _embed(
-        self,
-        ids: Tensor,
-        features: Features | None,
-        pixels: Tensor | None,
-        masks: Tensor | None,
-        pictures: Tensor | None,
-    ) -> Tensor:
-        """Return the embeddings of tokens and places, (B, T, D)."""
+    def plain(self, ids: Tensor) -> Tensor:
+        """Return the ids of the core's own tokens, 0 for all others."""
+        return ids.masked_fill(ids >= self.config.core.vocab_size, 0)
+
+    def encode_regions(self, pixels: Tensor, masks: Tensor, features: Features, pictures: Tensor) -> Tensor:
+        """Return the embeddings of R regions, (R, D).
+
+        Args:
+            pixels: (P, 3, S, S), from -1 to 1.
+            masks: (R, S, S).
+            features: Of the P pictures.
+            pictures: (R,), index of the picture of each region.
+        """
+        fine, middle, coarse = (level[pictures] for level in features.levels)
+        embeddings: Tensor = self.regions(
+            pixels[pictures], masks, Features((fine, middle, coarse), features.last[pictures])
+        )
+        return embeddings
+
+    def embed(self, ids: Tensor, plain: Tensor, patches: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
+        """Return the embeddings of tokens and places, (B, T, D).
+
+        Args:
+            ids: (B, T).
+            plain: (B, T, D), the core's embeddings; those of added tokens are replaced.
+            patches: (N, D), embeddings of the patches in the order of their places.
+            regions: (R, D), embeddings of the regions in the order of their places.
+
+        Raises:
+            ValueError: Patches or regions are more or fewer than their places.
+        """
         first = self.config.core.vocab_size
-        plain: Tensor = self.core.embed_tokens(ids.masked_fill(ids >= first, 0))
         added = (ids >= first) & (ids < self.first_place)
         embedded = torch.where(added[..., None], self.rows.to(plain.dtype)[(ids - first) * added], plain)
         for decoder, queries in self.queries.items():
@@ -257,17 +284,7 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
             if own.any():  # so that the tables of other decoders are no part of the graph
                 table = self._link(decoder).table.to(plain.dtype)
                 embedded = torch.where(own[..., None], table[(ids - queries[0]) * own], embedded)
-        patches = None if features is None else self.projector(features).flatten(0, 1)
         embedded = _placed(embedded, ids == self.patch, patches, "patches of pictures")
-        regions = None
-        if masks is not None:
-            if features is None or pixels is None or pictures is None:
-                raise ValueError("regions need pixel_values and region_pictures")
-            chosen = Features(
-                (features.levels[0][pictures], features.levels[1][pictures], features.levels[2][pictures]),
-                features.last[pictures],
-            )
-            regions = self.regions(pixels[pictures], masks, chosen)
         return _placed(embedded, ids == self.region, regions, "regions")
 
 

@@ -26,6 +26,13 @@ PLACES = ("patch", "region")
 DECODERS = {"detect": "perception", "segment": "perception", "pose": "pose"}
 """The decoder that each tool is linked to; detection and segmentation share one."""
 
+IMAGE = ("Image",)
+"""Kinds at hand in a question about one picture."""
+CAPTION, LONG_CAPTION = "describe the picture", "describe the picture in detail"
+"""Requests for captions."""
+REGION = "what is this?"
+"""The request for the name of a region."""
+
 
 class SeeingLayout(Layout):
     """Ids of all added tokens, and the encoding of pictures, regions, segments and answers.
