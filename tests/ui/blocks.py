@@ -1,13 +1,17 @@
-"""A part of the page, served by Gradio alone: without the guards, which are tested by themselves."""
+"""A part of the page, served as the page is."""
 
 import os
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import gradio as gr
 import pytest
+
+from tests.serving import in_thread
+from ui.access.access import Access
+from ui.access.server import application
+from ui.access.users import LOCAL
 
 
 @contextmanager
@@ -19,9 +23,6 @@ def serve_blocks(make: Callable[[], gr.Blocks], folder: Path, home: Path | None 
         folder: Folder whose files it may show, and of its uploads.
         home: Home folder of superlink; None leaves it as it is.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("GRADIO_")]:
             patch.delenv(name)
@@ -29,14 +30,7 @@ def serve_blocks(make: Callable[[], gr.Blocks], folder: Path, home: Path | None 
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         if home is not None:
             patch.setenv("SUPERLINK_HOME", str(home))
-        blocks = make()
-        blocks.launch(
-            server_name="127.0.0.1",
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            ssr_mode=False,
-            allowed_paths=[str(folder)],
-        )
-        yield f"http://127.0.0.1:{port}"
-        blocks.close()
+        with closing(Access.open(folder)) as access:
+            access.files.give(folder, LOCAL)
+            with in_thread(application(make().queue(), access)) as address:
+                yield address
