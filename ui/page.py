@@ -19,6 +19,7 @@ from tools.storage.store import Store
 from ui.access.access import Access, has_users
 from ui.access.database import page_folder
 from ui.access.server import application, serve
+from ui.access.versions import versions
 from ui.api import NAMES, Endpoints
 from ui.batches.sources import missing_roots
 from ui.context import Context
@@ -88,7 +89,9 @@ def launch(
         turns = opened.enter_context(closing(Turns(context)))
         turns.start()
         options: dict[str, Any] = {"is_open": is_local, "proxy": proxy, "max_upload": max_upload}
-        serve(application(build(context, turns), access, [host, *hosts], endpoints=NAMES, **options), host, port)
+        routes = [versions(turns.version)]
+        app = application(build(context, turns), access, [host, *hosts], endpoints=NAMES, routes=routes, **options)
+        serve(app, host, port)
 
 
 def build(context: Context, turns: Turns) -> gr.Blocks:

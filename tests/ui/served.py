@@ -19,6 +19,7 @@ from tests.waiting import WAIT
 from tools.storage.store import Store
 from ui.access.access import Access
 from ui.access.server import application
+from ui.access.versions import versions
 from ui.api import NAMES
 from ui.context import Context
 from ui.page import build
@@ -48,7 +49,8 @@ def served(
         context = Context(tools, Rules(), Store(str(folder / "store")), saver, folder / "page", access.files)
         turns = Turns(context)
         turns.start()
-        app = application(build(context, turns), access, max_upload=LIMIT, endpoints=NAMES, **options)
+        routes = [versions(turns.version)]
+        app = application(build(context, turns), access, max_upload=LIMIT, endpoints=NAMES, routes=routes, **options)
         try:
             with in_thread(app) as address:
                 yield address

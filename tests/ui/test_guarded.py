@@ -141,6 +141,9 @@ def test_files_and_sessions_are_for_their_owner_alone(shared_page: str, shared_f
         assert ada.client.get(f"{API}/file={results[0]}").status_code == 200
         whole = archive_url(Path(results[0]).relative_to(folder).parts[1], 1)
         assert ada.client.get(whole).content.startswith(b"PK")
+        version = f"/sessions/{ada.thread}/version"
+        assert ada.client.get(version).json()["version"] > 0
+        assert bob.client.get(version).status_code == 404 and httpx.get(f"{shared_page}{version}").status_code == 401
         assert bob.client.get(whole).status_code == 404 and httpx.get(f"{shared_page}{whole}").status_code == 401
         # Who uploads the same file has it, too.
         assert bob.upload(b"private words").json()[0] == file

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import gradio as gr
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tools.core.errors import SuperlinkError
@@ -57,6 +57,7 @@ def application(
     proxy: str = "",
     max_upload: int | None = None,
     endpoints: Collection[str] = (),
+    routes: Iterable[APIRouter] = (),
 ) -> App:
     """Put a page behind the guards.
 
@@ -68,13 +69,15 @@ def application(
         proxy: Address of the proxy through which the page is reached by https; "" for none.
         max_upload: Bytes of the files that are uploaded at once; None for the setting `ui_upload_bytes`.
         endpoints: Names of the calls that programs may find; all others are private.
+        routes: Further routes of the page, whose addresses `Visitors` knows.
     """
     most = max_upload or settings().ui_upload_bytes
     for call in page.fns.values():
         if call.api_name not in endpoints:
             call.api_visibility = "private"
     own = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_sweeping(access.files))
-    own.include_router(archives(access.folder, access.files))
+    for router in (archives(access.folder, access.files), *routes):
+        own.include_router(router)
     served = gr.mount_gradio_app(
         own,
         page,

@@ -24,6 +24,7 @@ from ui.access.login import USER
 from ui.access.owners import DiskFull, Files
 from ui.access.streams import SESSION
 from ui.access.users import LOCAL
+from ui.access.versions import ADDRESS as VERSION
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -36,7 +37,7 @@ _MAX_JSON = 8 << 20
 _API = "/gradio_api"
 _ROUTES = {
     "GET": re.compile(
-        rf"/|{ADDRESS.pattern}|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico)/?|/(assets|static|svelte)/.+"
+        rf"/|{ADDRESS.pattern}|{VERSION.pattern}|/(config|theme\.css|manifest\.json|robots\.txt|favicon\.ico)/?|/(assets|static|svelte)/.+"
         rf"|{_API}/(info|app_id|login_check|startup-events|theme\.css|queue/data|upload_progress|heartbeat/[^/]+|file=.+)/?"
     ),
     "POST": re.compile(rf"{_API}/(upload|queue/join|run/predict|cancel|reset)/?"),

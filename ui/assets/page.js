@@ -60,8 +60,20 @@
   const later = (act) => setTimeout(act, 120);
   const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
   document.addEventListener("visibilitychange", () => { if (!document.hidden && stage === "idle") title(""); });
-  /* Meanwhile another tab may have decided. */
-  addEventListener("focus", () => { if (["approval", "editing", "idle"].includes(stage)) find("#refresh")?.click(); });
+  /* Another page may change the session that is shown: this one looks for it, and shows it again when it is another. */
+  let version = "";
+  const refresh = () => { if (["approval", "editing", "idle"].includes(stage)) find("#refresh")?.click(); };
+  const changed = async () => {
+    if (document.hidden || !thread || !["approval", "editing", "idle"].includes(stage)) return;
+    const answer = await fetch(`sessions/${thread}/version`, { cache: "no-store" });
+    if (!answer.ok && answer.status !== 404) return;
+    const now = `${thread} ${answer.ok ? (await answer.json()).version : "gone"}`;
+    if (now === version) return;
+    version = now;
+    // A form is not drawn anew under the hands of the person who fills it in.
+    if (stage !== "editing" || !document.hasFocus()) refresh();
+  };
+  addEventListener("focus", refresh);
   addEventListener("focus", () => { if (stage === "idle") setTimeout(() => title(""), 4000); });
 
   /* The request stands in the conversation before the server has answered. */
@@ -150,6 +162,7 @@
       known ??= server;
       if (away || server !== known) { again(); return; }
       misses = 0;
+      await changed();
     } catch {
       wait = 250;
       if (++misses === 2) {

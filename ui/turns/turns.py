@@ -119,6 +119,10 @@ class Turns:
             view.turn.missing = missing_views(lacks)
         return view
 
+    def version(self, thread: str, owner: str) -> int:
+        """Return the version of a session, which grows with each change."""
+        return self._sessions.find(thread, owner).view.version
+
     def follow(self, thread: str, owner: str, since: int) -> Iterator[SessionView]:
         """Yield the session whenever its version grew, until its stage is none of queued, planning and running.
 
