@@ -31,15 +31,16 @@ class Exact:
         Args:
             model: The model.
             made: B rows with questions.
-            ids: (B, T), their tokens.
+            ids: (B, T), their tokens, without padding that all rows have.
             states: (B, T, D), the core's last states.
         """
-        target = torch.tensor([one.row.target for one in made], device=ids.device)[:, 1:]
+        length = ids.shape[1]
+        target = torch.tensor([one.row.target[:length] for one in made], device=ids.device)[:, 1:]
         likeliest = model.logits(states[:, :-1][target]).argmax(-1)
         wrong = torch.zeros_like(target)
         wrong[target] = likeliest != ids[:, 1:][target]
         for one, asked, missed in zip(made, target.tolist(), wrong.tolist(), strict=True):
-            blocks = one.row.block[1:]
+            blocks = one.row.block[1:length]
             of, failed = ({n for n, hit in zip(blocks, hits, strict=True) if hit} for hits in (asked, missed))
             kinds = [(one.kinds[block - 1], block not in failed) for block in of]
             self.asked.update(kind for kind, _ in kinds if kind)

@@ -175,12 +175,16 @@ class Trainer:
             features: What the eyes see in them.
 
         Returns:
-            The tokens (B, T), whether each is to be predicted (B, T), and what was read.
+            The tokens (B, U), whether each is to be predicted (B, U), and what was read; U is the number of tokens of
+            the longest row without its padding.
         """
         ids, block, position, target = (
             torch.tensor([getattr(one.row, name) for one in made], device=self.device)
             for name in ("ids", "block", "position", "target")
         )
+        # What is padding in all rows is not read.
+        used = int((block >= 0).any(0).sum())
+        ids, block, position, target = (each[:, :used] for each in (ids, block, position, target))
         masks = owner = None
         if regions := [torch.from_numpy(region) for one in made for region in one.regions]:
             owners = [number for number, one in enumerate(made) for _ in one.regions]
