@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,11 @@ def test_a_user_has_so_much_disk(files: Files, folder: Path, clock: Clock, monke
     _written(folder / "results/t1/b.txt", bytes(200))
     with pytest.raises(DiskFull):
         files.check_room("ada", 1)
+    # What was given to a user counts, too, wherever it lies.
+    _written(folder.parent / "run-sources/eve/1/a.txt", bytes(700))
+    files.give(folder.parent / "run-sources/eve", "eve")
+    clock.now += 60
+    assert files.used("eve") == 700
     settings.cache_clear()
 
 
@@ -125,6 +131,7 @@ def test_media_over_the_limits_are_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SUPERLINK_UI_PIXELS", "1000")
     monkeypatch.setenv("SUPERLINK_UI_MINUTES", "0.01")
     settings.cache_clear()
+    import av
     import numpy as np
 
     small, large = tmp_path / "small.png", tmp_path / "large.png"
@@ -137,6 +144,20 @@ def test_media_over_the_limits_are_named(tmp_path: Path, monkeypatch: pytest.Mon
     long.write_bytes(Audio(np.zeros(8000, np.float32), 8000).to_bytes())
     with pytest.raises(MediaError, match="long.flac takes .* minutes"):
         check_media(long)
+    # Files that are made while recording do not say how long they are.
+    recorded = tmp_path / "recorded.webm"
+    with av.open(str(recorded), "w", format="webm", options={"live": "1"}) as container:
+        stream: Any = container.add_stream("libopus", 48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48000), np.float32), "fltp", "mono")
+        frame.sample_rate = 48000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    with av.open(str(recorded)) as container:
+        assert not container.duration
+    with pytest.raises(MediaError, match=r"recorded.webm takes more than 0.01 minutes"):
+        check_media(recorded)
+    monkeypatch.setenv("SUPERLINK_UI_MINUTES", "0.1")
+    settings.cache_clear()
+    check_media(recorded)
     for name in ("plan.json", "notes.txt", "tools.py", "none"):  # left to those who open them
         check_media(_written(tmp_path / name))
     with pytest.raises(MediaError, match="broken.png is not a picture"):

@@ -50,6 +50,7 @@ class Files:
 
     Attributes:
         owner_of_thread: Returns the owner of a session, or None where there is none. Set by the page.
+        sweepers: Called in each `sweep`, with the time before which what nobody used is deleted.
     """
 
     def __init__(self, folder: Path, database: Database | None = None, clock: Callable[[], float] = time.time) -> None:
@@ -59,6 +60,7 @@ class Files:
         self._public = self._folder / "samples"
         self._sizes: dict[str, tuple[float, int]] = {}
         self.owner_of_thread: Callable[[str], str | None] = lambda thread: None
+        self.sweepers: list[Callable[[float], None]] = []
         self._database.executescript(_SCHEMA)
 
     def give(self, path: Path | str, user: str) -> None:
@@ -124,7 +126,7 @@ class Files:
             )
 
     def used(self, user: str) -> int:
-        """Return the bytes that a user's uploads and results take; results as of half a minute ago."""
+        """Return the bytes of a user's uploads, results and given files; the latter two as of half a minute ago."""
         uploads = self._database.execute("SELECT coalesce(sum(size), 0) FROM uploads WHERE user = ?", (user,))
         counted, size = self._sizes.get(user, (float("-inf"), 0))
         if not 0 <= self._clock() - counted <= _RECENT:
@@ -132,7 +134,8 @@ class Files:
                 threads = [thread for thread in self._results.iterdir() if self.owner_of_thread(thread.name) == user]
             except OSError:  # no results yet
                 threads = []
-            size = sum(map(_size, threads))
+            given = self._database.execute("SELECT path FROM folders WHERE user = ?", (user,)).fetchall()
+            size = sum(map(_size, [*threads, *(Path(os.fsdecode(path)) for (path,) in given)]))
             self._sizes[user] = self._clock(), size
         return int(uploads.fetchone()[0]) + size
 
@@ -156,6 +159,8 @@ class Files:
                 folder.rmdir()
             except OSError:  # it is not empty
                 continue
+        for sweep in self.sweepers:
+            sweep(before)
 
     def discard(self, paths: Iterable[Path | str]) -> None:
         """Delete uploads that were refused, unless another user has them."""

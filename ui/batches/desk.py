@@ -53,6 +53,7 @@ class Desk:
         self._seen: dict[tuple[str, str], tuple[DemonstrationJson, ...]] = {}
         self._pilots: dict[str, tuple[object, PilotView]] = {}
         self._lock = threading.Lock()
+        context.files.sweepers.append(lambda before: sources.forget_uploads(self.runs.uploads, self.runs.uses, before))
 
     # Sources
 
@@ -66,7 +67,9 @@ class Desk:
 
     def keep_uploads(self, files: Sequence[str], owner: str) -> Path:
         """Keep uploaded files as a source; see `sources.keep_uploads`."""
-        return sources.keep_uploads(self.runs.uploads / _folder_of(owner), files)
+        folder = self.runs.uploads / _folder_of(owner)
+        self._context.files.give(folder, owner)  # so that they count as the user's
+        return sources.keep_uploads(folder, files)
 
     def draw_world(self, count: int, seed: int) -> Path:
         """Draw rendered pictures as a source; see `sources.draw_world`."""

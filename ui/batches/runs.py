@@ -129,6 +129,15 @@ class Runs:
         write(self._records / f"{record.id}.json", json.dumps(data, sort_keys=True), 0o600)
         return record
 
+    def uses(self, folder: Path) -> bool:
+        """Return whether a run, of whichever owner, has a folder of uploads as its source.
+
+        Raises:
+            OSError: when a record cannot be read.
+        """
+        # Names of folders of uploads are random; so also a record of another version is understood.
+        return any(folder.name in file.read_text(errors="replace") for file in self._records.glob("*.json"))
+
     @contextmanager
     def changing(self, number: str, owner: str) -> Iterator[RunRecord]:
         """Yield a run that nobody else changes inside the block, in this process or another."""

@@ -2,11 +2,13 @@
 
 import os
 import random
+import re
 import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from ui.turns.files import link_or_copy
 _FOLDERS = 500
 _SECONDS = 2.0
 _NAMED = 8
+_TOKEN = 8  # bytes of the random name of a folder of uploads
+_KEPT = re.compile(f"[0-9a-f]{{{2 * _TOKEN}}}")
 _LISTS = (".txt", ".lst", ".list")
 
 
@@ -179,7 +183,7 @@ def keep_uploads(folder: Path, files: Sequence[str | Path]) -> Path:
     """
     if not files:
         raise SourceRefused("No file was uploaded", "Drop files, or choose a folder of this server")
-    place = folder / secrets.token_hex(8)
+    place = folder / secrets.token_hex(_TOKEN)
     try:
         place.mkdir(parents=True)
         for file in map(Path, files):
@@ -193,6 +197,20 @@ def keep_uploads(folder: Path, files: Sequence[str | Path]) -> Path:
         shutil.rmtree(place, ignore_errors=True)
         raise SourceRefused(f"The uploads cannot be kept: {error.strerror}", "Free some space and try again") from error
     return place
+
+
+def forget_uploads(folder: Path, used: Callable[[Path], bool], before: float) -> None:
+    """Delete kept uploads that are older than a time and that no run uses.
+
+    Args:
+        folder: With a folder for each user, in which `keep_uploads` made folders.
+        used: Returns whether a run uses one of these.
+        before: Time in seconds since 1970.
+    """
+    for place in folder.glob("*/*"):
+        with suppress(OSError):  # deleted meanwhile
+            if _KEPT.fullmatch(place.name) and place.stat().st_mtime < before and not used(place):
+                shutil.rmtree(place)
 
 
 def draw_world(folder: Path, count: int, seed: int = 0, size: int = 512) -> Path:

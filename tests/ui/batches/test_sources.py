@@ -4,10 +4,19 @@ import os
 from pathlib import Path
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
+from flows.batch.spec import RunSpec
 from flows.items.source import SourceError
+from tests.agents.fakes import Scripted
+from tests.flows.conftest import DARKEN
+from tools import Store
 from tools.core.settings import settings
+from ui.access.owners import Files
+from ui.batches.desk import Desk as PageDesk
+from ui.batches.runs import with_spec
 from ui.batches.sources import SourceRefused, allowed, folders, items_of, keep_uploads, unreadable_text, view
+from ui.context import Context
 
 
 def test_what_is_in_a_folder(photos: Path) -> None:
@@ -104,3 +113,18 @@ def test_uploads_of_one_name_are_all_kept(photos: Path, tmp_path: Path) -> None:
     assert view(kept, [tmp_path / "kept"]).unreadable == ()
     with pytest.raises(SourceRefused, match="No file"):
         keep_uploads(tmp_path / "kept", [])
+
+
+def test_uploads_that_no_run_uses_go_after_an_hour(photos: Path, home: Path, tmp_path: Path) -> None:
+    files = Files(tmp_path / "page")
+    desk = PageDesk(Context({}, Scripted([]), Store(tmp_path / "store"), InMemorySaver(), tmp_path / "page", files))
+    used, unused, fresh = (desk.keep_uploads([str(photos / "p0000.jpg")], "ada") for _ in range(3))
+    assert files.used("ada") == 3 * (photos / "p0000.jpg").stat().st_size
+    record = desk.runs.new("ada", "darken")
+    desk.runs.save(with_spec(record, RunSpec.load({"source": str(used), "out": record.folder, "plan": DARKEN})))
+    world = home / "run-sources/world/world-1-0-512"
+    world.mkdir(parents=True)
+    for folder in (used, unused, world):
+        os.utime(folder, (1e9, 1e9))
+    files.sweep()
+    assert (used.exists(), unused.exists(), fresh.exists(), world.exists()) == (True, False, True, True)
