@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Call
 from backbone.planner.model import PlannerModel
+from backbone.planner.prefixes import common_length
 from backbone.planner.tensors import Array
 from backbone.planner.walk import Walk
 from common.card import Card
@@ -84,10 +85,7 @@ class Scorer:
 
     def _move_to(self, prefix: list[int]) -> None:
         """Have the context hold this prefix, and read what is new in it."""
-        common = next(
-            (at for at, (old, new) in enumerate(zip(self._read, prefix, strict=False)) if old != new),
-            min(len(self._read), len(prefix)),
-        )
+        common = common_length(self._read, prefix)
         self._context.length = common
         if common < len(prefix):
             self._context.read(prefix[common:])

@@ -24,6 +24,12 @@ class Context(Protocol):
     def read(self, ids: Sequence[int]) -> Array:
         """Append tokens; returns the final hidden state after each, (T, D)."""
 
+    def keys_and_values(self, start: int, end: int) -> Array:
+        """A copy of the keys and values of the tokens in a span, (2, layers, key heads, T, head size)."""
+
+    def append(self, kept: Array) -> None:
+        """Append tokens by what `keys_and_values` gave, which holds behind the same tokens alone."""
+
 
 class Engine(Protocol):
     """Runs the core."""

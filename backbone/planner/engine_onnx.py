@@ -1,6 +1,7 @@
 """The engine that plans: 8-bit weights, run by onnxruntime on the CPU."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import onnxruntime
@@ -54,6 +55,7 @@ class OnnxContext:
         self.length = 0
         self._engine = engine
         self._binding = engine.session.io_binding()
+        self._names = [[f"{kind}.{n}" for n in range(engine.config.layers)] for kind in ("keys", "values")]
         self._capacity = 0
         self._caches: dict[str, Array] = {}
         self._reserve(INITIAL_CAPACITY)
@@ -61,6 +63,20 @@ class OnnxContext:
     def read(self, ids: Sequence[int]) -> Array:
         """Append tokens; returns the final hidden state after each, (T, D)."""
         return np.concatenate([self._pass(ids[at : at + LONGEST_PASS]) for at in range(0, len(ids), LONGEST_PASS)])
+
+    def keys_and_values(self, start: int, end: int) -> Array:
+        """A copy of the keys and values of the tokens in a span, (2, layers, key heads, T, head size)."""
+        caches = [[self._caches[name][0, :, start:end] for name in names] for names in self._names]
+        return np.asarray(caches)
+
+    def append(self, kept: Array) -> None:
+        """Append tokens by what `keys_and_values` gave, which holds behind the same tokens alone."""
+        start, end = self.length, self.length + kept.shape[3]
+        self._reserve(grown_capacity(self._capacity, end))
+        for names, arrays in zip(self._names, kept, strict=True):
+            for name, array in zip(names, arrays, strict=True):
+                self._caches[name][0, :, start:end] = array
+        self.length = end
 
     def _pass(self, ids: Sequence[int]) -> Array:
         end = self.length + len(ids)
@@ -82,7 +98,7 @@ class OnnxContext:
         for name, table in zip(("cos", "sin"), rotary_tables(config, capacity), strict=True):
             self._binding.bind_cpu_input(name, table)
         self._caches = {}
-        for name in (f"{kind}.{layer}" for layer in range(config.layers) for kind in ("keys", "values")):
+        for name in chain(*self._names):
             cache = np.zeros((1, config.key_heads, capacity, config.head_size), np.float32)
             if old:
                 cache[:, :, : self.length] = old[name][:, :, : self.length]

@@ -69,14 +69,29 @@ class ReferenceContext:
         # One array of keys and one of values: (2, layers, key heads, capacity, head size).
         self._cache = np.zeros((2, config.layers, config.key_heads, INITIAL_CAPACITY, config.head_size), np.float32)
 
-    def read(self, ids: Sequence[int]) -> Array:
-        """Append tokens; returns the final hidden state after each, (T, D)."""
-        config, weights = self._engine.config, self._engine.tensors
-        start, end = self.length, self.length + len(ids)
+    def keys_and_values(self, start: int, end: int) -> Array:
+        """A copy of the keys and values of the tokens in a span, (2, layers, key heads, T, head size)."""
+        return self._cache[:, :, :, start:end].copy()
+
+    def append(self, kept: Array) -> None:
+        """Append tokens by what `keys_and_values` gave, which holds behind the same tokens alone."""
+        start, end = self.length, self.length + kept.shape[3]
+        self._reserve(end)
+        self._cache[:, :, :, start:end] = kept
+        self.length = end
+
+    def _reserve(self, end: int) -> None:
+        """Have memory for ``end`` tokens."""
         capacity = self._cache.shape[3]
         if end > capacity:
             added = grown_capacity(capacity, end) - capacity
             self._cache = np.pad(self._cache, ((0, 0), (0, 0), (0, 0), (0, added), (0, 0)))
+
+    def read(self, ids: Sequence[int]) -> Array:
+        """Append tokens; returns the final hidden state after each, (T, D)."""
+        config, weights = self._engine.config, self._engine.tensors
+        start, end = self.length, self.length + len(ids)
+        self._reserve(end)
         cos, sin = (table[start:end, None] for table in rotary_tables(config, end))
         future = np.arange(end) > np.arange(start, end)[:, None]
         x = self._engine.embed(ids)

@@ -11,6 +11,7 @@ the same tokens in the plan as in the request.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypedDict
 
 from tokenizers import Tokenizer
@@ -98,7 +99,16 @@ class Layout:
         demonstrations: Iterable[tuple[Sequence[str], str, Sequence[Call]]] = (),
         demonstrated: Mapping[str, Card] | None = None,
     ) -> list[int]:
-        """The part of a prompt that many requests share.
+        """The part of a prompt that many requests share; the arguments are those of `parts`."""
+        return [*chain.from_iterable(self.parts(cards, demonstrations, demonstrated))]
+
+    def parts(
+        self,
+        cards: Iterable[Card],
+        demonstrations: Iterable[tuple[Sequence[str], str, Sequence[Call]]] = (),
+        demonstrated: Mapping[str, Card] | None = None,
+    ) -> list[list[int]]:
+        """The prefix in parts, a card or a demonstration each.
 
         Args:
             cards: the tools at hand; only those without a routing token are written out.
@@ -106,14 +116,11 @@ class Layout:
             demonstrated: cards of further tools that the demonstrations call.
         """
         cards = list(cards)
-        ids: list[int] = []
-        for card in cards:
-            if card["name"] not in self.tool_tokens:
-                ids += [self.card, *self.text(card_text(card))]
         by_name = {**(demonstrated or {}), **{card["name"]: card for card in cards}}
-        for have, request, calls in demonstrations:
-            ids += self.request(have, request) + self.calls(calls, by_name)
-        return ids
+        return [
+            *([self.card, *self.text(card_text(card))] for card in cards if card["name"] not in self.tool_tokens),
+            *(self.request(have, request) + self.calls(calls, by_name) for have, request, calls in demonstrations),
+        ]
 
     def request(self, have: Sequence[str], request: str) -> list[int]:
         """The request with the kinds of value at hand, up to and including the token ``plan``."""

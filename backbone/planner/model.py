@@ -1,6 +1,7 @@
 """The trained planner: request and cards in, plan out, by constrained decoding with a cached prefix."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -15,15 +16,13 @@ from backbone.planner.engine import Context, Engine
 from backbone.planner.evidence import weighed
 from backbone.planner.grammar import Grammar
 from backbone.planner.layout import Call, Layout, PlannedCall
+from backbone.planner.prefixes import Prefixes
 from backbone.planner.quantized import read_quantized
 from backbone.planner.speculate import speculate
 from backbone.planner.tensors import Array
 from backbone.planner.vocabulary import Vocabulary
 from backbone.planner.walk import Walk
 from common.card import Card
-
-KEPT_PREFIXES = 4
-"""Prefixes whose contexts are kept; the least recently used one is dropped."""
 
 RESCORED = 16
 """Tokens whose logits are computed again in float32, where any token may follow."""
@@ -52,7 +51,7 @@ class PlannerModel:
     def __init__(self, layout: Layout, engine: Engine) -> None:
         self.layout, self.engine = layout, engine
         self._vocabulary = Vocabulary(layout)
-        self._prefixes: dict[tuple[int, ...], Context] = {}
+        self._prefixes = Prefixes(engine)
         self._lock = Lock()
 
     @classmethod
@@ -124,13 +123,17 @@ class PlannerModel:
             The calls, none when there is nothing to run, and the choices.
         """
         grammar = self.grammar(cards)
-        prefix = self.layout.prefix(list(grammar.cards.values()), demonstrations)
-        request_ids = self.layout.request(have, request)
+        parts = self.layout.parts(list(grammar.cards.values()), demonstrations)
+        prefix, request_ids = [*chain.from_iterable(parts)], self.layout.request(have, request)
+        needed = {name: odds for name, odds in needed.items() if name in grammar.cards}
+        walk = Walk(grammar, have, typed, request, first, missing, refused)
         with self._lock:
-            needed = {name: odds for name, odds in needed.items() if name in grammar.cards}
-            repeated = self.likeliest_card(grammar, self._context(prefix), request_ids, needed)
-            walk = Walk(grammar, have, typed, request, first, missing, refused)
-            return self._decode(walk, prefix, repeated, request_ids, needed)
+            self._prefixes.begin(parts)
+            context = self._prefixes.context
+            repeated = self.likeliest_card(grammar, context, request_ids, needed, prefix)
+            decoded = self._decode(walk, context, [*prefix[context.length :], *repeated], request_ids, needed)
+            self._prefixes.keep(parts)
+            return decoded
 
     def grammar(self, cards: Iterable[Card]) -> Grammar:
         """The grammar of plans over some tools."""
@@ -142,6 +145,7 @@ class PlannerModel:
         context: Context,
         request: list[int],
         needed: Mapping[str, float] = MappingProxyType({}),
+        prefix: Sequence[int] = (),
     ) -> list[int]:
         """Ids of the card of the first tool in the plan, if that had to be a tool with a card. Empty without cards.
 
@@ -150,15 +154,16 @@ class PlannerModel:
 
         Args:
             grammar: of the tools.
-            context: has read their cards, and the examples; it is left as it is.
+            context: has read their cards, and the examples; nothing is left in it of the request.
             request: ids of the request.
             needed: log odds that the request needs a tool, by name.
+            prefix: ids of cards and examples, if the context may lack the last ones. They are read with the request.
         """
-        walk, unread = Walk(grammar, ()), [*request, self.layout.call]
+        walk, unread = Walk(grammar, ()), [*prefix[context.length :], *request, self.layout.call]
         if self.layout.call not in walk.allowed():
             return []
         walk.push(self.layout.call)
-        start = context.length
+        start = max(context.length, len(prefix))
         try:
             while not walk.calls:
                 token = walk.forced()
@@ -168,41 +173,37 @@ class PlannerModel:
                 walk.push(token)
                 unread.append(token)
         finally:
-            context.length = start
+            context.length = min(context.length, start)
         return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
     def _decode(
-        self, walk: Walk, prefix: list[int], repeated: list[int], request: list[int], needed: Mapping[str, float]
+        self, walk: Walk, context: Context, before: list[int], request: list[int], needed: Mapping[str, float]
     ) -> Decoded:
-        """Write the plan, each token the best that the grammar allows.
+        """Write the plan, each token the best that the grammar allows; ``before`` stands in front of the request.
 
         One pass reads the tokens that are certain and draft tokens after them. While the drafts are what the model
         writes, their states give the tokens that follow.
         """
-        context, certain = self._context(prefix), [*repeated, *request]
-        choices: list[Choice] = []
-        try:
+        certain, choices = [*before, *request], list[Choice]()
+        while not walk.done:
+            read = certain + speculate(walk, request)
+            states = context.read(read)
+            at, certain = len(certain) - 1, []
             while not walk.done:
-                read = certain + speculate(walk, request)
-                states = context.read(read)
-                at, certain = len(certain) - 1, []
-                while not walk.done:
-                    token = walk.forced()
-                    if token is None:
-                        if certain:
-                            break
-                        token, compared, logits = self._best(states[at], walk, needed)
-                        if token == self.layout.end and walk.refuse_end():
-                            token = self._best(states[at], walk, needed)[0]
-                        choices += choices_of(walk, token, compared, logits)
-                    walk.push(token)
-                    if not certain and read[at + 1 : at + 2] == [token]:
-                        at += 1
-                    else:
-                        certain.append(token)
-                context.length -= len(read) - 1 - at
-        finally:
-            context.length = len(prefix)
+                token = walk.forced()
+                if token is None:
+                    if certain:
+                        break
+                    token, compared, logits = self._best(states[at], walk, needed)
+                    if token == self.layout.end and walk.refuse_end():
+                        token = self._best(states[at], walk, needed)[0]
+                    choices += choices_of(walk, token, compared, logits)
+                walk.push(token)
+                if not certain and read[at + 1 : at + 2] == [token]:
+                    at += 1
+                else:
+                    certain.append(token)
+            context.length -= len(read) - 1 - at
         return Decoded(walk.calls, choices)
 
     def _best(self, state: Array, walk: Walk, needed: Mapping[str, float]) -> tuple[int, list[int], Array]:
@@ -220,16 +221,3 @@ class PlannerModel:
             allowed = [int(token) for token in best if allowed[token]]
         logits = weighed(walk, allowed, self.engine.scores(state, allowed), needed)
         return allowed[int(logits.argmax())], allowed, logits
-
-    def _context(self, prefix: list[int]) -> Context:
-        """The context of a prefix, read at its first use."""
-        key = tuple(prefix)
-        context = self._prefixes.pop(key, None)
-        if context is None:
-            context = self.engine.new_context()
-            if prefix:
-                context.read(prefix)
-        self._prefixes[key] = context
-        while len(self._prefixes) > KEPT_PREFIXES:
-            self._prefixes.pop(next(iter(self._prefixes)))
-        return context

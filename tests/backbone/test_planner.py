@@ -138,7 +138,7 @@ def planners(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def test_plans_are_those_of_one_token_at_a_time(
     planners: dict[str, PlannerModel], engine: str, typed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Speculation, forced tokens in the same pass and a cached prefix change no token of a plan."""
+    """Speculation, forced tokens in the same pass and what was read of other prefixes change no token of a plan."""
     # A model that has learnt nothing writes up to every bound, and its scores lie close together.
     for bound, value in (("MAX_CALLS", 3), ("MAX_ITEMS", 3), ("MAX_TEXT", 6)):
         monkeypatch.setattr(f"backbone.planner.walk.{bound}", value)
@@ -146,7 +146,14 @@ def test_plans_are_those_of_one_token_at_a_time(
     layout = planner.layout
     cards = [*CARDS, _rotate(), _mirror()]
     vocabulary = Vocabulary(layout)
-    prefix = layout.prefix(cards)
+    turn, tag, cut = (
+        (["Image"], words, [{"tool": tool, "args": args}])
+        for words, tool, args in (
+            ("turn it", "rotate", {"degrees": 90}),
+            ("tag it", "detect", {"labels": ["car"]}),
+            ("cut it", "crop", {}),
+        )
+    )
 
     def step(walk: Walk, ids: list[int]) -> None:
         state = planner.engine.new_context().read(ids)[-1]
@@ -155,7 +162,14 @@ def test_plans_are_those_of_one_token_at_a_time(
         ids.append(options[int(planner.engine.scores(state, options).argmax())])
         walk.push(ids[-1])
 
-    for words in ("turn it round", "blur the dog and count the cats", "turn it round"):
+    for words, shown in (
+        ("turn it round", []),
+        ("blur the dog and count the cats", [turn, tag]),
+        ("tag them", [turn, cut]),
+        ("tag them", [tag, turn]),
+        ("turn it round", []),
+    ):
+        prefix = layout.prefix(cards, shown)
         request = layout.request(["Image"], words)
         # The likeliest tool with a card, whose card is then read again.
         walk, ids = Walk(Grammar(layout, vocabulary, [_rotate(), _mirror()]), ()), [*prefix, *request, layout.call]
@@ -167,7 +181,7 @@ def test_plans_are_those_of_one_token_at_a_time(
         ids = prefix + layout.prefix([again]) + request
         while not walk.done:
             step(walk, ids)
-        assert planner.plan(words, ["Image"], cards, typed=typed) == walk.calls
+        assert planner.plan(words, ["Image"], cards, shown, typed) == walk.calls
 
 
 def test_the_same_request_gives_the_same_plan(planners: dict[str, PlannerModel]) -> None:
