@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train the eyes and the linked decoders on dense tasks of the rendered world (stage 0 of the model that sees).
 #
-#   runs/eyes.sh                            6000 steps of 16 pictures: about two hours on two free CPU cores
+#   runs/eyes.sh                            1800 steps of 16 pictures: about one hour of two CPU cores
 #   STEPS=4 PICTURES=64 runs/eyes.sh        fewer steps and pictures
 #   ENCODER= runs/eyes.sh                   the encoder begins with random weights
 #
@@ -29,6 +29,6 @@ fi
 # Without these, the allocator gives large tensors back to the system after each step and asks for them again.
 export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
 
-"$PYTHON" -m backbone.training.eyes --out "$OUT" --steps "${STEPS:-6000}" --pictures "${PICTURES:-8192}" --seed 7 \
+"$PYTHON" -m backbone.training.eyes --out "$OUT" --steps "${STEPS:-1800}" --pictures "${PICTURES:-8192}" --seed 7 \
     ${ENCODER:+--imagenet "$ENCODER"}
 echo "wrote $OUT/eyes.safetensors"

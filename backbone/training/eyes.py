@@ -1,6 +1,6 @@
 """Stage 0: train the eyes and the linked decoders on dense tasks of the rendered world.
 
-    python -m backbone.training.eyes --out FOLDER [--imagenet FILE.pth] [--steps 6000] [--pictures 8192]
+    python -m backbone.training.eyes --out FOLDER [--imagenet FILE.pth] [--steps 1800] [--pictures 8192]
 
 Boxes, masks and joints of each category and of whatever has a colour; the link vectors are learned embeddings of these
 phrases, until the core gives them (``stages.py``). The encoder begins from EfficientNet-Lite0's weights, or from
@@ -56,13 +56,13 @@ class Recipe:
         seed: Seed of the initial weights and of the order of pictures.
     """
 
-    steps: int = 6000
+    steps: int = 1800
     rows: int = 16
     pictures: int = 8192
     rate: float = 2e-3
     encoder: float = 0.5
     frozen: int = 2
-    warmup: int = 200
+    warmup: int = 100
     decay: float = 0.02
     seed: int = 7
 

@@ -51,7 +51,7 @@ MAKERS: Mapping[str, seeing_data.Maker] = {
 """Tasks with pictures; the other task, ``words``, is that of the planner."""
 
 MIXTURE: Mapping[str, Mapping[str, float]] = {
-    "stage1": {"answers": 4, "regions": 2, "words": 3},
+    "stage1": {"answers": 5, "regions": 2, "words": 2},
     "stage2": {"answers": 2, "regions": 1, "detect": 4, "pose": 2, "words": 3},
     "stage3": {"detect": 3, "pose": 1},
 }
