@@ -5,7 +5,7 @@
 #   STEPS=4 runs/seeing.sh    4 steps of each
 #
 # OUT (out/seeing) gets a folder for each stage with checkpoint.pt, curve.jsonl and seeing.safetensors, the rendered
-# pictures, and log.txt. Give the same command again to continue after a stop. EYES is eyes.safetensors of runs/eyes.sh.
+# pictures, log.txt, and weights/, which is to be copied to backbone/weights/seeing. Give the same command again to continue after a stop. EYES is eyes.safetensors of runs/eyes.sh.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,4 +32,4 @@ stage() {
 stage stage1 3000 "$EYES"
 stage stage2 3000 "$OUT/stage1/seeing.safetensors"
 stage stage3 2000 "$OUT/stage2/seeing.safetensors"
-echo "wrote $OUT/stage3/seeing.safetensors"
+"$PYTHON" -m backbone.training.pack "$OUT/stage3/seeing.safetensors" --out "$OUT/weights"

@@ -62,7 +62,8 @@ class OnnxContext:
 
     def read(self, ids: Sequence[int]) -> Array:
         """Append tokens; returns the final hidden state after each, (T, D)."""
-        return np.concatenate([self._pass(ids[at : at + LONGEST_PASS]) for at in range(0, len(ids), LONGEST_PASS)])
+        passes = (ids[at : at + LONGEST_PASS] for at in range(0, len(ids), LONGEST_PASS))
+        return np.concatenate([self._pass(self._engine.embed(some)) for some in passes])
 
     def keys_and_values(self, start: int, end: int) -> Array:
         """A copy of the keys and values of the tokens in a span, (2, layers, key heads, T, head size)."""
@@ -78,10 +79,15 @@ class OnnxContext:
                 self._caches[name][0, :, start:end] = array
         self.length = end
 
-    def _pass(self, ids: Sequence[int]) -> Array:
-        end = self.length + len(ids)
+    def read_embedded(self, embedded: Array) -> Array:
+        """Append tokens by their embeddings (T, D), which need not be those of the vocabulary; as `read` otherwise."""
+        passes = range(0, len(embedded), LONGEST_PASS)
+        return np.concatenate([self._pass(embedded[at : at + LONGEST_PASS]) for at in passes])
+
+    def _pass(self, embedded: Array) -> Array:
+        end = self.length + len(embedded)
         self._reserve(grown_capacity(self._capacity, end))
-        self._binding.bind_cpu_input("embedded", self._engine.embed(ids)[None])
+        self._binding.bind_cpu_input("embedded", np.ascontiguousarray(embedded)[None])
         self._binding.bind_cpu_input("last", np.array([end - 1], np.int32))
         self._binding.bind_cpu_input("total", np.array(end, np.int32))
         self._binding.bind_output("states", "cpu")

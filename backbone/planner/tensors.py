@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-_TYPES = {"F32": np.float32, "U8": np.uint8, "BF16": np.uint16}
+_TYPES = {"F32": np.float32, "F16": np.float16, "U8": np.uint8, "BF16": np.uint16}
 
 
 class DamagedFile(ValueError):
@@ -23,7 +23,7 @@ def read_tensors(file: Path) -> tuple[dict[str, NDArray[np.generic]], dict[str, 
         The tensors by name, read-only, and the file's metadata. bfloat16 tensors are converted to float32.
 
     Raises:
-        DamagedFile: the file is cut short, has no valid header, or holds another type than F32, U8 and BF16.
+        DamagedFile: the file is cut short, has no valid header, or holds another type than F32, F16, U8 and BF16.
     """
     try:
         with file.open("rb") as opened:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.vision.config import BackboneConfig
 from backbone.vision.eyes import STRIDES, Features
 from backbone.vision.layers import Convolution, Separable
+from backbone.vision.sizes import Sizes
 
 RARE = -6.0
 """Initial bias of the scores: few cells of a picture belong to what is asked for."""
@@ -45,7 +45,7 @@ class DenseHead(nn.Module):
         joints: Whether to give joints.
     """
 
-    def __init__(self, config: BackboneConfig, masks: bool = False, joints: bool = False) -> None:
+    def __init__(self, config: Sizes, masks: bool = False, joints: bool = False) -> None:
         super().__init__()
         width, self.masks = config.neck_width, config.prototypes if masks else 0
         self.points = config.joints if joints else 0

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.vision.config import BackboneConfig
 from backbone.vision.layers import Convolution, Separable
+from backbone.vision.sizes import Sizes
 
 STRIDES = (8, 16, 32)
 """Pixels between the cells of each feature level."""
@@ -60,7 +60,7 @@ class Eyes(nn.Module):
         config: The configuration.
     """
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         super().__init__()
         self.stem = Convolution(3, config.eyes_stem, 3, 2)
         self.stages = nn.ModuleList()

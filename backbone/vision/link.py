@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from backbone.vision.config import BackboneConfig
+from backbone.vision.sizes import Sizes
 
 
 class Link(nn.Module):
@@ -14,7 +14,7 @@ class Link(nn.Module):
         decoder: Name of the decoder, one of ``config.queries``.
     """
 
-    def __init__(self, config: BackboneConfig, decoder: str) -> None:
+    def __init__(self, config: Sizes, decoder: str) -> None:
         super().__init__()
         width, between = config.core.hidden_size, 2 * config.link_width
         # Drawn apart from each other: equal queries would stay equal under the mean.

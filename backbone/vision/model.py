@@ -14,14 +14,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from backbone.planner.layout import BUILTIN_TOOLS, CONTROL
 from backbone.vision.config import BackboneConfig
-from backbone.vision.dense_head import Dense, DenseHead
-from backbone.vision.eyes import Eyes, Features
-from backbone.vision.link import Link
-from backbone.vision.projector import Projector
-from backbone.vision.regions import RegionEncoder
-from backbone.vision.tokens import MARKS, PLACES, query_ids
+from backbone.vision.dense_head import Dense
+from backbone.vision.eyes import Features
+from backbone.vision.senses import Senses
 
 IGNORED = -100
 """Label of a token that is not to be predicted."""
@@ -72,7 +68,7 @@ class Output(NamedTuple):
     cache: Cache | None
 
 
-class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has no types
+class BackboneModel(Senses, PreTrainedModel):  # type: ignore[misc]  # transformers has no types
     """Core with adapters, eyes, projector, region encoder, embeddings of the added tokens, links, decoders.
 
     Args:
@@ -88,19 +84,7 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
         super().__init__(config)
         core = config.core
         self.core = LlamaModel(core)
-        self.rows = nn.Parameter(torch.zeros(len(BUILTIN_TOOLS) + len(CONTROL) + len(MARKS), core.hidden_size))
-        self.eyes = Eyes(config)
-        self.projector = Projector(config, self.eyes.last_channels)
-        self.regions = RegionEncoder(config)
-        self.links = nn.ModuleDict({decoder: Link(config, decoder) for decoder in config.queries})
-        self.decoders = nn.ModuleDict(
-            {"perception": DenseHead(config, masks=True), "pose": DenseHead(config, joints=True)}
-        )
-        first = core.vocab_size + len(self.rows)
-        self.first_place = first
-        self.picture_mark = first - len(MARKS)
-        self.patch, self.region = (first + number for number in range(len(PLACES)))
-        self.queries = query_ids(first, config.queries)
+        self.add_senses(config)
         self.post_init()
         if config.adapter_rank:
             from peft import LoraConfig, inject_adapter_in_model
@@ -219,15 +203,10 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
             whole = len(at) and int(at.max()) < input_ids.shape[1] and total == at.numel()
             if not whole or bool((input_ids[row[:, None], at] - at + start[:, None] != ids[0]).any()):
                 raise ValueError(f"a segment of {decoder} needs its {len(ids)} queries in order")
-            link = self._link(decoder)
+            link = self.link_of(decoder)
             vectors = link(states[row[:, None], at].to(link.table.dtype))
             links[decoder] = Links(vectors, seen[row, start])
         return links
-
-    def _link(self, decoder: str) -> Link:
-        link = self.links[decoder]
-        assert isinstance(link, Link)
-        return link
 
     def decode(self, decoder: str, features: Features, links: Links) -> tuple[Dense, Tensor]:
         """Run a decoder on pictures with the link vectors that address them.
@@ -245,61 +224,9 @@ class BackboneModel(PreTrainedModel):  # type: ignore[misc]  # transformers has 
         vectors = links.vectors[slots.clamp_min(0)] * (slots >= 0)[..., None]
         return self.decoders[decoder](features, vectors), slots
 
-    def plain(self, ids: Tensor) -> Tensor:
-        """Return the ids of the core's own tokens, 0 for all others."""
-        return ids.masked_fill(ids >= self.config.core.vocab_size, 0)
-
-    def encode_regions(self, pixels: Tensor, masks: Tensor, features: Features, pictures: Tensor) -> Tensor:
-        """Return the embeddings of R regions, (R, D).
-
-        Args:
-            pixels: (P, 3, S, S), from -1 to 1.
-            masks: (R, S, S).
-            features: Of the P pictures.
-            pictures: (R,), index of the picture of each region.
-        """
-        fine, middle, coarse = (level[pictures] for level in features.levels)
-        embeddings: Tensor = self.regions(
-            pixels[pictures], masks, Features((fine, middle, coarse), features.last[pictures])
-        )
-        return embeddings
-
-    def embed(self, ids: Tensor, plain: Tensor, patches: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
-        """Return the embeddings of tokens and places, (B, T, D).
-
-        Args:
-            ids: (B, T).
-            plain: (B, T, D), the core's embeddings; those of added tokens are replaced.
-            patches: (N, D), embeddings of the patches in the order of their places.
-            regions: (R, D), embeddings of the regions in the order of their places.
-
-        Raises:
-            ValueError: Patches or regions are more or fewer than their places.
-        """
-        first = self.config.core.vocab_size
-        added = (ids >= first) & (ids < self.first_place)
-        embedded = torch.where(added[..., None], self.rows.to(plain.dtype)[(ids - first) * added], plain)
-        for decoder, queries in self.queries.items():
-            own = (ids >= queries[0]) & (ids <= queries[-1])
-            if own.any():  # so that the tables of other decoders are no part of the graph
-                table = self._link(decoder).table.to(plain.dtype)
-                embedded = torch.where(own[..., None], table[(ids - queries[0]) * own], embedded)
-        embedded = _placed(embedded, ids == self.patch, patches, "patches of pictures")
-        return _placed(embedded, ids == self.region, regions, "regions")
-
 
 ADAPTED = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 """The linear layers of the core that have LoRA matrices: all."""
-
-
-def _placed(embedded: Tensor, places: Tensor, values: Tensor | None, what: str) -> Tensor:
-    """Return the embeddings with values (N, D) at places (B, T), in order."""
-    count = 0 if values is None else len(values)
-    if int(places.sum()) != count:
-        raise ValueError(f"there are {count} {what}, but {int(places.sum())} places for them")
-    if values is None:
-        return embedded
-    return embedded.masked_scatter(places[..., None], values.to(embedded.dtype))
 
 
 def segment_slots(pictures: Tensor, count: int) -> Tensor:

@@ -2,17 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoProcessor, PreTrainedTokenizerFast, ProcessorMixin
 
 from backbone.vision.config import BackboneConfig
+from backbone.vision.pictures import Picture, pixel_values, scale_of
 from backbone.vision.tokens import SeeingLayout
-
-Picture = NDArray[np.uint8]
 
 
 class BackboneProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers has no types
@@ -64,18 +60,11 @@ class BackboneProcessor(ProcessorMixin):  # type: ignore[misc]  # transformers h
 
     def pixel_values(self, images: Sequence[Picture]) -> Tensor:
         """Return pictures as the eyes take them, (P, 3, S, S): scaled to fit, in the upper left corner of gray."""
-        canvas = np.full((len(images), self.sides, self.sides, 3), 127.5, np.float32)
-        for row, image in zip(canvas, images, strict=True):
-            height, width = image.shape[:2]
-            scale = self.scale(height, width)
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            row[: size[1], : size[0]] = cv2.resize(image, size, interpolation=shrinks)
-        return torch.from_numpy(canvas).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
+        return pixel_values(images, self.sides)
 
     def scale(self, height: int, width: int) -> float:
         """Return the model's pixels for a pixel of a picture; divide by it to get places in the picture."""
-        return self.sides / max(height, width)
+        return scale_of(height, width, self.sides)
 
 
 def register() -> None:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.vision.config import BackboneConfig
 from backbone.vision.eyes import STRIDES, Features
+from backbone.vision.sizes import Sizes
 
 
 class Projector(nn.Module):
@@ -16,7 +16,7 @@ class Projector(nn.Module):
         channels: Channels of the encoder's last features.
     """
 
-    def __init__(self, config: BackboneConfig, channels: int) -> None:
+    def __init__(self, config: Sizes, channels: int) -> None:
         super().__init__()
         width = config.core.hidden_size
         inputs = channels + len(STRIDES) * config.neck_width

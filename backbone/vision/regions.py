@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from backbone.vision.config import BackboneConfig
 from backbone.vision.eyes import STRIDES, Features
+from backbone.vision.sizes import Sizes
 
 
 class RegionEncoder(nn.Module):
@@ -15,7 +15,7 @@ class RegionEncoder(nn.Module):
         config: The configuration.
     """
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: Sizes) -> None:
         super().__init__()
         width, between = config.core.hidden_size, 2 * config.neck_width
         self.patches = nn.Conv2d(4, config.neck_width, STRIDES[0], STRIDES[0])

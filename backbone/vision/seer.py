@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
+from backbone.planner.engine_onnx import OnnxEngine
+from backbone.planner.quantized import read_quantized
 from backbone.vision.eyes import Features
 from backbone.vision.finds import Find, finds
-from backbone.vision.link import Link
-from backbone.vision.model import BackboneModel
-from backbone.vision.processor import BackboneProcessor, Picture
-from backbone.vision.reader import Reader, TorchReader
-from backbone.vision.tokens import DECODERS, IMAGE
+from backbone.vision.pictures import Picture, pixel_values, scaled_size
+from backbone.vision.reader import Reader
+from backbone.vision.senses import Senses
+from backbone.vision.shipped import SEEING, read_senses
+from backbone.vision.tokens import DECODERS, IMAGE, SeeingLayout
 from common.masks import Mask
+
+if TYPE_CHECKING:
+    from backbone.vision.model import BackboneModel
+    from backbone.vision.processor import BackboneProcessor
 
 LEAST = 0.4
 """The lowest score of a find that is kept, if the caller gives none."""
@@ -46,14 +54,39 @@ class Seer:
     """Looks, answers and finds. Not safe to use from several threads at the same time.
 
     Args:
-        model: The model, in evaluation mode.
+        model: The model, in evaluation mode, on any device.
         processor: Its processor.
-        reader: Runs the core; the model's own core by default.
     """
 
-    def __init__(self, model: BackboneModel, processor: BackboneProcessor, reader: Reader | None = None) -> None:
-        self.model, self.layout, self.processor = model, processor.layout, processor
-        self.reader: Reader = reader or TorchReader(model)
+    def __init__(self, model: "BackboneModel", processor: "BackboneProcessor") -> None:
+        from backbone.vision.reader_torch import TorchReader  # which imports transformers: that takes seconds
+
+        self._set(model, processor.layout, processor.sides, TorchReader(model))
+
+    def _set(self, senses: Senses, layout: SeeingLayout, sides: int, reader: Reader) -> None:
+        self.senses, self.layout, self.sides, self.reader = senses, layout, sides, reader
+
+    @classmethod
+    def load(cls, core: Path, folder: Path = SEEING) -> "Seer":
+        """Load shipped weights, for the CPU; `transformers` is not imported for it.
+
+        Args:
+            core: The core in 8 bits, as written by `write_core` for this folder.
+            folder: As written by ``backbone.training.pack``.
+
+        Raises:
+            DamagedFile: A file is incomplete or of another format.
+            ValueError: They are weights of another model.
+        """
+        from backbone.vision.reader_onnx import OnnxReader
+
+        quantized = read_quantized(core)
+        senses, sizes = read_senses(folder, quantized.config.vocabulary)
+        tokenizer = Tokenizer.from_str(quantized.tokenizer)
+        layout = SeeingLayout(tokenizer, quantized.config.vocabulary, sizes.queries, sizes.patches)
+        seer = cls.__new__(cls)
+        seer._set(senses, layout, sizes.image_size, OnnxReader(OnnxEngine(quantized)))
+        return seer
 
     @torch.inference_mode()
     def look(self, images: Sequence[Picture]) -> Look:
@@ -64,10 +97,10 @@ class Seer:
         """
         if not len(images):
             raise ValueError("there is no picture to look at; give one at least")
-        pixels = self.processor.pixel_values(images).to(self.model.rows.device)
-        features = self.model.eyes(pixels)
+        pixels = pixel_values(images, self.sides).to(self.senses.rows.device)
+        features = self.senses.eyes(pixels)
         ids = [token for _ in images for token in self.layout.picture()]
-        prefix = self.reader.prefix(self._embed(ids, self.model.projector(features).flatten(0, 1)))
+        prefix = self.reader.prefix(self._embed(ids, self.senses.projector(features).flatten(0, 1)))
         return Look(tuple((image.shape[0], image.shape[1]) for image in images), pixels, features, prefix)
 
     def answer(self, look: Look, question: str, region: Mask | None = None, most: int = MOST) -> str:
@@ -131,36 +164,33 @@ class Seer:
         if not blocks:
             return []
         states = self.reader.states(look.prefix, blocks)
-        link = self.model.links[decoder]
-        assert isinstance(link, Link)
+        link = self.senses.link_of(decoder)
         vectors = link(torch.stack([block[-queries:] for block in states]).to(link.table.dtype))
-        dense = self.model.decoders[decoder](_last(look.features), vectors[None])
-        return list(finds(dense, 0, least, self.processor.sides, look.sizes[-1]))
+        dense = self.senses.decoders[decoder](_last(look.features), vectors[None])
+        return list(finds(dense, 0, least, self.sides, look.sizes[-1]))
 
     def _embed(self, ids: Sequence[int], patches: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
         """Return the embeddings (T, D) of tokens and places."""
-        tokens = torch.tensor(ids, device=self.model.rows.device)
-        plain = self.reader.embed(self.model.plain(tokens))
-        return self.model.embed(tokens[None], plain[None], patches, regions)[0]
+        tokens = torch.tensor(ids, device=self.senses.rows.device)
+        plain = self.reader.embed(self.senses.plain(tokens))
+        return self.senses.embed(tokens[None], plain[None], patches, regions)[0]
 
     def _regions(self, look: Look, masks: Sequence[Mask]) -> Tensor:
         """Return the embeddings (R, D) of regions of the last picture."""
         scaled = torch.from_numpy(np.stack([self._scaled(mask, look.sizes[-1]) for mask in masks]))
         device = look.pixels.device
         last = torch.zeros(len(masks), dtype=torch.long, device=device)
-        return self.model.encode_regions(look.pixels[-1:], scaled.to(device), _last(look.features), last)
+        return self.senses.encode_regions(look.pixels[-1:], scaled.to(device), _last(look.features), last)
 
     def _scaled(self, mask: Mask, size: tuple[int, int]) -> Mask:
         """Return a region of a picture of (height, width) as the model sees it, (S, S)."""
         if mask.shape != size or not mask.any():
             what = "is empty" if mask.shape == size else f"has {mask.shape[1]} x {mask.shape[0]} pixels"
             raise ValueError(f"the region {what}; give a mask of the picture of {size[1]} x {size[0]} pixels")
-        sides = self.processor.sides
-        scale = self.processor.scale(*size)
-        height, width = (max(1, round(side * scale)) for side in size)
-        shrinks = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        height, width = scaled_size(*size, self.sides)
+        shrinks = cv2.INTER_AREA if max(size) > self.sides else cv2.INTER_LINEAR
         share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=shrinks)
-        scaled = np.zeros((sides, sides), bool)
+        scaled = np.zeros((self.sides, self.sides), bool)
         # What is thinner than a pixel keeps the pixels that hold most of it.
         scaled[:height, :width] = share >= min(0.5, float(share.max()))
         return scaled

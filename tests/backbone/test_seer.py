@@ -45,11 +45,11 @@ def look(seer: Seer) -> Look:
 @torch.no_grad()
 def uncached(seer: Seer, look: Look, question: str, most: int) -> list[int]:
     """The answer's tokens, each from a pass over all tokens before it."""
-    size, end = seer.model.config.core.vocab_size, seer.layout.end
+    size, end = seer.senses.config.core.vocab_size, seer.layout.end
     ids = [*seer.layout.picture(), *seer.layout.question(IMAGE, question), seer.layout.say]
     start = len(ids)
     while len(ids) - start < most:
-        logits = seer.model(torch.tensor([ids]), pixel_values=look.pixels, logits_to_keep=1).logits[0, -1]
+        logits = seer.senses(torch.tensor([ids]), pixel_values=look.pixels, logits_to_keep=1).logits[0, -1]
         logits = torch.cat([logits[:size], logits[end : end + 1]])
         if int(logits.argmax()) == size:
             break
@@ -68,18 +68,18 @@ def test_many_questions_behind_one_picture_are_answered_as_if_alone(seer: Seer, 
 def test_an_answer_stops_at_the_end(seer: Seer, look: Look) -> None:
     """The row of [END] is made the state's own direction after some tokens."""
     ids = uncached(seer, look, QUESTIONS[0], 6)
-    row = seer.layout.end - seer.model.config.core.vocab_size
-    before = seer.model.rows.data[row].clone()
+    row = seer.layout.end - seer.senses.config.core.vocab_size
+    before = seer.senses.rows.data[row].clone()
     blocks = [*seer.layout.question(IMAGE, QUESTIONS[0]), seer.layout.say, *ids[:3]]
     with torch.no_grad():
         state = seer.reader.states(look.prefix, [seer._embed(blocks)])[0][-1]
-        seer.model.rows.data[row] = state * 100
+        seer.senses.rows.data[row] = state * 100
     try:
         stopped = seer.answer(look, QUESTIONS[0], most=6)
         assert stopped == seer.layout.tokenizer.decode(uncached(seer, look, QUESTIONS[0], 6)).strip()
         assert len(uncached(seer, look, QUESTIONS[0], 6)) <= 3
     finally:
-        seer.model.rows.data[row] = before
+        seer.senses.rows.data[row] = before
 
 
 @torch.no_grad()
@@ -95,8 +95,8 @@ def test_segments_behind_a_cached_picture_give_what_one_pass_gives(seer: Seer, l
         if words is None:
             small = torch.from_numpy(seer._scaled(region, (60, 120)))[None]
             given = {"region_masks": small, "region_pictures": torch.tensor([0])}
-        read = seer.model(torch.tensor([ids]), pixel_values=look.pixels, **given)
-        dense, _ = seer.model.decode("perception", read.features, read.links["perception"])
+        read = seer.senses(torch.tensor([ids]), pixel_values=look.pixels, **given)
+        dense, _ = seer.senses.decode("perception", read.features, read.links["perception"])
         (alone,) = finds(dense, 0, 0.0, 64, (60, 120))
         kept = len(found[number].scores)
         assert kept and np.abs(found[number].scores - alone.scores[:kept]).max() < 1e-4
