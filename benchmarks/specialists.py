@@ -16,11 +16,18 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from backbone.world import Rendered
+from backbone.world.io.coco import annotation, categories
+from backbone.world.io.loader import pictures
+from backbone.world.io.yolo import has_own_colour
+from backbone.world.paint.categories import IDS
+from backbone.world.paint.palette import COLOURS
 
 os.environ["SUPERLINK_WEIGHTS"] = "world"
 
@@ -28,18 +35,24 @@ REQUEST = "find the people and the dogs, pose the people, count everything red"
 AT_ONCE = 32
 Found = list[dict[str, Any]]
 
+Finder = Callable[[Sequence[Rendered]], list[Found]]
+"""Returns the finds in each picture as COCO results, without their image."""
 
-def boxes(role: str, names: dict[str, int], masks: bool = False) -> Callable[[Sequence[np.ndarray]], list[Found]]:
-    """Finds of a role as COCO results, without their image."""
+COLOUR_IDS = {f"{colour} thing": number for number, colour in enumerate(COLOURS, 1)}
+"""COCO category ids of what has a colour."""
+
+
+def boxes(role: str, names: dict[str, int], masks: bool = False) -> Finder:
+    """Finds of a role."""
     from pycocotools import mask as rle
 
     from tools.engines import yolo
 
     known = yolo.class_names(role)
 
-    def find(pictures: Sequence[np.ndarray]) -> list[Found]:
+    def find(shown: Sequence[Rendered]) -> list[Found]:
         results: list[Found] = []
-        for found in yolo.find(pictures, role, known, 0.001, masks):
+        for found in yolo.find([picture.pixels for picture in shown], role, known, 0.001, masks):
             rows: Found = []
             for n in range(len(found)):
                 x0, y0, x1, y1 = map(float, found.xyxy[n])
@@ -57,7 +70,7 @@ def boxes(role: str, names: dict[str, int], masks: bool = False) -> Callable[[Se
     return find
 
 
-def joints(pictures: Sequence[np.ndarray]) -> list[Found]:
+def joints(shown: Sequence[Rendered]) -> list[Found]:
     from tools.engines import yolo
 
     return [
@@ -65,7 +78,7 @@ def joints(pictures: Sequence[np.ndarray]) -> list[Found]:
             {"category_id": 1, "keypoints": points.ravel().tolist(), "score": float(score)}
             for points, score in zip(found.keypoints, found.scores, strict=True)
         ]
-        for found in yolo.poses(pictures, "pose", 0.001)
+        for found in yolo.poses([picture.pixels for picture in shown], "pose", 0.001)
     ]
 
 
@@ -73,6 +86,8 @@ def precision(truth: Any, found: Found, kind: str) -> tuple[float, float]:
     """COCO's average precision at IoU (or OKS) 0.5, and its mean over 0.5 to 0.95."""
     from pycocotools.cocoeval import COCOeval
 
+    if not found:
+        return 0.0, 0.0
     with contextlib.redirect_stdout(io.StringIO()):
         judged = COCOeval(truth, truth.loadRes(found), kind)
         judged.evaluate()
@@ -81,31 +96,37 @@ def precision(truth: Any, found: Found, kind: str) -> tuple[float, float]:
     return float(judged.stats[1]), float(judged.stats[0])
 
 
-def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]:
-    from pycocotools.coco import COCO
-
-    from backbone.world.io.coco import annotation, categories
-    from backbone.world.io.loader import pictures
-    from backbone.world.io.yolo import has_own_colour
-    from backbone.world.paint.categories import IDS
-    from backbone.world.paint.palette import COLOURS
-
-    colours = {f"{colour} thing": number for number, colour in enumerate(COLOURS, 1)}
-    finders = {
-        "detect: boxes": boxes("detect", IDS),
+def specialists() -> dict[str, Finder]:
+    """Return the finders of the specialists, for `measure`."""
+    return {
+        "detect": boxes("detect", IDS),
         "segment": boxes("segment", IDS, True),
-        "colours": boxes("detect_open", colours),
+        "colours": boxes("detect_open", COLOUR_IDS),
         "pose": joints,
     }
+
+
+def measure(split: str, count: int, size: int, finders: Mapping[str, Finder]) -> dict[str, tuple[float, float]]:
+    """Return COCO's figures, as of `precision`, of boxes, masks, joints, and boxes by colour.
+
+    Args:
+        split: One of the world's splits.
+        count: Pictures, from the first seed on.
+        size: Height of a picture in pixels.
+        finders: Of boxes by category (``detect``), of boxes with masks (``segment``), of boxes by colour
+            (``colours``), of joints (``pose``).
+    """
+    from pycocotools.coco import COCO
+
     found: dict[str, Found] = {name: [] for name in finders}
     images: Found = []
     things: Found = []
     hues: Found = []
-    waiting: list[tuple[int, np.ndarray]] = []
+    waiting: list[tuple[int, Rendered]] = []
 
     def work() -> None:
         for name, finder in finders.items():
-            for (number, _), rows in zip(waiting, finder([pixels for _, pixels in waiting]), strict=True):
+            for (number, _), rows in zip(waiting, finder([picture for _, picture in waiting]), strict=True):
                 found[name] += [{**row, "image_id": number} for row in rows]
         waiting.clear()
 
@@ -116,8 +137,8 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
             row = annotation(one, len(things) + 1, number)
             things.append(row)
             if has_own_colour(one):
-                hues.append({**row, "id": len(hues) + 1, "category_id": colours[f"{one.thing.colour} thing"]})
-        waiting.append((number, picture.pixels))
+                hues.append({**row, "id": len(hues) + 1, "category_id": COLOUR_IDS[f"{one.thing.colour} thing"]})
+        waiting.append((number, picture))
         if len(waiting) == AT_ONCE:
             work()
     work()
@@ -131,12 +152,12 @@ def measure(split: str, count: int, size: int) -> dict[str, tuple[float, float]]
 
     every, by_colour = (
         truth(things, categories()),
-        truth(hues, [{"id": n, "name": name} for name, n in colours.items()]),
+        truth(hues, [{"id": n, "name": name} for name, n in COLOUR_IDS.items()]),
     )
     people = truth([row for row in things if "keypoints" in row], categories()[:1])
     plain = [{name: value for name, value in row.items() if name != "segmentation"} for row in found["segment"]]
     return {
-        "detect: boxes": precision(every, found["detect: boxes"], "bbox"),
+        "detect: boxes": precision(every, found["detect"], "bbox"),
         "segment: boxes": precision(every, plain, "bbox"),
         "segment: masks": precision(
             every, [{n: v for n, v in row.items() if n != "bbox"} for row in found["segment"]], "segm"
@@ -172,7 +193,6 @@ def run_request(count: int) -> None:
 
 def find_faults(record: dict[str, Any], picture: Any) -> Iterator[str]:
     """Describe the faults in the results of the request."""
-    from backbone.world.io.yolo import has_own_colour
     from backbone.world.truth.relations import noticeable
     from tools.core.settings import settings
     from tools.storage.store import Store
@@ -242,7 +262,7 @@ def main() -> None:
             f"{split}, {given.n} pictures at {given.size} px:"
             + "".join(
                 f"\n  {name:<15} AP50 {half:.3f}   AP50-95 {mean:.3f}"
-                for name, (half, mean) in measure(split, given.n, given.size).items()
+                for name, (half, mean) in measure(split, given.n, given.size, specialists()).items()
             ),
             flush=True,
         )
