@@ -3,8 +3,9 @@
     python benchmarks/backbone_table.py [--seeing seeing.safetensors | --eyes eyes.safetensors] [--pictures 200]
         [--asked 60] [--split test compositions shifted] [--requests 148] [--failures FILE.png]
 
-``--seeing`` takes what a stage of the training wrote. ``--eyes`` takes what stage 0 wrote: decoders alone, with
-learned embeddings of categories and colours in place of the link. What cannot be measured is "not trained".
+The model runs as it is shipped, its core in 8 bits. ``--seeing`` takes what a stage of the training wrote, or a folder
+of packed weights; by default those that are shipped. ``--eyes`` takes what stage 0 wrote: decoders alone, with learned
+embeddings of categories and colours in place of the link. What cannot be measured is "not trained".
 
 AP50: COCO's, of boxes (`detect`), masks (`segment`), joints (`pose`), and boxes by colour, on pictures of 256 pixels
 that were not trained on, beside the specialists (``specialists.py``): the same pictures, the same code.
@@ -35,31 +36,28 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from backbone_figures import Ask as AskPicture
-from backbone_figures import Failure, Looking, Scores, Sees, describe, finders, name_regions, point_out, question, refer
+from backbone_figures import Failure, Looking, Scores, describe, finders, name_regions, point_out, question, refer
 from planner import ROOT, Ask, judged, product, read
 from safetensors.torch import load_file
 from specialists import measure, specialists
-from transformers import PreTrainedTokenizerFast
 
 from agents.planners.backbone import model_file
 from backbone.planner.adapter import ADAPTER
 from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.planner.model import PlannerModel
 from backbone.training.as_planner import as_planner
-from backbone.training.assemble import assemble
 from backbone.training.calibrate import expected
-from backbone.training.core import load_tokenizer
 from backbone.training.dense_scores import LEAST
 from backbone.training.eyes import DenseModel
+from backbone.training.pack import pack
 from backbone.training.phrasings import requests
 from backbone.training.samples import fill, held_out
-from backbone.training.stages import load_seeing
 from backbone.training.vision_data import PHRASES, normalised, targets
 from backbone.vision.config import BackboneConfig
 from backbone.vision.finds import Find, finds
-from backbone.vision.processor import BackboneProcessor
 from backbone.vision.seer import LEAST as AT_WORK
 from backbone.vision.seer import Seer
+from backbone.vision.shipped import SEEING, write_core
 from backbone.vision.tokens import DECODERS
 from backbone.world import Rendered
 from backbone.world.io.loader import pictures
@@ -119,12 +117,35 @@ def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def load_seer(file: Path, core: Path) -> Seer:
-    """Load the model from what a stage wrote."""
-    model = assemble(core, ADAPTER)
-    load_seeing(model, load_file(file), file)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_tokenizer(core))
-    return Seer(model.eval(), BackboneProcessor.of_config(tokenizer, model.config))
+def packed(seeing: Path, folder: Path) -> Path:
+    """Return the folder of weights as they are shipped: itself, or what is packed of a stage's weights."""
+    if seeing.is_dir():
+        return seeing
+    pack(seeing, folder, 32, 16)  # how familiar a picture is, is not measured here
+    return folder
+
+
+class Trained(NamedTuple):
+    """The model that sees, as it is used.
+
+    Attributes:
+        seer: The model.
+        folder: Its weights as they are shipped.
+        core: Its core in 8 bits.
+        adapter: Its adapter as the planner's.
+    """
+
+    seer: Seer
+    folder: Path
+    core: Path
+    adapter: Path
+
+    @classmethod
+    def load(cls, seeing: Path, folder: Path) -> "Trained":
+        """Load weights that a stage wrote, or a folder of shipped ones; what has to be made for it goes to a folder."""
+        weighed, core = packed(seeing, folder / "weights"), folder / "core.safetensors"
+        write_core(weights.use(settings().role("planner")), weighed, core)
+        return cls(Seer.load(core, weighed), weighed, core, as_planner(weighed, folder / "adapter"))
 
 
 def eyes_alone(file: Path) -> AskPicture:
@@ -263,32 +284,32 @@ def route(model: PlannerModel, count: int) -> tuple[float, float]:
     return sum(right) / len(right), sum(called) / len(called)
 
 
-def load_seconds(file: Path, core: Path) -> float:
+def load_seconds(core: Path, folder: Path) -> float:
     """Return the time that a new process takes to import and load the model."""
     command = (
-        "import time; began = time.perf_counter(); from pathlib import Path; from backbone_table import load_seer; "
-        f"load_seer(Path({str(file)!r}), Path({str(core)!r})); print(time.perf_counter() - began)"
+        "import time; began = time.perf_counter(); from pathlib import Path; from backbone.vision.seer import Seer; "
+        f"Seer.load(Path({str(core)!r}), Path({str(folder)!r})); print(time.perf_counter() - began)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT.parent), str(ROOT)])}
     run = [sys.executable, "-c", command]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
     return float(subprocess.run(run, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def measure_cost(seer: Sees | None, file: Path | None, core: Path, adapter: Path | None) -> list[Line]:
+def measure_cost(model: "Trained | None") -> list[Line]:
     """Return the lines of time and size."""
     both = loading = None
-    if seer is not None and file is not None and adapter is not None:
-        planner = product(adapter)
+    if model is not None:
+        planner = product(model.adapter)
         tools = {name: tool for name, tool in load(entry_points=False).items() if tool.planned}
         row = read(ROOT / "requests.jsonl")[0]
         seconds = []
         for picture in pictures(range(6), "val", SIZE, workers=0):
             began = time.perf_counter()
-            seer.look([picture.pixels])
+            model.seer.look([picture.pixels])
             planner(row, tools)
             seconds.append(time.perf_counter() - began)
         both = statistics.median(seconds[1:])
-        loading = [load_seconds(file, core) for _ in range(2)][-1]
+        loading = [load_seconds(model.core, model.folder) for _ in range(2)][-1]
     size = sum(one.stat().st_size for one in WEIGHTS.rglob("*") if one.is_file()) / 1e6
     return [
         Line("look and plan, s", {"": both}, 2, most=True),
@@ -323,7 +344,7 @@ def sheet(scores: Sequence[Scores], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--seeing", type=Path, help="seeing.safetensors of a stage")
+    start.add_argument("--seeing", type=Path, help="seeing.safetensors of a stage, or a folder as shipped")
     start.add_argument("--eyes", type=Path, help="eyes.safetensors of stage 0: decoders alone")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of each split")
     parser.add_argument("--asked", type=int, default=60, help="pictures of each split that are asked about in words")
@@ -332,19 +353,19 @@ def main() -> None:
     parser.add_argument("--failures", type=Path, metavar="FILE.png", help="draw a sheet of failures")
     given = parser.parse_args()
     for file in (given.seeing, given.eyes):
-        if file is not None and not file.is_file():
-            parser.error(f"there is no file {file}")
-    core = weights.use(settings().role("planner"))
-    seer = None if given.seeing is None else load_seer(given.seeing, core)
+        if file is not None and not file.exists():
+            parser.error(f"there is no {file}")
+    seeing = given.seeing or (SEEING if SEEING.is_dir() and given.eyes is None else None)
     ask = None if given.eyes is None else eyes_alone(given.eyes)
-    found = {split: measure_pictures(split, seer, ask, given.pictures, given.asked) for split in given.split}
-    lines = [*dense_lines(found, given.split), *word_lines(found, given.split)]
     with tempfile.TemporaryDirectory() as folder:
-        adapter = None if given.seeing is None else as_planner(given.seeing, Path(folder))
+        model = None if seeing is None else Trained.load(seeing, Path(folder))
+        seer = None if model is None else model.seer
+        found = {split: measure_pictures(split, seer, ask, given.pictures, given.asked) for split in given.split}
+        lines = [*dense_lines(found, given.split), *word_lines(found, given.split)]
         if given.requests:
-            lines += measure_planner(adapter, given.requests)
-        lines += measure_cost(seer, given.seeing, core, adapter)
-    print(f"{given.seeing or given.eyes or 'nothing trained'}, {given.pictures} pictures of each split")
+            lines += measure_planner(None if model is None else model.adapter, given.requests)
+        lines += measure_cost(model)
+    print(f"{seeing or given.eyes or 'nothing trained'}, {given.pictures} pictures of each split")
     print(f"{'':<30}" + "".join(f"{split:>14}" for split in given.split) + f"{'bar':>9}")
     for line in lines:
         print(line.text(given.split))

@@ -1,64 +1,50 @@
 """Write the adapter of the model that sees as one of the planner.
 
-    python -m backbone.training.as_planner --seeing seeing.safetensors --out FOLDER
+    python -m backbone.training.as_planner backbone/weights/seeing --out FOLDER
 
-With words alone the model that sees is the planner, so its matrices and embedding rows can be measured
-(``benchmarks/planner.py --adapter FOLDER``) and shipped as the planner's. The rows of the tokens for pictures and
-answers are left out.
+With words alone the model that sees is the planner, so its adapter can be measured as the planner's
+(``benchmarks/planner.py --adapter FOLDER``) or replace it. Rows of the tokens for pictures and answers are left out.
 """
 
 import argparse
-import json
+import shutil
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 
-from backbone.planner.adapter import ADAPTER, ADAPTER_FILES
+from backbone.planner.adapter import ADAPTER_FILES, read_rows
 from backbone.planner.layout import BUILTIN_TOOLS, CONTROL
 
 
-def as_planner(seeing: Path, out: Path, like: Path = ADAPTER) -> Path:
-    """Write the adapter in the planner's format, in bfloat16.
+def as_planner(seeing: Path, out: Path) -> Path:
+    """Write the adapter with the rows of the planner's tokens alone.
 
     Args:
-        seeing: What a stage wrote.
+        seeing: Folder of packed weights, as written by ``backbone.training.pack``.
         out: Folder to write.
-        like: Folder of an adapter whose configuration is taken over.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: The file holds no adapter of the model that sees.
+        ValueError: The folder holds fewer rows than the planner has tokens.
     """
-    try:
-        given = load_file(seeing)
-    except SafetensorError as error:
-        raise ValueError(f"{seeing} is no safetensors file: {error}") from error
-    matrices = {
-        f"base_model.model.model.{module.removeprefix('core.')}.lora_{letter}.weight": value.bfloat16().contiguous()
-        for name, value in given.items()
-        for module, found, rest in [name.partition(".lora_")]
-        for letter in rest[:1]
-        if found
-    }
-    count = len(BUILTIN_TOOLS) + len(CONTROL)
-    if not matrices or "rows" not in given or len(given["rows"]) < count:
-        raise ValueError(f"{seeing} holds no adapter and rows; give seeing.safetensors of a stage")
-    rank = min(next(iter(matrices.values())).shape)
-    config = json.loads((like / ADAPTER_FILES[0]).read_text(encoding="utf-8"))
+    rows, count = torch.from_numpy(read_rows(seeing)), len(BUILTIN_TOOLS) + len(CONTROL)
+    if len(rows) < count:
+        raise ValueError(f"{seeing} holds {len(rows)} rows, the planner has {count} tokens; give weights of pack")
+    config, matrices, file = ADAPTER_FILES
     out.mkdir(parents=True, exist_ok=True)
-    (out / ADAPTER_FILES[0]).write_text(json.dumps({**config, "r": rank, "lora_alpha": 2 * rank}, indent=2))
-    save_file(matrices, out / ADAPTER_FILES[1], metadata={"format": "pt"})
-    save_file({"rows": given["rows"][:count].bfloat16().contiguous()}, out / ADAPTER_FILES[2])
+    for name in (config, matrices):
+        shutil.copyfile(seeing / name, out / name)
+    save_file({"rows": rows[:count].half().contiguous()}, out / file)
     return out
 
 
 def main() -> None:
     """Read the command line and write the adapter."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeing", type=Path, required=True, help="seeing.safetensors of a stage")
+    parser.add_argument("seeing", type=Path, help="folder of packed weights")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
     as_planner(given.seeing, given.out)

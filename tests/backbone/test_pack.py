@@ -10,7 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
+from backbone.planner.core import Core
+from backbone.planner.engine_reference import ReferenceEngine, Weights
+from backbone.planner.layout import Layout
 from backbone.planner.tensors import DamagedFile
+from backbone.training.as_planner import as_planner
 from backbone.training.assemble import assemble
 from backbone.training.core import load_tokenizer
 from backbone.training.pack import pack, unpack
@@ -46,6 +50,22 @@ def test_what_is_packed_is_what_was_trained(packed: Path, tiny_core: Path) -> No
     assert trained.keys() == again.keys()
     for name, value in trained.items():
         assert torch.allclose(value.float(), again[name].float(), atol=1e-3), name
+
+
+def test_its_adapter_is_one_of_the_planner(packed: Path, tiny_core: Path, tmp_path: Path) -> None:
+    """The planner with it says of words alone what the model that sees says of them."""
+    adapter = as_planner(packed / "shipped", tmp_path / "adapter")
+    layout, ids = Layout(load_tokenizer(tiny_core), 257), [5, 99, 3, 200, 257 + 20, 41, 257]
+    engine = ReferenceEngine(Weights.of_core(Core(tiny_core, adapter)))
+    said = np.stack([engine.scores(state) for state in engine.new_context().read(ids)])
+    assert said.shape == (len(ids), 257 + layout.added)
+    with torch.no_grad():
+        logits = unpack(packed / "shipped", tiny_core)(input_ids=torch.tensor([ids])).logits[0].numpy()
+    assert np.abs(logits[:, : said.shape[1]] - said).max() < 1e-4 * np.abs(said).max()
+    file = adapter / "rows.safetensors"
+    save_file({"rows": load_file(file)["rows"][:9]}, file)
+    with pytest.raises(ValueError, match="holds 9 rows, the planner has 23"):
+        as_planner(adapter, tmp_path / "again")
 
 
 def test_in_8_bits_it_finds_what_the_whole_model_finds(packed: Path, tiny_core: Path) -> None:

@@ -9,12 +9,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from backbone.planner.adapter import read_rows
-from backbone.planner.core import Core
-from backbone.planner.layout import Layout
 from backbone.training import stages
-from backbone.training.as_planner import as_planner
-from backbone.training.assemble import assemble
 from backbone.training.dataset import TrainingDataset
 from backbone.training.eyes import DenseModel
 from backbone.training.freezing import PARTS, TRAINED, FrozenPartChanged, freeze, hashes, part_of, prove
@@ -225,29 +220,6 @@ def test_a_stage_goes_on_where_it_was_stopped(tiny_core: Path, tmp_path: Path, m
     last = json.loads((tmp_path / "parts" / "curve.jsonl").read_text().splitlines()[-1])
     assert {"unseen_answers", "unseen_regions_right", "unseen_words", "exact", "exact_region"} <= last.keys()
     assert not any(name.startswith("ap50") for name in last)  # nothing is linked yet
-
-
-def test_its_adapter_is_one_of_the_planner(tiny_core: Path, tmp_path: Path) -> None:
-    """Words alone: the planner with the adapter that is written says what the model says."""
-    write_random_adapter(tiny_core, tmp_path)
-    model = assemble(tiny_core, tmp_path, **SEEING)
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            if ".lora_" in name or name == "rows":
-                value.copy_(torch.randn_like(value).bfloat16())  # in which adapters are written
-    save_file(stages.seeing(model), tmp_path / "seeing.safetensors")
-    folder = as_planner(tmp_path / "seeing.safetensors", tmp_path / "adapter")
-    again = assemble(tiny_core, folder, **SEEING)
-    for name, value in model.state_dict().items():
-        if ".lora_" in name:
-            assert torch.equal(again.state_dict()[name], value), name
-    layout = Layout(stages.load_tokenizer(tiny_core), 257)
-    assert read_rows(folder).shape == (layout.added, 64)
-    assert torch.equal(torch.tensor(read_rows(folder)), model.rows[: layout.added])
-    Core(tiny_core, folder)  # the planner takes it
-    save_file({"rows": model.rows.detach()}, tmp_path / "rows.safetensors")
-    with pytest.raises(ValueError, match="holds no adapter and rows"):
-        as_planner(tmp_path / "rows.safetensors", tmp_path / "none")
 
 
 def test_finds_through_the_link_are_measured(tiny_core: Path, tmp_path: Path) -> None:
