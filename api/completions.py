@@ -1,10 +1,11 @@
 """Chat completions: a request in words becomes a plan over the caller's functions, which is walked turn by turn.
 
 A conversation holds all that is needed: the plan is made again from the last message of the user and the functions. The
-built-in planner is deterministic; for others the last plans are kept (`Plans`). The ids of calls name the plan, the
-message and the step, so that a plan which came out otherwise is noticed.
+built-in planner is deterministic; for others, and for examples that change meanwhile, the last plans are kept
+(`Plans`). The ids of calls name the plan, the message and the step, so that a plan which came out otherwise is noticed.
 """
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -12,13 +13,14 @@ from typing import Protocol, runtime_checkable
 
 from agents.plan.interpreter import ready_steps
 from agents.plan.plan import Plan, reference
-from agents.planners.base import Planner
-from agents.planners.repair import Attempt, plan_request
+from agents.planners.base import DemonstrationSource, Planner
+from agents.planners.repair import Attempt, choose_demonstrations, plan_request
 from agents.session import policy
 from api.functions import Functions, functions_of
 from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
 
 _KEPT = 256  # plans
+_NAMED = 16  # digits of a plan's hash in the ids of its calls
 MAX_CHARACTERS = 60_000
 """Of all functions of a request as JSON. The planner reads new ones once, which takes half a minute at this size."""
 _OFFERED = 20  # functions that an answer names
@@ -38,29 +40,39 @@ class Plans:
 
     Args:
         planner: makes them.
+        examples: chooses the examples that the planner sees; None for none.
     """
 
-    def __init__(self, planner: Planner) -> None:
+    def __init__(self, planner: Planner, examples: DemonstrationSource | None = None) -> None:
         """Keep nothing yet."""
-        self.planner = planner
+        self.planner, self.examples = planner, examples
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[str, ...], Attempt] = OrderedDict()
+        self._kept: OrderedDict[tuple[tuple[str, ...], tuple[str, ...]], Attempt] = OrderedDict()
 
-    def plan(self, words: str, functions: Functions) -> Attempt:
-        """The plan for a request; the same one as before where it is kept.
+    def plan(self, words: str, functions: Functions, begun: str = "") -> Attempt:
+        """The plan for a request; the same one as before where it is kept and the planner would see the same examples.
+
+        Args:
+            words: the request.
+            functions: that may be called.
+            begun: how the hash of the plan begins whose calls were answered already; it is taken if it is kept,
+                whatever the examples are by now.
 
         Raises:
-            SuperlinkError: the planner cannot work.
+            SuperlinkError: the planner cannot work, or the examples cannot be read.
         """
-        key = (words, *functions.schemas)
+        asked, tools = (words, *functions.schemas), functions.tools
+        shown = tuple(one.id for one in choose_demonstrations(self.examples, words, {}, tools))
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        attempt = plan_request(words, {}, functions.tools, self.planner)
+            for key, attempt in reversed(self._kept.items()):
+                made = attempt.plan.hash if attempt.plan is not None else ""
+                if key[0] == asked and (made.startswith(begun) if begun else key[1] == shown):
+                    self._kept.move_to_end(key)
+                    return attempt
+        attempt = plan_request(words, {}, tools, self.planner, self.examples)
         if attempt.works:
             with self._lock:
-                self._kept[key] = attempt
+                self._kept[asked, tuple(one.id for one in attempt.demonstrations)] = attempt
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         return attempt
@@ -94,7 +106,19 @@ def _reply(request: ChatRequest, plans: Plans) -> Reply:
     functions = _chosen(request)
     if not functions.by_tool:
         return Reply(content=_nothing_offered(request, functions))
-    attempt = plans.plan(words, functions)
+    attempt = plans.plan(words, functions, _begun(start, later))
+    reply = _walked(request, start, later, functions, attempt)
+    return reply.model_copy(update={"demonstrations": [shown.to_json() for shown in attempt.demonstrations]})
+
+
+def _walked(
+    request: ChatRequest, start: int, later: Sequence[Message], functions: Functions, attempt: Attempt
+) -> Reply:
+    """Answer with the next calls of a plan, or with why there are none.
+
+    Raises:
+        RequestInvalid: a call is required and there is none, or the results are not of this plan.
+    """
     plan = attempt.plan
     forced = request.tool_choice == "required" or isinstance(request.tool_choice, NamedChoice)
     if plan is None or not attempt.works:
@@ -106,7 +130,7 @@ def _reply(request: ChatRequest, plans: Plans) -> Reply:
                 "tool_choice",
             )
         return Reply(content=_no_plan(attempt, functions))
-    turn = f"call_{plan.hash[:16]}_{start}_"  # a request that is said twice is two turns
+    turn = f"call_{plan.hash[:_NAMED]}_{start}_"  # a request that is said twice is two turns
     results = _results(plan, turn, later)
     doubt = policy.doubt(attempt.confidence)
     if (attempt.warnings or doubt) and not forced and not results:
@@ -124,6 +148,13 @@ def _reply(request: ChatRequest, plans: Plans) -> Reply:
         for step in ready
     ]
     return Reply(calls=calls if request.parallel_tool_calls is not False else calls[:1])
+
+
+def _begun(start: int, later: Sequence[Message]) -> str:
+    """How the hash of the plan begins of which calls were answered; "" where there are none yet."""
+    ids = [message.tool_call_id or "" for message in later if message.role == "tool"]
+    found = re.match(rf"call_([0-9a-f]{{{_NAMED}}})_{start}_", ids[0]) if ids else None
+    return found[1] if found else ""
 
 
 def _words(message: Message) -> str:

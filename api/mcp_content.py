@@ -29,7 +29,7 @@ def planned(found: Planned) -> types.CallToolResult:
     lines = [found["tree"] if found["works"] else "No plan fits this request: nothing would run."]
     lines += [f"Problem: {problem}" for problem in found["problems"]]
     lines += [f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]]
-    lines += _sure(found)
+    lines += [*_sure(found), *_seen(found)]
     if found["needs_approval"]:
         lines.append("A person has to approve this plan before it runs.")
     return result(lines, found, error=not found["works"])
@@ -44,6 +44,7 @@ def outcome(found: Outcome) -> types.CallToolResult:
             *found["problems"],
             *(f"Warning: {warning}" for warning in [*found["warnings"], *found["missing"]]),
             *_sure(found),
+            *_seen(found),
         ]
         first = "Get what it needs first. " if found["missing"] else ""
         lines.append(f"This plan waits for approval, thread {found['thread']}. {first}{RUN_AGAIN}.")
@@ -62,6 +63,12 @@ def _sure(found: Planned) -> list[str]:
     line = in_words(confidence_of(found), steps) if found["works"] else ""
     doubt = f"A person has to look at it: {found['doubt']}." if found["doubt"] else ""
     return [said for said in (line and f"{line}.", doubt) if said]
+
+
+def _seen(found: Planned) -> list[str]:
+    """The examples that the planner saw, by their requests."""
+    requests = [f"“{shown['request']}”" for shown in found["demonstrations"]]
+    return [f"Examples that the planner saw: {', '.join(requests)}"] if requests else []
 
 
 def batch(found: BatchStatus, more: Sequence[str] = ()) -> types.CallToolResult:

@@ -3,11 +3,13 @@
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from agents.planners.base import DemonstrationJson
 from tools.core.errors import SuperlinkError
 
 MODEL = "superlink"
@@ -158,11 +160,13 @@ class Reply(BaseModel):
         content: the text; None without one.
         calls: that the caller is asked to make.
         usage: tokens of the request and of the reply; None where the planner does not count them.
+        demonstrations: examples that the planner saw.
     """
 
     content: str | None = None
     calls: list[ToolCall] = []
     usage: tuple[int, int] | None = None
+    demonstrations: list[DemonstrationJson] = []
 
     @property
     def finish(self) -> str:
@@ -179,24 +183,31 @@ def completion(reply: Reply) -> Json:
     if reply.calls:
         message["tool_calls"] = [call.model_dump() for call in reply.calls]
     choice: Json = {"index": 0, "message": message, "finish_reason": reply.finish, "logprobs": None}
-    return {**_head("chat.completion"), "choices": [choice], **({"usage": _usage(reply)} if reply.usage else {})}
+    usage = {"usage": _usage(reply)} if reply.usage else {}
+    return {**_head("chat.completion"), "choices": [choice], **usage, **_seen(reply)}
 
 
 def chunks(reply: Reply, with_usage: bool) -> Iterator[str]:
-    """A reply as server-sent events, each a ``chat.completion.chunk``."""
+    """A reply as server-sent events, each a ``chat.completion.chunk``; the first one names the examples."""
     head = _head("chat.completion.chunk")
 
-    def event(delta: Json, finish: str | None = None) -> str:
+    def event(delta: Json, finish: str | None = None, more: Mapping[str, Any] = MappingProxyType({})) -> str:
         choice: Json = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return _event({**head, "choices": [choice], **({"usage": None} if with_usage else {})})
+        return _event({**head, "choices": [choice], **({"usage": None} if with_usage else {}), **more})
 
-    yield event({"role": "assistant", "content": reply.content if reply.content or not reply.calls else None})
+    content = reply.content if reply.content or not reply.calls else None
+    yield event({"role": "assistant", "content": content}, more=_seen(reply))
     for index, call in enumerate(reply.calls):
         yield event({"tool_calls": [{"index": index, **call.model_dump()}]})
     yield event({}, reply.finish)
     if with_usage and reply.usage:
         yield _event({**head, "choices": [], "usage": _usage(reply)})
     yield "data: [DONE]\n\n"
+
+
+def _seen(reply: Reply) -> dict[str, Any]:
+    """The examples that the planner saw, which OpenAI's shape has no place for; nothing where there were none."""
+    return {"demonstrations": reply.demonstrations} if reply.demonstrations else {}
 
 
 def _event(data: Json) -> str:

@@ -59,7 +59,7 @@ def application(service: Service, folder: Path) -> FastAPI:
 
 
 def _add_completions(app: FastAPI, service: Service) -> None:
-    asked = Plans(service.planner)
+    asked = Plans(service.planner, service.examples)
     model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "superlink"}
 
     @app.get("/v1/models")

@@ -16,7 +16,7 @@ from agents.plan.plan import Plan, PlanJson, Step, escape
 from agents.plan.preflight import missing_weights, with_remedy
 from agents.plan.problems import ProblemJson, nearest
 from agents.plan.types import AnyTool, step_number, value_types
-from agents.planners.base import ConfidenceJson, Planner
+from agents.planners.base import ConfidenceJson, DemonstrationJson, Planner
 from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
 from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
 from agents.session.memory import Saver
@@ -52,6 +52,7 @@ class Planned(TypedDict):
         missing: weights that it takes and this computer lacks, with the commands that fetch them.
         confidence: how sure the planner is of it; None for plans of others.
         doubt: why it waits for a person, whatever else is allowed; "" where it does not.
+        demonstrations: examples that the planner saw.
         works: whether there is something to run, and it can run.
         needs_approval: whether it runs only after a person approved it.
     """
@@ -64,6 +65,7 @@ class Planned(TypedDict):
     missing: list[str]
     confidence: ConfidenceJson | None
     doubt: str
+    demonstrations: list[DemonstrationJson]
     works: bool
     needs_approval: bool
 
@@ -174,6 +176,7 @@ class Service:
             "missing": missing,
             "confidence": None if attempt.confidence is None else attempt.confidence.to_json(),
             "doubt": doubt(attempt.confidence) if attempt.works else "",
+            "demonstrations": [shown.to_json() for shown in attempt.demonstrations],
             "works": attempt.works,
             "needs_approval": plan is not None
             and attempt.works
@@ -263,6 +266,7 @@ class Service:
             "missing": _missing(plan, self.tools) if stands == "approval" else [],
             "confidence": record["confidence"],
             "doubt": doubt(confidence_of(record)) if stands == "approval" else "",
+            "demonstrations": record["demonstrations"],
             "works": plan is not None and bool(plan.steps) and not record["problems"],
             "needs_approval": stands == "approval",
             "steps": steps,

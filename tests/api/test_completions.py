@@ -1,12 +1,18 @@
 """A plan over the caller's functions, walked turn by turn."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("fastapi")
 
+from agents.examples.bank import Bank, Example
+from agents.examples.choose import Similar
+from agents.examples.use import Examples
+from agents.planners.backbone import RequestEncoder
+from agents.planners.base import Demonstration
 from api.completions import Plans, complete
 from api.messages import ChatRequest, Reply, RequestInvalid, chunks, completion
 from tests.agents.fakes import Scripted, plan
@@ -198,3 +204,44 @@ def test_a_doubtful_plan_is_shown_before_it_is_called() -> None:
     )
     assert ask("it may mail it", tool_choice="required").calls
     assert ask("mail it").calls
+
+
+WEATHER = Demonstration([], "how is it outside?", [{"tool": "get_weather", "args": {"city": "Rome"}}])
+MAIL = Demonstration([], "how is it outside", [{"tool": "fetch_page", "args": {"url": "sky.example"}}])
+
+
+def test_the_planner_sees_the_examples_of_the_servers_owner_and_the_reply_names_them(tmp_path: Path) -> None:
+    bank = Bank(tmp_path / "examples.sqlite")
+    of_bob = WEATHER._replace(request="is it nice outside?")
+    gone = WEATHER._replace(request="outside?", calls=[{"tool": "gone", "args": {}}])
+    bank.add([Example(WEATHER, "added", "ada"), Example(gone, "added", "ada")])
+    bank.add([Example(of_bob, "edited", "bob", owner="bob")])
+    planner = Scripted([plan(("get_weather", {"city": "Oslo"}))] * 2)
+    said = {"model": "superlink", "messages": [{"role": "user", "content": "how is it outside now?"}], "tools": FOREIGN}
+    request = ChatRequest.model_validate(said)
+    reply = complete(request, Plans(planner, Examples(bank, Similar(), RequestEncoder())))
+    assert planner.shown == [[WEATHER]] and reply.demonstrations == [WEATHER.to_json()]
+    assert completion(reply)["demonstrations"] == [WEATHER.to_json()]
+    first, *rest = [json.loads(event.removeprefix("data: ")) for event in [*chunks(reply, with_usage=False)][:-1]]
+    assert first["demonstrations"] == [WEATHER.to_json()] and not any("demonstrations" in one for one in rest)
+    assert "demonstrations" not in completion(complete(request, Plans(planner)))
+
+
+def test_another_example_gives_a_new_plan_but_what_has_begun_goes_on(tmp_path: Path) -> None:
+    bank = Bank(tmp_path / "examples.sqlite")
+    bank.add([Example(WEATHER, "added", "ada")])
+    both = plan(("fetch_page", {"url": "a"}), ("send_email", {"to": "x"}))
+    planner = Scripted([both, plan(("fetch_page", {"url": "sky.example"}))])
+    plans = Plans(planner, Examples(bank, Similar(), RequestEncoder()))
+
+    def send(*messages: dict[str, Any]) -> Reply:
+        talk = [{"role": "user", "content": "how is it outside"}, *messages]
+        return complete(ChatRequest.model_validate({"model": "superlink", "messages": talk, "tools": FOREIGN}), plans)
+
+    first = send()
+    assert send().calls == first.calls and len(planner.shown) == 1
+    bank.add([Example(MAIL, "edited", "ada")])  # in the place of the first
+    assert calls(send(*after(first, "page"))) == [("send_email", {"to": "x", "body": "page"})]
+    again = send()
+    assert calls(again) == [("fetch_page", {"url": "sky.example"})] and again.demonstrations == [MAIL.to_json()]
+    assert planner.shown == [[WEATHER], [MAIL]]

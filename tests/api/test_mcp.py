@@ -26,6 +26,11 @@ from mcp.client.streamable_http import streamablehttp_client
 from mcp.shared.exceptions import McpError
 from PIL import Image
 
+from agents.examples.bank import Bank, Example
+from agents.examples.choose import Similar
+from agents.examples.use import Examples
+from agents.planners.backbone import RequestEncoder
+from agents.planners.base import Demonstration
 from api.access import guarded, read_token, token_file
 from api.mcp_server import PATH, http_app
 from api.service import Service
@@ -268,6 +273,22 @@ def test_a_plan_is_checked_and_can_be_run(client: Client) -> None:
     assert client.call("plan", request="count the dogs").structuredContent["needs_approval"] is False  # type: ignore[index]
     ran = client.call("run", plan=data(planned)["plan"], files=["street.png"], approve=True)
     assert data(ran)["result"] == "done" and data(ran)["hash"] == data(planned)["hash"]
+
+
+def test_the_planner_sees_the_examples_of_the_servers_owner_and_the_answer_names_them(
+    client: Client, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blur_it = [{"tool": "detect", "args": {"labels": ["dog"]}}, {"tool": "blur", "args": {}}]
+    ours, of_bob = (Demonstration(["Image"], f"blur {words}", blur_it) for words in ("the pets", "my pets"))  # type: ignore[arg-type]
+    bank = Bank(tmp_path / "examples.sqlite")
+    bank.add([Example(ours, "added", "ada"), Example(of_bob, "edited", "bob", owner="bob")])
+    monkeypatch.setattr(service, "examples", Examples(bank, Similar(), RequestEncoder()))
+    planned = client.call("plan", request="blur the pets", files=["street.png"])
+    waiting = client.call("run", request="blur the pets", files=["street.png"])
+    for answer in (planned, waiting, client.call("status", thread=data(waiting)["thread"])):
+        assert data(answer)["demonstrations"] == [ours.to_json()]
+        assert "Examples that the planner saw: “blur the pets”" in said(answer) and "my pets" not in said(answer)
+    assert len(bank.all()) == 2
 
 
 def test_a_plan_that_makes_something_runs_only_when_it_is_approved(

@@ -16,7 +16,13 @@ pytest.importorskip("openai")
 
 import httpx
 import openai
+from fastapi.testclient import TestClient
 
+from agents.examples.bank import Bank, Example
+from agents.examples.choose import Similar
+from agents.examples.use import Examples
+from agents.planners.backbone import RequestEncoder
+from agents.planners.base import Demonstration, ToolCall
 from agents.session.session import Session
 from api.access import guarded, read_token, token_file
 from api.openai_server import application
@@ -217,6 +223,26 @@ def test_a_plan_is_checked_and_not_run(http: httpx.Client) -> None:
     wrong = {"steps": [{"id": "s1", "tool": "blurr", "args": {}}]}
     refused = http.post("/plans", json={"plan": wrong, "media": ["image"]}).json()
     assert not refused["works"] and "Did you mean blur" in refused["problems"][0]
+
+
+def test_the_planner_sees_the_examples_of_the_servers_owner(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = Bank(tmp_path / "examples.sqlite")
+    calls: dict[str, list[ToolCall]] = {
+        "count the dogs": [{"tool": "detect", "args": {"labels": ["dog"]}}, {"tool": "count", "args": {}}],
+        "what is the weather?": [{"tool": "get_weather", "args": {"city": "Rome"}}],
+    }
+    shown = [Demonstration([], words, each) for words, each in calls.items()]
+    bank.add([Example(one, "added", "ada") for one in shown])
+    bank.add([Example(one._replace(have=["Image"]), "edited", "bob", owner="bob") for one in shown])
+    monkeypatch.setattr(service, "examples", Examples(bank, Similar(), RequestEncoder()))
+    http = TestClient(application(service, tmp_path))
+    planned = http.post("/v1/plans", json={"request": "count the dogs"}).json()
+    assert planned["demonstrations"] == [shown[0].to_json()]
+    talk = {"model": "superlink", "messages": [{"role": "user", "content": "what is the weather like?"}]}
+    said = http.post("/v1/chat/completions", json={**talk, "tools": FOREIGN}).json()
+    assert said["choices"][0]["message"]["tool_calls"] and said["demonstrations"] == [shown[1].to_json()]
 
 
 def test_a_run_waits_for_a_decision(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
