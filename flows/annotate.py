@@ -142,7 +142,7 @@ def approve_pilot(out: Path, plan_hash: str, examples: Examples | None = None) -
             if ledger.plan.hash != plan_hash or RecordedPilot.read(ledger) is None:
                 raise PlanRefused("The plan has changed since its pilot", "Have the pilot worked again and look at it")
             note_approval(ledger)
-            keep_example(ledger, examples, "approved")
+            keep_example(ledger, examples)
         finally:
             ledger.close()
 

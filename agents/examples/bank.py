@@ -157,7 +157,7 @@ class Bank:
         return [self._example(row[1:]) for row in self._rows(f"SELECT rowid, {COLUMNS} FROM examples ORDER BY rowid")]
 
     def pool(self, encoder: Encoder, owner: str = "") -> Pool:
-        """The enabled examples that a person may see: those of everyone, and their own.
+        """The enabled examples that a person may see: their own, and those of everyone for other requests.
 
         The last pool is kept until the file changes.
 
@@ -179,6 +179,9 @@ class Bank:
             (owner,),
         )
         examples = [self._example(row[1:-2]) for row in rows]
+        own = {key_of(one.demonstration) for one in examples if one.owner}
+        seen = [at for at, one in enumerate(examples) if one.owner or key_of(one.demonstration) not in own]
+        rows, examples = [rows[at] for at in seen], [examples[at] for at in seen]
         if not examples:
             return Pool([], np.zeros((0, 0), np.float32), encoder)
         name, vectors = encoder.name, np.zeros((len(rows), encoder.embed(()).shape[1]), np.float32)
@@ -198,25 +201,28 @@ class Bank:
                     )
         return Pool(examples, vectors, encoder)
 
-    def remove(self, ids: Collection[str]) -> None:
+    def remove(self, ids: Collection[str], owner: str | None = None) -> None:
         """Remove examples.
+
+        Args:
+            ids: of the examples.
+            owner: whose they are; equal ones of others stay. None for those of all.
 
         Raises:
             BankError: one of these ids is not there; nothing is removed.
         """
         with self._changing() as db:
-            self._check(db, ids)
-            db.executemany("DELETE FROM examples WHERE id = ?", [(one,) for one in ids])
+            self._check(db, ids, owner)
+            db.executemany("DELETE FROM examples WHERE id = ? AND owner = ifnull(?, owner)", [(n, owner) for n in ids])
 
-    def enable(self, ids: Collection[str], enabled: bool) -> None:
-        """Let planners see examples, or not.
-
-        Raises:
-            BankError: one of these ids is not there; nothing is changed.
-        """
+    def enable(self, ids: Collection[str], enabled: bool, owner: str | None = None) -> None:
+        """Let planners see examples, or not; the other arguments and errors are those of `remove`."""
         with self._changing() as db:
-            self._check(db, ids)
-            db.executemany("UPDATE examples SET enabled = ? WHERE id = ?", [(enabled, one) for one in ids])
+            self._check(db, ids, owner)
+            db.executemany(
+                "UPDATE examples SET enabled = ? WHERE id = ? AND owner = ifnull(?, owner)",
+                [(enabled, one, owner) for one in ids],
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -225,8 +231,8 @@ class Bank:
                 self._db.close()
                 del self.__dict__["_db"]
 
-    def _check(self, db: Database, ids: Collection[str]) -> None:
-        known = {row[0] for row in db.execute("SELECT id FROM examples")}
+    def _check(self, db: Database, ids: Collection[str], owner: str | None) -> None:
+        known = {row[0] for row in db.execute("SELECT id FROM examples WHERE owner = ifnull(?, owner)", (owner,))}
         if unknown := [one for one in ids if one not in known]:
             raise BankError(f"There is no example {', '.join(unknown)}", "superlink examples list shows the ids")
 

@@ -109,6 +109,31 @@ class Examples:
         except NoExample as error:
             _log.info("the plan is not kept as an example: %s", error)
 
+    def holds(self, shown: Demonstration) -> bool:
+        """Whether an example is the person's own, and planners may see it.
+
+        Raises:
+            BankError: the bank cannot be read.
+        """
+        return any((one.id, one.owner, one.enabled) == (shown.id, self._owner, True) for one in self.bank.all())
+
+    def teach(self, shown: Demonstration, origin: Origin) -> None:
+        """Keep an example because the person asked for it, also where it was switched off.
+
+        Raises:
+            BankError: the bank cannot be written.
+        """
+        self.bank.add([Example(shown, origin, self.who, owner=self._owner)])
+        self.bank.enable([shown.id], True, self._owner)
+
+    def forget(self, shown: Demonstration) -> None:
+        """Remove an example of the person's own.
+
+        Raises:
+            BankError: the bank cannot be written, or does not have it.
+        """
+        self.bank.remove([shown.id], self._owner)
+
     def keep_demonstration(self, shown: Demonstration, origin: Origin) -> None:
         """Keep an example that a person approved, as `keep` does."""
         if not self.who:

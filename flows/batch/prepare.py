@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agents.examples.bank import Origin
 from agents.examples.convert import NoExample, demonstration_of
 from agents.examples.use import Examples
 from agents.plan.check import wire_and_check
@@ -143,7 +142,7 @@ def ask_approval(ledger: Ledger, callbacks: Callbacks, forecast: Forecast | None
         raise PlanRefused("The plan was not approved", "What the pilot did is kept" if forecast else "")
     note_approval(ledger)
     if approve is not None:  # somebody was asked
-        keep_example(ledger, callbacks.examples, "approved")
+        keep_example(ledger, callbacks.examples)
 
 
 def refuse_doubtful(ledger: Ledger, callbacks: Callbacks) -> None:
@@ -162,16 +161,15 @@ def note_approval(ledger: Ledger) -> None:
     ledger.set_facts(approved=[*ledger.approved, ledger.plan.hash])
 
 
-def keep_example(ledger: Ledger, examples: Examples | None, origin: Origin) -> None:
-    """Keep the plan of a ledger as an example for later plans, because a person said so.
+def keep_example(ledger: Ledger, examples: Examples | None) -> None:
+    """Keep the plan of a ledger as an example for later plans, because a person approved it.
 
     Args:
         ledger: of the run.
         examples: of the person; None where they are switched off.
-        origin: "approved", or "reviewed" where the person judged what the plan found.
     """
     if examples is not None and ledger.example is not None:
-        examples.keep_demonstration(ledger.example, origin)
+        examples.keep_demonstration(ledger.example, "approved")
 
 
 def _as_example(plan: Plan, tools: Mapping[str, AnyTool]) -> DemonstrationJson | None:

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import JsonValue
 
+from agents.examples.use import Examples
+from agents.planners.base import Demonstration
 from flows.batch.corrections import PERSON, REVIEWED, TEXT, Shape
 from flows.batch.reading import DoneItem, Reading
 from flows.ledger.ledger import Ledger
@@ -210,6 +212,51 @@ def withdraw(ledger: Ledger, number: int, who: str) -> None:
         if ledger.review.verdict_of(number, who) is None:
             raise ReviewError(f"There is no verdict of {who} on {number}", "superlink review --all lists the verdicts")
         ledger.review.withdraw(number, who)
+
+
+def is_taught(ledger: Ledger, examples: Examples | None) -> bool:
+    """Whether the plan of a run is an example of a person's own.
+
+    Args:
+        ledger: of the run.
+        examples: of the person; None where they are switched off.
+
+    Raises:
+        ReviewError: it cannot be one.
+        SuperlinkError: the examples cannot be read.
+    """
+    examples, shown = _teachable(ledger, examples)
+    return examples.holds(shown)
+
+
+def teach(ledger: Ledger, examples: Examples | None, wanted: bool = True) -> None:
+    """Keep the plan of a run as an example for later plans, as the person who judged its finds wants it, or no longer.
+
+    Args:
+        ledger: of the run.
+        examples: of the person; None where they are switched off.
+        wanted: whether it is kept; False removes the person's own.
+
+    Raises:
+        ReviewError: it cannot be one.
+        SuperlinkError: the examples cannot be written.
+    """
+    examples, shown = _teachable(ledger, examples)
+    if wanted:
+        examples.teach(shown, "reviewed")
+    elif examples.holds(shown):
+        examples.forget(shown)
+
+
+def _teachable(ledger: Ledger, examples: Examples | None) -> tuple[Examples, Demonstration]:
+    if examples is None:
+        raise ReviewError("Examples are switched off", "superlink examples on")
+    if ledger.example is None:
+        raise ReviewError(
+            "The plan of this run cannot be an example: it has no request, or names values that planners cannot",
+            'Add one by hand: superlink examples add "…" --plan plan.json',
+        )
+    return examples, ledger.example
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

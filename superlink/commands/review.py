@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superlink.commands.options import shown, whole
+from superlink.commands.options import examples_of_user, shown, whole
 from superlink.terminal import one_line, say
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def add(commands: "Commands") -> None:
     parser.add_argument(
         "--withdraw", type=whole(0), nargs="+", default=[], metavar="NUMBER", help="take your verdicts on these back"
     )
+    parser.add_argument("--teach", action="store_true", help="let the planner see the plan of this run as an example")
     parser.add_argument("--label", default="", help="list only this label")
     parser.add_argument("--reason", default="", choices=["", "band", "audit", "person"], help="list only these")
     parser.add_argument("--limit", type=whole(1), default=50, metavar="N", help="list at most N (default: 50)")
@@ -34,7 +35,7 @@ def review(given: argparse.Namespace) -> int:
     """Store the given verdicts or list what waits; then print the precision of each label."""
     import getpass
 
-    from flows.batch.review import agreement, precision, queue, resolve, withdraw
+    from flows.batch.review import agreement, precision, queue, resolve, teach, withdraw
     from flows.ledger.ledger import Ledger
     from tools.core.errors import ArgumentsInvalid
 
@@ -51,7 +52,10 @@ def review(given: argparse.Namespace) -> int:
             resolve(ledger, int(number), "corrected", label, who)
         for number in given.withdraw:
             withdraw(ledger, number, who)
-        if not (given.accept or given.reject or given.correct or given.withdraw):
+        if given.teach:
+            teach(ledger, examples_of_user())
+            say("The planner sees the plan of this run as an example from now on.")
+        if not (given.accept or given.reject or given.correct or given.withdraw or given.teach):
             for one in queue(ledger, given.label, given.reason, given.all, given.limit):
                 moved = " (moved)" if one.shape else ""
                 verdict = f"  {one.verdict} {one_line(one.correct)}".rstrip() + moved

@@ -105,6 +105,40 @@ def test_everybody_sees_the_examples_of_the_command_line_and_their_own(bank: Ban
     assert [one.demonstration.request for one in bank.pool(Letters()).examples] == ["ours"]
 
 
+def test_a_persons_own_plan_of_a_request_takes_the_place_of_everyones(bank: Bank) -> None:
+    bank.add([example("tag it", "dog"), example("find it", "dog"), example("Tag it.", "cat", owner="bob")])
+    bank.add([example("find it", "dog", owner="eve"), example("tag it", "fox", owner="eve", enabled=False)])
+    seen = {who: [one.demonstration for one in bank.pool(Letters(), who).examples] for who in ("", "bob", "eve")}
+    assert seen[""] == [shown("tag it", "dog"), shown("find it", "dog")]
+    assert seen["bob"] == [shown("find it", "dog"), shown("Tag it.", "cat")]
+    assert seen["eve"] == [shown("tag it", "dog"), shown("find it", "dog")], "an equal one once, and none that is off"
+
+
+def test_the_banks_of_two_people_never_mix(bank: Bank) -> None:
+    ann, ben, all_ = (Examples(bank, Similar(), Letters(), who or "ada", who) for who in ("ann", "ben", ""))
+    alike, hers = shown("tag it", "dog"), shown("tag this", "cat")
+    for person in (ann, ben):
+        person.teach(alike, "reviewed")
+    ann.keep_demonstration(hers, "approved")
+    assert ann.choose("tag it", [], CARDS) == [hers, alike] and ben.choose("tag it", [], CARDS) == [alike]
+    assert all_.choose("tag it", [], CARDS) == [] and not all_.holds(alike)
+    with pytest.raises(BankError, match="There is no example"):
+        ben.forget(hers)
+    with pytest.raises(BankError, match="There is no example"):
+        all_.forget(alike)
+    ben.forget(alike)
+    assert not ben.holds(alike) and ann.holds(alike) and ben.choose("tag it", [], CARDS) == []
+    bank.enable([alike.id], False)
+    assert not ann.holds(alike)
+    ben.teach(alike, "reviewed")
+    assert ben.holds(alike) and not ann.holds(alike), "what one of them switches on stays off for the other"
+    ann.teach(alike, "reviewed")
+    assert ann.holds(alike) and [one.owner for one in bank.all()] == ["ann", "ann", "ben"]
+    wired, _ = wire_and_check(plan(DOGS), TOOLS, PICTURE)
+    assert ann.would_show([hers.id], wired, "tag it", PICTURE, TOOLS)
+    assert not ben.would_show([hers.id], wired, "tag it", PICTURE, TOOLS)
+
+
 def test_vectors_are_kept_until_the_encoder_changes(bank: Bank) -> None:
     bank.add([example("abba", "dog"), example("zebra", "dog")])
     letters = Letters()

@@ -17,6 +17,7 @@ from flows.batch.events import Callbacks
 from flows.batch.prepare import PlanRefused, keep_example
 from flows.batch.provenance import provenance
 from flows.batch.reading import Reading
+from flows.batch.review import ReviewError, is_taught, teach
 from flows.batch.spec import RunSpec, SpecInvalid
 from flows.items.run_files import LEDGER
 from flows.ledger.ledger import Ledger
@@ -70,11 +71,23 @@ def test_the_pilot_that_a_person_approves_later_and_a_reviewed_run(
     assert kept(examples) == [("find the bright parts", "approved", CALLS[:1])]
     examples.bank.remove([one.id for one in examples.bank.all()])
     ledger = Ledger(spec.out / LEDGER)
-    keep_example(ledger, None, "reviewed")
+    keep_example(ledger, None)
     assert kept(examples) == []
-    keep_example(ledger, examples, "reviewed")
+    assert not is_taught(ledger, examples)
+    teach(ledger, examples)
+    assert kept(examples) == [("find the bright parts", "reviewed", CALLS[:1])] and is_taught(ledger, examples)
+    other = Examples(examples.bank, Similar(), RequestEncoder(), "eve", "eve")
+    for wanted in (True, False, False):
+        teach(ledger, other, wanted)
+        assert is_taught(ledger, other) == wanted and is_taught(ledger, examples)
+    teach(ledger, examples, wanted=False)
+    assert kept(examples) == []
+    with pytest.raises(ReviewError, match="switched off"):
+        teach(ledger, None)
+    ledger.set_facts(example=None)
+    with pytest.raises(ReviewError, match="cannot be an example"):
+        is_taught(ledger, examples)
     ledger.close()
-    assert kept(examples) == [("find the bright parts", "reviewed", CALLS[:1])]
 
 
 def test_the_record_of_a_run_names_the_examples_that_its_planner_saw(

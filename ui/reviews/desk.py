@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.examples.use import Examples
 from flows.batch.corrections import correct, correction
+from flows.batch.review import is_taught, teach
 from flows.batch.shard_store import ShardStore
 from flows.ledger.ledger import Ledger
 from flows.ledger.review_pages import Entry, Filter
@@ -74,13 +76,14 @@ class Desk:
         folder: Of the run.
         who: Name of the person.
         pictures: Folder of pictures for the browser.
+        examples: Of the person, that the planner sees; None where they are switched off.
 
     Raises:
         SuperlinkError: when there is no run, or its ledger cannot be read.
     """
 
-    def __init__(self, folder: Path, who: str, pictures: Path) -> None:
-        self.folder, self.who = folder, who
+    def __init__(self, folder: Path, who: str, pictures: Path, examples: Examples | None = None) -> None:
+        self.folder, self.who, self._examples = folder, who, examples
         self._lock = threading.RLock()
         self._ledger = Ledger.open_existing(folder)
         self._store = ShardStore(self._ledger.text("store") or settings().store_url, _CACHE)
@@ -285,6 +288,24 @@ class Desk:
         """Do again what was taken back; return the number of its find, or None."""
         with self._lock:
             return self._decisions.redo()
+
+    def is_taught(self) -> bool:
+        """Return whether the run's plan is an example of the person's own.
+
+        Raises:
+            SuperlinkError: when it cannot be one.
+        """
+        with self._lock:
+            return is_taught(self._ledger, self._examples)
+
+    def teach(self, wanted: bool) -> None:
+        """Keep the run's plan as an example for the planner, or no longer.
+
+        Raises:
+            SuperlinkError: when that cannot be.
+        """
+        with self._lock:
+            teach(self._ledger, self._examples, wanted)
 
     def _base(self) -> int:
         """Return a number that no other look has: the time in microseconds."""

@@ -41,6 +41,7 @@ _BUTTONS = {
 }
 _TRAVELLED = {"undo": "Undone.", "redo": "Done again."}
 _ENDS = {"next": "This is the last one.", "previous": "This is the first one.", "open": "No other one is open."}
+_TAUGHT = "It then sees the request and the plan as an example; what you correct in the finds goes into exports alone."
 _FOCUS = "() => document.querySelector('#review-editor svg')?.focus({preventScroll: true})"
 _EMPTY = "Nothing to review is open. Choose a run: its uncertain finds and a random sample come one after another."
 
@@ -85,6 +86,9 @@ class ReviewTab:
                 self._lay_out_find()
             with gr.Column(scale=1, min_width=240):
                 self.figures = gr.HTML(elem_id="review-figures", css_template=STYLE, visible=False)
+                self.teach = gr.Checkbox(
+                    label="Teach the planner with this run's plan", elem_id="review-teach", visible=False
+                )
                 self.keys.lay_out()
         self._connect()
 
@@ -112,7 +116,7 @@ class ReviewTab:
         words = [self.text, self.start, self.end]
         here = [self.editor, self.keys.memory, *filters]
         shown = [self.run, self.label, self.editor, self.head, self.note, self.words, self.sound, *words, self.bar]
-        shown += [self.strip, self.keys.memory]
+        shown += [self.strip, self.keys.memory, self.teach]
         rest = [self.strip, self.figures, self.note]
 
         def after(event: Any, focus: bool = False) -> None:
@@ -141,6 +145,7 @@ class ReviewTab:
         after(self.strip.select(self._go, here, shown, **QUIET))
         for blur in (self.text.blur, self.text.submit, self.start.blur, self.end.blur):
             blur(self._save_words, [*here, *words], [self.head, self.note], **QUIET)
+        self.teach.input(self._teach, [self.teach, *here], [self.teach, self.note], **QUIET)
         self.keys.connect(self._keys_changed, here, shown)
 
     # Runs
@@ -177,6 +182,7 @@ class ReviewTab:
         changes: Changes = {
             self.run: gr.update(choices=self._desks.choices(owner_of(request), desk.folder), value=str(desk.folder)),
             self.label: gr.update(choices=[_ALL, *labels], value=label),
+            self.teach: _tick(desk),
         }
         if isinstance(find, int):
             with suppress(NotShown):
@@ -316,11 +322,28 @@ class ReviewTab:
 
         return self._at(value, chosen, request, act)
 
+    def _teach(self, request: gr.Request, wanted: bool, value: Any, memory: Any, *chosen: Any) -> Changes:
+        """Keep the run's plan as an example for the planner, or no longer."""
+
+        def act(desk: Desk, number: int, which: Filter) -> Changes:
+            desk.teach(wanted)
+            return {self.teach: wanted, self.note: note_html("The planner learns from it." if wanted else "Forgotten.")}
+
+        return {self.teach: not wanted} | self._at(value, chosen, request, act)
+
     def _keys_changed(self, request: gr.Request, value: Any, memory: Any, *chosen: Any) -> Changes:
         """Give the editor the keys that were changed."""
         if not run_of(value):
             return {self.note: gr.skip()}
         return self._at(value, chosen, request, lambda desk, number, which: self._show(desk, number, which, memory))
+
+
+def _tick(desk: Desk) -> Any:
+    """Return the tick of a run: whether its plan is an example for the planner, or why it cannot be one."""
+    try:
+        return gr.update(visible=True, interactive=True, value=desk.is_taught(), info=_TAUGHT)
+    except SuperlinkError as error:
+        return gr.update(visible=True, interactive=False, value=False, info=str(error))
 
 
 def _filter(desk: Desk, chosen: tuple[Any, ...]) -> Filter:

@@ -11,7 +11,7 @@ from tools.core.settings import settings
 from ui.access.users import LOCAL
 from ui.batches.runs import Runs, run_id
 from ui.batches.sources import allowed
-from ui.context import Context
+from ui.context import Context, examples_of
 from ui.reviews.desk import Desk
 from ui.reviews.found import NotShown
 
@@ -65,7 +65,7 @@ class Desks:
             known = self._open.get((place, who))
             if known is None:
                 pictures = self._context.folder / "reviews" / run_id(place)
-                desk = Desk(place, who, pictures)
+                desk = Desk(place, who, pictures, examples_of(owner))
                 self._context.files.give(pictures, owner)
                 self._forget_pictures()
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agents.examples.bank import Bank
 from flows.batch.review import queue
 from flows.ledger.ledger import Ledger
 from superlink.cli import main
@@ -32,6 +33,7 @@ class Server:
         self.folder, self.log = folder, folder / "log.txt"
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("GRADIO_")}
         self._environment |= {"SUPERLINK_HOME": str(folder / "home"), "SUPERLINK_UI_ROOTS": str(folder)}
+        self._environment["SUPERLINK_EXAMPLES"] = "similar"
         self.child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -159,6 +161,12 @@ def test_keys_are_listed_and_changed_and_filters_say_what_is_left(server: Server
     page.locator("#review-open").click()
     page.locator("#review-editor .shape").first.wait_for()
     first = where(page)
+    bank, tick = Bank(server.folder / "home" / "examples.sqlite"), page.locator("#review-teach").get_by_role("checkbox")
+    tick.check()
+    until(lambda: [one.origin for one in bank.all()] == ["reviewed"], "the example")
+    tick.uncheck()
+    until(lambda: not bank.all(), "no example")
+    bank.close()
     page.locator("#review-editor svg").focus()
     press(page, "?")
     page.locator("#review-keys").get_by_text("Accept: it is right").first.wait_for()

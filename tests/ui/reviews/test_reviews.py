@@ -5,12 +5,13 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image as Pil
 
+from agents.examples.use import open_bank
 from flows.batch.review import queue, resolve
 from flows.items.source import SourceItem
 from flows.ledger.ledger import Ledger
@@ -29,6 +30,7 @@ from ui.reviews.figures import figures
 from ui.reviews.html import figures_html, head_html, strip_html
 from ui.reviews.keys import KeyRefused
 from ui.reviews.queue import Queue
+from ui.tabs.review import ReviewTab, _tick
 from ui.tabs.review_runs import Desks
 
 BAND = 6  # the lower halves
@@ -400,6 +402,41 @@ def test_runs_of_the_page_are_their_owners_and_shared_ones_for_everyone(
         with pytest.raises(SuperlinkError):
             desks.open(outside, "ada")
     ada.close()
+
+
+# Teaching the planner
+
+
+def test_the_planner_is_taught_only_by_a_tick_and_each_person_teaches_their_own(
+    reviewer: Reviewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERLINK_EXAMPLES", "similar")
+    monkeypatch.setenv("SUPERLINK_UI_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    run, bank = reviewer().run, open_bank()
+    context: Any = SimpleNamespace(folder=tmp_path / "page", files=Files(tmp_path / "page"))
+    tab = ReviewTab(context, cast(Any, None))
+    tab.note, tab.teach = cast(Any, "note"), cast(Any, "tick")
+    ada, bob = (tab._desks.open(str(run), owner) for owner in ("ada", "bob"))
+    ada.accept(ada.first(ALL) or 0)
+    assert not bank.all() and not ada.is_taught(), "to judge a find teaches nothing"
+
+    def tick(owner: str, wanted: bool) -> Any:
+        number = json.dumps({"run": str(run), "find": ada.first(ALL), "base": 1})
+        monkeypatch.setattr("ui.tabs.review.owner_of", lambda request: owner)
+        return tab._teach(cast(Any, None), wanted, {"key": number}, None, "All", "All", "All labels", 0, 1)["tick"]
+
+    assert tick("ada", True) is True and ada.is_taught() and not bob.is_taught()
+    assert [(one.origin, one.who, one.owner, one.demonstration.request) for one in bank.all()] == [
+        ("reviewed", "ada", "ada", "find the bright parts")
+    ]
+    assert tick("bob", True) is True and tick("ada", False) is False and [one.owner for one in bank.all()] == ["bob"]
+    assert main(["review", str(run), "--teach"]) == 0
+    assert [one.owner for one in bank.all()] == ["bob", ""]
+    ada._examples = None  # as where they are switched off
+    assert tick("ada", True) is False and _tick(ada)["interactive"] is False and _tick(bob)["value"] is True
+    ada.close()
+    bob.close()
 
 
 # Figures and pictures
