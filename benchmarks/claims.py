@@ -2,308 +2,44 @@
 
     python benchmarks/claims.py gate0 [--items N]
     python benchmarks/claims.py lever [--small] [--grown FILE] [--out FOLDER]
+    python benchmarks/claims.py seeing [--only V1,V3] [--small] [--out FOLDER]
 
-Both use the 33 houses of ``house_requests.jsonl``, whose words nothing but an example explains, and the planner in
-8 bits alone (`PlannerModel.decode`), without the check and its second questions. A plan is fully right when tools,
-order and arguments are. Answers are kept in ``FOLDER/answers.jsonl``, so that a stopped run goes on.
-
-gate0: whether demonstrations matter to this planner at all: none, the best two of the house's 32 by InfoScore (with
-the right plan known), and five random pairs for each house. Holds if the best two gain ≥ 10 points and the pairs
-differ by a standard deviation of ≥ 3 within a house.
-
-lever: claims of Lever-LM (arXiv 2312.10104). Sequences are grown for 16 anchors of each house (`flows.lever`), and
-models are trained on them with three seeds. Every row chooses K = 1, 2, 4 and 8 of the house's 32:
-
-  random: five draws.  similar: the cosine of the requests, the likest one last.
-  words: as similar, but word by word, and each next one for words that those before do not explain; nothing is trained.
-  majority: for each house one list, of what helped its anchors most.
-  oracle: grown for the test request itself, its plan known (K = 1 and 2, four requests of each house).
-  lever: Lever-LM.  lever, new houses: each half of the houses is chosen for by a model of the other half.
-  lever, closed: with one row of weights for each example, as in the paper.  lever, shuffled: the same sets as lever.
-
-There are no pictures in the houses, so that the paper's rows of similar pictures (SIIR, SITR) are missing.
-
-  L1: lever gains ≥ 3 points over random and ≥ 2 over similar on the mean of K = 1 and 2, and none are lost beside none.
-  L2: its order is better than a shuffled one (K = 2, 4, 8).  L3: at K = 4 and 8 it is no worse than random.
-  L4: InfoScore tells which pairs work: Spearman's correlation with fully right is > 0.3 (random and lever, K = 2).
+gate0, lever: claims of Lever-LM, about examples that the planner sees (``lever_claims.py``).
+seeing: claims of VisionLLM v2, about the model that sees and its link to the decoders (``seeing/claims.py``).
 
 A difference holds if its mean has the margin, its 95 % interval (paired bootstrap over items and seeds) excludes 0, and
-every seed has its sign. ``--small`` is a try with a few houses and short trainings; its rows are labelled so.
+every seed has its sign (``verdicts.py``). ``--small`` is a try that shows that all runs; its figures are no result.
+What was made is kept in FOLDER, so that a stopped run goes on.
 """
 
 import argparse
-import hashlib
-import json
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import houses
-import numpy as np
+import lever_claims
 import torch
-from houses import HouseRow
-from lever import DRAWS, Bench, House, at_random, bank_lines, by_words, majority, shuffled, similar
-from numpy.typing import NDArray
-
-from agents.plan.types import AnyTool
-from backbone.lever.data import GrownJson, lessons, read_grown, rows_of
-from backbone.lever.model import LeverModel
-from backbone.lever.train import Recipe, train
-from backbone.retrieval.retriever import Retriever
-from flows.lever import grow_file
-from tools.core.hashing import sha256_of
-from tools.runtime.registry import file_tools, load
-from tools.storage import atomic
-
-ROOT = Path(__file__).parent
-SIZES = (1, 2, 4, 8)
-SEEDS = (1, 2, 3)
-RESAMPLES = 2000
-ORACLE_SIZES, ORACLE_REQUESTS = (1, 2), 4
-"""Of the oracle, and its requests of each house: it takes 160 scores for each."""
-
-Shares = NDArray[np.float64]
-"""(S, N): whether each of N requests is fully right, or how often, for S seeds."""
-
-Choose = Callable[[House, HouseRow, int], list[int]]
-"""Chooses K places of a house's pool for a test request."""
-
-
-def difference(more: Shares, less: Shares) -> tuple[float, float, float, bool]:
-    """Compare two ways on the same requests.
-
-    Returns:
-        Mean of the difference in points, its 95 % interval by a bootstrap over requests (paired) and seeds, and whether
-        every seed of the first has the sign of the mean.
-    """
-    rng, count = np.random.default_rng(0), more.shape[1]
-    drawn = np.empty(RESAMPLES)
-    for at in range(RESAMPLES):
-        one, other = (of[rng.integers(len(of), size=len(of))].mean(0) for of in (more, less))
-        drawn[at] = (one - other)[rng.integers(count, size=count)].mean()
-    each = more.mean(1) - less.mean()
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    same = bool(np.all(np.sign(each) == np.sign(each.mean())))
-    return float(100 * each.mean()), float(100 * low), float(100 * high), same
-
-
-def say(claim: str, more: Shares, less: Shares, margin: float, losing: bool = False) -> bool:
-    """Print a claim with its verdict.
-
-    Args:
-        claim: in words.
-        more: the better way, as claimed.
-        less: the other one.
-        margin: points that it is better.
-        losing: whether it is enough that it is no worse.
-    """
-    mean, low, high, same = difference(more, less)
-    holds = mean >= 0 if losing else mean >= margin and low > 0 and same
-    verdict = "holds" if holds else "not reproduced"
-    print(f"  {claim:<66} {mean:+6.1f} points [{low:+.1f}, {high:+.1f}]  {verdict}", flush=True)
-    return holds
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation; equal values share their mean rank. 0 where all values of one are equal."""
-
-    def ranks(values: Sequence[float]) -> Shares:
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
-
-    first, second = ranks(a), ranks(b)
-    return float(np.corrcoef(first, second)[0, 1]) if np.ptp(first) and np.ptp(second) else 0.0
-
-
-def read_tools() -> dict[str, AnyTool]:
-    """Return the built-in tools and those of the houses."""
-    return {**load(entry_points=False), **{tool.name: tool for tool in file_tools(ROOT / "house_tools.py")}}
-
-
-def read_houses(small: bool) -> list[House]:
-    """Return the houses; for a small try two of them, with some of their requests."""
-    tools = read_tools()
-    rows, words = houses.read(), Retriever.read().words
-    names = list(dict.fromkeys(row["house"] for row in rows))
-    if small:
-        names, rows = names[:2], [row for row in rows if row["part"] == "pool" or int(row["id"][-2:]) % 3 == 0]
-    return [House([row for row in rows if row["house"] == name], tools, words) for name in names]
-
-
-def some(house: House, most: int | None) -> list[HouseRow]:
-    """Return test requests of a house, drawn by its name; all without a number."""
-    return random.Random(house.name).sample(house.tests, len(house.tests))[:most]
-
-
-def gate0(bench: Bench, of: Sequence[House], most: int | None) -> None:
-    """Print whether demonstrations matter; for at most so many requests of each house, if that is given."""
-    asked = [
-        random.Random(house.name).sample(house.tests, min(most or len(house.tests), len(house.tests))) for house in of
-    ]
-    items = [(house, row) for house, rows in zip(of, asked, strict=True) for row in rows]
-    none = np.array([[bench.right(house, row, ()) for house, row in items]])
-    best = np.array([[bench.right(house, row, bench.oracle(house, row, 2)) for house, row in items]])
-    pairs = [[at_random(house, house.tests[0], 2, draw) for draw in range(DRAWS)] for house in of]
-    drawn = np.array(
-        [
-            [[bench.right(house, row, pair) for row in rows] for pair in own]
-            for house, rows, own in zip(of, asked, pairs, strict=True)
-        ]
-    )
-    spread = 100 * float(drawn.mean(2).std(1, ddof=1).mean())
-    print(f"{len(items)} requests of {len(of)} houses, fully right: {none.mean():.3f} with no demonstrations,")
-    print(f"{best.mean():.3f} with the best two of 32, {drawn.mean():.3f} with random pairs ({DRAWS} a house)")
-    gained = say("the best two beat none by 10 points", best, none, 10)
-    apart = spread >= 3
-    claim = "random pairs differ by 3 points (standard deviation) in a house"
-    print(f"  {claim:<66} {spread:6.1f} points  {'holds' if apart else 'not reproduced'}")
-    print("gate 0 holds" if gained and apart else "gate 0 does not hold: train the planner on demonstrations first")
-
-
-def trained(of: Sequence[House], grown: Sequence[GrownJson], recipe: Recipe, closed: bool, file: Path) -> LeverModel:
-    """Train a model on what was grown for some houses; a file that is there is read."""
-    if not file.exists():
-        groups = {house.name: house.group for house in of}
-        rows = rows_of(groups)
-        own = [one for one in grown if one["group"] in groups]
-        with atomic.replace_file(file) as partial:
-            train(lessons(groups, own, of[0].words), partial, recipe, len(rows) if closed else 0)
-    return LeverModel.read(file)
-
-
-class Chooser:
-    """A trained model that chooses for some houses; choices are kept."""
-
-    def __init__(self, model: LeverModel, of: Sequence[House], closed: bool) -> None:
-        self._model, self._kept = model, dict[str, list[int]]()
-        rows = rows_of({house.name: house.group for house in of})
-        self._banks = {
-            house.name: model.bank(
-                house.known.features, [rows[house.name, name] for name in house.ids] if closed else None
-            )
-            for house in of
-        }
-
-    def __call__(self, house: House, row: HouseRow, k: int) -> list[int]:
-        """Choose as `Choose`: the first K of a sequence, so that longer ones go on from shorter ones."""
-        if row["id"] not in self._kept:
-            self._kept[row["id"]] = self._model.choose(house.asked(row), self._banks[house.name], max(SIZES))
-        return self._kept[row["id"]][:k]
-
-
-def choosers(
-    of: Sequence[House], grown: Sequence[GrownJson], recipe: Recipe, seeds: Sequence[int], folder: Path
-) -> dict[str, list[Choose]]:
-    """Train the models of all seeds.
-
-    Returns:
-        For each kind of model what it chooses, seed by seed.
-    """
-    halves = [of[::2], of[1::2]]
-    found: dict[str, list[Choose]] = {"lever": [], "lever, new houses": [], "lever, closed": []}
-    for seed in seeds:
-        own = replace(recipe, seed=seed)
-        for name, closed in (("lever", False), ("lever, closed", True)):
-            model = trained(of, grown, own, closed, folder / f"{name}-{seed}.safetensors")
-            found[name].append(Chooser(model, of, closed))
-        crossed: dict[str, Choose] = {}
-        for number, half in enumerate(halves):
-            other = trained(half, grown, own, False, folder / f"half {number}-{seed}.safetensors")
-            chooser = Chooser(other, halves[1 - number], False)
-            crossed |= {house.name: chooser for house in halves[1 - number]}
-        found["lever, new houses"].append(lambda house, row, k, by=crossed: by[house.name](house, row, k))  # type: ignore[misc]  # bound now
-    return found
-
-
-def lever(bench: Bench, of: Sequence[House], grown_file: Path | None, small: bool) -> None:
-    """Print the table of Lever-LM and the verdicts."""
-    bank, out = bench.out / "bank.jsonl", grown_file or bench.out / "grown.jsonl"
-    lines = [json.dumps(line) for house in of for line in bank_lines(house)]
-    atomic.write(bank, "".join(line + "\n" for line in lines).encode())
-    grow_file(
-        bank, out, read_tools(), on_progress=lambda done, n: print(f"{done} of {n} anchors", end="\r", flush=True)
-    )
-    grown = read_grown(out)
-    seeds = SEEDS[:2] if small else SEEDS
-    recipe = Recipe(steps=60) if small else Recipe()
-    made_of = hashlib.sha256(f"{sha256_of(out)} {recipe}".encode()).hexdigest()[:12]
-    models = choosers(of, grown, recipe, seeds, bench.out / f"models-{made_of}")
-    own: dict[str, list[Choose]] = {
-        "none": [lambda house, row, k: []],
-        "random": [lambda house, row, k, draw=draw: at_random(house, row, k, draw) for draw in range(DRAWS)],  # type: ignore[misc]  # bound now
-        "similar": [similar],
-        "words": [by_words],
-        "majority": [lambda house, row, k: majority(house, grown, k)],
-        "oracle": [lambda house, row, k: bench.oracle(house, row, k)],
-        **models,
-        "lever, shuffled": [
-            lambda house, row, k, by=by: shuffled(by(house, row, k), row["id"])  # type: ignore[misc]  # bound now
-            for by in models["lever"]
-        ],
-    }
-    items = [(house, row) for house in of for row in house.tests]
-    label = " (small: a try, no result)" if small else ""
-    print(f"{len(items)} requests of {len(of)} houses, {len(grown)} anchors, {len(seeds)} seeds{label}")
-    print(f"{'':<20}" + "".join(f"   K={k}  " for k in SIZES) + "  1~2")
-    shares: dict[tuple[str, int], Shares] = {}
-    for name, ways in own.items():
-        cells = []
-        for k in SIZES if name != "oracle" else ORACLE_SIZES:
-            tried = [(h, row) for h in of for row in some(h, ORACLE_REQUESTS)] if name == "oracle" else items
-            shares[name, k] = np.array(
-                [[bench.right(house, row, way(house, row, k)) for house, row in tried] for way in ways]
-            )
-            cells.append(f"  {shares[name, k].mean():.3f} ")
-        shares[name, 0] = (shares[name, 1] + shares[name, 2]) / 2
-        cells += ["    –   "] * (len(SIZES) - len(cells))
-        print(f"{name + ('*' if small else ''):<20}" + "".join(cells) + f" {shares[name, 0].mean():.3f}", flush=True)
-    verdicts(shares, [name for name in models if name != "lever, closed"], label)
-    pairs = [(way, item) for way in (*own["random"], *own["lever"]) for item in items]
-    chosen = [(house, row, way(house, row, 2)) for way, (house, row) in pairs]
-    rank = spearman([bench.score(*one) for one in chosen], [bench.right(*one) for one in chosen])
-    print(
-        f"  L4: InfoScore ranks what works: Spearman {rank:.2f}, {'holds' if rank > 0.3 else 'not reproduced'}{label}"
-    )
-
-
-def verdicts(shares: Mapping[tuple[str, int], Shares], levers: Sequence[str], label: str) -> None:
-    """Print L1 to L3, and the bars of the houses, of each pointer model."""
-    print(f"claims{label}:")
-    for name in levers:
-        print(f" {name}")
-        say("L1: over random, K = 1 and 2, by 3 points", shares[name, 0], shares["random", 0], 3)
-        say("L1: over similar, K = 1 and 2, by 2 points", shares[name, 0], shares["similar", 0], 2)
-        say("L1: no worse than none", shares[name, 0], shares["none", 0], 0, losing=True)
-        say("    over none by 15 points", shares[name, 0], shares["none", 0], 15)
-        say("    over word by word, which is not trained, by 0", shares[name, 0], shares["words", 0], 0)
-        say(
-            "    over the majority list, by 0",
-            shares[name, 0],
-            shares["majority", 0],
-            0,
-        )
-        for k in SIZES[2:]:
-            say(f"L3: no worse than random at K = {k}", shares[name, k], shares["random", k], 0, losing=True)
-    kept, mixed = (sum(shares[name, k] for k in SIZES[1:]) / 3 for name in ("lever", "lever, shuffled"))
-    say("L2: its order over a shuffled one", np.asarray(kept), np.asarray(mixed), 0)
+from seeing import claims as seeing_claims
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("claim", choices=["gate0", "lever"])
+    parser.add_argument("claim", choices=["gate0", "lever", "seeing"])
     parser.add_argument("--out", type=Path, default=Path("out/claims"), help="where answers and models are kept")
     parser.add_argument("--items", type=int, help="gate0: so many requests of each house")
     parser.add_argument("--grown", type=Path, help="lever: the file of sequences, if not FOLDER/grown.jsonl")
-    parser.add_argument("--small", action="store_true", help="a try with two houses and a third of their requests")
+    parser.add_argument(
+        "--only", help="seeing: some claims, separated by commas", metavar=",".join(seeing_claims.CLAIMS)
+    )
+    parser.add_argument("--seeds", type=int, help="seeing: so many seeds, 3 by default")
+    parser.add_argument("--small", action="store_true", help="a try: few houses or pictures, short trainings")
     given = parser.parse_args()
+    only = (given.only or ",".join(seeing_claims.CLAIMS)).split(",")
+    if unknown := [name for name in only if name not in seeing_claims.CLAIMS]:
+        parser.error(f"--only: there is no {', '.join(unknown)}; choose from {', '.join(seeing_claims.CLAIMS)}")
     torch.set_num_threads(1)  # more cost these small models time
-    bench = Bench(given.out / ("small" if given.small else ""))
-    of = read_houses(given.small)
-    if given.claim == "gate0":
-        gate0(bench, of, given.items)
+    if given.claim == "seeing":
+        seeing_claims.run(given.out, only, given.small, given.seeds)
     else:
-        lever(bench, of, given.grown, given.small)
+        lever_claims.run(given.claim, given.out, given.items, given.grown, given.small)
 
 
 if __name__ == "__main__":

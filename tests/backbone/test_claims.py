@@ -1,6 +1,6 @@
 """The statistics of the claims, and the ways to choose that nothing is trained for."""
 
-import sys
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -13,45 +13,48 @@ from tools.runtime.registry import load
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def claims() -> ModuleType:
+def imported(name: str) -> ModuleType:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCHMARKS))
-        import claims
-    return claims
+        return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
-def lever(claims: ModuleType) -> ModuleType:
-    return sys.modules["lever"]
+def verdicts() -> ModuleType:
+    return imported("verdicts")
 
 
-def test_a_difference_has_an_interval_over_requests_and_seeds(claims: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def lever() -> ModuleType:
+    return imported("lever")
+
+
+def test_a_difference_has_an_interval_over_requests_and_seeds(verdicts: ModuleType) -> None:
     rng = np.random.default_rng(1)
     less = (rng.random((1, 400)) < 0.5).astype(float)
     more = np.maximum(less, (rng.random((3, 400)) < 0.2).astype(float))
-    mean, low, high, same = claims.difference(more, less)
+    mean, low, high, same = verdicts.difference(more, less)
     assert mean == pytest.approx(100 * (more.mean() - less.mean())) and 5 < low < mean < high < 15 and same
     # The same shares on requests that are not paired tell less.
-    assert np.subtract(*claims.difference(more, rng.permuted(less, axis=1))[2:0:-1]) > high - low
+    assert np.subtract(*verdicts.difference(more, rng.permuted(less, axis=1))[2:0:-1]) > high - low
 
 
-def test_what_only_some_seeds_gain_does_not_hold(claims: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_only_some_seeds_gain_does_not_hold(verdicts: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     none = np.zeros((1, 400))
-    assert claims.say("every seed", np.tile(np.arange(400) % 4 == 0, (3, 1)).astype(float), none, 10)
+    assert verdicts.say("every seed", np.tile(np.arange(400) % 4 == 0, (3, 1)).astype(float), none, 10)
     one = np.stack([np.arange(400) % 2 == 0, *[np.arange(400) < 0] * 2]).astype(float)
-    assert not claims.say("one of three", one, none, 10)
-    assert not claims.say("too little", np.tile(np.arange(400) % 20 == 0, (3, 1)).astype(float), none, 10)
-    assert claims.say("no worse", none, none, 0, losing=True)
+    assert not verdicts.say("one of three", one, none, 10)
+    assert not verdicts.say("too little", np.tile(np.arange(400) % 20 == 0, (3, 1)).astype(float), none, 10)
+    assert verdicts.say("no worse", none, none, 0, losing=True)
     assert [line.rsplit("  ", 1)[1] for line in capsys.readouterr().out.splitlines()] == [
         "holds", "not reproduced", "not reproduced", "holds",
     ]  # fmt: skip
 
 
-def test_equal_values_share_their_rank(claims: ModuleType) -> None:
-    assert claims.spearman([1, 2, 3, 4], [0, 0, 1, 1]) == pytest.approx(0.894, abs=1e-3)
-    assert claims.spearman([4, 3, 2, 1], [1, 5, 6, 9]) == pytest.approx(-1)
-    assert claims.spearman([4, 3, 2, 1], [0, 0, 0, 0]) == 0
+def test_equal_values_share_their_rank(verdicts: ModuleType) -> None:
+    assert verdicts.spearman([1, 2, 3, 4], [0, 0, 1, 1]) == pytest.approx(0.894, abs=1e-3)
+    assert verdicts.spearman([4, 3, 2, 1], [1, 5, 6, 9]) == pytest.approx(-1)
+    assert verdicts.spearman([4, 3, 2, 1], [0, 0, 0, 0]) == 0
 
 
 def test_choices_by_likeness_are_of_the_house_and_by_words_complete_each_other(lever: ModuleType) -> None:
