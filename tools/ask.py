@@ -25,6 +25,6 @@ def ask(image: Image, question: Text) -> Text:
         ValueInvalid: when the question is empty.
         WeightsMissing: when the chosen weights are not on this computer.
     """
-    from tools.engines import vision_language
+    from tools.engines import dispatch
 
-    return vision_language.answer(image, str(question), settings().role("ask"), longest=_LONGEST)
+    return dispatch.words("ask").answer(image, str(question), settings().role("ask"), longest=_LONGEST)

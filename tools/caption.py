@@ -5,7 +5,6 @@ from tools.runtime.tool import tool
 from tools.values import Image, Text
 from tools.weights.needs import weights_of
 
-_QUESTION = "Describe this image in one sentence."
 _LONGEST = 96  # tokens
 
 
@@ -26,6 +25,6 @@ def caption(image: Image) -> Text:
     Raises:
         WeightsMissing: when the chosen weights are not on this computer.
     """
-    from tools.engines import vision_language
+    from tools.engines import dispatch
 
-    return vision_language.answer(image, _QUESTION, settings().role("caption"), longest=_LONGEST)
+    return dispatch.words("caption").describe(image, settings().role("caption"), longest=_LONGEST)

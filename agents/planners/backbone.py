@@ -1,6 +1,5 @@
 """The default planner: the backbone, a small model on this computer."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from agents.eight_bits import written_once
 from agents.plan.plan import ABOVE, Plan, Step, escape
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
@@ -18,7 +18,6 @@ from tools.core.errors import SettingsInvalid, WeightsMissing
 from tools.core.hashing import sha256_of
 from tools.core.settings import settings
 from tools.runtime.model_cache import resident
-from tools.storage import atomic
 from tools.weights import weights
 
 if TYPE_CHECKING:
@@ -266,35 +265,17 @@ def model_file(weights_id: str = "", adapter: Path | None = None) -> Path:
     weights_id = weights_id or settings().role("planner")
     gguf, adapter = weights.use(weights_id), adapter or ADAPTER
     parts = (weights.verified_hash(weights_id), sha256_of(adapter, ADAPTER_FILES), FORMAT)
-    key = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-    file = settings().home / "planner" / f"{key[:32]}.safetensors"
-    if not file.exists():
-        _write_model(weights_id, gguf, adapter, file)
-    return file
 
+    def write(file: Path) -> None:
+        from backbone.planner.core import Core
+        from backbone.planner.quantize import write_quantized
 
-def _write_model(weights_id: str, gguf: Path, adapter: Path, file: Path) -> None:
-    """Merge, quantise and write, once, however many processes ask for it."""
-    from filelock import FileLock
+        write_quantized(Core(gguf, adapter), file)
 
-    from backbone.planner.core import Core
-    from backbone.planner.quantize import write_quantized
-
-    lock = FileLock(file.with_suffix(".lock"))
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:
-        raise atomic.write_error(error, file) from error
-    try:
-        if file.exists():  # written by another process while this one waited
-            return
-        with atomic.replace_file(file) as partial:
-            write_quantized(Core(gguf, adapter), partial)
+        return written_once("planner", parts, write)
     except (ValueError, KeyError) as error:
         raise SettingsInvalid(
             f"The weights {weights_id} are no language core for the planner: {error}",
             "Use smollm2-135m for the role planner",
         ) from error
-    finally:
-        lock.release()

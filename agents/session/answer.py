@@ -130,7 +130,12 @@ class _Report:
             f"{one['step']}: {one['message']}." if one["step"] else f"Left out: {one['message']}."
             for one in self.warnings
         ]
-        return Answer("\n".join([*(one.text for one in sentences), *failed, *doubts]), result)
+        return Answer("\n".join([*self._notes(), *(one.text for one in sentences), *failed, *doubts]), result)
+
+    def _notes(self) -> list[str]:
+        """What to know before the values are believed, as their tools said it; each once."""
+        refs = [ref for step in self.plan.steps for ref in as_list(self.refs.get(step.id, []))]
+        return list(dict.fromkeys(f"{one}." for ref in refs for one in ref.get("provenance", {}).get("notes", [])))
 
     def _failure_lines(self) -> Iterator[str]:
         for step in self.plan.steps:

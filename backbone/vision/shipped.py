@@ -12,8 +12,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from backbone.planner.adapter import ADAPTER_FILES, read_rows
-from backbone.planner.core import Core
-from backbone.planner.quantize import write_quantized
 from backbone.planner.tensors import DamagedFile
 from backbone.vision.familiar import Familiar
 from backbone.vision.senses import SensesAlone
@@ -97,6 +95,9 @@ def write_core(gguf: Path, folder: Path, file: Path) -> None:
         OSError: It cannot be written.
         ValueError: The core is another one than that of the adapter.
     """
+    from backbone.planner.core import Core
+    from backbone.planner.quantize import write_quantized
+
     write_quantized(Core(gguf, folder), file)
 
 

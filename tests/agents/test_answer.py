@@ -14,6 +14,7 @@ from agents.session.answer import MAX_CHARACTERS, MAX_ITEMS, compose
 from agents.session.state import State
 from tests.agents.fakes import TOOLS, picture
 from tools import Audio, Detections, Image, Number, Poses, Segment, Store, Text, Transcript, Value
+from tools.storage.store import Provenance
 
 Answered = Callable[..., str]
 results: list[str] = []
@@ -205,3 +206,21 @@ def test_pages_that_were_not_worked_on_are_reported(tmp_path: Path) -> None:
     assert answer_of(image=one) == "A cat."
     assert answer_of(image=three).startswith("A cat.\nOf the 3 pages or frames of image, only the first was worked on.")
     assert "Of the 3 pages or frames of images 2, only" in answer_of(images=[one, three])
+
+
+def test_what_to_know_of_a_value_is_said_before_it(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    outcomes: dict[str, Any] = {}
+    for n, value in enumerate((boxes("dog"), Text("a dog")), 1):
+        ref = store.put(value, made_by(f"s{n}"))
+        outcomes[f"s{n}"] = {"state": "finished", "tool": "detect", "seconds": 0.0, "refs": ref}
+    plan = Plan(steps=(Step(id="s1", tool="detect", args={}), Step(id="s2", tool="caption", args={})), outputs=("$s2",))
+    state: State = {"plan": plan.model_dump(mode="json"), "problems": [], "outcomes": outcomes}
+    text = compose(state, plan, store, cards_of(TOOLS)).text
+    assert text == "The picture is a photograph.\na dog"
+
+
+def made_by(step: str) -> Provenance:
+    """A provenance with a note."""
+    made = Provenance(step=step, tool="t", version="1", weights=[], args={}, inputs=[], seconds=0.0, time="")
+    return {**made, "notes": ["The picture is a photograph"]}

@@ -15,7 +15,6 @@ from backbone.planner.engine_reference import ReferenceEngine, Weights
 from backbone.planner.layout import Layout
 from backbone.planner.tensors import DamagedFile
 from backbone.training.as_planner import as_planner
-from backbone.training.assemble import assemble
 from backbone.training.core import load_tokenizer
 from backbone.training.pack import pack, unpack
 from backbone.training.stages import seeing
@@ -23,30 +22,24 @@ from backbone.vision.familiar import fitted
 from backbone.vision.processor import BackboneProcessor
 from backbone.vision.seer import Seer
 from backbone.vision.shipped import FILES, SENSES, read_familiar, write_core
-from tests.backbone.tiny_model import SEEING, write_random_adapter
+from tests.backbone.tiny_model import SEEING, write_seeing
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (64, 48, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def packed(tiny_core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``shipped/``, the weights of a random model; ``seeing``, those of its training; and ``core``."""
+    """A folder with ``packed/``, the weights of a random model; ``seeing.safetensors``; and ``core``."""
     folder = tmp_path_factory.mktemp("packed")
-    write_random_adapter(tiny_core, folder)
-    model = assemble(tiny_core, folder, **SEEING)
-    with torch.no_grad():
-        model.rows.normal_(std=0.1)
-    save_file(seeing(model), folder / "seeing")
-    size = pack(folder / "seeing", folder / "shipped", 24, 8, **SEEING)
-    assert size == sum(file.stat().st_size for file in (folder / "shipped").iterdir())
-    assert {file.name for file in (folder / "shipped").iterdir()} == set(FILES)
-    write_core(tiny_core, folder / "shipped", folder / "core")
+    write_seeing(tiny_core, folder)
+    assert {file.name for file in (folder / "packed").iterdir()} == set(FILES)
+    write_core(tiny_core, folder / "packed", folder / "core")
     return folder
 
 
 def test_what_is_packed_is_what_was_trained(packed: Path, tiny_core: Path) -> None:
-    whole = unpack(packed / "shipped", tiny_core)
-    trained, again = load_file(packed / "seeing"), seeing(whole)
+    whole = unpack(packed / "packed", tiny_core)
+    trained, again = load_file(packed / "seeing.safetensors"), seeing(whole)
     assert trained.keys() == again.keys()
     for name, value in trained.items():
         assert torch.allclose(value.float(), again[name].float(), atol=1e-3), name
@@ -54,13 +47,13 @@ def test_what_is_packed_is_what_was_trained(packed: Path, tiny_core: Path) -> No
 
 def test_its_adapter_is_one_of_the_planner(packed: Path, tiny_core: Path, tmp_path: Path) -> None:
     """The planner with it says of words alone what the model that sees says of them."""
-    adapter = as_planner(packed / "shipped", tmp_path / "adapter")
+    adapter = as_planner(packed / "packed", tmp_path / "adapter")
     layout, ids = Layout(load_tokenizer(tiny_core), 257), [5, 99, 3, 200, 257 + 20, 41, 257]
     engine = ReferenceEngine(Weights.of_core(Core(tiny_core, adapter)))
     said = np.stack([engine.scores(state) for state in engine.new_context().read(ids)])
     assert said.shape == (len(ids), 257 + layout.added)
     with torch.no_grad():
-        logits = unpack(packed / "shipped", tiny_core)(input_ids=torch.tensor([ids])).logits[0].numpy()
+        logits = unpack(packed / "packed", tiny_core)(input_ids=torch.tensor([ids])).logits[0].numpy()
     assert np.abs(logits[:, : said.shape[1]] - said).max() < 1e-4 * np.abs(said).max()
     file = adapter / "rows.safetensors"
     save_file({"rows": load_file(file)["rows"][:9]}, file)
@@ -69,8 +62,8 @@ def test_its_adapter_is_one_of_the_planner(packed: Path, tiny_core: Path, tmp_pa
 
 
 def test_in_8_bits_it_finds_what_the_whole_model_finds(packed: Path, tiny_core: Path) -> None:
-    seer = Seer.load(packed / "core", packed / "shipped")
-    whole = unpack(packed / "shipped", tiny_core)
+    seer = Seer.load(packed / "core", packed / "packed")
+    whole = unpack(packed / "packed", tiny_core)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_tokenizer(tiny_core))
     other = Seer(whole, BackboneProcessor.of_config(tokenizer, whole.config))
     asked: list[str | np.ndarray] = ["red car", np.ones((64, 48), bool)]
@@ -86,7 +79,7 @@ def test_in_8_bits_it_finds_what_the_whole_model_finds(packed: Path, tiny_core: 
 
 
 def test_with_8_bits_cached_and_uncached_states_agree(packed: Path) -> None:
-    seer = Seer.load(packed / "core", packed / "shipped")
+    seer = Seer.load(packed / "core", packed / "packed")
     look = seer.look([PICTURE])
     block = seer._embed(seer.layout.segment("segment", "the dog left of the car"))
     with torch.inference_mode():
@@ -109,7 +102,7 @@ import numpy as np
 from backbone.vision.seer import Seer
 
 folder = Path(sys.argv[1])
-seer = Seer.load(folder / "core", folder / "shipped")
+seer = Seer.load(folder / "core", folder / "packed")
 (found,) = seer.find(seer.look([np.zeros((40, 60, 3), np.uint8)]), "detect", ["car"], least=0.0)
 assert found.masks.shape[1:] == (40, 60)
 assert "transformers" not in sys.modules and "peft" not in sys.modules
@@ -118,11 +111,11 @@ assert "transformers" not in sys.modules and "peft" not in sys.modules
 
 def test_damaged_weights_are_told(packed: Path, tmp_path: Path) -> None:
     for name in FILES:
-        (tmp_path / name).write_bytes((packed / "shipped" / name).read_bytes())
-    (tmp_path / SENSES).write_bytes((packed / "shipped" / SENSES).read_bytes()[:1000])
+        (tmp_path / name).write_bytes((packed / "packed" / name).read_bytes())
+    (tmp_path / SENSES).write_bytes((packed / "packed" / SENSES).read_bytes()[:1000])
     with pytest.raises(DamagedFile, match="senses.safetensors cannot be read"):
         Seer.load(packed / "core", tmp_path)
-    less = {n: v for n, v in load_file(packed / "shipped" / SENSES).items() if not n.startswith("links.")}
+    less = {n: v for n, v in load_file(packed / "packed" / SENSES).items() if not n.startswith("links.")}
     save_file(less, tmp_path / SENSES)
     with pytest.raises(DamagedFile, match="of another model"):
         Seer.load(packed / "core", tmp_path)
@@ -140,4 +133,4 @@ def test_pictures_of_another_kind_are_strange(packed: Path) -> None:
     # Features as large as those of the world, whose directions are others.
     strange = torch.randn(100, 30) * world.std(0)
     assert (familiar.distances(strange) > familiar.limit).float().mean() > 0.9
-    assert read_familiar(packed / "shipped").axes.shape == (20, 32)
+    assert read_familiar(packed / "packed").axes.shape == (20, 32)

@@ -6,7 +6,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from backbone.training.assemble import assemble
 from backbone.training.core import load_core
+from backbone.training.pack import pack
+from backbone.training.stages import seeing
 from backbone.vision.config import BackboneConfig
 
 CORE = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -34,3 +37,15 @@ def write_random_adapter(core: Path, folder: Path) -> None:
     file = folder / "adapter_model.safetensors"
     save_file({name: 0.1 * torch.randn_like(matrix) for name, matrix in load_file(file).items()}, file)
     save_file({"rows": torch.randn(23, 64, dtype=torch.bfloat16)}, folder / "rows.safetensors")
+
+
+def write_seeing(core: Path, folder: Path) -> Path:
+    """Write the weights of a random model that sees as its training writes them, and packed; return the packed ones."""
+    write_random_adapter(core, folder)
+    model = assemble(core, folder, **SEEING)
+    with torch.no_grad():
+        model.rows.normal_(std=0.1)
+    save_file(seeing(model), folder / "seeing.safetensors")
+    packed = folder / "packed"
+    pack(folder / "seeing.safetensors", packed, 24, 8, **SEEING)
+    return packed

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import DEFAULT_ROLES, settings
-from tools.engines import movenet, nanodet, people, sam, scores, selfie, yolo
-from tools.values import Detections, Poses
+from tools.engines import linked, movenet, nanodet, people, sam, scores, selfie, vision_language, yolo
+from tools.values import Detections, Image, Poses, Text
 from tools.weights import weights
 from tools.weights.needs import Need, with_needed
 
@@ -66,13 +66,38 @@ class MasksInBoxes(Protocol):
         """Return the regions in which something is made out, with masks."""
 
 
+class Words(Protocol):
+    """Says in words what is in a picture."""
+
+    def answer(self, image: Image, question: str, weights_id: str, longest: int) -> Text:
+        """Answer a question in at most so many tokens."""
+
+    def describe(self, image: Image, weights_id: str, longest: int) -> Text:
+        """Describe a picture in a sentence of at most so many tokens."""
+
+
+def words(role: str) -> Words:
+    """Return the engine that runs a role's weights.
+
+    Raises:
+        SettingsInvalid: when they are for something else.
+    """
+    engines: dict[str, Words] = {"transformers": vision_language, linked.ENGINE: linked}
+    return _engine(role, engines)
+
+
+def is_linked(role: str) -> bool:
+    """Whether the role's weights are addressed through a language core, which takes any words."""
+    return _engine_name(role) == linked.ENGINE
+
+
 def named_things(role: str) -> NamedThings:
     """Return the engine that runs a role's weights.
 
     Raises:
         SettingsInvalid: when they are for something else.
     """
-    engines: dict[str, NamedThings] = {"ultralytics": yolo, "nanodet": nanodet, "selfie": selfie}
+    engines: dict[str, NamedThings] = {"ultralytics": yolo, "nanodet": nanodet, "selfie": selfie, linked.ENGINE: linked}
     return _engine(role, engines)
 
 
@@ -82,7 +107,7 @@ def joints(role: str) -> Joints:
     Raises:
         SettingsInvalid: when they are for something else.
     """
-    engines: dict[str, Joints] = {"ultralytics": yolo, "movenet": movenet}
+    engines: dict[str, Joints] = {"ultralytics": yolo, "movenet": movenet, linked.ENGINE: linked}
     return _engine(role, engines)
 
 
@@ -92,7 +117,7 @@ def masks_in_boxes(role: str) -> MasksInBoxes:
     Raises:
         SettingsInvalid: when they are for something else.
     """
-    engines: dict[str, MasksInBoxes] = {"ultralytics": sam, "selfie": selfie}
+    engines: dict[str, MasksInBoxes] = {"ultralytics": sam, "selfie": selfie, linked.ENGINE: linked}
     return _engine(role, engines)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tools.core.errors import ValueInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.settings import DEFAULT_ROLES, settings
-from tools.engines import centerface, dispatch, labels, open_vocabulary
+from tools.engines import centerface, dispatch, labels, linked, open_vocabulary
 from tools.engines.dispatch import Picture
 from tools.values import Detections
 from tools.weights.catalogue import find as find_weights
@@ -38,6 +38,7 @@ def finders(
             those of `open_role` where the first are prompted with words.
         role: Role whose weights detect the classes that they know.
         open_role: Role whose weights detect all other labels; they are prompted with words, or know further classes.
+            Weights of the first role that take any words leave none for them.
         faces: Whether faces are detected by a separate engine.
         masks: Whether the detections must have masks.
 
@@ -62,6 +63,9 @@ def finders(
         if not rest:
             break
         with _naming_label(rest[0]):
+            if dispatch.is_linked(one):
+                chosen.append(_linked(one, rest, masks))
+                return chosen
             known, rest = labels.choose(rest, dispatch.named_things(one).class_names(one, masks))
         if known:
             chosen.append(_fixed(one, known, masks))
@@ -142,6 +146,15 @@ def _everything(role: str, open_role: str, masks: bool) -> Finder:
             "settings.toml",
         )
     return _fixed(open_role, names, masks)
+
+
+def _linked(role: str, phrases: Sequence[str], masks: bool) -> Finder:
+    asked = linked.read(phrases, role, masks)
+    return Finder(
+        lambda pictures, score: linked.find_phrases(pictures, role, asked, score, masks),
+        dispatch.usual_score(role),
+        tuple(asked),
+    )
 
 
 def _fixed(role: str, known: Mapping[int, str], masks: bool) -> Finder:

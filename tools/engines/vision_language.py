@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 2048
 _SHORTEST_SIDE = 32
 
+_DESCRIBE = "Describe this image in one sentence."
+
 
 class _Processor(Protocol):
     """What is used of a `transformers.ProcessorMixin`."""
@@ -60,6 +62,11 @@ def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
     )(_load)
     with loader.lease(folder, weights_id) as (processor, model):
         return Text(_answer(processor, model, _resized(image), question.strip(), longest))
+
+
+def describe(image: Image, weights_id: str, longest: int) -> Text:
+    """Describe a picture in a sentence; the arguments are those of `answer`."""
+    return answer(image, _DESCRIBE, weights_id, longest)
 
 
 def _load(folder: Path, weights_id: str) -> tuple[_Processor, _Model]:

@@ -22,7 +22,7 @@ from tools.runtime.tool import AnyTool, Input
 from tools.storage.store import Provenance, Ref, Refs, Store, WeightsUsed, as_list
 from tools.values import Text, Value
 from tools.values.convert import convert
-from tools.weights.usage import recording
+from tools.weights.usage import Remarks, recording, remarking
 
 _log = log.logger.getChild("tools")
 
@@ -186,11 +186,11 @@ def _run_batch(tool: AnyTool, jobs: Sequence[_Job], store: Store, step: str) -> 
         # Parts are those of one call: jobs that run together share them out in other ways next time.
         folder = store.parts_folder() if len(jobs) == 1 else None
         with keeping(folder, _described(tool, jobs[0])):
-            with in_use(), recording() as weights:
+            with in_use(), recording() as weights, remarking() as remarks:
                 results = _guarded(tool, step, item, lambda: _run(tool, jobs, store))
             seconds = (time.perf_counter() - began) / len(jobs)
             return [
-                _put_result(tool, result, job, weights, seconds, store, step)
+                _put_result(tool, result, job, weights, remarks, seconds, store, step)
                 for result, job in zip(results, jobs, strict=True)
             ]
     except Stopped:
@@ -291,7 +291,14 @@ def _load(given: Input, ref: Ref | str, store: Store) -> Value:
 
 
 def _put_result(
-    tool: AnyTool, result: object, job: _Job, weights: Sequence[WeightsUsed], seconds: float, store: Store, step: str
+    tool: AnyTool,
+    result: object,
+    job: _Job,
+    weights: Sequence[WeightsUsed],
+    remarks: Remarks,
+    seconds: float,
+    store: Store,
+    step: str,
 ) -> Refs:
     """Store the result of one job, each value with its provenance.
 
@@ -324,6 +331,10 @@ def _put_result(
         "seconds": round(seconds, 4),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if remarks.links:
+        provenance["links"] = remarks.links
+    if remarks.notes:
+        provenance["notes"] = remarks.notes
     refs = [store.put(value, provenance) for value in values]
     return refs if tool.returns.many else refs[0]
 

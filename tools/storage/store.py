@@ -34,6 +34,20 @@ class WeightsUsed(TypedDict):
     licence: str
 
 
+class LinkUsed(TypedDict):
+    """How a decoder was addressed through a language core; other engines are given the call's text.
+
+    Attributes:
+        decoder: Name of the decoder.
+        queries: Number of learned queries whose states in the core addressed it.
+        asked: What was asked for in words; "" for a region of the picture.
+    """
+
+    decoder: str
+    queries: int
+    asked: str
+
+
 class Provenance(TypedDict):
     """How a value was made.
 
@@ -46,6 +60,8 @@ class Provenance(TypedDict):
         inputs: sha256 of the input values.
         seconds: How long the tool ran.
         time: When it ended (ISO 8601, UTC).
+        links: How decoders were addressed, where they were through a language core.
+        notes: What to know before the value is believed, each as a sentence without its full stop.
     """
 
     step: str
@@ -56,6 +72,8 @@ class Provenance(TypedDict):
     inputs: list[str]
     seconds: float
     time: str
+    links: NotRequired[list[LinkUsed]]
+    notes: NotRequired[list[str]]
 
 
 class Ref(TypedDict):

@@ -48,7 +48,8 @@ def locate(weights_id: str) -> Path:
     pulled = pulled_path(entry)
     if pulled.exists():
         return pulled
-    message = f"The weights {weights_id} are not on this computer ({facts(entry)})"
+    where = "in this installation" if "bundled" in entry.sources[0] else "on this computer"
+    message = f"The weights {weights_id} are not {where} ({facts(entry)})"
     raise WeightsMissing(". ".join([message, *doubts(entry)]), _how_to_get(entry))
 
 
@@ -297,8 +298,8 @@ def _how_to_get(entry: Weights) -> str:
     bundled = [source["bundled"] for source in entry.sources if "bundled" in source]
     if bundled:
         return (
-            f"They are no part of the wheel ({entry.licence}): copy {bundled[0]} from superlink's repository into a "
-            "folder, and name that in SUPERLINK_MODELS"
+            f"They come with superlink's repository ({entry.licence}): copy {bundled[0]} from there into a folder, and "
+            "name that in SUPERLINK_MODELS"
         )
     return "Put the file back, or choose other weights for the role in settings.toml"
 
