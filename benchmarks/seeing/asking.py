@@ -10,8 +10,8 @@ from backbone.planner.builtin_cards import BUILTIN_CARDS
 from backbone.training.dataset import Row, pack
 from backbone.training.phrasings import Phrasing, requests
 from backbone.training.samples import Sample, called, frame, held_out, put, slots_for
-from backbone.training.seeing_data import IMAGE, Phrase, PictureRow, drawn_region, phrases, related
-from backbone.vision.tokens import SeeingLayout
+from backbone.training.seeing_data import Phrase, PictureRow, drawn_region, phrases, related
+from backbone.vision.tokens import CAPTION, IMAGE, SeeingLayout
 from backbone.world import Rendered
 from backbone.world.paint.categories import CATEGORIES
 from backbone.world.truth.relations import all_noticeable, noticeable
@@ -20,7 +20,6 @@ from backbone.world.words.questions import questions, referring
 from backbone.world.words.wording import article
 from seeing.scenes import FEW
 
-CAPTION = "describe the picture"
 TOOLS = ("detect", "segment", "pose")
 """The tools that are linked to a decoder."""
 SHARE = 0.25
@@ -82,11 +81,10 @@ def segments(layout: SeeingLayout, given: Sequence[tuple[str, Phrase]], length: 
 
 def blind(row: PictureRow) -> PictureRow:
     """Return a row whose segments do not see the picture: their words alone reach the queries."""
-    return PictureRow(
-        Row(row.row.ids, [number or -1 for number in row.row.block], row.row.position, row.row.target),
-        row.regions,
-        row.meant,
-    )
+    ids, block, position, target = row.row.ids, row.row.block, row.row.position, row.row.target
+    # A block of its own, which no other sees, instead of the one that all see.
+    own = max(block) + 1
+    return PictureRow(Row(ids, [number or own for number in block], position, target), row.regions, row.meant)
 
 
 def finds(layout: SeeingLayout, picture: Rendered, rng: random.Random, length: int) -> PictureRow:

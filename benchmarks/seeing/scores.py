@@ -13,13 +13,13 @@ from torch import Tensor
 from backbone.training.dataset import Row, pack
 from backbone.training.dense_loss import iou
 from backbone.training.phrasings import Phrasing
-from backbone.training.seeing_data import IMAGE, REGION, Phrase, PictureRow
+from backbone.training.seeing_data import Phrase, PictureRow
 from backbone.training.stages import Recipe as StageRecipe
 from backbone.training.stages import Trainer
 from backbone.training.vision_data import normalised, targets
 from backbone.vision.finds import Find, finds
 from backbone.vision.model import BackboneModel
-from backbone.vision.tokens import DECODERS, SeeingLayout
+from backbone.vision.tokens import DECODERS, IMAGE, REGION, SeeingLayout
 from backbone.world import Rendered
 from common.masks import Mask
 from seeing.asking import (

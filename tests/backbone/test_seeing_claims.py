@@ -185,3 +185,29 @@ def test_verdicts_of_what_is_no_worse_or_alike(seeing: SimpleNamespace, capsys: 
     base = np.array([[0.0], [0.4], [0.8]]).repeat(400, 1)  # seeds differ more than ways do
     assert not seeing.verdicts.say("by 5", base + 0.1, base, 5)
     assert seeing.verdicts.say("by 5, seed by seed", base + 0.1, base, 5, paired=True)
+
+
+def test_an_answer_is_right_if_all_its_tokens_are(seeing: SimpleNamespace) -> None:
+    row = seeing.asking.Row([1, 2, 3, 4, 5, 6], [0, 1, 1, 1, 2, 2], [0] * 6, [False, False, True, True, False, True])
+    target, ids = torch.tensor(row.target), torch.tensor(row.ids)
+    one = seeing.asking.PictureRow(row, ())
+    for wrong, right in ((None, [1, 1]), (2, [0, 1]), (4, [1, 0]), (0, [1, 1])):  # the first is not to be predicted
+        likeliest = torch.tensor([2, 3, 4, 5, 6, 7])
+        if wrong is not None:
+            likeliest[wrong] = 0
+        assert seeing.scores._blocks(one, target, ids, likeliest) == right
+
+
+def test_understanding_is_of_pictures_plans_and_chat(
+    seeing: SimpleNamespace, lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [one for one in seeing.asking.phrasings(True) if not one.calls][:4]
+    few += [one for one in seeing.asking.phrasings(True) if one.calls and seeing.asking.copied(one)][:2]
+    monkeypatch.setattr(seeing.scores, "phrasings", lambda test: few)
+    model, layout = lab.small(1, seeing.lab.PLAIN)
+    found = seeing.scores.understanding(model.eval(), layout, lab.tests)
+    assert [len(found[name]) for name in ("plans", "routes", "calls")] == [2 * 2 + 4, 2, 4]
+    assert 0 < len(found["answers"]) <= seeing.asking.QUESTIONS * len(lab.tests)
+    with torch.no_grad():
+        model.core.norm.weight.zero_()  # the likeliest token is the first of all
+    assert not any(sum(seeing.scores.understanding(model, layout, lab.tests).values(), []))
