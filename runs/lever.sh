@@ -9,13 +9,7 @@
 # a file of tools that its examples call, where they are no built-in ones. The core is downloaded with
 # `superlink models pull` unless it is there.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
-OUT=${OUT:-out/lever}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
+. "$(dirname "$0")/common.sh" lever
 
 "$PYTHON" -m superlink models pull smollm2-135m
 "$PYTHON" -m flows.lever "$BANK" --out "$OUT/grown.jsonl" ${TOOLS:+--tools "$TOOLS"} --seed 7

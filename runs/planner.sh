@@ -10,23 +10,15 @@
 # what backbone/weights/planner holds.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh" planner
 
-OUT=${OUT:-out/planner}
 TOTAL=6450
 STEPS=${STEPS:-$TOTAL}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
 
 scaled() { echo $((($1 * STEPS + TOTAL - 1) / TOTAL)); }
 SIZE=--compile REQUESTS=480
 if [ "$STEPS" != "$TOTAL" ]; then SIZE="--validation 1" REQUESTS=12; fi
-if [ -z "${CORE:-}" ]; then
-    "$PYTHON" -m superlink models pull smollm2-135m
-    CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
-fi
+find_core
 
 # train FOLDER STEPS STOP ROWS LENGTH RATE OPTIONS: a cosine over STEPS steps, of which those up to STOP are taken.
 train() {

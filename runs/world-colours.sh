@@ -6,13 +6,7 @@
 #
 # OUT (out/world-colours) gets colours.safetensors, curve.jsonl and log.txt. After a stop the same command begins again.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
-OUT=${OUT:-out/world-colours}
-PYTHON=${PYTHON:-.venv/bin/python}
-export PYTHONPATH=$PWD
-mkdir -p "$OUT"
-exec > >(tee -a "$OUT/log.txt") 2>&1
+. "$(dirname "$0")/common.sh" world-colours
 
 "$PYTHON" -m backbone.world.check.fit_colours --scenes "${SCENES:-2500}" --out "$OUT"
 echo "wrote $OUT/colours.safetensors; measure it with: $PYTHON benchmarks/world.py --checker 400, once it is in backbone/weights/world"

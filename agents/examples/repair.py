@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from agents.examples.bank import COLUMNS, Bank, example_of
 from tools.storage.atomic import write_error
-from tools.storage.database import examine, put_in_place
+from tools.storage.database import examine, has_content, put_in_place
 from tools.storage.salvage import copy_rows
 
 
@@ -37,8 +37,7 @@ def repair_examples(file: Path) -> ExamplesRepair:
         SuperlinkError: when it is locked or cannot be read.
         WriteError: when the new one cannot be written; the old one is untouched.
     """
-    log = file.with_name(f"{file.name}-wal")
-    if not any(one.exists() and one.stat().st_size for one in (file, log)):
+    if not has_content(file):
         return ExamplesRepair()  # there is nothing yet
     found = ExamplesRepair(examine(file, "The bank of examples"))
     if not found.faults:

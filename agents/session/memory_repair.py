@@ -12,7 +12,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 
 from agents.session.memory import ChecksumSerializer, is_checkpoint
 from tools.storage.atomic import write_error
-from tools.storage.database import examine, put_in_place
+from tools.storage.database import examine, has_content, put_in_place
 from tools.storage.salvage import Row, Salvage, tables
 
 _CONTENT = {"checkpoints": "type, checkpoint, metadata", "writes": "type, value"}
@@ -45,8 +45,7 @@ def repair_threads(file: Path) -> ThreadsRepair:
         SuperlinkError: when it is locked or cannot be read.
         WriteError: when the new one cannot be written; the old one is untouched.
     """
-    log = file.with_name(f"{file.name}-wal")
-    if not any(one.exists() and one.stat().st_size for one in (file, log)):
+    if not has_content(file):
         return ThreadsRepair()  # there is nothing yet
     found = ThreadsRepair(examine(file, "The memory of sessions"))
     if not found.faults:

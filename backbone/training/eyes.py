@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from backbone.training.dense_loss import losses
 from backbone.training.dense_scores import LEAST, average_precisions
-from backbone.training.loop import cosine, log, save_checkpoint
+from backbone.training.loop import add_schedule, cosine, log, recipe_of, save_checkpoint
 from backbone.training.vision_data import (
     PHRASES,
     DenseTargets,
@@ -223,33 +223,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of pictures, checkpoint, curve and weights")
     parser.add_argument("--imagenet", type=Path, help="EfficientNet-Lite0's weights; random ones by default")
-    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the schedule")
-    parser.add_argument("--stop", type=int, help="end at this step, before the schedule does")
+    add_schedule(parser, Recipe.steps, Recipe.rate, Recipe.seed)
     parser.add_argument("--every", type=int, default=250, help="steps between two checkpoints")
     parser.add_argument("--rows", type=int, default=Recipe.rows, help="pictures in a batch")
     parser.add_argument("--pictures", type=int, default=Recipe.pictures, help="pictures in a pass, a multiple of 32")
     parser.add_argument("--validation", type=int, default=128, help="pictures that each checkpoint is measured on")
-    parser.add_argument("--rate", type=float, default=Recipe.rate, help="peak learning rate")
     parser.add_argument("--warmup", type=int, default=Recipe.warmup, help="steps in which the learning rate rises")
     parser.add_argument(
         "--frozen", type=int, default=Recipe.frozen, help="stages that keep EfficientNet-Lite0's weights"
     )
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--workers", type=int, default=1, help="processes that render pictures")
     parser.add_argument("--compile", action="store_true", help="compile the model; needs a C++ compiler")
     given = parser.parse_args()
-    recipe = Recipe(
-        steps=given.steps,
-        rows=given.rows,
-        pictures=given.pictures,
-        rate=given.rate,
-        warmup=given.warmup,
-        frozen=given.frozen,
-        seed=given.seed,
-    )
     train(
         given.out,
-        recipe,
+        recipe_of(Recipe, given),
         BackboneConfig(),
         given.imagenet,
         every=given.every,

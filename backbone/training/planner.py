@@ -25,7 +25,7 @@ from backbone.planner.adapter import ADAPTER_FILES
 from backbone.planner.layout import BUILTIN_TOOLS, CONTROL, Layout
 from backbone.training.core import load_core, load_tokenizer
 from backbone.training.dataset import Row, TrainingDataset
-from backbone.training.loop import cosine, log, save_checkpoint
+from backbone.training.loop import add_schedule, cosine, log, recipe_of, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -253,23 +253,19 @@ def main() -> None:
     parser.add_argument("--core", type=Path, required=True, help="GGUF file of the core")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, curve and adapter")
     parser.add_argument("--from", type=Path, dest="start", help="folder of the adapter to start from")
-    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the schedule")
-    parser.add_argument("--stop", type=int, help="end at this step, before the schedule does")
+    add_schedule(parser, Recipe.steps, Recipe.rate, Recipe.seed)
     parser.add_argument("--keep", type=int, nargs="+", default=[], help="also write the adapters of these steps")
     parser.add_argument("--rows", type=int, default=Recipe.rows, help="rows in a batch")
     parser.add_argument("--length", type=int, default=Recipe.length, help="tokens in a row")
-    parser.add_argument("--rate", type=float, default=Recipe.rate, help="peak learning rate")
     parser.add_argument("--validation", type=int, default=6, help="rows of held-out requests to validate on")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument(
         "--compile", action="store_true", help="compile the model: a third faster; needs a C++ compiler"
     )
     given = parser.parse_args()
-    recipe = Recipe(steps=given.steps, rows=given.rows, length=given.length, rate=given.rate, seed=given.seed)
     train(
         given.core,
         given.out,
-        recipe,
+        recipe_of(Recipe, given),
         given.compile,
         stop=given.stop,
         keep=given.keep,

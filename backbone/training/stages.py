@@ -47,7 +47,7 @@ from backbone.training.core import load_tokenizer
 from backbone.training.dataset import Row, TrainingDataset
 from backbone.training.dense_loss import losses
 from backbone.training.freezing import TRAINED, freeze, groups, hashes, part_of, prove
-from backbone.training.loop import cosine, log, save_checkpoint
+from backbone.training.loop import add_schedule, cosine, log, recipe_of, save_checkpoint
 from backbone.training.planner import attention_mask, fastest_dtype
 from backbone.training.seeing_scores import Exact, linked_precisions
 from backbone.training.vision_data import drawn_pictures, normalised, targets
@@ -366,26 +366,22 @@ def main() -> None:
     parser.add_argument("--core", type=Path, required=True, help="GGUF file of the core")
     parser.add_argument("--from", type=Path, dest="start", required=True, help="weights that the stage before wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoint, curve and weights")
-    parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps of the schedule")
-    parser.add_argument("--stop", type=int, help="end at this step, before the schedule does")
+    add_schedule(parser, Recipe.steps, Recipe.rate, Recipe.seed)
     parser.add_argument("--every", type=int, default=100, help="steps between two checkpoints")
     parser.add_argument("--rows", type=int, default=Recipe.rows, help="rows in a batch")
     parser.add_argument("--length", type=int, default=Recipe.length, help="tokens in a row with a picture")
     parser.add_argument("--words", type=int, default=Recipe.words, help="tokens in a row of requests")
     parser.add_argument("--pictures", type=int, default=Recipe.pictures, help="pictures in a pass, a multiple of 32")
     parser.add_argument("--cache", type=Path, help="folder of the rendered pictures, that of another stage for example")
-    parser.add_argument("--rate", type=float, default=Recipe.rate, help="peak learning rate")
     parser.add_argument("--validation", type=int, default=4, help="batches of each task to validate on")
     parser.add_argument("--workers", type=int, default=1, help="processes that render pictures")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
     given = parser.parse_args()
-    names = ("steps", "rows", "length", "words", "pictures", "rate", "seed")
     train(
         given.stage,
         given.core,
         given.start,
         given.out,
-        Recipe(**{name: getattr(given, name) for name in names}),
+        recipe_of(Recipe, given),
         every=given.every,
         stop=given.stop,
         validation=given.validation,

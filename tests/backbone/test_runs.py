@@ -130,9 +130,12 @@ def test_lever_lm_is_trained_on_what_was_grown(tmp_path: Path, monkeypatch: pyte
 
 def test_each_stage_begins_with_what_the_one_before_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = tmp_path / "eyes.safetensors"
-    for number, call in enumerate(calls("seeing.sh", tmp_path, STEPS="4", EYES=str(begun)), 1):
+    *stages, packing = calls("seeing.sh", tmp_path, STEPS="4", EYES=str(begun))
+    for number, call in enumerate(stages, 1):
         stage, core, start, out, recipe, options = received(call, "train", monkeypatch)
         assert (stage, core, start, recipe.steps) == (f"stage{number}", tmp_path / "core", begun, 4)
         assert out == tmp_path / "out" / stage and options["cache"] == tmp_path / "out" / "pictures"
         begun = out / "seeing.safetensors"
     assert number == 3
+    last, weights, *_ = received(packing, "pack", monkeypatch, result=1)
+    assert (last, weights) == (begun, tmp_path / "out" / "weights")

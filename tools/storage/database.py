@@ -290,6 +290,11 @@ def examine(file: Path, name: str) -> list[str]:
         raise failure(error, file, name, "superlink repair") or error from error
 
 
+def has_content(file: Path) -> bool:
+    """Return whether a database, or the log beside it, holds anything."""
+    return any(one.exists() and one.stat().st_size for one in (file, file.with_name(f"{file.name}-wal")))
+
+
 def put_in_place(new: Path, file: Path) -> Path | None:
     """Replace a damaged database, which is kept beside the new one under another name.
 
@@ -305,7 +310,7 @@ def put_in_place(new: Path, file: Path) -> Path | None:
     """
     backup = None
     log, index = (file.with_name(f"{file.name}{end}") for end in ("-wal", "-shm"))
-    if any(one.exists() and one.stat().st_size for one in (file, log)):
+    if has_content(file):
         backup = file.with_name(f"{file.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{file.suffix}")
         for old, place in ((file, backup), (log, backup.with_name(f"{backup.name}-wal"))):
             if old.exists() and old.stat().st_size:

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.storage.atomic import write_error
-from tools.storage.database import examine, put_in_place
+from tools.storage.database import examine, has_content, put_in_place
 from tools.storage.salvage import copy_rows
 from ui.access.access import Access
 from ui.access.database import NAME
@@ -43,8 +43,7 @@ def repair_page(folder: Path) -> PageRepair:
         WriteError: When the new one cannot be written; the old one is untouched.
     """
     file = folder / NAME
-    log = file.with_name(f"{NAME}-wal")
-    if not any(one.exists() and one.stat().st_size for one in (file, log)):
+    if not has_content(file):
         return PageRepair()  # there is nothing yet
     found = PageRepair(examine(file, "The database of the page"))
     if not found.faults:
