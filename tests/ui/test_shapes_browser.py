@@ -11,6 +11,7 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from common.masks import fill
 from tests.ui.blocks import serve_blocks
 from tests.waiting import WAIT, until
 from tools.values import Detections, Image, Poses
@@ -37,18 +38,28 @@ class Shown:
     """A page with the component, and what it told Python."""
 
     def __init__(self, page: "Page", told: list[tuple[str, dict[str, Any], Shapes]]) -> None:
-        self.page, self.told = page, told
+        self.page, self.told, self.joined = page, told, 0
+        page.on("request", lambda request: self._count(request.url))
         self.svg = page.locator("#one svg")
 
     def shape(self, name: str) -> "Locator":
         return self.page.locator("#one").get_by_role("button", name=name).first
 
+    def _count(self, url: str) -> None:
+        self.joined += "/queue/join" in url
+
     def next(self, event: str, do: Any) -> tuple[dict[str, Any], Shapes]:
-        """What Python was told after something was done."""
-        before = len(self.told)
+        """What Python was told last after something was done: on a busy computer each key is an event of its own."""
+        before, joined = len(self.told), self.joined
         do()
-        until(lambda: any(name == event for name, _, _ in self.told[before:]), event)
-        _, data, given = next(one for one in self.told[before:] if one[0] == event)
+
+        def settled() -> bool:
+            self.page.evaluate("new Promise((done) => setTimeout(done, 200))")  # longer than the component waits
+            told = self.told[before:]
+            return self.joined - joined == len(told) and any(name == event for name, _, _ in told)
+
+        until(settled, event)
+        _, data, given = next(one for one in reversed(self.told[before:]) if one[0] == event)
         return data, given
 
     def keys(self, *keys: str) -> None:
@@ -65,17 +76,32 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
     told: list[tuple[str, dict[str, Any], Shapes]] = []
     commands = {"a": "accept"}
     first = value(
-        file_url(picture), editable=True, draw=("box", "polygon", "joints"), labels=["cow"], commands=commands
+        file_url(picture),
+        editable=True,
+        draw=("box", "polygon", "joints", "outline", "brush"),
+        labels=["cow"],
+        commands=commands,
     )
 
     def note(given: Shapes, event: gr.EventData) -> None:
         told.append((str(event._data.pop("event", "")) or _event(event._data), event._data, deepcopy(given)))
 
+    def outline(given: Shapes, event: gr.EventData) -> Shapes:
+        """Answer with a square around the first point; a second one moves its right side to itself."""
+        told.append(("outline", event._data, deepcopy(given)))
+        (x, y, _), *others = event._data["points"]
+        right = others[-1][0] if others else x + 5
+        box = [x - 5, y - 5, right, y + 5]
+        ring = [[x - 5, y - 5], [right, y - 5], [right, y + 5], [x - 5, y + 5]]
+        return {**given, "outlined": {"serial": event._data["serial"], "rings": [ring], "box": box, "said": ""}}
+
     with gr.Blocks(analytics_enabled=False) as blocks:
         one = shapes(first, elem_id="one")
         again, foreign = gr.Button("again"), gr.Button("foreign")
-        one.input(note, one, None)
-        one.command(note, one, None)
+        # Otherwise what is done before the answer to the event before has come is left out.
+        one.input(note, one, None, trigger_mode="multiple")
+        one.command(note, one, None, trigger_mode="multiple")
+        one.outline(outline, one, one, trigger_mode="always_last")
         again.click(lambda: first, None, one)
         foreign.click(lambda: {**first, "picture": "https://192.0.2.1/x.png"}, None, one)
     with serve_blocks(lambda: blocks, folder) as address:
@@ -202,3 +228,61 @@ def test_pictures_of_other_hosts_are_not_asked_for(shown: Shown) -> None:
     assert str(image.get_attribute("href")).startswith("http://127.0.0.1")
     shown.page.get_by_role("button", name="foreign").click()
     until(lambda: image.get_attribute("href") is None, "no picture")
+
+
+def test_what_is_clicked_is_outlined_by_python_and_corrected_by_further_points(shown: Shown) -> None:
+    shown.svg.focus()
+    x, y = SIZE[1] // 2, SIZE[0] // 2
+    data, given = shown.next("input", lambda: shown.keys("o", "Enter"))
+    made = given["shapes"][-1]
+    assert (data["action"], made["type"], made["box"]) == ("add", "polygon", [x - 5, y - 5, x + 5, y + 5])
+    # The second point is outside of the thing; the same shape changes.
+    data, given = shown.next("input", lambda: shown.keys("Shift+ArrowLeft", "Shift+Enter"))
+    points = next(asked["points"] for name, asked, _ in reversed(shown.told) if name == "outline")
+    assert points == [[x, y, True], [x - 10, y, False]]
+    assert (data, len(given["shapes"])) == ({"action": "change", "id": made["id"]}, 4)
+    assert given["shapes"][-1]["box"] == [x - 5, y - 5, x - 10, y + 5]
+    # An answer of Python's forgets nothing of what can be undone.
+    _, given = shown.next("input", lambda: shown.keys("Control+z"))
+    assert given["shapes"][-1]["box"] == made["box"]
+    # What was selected is what is outlined; a click does the same.
+    shown.keys("Escape")
+    shown.shape("dog, 0.87").focus()
+    shown.keys("ArrowLeft", "o")
+    box = shown.svg.bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    _, given = shown.next("input", lambda: shown.page.mouse.click(*middle))
+    changed = given["shapes"][1]
+    assert (changed["label"], changed["type"], changed["reshaped"]) == ("dog", "polygon", True)
+    assert changed["box"] == pytest.approx([x - 5, y - 5, x + 5, y + 5], abs=0.6)
+
+
+def test_a_brush_paints_masks_and_wipes_parts_out(shown: Shown) -> None:
+    shown.svg.focus()
+    x, y = SIZE[1] // 2, SIZE[0] // 2
+
+    def pixels(given: Shapes) -> Any:
+        return fill(given["shapes"][-1]["rings"], SIZE)
+
+    data, given = shown.next("input", lambda: shown.keys("m", "Enter"))
+    made = given["shapes"][-1]
+    assert (data["action"], made["type"], made["box"]) == ("add", "polygon", [x - 2, y - 2, x + 2, y + 2])
+    assert pixels(given)[y - 1 : y + 1, x - 1 : x + 1].all() and 8 <= pixels(given).sum() <= 16
+    size = shown.page.get_by_label("Brush size")
+    size.fill("20")
+    shown.svg.focus()
+    _, given = shown.next("input", lambda: shown.keys("Enter"))
+    wide = pixels(given)
+    assert 280 <= wide.sum() <= 340 and len(given["shapes"]) == 4
+    # A hole, and then a second part of the same shape.
+    size.fill("8")
+    shown.svg.focus()
+    _, given = shown.next("input", lambda: shown.keys("Shift+Enter"))
+    assert not pixels(given)[y, x] and 40 <= wide.sum() - pixels(given).sum() <= 60
+    _, given = shown.next(
+        "input", lambda: shown.keys("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "Enter")
+    )
+    assert len(given["shapes"][-1]["rings"]) == 3 and pixels(given)[y, x + 30] and not pixels(given)[y, x]
+    shown.keys("Escape")
+    assert not size.is_visible()

@@ -29,6 +29,7 @@ DEFAULT_ROLES = {
     "segment": "yolo26n-seg",
     "segment_open": "yoloe-26s",
     "segment_boxes": "sam2.1-b",
+    "outline": "mobile-sam",
     "pose": "yolo26n-pose",
     "track": "yolo26n",
     "remove": "opencv-telea",

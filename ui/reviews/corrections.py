@@ -59,6 +59,7 @@ def editor(
     current: int,
     key: str,
     frame: int | None = None,
+    outlines: bool = False,
     **options: Any,
 ) -> Shapes:
     """Return the component's value for a find, which is selected.
@@ -72,11 +73,14 @@ def editor(
         current: Position of the find.
         key: What the page wants back with every event.
         frame: Number of the video's frame.
+        outlines: Whether what is clicked can be outlined.
         options: Of `from_values`, such as labels, keys and commands.
     """
     draw = {"Poses": ["joints"], "Transcript": []}.get(value.kind, ["box"])
     if isinstance(value, Detections) and value.masks is not None:
-        draw = ["box", "polygon"]
+        draw = ["box", "polygon", "brush"]
+    if outlines and picture and isinstance(value, Detections):
+        draw.append("outline")
     shapes = from_values(picture, name, size, (), frame=frame, editable=True, draw=draw, **options)
     shapes["shapes"] = drawn(value, corrections, current, frame)
     shapes["labels"] = list(dict.fromkeys([*shapes["labels"], *(one["label"] for one in shapes["shapes"])]))

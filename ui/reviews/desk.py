@@ -16,6 +16,7 @@ from flows.ledger.ledger import Ledger
 from flows.ledger.review_pages import Entry, Filter
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
+from tools.engines import outlining
 from tools.values import Transcript
 from tools.values.transcript import Segment
 from ui.access.links import file_url
@@ -24,8 +25,9 @@ from ui.reviews.decisions import Decisions
 from ui.reviews.figures import Figures, figures
 from ui.reviews.found import Finder, Found, NotShown
 from ui.reviews.pictures import Pictures
+from ui.reviews.pointing import Points, outlined
 from ui.reviews.queue import Place, Queue
-from ui.shapes.contract import Shapes
+from ui.shapes.contract import Outlined, Shapes
 
 _CACHE = 64 << 20
 _LOOKS = 64
@@ -171,7 +173,16 @@ class Desk:
                 size = summary["height"], summary["width"]
                 picture = file_url(self._pictures.picture(found.source, found.frame))
             shapes = editor(
-                found.value, corrections, picture, entry.name, size, entry.place, key, found.frame, **options
+                found.value,
+                corrections,
+                picture,
+                entry.name,
+                size,
+                entry.place,
+                key,
+                found.frame,
+                outlines=outlining.is_here(),
+                **options,
             )
             return Look(entry, place, shapes, *self._heard(entry, found, corrections))
         except SuperlinkError as error:
@@ -203,6 +214,21 @@ class Desk:
             except SuperlinkError:
                 continue  # why is said when it is its turn
         return Strip([Neighbour(one, small.get(one.id, "")) for one in place.neighbours], upcoming)
+
+    def outline(self, number: int, points: Points, serial: int) -> Outlined:
+        """Outline the thing in the picture of a find at which a person points.
+
+        Args:
+            number: Of the find.
+            points: Where the person points.
+            serial: Of the question; see `Outlined`.
+
+        Raises:
+            SuperlinkError: when the find cannot be shown.
+        """
+        with self._lock:
+            found = self._found(self._entry(number))
+        return outlined(found, self._store, points, serial)
 
     # Deciding
 

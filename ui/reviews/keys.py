@@ -19,6 +19,8 @@ EDITOR = {
     "box": ("B", "Draw a box"),
     "polygon": ("G", "Draw an outline"),
     "joints": ("K", "Draw a person"),
+    "outline": ("O", "Outline what is clicked"),
+    "brush": ("M", "Paint on an outline"),
     "hide": ("H", "Hide shapes"),
     "zoom_in": ("+", "Zoom in"),
     "zoom_out": ("-", "Zoom out"),

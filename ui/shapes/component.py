@@ -14,12 +14,12 @@ shapesEditor(view);
 watch("value", () => view.load(props.value));
 view.load(props.value);
 """
-# Events, in quotes, are what Gradio looks for in the script: "input", "select" and "command" are in shapes.js.
+# Events, in quotes, are what Gradio looks for in the script; "input", "select", "command", "outline" are in shapes.js.
 _SCRIPT = "\n".join(
     [
         *(
             (_FOLDER / name).read_text(encoding="utf-8")
-            for name in ("parts.js", "shapes.js", "geometry.js", "editor.js")
+            for name in ("parts.js", "shapes.js", "geometry.js", "outlining.js", "brush.js", "editor.js")
         ),
         _START,
     ]
@@ -36,10 +36,11 @@ def shapes(value: Shapes | None = None, **options: Any) -> gr.HTML:
 
     A person can show and hide labels, choose the least score, zoom (buttons, + − 0, Ctrl and the wheel, two fingers),
     pan, and go from shape to shape with Tab. Where `editable` is set: B, G or K and then the mouse, a finger, or
-    arrow keys and Enter draw; a shape is dragged or moved with the arrow keys (1 pixel, with Shift 10); Enter goes
-    to its corners or joints, which move the same way, Insert adds a corner, Delete removes one or the shape; 1 to 9 or
-    the list give a label; Ctrl+Z and Ctrl+Shift+Z go back and forth; H hides; Esc leaves. Keys work only while the
-    focus is in the component.
+    arrow keys and Enter draw; O outlines what is clicked, and M paints and wipes out, both on the shape that was
+    selected; a shape is dragged or moved with the arrow keys (1 pixel, with Shift 10); Enter goes to its corners or
+    joints, which move the same way, Insert adds a corner, Delete removes one or the shape; 1 to 9 or the list give a
+    label; Ctrl+Z and Ctrl+Shift+Z go back and forth; H hides; Esc leaves. Keys work only while the focus is in the
+    component.
 
     Events, for which `component.EVENT(function, inputs, outputs)` listens; their data is in `gr.EventData._data`:
 
@@ -48,6 +49,9 @@ def shapes(value: Shapes | None = None, **options: Any) -> gr.HTML:
     - ``select``: a shape of a component that is not editable was clicked; ``{"id": …}``.
     - ``command``: a key of `Shapes.commands` was pressed; ``{"command": name}``. Also "undo" and "redo" when there is
       nothing left to undo here and the value has commands, so that the page can undo across pictures.
+
+    - ``outline``: a point was clicked with the tool "outline"; ``{"points": [[x, y, whether it is in the thing], …],
+      "serial": number}``. Give back the value with `outlined`, an `Outlined`; nothing else of it is shown.
 
     Setting a value from Python forgets what can be undone; zoom and selection stay when the picture is the same.
 

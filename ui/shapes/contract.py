@@ -38,6 +38,22 @@ class Shape(TypedDict):
     reshaped: NotRequired[bool]
 
 
+class Outlined(TypedDict):
+    """Answer to the event "outline".
+
+    Attributes:
+        serial: Of the event.
+        rings: As in `Shape`; none where nothing was made out.
+        box: Around them.
+        said: Why there are none; "" where nothing was made out.
+    """
+
+    serial: int
+    rings: list[list[list[float]]]
+    box: list[float]
+    said: str
+
+
 class Shapes(TypedDict):
     """Value of the component: a picture and its shapes. Plain JSON.
 
@@ -50,9 +66,10 @@ class Shapes(TypedDict):
         frame: Number of the video's frame, which shapes that a person adds get; None for a still picture.
         labels: Labels that a person may give; the first nine have the keys 1 to 9.
         editable: Whether shapes can be added, changed and deleted.
-        draw: What a person may add: "box", "polygon", "joints".
-        keys: Action to key, where it differs from the default: box (b), polygon (g), joints (k), hide (h), zoom_in (+),
-            zoom_out (-), zoom_all (0).
+        draw: What a person may add: "box", "polygon", "joints"; and change: "outline" and "brush" make outlines where
+            there is "polygon", and boxes where not.
+        keys: Action to key, where it differs from the default: box (b), polygon (g), joints (k), outline (o),
+            brush (m), hide (h), zoom_in (+), zoom_out (-), zoom_all (0).
         commands: Key to the name of a command of the page; the component sends the event "command" with the name.
         threshold: Shapes with a lower score are not shown.
         hidden: Labels that are not shown.
@@ -60,6 +77,7 @@ class Shapes(TypedDict):
         links: Pairs of joints that a line connects.
         key: Of the page, which gets it back with every event.
         focus: Id of the shape that is selected at first.
+        outlined: Answer to the event "outline".
     """
 
     picture: str
@@ -79,3 +97,4 @@ class Shapes(TypedDict):
     links: list[list[int]]
     key: NotRequired[str]
     focus: NotRequired[str]
+    outlined: NotRequired[Outlined]

@@ -1,4 +1,8 @@
-// Adds, moves, reshapes, names and deletes shapes, by mouse, touch and keyboard; continues shapes.js and geometry.js.
+// Adds, moves, reshapes, names and deletes shapes, by mouse, touch and keyboard; continues shapes.js and geometry.js,
+// with the tools of outlining.js and brush.js.
+
+const TOOLS = [["box", "Box", "Draw a box"], ["polygon", "Polygon", "Draw a polygon"], ["joints", "Person", "Draw a person"],
+  ["outline", "Outline", "Outline what is clicked"], ["brush", "Brush", "Paint with a brush"]];
 
 function shapesEditor(view) {
   const {svg, overlay} = view;
@@ -36,6 +40,7 @@ function shapesEditor(view) {
     put(from.pop(), {action: name, id: null});
     view.say(name === "undo" ? "Undone" : "Done again");
   }
+  // Adds a shape, selects it, and returns its id.
   function add(shape) {
     given += 1;
     const taken = (id) => view.groups.has(id);
@@ -47,6 +52,7 @@ function shapesEditor(view) {
     view.select(made.id);
     view.groups.get(made.id).focus();
     view.say(`Added: ${made.label}`);
+    return made.id;
   }
   function remove(id) {
     const shape = live(id);
@@ -94,26 +100,35 @@ function shapesEditor(view) {
   };
   function draftNodes() {
     if (!draft) return [];
-    const [x, y] = draft.cursor, points = draft.points;
+    const [x, y] = draft.cursor, points = draft.points, drawn = instrument() ? instrument().nodes() : [];
     const reach = 8 / view.scale();
     const d = points.length && view.tool !== "polygon" ? boxPath(around([points[0], draft.cursor]))
       : points.length ? ring([...points, draft.cursor]).slice(0, -1) : "";
     const cross = `M${x - reach} ${y}H${x + reach}M${x} ${y - reach}V${y + reach}`;
-    return [["edge", d], ["line", d], ["edge", cross], ["line", cross]]
-      .map(([name, path]) => make("path", {class: `draft ${name}`, d: path}));
+    return [...drawn, ...[["edge", d], ["line", d], ["edge", cross], ["line", cross]]
+      .map(([name, path]) => make("path", {class: `draft ${name}`, d: path}))];
   }
 
   // ---- drawing
+  const instruments = {outline: shapesOutlining(view, {live, add, reshape}), brush: shapesBrush(view, {live, add, reshape})};
+  const instrument = () => (view.tool ? instruments[view.tool] : null);
+  editor.answered = (answer) => instruments.outline.answered(answer);
   function take(tool) {
     view.tool = view.tool === tool ? null : tool;
     const {x, y, w, h} = view.window;
     draft = view.tool ? {points: [], cursor: [Math.round(x + w / 2), Math.round(y + h / 2)]} : null;
+    // What was selected is what an instrument works on.
+    if (instrument()) instrument().begin(live(view.selected));
+    instruments.brush.shown(view.tool === "brush");
     if (view.tool) view.select(null);
-    for (const name of ["box", "polygon", "joints"]) buttons[name].setAttribute("aria-pressed", String(view.tool === name));
+    for (const [name] of TOOLS) buttons[name].setAttribute("aria-pressed", String(view.tool === name));
     svg.classList.toggle("drawing", Boolean(view.tool));
     view.touch();
     drawHandles();
-    if (view.tool) {
+    if (instrument()) {
+      svg.focus();
+      view.say(instrument().hint);
+    } else if (view.tool) {
       svg.focus();
       view.say(`${view.tool === "polygon" ? "Click corners, Enter twice closes" : "Drag a box"}; or move the cross with the
         arrow keys, Enter sets a corner, Esc leaves.`.replace(/\s+/g, " "));
@@ -147,6 +162,14 @@ function shapesEditor(view) {
   // ---- pointers; `view` hands them over
   editor.down = (event, group) => {
     const point = view.at(event), handle = handleOf(event.target);
+    if (instrument()) {
+      event.preventDefault();
+      svg.focus();
+      instrument().press(point, event);
+      drag = {paint: true};
+      drawHandles();
+      return true;
+    }
     if (view.tool) {
       event.preventDefault();
       svg.focus();
@@ -170,8 +193,12 @@ function shapesEditor(view) {
     return true;
   };
   editor.move = (event) => {
-    if (draft) { draft.cursor = view.at(event); drawHandles(); }
-    if (!drag || drag.draw) return;
+    if (draft) {
+      draft.cursor = view.at(event);
+      if (drag && drag.paint) instrument().drag(draft.cursor);
+      drawHandles();
+    }
+    if (!drag || drag.draw || drag.paint) return;
     if (drag.move && !drag.on && Math.hypot(event.clientX - drag.start.clientX, event.clientY - drag.start.clientY) < 3) return;
     drag.on = true;
     const [x, y] = view.at(event);
@@ -184,6 +211,9 @@ function shapesEditor(view) {
     if (drag && drag.draw && draft && Math.hypot(event.clientX - drag.start.clientX, event.clientY - drag.start.clientY) > 4) {
       draft.cursor = view.at(event);
       finish();
+    } else if (drag && drag.paint) {
+      if (instrument()) instrument().release();
+      drawHandles();
     } else if (drag && drag.on) {
       const shapes = view.shapes;
       view.shapes = drag.before;
@@ -194,6 +224,7 @@ function shapesEditor(view) {
   editor.cancelDrag = () => {
     if (drag && drag.before) view.show(drag.before);
     if (drag && drag.draw && draft) draft.points = [];
+    if (drag && drag.paint && instrument()) instrument().cancel();
     drag = null;
     drawHandles();
   };
@@ -228,6 +259,12 @@ function shapesEditor(view) {
         draft.cursor = [clamp(x + dx * step, 0, view.value.width), clamp(y + dy * step, 0, view.value.height)];
         drawHandles();
         view.say(draft.cursor.join(", "));
+        return true;
+      }
+      if (key === "Enter" && instrument()) {
+        instrument().press([...draft.cursor], event);
+        instrument().release();
+        drawHandles();
         return true;
       }
       if (key === "Enter") { corner([...draft.cursor]); return true; }
@@ -278,8 +315,8 @@ function shapesEditor(view) {
   const listLabels = () => list.replaceChildren(...view.value.labels.map((one) => make("option", {value: one})));
   naming.addEventListener("change", () => relabel(naming.value));
   naming.addEventListener("keydown", (event) => { if (event.key === "Enter") relabel(naming.value); });
-  for (const [tool, text] of [["box", "Box"], ["polygon", "Polygon"], ["joints", "Person"]]) {
-    buttons[tool] = view.button(text, `Draw a ${text.toLowerCase()}`, () => take(tool), DEFAULT_KEYS[tool].toUpperCase());
+  for (const [tool, text, said] of TOOLS) {
+    buttons[tool] = view.button(text, said, () => take(tool), DEFAULT_KEYS[tool].toUpperCase());
   }
   buttons.undo = view.button("Undo", "Undo", () => travel(past, future, "undo"), "Ctrl+Z");
   buttons.redo = view.button("Redo", "Redo", () => travel(future, past, "redo"), "Ctrl+Shift+Z");
@@ -301,7 +338,7 @@ function shapesEditor(view) {
     drag = null;
     if (view.tool) take(view.tool);
     const {editable, draw} = view.value;
-    for (const [name, button] of Object.entries(buttons)) button.hidden = !editable || (["box", "polygon", "joints"].includes(name) && !draw.includes(name));
+    for (const [name, button] of Object.entries(buttons)) button.hidden = !editable || (TOOLS.some(([tool]) => tool === name) && !draw.includes(name));
     label.hidden = !editable;
     listLabels();
   };

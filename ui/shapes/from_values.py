@@ -111,7 +111,7 @@ def shapes_of(value: Marks, number: int = 0, frame: int | None = None, smooth: f
         shape = _shape(number, row, "box", label, scores[row], boxes[row])
         if value.masks is not None:
             shape["type"] = "mask"
-            shape["rings"] = _outline(value.masks[row], smooth)
+            shape["rings"] = outline(value.masks[row], smooth)
         if value.ids is not None:
             shape["track"] = int(value.ids[row])
         if value.frames is not None:
@@ -131,7 +131,7 @@ def _shape(number: int, row: int, kind: Any, label: str, score: float | None, bo
     }
 
 
-def _outline(mask: RLE, smooth: float) -> list[list[list[float]]]:
+def outline(mask: RLE, smooth: float = SMOOTH) -> list[list[list[float]]]:
     """Return the rings of a mask; with `smooth`, corners closer than that to the line of their neighbours go."""
     found = rings(decode(mask))
     if smooth:

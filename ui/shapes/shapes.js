@@ -1,6 +1,6 @@
 // Shows a picture and its shapes. The value is `Shapes` of contract.py.
 
-const DEFAULT_KEYS = {box: "b", polygon: "g", joints: "k", hide: "h", zoom_in: "+", zoom_out: "-", zoom_all: "0"};
+const DEFAULT_KEYS = {box: "b", polygon: "g", joints: "k", outline: "o", brush: "m", hide: "h", zoom_in: "+", zoom_out: "-", zoom_all: "0"};
 const MOST = 40;  // times that a picture can be enlarged
 
 function shapesView(element, props, trigger) {
@@ -282,9 +282,15 @@ function shapesView(element, props, trigger) {
     waiting = setTimeout(() => trigger("input", detail), 120);
   };
   view.command = (name) => trigger("command", {command: name});
+  view.ask = (detail) => trigger("outline", detail);
   view.load = (given) => {
     // A plain copy: Gradio hands out proxies.
     const value = given && typeof given === "object" ? JSON.parse(JSON.stringify(given)) : null;
+    if (value && value.outlined) {  // an answer; all else may have changed since it was asked for
+      if (view.value) props.value = JSON.parse(JSON.stringify(view.value));
+      if (view.value && view.editor && view.value.key === value.key) view.editor.answered(value.outlined);
+      return;
+    }
     root.hidden = !value;
     if (!value) { view.value = null; return; }
     const same = view.value && ["picture", "width", "height"].every((key) => view.value[key] === value[key]);

@@ -22,9 +22,10 @@ from ui.reviews.html import (
     sound_html,
     strip_html,
 )
+from ui.reviews.pointing import asked
 from ui.reviews.queue import REASONS, STATES
 from ui.shapes.component import shapes
-from ui.tabs.events import QUIET, Changes
+from ui.tabs.events import QUEUED, QUIET, Changes
 from ui.tabs.review_keys import KeyWidgets
 from ui.tabs.review_runs import Desks
 
@@ -139,6 +140,9 @@ class ReviewTab:
             self._command, [*here, *words], [*shown, self.keys.list], trigger_mode="multiple", **QUIET
         )
         after(keyed)
+        self.editor.outline(
+            self._outline, self.editor, self.editor, trigger_mode="always_last", concurrency_limit=1, **QUEUED
+        )
         self.editor.input(self._save, here, [self.head, self.note], trigger_mode="always_last", **QUIET)
         for name, button in self.buttons.items():
             after(button.click(self._button(name), [*here, *words], shown, trigger_mode="multiple", **QUIET))
@@ -239,6 +243,15 @@ class ReviewTab:
             return self._show(desk, desk.once(key_of(value)[1], move), which, memory, said)
 
         return self._at(value, tuple(chosen), request, act)
+
+    def _outline(self, event: gr.EventData, request: gr.Request, value: Any) -> Any:
+        """Answer the editor, which asks for the outline of what was clicked."""
+        try:
+            points, serial = asked(event._data)
+            desk = self._desks.open(run_of(value), owner_of(request))
+            return {**value, "outlined": desk.outline(key_of(value)[0], points, serial)}
+        except SuperlinkError as error:
+            raise gr.Error(str(error)) from error
 
     def _save(self, event: gr.EventData, request: gr.Request, value: Any, memory: Any, *chosen: Any) -> Changes:
         """Keep what was changed in the picture."""

@@ -29,6 +29,7 @@ from ui.reviews.desk import key_of
 from ui.reviews.figures import figures
 from ui.reviews.html import figures_html, head_html, strip_html
 from ui.reviews.keys import KeyRefused
+from ui.reviews.pointing import asked as points_of
 from ui.reviews.queue import Queue
 from ui.tabs.review import ReviewTab, _tick
 from ui.tabs.review_runs import Desks
@@ -228,7 +229,7 @@ def test_a_corrected_box_is_in_the_exports_as_human(reviewer: Reviewer) -> None:
 def test_a_mask_is_corrected_by_its_outline(reviewer: Reviewer, tmp_path: Path) -> None:
     ann = reviewer(run=make_run(tmp_path, FIND))
     shapes = ann.shapes()
-    assert shapes["draw"] == ["box", "polygon"] and ann.own(shapes)["rings"]
+    assert shapes["draw"] == ["box", "polygon", "brush"] and ann.own(shapes)["rings"]
     square = [[10, 10], [30, 10], [30, 30], [10, 30]]
     ann.edit(rings=[square], box=[10, 10, 30, 30], reshaped=True)
     ann.go(ann.number)
@@ -239,6 +240,35 @@ def test_a_mask_is_corrected_by_its_outline(reviewer: Reviewer, tmp_path: Path) 
     ann.edit(rings=[slope], box=[10, 10, 70, 41], reshaped=True)
     ann.go(ann.number)
     assert not ann.desk.save(ann.shapes())
+
+
+def test_what_is_clicked_is_outlined_where_the_weights_are(
+    reviewer: Reviewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = reviewer(run=make_run(tmp_path, FIND))
+    said = ann.desk.outline(ann.number, [(1, 1, True)], 3)
+    assert said["rings"] == [] and "superlink models pull" in said["said"]
+    asked: list[Any] = []
+
+    def square(pixels: Any, points: Any) -> Any:
+        asked.append((pixels.shape, points))
+        mask = np.zeros(pixels.shape[:2], bool)
+        mask[10:30, 10:20] = points[0][2]
+        return mask
+
+    monkeypatch.setattr("ui.reviews.desk.outlining.outline", square)
+    monkeypatch.setattr("ui.reviews.desk.outlining.is_here", lambda: True)
+    assert ann.go(ann.number).shapes["draw"] == ["box", "polygon", "brush", "outline"]
+    points, serial = points_of({"points": [[12.5, 20, True]], "serial": 4})
+    answer = ann.desk.outline(ann.number, points, serial)
+    assert (answer["serial"], answer["box"], answer["said"]) == (4, [10, 10, 20, 30], "")
+    assert asked == [((ann.look.shapes["height"], ann.look.shapes["width"], 3), [(12.5, 20, True)])]
+    ann.edit(rings=answer["rings"], box=answer["box"], reshaped=True)
+    [human] = [one for one in coco(ann.run) if one.get("source") == "human"]
+    assert human["area"] == 200 and human["bbox"] == [10, 10, 10, 20]
+    assert ann.desk.outline(ann.number, [(1, 1, False)], 5)["rings"] == []
+    with pytest.raises(SuperlinkError, match="no point"):
+        points_of({"points": [[1]], "serial": 4})
 
 
 def test_joints_are_moved(reviewer: Reviewer, tmp_path: Path) -> None:
