@@ -16,12 +16,13 @@ picture, asked for by mask, box, point or scribble, and in words.
 VQA: answers that are the same text, of all and of each kind of question. captions: facts of a short and a long caption
 that are true, and facts of the true captions that are stated. regions named: answers to "what is this?".
 routing: requests for `detect`, `segment` and `pose` in phrasings that training holds out, whose plan begins with the
-right tool; requests that no tool fits, to which there is a plan. planner: fully right plans (``planner.py``) with the
-adapter of this model, beside those of the shipped planner.
+right tool, and requests that no tool fits, to which there is a plan; both by the model alone. planner: fully right
+plans (``planner.py``) with the adapter of this model, beside those of the shipped planner.
 look and plan: the median time to look at a picture and to plan a request; load: a new process that loads the model.
 """
 
 import argparse
+import itertools
 import os
 import random
 import statistics
@@ -29,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,11 +93,10 @@ class Line(NamedTuple):
     most: bool = False
     on: tuple[str, ...] = ("test",)
 
-    def verdict(self) -> str:
-        """Return whether the bar is met where it is meant and something was measured."""
-        figures = [value for value in self.values.values() if value is not None]
-        if not figures:
-            return "not trained"
+    def verdict(self, missing: str = "not trained") -> str:
+        """Return whether the bar is met where it is meant; ``missing`` where nothing was measured."""
+        if all(value is None for value in self.values.values()):
+            return missing
         if self.bar is None:
             return ""
         judged = [v for split, v in self.values.items() if v is not None and (split in self.on or not split)]
@@ -105,12 +105,17 @@ class Line(NamedTuple):
         met = all(value <= self.bar if self.most else value >= self.bar for value in judged)
         return "met" if met else "MISSED"
 
-    def text(self, splits: Sequence[str]) -> str:
+    def text(self, splits: Sequence[str], missing: str = "not trained") -> str:
         """Return the line of the table."""
         columns = [""] if "" in self.values else splits
         cells = [f"{_figure(self.values.get(split)):>14}" for split in columns]
         bar = "" if self.bar is None else f"{'≤' if self.most else '≥'} {self.bar:g}"
-        return f"{self.name:<30}{''.join(cells):<{14 * len(splits)}}{bar:>9}  {self.verdict()}".rstrip()
+        return f"{self.name:<30}{''.join(cells):<{14 * len(splits)}}{bar:>9}  {self.verdict(missing)}".rstrip()
+
+
+def say(what: str) -> None:
+    """Tell on the terminal what is measured now."""
+    print(f"\r{what:<40}", end="", file=sys.stderr, flush=True)
 
 
 def _figure(value: float | None) -> str:
@@ -216,12 +221,14 @@ def word_lines(found: Mapping[str, Scores], splits: Sequence[str]) -> list[Line]
 def measure_pictures(split: str, seer: Seer | None, ask: AskPicture | None, count: int, asked: int) -> Scores:
     """Measure everything on the pictures of a split."""
     scores = Scores()
+    say(f"{split}: specialists")
     for name, (half, _) in measure(split, count, SIZE, specialists()).items():
         scores.add(f"specialist {name}", half)
     looking = None if seer is None else Looking(seer)
     if looking is not None:
         ask = looking.find
     if ask is not None:
+        say(f"{split}: linked decoders")
         for name, (half, _) in measure(split, count, SIZE, finders(ask, scores, AT_WORK)).items():
             scores.add(name, half)
     for name, figure in PRECISIONS.items():
@@ -229,6 +236,7 @@ def measure_pictures(split: str, seer: Seer | None, ask: AskPicture | None, coun
             scores.values[f"{who}{name}"] = scores.values.pop(f"{who}{figure}", [])
     if looking is not None:
         for number, picture in enumerate(pictures(range(count), split, SIZE, workers=0)):
+            say(f"{split}: picture {number + 1} of {count}")
             refer(looking, picture, scores)
             point_out(looking, picture, scores)
             if number < asked:
@@ -319,26 +327,27 @@ def measure_cost(model: "Trained | None") -> list[Line]:
 
 
 def sheet(scores: Sequence[Scores], file: Path) -> None:
-    """Draw failures of all kinds in turn."""
-    kinds: dict[str, list[Callable[[], tuple[Image, str]]]] = {}
+    """Draw failures of all kinds in turn, each with what was asked, given and right."""
+    kinds: dict[str, list[Failure]] = {}
     for one in (failure for some in scores for failure in some.failures):
-
-        def drawn(one: Failure = one) -> tuple[Image, str]:
-            image = Image.from_numpy(one.picture)
-            if one.boxes:
-                names, boxes = tuple(one.boxes), np.array(list(one.boxes.values()), np.float32)
-                image = draw(image, Detections.from_model(boxes, names, np.ones(len(names)), image.size))
-            return image, f"{one.kind}: {one.words}"
-
-        kinds.setdefault(one.kind, []).append(drawn)
-    rows = max((len(some) for some in kinds.values()), default=0)
-    picked = [some[n] for n in range(rows) for some in kinds.values() if n < len(some)][:SHOWN]
+        kinds.setdefault(one.kind, []).append(one)
+    turns = itertools.zip_longest(*kinds.values())
+    picked = [one for turn in turns for one in turn if one is not None][:SHOWN]
     if not picked:
         print(f"there are no failures to draw; {file} is not written")
         return
-    images, words = zip(*(work() for work in picked), strict=True)
-    file.write_bytes(contact_sheet(images, words).to_bytes())
+    words = [f"{one.kind}: {one.words}" for one in picked]
+    file.write_bytes(contact_sheet([drawn(one) for one in picked], words).to_bytes())
     print(f"wrote {file}")
+
+
+def drawn(one: Failure) -> Image:
+    """Draw the boxes of a failure over its picture."""
+    image = Image.from_numpy(one.picture)
+    if not one.boxes:
+        return image
+    boxes = np.array(list(one.boxes.values()), np.float32)
+    return draw(image, Detections.from_model(boxes, tuple(one.boxes), np.ones(len(boxes)), image.size))
 
 
 def main() -> None:
@@ -363,12 +372,14 @@ def main() -> None:
         found = {split: measure_pictures(split, seer, ask, given.pictures, given.asked) for split in given.split}
         lines = [*dense_lines(found, given.split), *word_lines(found, given.split)]
         if given.requests:
+            say("planner")
             lines += measure_planner(None if model is None else model.adapter, given.requests)
         lines += measure_cost(model)
+    print(file=sys.stderr)
     print(f"{seeing or given.eyes or 'nothing trained'}, {given.pictures} pictures of each split")
     print(f"{'':<30}" + "".join(f"{split:>14}" for split in given.split) + f"{'bar':>9}")
     for line in lines:
-        print(line.text(given.split))
+        print(line.text(given.split, "not trained" if model is None else "none asked"))
     if given.failures is not None:
         sheet(list(found.values()), given.failures)
 

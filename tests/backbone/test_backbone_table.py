@@ -215,6 +215,7 @@ def test_a_bar_is_met_where_it_is_meant(table: ModuleType) -> None:
     assert line._replace(on=("test", "compositions")).verdict() == "MISSED"
     assert line._replace(most=True).verdict() == "MISSED" and line._replace(most=True, bar=0.95).verdict() == "met"
     assert line._replace(values=dict.fromkeys(splits)).verdict() == "not trained"
+    assert line._replace(values=dict.fromkeys(splits)).text(splits, "none asked").endswith("  none asked")
     assert line._replace(values={"shifted": 0.1}).verdict() == "" == line._replace(bar=None).verdict()
     assert table.Line("load", {"": 2.5}, 3, most=True).text(splits).split() == ["load", "2.500", "≤", "3", "met"]
     assert len(line.text(splits)) == len(table.Line("load", {"": 2.5}, 0.9).text(splits))
