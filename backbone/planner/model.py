@@ -131,7 +131,8 @@ class PlannerModel:
             self._prefixes.begin(parts)
             context = self._prefixes.context
             repeated = self.likeliest_card(grammar, context, request_ids, needed, prefix)
-            decoded = self._decode(walk, context, [*prefix[context.length :], *repeated], request_ids, needed)
+            before, shown = [*prefix[context.length :], *repeated], [calls for _, _, calls in demonstrations]
+            decoded = self._decode(walk, context, before, request_ids, needed, shown)
             self._prefixes.keep(parts)
             return decoded
 
@@ -177,7 +178,13 @@ class PlannerModel:
         return self.layout.prefix([grammar.cards[walk.calls[0]["tool"]]])
 
     def _decode(
-        self, walk: Walk, context: Context, before: list[int], request: list[int], needed: Mapping[str, float]
+        self,
+        walk: Walk,
+        context: Context,
+        before: list[int],
+        request: list[int],
+        needed: Mapping[str, float],
+        shown: Sequence[Sequence[Call]],
     ) -> Decoded:
         """Write the plan, each token the best that the grammar allows; ``before`` stands in front of the request.
 
@@ -186,7 +193,7 @@ class PlannerModel:
         """
         certain, choices = [*before, *request], list[Choice]()
         while not walk.done:
-            read = certain + speculate(walk, request)
+            read = certain + speculate(walk, request, shown)
             states = context.read(read)
             at, certain = len(certain) - 1, []
             while not walk.done:

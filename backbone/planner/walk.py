@@ -136,8 +136,12 @@ class Walk:
         every = self.grammar.parameters[self.calls[-1]["tool"]]
         if not every or every[0].kind != "text" or self.have & set(every[0].given_by):
             return None
-        name, depth = self.layout.piece(f" {every[0].name}="), len(self._path)
-        return name[depth] if name[:depth] == self._path else None
+        return self.following(self.layout.piece(f" {every[0].name}="))
+
+    def following(self, name: list[int]) -> int | None:
+        """The token of a name after what is written of one; None where another name is written."""
+        depth = len(self._path)
+        return name[depth] if len(name) > depth and name[:depth] == self._path else None
 
     @property
     def writing(self) -> Literal["value", "argument", "tool"] | None:

@@ -32,6 +32,24 @@ def test_the_first_tool_with_its_inputs_is_drafted(layout: Layout, vocabulary: V
         assert drafted == wanted[:MAX_SPECULATED]
 
 
+def test_the_tools_of_the_likest_example_that_begins_alike_are_drafted(layout: Layout, vocabulary: Vocabulary) -> None:
+    detect, crop, resize = (
+        {"tool": name, "args": args} for name, args in (("detect", {"labels": ["x"]}), ("crop", {}), ("resize_all", {}))
+    )
+    request = layout.request(["Image"], "find the dog")
+    found = [layout.tool_tokens["detect"], *layout.piece(" labels="), *layout.text(" dog")]
+    for begun, shown, wanted in (
+        ([], [[crop]], layout.head("crop")),
+        ([], [[crop], [resize]], layout.head("resize_all")),
+        (found, [[resize], [detect, crop], [detect]], [layout.sep, *layout.head("crop")]),
+        (found, [[detect, crop], [detect, resize]], [layout.sep, *layout.head("resize_all")]),
+        (found, [[{"tool": "detect", "args": {"labels": ["x"], "min_score": 1}}, crop]], [layout.sep]),
+        (found, [[crop, resize]], [layout.sep]),
+    ):
+        drafted = speculate(_walk(layout, vocabulary, ["Image"], begun), request, shown)
+        assert drafted[: len(wanted)] == wanted[:MAX_SPECULATED] and (wanted != [layout.sep] or drafted == wanted)
+
+
 def test_a_text_is_drafted_as_a_copy(layout: Layout, vocabulary: Vocabulary) -> None:
     request = layout.request([], "draw a red hen")
     begun = [layout.tool_tokens["generate"], *layout.piece(" prompt="), *layout.text(" a r")]
