@@ -54,17 +54,17 @@ CHECKS = {
 """What V6 says, and the tests in ``tests/backbone`` that show it."""
 
 SMALL = Recipe(
-    pictures=64,
-    tests=32,
-    eyes=12,
-    base={"answers": 6, "regions": 3, "words": 6},
-    linked={"detect": 8, "pose": 2},
-    joint={"answers": 1, "regions": 1, "detect": 4, "pose": 2, "words": 1},
-    second={"answers": 1, "regions": 1, "words": 1, "detect": 1, "pose": 1},
-    third={"detect": 12, "pose": 12},
+    pictures=32,
+    tests=16,
+    eyes=8,
+    base={"answers": 3, "regions": 1, "words": 3},
+    linked={"detect": 4, "pose": 1},
+    joint={"answers": 1, "regions": 1, "detect": 1, "pose": 1, "words": 1},
+    second={"answers": 1, "words": 1, "detect": 1, "pose": 1},
+    third={"detect": 3, "pose": 3},
     warmup=2,
 )
-
+"""Of a try."""
 
 compared = partial(say, paired=True)
 """Prints a claim about models of the same seeds."""

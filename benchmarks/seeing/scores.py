@@ -2,13 +2,13 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from backbone.training.dataset import Row, pack
 from backbone.training.dense_loss import iou
@@ -44,6 +44,8 @@ LEAST = 0.001
 NEAR = 0.2
 """A joint is right within this share of the longer side of the person's box (PCK@0.2)."""
 ROWS = 16
+FILLINGS = {"plans": 2, "routes": 3, "calls": 2}
+"""How often a held-out phrasing is filled with other things, so that there are 400 requests of each figure."""
 
 
 @torch.no_grad()
@@ -188,30 +190,35 @@ def _blocks(one: PictureRow, target: Tensor, ids: Tensor, likeliest: Tensor) -> 
 
 
 def _planning(model: BackboneModel, layout: SeeingLayout) -> Figures:
-    found: Figures = {"plans": [], "routes": [], "calls": []}
     asking = [one for one in phrasings(test=True) if one.calls]
     nothing_asked = [one for one in phrasings(test=True) if not one.calls]
-    # Twice, with other things; as many requests that no tool fits, so that calling none is no way to a high share.
-    plain = [one for one in asking if copied(one)] * 2
+    # As many requests that no tool fits, so that calling none is no way to a high share.
+    plain = [one for one in asking if copied(one)] * FILLINGS["plans"]
     plain += random.Random(0).sample(nothing_asked, min(len(plain), len(nothing_asked)))
-    for number, phrasing in enumerate(plain):
-        likeliest, wanted = _planned(model, layout, phrasing, f"plan:{number}")
-        found["plans"].append(float(likeliest == wanted))
+    plans = _planned(model, layout, plain, "plan")
+    routes = _planned(model, layout, asking * FILLINGS["routes"], "route")
+    chat = _planned(model, layout, nothing_asked * FILLINGS["calls"], "call")
     tools = set(layout.tool_tokens.values())
-    for number, phrasing in enumerate(asking):
-        likeliest, wanted = _planned(model, layout, phrasing, f"route:{number}")
-        found["routes"].append(float(likeliest[0] == wanted[0]))
-    for number, phrasing in enumerate(nothing_asked):
-        likeliest, _ = _planned(model, layout, phrasing, f"call:{number}")
-        found["calls"].append(float(likeliest[0] in tools))
-    return found
+    return {
+        "plans": [float(likeliest == plan) for likeliest, plan in plans],
+        "routes": [float(likeliest[0] == plan[0]) for likeliest, plan in routes],
+        "calls": [float(likeliest[0] in tools) for likeliest, _ in chat],
+    }
 
 
-def _planned(model: BackboneModel, layout: SeeingLayout, phrasing: Phrasing, seed: str) -> tuple[list[int], list[int]]:
-    """Return the likeliest token at each place of a plan, and the right ones."""
-    request, plan = planned(layout, fill(phrasing, random.Random(seed)))
-    logits = model(torch.tensor([[*request, *plan]])).logits[0, len(request) - 1 : -1]
-    return logits.argmax(-1).tolist(), plan
+def _planned(
+    model: BackboneModel, layout: SeeingLayout, of: Sequence[Phrasing], seed: str
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yield the likeliest token at each place of a plan, and the right ones, for each phrasing."""
+    pairs = [planned(layout, fill(one, random.Random(f"{seed}:{number}"))) for number, one in enumerate(of)]
+    for at in range(0, len(pairs), 2 * ROWS):
+        batch = pairs[at : at + 2 * ROWS]
+        # What follows a row is not seen by it.
+        rows = [torch.tensor([*request, *plan]) for request, plan in batch]
+        likeliest = model(nn.utils.rnn.pad_sequence(rows, batch_first=True)).logits.argmax(-1)
+        for (request, plan), row in zip(batch, likeliest.tolist(), strict=True):
+            start = len(request) - 1
+            yield row[start : start + len(plan)], plan
 
 
 def guesses(pictures: Sequence[Rendered], shown: Sequence[Rendered]) -> float:
