@@ -329,7 +329,8 @@ def measure_cost(model: "Trained | None") -> list[Line]:
 def sheet(scores: Sequence[Scores], file: Path) -> None:
     """Draw failures of all kinds in turn, each with what was asked, given and right."""
     kinds: dict[str, list[Failure]] = {}
-    for one in (failure for some in scores for failure in some.failures):
+    failures = [failure for some in scores for failure in some.failures]
+    for one in random.Random(0).sample(failures, len(failures)):
         kinds.setdefault(one.kind, []).append(one)
     turns = itertools.zip_longest(*kinds.values())
     picked = [one for turn in turns for one in turn if one is not None][:SHOWN]

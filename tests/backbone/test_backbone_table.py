@@ -127,6 +127,16 @@ def test_a_box_beside_the_thing_is_wrong(figures: ModuleType, drawn: list[Render
     assert scores_of(figures, Nothing(drawn), "refer", "point_out").mean("referring") == 0
 
 
+def test_a_mask_is_compared_with_all_that_it_covers(figures: ModuleType, drawn: list[Rendered]) -> None:
+    one = Knowing(drawn).found([drawn[0].instances[0]])
+    truth = drawn[0].instances[0].mask
+    assert one.masks is not None and figures.mask_iou(one, truth) == 1
+    every = np.ones_like(one.masks)
+    assert figures.mask_iou(one._replace(masks=every), truth) == pytest.approx(truth.mean())
+    assert figures.mask_iou(one, np.ones_like(truth)) == pytest.approx(truth.mean())
+    assert figures.mask_iou(one._replace(masks=None), truth) == 0
+
+
 def test_only_the_best_find_counts(figures: ModuleType, drawn: list[Rendered]) -> None:
     class Several(Knowing):
         def meant(self, look: Rendered, words: str) -> list[Instance]:
