@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.core.provided import provide
+from tools.core.provided import BACKBONE, provide
 
 if TYPE_CHECKING:
     from agents.seeing import Sight
@@ -15,4 +15,4 @@ def _load_sight(folder: Path, core: str) -> "Sight":
     return Sight.load(folder, core)
 
 
-provide("backbone", _load_sight)
+provide(BACKBONE, _load_sight)

@@ -12,6 +12,7 @@ from agents.plan.plan import ABOVE, Plan, Step, escape
 from agents.plan.problems import Problem
 from agents.plan.types import value_types
 from agents.planners.base import Confidence, Demonstration, first_free
+from agents.planners.references import with_references
 from agents.planners.shortlist import LIMIT, Shortlist, by_reading, kept, shortlist
 from common.card import Card, ParameterSchema
 from tools.core.errors import SettingsInvalid, WeightsMissing
@@ -101,7 +102,7 @@ class BackbonePlanner:
         cards = {card["name"]: card for card in tools}
         steps = tuple(
             Step(id=f"s{n}", tool=call["tool"], args=_arguments(call["args"], cards[call["tool"]]))
-            for n, call in enumerate(calls, first_free(values))
+            for n, call in enumerate(with_references(request, calls), first_free(values))
         )
         return Plan(request=request, steps=steps), _confidence(self.adapter, choices, len(steps), tools, not problems)
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from tools.core.errors import SettingsInvalid
 
+BACKBONE = "backbone"
+"""The engine of superlink's own model."""
+
 _loaders: dict[str, Callable[..., Any]] = {}
 
 

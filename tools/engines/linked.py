@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from common.masks import Mask
 from tools.core.errors import ValueInvalid
 from tools.core.progress import track
-from tools.core.provided import provided
+from tools.core.provided import BACKBONE, provided
 from tools.core.settings import settings
 from tools.engines import labels as names
 from tools.engines.scores import usual_score
@@ -25,7 +25,7 @@ from tools.values import Detections, Image, Poses, Text
 from tools.weights import weights
 from tools.weights.usage import note, record_link
 
-ENGINE = "backbone"
+ENGINE = BACKBONE
 """Its name in the catalogue, and that of the weights that are shipped."""
 
 USUAL_SCORE = 0.4

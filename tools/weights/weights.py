@@ -298,8 +298,8 @@ def _how_to_get(entry: Weights) -> str:
     bundled = [source["bundled"] for source in entry.sources if "bundled" in source]
     if bundled:
         return (
-            f"They come with superlink's repository ({entry.licence}): copy {bundled[0]} from there into a folder, and "
-            "name that in SUPERLINK_MODELS"
+            f"Copy {bundled[0]} of superlink's repository ({entry.licence}) into a folder, and name that in "
+            "SUPERLINK_MODELS"
         )
     return "Put the file back, or choose other weights for the role in settings.toml"
 
