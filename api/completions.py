@@ -62,7 +62,7 @@ class Plans:
             SuperlinkError: the planner cannot work, or the examples cannot be read.
         """
         asked, tools = (words, *functions.schemas), functions.tools
-        shown = tuple(one.id for one in choose_demonstrations(self.examples, words, {}, tools))
+        shown = tuple(one.id for one in choose_demonstrations(self.examples, words, {}, tools).demonstrations)
         with self._lock:
             for key, attempt in reversed(self._kept.items()):
                 made = attempt.plan.hash if attempt.plan is not None else ""

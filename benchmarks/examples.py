@@ -69,6 +69,7 @@ def example(media: Sequence[str], request: str, plan: Sequence[tuple[str, Any]])
 class Given:
     """A chooser that takes its time as `Similar` does, and then gives `shown`."""
 
+    name = "given"
     shown: Sequence[Demonstration] = ()
 
     def choose(self, request: str, have: Sequence[str], bank: Pool, k: int) -> list[Demonstration]:

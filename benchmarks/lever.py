@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 from houses import HouseRow
 
+from agents.examples.choose import explaining
 from agents.plan.types import AnyTool, planner_cards
 from agents.planners.backbone import model_file
 from backbone.lever.data import Group, GrownJson
-from backbone.lever.features import Asked, Known, ask, compared, know
+from backbone.lever.features import Asked, Known, ask, know
 from backbone.lever.growth import grow, prompted
 from backbone.lever.score import Example, Scorer
 from backbone.planner.layout import BUILTIN_TOOLS
@@ -148,12 +149,7 @@ def similar(house: House, row: HouseRow, k: int) -> list[int]:
 
 def by_words(house: House, row: HouseRow, k: int) -> list[int]:
     """The example that explains most words of the request that those before do not explain."""
-    asked, chosen = house.asked(row), list[int]()
-    while len(chosen) < k:
-        gained = compared(asked, chosen)[:, 3]
-        gained[chosen] = -1
-        chosen.append(int(gained.argmax()))
-    return chosen
+    return explaining(house.asked(row).found[1], k)
 
 
 def majority(house: House, grown: Sequence[GrownJson], k: int) -> list[int]:

@@ -7,7 +7,7 @@
 #
 # OUT (out/lever) gets grown.jsonl, lever.safetensors and log.txt. BANK is described in backbone/lever/data.py. TOOLS is
 # a file of tools that its examples call, where they are no built-in ones. The core is downloaded with
-# `superlink models pull` unless it is there.
+# `superlink models pull` unless it is there. backbone/weights/lever/lever.safetensors is where superlink reads weights.
 set -euo pipefail
 . "$(dirname "$0")/common.sh" lever
 

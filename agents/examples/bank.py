@@ -1,11 +1,12 @@
 """The bank of examples: plans that people approved, in one SQLite file of the home."""
 
+import hashlib
 import json
 import threading
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.planners.base import Demonstration
+from common.card import Card
 from tools.core.errors import SuperlinkError
 from tools.storage.database import Database, connect
 from tools.values.base import canonical_json
@@ -44,13 +46,30 @@ CREATE TABLE IF NOT EXISTS examples (
     vector BLOB,
     PRIMARY KEY (owner, kinds, words)
 );
+CREATE TABLE IF NOT EXISTS verdicts (
+    owner TEXT PRIMARY KEY,
+    models TEXT NOT NULL,
+    bank TEXT NOT NULL,
+    held_out INTEGER NOT NULL,
+    scores TEXT NOT NULL
+);
 """
 COLUMNS = "owner, id, demonstration, origin, who, time, enabled"
 """The columns that `example_of` reads."""
 
 
+class Index(Protocol):
+    """N examples, ready to be compared with requests."""
+
+    def relevance(self, request: str) -> Array:
+        """Return how far each example has something to tell about a request, (N,), 0 to 1."""
+
+    def found(self, request: str) -> Array:
+        """Return how well each of T words of a request is found in what each example tells, (N, T), 0 to 1."""
+
+
 class Encoder(Protocol):
-    """Makes vectors of requests."""
+    """Makes vectors of requests, and compares them."""
 
     @property
     def name(self) -> str:
@@ -58,6 +77,9 @@ class Encoder(Protocol):
 
     def embed(self, texts: Sequence[str]) -> Array:
         """Return vectors (N, D) of length 1 of N requests; 0 for one without words."""
+
+    def index(self, shown: Sequence[Demonstration], cards: Sequence[Card]) -> Index:
+        """Prepare N examples; the words of the cards of the tools that they call are known without them."""
 
 
 class BankError(SuperlinkError):
@@ -98,16 +120,63 @@ class Pool:
         examples: the examples.
         vectors: (N, D) of their requests, of length 1; 0 for a request without words.
         encoder: makes the vector of another request.
+        cards: of the tools at hand.
+        whole: the pool of which this one is a part; None for a whole one.
+        rows: (N,) of the examples in the whole pool; None for a whole one.
     """
 
     examples: Sequence[Example]
     vectors: Array
     encoder: Encoder
+    cards: Sequence[Card] = ()
+    whole: "Pool | None" = None
+    rows: NDArray[np.intp] | None = None
 
     def without(self, ids: Collection[str]) -> "Pool":
-        """The pool without some examples."""
-        rows = [row for row, example in enumerate(self.examples) if example.id not in ids]
-        return Pool([self.examples[row] for row in rows], self.vectors[rows], self.encoder)
+        """The pool without some examples; what is known of the others is kept."""
+        rows = np.array([row for row, example in enumerate(self.examples) if example.id not in ids], np.intp)
+        whole = rows if self.rows is None else self.rows[rows]
+        examples = [self.examples[row] for row in rows]
+        return Pool(examples, self.vectors[rows], self.encoder, self.cards, self.whole or self, whole)
+
+    @cached_property
+    def index(self) -> Index:
+        """Of the whole pool."""
+        if self.whole is not None:
+            return self.whole.index
+        return self.encoder.index([example.demonstration for example in self.examples], self.cards)
+
+    def relevance(self, request: str) -> Array:
+        """How far each example has something to tell about a request, (N,), 0 to 1."""
+        found = self.index.relevance(request)
+        return found if self.rows is None else found[self.rows]
+
+    def found(self, request: str) -> Array:
+        """How well each of T words of a request is found in what each example tells, (N, T), 0 to 1."""
+        found = self.index.found(request)
+        return found if self.rows is None else found[self.rows]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What choosers were measured to be worth on the held-out part of a person's examples.
+
+    Attributes:
+        models: hash of the models that were measured.
+        bank: `hash_of` the examples then.
+        held_out: number of held-out examples.
+        scores: name of a chooser to its score, from 0 to 1; "none" for no examples.
+    """
+
+    models: str
+    bank: str
+    held_out: int
+    scores: Mapping[str, float]
+
+
+def hash_of(pool: Pool) -> str:
+    """The sha256 of the ids of the examples in a pool, in any order."""
+    return hashlib.sha256(" ".join(sorted(example.id for example in pool.examples)).encode()).hexdigest()
 
 
 class Bank:
@@ -156,7 +225,7 @@ class Bank:
         """All examples, from old to new."""
         return [self._example(row[1:]) for row in self._rows(f"SELECT rowid, {COLUMNS} FROM examples ORDER BY rowid")]
 
-    def pool(self, encoder: Encoder, owner: str = "") -> Pool:
+    def pool(self, encoder: Encoder, owner: str = "", cards: Sequence[Card] = ()) -> Pool:
         """The enabled examples that a person may see: their own, and those of everyone for other requests.
 
         The last pool is kept until the file changes.
@@ -164,13 +233,14 @@ class Bank:
         Args:
             encoder: vectors that were made by another one are made anew.
             owner: user of the page; "" for the command line.
+            cards: see `Pool`.
         """
         with self._lock:
             # The first counts changes by other connections, the second those by this one.
             changes = self._rows("PRAGMA data_version")
-            version = encoder.name, owner, changes, self._db.total_changes if changes else 0
+            version = encoder.name, owner, changes, self._db.total_changes if changes else 0, list(cards)
             if self._last is None or self._last[0] != version:
-                self._last = version, self._read_pool(encoder, owner)
+                self._last = version, replace(self._read_pool(encoder, owner), cards=cards)
             return self._last[1]
 
     def _read_pool(self, encoder: Encoder, owner: str) -> Pool:
@@ -200,6 +270,27 @@ class Bank:
                         (name, vectors[at].tobytes(), rows[at][0], examples[at].id),
                     )
         return Pool(examples, vectors, encoder)
+
+    def verdict(self, owner: str = "") -> Verdict | None:
+        """The last verdict on the examples that a person may see; None before the first."""
+        rows = self._rows("SELECT models, bank, held_out, scores FROM verdicts WHERE owner = ?", (owner,))
+        if not rows:
+            return None
+        models, bank, held_out, scores = rows[0]
+        try:
+            found = {str(name): float(score) for name, score in json.loads(scores).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise self._db.damage_error(f"a verdict cannot be read: {type(error).__name__}") from error
+        return Verdict(str(models), str(bank), int(held_out), found)
+
+    def keep_verdict(self, verdict: Verdict, owner: str = "") -> None:
+        """Keep a verdict in place of the one before."""
+        scores = json.dumps(dict(verdict.scores))
+        with self._changing() as db:
+            db.execute(
+                "REPLACE INTO verdicts (owner, models, bank, held_out, scores) VALUES (?, ?, ?, ?, ?)",
+                (owner, verdict.models, verdict.bank, verdict.held_out, scores),
+            )
 
     def remove(self, ids: Collection[str], owner: str | None = None) -> None:
         """Remove examples.

@@ -4,21 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agents.examples.bank import Pool
+from agents.examples.bank import Array, Pool
 from agents.planners.base import Demonstration
 
 MOST_COMPARED = 1000
 """The newest examples that are compared with one another for the majority list."""
 
+LEAST = 0.33
+"""The least relevance of an example that is shown for a request. One that has nothing to tell can only mislead.
 
-LEAST = 0.5
-"""The least cosine of an example that is shown; one that has nothing to do with a request can only mislead. Half of the
-requests that training holds out have none as near as that among a hundred examples of other meaning."""
+Chosen on conventions and held-out requests of the planner's training. With the examples of 80 houses, 0.640 of the
+ordinary requests were fully right (0.647 without examples); of those by the conventions of 24 houses, 0.783 (none).
+"""
 
 
 class Chooser(Protocol):
     """Chooses examples out of a pool."""
+
+    name: str
+    """In the settings."""
 
     def choose(self, request: str, have: Sequence[str], bank: Pool, k: int) -> list[Demonstration]:
         """Choose examples for a request.
@@ -35,10 +41,12 @@ class Chooser(Protocol):
 
 
 class Similar:
-    """The examples whose requests are most similar to the request, by the cosine of their vectors, at least `LEAST`.
+    """The relevant examples whose requests are most similar to the request, by the cosine of their vectors.
 
     Of equally similar ones, those for the same kinds go first, then those of the person's own, then the newest.
     """
+
+    name = "similar"
 
     def choose(self, request: str, have: Sequence[str], bank: Pool, k: int) -> list[Demonstration]:
         """As of `Chooser`."""
@@ -50,7 +58,22 @@ class Similar:
         same = np.array([set(example.demonstration.have) == kinds for example in bank.examples])
         own = np.array([example.owner != "" for example in bank.examples])
         order = np.lexsort((np.arange(len(own)), own, same, cosines))
-        return [bank.examples[row].demonstration for row in order[max(len(order) - k, 0) :] if cosines[row] >= LEAST]
+        order = order[relevant(request, bank)[order]]
+        return [bank.examples[row].demonstration for row in order[max(len(order) - k, 0) :]]
+
+
+class Words:
+    """Word by word: of the relevant examples, each next one for words that those before do not explain."""
+
+    name = "words"
+
+    def choose(self, request: str, have: Sequence[str], bank: Pool, k: int) -> list[Demonstration]:
+        """As of `Chooser`."""
+        if not bank.examples:
+            return []
+        rows = np.flatnonzero(relevant(request, bank))[::-1]  # of equal ones the newest
+        chosen = explaining(bank.found(request)[rows], k)
+        return [bank.examples[rows[at]].demonstration for at in reversed(chosen)]
 
 
 class Majority:
@@ -59,6 +82,8 @@ class Majority:
     Each is the one that adds most to the similarity of every example with its likest on the list (facility location,
     grown greedily). The first chosen one is read last.
     """
+
+    name = "majority"
 
     def choose(self, request: str, have: Sequence[str], bank: Pool, k: int) -> list[Demonstration]:
         """As of `Chooser`."""
@@ -77,5 +102,29 @@ class Majority:
         return [examples[row].demonstration for row in reversed(chosen)]
 
 
-CHOOSERS: Mapping[str, Callable[[], Chooser]] = {"similar": Similar, "majority": Majority}
+def relevant(request: str, bank: Pool) -> NDArray[np.bool_]:
+    """Which of N examples have something to tell about a request, (N,)."""
+    return bank.relevance(request) >= LEAST
+
+
+def explaining(found: Array, k: int) -> list[int]:
+    """Choose the examples that together explain most words of a request.
+
+    Args:
+        found: (N, T) how well each of T words is found in what each of N examples tells, 0 to 1.
+        k: most examples that are chosen.
+
+    Returns:
+        Rows in the order of choosing; of equal ones the first.
+    """
+    chosen, before = list[int](), np.zeros(found.shape[1], np.float32)
+    while len(chosen) < min(k, len(found)):
+        gains = np.maximum(found - before, 0).sum(1)
+        gains[chosen] = -1
+        chosen.append(int(gains.argmax()))
+        before = np.maximum(before, found[chosen[-1]])
+    return chosen
+
+
+CHOOSERS: Mapping[str, Callable[[], Chooser]] = {"similar": Similar, "words": Words, "majority": Majority}
 """The choosers by their name in the settings; "off" is none."""

@@ -2,23 +2,22 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from agents.examples.bank import NAME, Bank, Encoder, Example, Origin
+from agents.examples.bank import NAME, Bank, Encoder, Example, Origin, Pool, Verdict
 from agents.examples.choose import CHOOSERS, Chooser
 from agents.examples.convert import NoExample, demonstration_of, fits
+from agents.examples.verdict import ByVerdict, Decision, choosers, measure
+from agents.lever import Likelihood, lever_file, lever_models
 from agents.plan.plan import Plan
 from agents.plan.types import AnyTool, ValueType, planner_cards
 from agents.planners.backbone import RequestEncoder
-from agents.planners.base import Demonstration
+from agents.planners.base import Chosen, Demonstration
 from common.card import Card
 from tools.core.errors import SuperlinkError
 from tools.core.settings import PREFIX, settings, settings_path
-
-SHOWN = 2
-"""Most examples that a planner sees for a request."""
 
 _log = logging.getLogger("superlink.examples")
 
@@ -28,23 +27,65 @@ class Examples:
 
     Args:
         bank: where they are kept.
-        chooser: chooses those that a planner sees.
+        chooser: chooses those that a planner sees, or decides for each bank what does.
         encoder: makes vectors of requests.
         who: the person, as in verdicts on finds; "" where the caller may be a program: then nothing is kept.
         owner: user of the page, whose examples nobody else sees; "" for the command line, whose examples all see.
     """
 
-    def __init__(self, bank: Bank, chooser: Chooser, encoder: Encoder, who: str = "", owner: str = "") -> None:
+    def __init__(
+        self, bank: Bank, chooser: Chooser | ByVerdict, encoder: Encoder, who: str = "", owner: str = ""
+    ) -> None:
         """Read nothing yet."""
         self.bank, self._chooser, self._encoder, self.who, self._owner = bank, chooser, encoder, who, owner
 
-    def choose(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> list[Demonstration]:
+    def chosen(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> Chosen:
         """Choose what a planner sees; see `DemonstrationSource`.
 
         Raises:
             BankError: the bank cannot be read.
+            WeightsMissing: the weights of Lever-LM are damaged.
         """
         return self._choose(request, have, tools)
+
+    def choose(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> list[Demonstration]:
+        """The examples of `chosen`."""
+        return list(self._choose(request, have, tools).demonstrations)
+
+    def decision(self) -> Decision:
+        """What chooses now, and why.
+
+        Raises:
+            BankError: the bank cannot be read.
+            WeightsMissing: the weights of Lever-LM are damaged.
+        """
+        return self._decision(self.bank.pool(self._encoder, self._owner))
+
+    def _decision(self, pool: Pool) -> Decision:
+        if isinstance(self._chooser, ByVerdict):
+            return self._chooser.decide(self.bank, pool, self._owner)
+        return Decision(self._chooser, "")
+
+    def measure(
+        self, tools: Mapping[str, AnyTool], on_progress: Callable[[int, int], None] = lambda done, of: None
+    ) -> Verdict:
+        """Measure the choosers of this installation on these examples, and keep the verdict if Lever-LM is one of them.
+
+        Args:
+            tools: name to tool. Examples that call others are left out.
+            on_progress: called after each held-out example.
+
+        Raises:
+            BankError: the bank cannot be read or written.
+            WeightsMissing: the language core is not on this computer, or the weights of Lever-LM are damaged.
+        """
+        pool, file = self._fitting(planner_cards(tools)), lever_file()
+        called = {call["tool"] for example in pool.examples for call in example.demonstration.calls}
+        likelihood = Likelihood(planner_cards(tools), called)
+        verdict = measure(pool, likelihood, choosers(), "" if file is None else lever_models(file), on_progress)
+        if file is not None:
+            self.bank.keep_verdict(verdict, self._owner)
+        return verdict
 
     def would_show(
         self,
@@ -74,16 +115,22 @@ class Examples:
             own = None
         if own is None:
             return False
-        return list(before) == [shown.id for shown in self._choose(request, have, cards, but=own)]
+        return list(before) == [shown.id for shown in self._choose(request, have, cards, but=own).demonstrations]
 
     def _choose(
         self, request: str, have: Sequence[str], tools: Sequence[Card], but: Demonstration | None = None
-    ) -> list[Demonstration]:
-        cards, pool = {card["name"]: card for card in tools}, self.bank.pool(self._encoder, self._owner)
+    ) -> Chosen:
+        pool = self._fitting(tools, but)
+        chooser = self._decision(pool.whole or pool).chooser
+        return Chosen(chooser.choose(request, have, pool, settings().examples_shown), chooser.name)
+
+    def _fitting(self, tools: Sequence[Card], but: Demonstration | None = None) -> Pool:
+        """The examples that these tools can do, but for one."""
+        cards, pool = {card["name"]: card for card in tools}, self.bank.pool(self._encoder, self._owner, tools)
         left_out = {one.id for one in pool.examples if not fits(one.demonstration, cards)}
         if but is not None:
             left_out.add(but.id)
-        return self._chooser.choose(request, have, pool.without(left_out) if left_out else pool, SHOWN)
+        return pool.without(left_out) if left_out else pool
 
     def keep(
         self,
@@ -183,4 +230,12 @@ def open_examples(who: str = "", owner: str = "") -> Examples | None:
         owner: see `Examples`.
     """
     name = settings().examples
-    return None if name == "off" else Examples(open_bank(), CHOOSERS[name](), RequestEncoder(), who, owner)
+    if name == "off":
+        return None
+    chooser = ByVerdict() if name == "lever" else CHOOSERS[name]()
+    return Examples(open_bank(), chooser, RequestEncoder(), who, owner)
+
+
+def to_measure(owner: str = "") -> Examples:
+    """The examples that a person may see, also where they are switched off."""
+    return Examples(open_bank(), ByVerdict(), RequestEncoder(), owner=owner)

@@ -74,7 +74,8 @@ class Plan(BaseModel):
         # `superlink plan --json` says them of its planner; a plan that somebody hands over is theirs.
         if not isinstance(data, dict):
             return data
-        return {key: value for key, value in data.items() if key not in ("confidence", "demonstrations", "why")}
+        beside = ("confidence", "demonstrations", "chooser", "why")
+        return {key: value for key, value in data.items() if key not in beside}
 
     @model_validator(mode="after")
     def _can_be_written(self) -> Self:

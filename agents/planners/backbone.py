@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from backbone.lever.index import ExampleIndex
     from backbone.planner.choices import Choice
     from backbone.planner.confidence import Calibration
     from backbone.planner.model import PlannerModel
@@ -89,7 +90,7 @@ class BackbonePlanner:
     ) -> tuple[Plan, Confidence | None]:
         """Plan a request as `plan` does, and say how sure the model is; None for an adapter without calibration."""
         have = _have(values)
-        demonstrations = [shown._replace(have=_usual(shown.have)) for shown in demonstrations]
+        demonstrations = [shown._replace(have=usual(shown.have)) for shown in demonstrations]
         offered = self._cards(request, have, tools, demonstrations)
         with _model.lease(self.adapter) as model:
             first = {name for problem in problems if problem.first for name in problem.tools}
@@ -160,10 +161,10 @@ def _calibration(adapter: Path | None) -> "Calibration | None":
 
 def _have(values: Mapping[str, str]) -> list[str]:
     """The kinds of the values at hand, as the model is told them."""
-    return _usual([value.kind for value in value_types(values).values()])
+    return usual([value.kind for value in value_types(values).values()])
 
 
-def _usual(have: list[str]) -> list[str]:
+def usual(have: list[str]) -> list[str]:
     """Kinds at hand, as many as the model knows from its training."""
     return have if len(have) <= MAX_HAVE else list(dict.fromkeys(reversed(have)))[::-1]
 
@@ -180,7 +181,7 @@ def _shortlist(
 
 
 class RequestEncoder:
-    """Vectors of requests, by the word vectors of the retriever. It takes a few milliseconds and no core."""
+    """Compares requests by the word vectors of the retriever. It takes a few milliseconds and no core."""
 
     @property
     def name(self) -> str:
@@ -192,6 +193,13 @@ class RequestEncoder:
     def embed(self, texts: Sequence[str]) -> "NDArray[np.float32]":
         """Return vectors (N, D) of length 1 of N requests; 0 for one without words."""
         return _retriever().embed(texts)
+
+    def index(self, shown: Sequence[Demonstration], cards: Sequence[Card]) -> "ExampleIndex":
+        """Prepare examples of plans with some tools to be compared with requests."""
+        from backbone.lever.index import ExampleIndex
+        from backbone.lever.score import Example
+
+        return ExampleIndex([Example(*one) for one in shown], cards, _retriever().words)
 
 
 def _needed(

@@ -62,10 +62,22 @@ class Demonstration(NamedTuple):
         return cls(data["have"], data["request"], data["calls"])
 
 
+class Chosen(NamedTuple):
+    """What a planner sees.
+
+    Attributes:
+        demonstrations: in the order in which it reads them.
+        chooser: name of what chose them.
+    """
+
+    demonstrations: Sequence[Demonstration] = ()
+    chooser: str = ""
+
+
 class DemonstrationSource(Protocol):
     """Chooses the examples that a planner sees."""
 
-    def choose(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> Sequence[Demonstration]:
+    def chosen(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> Chosen:
         """Choose examples for a request.
 
         Args:
@@ -74,7 +86,7 @@ class DemonstrationSource(Protocol):
             tools: cards of the tools that may be called.
 
         Returns:
-            Examples that call these tools alone, in the order in which the planner reads them.
+            Examples that call these tools alone.
         """
 
 

@@ -18,6 +18,7 @@ from agents.plan.types import AnyTool, ValueType, planner_cards, value_types
 from agents.plan.warnings import unnamed, unnamed_labels, warnings
 from agents.planners.base import (
     ATTEMPTS,
+    Chosen,
     Confidence,
     ConfidentPlanner,
     Demonstration,
@@ -77,6 +78,7 @@ class Attempt:
         kept: a plan that could run and leaves something out, while the planner is asked for another one.
         kept_confidence: of the planner in that plan.
         demonstrations: that the planner saw, of `plan_request`; a session keeps them in its state.
+        chooser: name of what chose them; "" where examples are off.
     """
 
     plan: Plan | None = None
@@ -88,6 +90,7 @@ class Attempt:
     kept: Plan | None = None
     kept_confidence: Confidence | None = None
     demonstrations: Sequence[Demonstration] = ()
+    chooser: str = ""
 
     @property
     def works(self) -> bool:
@@ -227,18 +230,18 @@ def plan_request(
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
     types = value_types(values)
-    shown = choose_demonstrations(examples, request, types, tools)
+    shown, chooser = choose_demonstrations(examples, request, types, tools)
     task = PlanningTask(request, types, tools, given=values.keys(), demonstrations=shown)
     attempt = examine(task, ask(task, Attempt(), planner))
     while attempt.again:
         attempt = examine(task, ask(task, attempt, planner))
-    return replace(attempt, demonstrations=shown)
+    return replace(attempt, demonstrations=shown, chooser=chooser)
 
 
 def choose_demonstrations(
     examples: DemonstrationSource | None, request: str, values: Mapping[str, ValueType], tools: Mapping[str, AnyTool]
-) -> Sequence[Demonstration]:
+) -> Chosen:
     """The examples that a planner sees for a request; none without a source of examples."""
     if examples is None:
-        return ()
-    return examples.choose(request, [value.kind for value in values.values()], planner_cards(tools))
+        return Chosen()
+    return examples.chosen(request, [value.kind for value in values.values()], planner_cards(tools))

@@ -95,6 +95,7 @@ class Record(TypedDict):
         warnings: of the plan.
         confidence: of the planner in the plan; None where it has none, and for plans of people.
         demonstrations: examples that the planner saw.
+        chooser: name of what chose them; "" where no planner was asked or examples are off.
         decision: of a person, the last one, if there was one; with `Policy.yes`, "accept" for a plan that would wait.
         decisions: all decisions of a person on the plans of the turn, in order.
         superseded: whether a new request took the place of the plan while it waited for a person.
@@ -116,6 +117,7 @@ class Record(TypedDict):
     warnings: list[ProblemJson]
     confidence: ConfidenceJson | None
     demonstrations: list[DemonstrationJson]
+    chooser: str
     decision: Decision | None
     decisions: list[Decision]
     superseded: bool

@@ -14,7 +14,7 @@ from agents.plan.plan import Plan
 from agents.plan.preflight import missing_of, missing_weights
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, cards_of
-from agents.planners.base import ATTEMPTS, DemonstrationJson, Planner, renumber
+from agents.planners.base import ATTEMPTS, Planner, renumber
 from agents.planners.repair import Asked, Attempt, PlanningTask, ask, choose_demonstrations, examine
 from agents.session.answer import compose
 from agents.session.events import ProgressEvent, StepEvent, step_event
@@ -107,6 +107,7 @@ class Nodes:
             "kept": None,
             "kept_confidence": None,
             "demonstrations": None,
+            "chooser": "",
             "decision": None,
             "decisions": [],
             "changing": None,
@@ -119,18 +120,17 @@ class Nodes:
     def plan(self, state: State) -> State:
         """Ask the planner."""
         with self.gate.planning():
-            shown = self._demonstrations(state)
-            state = {**state, "demonstrations": shown}
+            seen = self._demonstrations(state)
+            state = {**state, **seen}
             update = self._update(ask(self._task(state), self._attempt(state), self.planner, self._run_planner))
-            return {**update, "demonstrations": shown}
+            return {**update, **seen}
 
-    def _demonstrations(self, state: State) -> list[DemonstrationJson]:
-        """The examples that the planner sees; all plans of a turn are made with the same."""
-        found = state.get("demonstrations")
-        if found is None:
-            chosen = choose_demonstrations(self.examples, state["request"], types_of(state), self.tools)
-            found = [shown.to_json() for shown in chosen]
-        return found
+    def _demonstrations(self, state: State) -> State:
+        """The examples that the planner sees, and what chose them; all plans of a turn are made with the same."""
+        if state.get("demonstrations") is not None:
+            return {}
+        shown, chooser = choose_demonstrations(self.examples, state["request"], types_of(state), self.tools)
+        return {"demonstrations": [one.to_json() for one in shown], "chooser": chooser}
 
     def check(self, state: State) -> State:
         """Wire the plan and check it."""

@@ -271,6 +271,7 @@ class Session:
             "warnings": state.get("warnings", []),
             "confidence": state.get("confidence"),
             "demonstrations": state.get("demonstrations") or [],
+            "chooser": state.get("chooser", ""),
             "decision": state.get("decision"),
             "decisions": state.get("decisions", []),
             "superseded": False,

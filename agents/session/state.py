@@ -108,6 +108,7 @@ class State(Request, total=False):
         kept: `Attempt.kept` of this turn.
         kept_confidence: `Attempt.kept_confidence` of this turn.
         demonstrations: examples that the planner saw for this turn; None before it was asked.
+        chooser: name of what chose them; "" before that, and where examples are off.
         decision: of a person, the last one; None before it, or when none was needed.
         decisions: of a person on the plans of this turn, in order.
         changing: the plan that waited when a person asked for a change, while the planner plans again; else None.
@@ -129,6 +130,7 @@ class State(Request, total=False):
     kept: PlanJson | None
     kept_confidence: ConfidenceJson | None
     demonstrations: list[DemonstrationJson] | None
+    chooser: str
     decision: Decision | None
     decisions: list[Decision]
     changing: PlanJson | None

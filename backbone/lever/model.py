@@ -30,6 +30,9 @@ FORMAT = "superlink-lever-1"
 
 LAYERS = 2
 
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "lever" / "lever.safetensors"
+"""The weights that are shipped, once there are any."""
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -96,7 +99,9 @@ class LeverModel:
         chosen = own[list(() if rows is None else rows)]
         return Bank(inputs + chosen, chosen)
 
-    def choose(self, asked: Asked, bank: Bank, k: int, allowed: NDArray[np.bool_] | None = None) -> list[int]:
+    def choose(
+        self, asked: Asked, bank: Bank, k: int, allowed: NDArray[np.bool_] | None = None, may_end: bool = False
+    ) -> list[int]:
         """Choose examples for a request, the most likely one at each step.
 
         Args:
@@ -104,6 +109,7 @@ class LeverModel:
             bank: the examples.
             k: how many; fewer where fewer are allowed.
             allowed: (N,) which may be chosen; all by default.
+            may_end: whether to stop where the end is the most likely. The paper always chooses `k`.
 
         Returns:
             Rows of the bank, each once, in the order of choosing.
@@ -111,8 +117,11 @@ class LeverModel:
         free = np.ones(len(bank.keys), bool) if allowed is None else allowed.copy()
         chosen: list[int] = []
         while len(chosen) < k and free.any():
-            logits = np.where(free, self.logits(asked, bank, chosen)[:-1], -np.inf)
-            chosen.append(int(logits.argmax()))
+            logits = self.logits(asked, bank, chosen)
+            each = np.where(free, logits[:-1], -np.inf)
+            if may_end and logits[-1] > each.max():
+                break
+            chosen.append(int(each.argmax()))
             free[chosen[-1]] = False
         return chosen
 

@@ -14,7 +14,7 @@ from agents.plan.preflight import missing_weights, with_remedy
 from agents.plan.problems import Problem
 from agents.plan.types import AnyTool, value_types
 from agents.plan.warnings import warnings
-from agents.planners.base import Confidence, Demonstration, DemonstrationJson, DemonstrationSource, Planner
+from agents.planners.base import Chosen, Confidence, Demonstration, DemonstrationJson, DemonstrationSource, Planner
 from agents.planners.repair import Attempt, plan_request
 from agents.session import policy
 from common.kinds import MEDIA
@@ -70,7 +70,7 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
     try:
         _check_source(spec, source, ledger)
         store = _checked_store(spec, ledger)
-        plan, confidence, shown = _make_plan(spec, callbacks, ledger, tools, found)
+        plan, confidence, seen = _make_plan(spec, callbacks, ledger, tools, found)
         kind = media_kind(plan)
         run_signature = signature(plan, tools)
         items = [item for item in found.items if item.media in ("", kind) or (kind, item.media) == ("audio", "video")]
@@ -80,7 +80,8 @@ def prepare(spec: RunSpec, callbacks: Callbacks) -> Prepared:
             request=plan.request,
             plan=plan.to_json(),
             confidence=None if confidence is None else confidence.to_json(),
-            demonstrations=[one.to_json() for one in shown],
+            demonstrations=[one.to_json() for one in seen.demonstrations],
+            chooser=seen.chooser,
             example=_as_example(plan, tools),
             signature=run_signature,
             store=store,
@@ -287,7 +288,7 @@ def _checked_store(spec: RunSpec, ledger: Ledger) -> str:
 
 def _make_plan(
     spec: RunSpec, callbacks: Callbacks, ledger: Ledger, tools: Mapping[str, AnyTool], found: Scan
-) -> tuple[Plan, Confidence | None, Sequence[Demonstration]]:
+) -> tuple[Plan, Confidence | None, Chosen]:
     """The checked plan: the given one, that of the ledger for this request, or a new one of the planner.
 
     Returns:
@@ -298,18 +299,19 @@ def _make_plan(
     """
     plan, planner = spec.plan, callbacks.planner
     confidence: Confidence | None = None
-    shown: Sequence[Demonstration] = [Demonstration.of_json(one) for one in spec.demonstrations]
+    shown = Chosen([Demonstration.of_json(one) for one in spec.demonstrations], spec.chooser)
+    before = Chosen(ledger.demonstrations, ledger.text("chooser"))
     kinds = sorted({item.media for item in found.items if item.media})
     known = plan is None and spec.request and ledger.text("request") == spec.request
     if known and (is_approved(ledger) or not _has_other_examples(spec, callbacks, ledger, kinds, tools)):
-        plan, confidence, shown = ledger.plan, ledger.confidence, ledger.demonstrations
+        plan, confidence, shown = ledger.plan, ledger.confidence, before
     problems: Sequence[Problem]
     if plan is not None:
         plan, problems = check_for_items(plan, kinds, tools)
     elif planner is not None and spec.request:
         last = plan_for_items(spec.request, kinds, tools, planner, callbacks.examples)
         plan, problems = last.plan or Plan(request=spec.request), last.problems
-        confidence, shown = last.confidence, last.demonstrations
+        confidence, shown = last.confidence, Chosen(last.demonstrations, last.chooser)
     else:
         raise PlanRefused("There is neither a request to plan nor a plan", "Say what should happen, or give --plan")
     if problems:
@@ -317,7 +319,7 @@ def _make_plan(
     if not plan.steps:
         raise PlanRefused(f"Nothing that the tools can do fits the request {spec.request!r}", "Say it in other words")
     plan = with_scores(plan, tools, spec.scores).with_request(spec.request or plan.request)
-    seen = ledger.demonstrations if spec.plan is not None and not shown else ()
-    if seen and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
-        shown = seen
+    unknown = spec.plan is not None and not shown.demonstrations
+    if unknown and before.demonstrations and ledger.fact("plan") == plan.to_json():  # such as that of a schedule
+        shown = before
     return plan, confidence, shown

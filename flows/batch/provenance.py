@@ -62,6 +62,7 @@ class DataSetProvenance(TypedDict):
         plan: of the run.
         plan_sha256: of the plan.
         demonstrations: examples that the planner saw.
+        chooser: name of what chose them; "" where that is not known.
         steps: ids of the steps whose results are in the data set.
         tools: tool to version.
         weights: sorted by id.
@@ -76,6 +77,7 @@ class DataSetProvenance(TypedDict):
     plan: PlanJson
     plan_sha256: str
     demonstrations: list[DemonstrationJson]
+    chooser: str
     steps: list[str]
     tools: dict[str, str]
     weights: list[WeightsRecord]
@@ -127,6 +129,7 @@ def provenance(reading: Reading) -> DataSetProvenance:
         "plan": plan.to_json(),
         "plan_sha256": plan.hash,
         "demonstrations": [shown.to_json() for shown in reading.ledger.demonstrations],
+        "chooser": reading.ledger.text("chooser"),
         "steps": list(reading.steps),
         "tools": dict(sorted(tools.items())),
         "weights": [

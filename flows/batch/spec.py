@@ -31,16 +31,17 @@ def _plan(value: object) -> object:
     return Plan.load(value) if isinstance(value, Mapping | Path | str | bytes) else value
 
 
-def _demonstrations(plan: object) -> object:
-    """What stands beside the steps of a plan; nothing where it cannot be read, which `_plan` reports."""
+def _seen(plan: object) -> dict[str, object]:
+    """The examples beside the steps of a plan; nothing where it cannot be read, which `_plan` reports."""
     try:
         if isinstance(plan, Path):
             plan = read_source(plan, str(plan), "max_text_bytes")
         if isinstance(plan, str | bytes):
             plan = json.loads(plan)
     except (MediaError, ValueError, RecursionError):
-        return None
-    return plan.get("demonstrations") if isinstance(plan, Mapping) else None
+        return {}
+    found = plan if isinstance(plan, Mapping) else {}
+    return {name: found[name] for name in ("demonstrations", "chooser") if found.get(name)}
 
 
 def _limits(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class RunSpec(BaseModel):
         out: folder of the run: its ledger, contact sheet and exports.
         plan: run this plan instead of asking the planner; the request may then be empty.
         demonstrations: examples that the planner of `plan` saw; those of a file of `superlink plan --json` by default.
+        chooser: name of what chose them; by default likewise.
         scores: label to the least score of what is kept of it; see `flows.batch.scores`.
         tools: Python files with further tools.
         pilot: number of items to try before approval is asked; 0 for none.
@@ -84,6 +86,7 @@ class RunSpec(BaseModel):
     out: Path
     plan: Annotated[Plan | None, BeforeValidator(_plan)] = None
     demonstrations: tuple[DemonstrationJson, ...] = ()
+    chooser: str = ""
     scores: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     tools: tuple[Annotated[str, BeforeValidator(str)], ...] = ()
     pilot: NonNegativeInt = 8
@@ -101,11 +104,10 @@ class RunSpec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_demonstrations(cls, data: Any) -> Any:
+    def _with_what_was_seen(cls, data: Any) -> Any:
         if not isinstance(data, dict) or "demonstrations" in data:
             return data
-        found = _demonstrations(data.get("plan"))
-        return {**data, "demonstrations": found} if found else data
+        return {**data, **_seen(data.get("plan"))}
 
     @classmethod
     def load(cls, options: Mapping[str, object]) -> "RunSpec":

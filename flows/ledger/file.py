@@ -35,6 +35,7 @@ class Facts(TypedDict, total=False):
         plan: of the last run.
         confidence: of the planner in that plan; None for plans of people.
         demonstrations: examples that the planner of that plan saw; empty for plans of people.
+        chooser: name of what chose them; "" where that is not known.
         example: that plan as an example for later ones, once a person approves it; None where it cannot be one.
         signature: of plan, tools and weights of the last run; see `flows.ledger.keys.signature`.
         store: address of the values.
@@ -54,6 +55,7 @@ class Facts(TypedDict, total=False):
     plan: PlanJson | None
     confidence: ConfidenceJson | None
     demonstrations: list[DemonstrationJson]
+    chooser: str
     example: DemonstrationJson | None
     signature: str
     store: str
@@ -68,7 +70,7 @@ class Facts(TypedDict, total=False):
     pilot: Mapping[str, JsonValue]
 
 
-TextFact = Literal["source", "request", "signature", "store", "root", "out"]
+TextFact = Literal["source", "request", "signature", "store", "root", "out", "chooser"]
 
 
 class LedgerFile:

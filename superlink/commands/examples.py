@@ -13,7 +13,7 @@ from superlink.terminal import one_line, say, say_json
 if TYPE_CHECKING:
     from superlink.commands.options import Commands
 
-_ON = ("similar", "majority")
+_ON = ("similar", "words", "majority", "lever")
 """How examples can be used, the usual one first; see `tools.core.settings.Settings.examples`."""
 
 
@@ -51,7 +51,14 @@ def add(commands: "Commands") -> None:
     one.add_argument("file", type=Path, metavar="FILE.jsonl")
     one.set_defaults(command=_export)
 
-    actions.add_parser("status", help="how many there are, and how they are used").set_defaults(command=_status)
+    one = actions.add_parser("status", help="how many there are, how they are used, and why")
+    one.add_argument(
+        "--measure",
+        action="store_true",
+        help="first score all choosers on examples that are held out, by which Lever-LM is used or not; takes minutes",
+    )
+    add_tools(one)
+    one.set_defaults(command=_status)
 
     one = actions.add_parser("on", help="let the planner see examples, and keep approved plans")
     one.add_argument("ids", nargs="*", metavar="ID", help="only these, which were switched off")
@@ -141,18 +148,49 @@ def _export(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    from agents.examples.use import SHOWN, open_bank, use
+    from agents.examples.use import open_bank, open_examples, use
+    from tools.core.settings import settings
 
-    examples, used = open_bank().all(), use()
+    if given.measure:
+        _measure(given)
+    examples, used, shown = open_bank().all(), use(), settings().examples_shown
     off = sum(not one.enabled for one in examples)
     say(_counted(len(examples)) + (f", of which {off} are off." if off else "."))
     how = {
-        "off": "Off: the planner sees none, and approved plans are not kept",
-        "similar": f"On: the planner sees the {SHOWN} examples most like the request",
-        "majority": f"On: the planner sees the same {SHOWN} examples for every request, those most like all others",
-    }[used.chooser]
-    say(f"{how} ({used.why}).")
+        "similar": f"the planner sees the {shown} examples most like the request, if they have words of it to explain",
+        "words": f"the planner sees the {shown} examples that explain most words of the request",
+        "majority": f"the planner sees the same {shown} examples for every request, those most like all others",
+        "lever": f"the planner sees up to {shown} examples that Lever-LM chooses",
+    }
+    opened = open_examples()
+    if opened is None:
+        say(f"Off: the planner sees none, and approved plans are not kept ({used.why}).")
+        return 0
+    decision = opened.decision()
+    say(f"On: {how[decision.chooser.name]} ({used.why}).")
+    if decision.why:
+        say(f"Lever-LM {'chooses' if decision.chooser.name == 'lever' else 'does not choose'}: {decision.why}.")
+    if decision.hint:
+        say(decision.hint)
     return 0
+
+
+def _measure(given: argparse.Namespace) -> None:
+    """Measure the choosers for the command line and every user of the page, whose examples differ."""
+    from agents.examples.use import open_bank, to_measure
+
+    tools = load_tools(given)
+    for owner in ("", *sorted({one.owner for one in open_bank().all()} - {""})):
+        verdict = to_measure(owner).measure(tools)
+        of = f" of {one_line(owner)}" if owner else ""
+        if not verdict.held_out:
+            say(f"Of the examples{of} none is held out that the planner can write, so that nothing is measured.")
+            continue
+        say(f"How likely the right plan is on {verdict.held_out} held-out examples{of}, by what chooses the others:")
+        for name, score in verdict.scores.items():
+            say(f"  {name:<9} {score:.3f}")
+        if "lever" not in verdict.scores:
+            say("Lever-LM is not in this installation.")
 
 
 def _on(given: argparse.Namespace) -> int:

@@ -65,8 +65,9 @@ def plan(given: argparse.Namespace) -> int:
     found = last.plan or Plan(request=given.request)
     if given.json:
         why = {"why": _why(planner, given.request, given.media, tools, last)} if given.why else {}
-        seen = [shown.to_json() for shown in last.demonstrations]
-        say_json({**found.to_json(), **_confidence(last), **({"demonstrations": seen} if seen else {}), **why})
+        shown = [shown.to_json() for shown in last.demonstrations]
+        seen = {"demonstrations": shown, "chooser": last.chooser} if shown else {}
+        say_json({**found.to_json(), **_confidence(last), **seen, **why})
     else:
         say(found.tree() if found.steps else "Nothing to run.")
         if line := in_words(last.confidence, [step.id for step in found.steps]):
@@ -94,9 +95,10 @@ def _values(media: list[str]) -> dict[str, str]:
 def _why(
     planner: "Planner", request: str, media: list[str], tools: "Mapping[str, AnyTool]", attempt: "Attempt"
 ) -> dict[str, object]:
-    """Return what the planner considered, and the examples that it saw, as plain JSON."""
+    """Return what the planner considered, the examples that it saw, and what chose them, as plain JSON."""
     considered = _shortlist(planner, request, media, tools, attempt.demonstrations).to_json()
-    return {**considered, "examples": [shown.to_json() for shown in attempt.demonstrations]}
+    seen = [shown.to_json() for shown in attempt.demonstrations]
+    return {**considered, "examples": seen, "chooser": attempt.chooser}
 
 
 def _why_lines(
@@ -109,6 +111,8 @@ def _why_lines(
     yield f"Examples seen: {len(attempt.demonstrations) or 'none'}"
     for shown in attempt.demonstrations:
         yield one_line(f"  {shown.id}  {shown.request}: {in_words(shown)}")
+    if attempt.demonstrations:
+        yield f"  chosen by {attempt.chooser}"
 
 
 def _shortlist(

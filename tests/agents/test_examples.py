@@ -14,7 +14,7 @@ from agents.examples.choose import CHOOSERS, Majority, Similar
 from agents.examples.convert import NoExample, demonstration_of, fits, in_words
 from agents.examples.exchange import LinesInvalid, read_lines, to_line
 from agents.examples.repair import repair_examples
-from agents.examples.use import SHOWN, Examples, open_examples, use
+from agents.examples.use import Examples, open_examples, use
 from agents.plan.check import wire_and_check
 from agents.plan.types import cards_of, value_types
 from agents.planners.backbone import RequestEncoder
@@ -48,6 +48,22 @@ class Letters:
         self.embedded += texts
         rows = np.array([[text.count(chr(97 + n)) for n in range(26)] for text in texts], np.float32).reshape(-1, 26)
         return np.asarray(rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6), np.float32)
+
+    def index(self, shown: Any, cards: Any) -> "LetterIndex":
+        return LetterIndex([one.request for one in shown])
+
+
+class LetterIndex:
+    """Letters for words: an example tells something about the letters that it has."""
+
+    def __init__(self, requests: list[str]) -> None:
+        self.requests = requests
+
+    def relevance(self, request: str) -> np.ndarray:
+        return np.array([np.mean([letter in request for letter in one]) for one in self.requests], np.float32)
+
+    def found(self, request: str) -> np.ndarray:
+        return np.array([[letter in one for letter in request] for one in self.requests], np.float32)
 
 
 @pytest.fixture
@@ -339,7 +355,7 @@ def test_a_planner_sees_only_examples_whose_tools_are_there(bank: Bank) -> None:
     attempt = plan_request("tag it", {"image": "Image"}, TOOLS, planner, Examples(bank, Similar(), Letters()))
     assert planner.shown == [[shown("tag it", "dog")]] and attempt.demonstrations == [shown("tag it", "dog")]
     bank.add([example(f"tag it {n}", "dog") for n in range(9)])
-    assert len(Examples(bank, Similar(), Letters()).choose("tag", [], CARDS)) == SHOWN
+    assert len(Examples(bank, Similar(), Letters()).choose("tag", [], CARDS)) == settings().examples_shown
 
 
 def test_nothing_is_kept_for_a_program_and_a_failure_to_keep_stops_nobody(

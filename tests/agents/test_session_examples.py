@@ -82,6 +82,7 @@ def test_a_corrected_plan_enters_and_the_next_planner_sees_it(at_home: Home) -> 
     ((seen,),) = at_home.planners[-1].shown
     assert (seen.request, seen.calls) == ("tag it", calls)
     assert record["demonstrations"] == [{"id": seen.id, "have": ["Image"], "request": "tag it", "calls": calls}]
+    assert record["chooser"] == "similar"
 
 
 def test_an_approved_plan_enters_once_and_all_plans_of_a_turn_see_the_same(at_home: Home) -> None:

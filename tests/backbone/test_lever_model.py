@@ -96,6 +96,28 @@ def test_what_is_not_allowed_for_one_request_is_for_the_next(module: LeverModule
     assert model.choose(asked(REQUESTS[0]), bank, 2, np.zeros(6, bool)) == []
 
 
+def test_a_sequence_may_end_where_the_end_is_likelier_than_any_example(
+    module: LeverModule, model: LeverModel, tmp_path: Path
+) -> None:
+    bank = model.bank(KNOWN.features, ROWS if "rows" in module.weights else None)
+    one = asked(REQUESTS[0])
+    every = model.choose(one, bank, 6)
+    lead = [model.logits(one, bank, every[:step]) for step in range(6)]
+    margins = [float(logits[every[step]] - logits[-1]) for step, logits in enumerate(lead)]
+    before = float(module.weights["end_bias"])
+    try:
+        for raised in (min(margins) - 1, sorted(margins)[2] + 1e-3, max(margins) + 1):
+            with torch.no_grad():
+                module.weights["end_bias"].fill_(before + raised)
+            ending = written(module, tmp_path)
+            ends = next((step for step, margin in enumerate(margins) if margin < raised), 6)
+            assert ending.choose(one, bank, 6, may_end=True) == every[:ends]
+            assert ending.choose(one, bank, 6) == every
+    finally:
+        with torch.no_grad():
+            module.weights["end_bias"].fill_(before)
+
+
 def test_words_are_found_in_what_an_example_explains() -> None:
     first = asked("the Friday treatment for the fleet")
     comparisons = compared(first, [])

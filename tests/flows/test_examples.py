@@ -105,6 +105,7 @@ def test_the_record_of_a_run_names_the_examples_that_its_planner_saw(
         said = provenance(Reading(ledger, Store(ledger.text("store")), ["Detections"]))
         ledger.close()
         assert planner.shown == [[shown]] and said["demonstrations"] == [shown.to_json()]
+        assert said["chooser"] == "similar"
 
 
 def test_a_plan_that_was_refused_is_made_anew_once_an_example_says_what_is_meant(
@@ -130,13 +131,14 @@ def test_a_plan_of_a_file_brings_the_examples_that_its_planner_saw(
 ) -> None:
     shown = Demonstration(["Image"], "tag it", [{"tool": "bright", "args": {}}])
     file = tmp_path / "plan.json"
-    file.write_text(json.dumps({**FIND, "demonstrations": [shown.to_json()], "why": {}}))
+    file.write_text(json.dumps({**FIND, "demonstrations": [shown.to_json()], "chooser": "words", "why": {}}))
     spec = spec_of(pictures, tmp_path / "out", plan=file)
     assert spec.demonstrations == (shown.to_json(),) and RunSpec.load(spec.to_json()) == spec
+    assert spec.chooser == "words"
     assert spec_of(pictures, tmp_path / "out", plan=FIND).demonstrations == ()
     approve_plan(spec, Callbacks())
     ledger = Ledger.open_existing(spec.out)
-    assert ledger.demonstrations == [shown]
+    assert ledger.demonstrations == [shown] and ledger.text("chooser") == "words"
     ledger.close()
     file.write_text(json.dumps({**FIND, "demonstrations": 3}))
     with pytest.raises(SpecInvalid, match="demonstrations = 3"):

@@ -21,6 +21,7 @@ CHANGES: dict[str, Any] = {
     "out": Path("/elsewhere"),
     "plan": None,
     "demonstrations": ({"id": "1", "have": [], "request": "x", "calls": []},),
+    "chooser": "words",
     "scores": {"dog": 0.4},
     "tools": (),
     "pilot": 1,

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from PIL import Image as Pil
 
+from agents.examples.bank import Example
 from agents.examples.use import open_bank
+from agents.planners.base import Demonstration
 from superlink.cli import main
 from superlink.commands import plan as plan_command
 from superlink.commands import run as run_command
@@ -62,6 +64,46 @@ def test_from_an_empty_bank_to_one_that_is_used(
     assert said(capsys, "off").startswith("Off.") and "Off: the planner sees none" in said(capsys, "status")
 
 
+def test_status_says_what_chooses_and_why(
+    plan_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agents.examples.verdict.lever_file", lambda: None)
+    said(capsys, "on", "--chooser", "words")
+    assert "On: the planner sees the 2 examples that explain most words" in said(capsys, "status")
+    said(capsys, "on", "--chooser", "lever")
+    small = said(capsys, "status")
+    assert "On: the planner sees the 2 examples most like the request" in small
+    assert "Lever-LM does not choose: it chooses from 20 examples on, and there are 0." in small
+    calls: list[Any] = [{"tool": "detect", "args": {"labels": ["face"]}}]
+    open_bank().add(Example(Demonstration(["Image"], f"tag {n}", calls), "added", "ada") for n in range(20))
+    without = said(capsys, "status")
+    assert "for every request" in without and "Lever-LM does not choose: it is not in this installation." in without
+    monkeypatch.setenv("SUPERLINK_EXAMPLES_SHOWN", "3")
+    assert "the same 3 examples" in said(capsys, "status")
+
+
+def test_measuring_prints_the_score_of_each_chooser(
+    plan_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planner is a stand-in."""
+    monkeypatch.setattr("agents.examples.use.lever_file", lambda: None)
+    monkeypatch.setattr("agents.examples.verdict.lever_file", lambda: None)
+    monkeypatch.setattr(
+        "agents.examples.use.Likelihood", lambda cards, called: lambda seen, asked: [0.25 + bool(s) / 2 for s in seen]
+    )
+    assert "Of the examples none is held out" in said(capsys, "status", "--measure")
+    calls: list[Any] = [{"tool": "detect", "args": {"labels": ["face"]}}]
+    for owner in ("", "bob"):
+        open_bank().add(
+            Example(Demonstration(["Image"], f"{owner} tag {n}", calls), "added", "ada", owner=owner) for n in range(20)
+        )
+    printed = said(capsys, "status", "--measure")
+    assert "held-out examples, by what" in printed and "held-out examples of bob, by what" in printed
+    assert "  none      0.250\n  similar   0.750\n" in printed and "lever " not in printed
+    assert "Lever-LM is not in this installation." in printed
+    assert open_bank().verdict() is None
+
+
 def test_wrong_examples_are_refused_in_a_sentence(
     plan_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,7 +140,9 @@ def test_plan_shows_its_planner_examples_and_says_which(
         monkeypatch.setenv("SUPERLINK_EXAMPLES", chooser)
         settings.cache_clear()
         assert main(["plan", "tag this one", "--why", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["why"]["examples"] == [shown.to_json() for shown in seen]
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["why"]["examples"] == [shown.to_json() for shown in seen]
+        assert printed["why"]["chooser"] == (chooser if seen else "")
         assert planner.shown.pop() == seen
     assert main(["plan", "tag this one", "--why"]) == 0
     assert f"Examples seen: 1\n  {one.id}  tag it: detect" in capsys.readouterr().out

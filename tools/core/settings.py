@@ -73,7 +73,10 @@ STARTER_ROLES = {
 
 _PRESETS: Mapping[str, Mapping[str, str]] = {"photographs": {}, "world": WORLD_ROLES, "starter": STARTER_ROLES}
 
-DEFAULT_EXAMPLES: Literal["off", "similar", "majority"] = "off"
+ExampleChooser = Literal["off", "similar", "words", "majority", "lever"]
+"""How the examples that the planner sees are chosen; see `Settings.examples`."""
+
+DEFAULT_EXAMPLES: ExampleChooser = "off"
 """Until the planner's weights have been trained to use examples."""
 
 
@@ -156,7 +159,9 @@ class Settings(BaseSettings):
         least_confidence: Plans of which the built-in planner is less sure wait for a person, with --yes, too: 0 for
             none, 1 for all (SUPERLINK_LEAST_CONFIDENCE). By default the value that was fitted to the planner.
         examples: Which examples the planner sees (SUPERLINK_EXAMPLES): "off" for none, which also keeps no new ones;
-            "similar" for those most like the request; "majority" for a fixed list.
+            "similar" for those most like the request; "words" for those that explain most of its words; "majority" for
+            a fixed list; "lever" for those of Lever-LM, where it is measured to be better than that list.
+        examples_shown: Most examples that the planner sees for a request (SUPERLINK_EXAMPLES_SHOWN).
         weights: Which weights stand for the roles where nothing else is said: "photographs", "starter" for those that
             `superlink models pull starter` fetches, or "world" for the rendered pictures of `superlink world`
             (SUPERLINK_WEIGHTS).
@@ -188,7 +193,8 @@ class Settings(BaseSettings):
     ui_waiting: Annotated[int, Field(gt=0)] = 4
     ui_parallel: Annotated[int, Field(gt=0)] = 1
     least_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
-    examples: Literal["off", "similar", "majority"] = DEFAULT_EXAMPLES
+    examples: ExampleChooser = DEFAULT_EXAMPLES
+    examples_shown: Annotated[int, Field(ge=1, le=8)] = 2
     weights: Literal["photographs", "starter", "world"] = "photographs"
     roles: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
 

@@ -50,7 +50,7 @@ class Desk:
         self._context = context
         self.runs = Runs(settings().home)
         self._followers = Followers()
-        self._seen: dict[tuple[str, str], tuple[DemonstrationJson, ...]] = {}
+        self._seen: dict[tuple[str, str], tuple[tuple[DemonstrationJson, ...], str]] = {}
         self._pilots: dict[str, tuple[object, PilotView]] = {}
         self._lock = threading.Lock()
         context.files.sweepers.append(lambda before: sources.forget_uploads(self.runs.uploads, self.runs.uses, before))
@@ -82,7 +82,7 @@ class Desk:
         draft = from_words(request, kinds, self._context.tools, self._context.planner, examples_of(owner))
         if draft.plan is not None and draft.demonstrations:
             with self._lock:
-                self._seen[owner, draft.plan.hash] = draft.demonstrations
+                self._seen[owner, draft.plan.hash] = draft.demonstrations, draft.chooser
                 while len(self._seen) > _SHOWN:
                     del self._seen[next(iter(self._seen))]
         return draft
@@ -103,13 +103,15 @@ class Desk:
         """
         sources.items_of(source, self._own(owner))
         record = self.runs.new(owner, plan.request)
+        demonstrations, chooser = self._seen.get((owner, plan.hash), ((), ""))
         spec = RunSpec.load(
             {
                 "source": source,
                 "out": record.folder,
                 "request": plan.request,
                 "plan": plan,
-                "demonstrations": self._seen.get((owner, plan.hash), ()),
+                "demonstrations": demonstrations,
+                "chooser": chooser,
                 "tools": tool_files(plan, self._context.tools),
                 "pilot": ITEMS,
             }

@@ -26,6 +26,7 @@ class PlanDraft:
         missing: Weights that it needs and this computer lacks, in words.
         warnings: What a person should know, in words.
         demonstrations: Examples that its planner saw.
+        chooser: Name of what chose them.
     """
 
     plan: Plan | None
@@ -33,6 +34,7 @@ class PlanDraft:
     missing: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     demonstrations: tuple[DemonstrationJson, ...] = ()
+    chooser: str = ""
 
     @property
     def works(self) -> bool:
@@ -69,7 +71,7 @@ def from_words(
     why = "" if draft.problems else doubt(attempt.confidence)
     doubts = (f"Look at the plan: {why}.",) if why else ()
     seen = tuple(shown.to_json() for shown in attempt.demonstrations)
-    return replace(draft, warnings=(*draft.warnings, *doubts), demonstrations=seen)
+    return replace(draft, warnings=(*draft.warnings, *doubts), demonstrations=seen, chooser=attempt.chooser)
 
 
 def from_plan(

@@ -186,7 +186,7 @@ def _start(runs: Runs, record: RunRecord, asked: Asked, *more: str) -> RunRecord
     if spec.plan is None:
         raise AnnotateError("The run has no plan yet", "Make one in the step Plan")
     plan = spec.plan.with_request(spec.request or spec.plan.request)
-    written = {**plan.to_json(), "demonstrations": spec.demonstrations}
+    written = {**plan.to_json(), "demonstrations": spec.demonstrations, "chooser": spec.chooser}
     plan_file = write(record.folder / PLAN, json.dumps(written, indent=2, ensure_ascii=False))
     given = [sys.executable, "-m", "superlink", *command(spec, plan_file, *more)]
     # Not those of Gradio's own, which are of this server.
