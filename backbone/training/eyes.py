@@ -62,7 +62,7 @@ class Recipe:
     rate: float = 2e-3
     encoder: float = 0.5
     frozen: int = 2
-    warmup: int = 100
+    warmup: int = 200
     decay: float = 0.02
     seed: int = 7
 
