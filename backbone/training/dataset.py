@@ -108,6 +108,12 @@ class TrainingDataset:
     def row(self, index: int, length: int) -> Row:
         """Return row ``index``: the cards of synthetic tools, if any, examples, if any, and requests."""
         rng = random.Random(f"{self.seed}:{index}")
+        row = self._draw(rng, length)
+        while len(row.ids) > length:  # the cards and examples alone are longer
+            row = self._draw(rng, length)
+        return row
+
+    def _draw(self, rng: random.Random, length: int) -> Row:
         roll = rng.random()
         if roll < 0.18:
             return self.house_row(rng, length)

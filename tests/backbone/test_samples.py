@@ -144,6 +144,11 @@ def test_rows_are_the_same_by_seed(layout: Layout) -> None:
     assert one.row(11, 512) != other.row(11, 512)
 
 
+def test_rows_have_their_length_whatever_the_examples(layout: Layout) -> None:
+    rows = TrainingDataset(layout, 3)
+    assert {len(rows.row(index, 256).ids) for index in range(40)} == {256}
+
+
 def test_slots_are_drawn_in_one_order_whatever_the_process() -> None:
     found = slots_for("{o5} {a3} {o} {os4} {o2} {a1}", random.Random(1))
     assert [name for name in found if name.startswith("os")] == ["os", "os1", "os2", "os3", "os4", "os5"]
