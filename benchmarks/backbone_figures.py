@@ -1,6 +1,7 @@
 """How the model that sees is judged: what it finds and answers, beside the renderer's truth."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +18,7 @@ from backbone.vision.tokens import REGION
 from backbone.world import Instance, Rendered
 from backbone.world.paint.categories import IDS
 from backbone.world.truth.relations import noticeable
-from backbone.world.words.questions import questions, referring
+from backbone.world.words.questions import Question, questions, referring
 from backbone.world.words.wording import noun
 from common.masks import Mask, encode
 
@@ -210,6 +211,32 @@ def question(looking: Looking, picture: Rendered, scores: Scores) -> None:
         if not right:
             words = f"{one.question} {answer.strip() or 'nothing'} (right: {one.answer})"
             scores.failures.append(Failure(f"VQA {one.kind}", picture.pixels, words))
+
+
+class Blind:
+    """Answers without a picture: what is answered most often to a question, or else to its kind.
+
+    Args:
+        shown: Pictures of the training.
+    """
+
+    def __init__(self, shown: Iterable[Rendered]) -> None:
+        self._known: dict[str, Counter[str]] = {}
+        for picture in shown:
+            for one in questions(picture):
+                for name in (one.question, one.kind):
+                    self._known.setdefault(name, Counter())[one.answer] += 1
+
+    def answer(self, one: Question) -> str:
+        """Return the likeliest answer to a question."""
+        known = self._known.get(one.question) or self._known.get(one.kind)
+        return known.most_common(1)[0][0] if known else ""
+
+
+def guess(blind: Blind, picture: Rendered, scores: Scores) -> None:
+    """Count the questions about a picture that are answered right without it."""
+    for one in questions(picture):
+        scores.add("without the picture", blind.answer(one) == one.answer)
 
 
 def describe(looking: Looking, picture: Rendered, scores: Scores) -> None:

@@ -13,8 +13,9 @@ absent: share of the categories that are not in a picture of which something is 
 referring: the best find of an expression for one thing ("the leftmost dog", "the dog left of the red car") has a box
 with an IoU of 0.5 or more. region: mean IoU of the best mask, of things whose name is also that of others in the
 picture, asked for by mask, box, point or scribble, and in words.
-VQA: answers that are the same text, of all and of each kind of question. captions: facts of a short and a long caption
-that are true, and facts of the true captions that are stated. regions named: answers to "what is this?".
+VQA: answers that are the same text, of all and of each kind of question; without the picture: the most frequent answer
+of the training. captions: facts of a short and a long caption that are true, and facts of the true captions that are
+stated. regions named: answers to "what is this?".
 routing: requests for `detect`, `segment` and `pose` in phrasings that training holds out, whose plan begins with the
 right tool, and requests that no tool fits, to which there is a plan; both by the model alone. planner: fully right
 plans (``planner.py``) with the adapter of this model, beside those of the shipped planner.
@@ -37,7 +38,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from backbone_figures import Ask as AskPicture
-from backbone_figures import Failure, Looking, Scores, describe, finders, name_regions, point_out, question, refer
+from backbone_figures import (
+    Blind,
+    Failure,
+    Looking,
+    Scores,
+    describe,
+    finders,
+    guess,
+    name_regions,
+    point_out,
+    question,
+    refer,
+)
 from planner import ROOT, Ask, judged, product, read
 from safetensors.torch import load_file
 from specialists import measure, specialists
@@ -71,6 +84,8 @@ from tools.weights import weights
 
 SIZE = 256
 KINDS = ("count", "colour", "relation", "exist", "compare", "read", "pose")
+GUESSED = 300
+"""Pictures of the training whose answers are known where there is no picture."""
 SHOWN = 24
 """Failures on a sheet, at most."""
 WEIGHTS = ADAPTER.parent
@@ -213,6 +228,7 @@ def word_lines(found: Mapping[str, Scores], splits: Sequence[str]) -> list[Line]
         for split in splits
     }
     lines += [Line("  more than in words", gain, 0.02), line("VQA", bar=0.85, on=both)]
+    lines += [line("  without the picture", "without the picture")]
     lines += [line(f"  {kind}", f"VQA {kind}") for kind in KINDS]
     lines += [line(f"captions, {side} of facts", f"caption {side}", 0.9, both) for side in ("precision", "recall")]
     return [*lines, line("regions named")]
@@ -234,6 +250,9 @@ def measure_pictures(split: str, seer: Seer | None, ask: AskPicture | None, coun
     for name, figure in PRECISIONS.items():
         for who in ("", "specialist "):
             scores.values[f"{who}{name}"] = scores.values.pop(f"{who}{figure}", [])
+    blind = Blind(pictures(range(GUESSED), "train", SIZE, workers=0))
+    for picture in pictures(range(min(count, asked)), split, SIZE, workers=0):
+        guess(blind, picture, scores)
     if looking is not None:
         for number, picture in enumerate(pictures(range(count), split, SIZE, workers=0)):
             say(f"{split}: picture {number + 1} of {count}")

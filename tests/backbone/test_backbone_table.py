@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -158,6 +159,19 @@ def test_an_answer_is_the_same_text(figures: ModuleType, drawn: list[Rendered]) 
     counts = len(scores.values["VQA count"])
     assert scores.mean("VQA") == pytest.approx(1 - counts / len(scores.values["VQA"]))
     assert len(scores.failures) == counts and "(right: " in scores.failures[0].words
+
+
+def test_who_is_blind_gives_the_most_frequent_answer(figures: ModuleType, drawn: list[Rendered]) -> None:
+    count = next(one for picture in drawn for one in questions(picture) if one.kind == "count")
+    blind = figures.Blind(drawn)
+    other = replace(count, question="How many unicorns are there?")
+    assert blind.answer(other) == "1" and figures.Blind([]).answer(count) == ""
+    scores = figures.Scores()
+    for picture in drawn:
+        figures.guess(blind, picture, scores)
+    asked = [one for picture in drawn for one in questions(picture)]
+    right = sum(blind.answer(one) == one.answer for one in asked)
+    assert scores.mean("without the picture") == pytest.approx(right / len(asked)) and 0.3 < right / len(asked) < 0.95
 
 
 @pytest.mark.parametrize(
