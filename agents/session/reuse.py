@@ -9,6 +9,7 @@ from agents.session.state import StepOutcome
 from tools.core.errors import SuperlinkError
 from tools.core.settings import settings
 from tools.storage.store import Ref, Store, as_list
+from tools.weights.catalogue import catalogue
 from tools.weights.weights import verified_hash
 
 
@@ -44,8 +45,14 @@ def _is_current(ref: Ref, tool: AnyTool, store: Store, hashes: dict[str, str]) -
     provenance = ref.get("provenance")
     if provenance is None or provenance["version"] != tool.version or not store.sound(ref):
         return False
-    roles = set(settings().roles.values())
-    return all(one["id"] in roles and _hash(one["id"], hashes) == one["sha256"] for one in provenance["weights"])
+    chosen = _chosen()
+    return all(one["id"] in chosen and _hash(one["id"], hashes) == one["sha256"] for one in provenance["weights"])
+
+
+def _chosen() -> set[str]:
+    """The weights that roles name, and those that their engines load with them."""
+    entries, named = catalogue(), set(settings().roles.values())
+    return named | {needed for name in named if name in entries for needed in entries[name].needs}
 
 
 def _hash(weights_id: str, hashes: dict[str, str]) -> str:

@@ -60,8 +60,7 @@ def read_senses(folder: Path, vocabulary: int) -> tuple[SensesAlone, OwnSizes]:
 
     tensors, rows = _tensors(folder), torch.from_numpy(read_rows(folder))
     sizes = OwnSizes(core=OwnCore(rows.shape[1], vocabulary), **read_config(folder)["sizes"])
-    with torch.device("meta"):  # whose tensors are those of the file from the start
-        senses = SensesAlone(sizes)
+    senses = SensesAlone(sizes)  # on the device "meta", torch would import its compiler
     state = {name: value for name, value in tensors.items() if not name.startswith(FAMILIAR)}
     try:
         senses.load_state_dict({**state, "rows": rows}, assign=True)

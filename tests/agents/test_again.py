@@ -109,6 +109,35 @@ def test_other_weights_run_again(open_session: Open, home: Path, monkeypatch: py
     assert states(list(session.again())[-1]["record"]) == {"s1": "failed"}  # those weights are not here
 
 
+def test_weights_that_others_need_count_as_chosen(
+    open_session: Open, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planner's core that another engine loads, too, or a part that no role names."""
+    (tmp_path / "part").write_text("numbers")
+    entry = 'licence = "MIT"\nfile = "part"\nsources = [{ path = "' + str(tmp_path / "part") + '" }]\n'
+    home.mkdir(exist_ok=True)
+    (home / "weights.toml").write_text(
+        f'[whole]\nroles = ["face"]\nneeds = ["part"]\nformat = "text"\n{entry}'
+        f'[part]\nroles = []\nformat = "text"\n{entry}'
+    )
+    for weights_id in ("whole", "part"):
+        weights.pull(weights_id, trust=True)
+    monkeypatch.setenv("SUPERLINK_ROLE_FACE", "whole")
+    settings.cache_clear()
+    runs = []
+
+    @tool
+    def look(text: Text) -> Text:
+        """Look with both."""
+        runs.append([weights.use("whole"), weights.use("part")])
+        return text
+
+    session = open_session({"look": look})
+    assert states(list(session.start("go", plan=plan(("look", {"text": "x"}))))[-1]["record"]) == {"s1": "finished"}
+    list(session.again())
+    assert len(runs) == 1
+
+
 def test_a_plan_that_failed_can_be_brought_again(open_session: Open) -> None:
     notes = Notes()
     notes.failing = {"a"}
