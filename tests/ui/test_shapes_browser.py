@@ -284,5 +284,13 @@ def test_a_brush_paints_masks_and_wipes_parts_out(shown: Shown) -> None:
         "input", lambda: shown.keys("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "Enter")
     )
     assert len(given["shapes"][-1]["rings"]) == 3 and pixels(given)[y, x + 30] and not pixels(given)[y, x]
+    # The next tool goes on with the same shape, and nothing has moved.
+    place = shown.svg.bounding_box()
     shown.keys("Escape")
-    assert not size.is_visible()
+    assert not size.is_visible() and shown.svg.bounding_box() == place
+    data, _ = shown.next("input", lambda: shown.keys("o", "Enter"))
+    assert data == {"action": "change", "id": made["id"]}
+    # Another picture, or the same anew, ends it.
+    shown.page.get_by_role("button", name="again").click()
+    until(lambda: shown.page.locator("#one .shape").count() == 3, "the first value")
+    assert shown.page.get_by_role("button", name="Outline what is clicked").get_attribute("aria-pressed") == "false"

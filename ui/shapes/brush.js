@@ -65,10 +65,9 @@ function simplified(points) {
 function shapesBrush(view, {live, add, reshape}) {
   let target = null, stroke = [], wiping = false, size = 0;
   const scale = make("input", {type: "range", min: 1, max: 100, step: 1});
-  const bar = make("label", {class: "naming"}, "Brush size ", scale);
+  // It keeps its room, so that the picture does not move when it comes.
+  const bar = make("label", {class: "naming idle"}, "Brush size ", scale);
   scale.addEventListener("input", () => { size = Number(scale.value); });
-  view.tools.append(bar);
-  bar.hidden = true;
 
   function painted() {
     const {width, height} = view.value, shape = live(target);
@@ -108,7 +107,9 @@ function shapesBrush(view, {live, add, reshape}) {
       if (!size || size > scale.max) size = Math.max(1, Math.round(longest / 40));
       scale.value = size;
     },
-    shown(on) { bar.hidden = !on; },
+    bar,
+    shown(on) { bar.classList.toggle("idle", !on); },
+    target: () => target,
     press(point, event) { stroke = [point]; wiping = event.shiftKey; },
     drag(point) { if (stroke.length) stroke = [...stroke, point]; },
     release() {

@@ -114,11 +114,12 @@ function shapesEditor(view) {
   const instrument = () => (view.tool ? instruments[view.tool] : null);
   editor.answered = (answer) => instruments.outline.answered(answer);
   function take(tool) {
+    // What was selected, or worked on by the instrument before, is what an instrument works on, and selected afterwards.
+    const held = live(instrument() ? instrument().target() : view.selected), worked = Boolean(instrument());
     view.tool = view.tool === tool ? null : tool;
     const {x, y, w, h} = view.window;
     draft = view.tool ? {points: [], cursor: [Math.round(x + w / 2), Math.round(y + h / 2)]} : null;
-    // What was selected is what an instrument works on.
-    if (instrument()) instrument().begin(live(view.selected));
+    if (instrument()) instrument().begin(held);
     instruments.brush.shown(view.tool === "brush");
     if (view.tool) view.select(null);
     for (const [name] of TOOLS) buttons[name].setAttribute("aria-pressed", String(view.tool === name));
@@ -132,7 +133,13 @@ function shapesEditor(view) {
       svg.focus();
       view.say(`${view.tool === "polygon" ? "Click corners, Enter twice closes" : "Drag a box"}; or move the cross with the
         arrow keys, Enter sets a corner, Esc leaves.`.replace(/\s+/g, " "));
-    } else view.say("");
+    } else {
+      view.say("");
+      if (worked && held && view.groups.has(held.id)) {
+        view.select(held.id);
+        view.groups.get(held.id).focus({preventScroll: true});
+      }
+    }
   }
   function corner(point) {
     const {points} = draft, before = points[points.length - 1];
@@ -321,7 +328,7 @@ function shapesEditor(view) {
   buttons.undo = view.button("Undo", "Undo", () => travel(past, future, "undo"), "Ctrl+Z");
   buttons.redo = view.button("Redo", "Redo", () => travel(future, past, "redo"), "Ctrl+Shift+Z");
   buttons.remove = view.button("Delete", "Delete the selected shape", () => remove(view.selected), "Del");
-  view.tools.append(label);
+  view.tools.append(label, instruments.brush.bar);
 
   editor.selected = () => {
     const shape = view.value && live(view.selected);
@@ -340,6 +347,7 @@ function shapesEditor(view) {
     const {editable, draw} = view.value;
     for (const [name, button] of Object.entries(buttons)) button.hidden = !editable || (TOOLS.some(([tool]) => tool === name) && !draw.includes(name));
     label.hidden = !editable;
+    instruments.brush.bar.hidden = !editable || !draw.includes("brush");
     listLabels();
   };
   view.editor = editor;

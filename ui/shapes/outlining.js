@@ -17,6 +17,7 @@ function shapesOutlining(view, {live, add, reshape}) {
     },
     press([x, y], event) { points = [...points, [x, y, !event.shiftKey]]; ask(); },
     drag() {},
+    target: () => target,
     release() {},
     cancel() {},
     nodes: () => points.flatMap(([x, y, inside]) => ["edge", "line"]
