@@ -17,8 +17,9 @@ VQA: answers that are the same text, of all and of each kind of question; withou
 of the training. captions: facts of a short and a long caption that are true, and facts of the true captions that are
 stated. regions named: answers to "what is this?".
 routing: requests for `detect`, `segment` and `pose` in phrasings that training holds out, whose plan begins with the
-right tool, and requests that no tool fits, to which there is a plan; both by the model alone. planner: fully right
-plans (``planner.py``) with the adapter of this model, beside those of the shipped planner.
+right tool, and requests that no tool fits, to which there is a plan; both by the model alone, text alone by that of
+the shipped planner. planner: fully right plans (``planner.py``) with the adapter of this model, beside those of the
+shipped planner.
 look and plan: the median time to look at a picture and to plan a request; load: a new process that loads the model.
 """
 
@@ -278,14 +279,19 @@ def measure_planner(adapter: Path | None, count: int) -> list[Line]:
     def full(ask: Ask) -> float:
         return sum(judged(ask, row, tools).full for row in rows) / len(rows)
 
-    before = full(product(ADAPTER))
+    def routes(adapter: Path) -> tuple[float, float]:
+        return route(PlannerModel.from_quantized(model_file(adapter=adapter)), count)
+
+    before, alone_routed, alone_called = full(product(ADAPTER)), *routes(ADAPTER)
     after = routed = called = None
     if adapter is not None:
         after = full(product(adapter))
-        routed, called = route(PlannerModel.from_quantized(model_file(adapter=adapter)), count)
+        routed, called = routes(adapter)
     return [
         Line("routing, right tool", {"": routed}, 0.98),
+        Line("  text alone", {"": alone_routed}),
         Line("routing, calls on chat", {"": called}, 0.01, most=True),
+        Line("  text alone", {"": alone_called}),
         Line("planner, text alone", {"": before}),
         Line("planner, model that sees", {"": after}),
         Line("  more than text alone", {"": None if after is None else after - before}, -0.01),
