@@ -75,7 +75,8 @@ def imports(file: Path) -> Iterator[tuple[str, bool]]:
             elif isinstance(child, ast.ImportFrom) and child.level == 0:
                 names = [child.module or ""]
             for name in (name.partition(".")[0] for name in names):
-                beside = name == "benchmarks" or (ROOT / "benchmarks" / f"{name}.py").exists()  # they import each other
+                place = ROOT / "benchmarks" / name
+                beside = name == "benchmarks" or place.with_suffix(".py").exists() or place.is_dir()  # each other
                 if name not in sys.stdlib_module_names and name not in (*OURS, "tests") and not beside:
                     yield name, at_once
             typing = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)

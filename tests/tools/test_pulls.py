@@ -4,6 +4,7 @@ import io
 import sys
 import threading
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_a_stopped_pull_ends_the_registry_client(models: Path, home: Path, monke
     # npm works in a process that it starts
     script = "import os, sys, time; os.fork(); print(os.getpid(), file=open(sys.argv[1], 'a')); time.sleep(600)"
 
-    def client(requirement: str, download: Path, scratch: Path) -> None:
+    def client(requirement: str, download: Path, scratch: Path, sha256: Sequence[str]) -> None:
         packages._run([sys.executable, "-c", script, str(pids)])
 
     monkeypatch.setitem(packages._CLIENTS, "wheel", client)
