@@ -43,6 +43,20 @@ def decode(mask: RLE) -> Mask:
     return decoded
 
 
+def box_mask(box: Sequence[float], size: tuple[int, int]) -> Mask:
+    """Return the mask (H, W) of a box.
+
+    Args:
+        box: x0, y0, x1, y1 in pixels; it is clipped to the picture and widened to one pixel at least.
+        size: Height and width of the picture.
+    """
+    height, width = size
+    x0, y0 = min(max(0, int(box[0])), width - 1), min(max(0, int(box[1])), height - 1)
+    mask = np.zeros(size, bool)
+    mask[y0 : max(y0 + 1, round(box[3])), x0 : max(x0 + 1, round(box[2]))] = True
+    return mask
+
+
 def pixel_count(counts: str) -> int:
     """Return the sum of compressed run lengths; -1 where they cannot be read.
 

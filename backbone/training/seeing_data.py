@@ -8,7 +8,7 @@ import numpy as np
 
 from backbone.training.dataset import Row
 from backbone.training.vision_data import PHRASES
-from backbone.vision.prompts import box_mask, point_mask, scribble_mask
+from backbone.vision.prompts import point_mask, scribble_mask
 from backbone.vision.tokens import CAPTION, IMAGE, LONG_CAPTION, REGION, SeeingLayout
 from backbone.world import Instance, Rendered
 from backbone.world.io.yolo import has_own_colour
@@ -17,7 +17,7 @@ from backbone.world.truth.relations import noticeable, relation
 from backbone.world.words.captions import long_caption, short_caption
 from backbone.world.words.questions import questions, referring
 from backbone.world.words.wording import noun
-from common.masks import Mask
+from common.masks import Mask, box_mask
 
 WHOLE = {short_caption: CAPTION, long_caption: LONG_CAPTION}
 """Requests for captions."""

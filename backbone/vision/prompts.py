@@ -12,20 +12,6 @@ RADIUS = 6
 """Half the width of a scribble, and the radius of a point, in pixels."""
 
 
-def box_mask(box: Sequence[float], size: tuple[int, int]) -> Mask:
-    """Return the mask (H, W) of a box.
-
-    Args:
-        box: x0, y0, x1, y1 in pixels; it is clipped to the picture and widened to one pixel at least.
-        size: Height and width of the picture.
-    """
-    height, width = size
-    x0, y0 = min(max(0, int(box[0])), width - 1), min(max(0, int(box[1])), height - 1)
-    mask = np.zeros(size, bool)
-    mask[y0 : max(y0 + 1, round(box[3])), x0 : max(x0 + 1, round(box[2]))] = True
-    return mask
-
-
 def point_mask(point: Sequence[float], size: tuple[int, int]) -> Mask:
     """Return the mask (H, W) of a point, x and y in pixels: a disc."""
     return scribble_mask([point], size)

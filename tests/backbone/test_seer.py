@@ -10,9 +10,9 @@ from backbone.vision.dense_head import Dense
 from backbone.vision.finds import finds
 from backbone.vision.model import BackboneModel
 from backbone.vision.processor import BackboneProcessor
-from backbone.vision.prompts import box_mask
 from backbone.vision.seer import Look, Seer
 from backbone.vision.tokens import IMAGE
+from common.masks import box_mask
 from tests.backbone.tiny_model import tiny_config
 
 RNG = np.random.default_rng(0)

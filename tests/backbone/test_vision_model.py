@@ -19,7 +19,8 @@ from backbone.training.eyes import DenseModel
 from backbone.training.planner import attention_mask
 from backbone.vision.model import IGNORED, BackboneModel
 from backbone.vision.processor import BackboneProcessor
-from backbone.vision.prompts import box_mask, point_mask, scribble_mask
+from backbone.vision.prompts import point_mask, scribble_mask
+from common.masks import box_mask
 from tests.backbone.tiny_model import SEEING, tiny_config, write_random_adapter
 
 RNG = np.random.default_rng(0)

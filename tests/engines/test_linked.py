@@ -19,6 +19,7 @@ from tools.core import provided
 from tools.core.errors import SettingsInvalid, ToolError
 from tools.core.settings import settings
 from tools.detect import detect
+from tools.engines import linked
 from tools.pose import pose
 from tools.runtime.execute import call
 from tools.runtime.model_cache import evict_idle
@@ -48,11 +49,14 @@ class Played:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, object]] = []
+        self.looks: list[float] = []
 
     def strange(self, picture: NDArray[np.uint8]) -> bool:
+        self.looks.append(float(picture.mean()))
         return bool(picture.mean() > 100)
 
     def find(self, picture: NDArray[np.uint8], tool: str, asked: Sequence[str | Mask], least: float) -> Sequence[Found]:
+        self.looks.append(float(picture.mean()))
         self.asked += [(tool, one if isinstance(one, str) else int(one.sum())) for one in asked]
         found = []
         for number in range(len(asked)):
@@ -157,6 +161,13 @@ def test_of_a_photograph_it_says_first_that_it_knows_none(played: Played, store:
     for tool, args in ((detect, {"labels": ["dog"]}), (caption, {}), (ask, {"question": "why?"}), (pose, {})):
         (note,) = run(tool, store, PHOTO, **args)["provenance"]["notes"]
         assert note.startswith("The picture does not look like superlink's rendered pictures")
+
+
+def test_a_picture_is_looked_at_once_however_many_there_are(played: Played) -> None:
+    shades = [np.full((40, 60, 3), shade, np.uint8) for shade in (0, 40, 200)]
+    linked.find_phrases(shades, "detect", {"dog": "dog"}, 0.4)
+    linked.poses(shades, "pose")
+    assert played.looks == [0, 0, 40, 40, 200, 200] * 2
 
 
 def test_frames_are_followed_by_words(played: Played, store: Store) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from common.masks import Mask
+from common.masks import Mask, box_mask
 from tools.core.errors import ValueInvalid
 from tools.core.progress import track
 from tools.core.provided import BACKBONE, provided
@@ -145,9 +145,8 @@ def find_phrases(
     tool = "segment" if masks else "detect"
     with _model(settings().role(role)) as sight:
         _record(sight, tool, list(asked.values()))
-        _tell_strange(sight, pictures)
         found = []
-        for picture in track(pictures):
+        for picture in _each(sight, pictures):
             finds = sight.find(picture, tool, list(asked.values()), min_score)
             parts = [_detections(one, label, picture, masks) for label, one in zip(asked, finds, strict=True)]
             found.append(Detections.concat(parts))
@@ -176,7 +175,7 @@ def masks_in(picture: NDArray[np.uint8], regions: Detections) -> Detections:
     prompts = [_prompt(regions, number) for number in range(len(regions))]
     found, kept = list[Mask](), list[int]()
     with _model(settings().role("segment_boxes")) as sight:
-        _tell_strange(sight, [picture])
+        _note_strange(sight.strange(picture), 1)
         if prompts:
             _record(sight, "segment", [""])
         least = usual_score("segment_boxes", USUAL_SCORE)
@@ -193,12 +192,7 @@ def _prompt(regions: Detections, number: int) -> Mask:
     """Return the mask (H, W) of a region, or that of its box."""
     if regions.masks is not None:
         return regions.mask_array(number)
-    height, width = regions.size
-    mask = np.zeros(regions.size, bool)
-    x0, y0, x1, y1 = regions.xyxy[number].tolist()
-    left, top = min(int(x0), width - 1), min(int(y0), height - 1)
-    mask[top : max(top + 1, round(y1)), left : max(left + 1, round(x1))] = True
-    return mask
+    return box_mask(regions.xyxy[number].tolist(), regions.size)
 
 
 def poses(
@@ -218,8 +212,8 @@ def poses(
     least = usual_score(role, USUAL_SCORE) if min_score is None else min_score
     with _model(settings().role(role)) as sight:
         _record(sight, "pose", [_PERSON])
-        _tell_strange(sight, pictures)
-        return [_poses(sight.find(picture, "pose", [_PERSON], least)[0], picture) for picture in track(pictures)]
+        found = ((sight.find(picture, "pose", [_PERSON], least)[0], picture) for picture in _each(sight, pictures))
+        return [_poses(*one) for one in found]
 
 
 def _poses(found: Found, picture: NDArray[np.uint8]) -> Poses:
@@ -243,14 +237,14 @@ def answer(image: Image, question: str, weights_id: str, longest: int) -> Text:
     if not question.strip():
         raise ValueInvalid("The question is empty", "Say in a few words what to find out about the picture")
     with _model(weights_id) as sight:
-        _tell_strange(sight, [image.pixels])
+        _note_strange(sight.strange(image.pixels), 1)
         return Text(sight.answer(image.pixels, question.strip(), longest))
 
 
 def describe(image: Image, weights_id: str, longest: int) -> Text:
     """Describe a picture in a sentence; the arguments are those of `answer`."""
     with _model(weights_id) as sight:
-        _tell_strange(sight, [image.pixels])
+        _note_strange(sight.strange(image.pixels), 1)
         return Text(sight.caption(image.pixels, longest))
 
 
@@ -260,11 +254,21 @@ def _record(sight: Sight, tool: str, asked: Sequence[str]) -> None:
         record_link(decoder, queries, words)
 
 
-def _tell_strange(sight: Sight, pictures: Sequence[NDArray[np.uint8]]) -> None:
-    """Note that pictures are of another kind than those that the model knows."""
-    strange = sum(sight.strange(picture) for picture in pictures)
+def _each(sight: Sight, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield pictures, and note at the end whether some are of another kind than those that the model knows.
+
+    Both happen picture by picture: a model keeps what it saw of the last ones alone.
+    """
+    strange = 0
+    for picture in track(pictures):
+        strange += sight.strange(picture)
+        yield picture
+    _note_strange(strange, len(pictures))
+
+
+def _note_strange(strange: int, count: int) -> None:
     if strange:
-        note(STRANGE.format("The picture does" if len(pictures) == 1 else "Some of the pictures do"))
+        note(STRANGE.format("The picture does" if count == 1 else "Some of the pictures do"))
 
 
 @contextmanager
