@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from agents.plan.interpreter import ready_steps
 from agents.plan.plan import Plan, reference
 from agents.planners.base import DemonstrationSource, Planner
-from agents.planners.repair import Attempt, choose_demonstrations, plan_request
+from agents.planners.repair import Attempt, choose_demonstrations, plan_with_examples
 from agents.session import policy
 from api.functions import Functions, functions_of
 from api.messages import CalledFunction, ChatRequest, Message, NamedChoice, Reply, RequestInvalid, ToolCall
@@ -62,17 +62,18 @@ class Plans:
             SuperlinkError: the planner cannot work, or the examples cannot be read.
         """
         asked, tools = (words, *functions.schemas), functions.tools
-        shown = tuple(one.id for one in choose_demonstrations(self.examples, words, {}, tools).demonstrations)
+        chosen = choose_demonstrations(self.examples, words, {}, tools)
+        shown = tuple(one.id for one in chosen.demonstrations)
         with self._lock:
             for key, attempt in reversed(self._kept.items()):
                 made = attempt.plan.hash if attempt.plan is not None else ""
                 if key[0] == asked and (made.startswith(begun) if begun else key[1] == shown):
                     self._kept.move_to_end(key)
                     return attempt
-        attempt = plan_request(words, {}, tools, self.planner, self.examples)
+        attempt = plan_with_examples(words, {}, tools, self.planner, chosen)
         if attempt.works:
             with self._lock:
-                self._kept[asked, tuple(one.id for one in attempt.demonstrations)] = attempt
+                self._kept[asked, shown] = attempt
                 while len(self._kept) > _KEPT:
                     self._kept.popitem(last=False)
         return attempt

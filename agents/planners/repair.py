@@ -229,9 +229,16 @@ def plan_request(
     Raises:
         SuperlinkError: the planner cannot work (weights missing, endpoint away).
     """
-    types = value_types(values)
-    shown, chooser = choose_demonstrations(examples, request, types, tools)
-    task = PlanningTask(request, types, tools, given=values.keys(), demonstrations=shown)
+    chosen = choose_demonstrations(examples, request, value_types(values), tools)
+    return plan_with_examples(request, values, tools, planner, chosen)
+
+
+def plan_with_examples(
+    request: str, values: Mapping[str, str], tools: Mapping[str, AnyTool], planner: Planner, chosen: Chosen
+) -> Attempt:
+    """Plan a request as `plan_request` does, with examples that were chosen before."""
+    shown, chooser = chosen
+    task = PlanningTask(request, value_types(values), tools, given=values.keys(), demonstrations=shown)
     attempt = examine(task, ask(task, Attempt(), planner))
     while attempt.again:
         attempt = examine(task, ask(task, attempt, planner))

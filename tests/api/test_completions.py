@@ -219,7 +219,15 @@ def test_the_planner_sees_the_examples_of_the_servers_owner_and_the_reply_names_
     planner = Scripted([plan(("get_weather", {"city": "Oslo"}))] * 2)
     said = {"model": "superlink", "messages": [{"role": "user", "content": "how is it outside now?"}], "tools": FOREIGN}
     request = ChatRequest.model_validate(said)
-    reply = complete(request, Plans(planner, Examples(bank, Similar(), RequestEncoder())))
+    chosen = []
+
+    class Counted(Similar):
+        def choose(self, *asked: Any) -> list[Demonstration]:
+            chosen.append(asked[0])
+            return super().choose(*asked)
+
+    reply = complete(request, Plans(planner, Examples(bank, Counted(), RequestEncoder())))
+    assert len(chosen) == 1
     assert planner.shown == [[WEATHER]] and reply.demonstrations == [WEATHER.to_json()]
     assert completion(reply)["demonstrations"] == [WEATHER.to_json()]
     first, *rest = [json.loads(event.removeprefix("data: ")) for event in [*chunks(reply, with_usage=False)][:-1]]
