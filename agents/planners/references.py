@@ -10,10 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from tools.core.errors import SuperlinkError
-from tools.core.provided import BACKBONE
-from tools.core.settings import settings
 from tools.engines import labels
-from tools.weights.catalogue import find
 
 SEARCHES = ("detect", "segment", "track")
 """Tools with labels; each is also the name of the role whose weights look for them first."""
@@ -77,6 +74,8 @@ def _speaks_of(text: str, name: str) -> bool:
 
 
 def _is_linked(role: str) -> bool:
+    from tools.engines import dispatch
+
     with suppress(SuperlinkError):  # of settings that name no weights: who runs the plan is told
-        return find(settings().role(role)).engine == BACKBONE
+        return dispatch.is_linked(role)
     return False

@@ -2,42 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
-
-class CoreSizes(Protocol):
-    """What is asked of the core's configuration."""
-
-    @property
-    def hidden_size(self) -> int:
-        """Length of a state and of an embedding, D."""
-
-    @property
-    def vocab_size(self) -> int:
-        """Rows of the core's embedding, V."""
-
-
-class Sizes(Protocol):
-    """What is asked of a configuration; `BackboneConfig` explains the names."""
-
-    core: CoreSizes
-    image_size: int
-    eyes_stem: int
-    eyes_stages: Sequence[Sequence[int]]
-    neck_width: int
-    link_width: int
-    queries: Mapping[str, int]
-    prototypes: int
-    joints: int
-
-    @property
-    def patches(self) -> int:
-        """Visual tokens of a picture."""
+if TYPE_CHECKING:
+    from backbone.vision.config import BackboneConfig
 
 
 @dataclass(frozen=True)
 class OwnCore:
-    """Sizes of a core."""
+    """Sizes of a core.
+
+    Attributes:
+        hidden_size: Length of a state and of an embedding, D.
+        vocab_size: Rows of the core's embedding, V.
+    """
 
     hidden_size: int
     vocab_size: int
@@ -45,9 +23,9 @@ class OwnCore:
 
 @dataclass
 class OwnSizes:
-    """Sizes as the shipped weights name them."""
+    """Sizes as the shipped weights name them; `BackboneConfig` explains the names."""
 
-    core: CoreSizes
+    core: OwnCore
     image_size: int
     eyes_stem: int
     eyes_stages: Sequence[Sequence[int]]
@@ -61,3 +39,6 @@ class OwnSizes:
     def patches(self) -> int:
         """Visual tokens of a picture."""
         return (self.image_size // 32) ** 2
+
+
+Sizes: TypeAlias = "BackboneConfig | OwnSizes"
