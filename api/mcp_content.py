@@ -13,7 +13,7 @@ from pydantic import AnyUrl
 from agents.session.policy import in_words
 from agents.session.state import confidence_of
 from api.batches import BatchStatus
-from api.service import Outcome, Planned
+from api.outcomes import Outcome, Planned
 from tools.core.errors import SuperlinkError
 
 PICTURES = 3

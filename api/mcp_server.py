@@ -38,7 +38,8 @@ from api.mcp_tools import (
     declarations,
     parse,
 )
-from api.service import Outcome, Service, follow, new_thread, unforeseen
+from api.outcomes import Outcome
+from api.service import Service, follow, new_thread, unforeseen
 from common.kinds import KIND_OF_INPUT
 from flows.batch.prepare import PlanRefused
 from tools.core.errors import ArgumentsInvalid, SuperlinkError

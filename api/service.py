@@ -5,18 +5,16 @@ import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NotRequired
 
 from langgraph.checkpoint.memory import InMemorySaver
-from typing_extensions import TypedDict
 
 from agents.examples.use import open_examples
 from agents.plan.check import wire_and_check
-from agents.plan.plan import Plan, PlanJson, Step, escape
+from agents.plan.plan import Plan, Step, escape
 from agents.plan.preflight import missing_weights, with_remedy
 from agents.plan.problems import ProblemJson, nearest
 from agents.plan.types import AnyTool, step_number, value_types
-from agents.planners.base import ConfidenceJson, DemonstrationJson, Planner
+from agents.planners.base import Planner
 from agents.planners.repair import Attempt, PlanningTask, examine, plan_request
 from agents.session.events import ApprovalEvent, DoneEvent, Event, Record, Stands
 from agents.session.memory import Saver
@@ -25,6 +23,7 @@ from agents.session.results import RECORD, write_results, written_names
 from agents.session.session import Session, SessionError
 from agents.session.state import Decision, confidence_of
 from api.files import Given, files_of, kind_of, named, open_as
+from api.outcomes import Outcome, Planned, StepOutcome
 from api.roots import Roots
 from common.kinds import KIND_OF_INPUT, USUAL_MEDIA
 from tools.core.errors import ArgumentsInvalid, SuperlinkError
@@ -38,68 +37,6 @@ PREFIX = "api-"
 
 Decide = Callable[[ApprovalEvent], Decision | None]
 """The decision on a plan that waits; None lets it wait."""
-
-
-class Planned(TypedDict):
-    """A checked plan.
-
-    Attributes:
-        plan: None if the planner gave none.
-        hash: `Plan.hash`; "" without a plan.
-        tree: `Plan.tree`; "" without a plan.
-        problems: why it cannot run, one sentence each.
-        warnings: what a person should know before it runs.
-        missing: weights that it takes and this computer lacks, with the commands that fetch them.
-        confidence: how sure the planner is of it; None for plans of others.
-        doubt: why it waits for a person, whatever else is allowed; "" where it does not.
-        demonstrations: examples that the planner saw.
-        works: whether there is something to run, and it can run.
-        needs_approval: whether it runs only after a person approved it.
-    """
-
-    plan: PlanJson | None
-    hash: str
-    tree: str
-    problems: list[str]
-    warnings: list[str]
-    missing: list[str]
-    confidence: ConfidenceJson | None
-    doubt: str
-    demonstrations: list[DemonstrationJson]
-    works: bool
-    needs_approval: bool
-
-
-class StepOutcome(TypedDict):
-    """How a step ended; `error` is message and hint."""
-
-    id: str
-    tool: str
-    state: str
-    seconds: float
-    error: NotRequired[str]
-
-
-class Outcome(Planned):
-    """A run: its plan, and how far it came.
-
-    Attributes:
-        thread: its name.
-        request: in words.
-        stands: "working", "approval" (waits for a person) or "done".
-        result: how it ended: "done", "nothing", "partly", "failed", "refused"; "" before that.
-        answer: what was done, in words; "" before the end.
-        steps: of the plan.
-        files: paths of the files that were written, the record last.
-    """
-
-    thread: str
-    request: str
-    stands: Stands
-    result: str
-    answer: str
-    steps: list[StepOutcome]
-    files: list[str]
 
 
 class Service:

@@ -24,7 +24,6 @@ look and plan: the median time to look at a picture and to plan a request; load:
 """
 
 import argparse
-import itertools
 import os
 import random
 import statistics
@@ -36,12 +35,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
+from backbone_failures import sheet
 from backbone_figures import Ask as AskPicture
 from backbone_figures import (
     Blind,
-    Failure,
     Looking,
     Scores,
     describe,
@@ -78,17 +76,13 @@ from backbone.world import Rendered
 from backbone.world.io.loader import pictures
 from backbone.world.scene.splits import SPLITS
 from tools.core.settings import settings
-from tools.imaging.drawing import contact_sheet, draw
 from tools.runtime.registry import load
-from tools.values import Detections, Image
 from tools.weights import weights
 
 SIZE = 256
 KINDS = ("count", "colour", "relation", "exist", "compare", "read", "pose")
 GUESSED = 300
 """Pictures of the training whose answers are known where there is no picture."""
-SHOWN = 24
-"""Failures on a sheet, at most."""
 WEIGHTS = ADAPTER.parent
 
 
@@ -349,31 +343,6 @@ def measure_cost(model: "Trained | None") -> list[Line]:
         Line("load, s", {"": loading}, 3, most=True),
         Line("weights in the repository, MB", {"": size}, 60, most=True),
     ]
-
-
-def sheet(scores: Sequence[Scores], file: Path) -> None:
-    """Draw failures of all kinds in turn, each with what was asked, given and right."""
-    kinds: dict[str, list[Failure]] = {}
-    failures = [failure for some in scores for failure in some.failures]
-    for one in random.Random(0).sample(failures, len(failures)):
-        kinds.setdefault(one.kind, []).append(one)
-    turns = itertools.zip_longest(*kinds.values())
-    picked = [one for turn in turns for one in turn if one is not None][:SHOWN]
-    if not picked:
-        print(f"there are no failures to draw; {file} is not written")
-        return
-    words = [f"{one.kind}: {one.words}" for one in picked]
-    file.write_bytes(contact_sheet([drawn(one) for one in picked], words).to_bytes())
-    print(f"wrote {file}")
-
-
-def drawn(one: Failure) -> Image:
-    """Draw the boxes of a failure over its picture."""
-    image = Image.from_numpy(one.picture)
-    if not one.boxes:
-        return image
-    boxes = np.array(list(one.boxes.values()), np.float32)
-    return draw(image, Detections.from_model(boxes, tuple(one.boxes), np.ones(len(boxes)), image.size))
 
 
 def main() -> None:
