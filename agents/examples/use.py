@@ -38,6 +38,7 @@ class Examples:
     ) -> None:
         """Read nothing yet."""
         self.bank, self._chooser, self._encoder, self.who, self._owner = bank, chooser, encoder, who, owner
+        self._kept: tuple[Pool, Pool] | None = None  # the whole pool, and what of it these tools can do
 
     def chosen(self, request: str, have: Sequence[str], tools: Sequence[Card]) -> Chosen:
         """Choose what a planner sees; see `DemonstrationSource`.
@@ -126,11 +127,12 @@ class Examples:
 
     def _fitting(self, tools: Sequence[Card], but: Demonstration | None = None) -> Pool:
         """The examples that these tools can do, but for one."""
-        cards, pool = {card["name"]: card for card in tools}, self.bank.pool(self._encoder, self._owner, tools)
-        left_out = {one.id for one in pool.examples if not fits(one.demonstration, cards)}
-        if but is not None:
-            left_out.add(but.id)
-        return pool.without(left_out) if left_out else pool
+        pool, kept = self.bank.pool(self._encoder, self._owner, tools), self._kept
+        if kept is None or kept[0] is not pool:
+            cards = {card["name"]: card for card in tools}
+            left_out = {one.id for one in pool.examples if not fits(one.demonstration, cards)}
+            self._kept = kept = pool, pool.without(left_out) if left_out else pool
+        return kept[1] if but is None else kept[1].without({but.id})
 
     def keep(
         self,
