@@ -5,8 +5,9 @@
 #   STEPS=4 runs/seeing.sh    4 steps of each
 #
 # OUT (out/seeing) gets a folder for each stage with checkpoint.pt, curve.jsonl and seeing.safetensors, the rendered
-# pictures, log.txt, and weights/, which is to be copied to backbone/weights/seeing. Give the same command again to continue after a stop. EYES is eyes.safetensors of runs/eyes.sh.
-# CORE is the GGUF file of the core; by default it is downloaded with `superlink models pull`.
+# pictures, log.txt, and weights/, which is to be copied to backbone/weights/seeing. Give the same command again to
+# continue after a stop. EYES is eyes.safetensors of runs/eyes.sh. CORE is the GGUF file of the core; by
+# default it is downloaded with `superlink models pull`.
 set -euo pipefail
 . "$(dirname "$0")/common.sh" seeing
 
