@@ -20,11 +20,14 @@ from agents.plan.types import AnyTool
 from agents.session.memory import close_saver, open_saver
 from agents.session.session import SessionError
 from tests.agents.fakes import TOOLS, Scripted, picture, plan
+from tests.ui.test_models import Served, declare, entry
 from tests.waiting import WAIT, until
 from tools import Detections, Image, Store, Text, tool
 from tools.core.abandon import Stopped
 from tools.core.errors import MediaError, SuperlinkError
 from tools.core.settings import settings
+from tools.weights import weights
+from tools.weights.needs import Need
 from ui.access.visitors import Files
 from ui.context import Context
 from ui.turns.catalogue import TurnRow
@@ -100,6 +103,27 @@ def test_from_request_to_files(open_turns: Open, photo: Path) -> None:
     final = next(one for one in turn.results if one.final)
     assert final.name == "s2" and final.files[0].read_bytes() and final.kind == "Image"
     assert turn.record is not None and turn.record.exists()
+
+
+def test_weights_that_come_make_a_new_version(open_turns: Open, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    declare(home, entry("tiny"))
+
+    @tool(needs=lambda _: [Need("tiny")])
+    def hum(text: Text) -> Text:
+        """Hum."""
+        return text
+
+    turns = open_turns(plan(("hum", {"text": "la"})), tools={"hum": hum})
+    view = asked(turns, "hum la")
+    assert view.stage == "approval" and view.turn is not None and [one.weights for one in view.turn.missing] == ["tiny"]
+    assert turns.version(view.thread, "local") == turns.view(view.thread, "local").version == view.version
+    Served(monkeypatch).go_on.set()
+    weights.pull("tiny")
+    now = turns.version(view.thread, "local")
+    assert now > view.version  # so that pages show it
+    view = turns.view(view.thread, "local")
+    assert view.version == now and view.turn is not None and view.turn.missing == []
 
 
 def test_approved_plans_are_examples_of_their_user_alone(

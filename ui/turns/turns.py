@@ -113,15 +113,23 @@ class Turns:
 
     def view(self, thread: str, owner: str) -> SessionView:
         """Return a session; one that has no request yet is new. Weights that came since no longer count as missing."""
-        view = self._sessions.find(thread, owner).snapshot()
-        if view.turn is not None and view.turn.missing and view.turn.plan is not None:
-            lacks = missing_weights(Plan.load(view.turn.plan), self._context.tools)
-            view.turn.missing = missing_views(lacks)
-        return view
+        return self._looked_at(thread, owner).snapshot()
 
     def version(self, thread: str, owner: str) -> int:
-        """Return the version of a session, which grows with each change."""
-        return self._sessions.find(thread, owner).view.version
+        """Return the version of a session, which grows with each change, also when weights that it lacks come."""
+        return self._looked_at(thread, owner).view.version
+
+    def _looked_at(self, thread: str, owner: str) -> Live:
+        """Return a session whose last turn names the weights that are missing now."""
+        live = self._sessions.find(thread, owner)
+        with live.lock:
+            turn = live.view.turn
+            if turn is not None and turn.missing and turn.plan is not None:
+                missing = missing_views(missing_weights(Plan.load(turn.plan), self._context.tools))
+                if missing != turn.missing:
+                    with live.change():
+                        turn.missing = missing
+        return live
 
     def follow(self, thread: str, owner: str, since: int) -> Iterator[SessionView]:
         """Yield the session whenever its version grew, until its stage is none of queued, planning and running.
