@@ -110,10 +110,10 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
         to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State(None)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Session", id="session"):
-                session = SessionTab(page, context, turns, to_batch)
+                session = SessionTab(page, context, turns, to_batch, to_models)
                 session.lay_out()
             with gr.Tab("Batch", id="batch") as batch:
-                BatchTab(page, context, to_batch, to_review).lay_out(tabs, batch)
+                BatchTab(page, context, to_batch, to_review, to_models).lay_out(tabs, batch)
             with gr.Tab("Review", id="review") as review:
                 ReviewTab(context, to_review).lay_out(tabs, review)
             with gr.Tab("Tools", id="tools") as tools:

@@ -11,6 +11,8 @@ from tests.ui.serve import RULES
 from tests.ui.served import served
 from tests.ui.test_models import Served, declare, entry
 from tests.waiting import WAIT
+from tools import Text, tool
+from tools.weights.needs import Need
 
 HUM = '''
 import numpy as np
@@ -42,7 +44,14 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
     own, broken = tmp_path / "own.py", tmp_path / "broken.py"
     own.write_text(HUM)
     broken.write_text("x = 1\n1 / 0\n")
-    with served(tmp_path / "page") as address:
+
+    @tool(needs=lambda _: [Need("tiny")])
+    def fine(text: Text) -> Text:
+        """Say it finely."""
+        return text
+
+    monkeypatch.setitem(RULES, "finely", [("fine", {"text": "la"})])
+    with served(tmp_path / "page", more={"fine": fine}) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.set_default_timeout(WAIT * 1000)
         complaints: list[str] = []
@@ -82,6 +91,16 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
         expect(said).to_contain_text("Out of the catalogue: hum.")
         expect(card).to_have_count(0)
 
+        # A plan that lacks weights leads to them.
+        tab.filter(has_text="Session").click()
+        box = page.get_by_placeholder("What should happen?")
+        box.fill("say it finely")
+        box.press("Enter")
+        expect(page.locator("#plan")).to_contain_text("Needs tiny, MIT")
+        expect(page.locator("#run")).to_be_disabled()
+        page.get_by_role("button", name="Get tiny").click()
+        expect(page.locator("#models tbody tr.focus")).to_contain_text("tiny")
+
         # Weights are found by words; a fetch can be stopped, and what is here be verified.
         answers = Served(monkeypatch)
         tab.filter(has_text="Models").click()
@@ -98,6 +117,11 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
         expect(rows).to_contain_text("here, hash pinned")
         page.get_by_role("button", name="Verify tiny").click()
         expect(rows).to_contain_text("is right")
+
+        # The plan that waited for them can run.
+        tab.filter(has_text="Session").click()
+        expect(page.locator("#run")).to_be_enabled()
+        expect(page.locator("#plan")).not_to_contain_text("Needs tiny")
         assert not page.evaluate(NAMELESS)
         page.close()
         assert not complaints

@@ -14,6 +14,7 @@ from common.kinds import MEDIA
 from flows.batch.prepare import check_for_items, plan_for_items
 from flows.batch.shard import PlanUnfit, media_kind
 from tools.runtime.registry import file_of
+from ui.plans.scope import missing_words
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class PlanDraft:
         plan: The plan, wired; None where there is none.
         problems: Why it cannot run, in words.
         missing: Weights that it needs and this computer lacks, in words.
+        lacking: Their ids.
         warnings: What a person should know, in words.
         demonstrations: Examples that its planner saw.
         chooser: Name of what chose them.
@@ -32,6 +34,7 @@ class PlanDraft:
     plan: Plan | None
     problems: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     demonstrations: tuple[DemonstrationJson, ...] = ()
     chooser: str = ""
@@ -108,11 +111,13 @@ def _draft(plan: Plan, problems: tuple[str, ...], tools: Mapping[str, AnyTool]) 
             problems = (str(error),)
     said = () if problems else tuple(str(warning) for warning in warnings(plan, tools, ()))
     lacking = {} if problems else {lack["weights"]: lack for lack in missing_weights(plan, tools)}
+    places = {step.id: number for number, step in enumerate(plan.steps, 1)}
     missing = tuple(
-        f"Step {lack['step']} needs {lack['weights']}, which is not here. Run: {lack['command']}"
+        f"Step {places[lack['step']]} needs "
+        f"{missing_words(lack['weights'], lack['licence'], lack['size'], lack['what'])}."
         for lack in lacking.values()
     )
-    return PlanDraft(plan, problems, missing, said)
+    return PlanDraft(plan, problems, missing, tuple(lacking), said)
 
 
 def _media(kinds: Sequence[str]) -> list[str]:

@@ -35,10 +35,13 @@ class BatchTab:
         context: What all tabs share.
         to_batch: Channel: a plan as JSON that a session hands over.
         to_review: Channel: the folder of a run to review.
+        to_models: Channel: id of weights that the Models tab shows, and a number that no other change has.
     """
 
-    def __init__(self, page: gr.Blocks, context: Context, to_batch: gr.State, to_review: gr.State) -> None:
-        self.page, self.to_batch, self.to_review = page, to_batch, to_review
+    def __init__(
+        self, page: gr.Blocks, context: Context, to_batch: gr.State, to_review: gr.State, to_models: gr.State
+    ) -> None:
+        self.page, self.to_batch, self.to_review, self.to_models = page, to_batch, to_review, to_models
         self.desk = Desk(context)
         self.source, self.plan = SourceStep(self.desk), PlanStep(context, self.desk)
         self.pilot, self.work = PilotStep(self.desk), RunStep(self.desk)
@@ -95,6 +98,14 @@ class BatchTab:
         self.tab.select(
             self._visited, [*listed, self.source.path], [self.timer, self.list, self.source.inside], **QUIET
         )
+        # Weights that the plan lacked may have come.
+        self.tab.select(
+            self.plan.again,
+            [self.plan.text, self.plan.getting.lacking, self.source.kinds],
+            self.plan.outputs,
+            **QUIET,
+        )
+        self.plan.getting.connect(self.to_models)
         self.tabs.select(self._left, None, self.timer, **QUIET)
         self.new.click(self._new, None, [self.run, self.timer, self.list, self.steps, *self.source.outputs], **QUIET)
         self.to_batch.change(

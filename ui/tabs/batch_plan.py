@@ -14,6 +14,7 @@ from ui.batches.planning import PlanDraft
 from ui.context import Context
 from ui.plans.words import words
 from ui.tabs.events import QUIET, Changes
+from ui.tabs.getting import Getting
 
 _WORDS, _FILE = "In words", "From a file"
 
@@ -28,6 +29,7 @@ class PlanStep:
 
     def __init__(self, context: Context, desk: Desk) -> None:
         self._context, self._desk = context, desk
+        self.getting = Getting()
 
     def lay_out(self, kinds: gr.State) -> None:
         """Place the widgets.
@@ -48,6 +50,7 @@ class PlanStep:
         with gr.Column(visible=False) as self._file:
             self.file = gr.File(file_types=[".json"], label="plan.json", elem_id="batch-plan-file")
         self.shown = gr.HTML(css_template=STYLE, apply_default_css=False, elem_id="batch-plan")
+        self.getting.lay_out("batch-get")
         with gr.Accordion("The plan as text", open=False):
             self.text = gr.Code(language="json", label="Plan", lines=8, max_lines=20, interactive=True)
             self.check = gr.Button("Use this text", size="sm")
@@ -67,12 +70,13 @@ class PlanStep:
     @property
     def outputs(self) -> list[Any]:
         """The components that `changes` changes."""
-        return [self.plan, self.shown, self.text, self.next]
+        return [self.plan, self.shown, self.text, self.next, *self.getting.outputs]
 
     def changes(self, draft: PlanDraft | None) -> Changes:
         """Return the changes that show a plan; None shows none."""
         if draft is None:
-            return {self.plan: None, self.shown: "", self.text: "", self.next: gr.update(interactive=False)}
+            nothing = {self.plan: None, self.shown: "", self.text: "", self.next: gr.update(interactive=False)}
+            return {**nothing, **self.getting.changes([])}
         plan = draft.plan
         steps = [] if plan is None else [words(step, self._context.tools) for step in plan.steps]
         return {
@@ -80,7 +84,12 @@ class PlanStep:
             self.shown: plan_html(draft, steps),
             self.text: "" if plan is None else plan.model_dump_json(indent=2),
             self.next: gr.update(interactive=draft.works),
+            **self.getting.changes(draft.lacking),
         }
+
+    def again(self, text: str, lacking: list[str], kinds: tuple[str, ...]) -> Changes:
+        """Return the changes that show a plan that lacked weights as it is now; none for any other plan."""
+        return self._read_text(text, kinds) if lacking else {self.plan: gr.skip()}
 
     def taken(self, plan: Any, kinds: tuple[str, ...]) -> Changes:
         """Return the changes that show a plan of a session, with the words that it was made from."""

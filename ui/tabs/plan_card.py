@@ -15,6 +15,7 @@ from ui.plans.at_hand import scope_of, thumbnails
 from ui.plans.card import card_html, empty_html, note_html
 from ui.plans.scope import Placed, Scope, examine
 from ui.tabs.events import QUIET, Changes
+from ui.tabs.getting import Getting
 from ui.tabs.plan_form import Form, PlanForm
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView, TurnView
@@ -28,7 +29,7 @@ class PlanCard:
     """The card of a plan and its editor.
 
     The session tab shows it by `update`. It connects the clicks of `run_edited` with `run`, of `back` with `close`,
-    and of `get` with the Models tab.
+    and `getting` with the Models tab.
 
     Args:
         context: What all tabs share.
@@ -39,6 +40,7 @@ class PlanCard:
         """Place nothing yet."""
         self._context, self._turns = context, turns
         self._types: dict[tuple[str, int], dict[str, ValueType]] = {}
+        self.getting = Getting()
 
     def lay_out(self) -> None:
         """Place the widgets."""
@@ -50,7 +52,7 @@ class PlanCard:
                 elem_id="plan",
                 js_on_load=(room / "plan.js").read_text(encoding="utf-8"),
             )
-            self.get = gr.Button("Get it", size="sm", visible=False, elem_id="get")
+            self.getting.lay_out("get")
             with gr.Column(visible=False, elem_id="plan-editor") as self.editing:
                 self.text = gr.Code(
                     render=False,
@@ -73,7 +75,7 @@ class PlanCard:
                     self._turns,
                     self._scope,
                     self._changed,
-                    [self.run_edited, self.text, self.get, self.fault],
+                    [self.run_edited, self.text, self.fault, *self.getting.outputs],
                 )
                 self._forms.lay_out()
                 with gr.Accordion("As text", open=False, elem_id="as-text"):
@@ -88,7 +90,7 @@ class PlanCard:
         self.text.input(
             self._read,
             [self._forms.form, self.text],
-            [*self._forms.outputs, self.fault, self.run_edited, self.get],
+            [*self._forms.outputs, self.fault, self.run_edited, *self.getting.outputs],
             trigger_mode="always_last",
             **QUIET,
         )
@@ -98,7 +100,7 @@ class PlanCard:
         """The components that `update` changes."""
         return [
             self.card,
-            self.get,
+            *self.getting.outputs,
             self.editing,
             self.text,
             self.fault,
@@ -119,7 +121,8 @@ class PlanCard:
         if turn is None:
             card = empty_html(self._context.planner)
             hidden = gr.update(visible=False)
-            return [card, hidden, hidden, "", "", gr.update(), hidden, *self._forms.closed()]
+            get = self.getting.changes([]).values()
+            return [card, *get, hidden, "", "", gr.update(), hidden, *self._forms.closed()]
         scope = self._scope(view, owner, turn)
         draft = view.draft if view.stage == "editing" and turn is view.turn else None
         forms, text = self._forms.closed(), ""
@@ -132,7 +135,7 @@ class PlanCard:
             run, lacking = gr.update(interactive=at.can_run), _lacking(at)
         return [
             card_html(view, turn, scope, thumbnails(view, turn, scope)),
-            _get(lacking),
+            *self.getting.changes(lacking).values(),
             gr.update(visible=draft is not None),
             text,
             "",
@@ -177,8 +180,8 @@ class PlanCard:
         return {
             self.run_edited: gr.update(interactive=at.can_run),
             self.text: _as_text(plan),
-            self.get: _get(_lacking(at)),
             self.fault: "",
+            **self.getting.changes(_lacking(at)),
         }
 
     def _read(self, form: Form, text: str) -> Changes:
@@ -194,7 +197,7 @@ class PlanCard:
             **dict(zip(self._forms.outputs, forms, strict=True)),
             self.fault: "",
             self.run_edited: gr.update(interactive=at.can_run),
-            self.get: _get(_lacking(at)),
+            **self.getting.changes(_lacking(at)),
         }
 
 
@@ -205,9 +208,3 @@ def _as_text(plan: Plan) -> str:
 def _lacking(at: Placed) -> list[str]:
     """Return the ids of missing weights."""
     return [said.partition(",")[0] for group in at.missing.values() for said in group]
-
-
-def _get(lacking: list[str]) -> Any:
-    """Return the change of the button that leads to missing weights."""
-    names = list(dict.fromkeys(lacking))
-    return gr.update(value=f"Get {', '.join(names)}", visible=bool(names))

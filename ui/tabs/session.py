@@ -56,10 +56,14 @@ class SessionTab:
         context: What all tabs share.
         turns: The sessions.
         to_batch: Channel: a plan as JSON that the Batch tab takes over.
+        to_models: Channel: id of weights that the Models tab shows, and a number that no other change has.
     """
 
-    def __init__(self, page: gr.Blocks, context: Context, turns: Turns, to_batch: gr.State) -> None:
-        self._page, self._context, self._turns, self._to_batch = page, context, turns, to_batch
+    def __init__(
+        self, page: gr.Blocks, context: Context, turns: Turns, to_batch: gr.State, to_models: gr.State
+    ) -> None:
+        self._page, self._context, self._turns = page, context, turns
+        self._to_batch, self._to_models = to_batch, to_models
         self.sidebar, self.asking, self.deciding = Sidebar(turns), Asking(context), Deciding()
         self.card, self.results = PlanCard(context, turns), Results(context, turns)
 
@@ -142,7 +146,7 @@ class SessionTab:
         self._begin(deciding.edit.click, self._act(self._edit), place, self._shown)
         self._begin(self.card.run_edited.click, self._act(self.card.run), place, self._shown)
         self._begin(self.card.back.click, self._act(self.card.close), place, self._shown)
-        self.card.get.click(None, None, None, js="() => window.superlink.tab(5)", **QUIET)
+        self.card.getting.connect(self._to_models)
         self._begin(deciding.stop.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.withdraw.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.repeat.click, self._act(self._turns.again), place, self._shown)

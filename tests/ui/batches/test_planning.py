@@ -23,6 +23,7 @@ from tests.ui.batches.conftest import OWNER, Desk
 from tools import Store
 from tools.core.settings import settings
 from tools.runtime.registry import load
+from tools.weights.needs import Missing
 from ui.access.owners import Files
 from ui.batches import schedules
 from ui.batches.desk import Desk as PageDesk
@@ -57,6 +58,15 @@ def test_a_plan_of_a_session_or_a_file_is_checked(tools: dict[str, Any], tmp_pat
     assert from_plan({"steps": []}, ["image"], tools).problems == ("The plan has no steps.",)
     with pytest.raises(PlanInvalid):
         from_plan("{", ["image"], tools)
+
+
+def test_missing_weights_are_said_with_licence_and_size(tools: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lack = Missing("yolo26n", "dog", "AGPL-3.0-only", 5_300_000, "superlink models pull yolo26n")
+    monkeypatch.setattr(tools["bright"], "needs", lambda _: [])
+    monkeypatch.setattr("agents.plan.preflight.missing", lambda needs: [lack])
+    draft = from_plan(FIND, ["image"], tools)
+    assert draft.missing == ("Step 1 needs yolo26n, AGPL-3.0-only, 5.3 MB, for “dog”.",)
+    assert draft.lacking == ("yolo26n",) and not draft.works
 
 
 def test_a_schedule_asks_for_what_was_approved(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The events of the steps of a batch, without a browser."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ pytest.importorskip("gradio")
 
 import gradio as gr
 
+from agents.plan.plan import Plan, Step
 from tools.core.errors import SuperlinkError
+from ui.batches.planning import PlanDraft
 from ui.tabs.batch_pilot import PilotStep
 from ui.tabs.batch_plan import PlanStep
 from ui.tabs.batch_source import SourceStep
@@ -28,6 +32,31 @@ def test_a_plan_of_a_session_brings_its_words() -> None:
         step.lay_out(gr.State(()))
     changes = step.taken({"request": "blur every face", "steps": [], "outputs": []}, ("image",))
     assert changes[step.request] == "blur every face" and "not here" in changes[step.shown]
+
+
+def test_a_plan_that_lacks_weights_is_checked_again_and_no_other() -> None:
+    lacks = PlanDraft(Plan(steps=(Step(id="s1", tool="x"),)), missing=("Step 1 needs tiny.",), lacking=("tiny",))
+    drafts = [lacks, replace(lacks, missing=(), lacking=())]
+
+    class Checking:
+        """A desk on which the weights come between two looks at a plan."""
+
+        def check_plan(self, plan: object, kinds: tuple[str, ...]) -> PlanDraft:
+            return drafts.pop(0)
+
+    desk: Any = Checking()
+    context: Any = SimpleNamespace(tools={})
+    with gr.Blocks():
+        step = PlanStep(context, desk)
+        step.lay_out(gr.State(()))
+    lacking, button = step.getting.outputs
+    found = step.given({"steps": []}, ())
+    assert found[lacking] == ["tiny"] and found[button] == gr.update(value="Get tiny", visible=True)
+    assert "Step 1 needs tiny." in found[step.shown] and found[step.next] == gr.update(interactive=False)
+    found = step.again(found[step.text], found[lacking], ())
+    assert found[lacking] == [] and found[button]["visible"] is False
+    assert found[step.next] == gr.update(interactive=True)
+    assert step.again("{}", [], ()) == {step.plan: gr.skip()}  # nothing is checked
 
 
 def test_a_button_that_is_off_says_why() -> None:
