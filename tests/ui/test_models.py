@@ -11,10 +11,11 @@ import pytest
 from tests.tools.test_weights import _onnx as onnx
 from tests.tools.test_weights import _sha
 from tests.waiting import WAIT, until
-from tools.core.errors import WeightsMissing, WeightsUnsafe
+from tools.core.errors import SettingsInvalid, WeightsMissing, WeightsUnsafe
 from tools.core.settings import settings
 from tools.runtime.model_cache import evict_idle, in_use, resident
 from tools.weights import packages, weights
+from tools.weights.choosing import choose
 from tools.weights.usage import record
 from ui.access.users import may_administer
 from ui.catalogue.jobs import Job, Jobs, progress_in_words
@@ -156,6 +157,28 @@ def test_the_starter_set_is_chosen_once_all_of_it_is_here(
     jobs.pull_starter()
     until(lambda: (home / "settings.toml").exists(), "the settings are written")
     until(lambda: starter_set().chosen, "the starter set is chosen")
+
+
+def test_weights_that_are_here_can_be_chosen_for_a_role(
+    home: Path, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(home, entry("tiny"))
+    Served(monkeypatch).go_on.set()
+    assert one("tiny", jobs).can_use == ()
+    weights.pull("tiny")
+    assert one("tiny", jobs).can_use == ("detect",)
+    assert 'aria-label="Use tiny for detect"' in rows_html([one("tiny", jobs)])
+    (home / "settings.toml").write_text("# mine\nui_files = 3 # few\n")
+    with pytest.raises(SettingsInvalid, match="tiny cannot do the work of the role face"):
+        choose("tiny", "face")
+    assert choose("tiny", "detect") == home / "settings.toml"
+    row = one("tiny", jobs)
+    assert row.can_use == () and row.used_for == ("detect",) and settings().role("track") != "tiny"
+    said = (home / "settings.toml").read_text()
+    assert "# mine" in said and "ui_files = 3 # few" in said
+    monkeypatch.setenv("SUPERLINK_ROLE_DETECT", "nanodet")
+    with pytest.raises(SettingsInvalid, match="nanodet are still used for detect, because SUPERLINK_ROLE_DETECT"):
+        choose("tiny", "detect")
 
 
 def test_what_is_in_memory_is_shown(home: Path, jobs: Jobs) -> None:

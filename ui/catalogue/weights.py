@@ -32,6 +32,7 @@ class WeightsRow:
         place: Where it is; "" where it is not here.
         can_pull: Whether superlink can fetch it.
         can_remove: Whether superlink fetched it, and so can delete it.
+        can_use: Roles for which it can be chosen instead of what is chosen now.
         pinned: Whether its sha256 is known, so that another file is refused.
         in_memory: Bytes of its loaded models, about.
         busy: Whether a tool runs one of them.
@@ -52,6 +53,7 @@ class WeightsRow:
     place: str
     can_pull: bool
     can_remove: bool
+    can_use: tuple[str, ...]
     pinned: bool
     in_memory: int
     busy: bool
@@ -161,6 +163,8 @@ def _row(entry: Weights, used_for: tuple[str, ...], models: list[Loaded], job: J
         place=_place(entry),
         can_pull=not here and any(map(is_fetched, entry.sources)),
         can_remove=is_removable(entry.id),
+        # The planner is loaded when the page starts.
+        can_use=tuple(role for role in entry.roles if here and role not in (*used_for, "planner")),
         pinned=pinned(entry) is not None,
         in_memory=sum(model.bytes for model in own),
         busy=any(model.in_use for model in own),

@@ -1,5 +1,6 @@
 """The Models tab: weights on this computer, and those that can be fetched."""
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -9,6 +10,7 @@ from tools.core.errors import SuperlinkError
 from tools.runtime.model_cache import evict_idle
 from tools.weights import weights
 from tools.weights.catalogue import find
+from tools.weights.choosing import choose
 from tools.weights.requirements import in_words
 from ui.access.users import may_administer
 from ui.access.visitors import owner_of
@@ -125,6 +127,10 @@ class ModelsTab:
         name, action = str(event._data.get("id", "")), str(event._data.get("action", ""))
         _check(caller)
         try:
+            if action == "use":
+                role = str(event._data.get("role", ""))
+                choose(name, role)
+                return self._shown(search, missing, focus, f"{escape(name)} is used for {escape(role)} from now on.")
             asks = action == "remove" or (action == "pull" and to_accept(name))
             act = self._ask if asks else self._do
             return act(name, action, search, missing, focus)
