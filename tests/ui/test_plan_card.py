@@ -72,9 +72,14 @@ def test_progress_waiting_and_failures_are_said_once_each() -> None:
         "s1": StepView("failed", 1.0, error={"message": "a.png is odd", "hint": "take another"}),
         "s2": StepView("skipped", error={"message": "it needs s1, which has no result", "hint": ""}),
     }
-    said = text(card(turn(steps=failed, status="Failed", colour="bad"), stage="idle"))
+    html = card(turn(steps=failed, status="Failed", colour="bad"), stage="idle")
+    said = text(html)
+    assert "<details" not in html
     assert said.count("a.png is odd. Take another.") == 1
     assert said.count("not run: it needs step 1, which has no result") == 1
+    raised = {"s1": StepView("failed", 1.0, error={"message": "odd", "hint": "", "traceback": "in <module>"})}
+    html = card(turn(steps=raised, status="Failed", colour="bad"), stage="idle")
+    assert "in &lt;module&gt;" in html.partition("<details")[2].partition("</details>")[0]
     done = {"s1": StepView("finished", 0.52), "s2": StepView("finished", 1.0)}
     assert "0.5 s" in text(card(turn(steps=done), stage="idle"))
 

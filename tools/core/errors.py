@@ -72,7 +72,16 @@ class SettingsInvalid(SuperlinkError):
 
 
 class DeclarationInvalid(SuperlinkError):
-    """A function cannot be a tool as it is written, or a tools file cannot be loaded."""
+    """A function cannot be a tool as it is written, or a tools file cannot be loaded.
+
+    Attributes:
+        traceback: Python's traceback where the file raised an exception; "" otherwise.
+    """
+
+    def __init__(self, message: str, hint: str = "", traceback: str = "") -> None:
+        """Keep the traceback apart, so that an interface can fold it."""
+        super().__init__(message, hint)
+        self.traceback = traceback
 
 
 class ArgumentsInvalid(SuperlinkError):

@@ -122,7 +122,9 @@ def file_tools(file: Path) -> list[AnyTool]:
                 raise
             fault = Fault.of(error, str(file))
             raise DeclarationInvalid(
-                f"{file} cannot be loaded: {fault.what}", f"It was raised in {fault.where}" if fault.where else ""
+                f"{file} cannot be loaded: {fault.what}",
+                f"It was raised in {fault.where}" if fault.where else "",
+                fault.traceback,
             ) from error
     tools = [value for value in vars(module).values() if isinstance(value, Tool) and value.fn.__module__ == name]
     if not tools:

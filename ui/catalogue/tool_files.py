@@ -32,7 +32,7 @@ from tools.runtime.registry import file_of, file_tools
 try:
     said = {"tools": [tool.name for tool in file_tools(sys.argv[1])]}
 except SuperlinkError as error:
-    said = {"message": error.message, "hint": error.hint}
+    said = {"message": error.message, "hint": error.hint, "traceback": getattr(error, "traceback", "")}
 with open(sys.argv[2], "w", encoding="utf-8") as answer:
     json.dump(said, answer)
 os._exit(0)
@@ -190,7 +190,9 @@ def _try(file: Path, seconds: float) -> list[str]:
             )
         said = json.loads(answer.read_text(encoding="utf-8"))
     if "message" in said:
-        raise DeclarationInvalid(*(said[part].replace(str(file), file.name) for part in ("message", "hint")))
+        raise DeclarationInvalid(
+            *(said[part].replace(str(file), file.name) for part in ("message", "hint", "traceback"))
+        )
     return [str(name) for name in said["tools"]]
 
 

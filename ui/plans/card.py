@@ -66,6 +66,7 @@ class Line:
     missing: list[str]
     problems: Sequence[str]
     fault: str
+    trace: str
 
 
 def empty_html(planner: Planner) -> str:
@@ -175,9 +176,10 @@ def _line(
         *at.steps.get(number, ()),
         *(said for (n, _), group in at.fields.items() if n == number for said in group),
     ]
-    fault = ""
+    fault = trace = ""
     if progress.state == "failed" and progress.error is not None:
         fault = sentences(progress.error["message"], progress.error["hint"])
+        trace = progress.error.get("traceback", "")
     return Line(
         chips[step.id],
         words(step, scope.tools, scope.before(plan, number)),
@@ -190,6 +192,7 @@ def _line(
         [missing_words(lack.weights, lack.licence, lack.size) for lack in turn.missing if lack.step == step.id],
         problems,
         fault,
+        trace,
     )
 
 

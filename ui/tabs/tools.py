@@ -162,7 +162,7 @@ class ToolsTab:
         try:
             names = load(draft, self.context, keep)
         except SuperlinkError as error:
-            return self._told(explain(error), bad=True)
+            return self._told(explain(error), bad=True, trace=getattr(error, "traceback", ""))
         said = f"Loaded: {', '.join(names)}. The next request in a session can use it."
         return (
             self._leave(search, kind, works, names[0], caller)
@@ -184,8 +184,8 @@ class ToolsTab:
             self.list: self._rows(search, kind, works, opened, caller),
         }
 
-    def _told(self, text: str, bad: bool = False) -> Changes:
-        return {self.said: gr.update(value=render("said.html.j2", text=text, bad=bad), visible=True)}
+    def _told(self, text: str, bad: bool = False, trace: str = "") -> Changes:
+        return {self.said: gr.update(value=render("said.html.j2", text=text, bad=bad, trace=trace), visible=True)}
 
 
 def _check(caller: gr.Request) -> None:
