@@ -11,12 +11,14 @@ pytest.importorskip("gradio")
 
 from agents.plan.types import AnyTool
 from tests.agents.fakes import TOOLS, Scripted
+from tests.ui.test_models import Served, declare, entry
 from tools import Store, Text, tool
 from tools.core.errors import DeclarationInvalid, SettingsInvalid
 from tools.core.settings import settings
 from tools.runtime.registry import file_tools
 from tools.runtime.registry import load as catalogue
-from tools.weights.needs import Missing
+from tools.weights import weights
+from tools.weights.needs import Missing, Need
 from ui.access.visitors import Files
 from ui.catalogue import tools as cards
 from ui.catalogue.rendering import render
@@ -184,6 +186,24 @@ def test_cards_are_found_and_their_texts_are_inert(context: Context, monkeypatch
     assert 'data-action="get" data-id="weights&lt;b&gt;"' in html and "50 MB, MIT" in html
     assert html.count("<details open") == 1 and html.count('data-action="forget"') == 1
     assert "No tool fits" in render("tools.html.j2", rows=rows(context.tools, "no such thing"), open="")
+
+
+def test_what_a_tool_uses_is_named_with_its_licence(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    declare(home, entry("tiny", licence="MIT<b>"), entry("other"))
+    Served(monkeypatch).go_on.set()
+    weights.pull("tiny")
+
+    @tool(needs=lambda _: [Need("tiny"), Need("other")])
+    def hum(text: Text) -> Text:
+        """Hum."""
+        return text
+
+    [row] = rows({"hum": hum})
+    assert [(one.weights, one.licence) for one in row.uses] == [("tiny", "MIT<b>")]
+    assert [lack.weights for lack in row.missing] == ["other"]
+    assert "Uses tiny (MIT&lt;b&gt;" in render("tools.html.j2", rows=[row], open="")
+    assert not rows({"nothing": nothing})[0].uses
 
 
 def test_a_call_is_tried_with_values_of_the_kinds_that_it_needs() -> None:

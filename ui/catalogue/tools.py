@@ -1,6 +1,6 @@
 """Tools as the Tools tab shows them: what each takes and gives, whether it works here, and one call of it as a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from agents.plan.plan import Plan, Step
@@ -9,6 +9,7 @@ from agents.plan.types import AnyTool, cards_of
 from common.card import Card, ParameterSchema
 from tools.core.errors import SuperlinkError
 from tools.runtime.registry import file_of
+from tools.weights.catalogue import find
 from tools.weights.needs import Missing
 from ui.plans.words import label
 
@@ -21,6 +22,15 @@ class Parameter:
     takes: str
     optional: bool
     note: str
+
+
+@dataclass(frozen=True)
+class Used:
+    """Weights that a plain call of a tool uses and that are here: id, licence, and what runs them; "" where unknown."""
+
+    weights: str
+    licence: str
+    engine: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,7 @@ class ToolRow:
         origin: "built in", or the file or package that it comes from.
         changes: Whether it makes pictures, sound or video, so that its plans wait for a person.
         isolated: Whether it runs in a process of its own.
+        uses: Weights that a plain call uses and that are here.
         missing: Weights that it needs and that are not here.
         fault: Why its last call failed, and the day; None where it gave a result or was not called.
     """
@@ -52,6 +63,7 @@ class ToolRow:
     origin: str
     changes: bool
     isolated: bool
+    uses: tuple[Used, ...]
     missing: tuple[Missing, ...]
     fault: tuple[str, str] | None
 
@@ -127,6 +139,7 @@ def _row(tool: AnyTool, fault: tuple[str, str] | None) -> ToolRow:
         Parameter(name, _takes(schema), name not in card["required"], schema.get("description", ""))
         for name, schema in card["params"].items()
     ]
+    missing = _missing(tool)
     return ToolRow(
         name=tool.name,
         title=label(tool.name),
@@ -138,7 +151,8 @@ def _row(tool: AnyTool, fault: tuple[str, str] | None) -> ToolRow:
         origin=_origin(tool),
         changes=not tool.read_only,
         isolated=tool.isolated,
-        missing=tuple(_missing(tool)),
+        uses=tuple(_uses(tool, {lack.weights for lack in missing})),
+        missing=tuple(missing),
         fault=fault,
     )
 
@@ -152,6 +166,15 @@ def _missing(tool: AnyTool) -> list[Missing]:
         return missing_of(tool, {})
     except SuperlinkError:  # of settings that name no weights; the tool itself says it when it runs
         return []
+
+
+def _uses(tool: AnyTool, missing: Collection[str]) -> Iterator[Used]:
+    try:
+        names = dict.fromkeys(need.weights for need in (tool.needs({}) if tool.needs is not None else ()))
+        for entry in (find(name) for name in names if name not in missing):
+            yield Used(entry.id, entry.licence, entry.engine)
+    except SuperlinkError:  # of settings that name no weights; the tool itself says it when it runs
+        return
 
 
 def _origin(tool: AnyTool) -> str:
