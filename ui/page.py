@@ -109,7 +109,7 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
         # Channels between tabs: a plan for a batch, the folder of a run to review, a tool to try, weights to get.
         to_batch, to_review, to_session, to_models = gr.State(None), gr.State(""), gr.State(None), gr.State(None)
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Session", id="session"):
+            with gr.Tab("Session", id="session") as first:
                 session = SessionTab(page, context, turns, to_batch, to_models)
                 session.lay_out()
             with gr.Tab("Batch", id="batch") as batch:
@@ -120,7 +120,7 @@ def build(context: Context, turns: Turns) -> gr.Blocks:
                 ToolsTab(page, context, turns, to_session, to_models).lay_out(tools)
             with gr.Tab("Models", id="models") as models:
                 ModelsTab(page, to_models).lay_out(tabs, models)
-            session.connect_tools(to_session, tabs)
+            session.connect_tools(to_session, tabs, first)
         Endpoints(turns, context.files).lay_out()
     page.queue(max_size=256)
     return page

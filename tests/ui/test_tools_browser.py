@@ -12,6 +12,7 @@ from tests.ui.served import served
 from tests.ui.test_models import Served, declare, entry
 from tests.waiting import WAIT
 from tools import Text, tool
+from tools.weights import weights
 from tools.weights.needs import Need
 
 HUM = '''
@@ -130,6 +131,17 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
         tab.filter(has_text="Session").click()
         expect(page.locator("#run")).to_be_enabled()
         expect(page.locator("#plan")).not_to_contain_text("Needs tiny")
+
+        # So can one that is being changed.
+        weights.remove("tiny")
+        page.locator("#edit").click()
+        expect(page.locator("#step-1")).to_contain_text("Needs tiny")
+        expect(page.locator("#run-edited")).to_be_disabled()
+        tab.filter(has_text="Tools").click()
+        weights.pull("tiny")
+        tab.filter(has_text="Session").click()
+        expect(page.locator("#run-edited")).to_be_enabled()
+        expect(page.locator("#step-1")).not_to_contain_text("Needs tiny")
         assert not page.evaluate(NAMELESS)
         page.close()
         assert not complaints

@@ -1,6 +1,7 @@
 """The editor of a plan as forms: widgets for the fields of each step, and their event handlers."""
 
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from html import escape
@@ -102,7 +103,7 @@ class PlanForm:
 
     def opened(self, thread: str, owner: str, plan: PlanJson, version: int) -> list[Any]:
         """Return the values of `outputs` that show the forms of a plan, at a version of its session."""
-        serial, keys = f"{thread} {version}", list(range(len(plan["steps"])))
+        serial, keys = f"{thread} {version} {time.monotonic_ns()}", list(range(len(plan["steps"])))
         return [Form(thread=thread, owner=owner, plan=plan, serial=serial, keys=keys, focus=""), serial]
 
     def closed(self) -> list[Any]:

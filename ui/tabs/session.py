@@ -216,13 +216,16 @@ class SessionTab:
         seen.chosen = 0
         return {**self._changes(view, seen, caller), **self.asking.filled("", [])}
 
-    def connect_tools(self, to_session: gr.State, tabs: gr.Tabs) -> None:
+    def connect_tools(self, to_session: gr.State, tabs: gr.Tabs, tab: gr.Tab) -> None:
         """Try what the Tools tab asks for, in this tab.
 
         Args:
             to_session: Channel: `{"tool": name, "request": in words, "plan": as JSON, or None to ask the planner}`.
             tabs: All tabs of the page.
+            tab: This one.
         """
+        # A plan that is being changed is checked again, as weights may have come; nobody is writing in its forms.
+        self._begin(tab.select, self._check_again, [self.thread, self.seen], self._shown)
         to_session.change(
             lambda given: gr.update(selected="session") if given else gr.skip(), to_session, tabs, **QUIET
         )
@@ -284,6 +287,17 @@ class SessionTab:
         except SuperlinkError as error:  # it was deleted
             return self._noted(explain(error))
         return {self.seen: seen} if view.version == seen.version else self._changes(view, seen, caller)
+
+    def _check_again(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
+        """Show the plan in the editor anew; nothing where none is edited."""
+        try:
+            view = self._view(thread, owner_of(caller))
+        except SuperlinkError as error:  # it was deleted
+            return self._noted(explain(error))
+        if view.stage != "editing":
+            return {self.seen: seen}
+        seen.parts.pop("plan", None)
+        return self._changes(view, seen, caller)
 
     def _set_always(self, always: bool, thread: str, caller: gr.Request) -> None:
         self._turns.set_always(thread, owner_of(caller), always)
