@@ -10,6 +10,10 @@ import pytest
 
 pytest.importorskip("gradio")
 
+import numpy as np
+from PIL import Image
+
+from tools import Video
 from ui.conversation.html import (
     Chip,
     SessionLine,
@@ -20,6 +24,7 @@ from ui.conversation.html import (
     samples_html,
     sessions_html,
 )
+from ui.conversation.thumbnails import thumbnail
 from ui.tabs.asking import Asking
 from ui.tabs.sidebar import day_words
 from ui.turns.view import FileView, QueuePlace, ResultView, SessionView, TurnView
@@ -90,6 +95,21 @@ def test_the_conversation_is_words_and_pictures(tmp_path: Path) -> None:
     sample = {"path": EVIL, "name": EVIL, "caption": EVIL, "licence": EVIL, "kind": "image", "requests": [EVIL]}
     assert Page(samples_html([{**sample, "width": 1, "height": 1}])).words.count(EVIL) == 2
     assert Page(note_html(EVIL)).tags == ["p"] and note_html("") == ""
+
+
+def test_a_video_is_seen_by_its_first_frame(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(Video.from_frames([np.full((40, 600, 3), 200 - 50 * n, np.uint8) for n in range(3)], 5).to_bytes())
+    small = thumbnail(film, tmp_path / "small")
+    assert small is not None and small.parent == tmp_path / "small"
+    with Image.open(small) as picture:
+        colour = picture.convert("RGB").getpixel((3, 3))
+        assert picture.size == (192, 13) and isinstance(colour, tuple) and min(colour) > 180
+    results = [ResultView("s1", "redact", "Video", [], (film,), True)]
+    html = conversation_html(SessionView("t", turns=[turn(results=results)]), lambda plan: [], tmp_path)
+    assert '<img src="/gradio_api/file=' in html
+    film.write_bytes(b"no film")
+    assert thumbnail(film, tmp_path / "small") is None
 
 
 def test_every_turn_stays_and_the_last_plan_is_open(tmp_path: Path) -> None:

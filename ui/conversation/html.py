@@ -150,7 +150,7 @@ def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen:
     last = turn is view.turn
     running = last and view.works
     shown = [file for result in turn.results if result.final or running for file in result.files]
-    pictures = [file for file in shown if input_of(file.name) == "image"]
+    pictures = [file for file in shown if input_of(file.name) in ("image", "video")]
     return {
         "number": turn.number,
         "request": turn.request,
@@ -177,6 +177,6 @@ def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen:
 
 
 def _small(file: Path, folder: Path) -> str:
-    """Return the address of a small copy of a picture; "" where the picture is gone."""
+    """Return the address of a small copy of a picture or of a video's first frame; "" where the file is gone."""
     small = thumbnail(file, folder / "thumbnails")
     return file_url(small) if small else ""
