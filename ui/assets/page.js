@@ -108,7 +108,7 @@
   /* Keys. None of them is the browser's own. */
   const typing = (target) => target.closest?.("input, textarea, select, [contenteditable=true], .cm-editor");
   const press = (id) => { const found = button(id); if (found) found.click(); return !!found; };
-  const tab = (number) => {
+  const tab = page.tab = (number) => {
     const all = [...document.querySelectorAll("#tabs > .tab-wrapper [role=tab], #tabs > .tab-container [role=tab]")].filter(shown);
     all[number - 1]?.click();
     return !!all[number - 1];

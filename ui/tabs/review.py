@@ -95,6 +95,7 @@ class ReviewTab:
 
     def _lay_out_find(self) -> None:
         self.head = gr.HTML(note_html(_EMPTY), elem_id="review-head", css_template=STYLE)
+        self.begin = gr.Button("Begin a run in the Batch tab", size="sm", elem_id="review-begin")
         with gr.Row(visible=False, elem_id="review-buttons") as self.bar:
             self.buttons = {
                 name: gr.Button(word, size="sm", min_width=64, elem_id=f"review-{name}")
@@ -117,7 +118,7 @@ class ReviewTab:
         words = [self.text, self.start, self.end]
         here = [self.editor, self.keys.memory, *filters]
         shown = [self.run, self.label, self.editor, self.head, self.note, self.words, self.sound, *words, self.bar]
-        shown += [self.strip, self.keys.memory, self.teach]
+        shown += [self.strip, self.keys.memory, self.teach, self.begin]
         rest = [self.strip, self.figures, self.note]
 
         def after(event: Any, focus: bool = False) -> None:
@@ -125,6 +126,8 @@ class ReviewTab:
             if focus:
                 done.then(None, None, None, js=_FOCUS, **QUIET)
 
+        # A click on the tab itself, which the Batch tab hears.
+        self.begin.click(None, None, None, js="() => { window.superlink.tab(2); }", **QUIET)
         visited = self.tab.select(self._visited, here, shown, **QUIET)
         after(visited)
         given = self.to_review.change(self._given, [self.to_review, *here[1:]], [self.tabs, *shown], **QUIET)
@@ -305,6 +308,7 @@ class ReviewTab:
             self.editor: look.shapes,
             self.head: head_html(look, desk.who),
             self.note: note_html(look.said, bad=True) if look.said else note_html(said),
+            self.begin: gr.update(visible=False),
             self.bar: gr.update(visible=True),
             self.strip: gr.update(visible=True),
             self.keys.memory: {**known, "run": str(desk.folder), "find": number},

@@ -101,12 +101,16 @@ def test_twenty_by_keyboard_a_box_fixed_and_nothing_lost(server: Server, page: "
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
+    page.locator("#review-begin").click()
+    page.locator("#batch-new").wait_for()
+    page.get_by_role("tab", name="Review").click()
     run = make_run(server.folder / "many", count=24)
     page.get_by_role("button", name="Filter, or another folder").click()
     page.locator("#review-folder").get_by_role("textbox").fill(str(run))
     page.locator("#review-open").click()
     page.locator("#review-editor .shape").first.wait_for()
     until(lambda: page.evaluate("document.activeElement.closest('#review-editor') !== null"), "the focus")
+    assert not page.locator("#review-begin").is_visible()
     total = where(page).split()[-1]
     for number in range(1, 21):
         until(lambda: where(page) == f"{number} of {total}", f"find {number}")  # noqa: B023
@@ -137,7 +141,8 @@ def test_twenty_by_keyboard_a_box_fixed_and_nothing_lost(server: Server, page: "
     press(page, "Control+z")
     until(lambda: where(page) == f"21 of {total}", "the find before")
     press(page, "Control+Shift+z")
-    until(lambda: "Fixed" in head.inner_text(), "what was done again")
+    until(lambda: "Done again." in page.locator("#review-note").inner_text(), "what was done again")
+    assert "Fixed" in head.inner_text()
     press(page, "j")
     until(lambda: where(page) == f"22 of {total}", "the next open find")
     assert main(["export", str(run), "coco"]) == 0
