@@ -17,6 +17,7 @@ from tools import Video
 from ui.conversation.html import (
     Chip,
     SessionLine,
+    by_place,
     chips_html,
     conversation_html,
     note_html,
@@ -110,6 +111,21 @@ def test_a_video_is_seen_by_its_first_frame(tmp_path: Path) -> None:
     assert '<img src="/gradio_api/file=' in html
     film.write_bytes(b"no film")
     assert thumbnail(film, tmp_path / "small") is None
+
+
+def test_steps_that_failed_are_named_by_their_place(tmp_path: Path) -> None:
+    plan: Any = {
+        "steps": [{"id": "s3", "tool": "detect", "args": {}}, {"id": "s4", "tool": "redact", "args": {}}],
+        "outputs": [],
+    }
+    answer = (
+        "s3 (detect) failed: s4.png is odd.\ns4 (redact) was not run: it needs s3, which has no result.\nRead s3 (x)."
+    )
+    said = "Step 1 failed: s4.png is odd.\nStep 2 was not run: it needs step 1, which has no result.\nRead s3 (x)."
+    assert by_place(answer, plan) == said
+    failed = turn(plan=plan, answer=answer)
+    assert said in conversation_html(SessionView("t", turns=[failed]), lambda plan: [], tmp_path)
+    assert by_place(answer, None) == answer
 
 
 def test_every_turn_stays_and_the_last_plan_is_open(tmp_path: Path) -> None:

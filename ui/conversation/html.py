@@ -1,5 +1,6 @@
 """HTML of the conversation, the list of sessions and the chips of files; the templates escape every text."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen:
         ],
         "steps": list(words(turn.plan)) if turn.plan is not None else [],
         "open": last and view.stage in ("approval", "editing", "running"),
-        "answer": turn.answer,
+        "answer": by_place(turn.answer, turn.plan),
         "status": turn.status,
         "colour": turn.colour,
         "busy": running,
@@ -174,6 +175,23 @@ def _turn(turn: TurnView, view: SessionView, words: Words, folder: Path, chosen:
         "results": len(shown),
         "chosen": chosen,
     }
+
+
+def by_place(answer: str, plan: PlanJson | None) -> str:
+    """Return an answer whose lines about steps that failed name them by their place, as the card does."""
+    numbers = {step["id"]: number for number, step in enumerate(plan["steps"] if plan else (), 1)}
+    if not numbers:
+        return answer
+    ids = "|".join(map(re.escape, numbers))
+
+    def said(line: re.Match[str]) -> str:
+        reason = line["reason"]
+        if line["what"] == "was not run":  # for want of the results of others
+            reason = re.sub(rf"\b({ids})\b", lambda one: f"step {numbers[one[0]]}", reason)
+        return f"Step {numbers[line['id']]} {line['what']}: {reason}"
+
+    pattern = rf"^(?P<id>{ids}) \(\w+\) (?P<what>failed|was not run): (?P<reason>.*)$"
+    return re.sub(pattern, said, answer, flags=re.MULTILINE)
 
 
 def _small(file: Path, folder: Path) -> str:
