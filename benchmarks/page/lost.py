@@ -63,9 +63,9 @@ def lost(suite: Suite) -> None:
     else:
         # What was kept is passed over so fast that the page shows little of it; what was searched is on the disk.
         until(lambda: running.progress > frames or running.stage == "idle", "progress after kill -9")
-        searched = _searched(suite.server.home)
-        if len(searched) != len(set(searched)):
-            faults.append(f"running: frames were searched twice; parts begin at {searched}")
+        for searched in _searched(suite.server.home):
+            if len(searched) != len(set(searched)):
+                faults.append(f"running: frames were searched twice; parts begin at {searched}")
         running.page.locator("#stop").click()
         running.done()
     if planning.settled() not in ("approval", "idle") or planning.turns != turns + 1:
@@ -99,10 +99,10 @@ def _bring(walks: dict[str, Walk], suite: Suite) -> None:
     until(lambda: walks["planning"].turns, "a turn")
 
 
-def _searched(home: Path) -> list[int]:
-    """Return the first frames of the parts of the running call, in the order in which they were searched."""
+def _searched(home: Path) -> list[list[int]]:
+    """Return the first frames of the parts of each unfinished call, in the order in which they were searched."""
     files = (home / "store" / ".parts").iterdir()
-    return [json.loads(line.partition(" ")[2])[0] for file in files for line in file.read_text().splitlines()]
+    return [[json.loads(line.partition(" ")[2])[0] for line in file.read_text().splitlines()] for file in files]
 
 
 def _known(walk: Walk, state: str) -> dict[str, Any]:
