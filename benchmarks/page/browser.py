@@ -188,7 +188,9 @@ class Walk:
         """Return the record of the turn whose results are shown."""
         link = self.page.locator("#results a[href$='record.json']").first
         link.wait_for(state="attached")
-        found: dict[str, Any] = self.page.request.get(self.address + str(link.get_attribute("href"))).json()
+        # As a page does, it asks again where the server closes an idle connection at that moment.
+        answer = self.page.request.get(self.address + str(link.get_attribute("href")), max_retries=2)
+        found: dict[str, Any] = answer.json()
         return found
 
     def clipped(self) -> list[str]:
