@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -231,6 +231,29 @@ def test_sessions_are_listed_found_renamed_and_deleted(
     expect(page.locator("#run")).to_be_visible()
     page.wait_for_url(f"**/?s={first}")
 
+    # An answer that comes too late shows the session as it was, for a moment only.
+    held: list[Any] = []
+    page.route("**/gradio_api/run/predict*", lambda route: held.append((route, route.fetch())), times=1)
+    page.evaluate(
+        """() => {
+            const shown = document.querySelector("#shown textarea");
+            shown.value = "another version";
+            shown.dispatchEvent(new Event("input", { bubbles: true }));
+            document.querySelector("#refresh").click();
+        }"""
+    )
+    expect(page.locator("#run")).to_be_visible()
+    until(lambda: page.wait_for_timeout(50) or held, "the answer")
+    page.locator("#reject").click()
+    expect(talk.locator(".sl-status")).to_have_text("Rejected")
+    route, answer = held[0]
+    route.fulfill(response=answer)
+    expect(page.locator("#run")).to_be_visible()
+    expect(page.locator("#run")).to_be_hidden()
+    expect(talk.locator(".sl-status")).to_have_text("Rejected")
+
+    say(page, "cut every face out")
+    expect(page.locator("#run")).to_be_visible()
     # Another tab decides; this one shows it by itself.
     with page.expect_popup() as opened:
         page.evaluate("open(location.href)")
@@ -239,7 +262,7 @@ def test_sessions_are_listed_found_renamed_and_deleted(
     expect(other.locator("#run")).to_be_hidden()
     other.close()
     expect(page.locator("#run")).to_be_hidden()
-    expect(talk.locator(".sl-status")).to_have_text("Rejected")
+    expect(talk.locator(".sl-status").last).to_have_text("Rejected")
 
     listed.nth(0).hover()
     listed.nth(0).get_by_role("button", name="Rename").click()

@@ -60,20 +60,20 @@
   const later = (act) => setTimeout(act, 120);
   const calm = () => (matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth");
   document.addEventListener("visibilitychange", () => { if (!document.hidden && stage === "idle") title(""); });
-  /* Another page may change the session that is shown: this one looks for it, and shows it again when it is another. */
-  let version = "";
-  const refresh = () => { if (["approval", "editing", "idle"].includes(stage)) find("#refresh")?.click(); };
+  /* What is shown can be older than the session: another page has changed it, or answers of the server came in another
+     order than they were sent. An answer that is on its way is no reason to ask: two looks in a row have to find this. */
+  let late = "", gone = "";
   const changed = async () => {
-    if (document.hidden || !thread || !["approval", "editing", "idle"].includes(stage)) return;
+    if (document.hidden || !thread || gone === thread) return;
     const answer = await fetch(`sessions/${thread}/version`, { cache: "no-store" });
     if (!answer.ok && answer.status !== 404) return;
-    const now = `${thread} ${answer.ok ? (await answer.json()).version : "gone"}`;
-    if (now === version) return;
-    version = now;
+    const before = late, of = find("#shown textarea")?.value || "";
+    if (!answer.ok) gone = thread;
+    else late = of === `${thread} ${(await answer.json()).version}` ? "" : of;
     // A form is not drawn anew under the hands of the person who fills it in.
-    if (stage !== "editing" || !document.hasFocus()) refresh();
+    if (!answer.ok || (late && late === before && (stage !== "editing" || !document.hasFocus()))) find("#refresh")?.click();
   };
-  addEventListener("focus", refresh);
+  addEventListener("focus", () => { if (next) look(); });
   addEventListener("focus", () => { if (stage === "idle") setTimeout(() => title(""), 4000); });
 
   /* The request stands in the conversation before the server has answered. */

@@ -1,7 +1,6 @@
 """The Session tab: sessions, conversation, plan, results, and the box for requests."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,11 @@ from ui.tabs.deciding import Deciding
 from ui.tabs.events import QUEUED, QUIET, Changes
 from ui.tabs.plan_card import PlanCard
 from ui.tabs.results import Results
+from ui.tabs.seen import Seen, version_of
 from ui.tabs.sidebar import Sidebar, Undo
 from ui.turns.turns import Turns
 from ui.turns.view import SessionView
 from ui.turns.words import explain
-
-
-@dataclass
-class Seen:
-    """What a browser tab shows already, so that only changes are sent.
-
-    Attributes:
-        thread: Thread that is shown.
-        version: `SessionView.version` that is shown.
-        chosen: Turn whose results are shown; 0 for the last.
-        search: Words that sessions are searched for.
-        parts: What each part of the tab was made from.
-        follower: The event that follows the thread; an older one stops.
-    """
-
-    thread: str = ""
-    version: int = -1
-    chosen: int = 0
-    search: str = ""
-    parts: dict[str, object] = field(default_factory=dict)
-    follower: int = 0
 
 
 class SessionTab:
@@ -71,6 +50,7 @@ class SessionTab:
         """Place everything; called within the tab."""
         # The thread is known to the browser: it stands in the address and is kept for the next visit.
         self.thread = gr.Textbox(visible="hidden", elem_id="thread")
+        self.version = gr.Textbox(visible="hidden", elem_id="shown", label="Version of the session that is shown")
         self.refresh = gr.Button("Show the session as it is now", visible="hidden", elem_id="refresh")
         self.kept = gr.BrowserState("", storage_key="superlink-session", secret="superlink")
         self.seen = gr.State(Seen())
@@ -95,6 +75,7 @@ class SessionTab:
         """The components that `_changes` may change."""
         return [
             self.thread,
+            self.version,
             self.kept,
             self.seen,
             self.conversation,
@@ -150,7 +131,7 @@ class SessionTab:
         self._begin(deciding.stop.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.withdraw.click, self._act(self._turns.stop), place, self._shown)
         self._begin(deciding.repeat.click, self._act(self._turns.again), place, self._shown)
-        self._begin(self.refresh.click, self._refresh, place, self._shown)
+        self._begin(self.refresh.click, self._refresh, [*place, self.version], self._shown)
         deciding.always.input(self._set_always, [deciding.always, self.thread], None, **QUIET)
         self.conversation.show(self._choose, place, self._shown, **QUIET)
 
@@ -278,15 +259,19 @@ class SessionTab:
 
         return handler
 
-    def _refresh(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
-        """Show what another browser tab did to the session."""
+    def _refresh(self, thread: str, seen: Seen, shown: str, caller: gr.Request) -> Changes:
+        """Show the session as it is now, where the tab shows another version of it."""
         if not thread:
             return {self.seen: seen}
         try:
             view = self._turns.view(thread, owner_of(caller))
         except SuperlinkError as error:  # it was deleted
             return self._noted(explain(error))
-        return {self.seen: seen} if view.version == seen.version else self._changes(view, seen, caller)
+        if shown == version_of(view):
+            return {self.seen: seen}
+        if shown != version_of(seen):  # what was sent came in another order, or not at all
+            seen.parts.clear()
+        return self._changes(view, seen, caller)
 
     def _check_again(self, thread: str, seen: Seen, caller: gr.Request) -> Changes:
         """Show the plan in the editor anew; nothing where none is edited."""
@@ -369,6 +354,7 @@ class SessionTab:
         ]
         changes: Changes = {
             self.thread: view.thread,
+            self.version: version_of(view),
             self.kept: view.thread,
             self.seen: seen,
             self.asking.note: note_html(note),
