@@ -154,6 +154,12 @@ class Walk:
         return self.page.locator("#conversation .sl-status").last.inner_text()
 
     @property
+    def note(self) -> str:
+        """What is said above the box; "" for nothing."""
+        note = self.page.locator("#note")
+        return note.inner_text() if note.is_visible() else ""
+
+    @property
     def turns(self) -> int:
         """Number of turns that the server has answered."""
         return self.page.locator("#conversation .sl-turn:not([data-echo])").count()
