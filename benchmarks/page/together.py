@@ -42,7 +42,7 @@ class Person:
         """Do what the page waits for; returns whether there is something left to wait for."""
         walk = self.walk
         if self.began and walk.turns < self.asked:
-            # One person may have four requests in line, and these eight are one: words that are refused stay in the box.
+            # These eight are one user, who may have four requests in line; words that are refused stay in the box.
             if "of your requests wait" in walk.note:
                 self.refused += 1
                 walk.page.locator("#request textarea").press("Enter")
