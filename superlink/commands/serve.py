@@ -27,6 +27,9 @@ def add(commands: "Commands") -> None:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped."""
+    from tools.core.allocator import limit_arenas
+
+    limit_arenas()
     with imports_of(*NEEDS):
         from api.openai_server import application
     from tools.core.settings import settings

@@ -77,6 +77,9 @@ def _address(text: str) -> str:
 
 def serve(given: argparse.Namespace) -> int:
     """Serve until stopped."""
+    from tools.core.allocator import limit_arenas
+
+    limit_arenas()
     with imports_of("ui", "the page"):
         from ui.page import launch
     launch(

@@ -101,7 +101,7 @@ def test_inside_a_run_models_stay_until_its_end() -> None:
 
 def test_freed_memory_is_returned_after_a_run_and_after_an_eviction(monkeypatch: pytest.MonkeyPatch) -> None:
     returned: list[int] = []
-    monkeypatch.setattr("tools.runtime.model_cache._malloc_trim", returned.append)
+    monkeypatch.setattr("tools.core.allocator._malloc_trim", returned.append)
     loader = Loader(60)
     with in_use():
         loader.get("a")

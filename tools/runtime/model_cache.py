@@ -1,6 +1,5 @@
 """A cache of loaded models under a memory budget. Idle models are evicted, the least recently used first."""
 
-import ctypes
 import gc
 import sys
 import threading
@@ -12,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
+from tools.core.allocator import trim
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import settings
 from tools.storage.store import WeightsUsed
@@ -168,7 +168,7 @@ def in_use() -> Iterator[None]:
         _scope.reset(token)
         for entry in entries:
             _release(entry)
-        _trim()
+        trim()
 
 
 def loaded() -> list[Loaded]:
@@ -251,14 +251,4 @@ def _free(entries: list[_Entry]) -> None:
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
             torch.cuda.empty_cache()
-        _trim()
-
-
-# glibc keeps what the threads of a server freed: hundreds of MB after pictures and activations. Other C libraries and
-# systems have no such function.
-_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-
-
-def _trim() -> None:
-    if _malloc_trim is not None:
-        _malloc_trim(0)
+        trim()
