@@ -167,7 +167,7 @@ def test_weights_that_are_here_can_be_chosen_for_a_role(
     assert one("tiny", jobs).can_use == ()
     weights.pull("tiny")
     assert one("tiny", jobs).can_use == ("detect",)
-    assert 'aria-label="Use tiny for detect"' in rows_html([one("tiny", jobs)])
+    assert 'aria-label="Use for detect: tiny"' in rows_html([one("tiny", jobs)])
     (home / "settings.toml").write_text("# mine\nui_files = 3 # few\n")
     with pytest.raises(SettingsInvalid, match="tiny cannot do the work of the role face"):
         choose("tiny", "face")

@@ -123,7 +123,7 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
         expect(rows).to_contain_text("here, hash pinned")
         page.get_by_role("button", name="Verify tiny").click()
         expect(rows).to_contain_text("is right")
-        page.get_by_role("button", name="Use tiny for detect").click()
+        page.get_by_role("button", name="Use for detect: tiny").click()
         expect(page.locator("#models-note")).to_contain_text("tiny is used for detect from now on.")
         expect(rows).to_contain_text("detect (chosen)")
 
