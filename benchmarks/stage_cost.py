@@ -23,7 +23,8 @@ from backbone.training.assemble import assemble, load_eyes
 from backbone.training.core import load_tokenizer
 from backbone.training.freezing import freeze, groups
 from backbone.training.planner import fastest_dtype
-from backbone.training.stages import MAKERS, RATES, Recipe, Trainer
+from backbone.training.stages import RATES
+from backbone.training.trainer import MAKERS, Recipe, Trainer
 from backbone.vision.model import BackboneModel
 from backbone.vision.tokens import SeeingLayout
 from backbone.world import Rendered, compose, render

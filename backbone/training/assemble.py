@@ -54,8 +54,12 @@ def assemble(
     return model
 
 
-def load_eyes(model: BackboneModel, file: Path) -> None:
-    """Take over eyes and decoders from stage 0.
+def load_eyes(model: BackboneModel, file: Path) -> dict[str, torch.Tensor]:
+    """Take over eyes and decoders from stage 0; the projector begins with the embeddings of a decoder.
+
+    Returns:
+        The vectors that it has learned in place of the link, for each decoder: (Q, E), those of ``PHRASES`` and of
+        people.
 
     Raises:
         ValueError: The file is of another model.
@@ -70,6 +74,11 @@ def load_eyes(model: BackboneModel, file: Path) -> None:
         for name, value in module.state_dict().items():
             _same_shape(f"{part}.{name}", value, state[name], file)
         module.load_state_dict(state)
+    decoder = "perception.embed."
+    model.projector.embed.load_state_dict(
+        {n.removeprefix(decoder): v for n, v in given.items() if n.startswith(decoder)}
+    )
+    return {"perception": given["phrases"], "pose": given["people"]}
 
 
 def _same_shape(name: str, value: torch.Tensor, given: torch.Tensor, file: Path) -> None:

@@ -12,6 +12,7 @@ PARTS = ("core", "adapter", "rows", "eyes", "projector", "regions", "links", "de
 """Parts of the model: the adapter is the core's LoRA matrices."""
 
 TRAINED: Mapping[str, Collection[str]] = {
+    "align": ("projector", "regions", "links"),
     "stage1": ("adapter", "rows", "projector", "regions"),
     "stage2": ("adapter", "rows", "projector", "regions", "links", "decoders"),
     "stage3": ("links", "decoders"),

@@ -33,6 +33,20 @@ class Dense(NamedTuple):
     joints: Tensor | None
 
 
+def embeddings(config: Sizes) -> nn.ModuleList:
+    """Return a branch for each feature level that embeds its cells: (B, neck width, H, W) to (B, E, H, W)."""
+    width = config.neck_width
+    return nn.ModuleList(
+        nn.Sequential(
+            Separable(width, width),
+            Separable(width, width),
+            nn.Conv2d(width, config.link_width, 1, bias=False),
+            nn.BatchNorm2d(config.link_width),
+        )
+        for _ in STRIDES
+    )
+
+
 class DenseHead(nn.Module):
     """Scores, boxes, and masks or joints at each cell, in one pass.
 
@@ -50,15 +64,7 @@ class DenseHead(nn.Module):
         width, self.masks = config.neck_width, config.prototypes if masks else 0
         self.points = config.joints if joints else 0
         outputs = 4 + self.masks + 3 * self.points
-        self.embed = nn.ModuleList(
-            nn.Sequential(
-                Separable(width, width),
-                Separable(width, width),
-                nn.Conv2d(width, config.link_width, 1, bias=False),
-                nn.BatchNorm2d(config.link_width),
-            )
-            for _ in STRIDES
-        )
+        self.embed = embeddings(config)
         self.shape = nn.ModuleList(
             nn.Sequential(Separable(width, width), Separable(width, width), nn.Conv2d(width, outputs, 1))
             for _ in STRIDES

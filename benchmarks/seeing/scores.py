@@ -14,8 +14,8 @@ from backbone.training.dataset import Row, pack
 from backbone.training.dense_loss import iou
 from backbone.training.phrasings import Phrasing
 from backbone.training.seeing_data import Phrase, PictureRow
-from backbone.training.stages import Recipe as StageRecipe
-from backbone.training.stages import Trainer
+from backbone.training.trainer import Recipe as StageRecipe
+from backbone.training.trainer import Trainer
 from backbone.training.vision_data import normalised, targets
 from backbone.vision.finds import Find, finds
 from backbone.vision.model import BackboneModel

@@ -12,8 +12,8 @@ from backbone.training.eyes import DenseModel
 from backbone.training.eyes import Recipe as EyesRecipe
 from backbone.training.freezing import freeze, groups, hashes, prove
 from backbone.training.loop import cosine
-from backbone.training.stages import Recipe as StageRecipe
-from backbone.training.stages import Trainer
+from backbone.training.trainer import Recipe as StageRecipe
+from backbone.training.trainer import Trainer
 from backbone.training.vision_data import batches
 from backbone.vision.config import BackboneConfig
 from backbone.vision.model import BackboneModel

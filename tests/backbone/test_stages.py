@@ -13,14 +13,18 @@ from backbone.training import stages
 from backbone.training.dataset import TrainingDataset
 from backbone.training.eyes import DenseModel
 from backbone.training.freezing import PARTS, TRAINED, FrozenPartChanged, freeze, hashes, part_of, prove
+from backbone.training.naming import distance, named_patches, named_regions
 from backbone.training.seeing_data import answers, everything, finds, phrases, poses, regions, related
 from backbone.training.seeing_scores import Exact, linked_precisions
+from backbone.training.trainer import Recipe, Trainer
 from backbone.training.vision_data import PHRASES, targets
 from backbone.vision.dense_head import Dense
 from backbone.vision.model import BackboneModel, Links
 from backbone.vision.tokens import SeeingLayout
 from backbone.world import Rendered, compose, render
+from backbone.world.truth.relations import noticeable
 from backbone.world.words.questions import questions
+from backbone.world.words.wording import noun
 from tests.backbone.test_dense_training import perfect
 from tests.backbone.tiny_model import SEEING, tiny_config, write_random_adapter
 
@@ -102,6 +106,34 @@ def test_what_does_not_fit_is_left_out(seeing_layout: SeeingLayout, drawn: list[
             short.row.ids.count(seeing_layout.queries["perception"][0])
             + short.row.ids.count(seeing_layout.queries["pose"][0]),
         )
+
+
+def test_patches_and_regions_are_named_by_what_they_show(
+    seeing_layout: SeeingLayout, drawn: list[Rendered], tokenizer: Tokenizer
+) -> None:
+    torch.manual_seed(0)
+    embeddings = torch.randn(tokenizer.get_vocab_size(), 32)
+    batch = targets(drawn)
+    wanted, covered = named_patches(seeing_layout, drawn, batch, embeddings)
+    assert wanted.shape == (len(drawn), 4, 32) and covered.shape == (len(drawn), 4)
+    for row, picture in enumerate(drawn):
+        words = [embeddings[seeing_layout.text(f" {noun(one.thing)}")].mean(0) for one in picture.instances]
+        for patch in range(4):
+            y, x = 32 * (patch // 2), 32 * (patch % 2)
+            owners = batch.owners[row, y : y + 32, x : x + 32]
+            shares = [(owners == number + 1).float().mean().item() for number in range(len(words))]
+            assert covered[row, patch].item() == pytest.approx(sum(shares), abs=1e-5)
+            if sum(shares):
+                mean = sum(share * word for share, word in zip(shares, words, strict=True)) / sum(shares)
+                assert torch.allclose(wanted[row, patch], mean, atol=1e-4)
+    asked = named_regions(seeing_layout, drawn, random.Random(0), embeddings)
+    assert asked is not None
+    masks, owners, spelled = asked
+    seen = [(row, one) for row, picture in enumerate(drawn) for one in noticeable(picture)]
+    for (row, one), mask, owner, words in zip(seen, masks, owners, spelled, strict=True):
+        assert owner == row and (mask.numpy() & one.mask).any()
+        assert torch.equal(words, embeddings[seeing_layout.text(f" {noun(one.thing)}")].mean(0))
+    assert distance(wanted, wanted, embeddings) == 0 and distance(wanted + 1, wanted, embeddings) > 0.5
 
 
 class _Oracle:
@@ -187,7 +219,7 @@ def test_three_stages_follow_each_other(tiny_core: Path, tmp_path: Path, monkeyp
     weights = {name: value.contiguous() for name, value in DenseModel(tiny_config()).state_dict().items()}
     save_file(weights, tmp_path / "eyes.safetensors")
     start = tmp_path / "eyes.safetensors"
-    recipe = stages.Recipe(steps=6, rows=1, length=400, words=300, pictures=32, warmup=1)
+    recipe = Recipe(steps=6, rows=1, length=400, words=300, pictures=32, warmup=1)
     given = {"validation": 0, "workers": 0, "cache": tmp_path / "pictures", "adapter": tmp_path, **SEEING}
     for stage in TRAINED:
         stages.train(stage, tiny_core, start, tmp_path / stage, recipe, every=3, stop=3, **given)
@@ -207,13 +239,13 @@ def test_a_stage_goes_on_where_it_was_stopped(tiny_core: Path, tmp_path: Path, m
     write_random_adapter(tiny_core, tmp_path)
     weights = {name: value.contiguous() for name, value in DenseModel(tiny_config()).state_dict().items()}
     save_file(weights, tmp_path / "eyes.safetensors")
-    recipe = stages.Recipe(steps=4, rows=1, length=300, words=200, pictures=32, warmup=1)
+    recipe = Recipe(steps=4, rows=1, length=300, words=200, pictures=32, warmup=1)
     given = {"validation": 1, "workers": 0, "cache": tmp_path / "pictures", "adapter": tmp_path, **SEEING}
+    stages.train("align", tiny_core, tmp_path / "eyes.safetensors", tmp_path / "align", recipe, every=4, **given)
+    start = tmp_path / "align" / "seeing.safetensors"
     for name, stops in (("whole", [None]), ("parts", [2, None])):
         for stop in stops:
-            stages.train(
-                "stage1", tiny_core, tmp_path / "eyes.safetensors", tmp_path / name, recipe, every=2, stop=stop, **given
-            )
+            stages.train("stage1", tiny_core, start, tmp_path / name, recipe, every=2, stop=stop, **given)
     whole, parts = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "parts"))
     for name, value in whole["model"].items():
         assert torch.equal(parts["model"][name], value), name
@@ -224,10 +256,10 @@ def test_a_stage_goes_on_where_it_was_stopped(tiny_core: Path, tmp_path: Path, m
 
 def test_finds_through_the_link_are_measured(tiny_core: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    recipe = stages.Recipe(rows=2, length=300, words=200)
+    recipe = Recipe(rows=2, length=300, words=200)
     model = BackboneModel(tiny_config())
     layout = SeeingLayout(stages.load_tokenizer(tiny_core), 257, QUERIES, model.config.patches)
     freeze(model, "stage3")
-    found = stages.Trainer(model, layout, recipe).validate("stage3", TrainingDataset(layout, 7, validation=True), 1)
+    found = Trainer(model, layout, recipe).validate("stage3", TrainingDataset(layout, 7, validation=True), 1)
     assert {"ap50_box", "ap50_mask", "ap50_joint", "unseen_detect_box"} <= found.keys() and "exact" not in found
     assert model.links.training and not model.eyes.training  # as before
