@@ -114,7 +114,12 @@ SCENES = (
         photographs("bus", "astronaut"),
     ),
     Scene("joints", "Joints of people", "find the joints of every person", photographs("camera", "astronaut")),
-    Scene("outlines", "People outlined", "outline every person exactly", photographs("astronaut", "hopper")),
+    Scene(
+        "outlines",
+        "People outlined",
+        "find the people and trace their exact outlines",
+        photographs("astronaut", "hopper"),
+    ),
     Scene(
         "cut",
         "People cut out",
