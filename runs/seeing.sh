@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Train the model that sees from the planner's adapter and the eyes of runs/eyes.sh, in three stages.
+# Train the model that sees from the planner's adapter and the eyes of runs/eyes.sh: an alignment, then three
+# stages.
 #
-#   runs/seeing.sh            3000 steps each of stages 1 and 2, 2000 of stage 3
+#   runs/seeing.sh            360 steps of the alignment, 3000 each of stages 1 and 2, 2000 of stage 3
 #   STEPS=4 runs/seeing.sh    4 steps of each
 #
 # OUT (out/seeing) gets a folder for each stage with checkpoint.pt, curve.jsonl and seeing.safetensors, the rendered
@@ -16,12 +17,13 @@ EYES=${EYES:-out/eyes/eyes.safetensors}
 find_core
 keep_memory
 
-# stage NAME STEPS FROM
+# stage NAME STEPS FROM [OPTION …]
 stage() {
     "$PYTHON" -m backbone.training.stages "$1" --core "$CORE" --from "$3" --out "$OUT/$1" --steps "${STEPS:-$2}" \
-        --cache "$OUT/pictures" --seed 7
+        --cache "$OUT/pictures" --seed 7 "${@:4}"
 }
-stage stage1 3000 "$EYES"
+stage align 360 "$EYES" --rows 16 --rate 2e-3
+stage stage1 3000 "$OUT/align/seeing.safetensors"
 stage stage2 3000 "$OUT/stage1/seeing.safetensors"
 stage stage3 2000 "$OUT/stage2/seeing.safetensors"
 "$PYTHON" -m backbone.training.pack "$OUT/stage3/seeing.safetensors" --out "$OUT/weights"

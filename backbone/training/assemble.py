@@ -65,7 +65,7 @@ def load_eyes(model: BackboneModel, file: Path) -> dict[str, torch.Tensor]:
         ValueError: The file is of another model.
     """
     given = load_file(file)
-    parts = {"eyes": model.eyes, **model.decoders}
+    parts = {"eyes": model.eyes, **model.decoders, "perception.embed": model.projector.embed}
     for part, module in parts.items():
         own = {name: value for name, value in given.items() if name.startswith(f"{part}.")}
         state = {name.removeprefix(f"{part}."): value for name, value in own.items()}
@@ -74,10 +74,6 @@ def load_eyes(model: BackboneModel, file: Path) -> dict[str, torch.Tensor]:
         for name, value in module.state_dict().items():
             _same_shape(f"{part}.{name}", value, state[name], file)
         module.load_state_dict(state)
-    decoder = "perception.embed."
-    model.projector.embed.load_state_dict(
-        {n.removeprefix(decoder): v for n, v in given.items() if n.startswith(decoder)}
-    )
     return {"perception": given["phrases"], "pose": given["people"]}
 
 

@@ -87,8 +87,8 @@ def named_regions(
     return masks, owners, spellings(layout, [one for _, one in things], embeddings)
 
 
-def distance(found: Tensor, wanted: Tensor, embeddings: Tensor) -> Tensor:
-    """Return the mean squared distance of embeddings (N, D), in units of the variance of the core's (V, D)."""
+def distance(found: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
+    """Return the mean squared distance of embeddings (N, D), in units of a variance."""
     if not len(found):
         return found.sum()
-    return ((found.float() - wanted) ** 2).mean() / embeddings.float().var()
+    return ((found.float() - wanted) ** 2).mean() / spread

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -17,7 +18,7 @@ from backbone.training.dense_loss import losses
 from backbone.training.naming import LEAST, distance, named_patches, named_regions
 from backbone.training.planner import attention_mask, fastest_dtype
 from backbone.training.seeing_scores import Exact, linked_precisions
-from backbone.training.vision_data import normalised, targets
+from backbone.training.vision_data import DenseTargets, normalised, targets
 from backbone.vision.dense_head import cells
 from backbone.vision.eyes import Features
 from backbone.vision.model import BackboneModel, Read
@@ -128,20 +129,19 @@ class Trainer:
         """
         model, rng = self.model, random.Random(seed)
         batch = targets(drawn).to(self.device)
-        pixels = normalised(batch.pixels).to(memory_format=torch.channels_last)
+        pixels, features = self._seen(batch)
         embeddings = model.core.embed_tokens.weight
         with torch.no_grad():
-            features = model.eyes(pixels)
             words, covered = named_patches(self.layout, drawn, batch, embeddings)
             asked = named_regions(self.layout, drawn, rng, embeddings)
         # Where a patch lies is no part of its name.
         named = covered >= LEAST
         tokens = model.projector(features) - model.projector.places
-        found = {"names": distance(tokens[named], words[named], embeddings)}
+        found = {"names": distance(tokens[named], words[named], self._spread)}
         if asked is not None:
             masks, pictures, spelled = (each.to(self.device) for each in asked)
             regions = model.encode_regions(pixels, masks, features, pictures)
-            found["names_regions"] = distance(regions, spelled, embeddings)
+            found["names_regions"] = distance(regions, spelled, self._spread)
         return found
 
     def on_phrases(self, drawn: Sequence[Rendered]) -> dict[str, Tensor]:
@@ -151,9 +151,7 @@ class Trainer:
             drawn: The pictures; one is read.
         """
         made = [seeing_data.everything(self.layout)]
-        pixels = normalised(targets(drawn[:1]).pixels.to(self.device)).to(memory_format=torch.channels_last)
-        with torch.no_grad():
-            features = self.model.eyes(pixels)
+        pixels, features = self._seen(targets(drawn[:1]).to(self.device))
         with self._autocast():
             links = self.read(made, pixels, features)[2].links
         apart = [
@@ -178,9 +176,7 @@ class Trainer:
         rng = random.Random(seed)
         made = [self.makers[task](self.layout, picture, rng, self.recipe.length) for picture in drawn]
         batch = targets(drawn, [one.meant for one in made]).to(self.device)
-        pixels = normalised(batch.pixels).to(memory_format=torch.channels_last)
-        with torch.no_grad():
-            features = self.model.eyes(pixels)
+        pixels, features = self._seen(batch)
         with self._autocast():
             ids, target, read = self.read(made, pixels, features)
             if task not in DECODERS:
@@ -222,6 +218,18 @@ class Trainer:
             masks = torch.stack(regions).to(self.device)
             owner = torch.tensor(owners, device=self.device)
         return ids, target, self.model.read(ids, attention_mask(block), position, pixels, features, masks, owner)
+
+    @cached_property
+    def _spread(self) -> Tensor:
+        """Variance of the core's embeddings, which no stage trains."""
+        spread: Tensor = self.model.core.embed_tokens.weight.float().var()
+        return spread
+
+    @torch.no_grad()
+    def _seen(self, batch: DenseTargets) -> tuple[Tensor, Features]:
+        """Return the pixels of pictures as the eyes take them, and what these see."""
+        pixels = normalised(batch.pixels).to(memory_format=torch.channels_last)
+        return pixels, self.model.eyes(pixels)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.reduced)

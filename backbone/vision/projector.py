@@ -15,8 +15,8 @@ class Projector(nn.Module):
     """A visual token for each cell of the coarsest level, from the features and embeddings of all levels in it.
 
     The mean of features over a cell hides the colours of what is in it; the embeddings, which begin as those of the
-    decoder of boxes and masks, tell them. After 200 steps of the alignment they name the colour of 44 % of the cells,
-    features alone of 16 %.
+    decoder of boxes and masks, tell them. After 200 steps of the alignment the colour of 45 % of the cells is named
+    right, from features alone of 23 %.
 
     Args:
         config: The configuration.

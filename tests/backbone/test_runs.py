@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from backbone.training.freezing import TRAINED
+
 ROOT = Path(__file__).resolve().parents[2]
 # Stands in for Python: writes down its arguments.
 RECORDER = f"""#!{sys.executable}
@@ -131,11 +133,11 @@ def test_lever_lm_is_trained_on_what_was_grown(tmp_path: Path, monkeypatch: pyte
 def test_each_stage_begins_with_what_the_one_before_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = tmp_path / "eyes.safetensors"
     *stages, packing = calls("seeing.sh", tmp_path, STEPS="4", EYES=str(begun))
-    for number, call in enumerate(stages, 1):
+    for name, call in zip(("align", "stage1", "stage2", "stage3"), stages, strict=True):
         stage, core, start, out, recipe, options = received(call, "train", monkeypatch)
-        assert (stage, core, start, recipe.steps) == (f"stage{number}", tmp_path / "core", begun, 4)
+        assert (stage, core, start, recipe.steps) == (name, tmp_path / "core", begun, 4)
         assert out == tmp_path / "out" / stage and options["cache"] == tmp_path / "out" / "pictures"
         begun = out / "seeing.safetensors"
-    assert number == 3
+    assert [*TRAINED] == ["align", "stage1", "stage2", "stage3"]  # none that the training knows is left out
     last, weights, *_ = received(packing, "pack", monkeypatch, result=1)
     assert (last, weights) == (begun, tmp_path / "out" / "weights")
