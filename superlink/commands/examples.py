@@ -215,12 +215,11 @@ def _off(given: argparse.Namespace) -> int:
 
 
 def _switch(chooser: str, done: str) -> int:
-    from tools.core.settings import PREFIX, settings, settings_path
-    from tools.storage.toml import edit_toml
+    from tools.core.settings import PREFIX, settings_path
+    from tools.storage.toml import edit_settings
 
-    with edit_toml(settings_path()) as document:
+    with edit_settings() as document:
         document["examples"] = chooser
-    settings.cache_clear()
     say(f"{done} Servers that are running do so from their next start.")
     variable = f"{PREFIX}EXAMPLES"
     if os.environ.get(variable, chooser) != chooser:

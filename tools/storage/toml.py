@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.core.errors import SettingsInvalid
+from tools.core.settings import settings, settings_path
 from tools.storage.atomic import write
 
 if TYPE_CHECKING:
@@ -30,3 +31,11 @@ def edit_toml(file: Path) -> "Iterator[TOMLDocument]":
     yield document
     if (changed := tomlkit.dumps(document)) != text:
         write(file, changed)
+
+
+@contextmanager
+def edit_settings() -> "Iterator[TOMLDocument]":
+    """Yield the document of settings.toml as `edit_toml` does; then the settings are those that the block left."""
+    with edit_toml(settings_path()) as document:
+        yield document
+    settings.cache_clear()

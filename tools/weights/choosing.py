@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tools.core.errors import SettingsInvalid
 from tools.core.settings import settings, settings_path
-from tools.storage.toml import edit_toml
+from tools.storage.toml import edit_settings
 from tools.weights.catalogue import find
 
 
@@ -22,13 +22,11 @@ def choose(weights_id: str, role: str) -> Path:
     """
     if role not in find(weights_id).roles:
         raise SettingsInvalid(f"{weights_id} cannot do the work of the role {role}", "Choose other weights for it")
-    file = settings_path()
-    with edit_toml(file) as document:
+    with edit_settings() as document:
         document.setdefault("roles", {})[role] = weights_id
-    settings.cache_clear()
     if settings().role(role) != weights_id:
         raise SettingsInvalid(
             f"{settings().role(role)} are still used for {role}, because SUPERLINK_ROLE_{role.upper()} says so",
             "Remove it from the environment and start superlink again",
         )
-    return file
+    return settings_path()

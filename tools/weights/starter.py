@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.core.settings import STARTER_ROLES, settings, settings_path
-from tools.storage.toml import edit_toml
+from tools.core.settings import STARTER_ROLES, settings_path
+from tools.storage.toml import edit_settings
 from tools.weights.catalogue import Weights, find
 from tools.weights.requirements import archives
 from tools.weights.weights import is_here
@@ -49,8 +49,6 @@ def use() -> Path:
 
     Roles that have a line of their own under [roles] keep it.
     """
-    file = settings_path()
-    with edit_toml(file) as document:
+    with edit_settings() as document:
         document["weights"] = NAME
-    settings.cache_clear()
-    return file
+    return settings_path()

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from agents.plan.types import AnyTool
 from tools.core.errors import DeclarationInvalid
-from tools.core.settings import expand_path, settings, settings_path
+from tools.core.settings import expand_path, settings
 from tools.runtime.registry import file_of, file_tools
 from tools.storage.atomic import write
-from tools.storage.toml import edit_toml
+from tools.storage.toml import edit_settings
 from ui.context import Context
 
 _SECONDS = 60
@@ -153,12 +153,11 @@ def _copy(name: str) -> Path:
 
 def _change_kept(change: Callable[[list[str]], list[str]]) -> None:
     """Change `tools` in settings.toml, and leave its other lines as they are."""
-    with edit_toml(settings_path()) as document:
+    with edit_settings() as document:
         said = document.get("tools", [])
         files = said.split(os.pathsep) if isinstance(said, str) else [str(one) for one in said]
         if (changed := change(files)) != files:
             document["tools"] = changed
-    settings.cache_clear()
 
 
 def _try(file: Path, seconds: float) -> list[str]:
