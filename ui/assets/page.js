@@ -73,6 +73,7 @@
     // A form is not drawn anew under the hands of the person who fills it in.
     if (!answer.ok || (late && late === before && (stage !== "editing" || !document.hasFocus()))) find("#refresh")?.click();
   };
+  page.checkAgain = () => { if (stage === "editing") find("#check-again")?.click(); };
   addEventListener("focus", () => { if (next) look(); });
   addEventListener("focus", () => { if (stage === "idle") setTimeout(() => title(""), 4000); });
 

@@ -96,13 +96,9 @@ class BatchTab:
         for event in (self.filter.input, self.search.change):
             event(self._rows, listed, self.list, trigger_mode="always_last", **QUIET)
         self.tab.select(
-            self._visited, [*listed, self.source.path], [self.timer, self.list, self.source.inside], **QUIET
-        )
-        # Weights that the plan lacked may have come.
-        self.tab.select(
-            self.plan.again,
-            [self.plan.text, self.plan.getting.lacking, self.source.kinds],
-            self.plan.outputs,
+            self._visited,
+            [*listed, self.source.path, self.plan.text, self.plan.getting.lacking, self.source.kinds],
+            [self.timer, self.list, self.source.inside, *self.plan.outputs],
             **QUIET,
         )
         self.plan.getting.connect(self.to_models)
@@ -148,12 +144,23 @@ class BatchTab:
         label = "Choose a run" if rows else "There is no such run" if search or shown != FILTERS[0] else "No run yet"
         return gr.update(choices=[(row.title, row.id) for row in rows], label=label, **chosen)
 
-    def _visited(self, shown: str, search: str, run: str, path: str, request: gr.Request) -> Changes:
-        """Follow the run while the tab is shown, and only then."""
+    def _visited(
+        self,
+        shown: str,
+        search: str,
+        run: str,
+        path: str,
+        text: str,
+        lacking: list[str],
+        kinds: tuple[str, ...],
+        request: gr.Request,
+    ) -> Changes:
+        """Follow the run while the tab is shown, and only then; weights that the plan lacked may have come."""
         return {
             self.timer: gr.Timer(active=bool(run)),
             self.list: self._choices(owner_of(request), shown, search, run),
             self.source.inside: self.source.choices(path),
+            **self.plan.again(text, lacking, kinds),
         }
 
     def _left(self, chosen: gr.SelectData) -> Any:

@@ -52,6 +52,7 @@ class SessionTab:
         self.thread = gr.Textbox(visible="hidden", elem_id="thread")
         self.version = gr.Textbox(visible="hidden", elem_id="shown", label="Version of the session that is shown")
         self.refresh = gr.Button("Show the session as it is now", visible="hidden", elem_id="refresh")
+        self.check = gr.Button("Check the plan in the editor again", visible="hidden", elem_id="check-again")
         self.kept = gr.BrowserState("", storage_key="superlink-session", secret="superlink")
         self.seen = gr.State(Seen())
         with gr.Row(elem_id="session"):
@@ -205,8 +206,10 @@ class SessionTab:
             tabs: All tabs of the page.
             tab: This one.
         """
-        # A plan that is being changed is checked again, as weights may have come; nobody is writing in its forms.
-        self._begin(tab.select, self._check_again, [self.thread, self.seen], self._shown)
+        # A plan that is being changed is checked again, as weights may have come; nobody is writing in its forms. The
+        # page itself knows whether there is one: Gradio selects the first tab whenever the page is loaded, too.
+        tab.select(None, None, None, js="() => { window.superlink.checkAgain(); }", **QUIET)
+        self._begin(self.check.click, self._check_again, [self.thread, self.seen], self._shown)
         to_session.change(
             lambda given: gr.update(selected="session") if given else gr.skip(), to_session, tabs, **QUIET
         )
