@@ -278,8 +278,13 @@ def test_sessions_are_listed_found_renamed_and_deleted(
     expect(page.locator("#session-list")).to_contain_text("Deleted “Shouted”.")
     page.get_by_role("button", name="Undo").click()
     expect(listed).to_have_count(1)
+    # The address names the session all the time: a page that is loaded again before it does shows another.
+    visits: list[str] = []
+    page.on("framenavigated", lambda frame: visits.append(frame.url))
     page.goto(f"{address}/?s={second}")
     expect(talk).to_contain_text("go away")
+    page.wait_for_timeout(500)
+    assert set(visits) == {f"{address}/?s={second}"}
     page.goto(f"{address}/?s={'0' * 31}")
     expect(page.locator("#note")).to_contain_text("There is no such session.")
 
