@@ -123,8 +123,18 @@ def test_a_file_is_loaded_and_its_tool_tried_and_weights_are_fetched(
         expect(rows).to_contain_text("here, hash pinned")
         page.get_by_role("button", name="Verify tiny").click()
         expect(rows).to_contain_text("is right")
+        # The answer stands above the table, and comes into view.
+        size = page.viewport_size
+        assert size is not None
+        page.set_viewport_size({"width": size["width"], "height": 180})
+        page.get_by_role("button", name="Remove tiny").click()
+        expect(page.locator("#models-no")).to_be_in_viewport()
+        expect(page.locator("#models-no")).to_be_focused()
+        page.locator("#models-no").click()
         page.get_by_role("button", name="Use for detect: tiny").click()
         expect(page.locator("#models-note")).to_contain_text("tiny is used for detect from now on.")
+        expect(page.locator("#models-note")).to_be_in_viewport()
+        page.set_viewport_size(size)
         expect(rows).to_contain_text("detect (chosen)")
 
         # The plan that waited for them can run.

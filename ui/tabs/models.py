@@ -23,6 +23,13 @@ from ui.tabs.events import QUIET, Changes
 _STARTER = "starter"
 
 
+_IN_VIEW = """() => setTimeout(() => {
+  const above = [...document.querySelectorAll("#models-question, #models-note")].find((one) => one.offsetParent);
+  above?.scrollIntoView({ block: "nearest" });
+  above?.querySelector("#models-no")?.focus({ preventScroll: true });
+}, 60)"""
+
+
 class ModelsTab:
     """Widgets of the tab and their event handlers.
 
@@ -100,7 +107,8 @@ class ModelsTab:
             event(self._shown, view, self.outputs, **QUIET)
         # Nothing is shown before the first visit; a question that is open stays.
         tab.select(self._seen, view, [self.computer, self.starter, self.table, self.timer], **QUIET)
-        self.table.select(self._act, view, self.outputs, **QUIET)
+        # What comes of it stands above the table, whose row can be far below.
+        self.table.select(self._act, view, self.outputs, **QUIET).then(None, None, None, js=_IN_VIEW, **QUIET)
         self.starter.click(self._ask_starter, view, self.outputs, **QUIET)
         self.yes.click(self._confirm, [*view, self.question], self.outputs, **QUIET)
         self.no.click(self._shown, view, self.outputs, **QUIET)
